@@ -1,0 +1,1 @@
+"""Describers: things that turn exemplars into words."""

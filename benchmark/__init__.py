@@ -1,0 +1,1 @@
+"""How descriptions are scored."""

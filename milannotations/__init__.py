@@ -1,0 +1,1 @@
+"""What a neuron is, how it is stored, loaded and built."""

@@ -1,0 +1,115 @@
+"""The describer protocol and its registry.
+
+A describer turns exemplars into words. To add one, put a class into a new module below
+``baselines/`` and decorate it with ``@register("name")``; a package of your own declares it in
+the entry-point group ``milannotations.describers``. Nothing else needs an edit.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections.abc import Callable
+from importlib.metadata import entry_points
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar, runtime_checkable
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from milannotations.errors import InputError, did_you_mean
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+ENTRY_POINT_GROUP = "milannotations.describers"
+_BUILT_IN_PACKAGE = "baselines"
+
+
+class Description(BaseModel):
+    """What a describer says of one neuron.
+
+    Attributes:
+        text: The description.
+        score: The describer's own confidence, on any scale of its own; higher is better.
+        alternatives: Other candidates, best first, without ``text`` itself.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    text: str
+    score: float | None = Field(default=None, allow_inf_nan=False)
+    alternatives: tuple[str, ...] = ()
+
+
+@runtime_checkable
+class Describer(Protocol):
+    """Anything with ``describe``; ``fit`` too, where it learns.
+
+    Attributes:
+        sees_references: True only for controls such as the oracle. The harness takes the
+            annotations away from the neurons it hands to every other describer.
+    """
+
+    sees_references: ClassVar[bool]
+
+    def fit(self, neurons: Dataset) -> None:
+        """Learn from annotated neurons; a describer that does not learn does nothing."""
+
+    def describe(self, neurons: Dataset) -> list[Description]:
+        """Describe neurons: one description each, in their order."""
+
+
+DescriberFactory = Callable[..., Describer]
+_registry: dict[str, DescriberFactory] = {}
+_F = TypeVar("_F", bound=DescriberFactory)
+
+
+def register(name: str) -> Callable[[_F], _F]:
+    """Make a describer class available under a name.
+
+    Raises:
+        ValueError: If the name is taken by another class.
+    """
+
+    def add(factory: _F) -> _F:
+        if _registry.setdefault(name, factory) is not factory:
+            raise ValueError(f"two describers are named {name!r}: {_registry[name]} and {factory}")
+        return factory
+
+    return add
+
+
+def available() -> list[str]:
+    """Return the names of all describers: built in, and declared by installed packages."""
+    _import_built_in()
+    return sorted({*_registry, *(e.name for e in entry_points(group=ENTRY_POINT_GROUP))})
+
+
+def create(name: str, **options: Any) -> Describer:
+    """Make the describer of that name.
+
+    Args:
+        name: A registered name; see ``available``.
+        options: Passed to its constructor.
+
+    Raises:
+        InputError: If there is none of that name, or it does not take these options.
+    """
+    if name not in _registry:
+        _import_built_in()
+    factory = _registry.get(name)
+    if factory is None:
+        found = {e.name: e for e in entry_points(group=ENTRY_POINT_GROUP)}
+        if name not in found:
+            hint = did_you_mean(name, available())
+            raise InputError(f"no describer is named {name!r}{hint} (known: {available()})")
+        factory = found[name].load()
+    try:
+        return factory(**options)
+    except TypeError as error:
+        raise InputError(f"describer {name!r} with options {sorted(options)}: {error}") from error
+
+
+def _import_built_in() -> None:
+    package = importlib.import_module(_BUILT_IN_PACKAGE)
+    for module in pkgutil.walk_packages(package.__path__, prefix=f"{_BUILT_IN_PACKAGE}."):
+        importlib.import_module(module.name)

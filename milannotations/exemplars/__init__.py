@@ -1,0 +1,1 @@
+"""The exemplar builder: from a network and images to neuron records."""
