@@ -1,0 +1,32 @@
+"""Which processor to run on, chosen by one ``--device`` flag everywhere."""
+
+from __future__ import annotations
+
+import torch
+
+from milannotations.errors import InputError
+
+DEVICE_HELP = "auto, cpu, cuda, cuda:N or mps; auto takes the fastest there is"
+
+
+def resolve_device(name: str = "auto") -> torch.device:
+    """Return the device of that name; ``auto`` prefers CUDA, then MPS, then the CPU.
+
+    Raises:
+        InputError: If the name is unknown or there is no such device on this machine.
+    """
+    if name == "auto":
+        if torch.cuda.is_available():
+            return torch.device("cuda")
+        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise InputError(f"device {name!r} is unknown; use {DEVICE_HELP}") from error
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise InputError(f"device {name!r}: this machine has {torch.cuda.device_count()} CUDA GPUs")
+    if device.type == "mps" and not torch.backends.mps.is_available():
+        raise InputError("device 'mps' is not available on this machine")
+    if device.type not in ("cpu", "cuda", "mps"):
+        raise InputError(f"device {name!r} is not supported; use {DEVICE_HELP}")
+    return device

@@ -1,0 +1,55 @@
+"""From activation maps to masks."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+_UNITS_AT_ONCE = 4  # so that their full-size maps stay in the processor's cache
+
+
+def upsample(maps: Tensor, size: int) -> Tensor:
+    """Resize maps of shape (..., height, width) bilinearly to (..., size, size).
+
+    Equal to ``interpolate(mode="bilinear", align_corners=False)``: bilinear resizing is a
+    product with one matrix on each side, which on a CPU takes a quarter of the time.
+    """
+    rows, columns = _weights(maps.shape[-2], size), _weights(maps.shape[-1], size)
+    return rows.to(maps) @ maps @ columns.to(maps).T
+
+
+def render_masks(maps: Tensor, threshold: Tensor, minimum: Tensor, size: int) -> Tensor:
+    """Return where units are activated.
+
+    A position is activated where its activation is at least the threshold. Where the threshold
+    is the unit's least activation (a dead unit, or one that is zero on more than 99 % of all
+    positions), that would be everywhere: there it must be above the threshold.
+
+    Args:
+        maps: Activation maps, shape (units, k, height, width).
+        threshold: Activation threshold of each unit, shape (units,).
+        minimum: Least activation of each unit, shape (units,).
+        size: Side of the masks in pixels.
+
+    Returns:
+        Boolean of shape (units, k, size, size).
+    """
+    # Resizing rounds: the slack keeps a plateau that lies exactly at the threshold whole.
+    slack = threshold.abs() * 1e-6
+    above = torch.maximum(
+        threshold + slack, threshold.nextafter(torch.full_like(threshold, torch.inf))
+    )
+    least = torch.where(threshold > minimum, threshold - slack, above)
+    masks = torch.empty((*maps.shape[:2], size, size), dtype=torch.bool)
+    for first in range(0, len(maps), _UNITS_AT_ONCE):
+        units = slice(first, first + _UNITS_AT_ONCE)
+        torch.ge(upsample(maps[units], size), least[units, None, None, None], out=masks[units])
+    return masks
+
+
+def _weights(length: int, size: int) -> Tensor:
+    """Return the matrix, shape (size, length), that resizes a row of ``length`` to ``size``."""
+    return functional.interpolate(
+        torch.eye(length)[None], size=size, mode="linear", align_corners=False
+    )[0].T
