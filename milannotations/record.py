@@ -24,6 +24,12 @@ DEFAULT_K = 15  # exemplars per neuron (MILAN paper, section 3.1)
 DEFAULT_QUANTILE = 0.99  # activation threshold: top 1 % of all positions (MILAN paper, section 3.1)
 DEFAULT_SIZE = 224  # side of exemplars and masks, in pixels
 
+IMAGE_FORMATS: dict[str, dict[str, Any]] = {
+    "jpeg": {"quality": 92},
+    "png": {},
+    "webp": {"lossless": True, "method": 4},
+}
+
 FEATURES = Features(
     {
         "model": Value("string"),
@@ -129,16 +135,11 @@ def encode_mask(mask: np.ndarray) -> bytes:
 
 
 def encode_image(image: PILImage.Image, image_format: str = "jpeg") -> bytes:
-    """Encode an exemplar: ``jpeg`` (quality 92) for photographs, ``png`` or ``webp`` lossless."""
-    options: dict[str, dict[str, Any]] = {
-        "jpeg": {"quality": 92},
-        "png": {},
-        "webp": {"lossless": True, "method": 4},
-    }
-    if image_format not in options:
-        raise InputError(f"image format {image_format!r}; choose one of {sorted(options)}")
+    """Encode an exemplar as ``jpeg`` (quality 92), or lossless as ``png`` or ``webp``."""
+    if image_format not in IMAGE_FORMATS:
+        raise InputError(f"image format {image_format!r}; choose one of {sorted(IMAGE_FORMATS)}")
     buffer = io.BytesIO()
-    image.convert("RGB").save(buffer, image_format, **options[image_format])
+    image.convert("RGB").save(buffer, image_format, **IMAGE_FORMATS[image_format])
     return buffer.getvalue()
 
 

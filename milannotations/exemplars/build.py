@@ -28,6 +28,7 @@ from milannotations.record import (
     DEFAULT_K,
     DEFAULT_QUANTILE,
     DEFAULT_SIZE,
+    IMAGE_FORMATS,
     encode_image,
     encode_mask,
 )
@@ -68,6 +69,10 @@ class BuildOptions:
             raise InputError(f"batch size is {self.batch_size}; it must be at least 1")
         if self.size < 1:
             raise InputError(f"size is {self.size}; it must be at least 1 pixel")
+        if self.image_format not in IMAGE_FORMATS:
+            raise InputError(
+                f"image format {self.image_format!r}; choose one of {sorted(IMAGE_FORMATS)}"
+            )
         if self.workers < 0:
             raise InputError(f"workers is {self.workers}; it must be 0 or more")
 

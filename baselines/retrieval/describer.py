@@ -1,0 +1,98 @@
+"""The retrieval describer."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import torch
+from datasets import Dataset
+from torch import Tensor
+from torch.nn import functional
+
+from baselines.retrieval.features import MaskedFeatures
+from milannotations.catalog import load_model
+from milannotations.describer import Description, register
+from milannotations.device import resolve_device
+from milannotations.errors import InputError
+
+_LAYERS = {
+    "efficientnet_lite0": ("_blocks.2", "_blocks.4", "_blocks.10", "_blocks.15"),
+    "resnet18": ("layer1", "layer2", "layer3", "layer4"),
+    "resnet50": ("layer1", "layer2", "layer3", "layer4"),
+    "resnet101": ("layer1", "layer2", "layer3", "layer4"),
+}
+
+
+@register("retrieval")
+class Retrieval:
+    """Describe a neuron with an annotation of its nearest training neuron.
+
+    A neuron is the mean of its exemplars' masked features, standardized over the training
+    neurons, each layer with equal weight; nearness is cosine similarity.
+
+    Args:
+        encoder: Name of the pretrained network; see ``milannotations.catalog.load_model``.
+        layers: Layers to read, comma-separated; known encoders have their own default.
+        device: Where the encoder runs.
+        alternatives: How many further neighbours to name.
+    """
+
+    sees_references: ClassVar[bool] = False
+
+    def __init__(
+        self,
+        encoder: str = "efficientnet_lite0",
+        layers: str | None = None,
+        device: str = "auto",
+        alternatives: int = 4,
+    ) -> None:
+        names = layers.split(",") if layers else _LAYERS.get(encoder)
+        if not names:
+            raise InputError(f"name the layers of encoder {encoder!r} that retrieval should read")
+        self._features = MaskedFeatures(load_model(encoder), names, resolve_device(device))
+        self._alternatives = alternatives
+        self._texts: list[str] = []
+        self._train = torch.zeros(0)
+        self._mean = torch.zeros(0)
+        self._std = torch.ones(0)
+
+    def fit(self, neurons: Dataset) -> None:
+        """Remember the features and the first annotation of every annotated neuron.
+
+        Raises:
+            InputError: If no neuron is annotated.
+        """
+        annotated = [i for i, texts in enumerate(neurons["annotations"]) if texts]
+        if not annotated:
+            raise InputError("retrieval needs annotated neurons to learn from")
+        neurons = neurons.select(annotated)
+        means = self._features(neurons).mean(1)
+        self._mean, self._std = means.mean(0), means.std(0).clamp(min=1e-6)
+        self._train = self._standardized(means)
+        self._texts = [texts[0] for texts in neurons["annotations"]]
+
+    def describe(self, neurons: Dataset) -> list[Description]:
+        """Describe neurons; the score is the cosine similarity of the nearest one.
+
+        Raises:
+            InputError: If ``fit`` was not called.
+        """
+        if not self._texts:
+            raise InputError("retrieval describes with training neurons: give it some")
+        similarity = self._standardized(self._features(neurons).mean(1)) @ self._train.T
+        order = similarity.argsort(dim=1, descending=True, stable=True)
+        return [self._description(s, o.tolist()) for s, o in zip(similarity, order, strict=True)]
+
+    def _description(self, similarity: Tensor, order: list[int]) -> Description:
+        texts = list(dict.fromkeys(self._texts[i] for i in order))
+        return Description(
+            text=texts[0],
+            score=float(similarity[order[0]]),
+            alternatives=tuple(texts[1 : 1 + self._alternatives]),
+        )
+
+    def _standardized(self, means: Tensor) -> Tensor:
+        scaled = (means - self._mean) / self._std
+        parts = scaled.split(self._features.widths, dim=1)
+        equal = torch.cat([functional.normalize(part, dim=1) for part in parts], dim=1)
+        return functional.normalize(equal, dim=1)

@@ -1,0 +1,222 @@
+"""Run describers on neurons and score what they say."""
+
+from __future__ import annotations
+
+import os
+import platform
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib.metadata import version
+
+import pandas as pd
+import torch
+from datasets import Dataset
+
+from benchmark.metrics.base import Floats, Metric, Problem
+from benchmark.references import RULE, Fold, leave_one_out, scorable
+from benchmark.result import Method, Result, Score, SplitResult
+from benchmark.statistics import RESAMPLES, bootstrap
+from benchmark.text import normalize
+from milannotations.describer import Describer, Description
+from milannotations.errors import InputError
+from milannotations.record import FEATURES, NeuronKey, fingerprint, keys_of
+
+_LIBRARIES = ("milannotations", "torch", "transformers", "datasets", "sacrebleu", "bert-score")
+Notify = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Task:
+    """The neurons of one split, with what scoring needs of them worked out once.
+
+    Attributes:
+        name: The split.
+        neurons: All its neurons.
+        keys: Their keys.
+        positions: Which of them have the two annotations that scoring needs.
+        folds: Held-out references of those.
+        groups: The layer of each of those, across models.
+    """
+
+    name: str
+    neurons: Dataset
+    keys: list[NeuronKey]
+    positions: list[int]
+    folds: list[Fold]
+    groups: list[str]
+
+    @property
+    def problem(self) -> Problem:
+        """What metrics see."""
+        return Problem(self.folds, self.groups)
+
+
+@dataclass
+class Entry:
+    """What one method said of one split.
+
+    Attributes:
+        shown: One description per neuron, as it was written.
+        predictions: For each fold one normalized description per scorable neuron.
+        seconds: Time it took to describe.
+    """
+
+    shown: list[str]
+    predictions: list[list[str]]
+    seconds: float = 0.0
+
+
+@dataclass
+class Scored:
+    """A result, the table that belongs to it, and its statistics for paired tests."""
+
+    result: Result
+    per_neuron: pd.DataFrame
+    statistics: dict[tuple[str, str], Floats] = field(default_factory=dict)
+
+
+def make_task(name: str, neurons: Dataset) -> Task:
+    """Prepare a split for scoring."""
+    annotations = list(neurons["annotations"])
+    positions = scorable(annotations)
+    keys = keys_of(neurons)
+    return Task(
+        name=name,
+        neurons=neurons,
+        keys=keys,
+        positions=positions,
+        folds=leave_one_out([annotations[i] for i in positions]),
+        groups=[f"{k.model}/{k.dataset}/{k.layer}" for k in (keys[i] for i in positions)],
+    )
+
+
+def describe(describer: Describer, task: Task) -> Entry:
+    """Let a describer describe a split.
+
+    It never sees the annotations it is scored against: they are taken away, or, for controls
+    that are made of references, only the one held out in each fold is left.
+
+    Raises:
+        InputError: If it does not give one description per neuron.
+    """
+    start = time.perf_counter()
+    if not describer.sees_references:
+        bare = _with_annotations(task.neurons, [[]] * len(task.neurons))
+        shown = [d.text for d in _checked(describer, bare)]
+        scored = [normalize(shown[i]) for i in task.positions]
+        predictions = [scored] * len(task.folds)
+    else:
+        predictions, shown = [], [""] * len(task.neurons)
+        part = task.neurons.select(task.positions)
+        for fold in task.folds:
+            texts = [
+                d.text
+                for d in _checked(describer, _with_annotations(part, [[t] for t in fold.held_out]))
+            ]
+            if not predictions:
+                for position, text in zip(task.positions, texts, strict=True):
+                    shown[position] = text
+            predictions.append([normalize(text) for text in texts])
+    return Entry(shown, predictions, time.perf_counter() - start)
+
+
+def fixed_entry(task: Task, texts: Sequence[str]) -> Entry:
+    """Return the entry of a method whose descriptions are already written."""
+    scored = [normalize(texts[i]) for i in task.positions]
+    return Entry(list(texts), [scored] * len(task.folds))
+
+
+def score(
+    methods: Mapping[str, Method],
+    tasks: Sequence[Task],
+    entries: Mapping[tuple[str, str], Entry],
+    metrics: Sequence[Metric],
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+    notify: Notify = lambda _: None,
+) -> dict[str, Scored]:
+    """Score all methods on all splits.
+
+    Args:
+        methods: Who they are, by name.
+        tasks: The splits.
+        entries: What each said, by (method, split); a method may miss a split.
+        metrics: What to measure; each metric sees all methods of a split at once.
+        resamples: Bootstrap resamples over neurons.
+        seed: Seed of the bootstrap.
+        notify: Called with a line of text before each metric of each split.
+
+    Returns:
+        A result for every method, in the order of ``methods``.
+    """
+    splits: dict[str, dict[str, SplitResult]] = {name: {} for name in methods}
+    tables: dict[str, list[pd.DataFrame]] = {name: [] for name in methods}
+    statistics: dict[str, dict[tuple[str, str], Floats]] = {name: {} for name in methods}
+    for task in tasks:
+        content = fingerprint(task.neurons)
+        present = {n: entries[n, task.name] for n in methods if (n, task.name) in entries}
+        for name, entry in present.items():
+            splits[name][task.name] = SplitResult(
+                fingerprint=content,
+                neurons=len(task.neurons),
+                scored=len(task.positions),
+                references=RULE if task.positions else "",
+            )
+            tables[name].append(
+                pd.DataFrame(task.keys, columns=list(NeuronKey._fields)).assign(
+                    split=task.name, description=entry.shown
+                )
+            )
+        if len(task.positions) < 2:
+            continue
+        for metric in metrics:
+            notify(f"{metric.facts.title} on {task.name}")
+            found = metric.statistics(task.problem, {n: e.predictions for n, e in present.items()})
+            for name, values in found.items():
+                interval = bootstrap(metric, values, resamples, seed)
+                splits[name][task.name].scores[metric.name] = Score(
+                    value=interval.value,
+                    low=interval.low,
+                    high=interval.high,
+                    n=len(task.positions),
+                    signature=metric.signature,
+                )
+                statistics[name][task.name, metric.name] = values
+                tables[name][-1].loc[task.positions, metric.name] = metric.per_neuron(values)
+    return {
+        name: Scored(
+            Result(
+                method=method,
+                metrics={metric.name: metric.facts for metric in metrics},
+                splits=splits[name],
+                versions={library: version(library) for library in _LIBRARIES},
+                hardware=_hardware(),
+                seed=seed,
+                wall_time_s=sum(e.seconds for (n, _), e in entries.items() if n == name),
+            ),
+            pd.concat(tables[name], ignore_index=True),
+            statistics[name],
+        )
+        for name, method in methods.items()
+    }
+
+
+def _checked(describer: Describer, neurons: Dataset) -> list[Description]:
+    found = describer.describe(neurons)
+    if len(found) != len(neurons):
+        raise InputError(
+            f"describer {type(describer).__name__} gave {len(found)} descriptions for "
+            f"{len(neurons)} neurons"
+        )
+    return found
+
+
+def _with_annotations(neurons: Dataset, annotations: list[list[str]]) -> Dataset:
+    kept = neurons.remove_columns("annotations")
+    return kept.add_column("annotations", annotations, feature=FEATURES["annotations"])
+
+
+def _hardware() -> str:
+    gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else "no GPU"
+    return f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores, {gpu}"

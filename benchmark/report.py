@@ -1,0 +1,85 @@
+"""Results as a table in a terminal, and as Markdown."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich.markup import escape
+from rich.table import Table
+
+from benchmark.result import Result, Score
+
+_DECIMALS = {"bleu": 1}
+
+
+def number(metric: str, score: Score) -> str:
+    """Return a score as text: ``0.712 [0.701, 0.723]``."""
+    digits = _DECIMALS.get(metric, 3)
+    return f"{score.value:.{digits}f} [{score.low:.{digits}f}, {score.high:.{digits}f}]"
+
+
+def ordered(results: Sequence[Result], split: str, metric: str) -> list[Result]:
+    """Return results by one metric, best first; those without it last."""
+
+    def value(result: Result) -> float:
+        found = result.splits.get(split)
+        score = found.scores.get(metric) if found else None
+        if score is None:
+            return float("inf")
+        return -score.value if result.metrics[metric].higher_is_better else score.value
+
+    return sorted(results, key=value)
+
+
+def rows(results: Sequence[Result], split: str) -> tuple[list[str], list[list[str]]]:
+    """Return the head and the body of a split's table, best first by its first metric."""
+    metrics = list(dict.fromkeys(m for r in results for m in r.metrics if _has(r, split, m)))
+    head = [
+        "Method",
+        *(next(r.metrics[m].title for r in results if m in r.metrics) for m in metrics),
+    ]
+    body = [
+        [
+            result.method.title,
+            *(
+                number(m, result.splits[split].scores[m]) if _has(result, split, m) else "–"
+                for m in metrics
+            ),
+        ]
+        for result in (ordered(results, split, metrics[0]) if metrics else results)
+        if split in result.splits
+    ]
+    return head, body
+
+
+def terminal_table(results: Sequence[Result], split: str, title: str) -> Table:
+    """Return a split's table for a terminal."""
+    head, body = rows(results, split)
+    table = Table(title=title, caption="mean [95 % bootstrap interval over neurons]")
+    for position, name in enumerate(head):
+        table.add_column(name, justify="left" if position == 0 else "right", no_wrap=position > 0)
+    for row in body:
+        table.add_row(*(escape(cell) for cell in row))
+    return table
+
+
+def markdown_table(results: Sequence[Result], split: str) -> str:
+    """Return a split's table as Markdown, with the signatures of its columns below it."""
+    head, body = rows(results, split)
+    lines = [_line(head), _line(["---", *["---:"] * (len(head) - 1)]), *(_line(r) for r in body)]
+    scores = {m: s for r in results if split in r.splits for m, s in r.splits[split].scores.items()}
+    first = next((r for r in results if split in r.splits), None)
+    if first is not None:
+        found = first.splits[split]
+        lines += ["", f"n = {found.scored} neurons; references: {found.references}; "]
+        lines[-1] += f"data fingerprint `{found.fingerprint}`."
+    lines += ["", *(f"- `{score.signature}`" for score in scores.values())]
+    return "\n".join(lines) + "\n"
+
+
+def _has(result: Result, split: str, metric: str) -> bool:
+    return split in result.splits and metric in result.splits[split].scores
+
+
+def _line(cells: Sequence[str]) -> str:
+    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"

@@ -1,0 +1,162 @@
+"""Score description files against an annotation file, beside people and controls."""
+
+from __future__ import annotations
+
+import random
+import re
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from benchmark.harness import Entry, Notify, Scored, Task, describe, fixed_entry, make_task, score
+from benchmark.metrics.base import Metric
+from benchmark.result import Method
+from benchmark.statistics import paired_difference
+from milannotations.annotations import align, read_annotations, read_descriptions, to_dataset
+from milannotations.describer import create
+from milannotations.errors import InputError
+
+HUMAN = "human"
+CONSTANT = "constant-"
+
+
+def score_files(
+    references: Path,
+    descriptions: Sequence[Path],
+    metrics: Callable[[], Sequence[Metric]],
+    *,
+    constants: Sequence[str],
+    only_described: bool,
+    resamples: int,
+    seed: int,
+    notify: Notify,
+) -> tuple[dict[str, Scored], Metric]:
+    """Score files, people and controls on the same neurons.
+
+    A method is named after its file. The controls are each constant, the most frequent reference
+    (which has therefore seen the references), a person (one annotation held out), and each
+    method's own descriptions dealt out to other neurons of the same layer.
+
+    Args:
+        references: Annotations, two or more per neuron that is to be scored.
+        descriptions: One file per method.
+        metrics: Makes the metrics; called only after all files were read and found good.
+        constants: Strings to score as controls.
+        only_described: Score only neurons that all files describe.
+        resamples: Bootstrap resamples.
+        seed: Seed of the bootstrap and of dealing out.
+        notify: Called with a line before each long step.
+
+    Returns:
+        What each was scored, by name, and the first of the metrics, which is the main one.
+
+    Raises:
+        InputError: If a file cannot be used, or no neuron has two annotations.
+    """
+    annotations = read_annotations(references)
+    said = {_name(path): read_descriptions(path) for path in descriptions}
+    if len(said) < len(descriptions):
+        raise InputError("two description files have the same name; methods are named after files")
+    keys = list(annotations)
+    for found in said.values():
+        usable = set(align(annotations, found, only_described))
+        keys = [key for key in keys if key in usable]
+    task = make_task(references.stem, to_dataset({key: annotations[key] for key in keys}))
+    if len(task.positions) < 2:
+        raise InputError(f"{references}: fewer than two neurons have the two annotations needed")
+    notify("Loading encoders")
+    made = metrics()
+    methods, entries = _controls(task, constants)
+    for name, found in said.items():
+        texts = [found[key] for key in task.keys]
+        methods[name] = Method(name=name, title=name, kind="method")
+        entries[name, task.name] = fixed_entry(task, texts)
+        shuffled = f"{name[:55]}-shuffled"
+        methods[shuffled] = Method(
+            name=shuffled,
+            title=f"{name}, dealt out to the wrong neurons",
+            kind="control",
+            seed=seed,
+        )
+        entries[shuffled, task.name] = fixed_entry(task, _within_layers(task, texts, seed))
+    return score(methods, [task], entries, made, resamples, seed, notify), made[0]
+
+
+def differences(
+    scored: Mapping[str, Scored], metric: Metric, split: str, resamples: int, seed: int
+) -> list[str]:
+    """Say, by a paired test on one metric, how each method stands to people and constants."""
+
+    def value(name: str) -> float:
+        return scored[name].result.splits[split].scores[metric.name].value
+
+    best_constant = max((n for n in scored if n.startswith(CONSTANT)), key=value)
+    methods = [name for name, one in scored.items() if one.result.method.kind == "method"]
+    lines = []
+    for first, second in (
+        (a, b) for name in methods for a, b in ((HUMAN, name), (name, best_constant))
+    ):
+        gap = paired_difference(
+            metric,
+            scored[first].statistics[split, metric.name],
+            scored[second].statistics[split, metric.name],
+            resamples,
+            seed,
+        )
+        lines.append(
+            f"{metric.facts.title}: {scored[first].result.method.title} − "
+            f"{scored[second].result.method.title} = {gap.value:+.3f} "
+            f"[{gap.low:+.3f}, {gap.high:+.3f}], paired permutation p = {gap.p:.4f}"
+        )
+    return lines
+
+
+def _controls(
+    task: Task, constants: Sequence[str]
+) -> tuple[dict[str, Method], dict[tuple[str, str], Entry]]:
+    methods = {
+        HUMAN: Method(
+            name=HUMAN,
+            title="human (one annotator held out)",
+            kind="human",
+            annotations_seen="the held-out annotation itself",
+        )
+    }
+    entries = {(HUMAN, task.name): describe(create("oracle"), task)}
+    frequent = create("constant-frequent")
+    frequent.fit(task.neurons)
+    name = f"{CONSTANT}frequent"
+    text = frequent.describe(task.neurons.select([0]))[0].text
+    methods[name] = Method(
+        name=name,
+        title=f'constant "{text}" (most frequent reference)',
+        kind="control",
+        annotations_seen="all references",
+    )
+    entries[name, task.name] = describe(frequent, task)
+    for text in constants:
+        name = CONSTANT + (re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")[:48] or "empty")
+        methods[name] = Method(name=name, title=f'constant "{text}"', kind="control")
+        entries[name, task.name] = describe(create("constant", text=text), task)
+    return methods, entries
+
+
+def _name(path: Path) -> str:
+    name = re.sub(r"[^a-z0-9_-]+", "-", path.stem.lower()).strip("-_")[:55]
+    if not name:
+        raise InputError(f"{path}: a method is named after its file; use letters or digits")
+    if name == HUMAN or name.startswith(CONSTANT):
+        raise InputError(f"{path}: the name {name!r} belongs to a control; rename the file")
+    return name
+
+
+def _within_layers(task: Task, texts: Sequence[str], seed: int) -> list[str]:
+    """Deal each layer's descriptions out to its neurons at random."""
+    rng = random.Random(seed)
+    layers: dict[tuple[str, ...], list[int]] = {}
+    for position, key in enumerate(task.keys):
+        layers.setdefault((key.model, key.dataset, key.layer), []).append(position)
+    dealt = list(texts)
+    for members in layers.values():
+        for to, source in zip(members, rng.sample(members, len(members)), strict=True):
+            dealt[to] = texts[source]
+    return dealt

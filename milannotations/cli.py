@@ -1,0 +1,75 @@
+"""The ``milannotations`` command.
+
+Each command lives in the package that does its work, and is imported only when it is called, so
+that ``milannotations --help`` needs no torch.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from typing import Any
+
+import typer
+from typer.core import TyperCommand, TyperGroup
+
+# Command: (module with a typer ``app``, what it does).
+COMMANDS = {
+    "demo": ("leaderboard.demo", "Describe and score the embedded neurons; write a page."),
+    "build": ("milannotations.exemplars.commands", "Find the exemplars of a network's neurons."),
+    "describe": ("baselines.commands", "Describe neurons with a baseline."),
+    "score": ("benchmark.commands", "Score a file of descriptions against annotations."),
+    "leaderboard": ("leaderboard.commands", "Render results as a page."),
+}
+
+
+class _LazyGroup(TyperGroup):
+    """Lists commands from the table above and imports the one that is called."""
+
+    def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002
+        return list(COMMANDS)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:  # noqa: ARG002
+        if cmd_name not in COMMANDS:
+            return None
+        return TyperCommand(cmd_name, help=COMMANDS[cmd_name][1])
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        name, command, rest = super().resolve_command(ctx, args)
+        if name in COMMANDS:
+            app = importlib.import_module(COMMANDS[name][0]).app
+            command = typer.main.get_command(app)
+        return name, command, rest
+
+
+app = typer.Typer(
+    cls=_LazyGroup,
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="What does a neuron in a vision network respond to, in words?",
+)
+
+
+@app.callback()
+def _root() -> None:
+    pass
+
+
+def main() -> None:
+    """Run the command line; mistakes of the user's end with one line and status 2."""
+    from milannotations.errors import InputError
+
+    try:
+        app()
+    except InputError as error:
+        from rich.console import Console
+
+        console = Console(stderr=True)
+        console.print("[bold red]error:[/] ", end="")
+        console.print(str(error), markup=False, highlight=False, soft_wrap=True)
+        sys.exit(2)
+
+
+if __name__ == "__main__":
+    main()
