@@ -1,0 +1,139 @@
+"""The synthetic network: a module whose layers' outputs are the neurons' activation maps."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from scipy import ndimage
+from torch import Tensor, nn
+
+from milannotations.errors import InputError
+from milannotations.worlds.concepts import And, AndNot, Concept, OfObjects, Relation
+from milannotations.worlds.neurons import LAYERS, SyntheticNeuron, stable_seed
+from milannotations.worlds.scenes import SIZE, Scene, make_scene
+
+_SCENES_KEPT = 256  # about 200 KB each
+
+
+class World:
+    """A number of scenes, as a source for the exemplar builder.
+
+    What the network receives of a scene is its index: it reads the truth, not the pixels.
+
+    Args:
+        seed: Scenes of different seeds differ.
+        count: How many scenes there are.
+    """
+
+    def __init__(self, seed: int, count: int) -> None:
+        if count < 1:
+            raise InputError(f"a world of {count} scenes; it must have at least 1")
+        self.seed = seed
+        self.count = count
+        self._scene = lru_cache(maxsize=_SCENES_KEPT)(lambda index: make_scene(seed, index))
+
+    def __len__(self) -> int:
+        return self.count
+
+    def scene(self, index: int) -> Scene:
+        """Return a scene.
+
+        Raises:
+            InputError: If there is no scene of that index.
+        """
+        if not 0 <= index < self.count:
+            raise InputError(f"scene {index} of a world of {self.count}; they count from 0")
+        return self._scene(index)
+
+    def inputs(self, index: int) -> Tensor:
+        """Return the scene's index, an int64 scalar."""
+        return torch.tensor(index)
+
+    def image(self, index: int) -> Image.Image:
+        """Return the scene's picture, RGB, 224 × 224."""
+        return self.scene(index).image
+
+    def name(self, index: int) -> str:
+        """Return a name such as ``world-1/scene-00012``."""
+        return f"world-{self.seed}/scene-{index:05d}"
+
+
+class _Layer(nn.Module):
+    """One layer: the maps of its neurons, shape (images, neurons, side, side)."""
+
+    def __init__(self, world: World, neurons: Sequence[SyntheticNeuron], side: int) -> None:
+        super().__init__()
+        self.world = world
+        self.neurons = list(neurons)
+        self.side = side
+
+    def forward(self, indices: Tensor) -> Tensor:
+        maps = [
+            [activation_map(neuron, self.world, int(index), self.side) for neuron in self.neurons]
+            for index in indices
+        ]
+        return torch.from_numpy(np.array(maps, dtype=np.float32)).to(indices.device)
+
+
+class SyntheticNetwork(nn.Module):
+    """Synthetic neurons as a network: its submodules are the layers that have neurons.
+
+    Channels follow the order of each layer's neurons in the list given.
+
+    Args:
+        neurons: Any synthetic neurons.
+        world: The scenes that ``forward`` is given indices of.
+    """
+
+    def __init__(self, neurons: Sequence[SyntheticNeuron], world: World) -> None:
+        super().__init__()
+        self.names = []
+        for name, side in LAYERS.items():
+            members = [neuron for neuron in neurons if neuron.layer == name]
+            if members:
+                self.add_module(name, _Layer(world, members, side))
+                self.names.append(name)
+
+    def forward(self, indices: Tensor) -> Tensor:
+        """Return the last layer's maps for scenes of shape (images,)."""
+        for name in self.names:
+            output = self.get_submodule(name)(indices)
+        return torch.as_tensor(output)
+
+
+def activation_map(
+    neuron: SyntheticNeuron, world: World, index: int, side: int
+) -> NDArray[np.float32]:
+    """Return a neuron's activation map in one scene, float32 (side, side), never negative.
+
+    The concept's mask is averaged over the cells of the map and smoothed. In proportion to the
+    neuron's noise, objects differ in strength or are missed, half of a compound alone gives a
+    weak response, and a smooth random field is added. The noise depends on the neuron and the
+    scene alone.
+    """
+    scene = world.scene(index)
+    if neuron.kind == "dead":
+        return np.zeros((side, side), dtype=np.float32)
+    rng = np.random.default_rng(stable_seed(world.seed, neuron.layer, neuron.unit, index))
+    strength = 1 - neuron.noise * rng.uniform(0, 0.5, len(scene.objects) + 1)
+    strength[:-1][rng.random(len(scene.objects)) < 0.1 * neuron.noise] = 0.0
+    response = neuron.concept.mask(scene) * strength[scene.owner]
+    near = _half_of(neuron.concept)
+    if near is not None:
+        weak = 0.3 * neuron.noise * near.mask(scene)
+        response = np.maximum(response, weak)
+    cell = SIZE // side
+    coarse = response.reshape(side, cell, side, cell).mean((1, 3))
+    smooth = ndimage.gaussian_filter(coarse, 0.4, mode="nearest")
+    field = ndimage.gaussian_filter(rng.standard_normal((side, side)), 1.0, mode="wrap")
+    return np.maximum(smooth + 0.15 * neuron.noise * field, 0).astype(np.float32)
+
+
+def _half_of(concept: Concept) -> OfObjects | None:
+    """Return the concept's first half, where it is a compound that a half could resemble."""
+    return concept.first if isinstance(concept, And | AndNot | Relation) else None

@@ -1,0 +1,201 @@
+"""Synthetic neurons: which there are, and what each responds to."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+import numpy as np
+
+from milannotations.record import DEFAULT_K
+from milannotations.worlds.concepts import (
+    PARTS,
+    And,
+    AndNot,
+    Anything,
+    Attribute,
+    Concept,
+    Dead,
+    OfObjects,
+    Or,
+    Part,
+    Polysemantic,
+    Relation,
+)
+from milannotations.worlds.grammar import references
+from milannotations.worlds.scenes import COLOURS, SHAPES, SIZES, TEXTURES, arrange
+
+LAYERS = {"coarse": 7, "middle": 14, "fine": 28}  # side of each layer's activation maps
+SPLITS = ("train", "validation", "test")
+# Neurons of each kind in train, validation and test. Single concepts and dead neurons are for
+# training only: they have no combination that could be new.
+COUNTS = {
+    "single": (38, 0, 0),
+    "dead": (4, 0, 0),
+    "and": (42, 10, 26),
+    "or": (18, 6, 12),
+    "and-not": (18, 6, 12),
+    "part": (18, 5, 12),
+    "relation": (18, 4, 11),
+    "polysemantic": (16, 5, 12),
+}
+# A combination is used if it occurs in this many of the scenes looked at: then another 256 scenes
+# practically always hold the exemplars that a neuron needs.
+_LOOKED_AT = 256
+_NEEDED = DEFAULT_K + 10
+
+
+@dataclass(frozen=True)
+class SyntheticNeuron:
+    """A neuron whose concept is known.
+
+    Attributes:
+        layer: One of ``LAYERS``.
+        unit: Its number in the layer, over all splits.
+        split: One of ``SPLITS``.
+        kind: One of ``COUNTS``.
+        concept: What it responds to.
+        references: Three ground-truth descriptions.
+        noise: From 0 (none) to 1: how much its maps are degraded.
+    """
+
+    layer: str
+    unit: int
+    split: str
+    kind: str
+    concept: Concept
+    references: tuple[str, str, str]
+    noise: float
+
+
+def synthetic_neurons(seed: int = 0) -> list[SyntheticNeuron]:
+    """Return all synthetic neurons, in the order of their layers and units.
+
+    A concept combination (its ``key``) occurs in one split only, so that validation and test
+    hold combinations never seen in training, while each attribute, part and relation they are
+    made of occurs in training.
+    """
+    rng = np.random.default_rng(seed)
+    frequent = _frequency_test(seed)
+    chosen: list[tuple[str, str, Concept]] = []
+    for kind, counts in COUNTS.items():
+        pool = _pool(kind, rng, frequent)
+        repeated = itertools.cycle(pool) if kind in ("single", "dead") else iter(pool)
+        for split, count in zip(SPLITS, counts, strict=True):
+            chosen += [(split, kind, next(repeated)) for _ in range(count)]
+    names = list(LAYERS)
+    units = dict.fromkeys(names, 0)
+    neurons = []
+    for number, (split, kind, concept) in enumerate(chosen):
+        # Single concepts come twice: a shift lets the second neuron fall into another layer.
+        layer = names[(number + number // 19) % len(names)]
+        neurons.append(
+            SyntheticNeuron(
+                layer=layer,
+                unit=units[layer],
+                split=split,
+                kind=kind,
+                concept=concept,
+                references=references(concept, rng),
+                noise=float(rng.uniform(0.2, 1.0)),
+            )
+        )
+        units[layer] += 1
+    return sorted(neurons, key=lambda neuron: (names.index(neuron.layer), neuron.unit))
+
+
+def stable_seed(*parts: object) -> int:
+    """Return a seed that depends on the parts alone, equal on every machine."""
+    digest = hashlib.sha256("|".join(str(part) for part in parts).encode()).digest()
+    return int.from_bytes(digest[:8], "little")
+
+
+def _pool(
+    kind: str, rng: np.random.Generator, frequent: Callable[[Concept], bool]
+) -> list[Concept]:
+    """Return different concepts of a kind in random order, such that early ones use every part."""
+    found: dict[str, Concept] = {}
+    for concept in _candidates(kind, rng):
+        if frequent(concept):
+            found.setdefault(concept.key, concept)
+    return list(found.values())
+
+
+def _candidates(kind: str, rng: np.random.Generator) -> Iterable[Concept]:
+    shapes = [Attribute("shape", v) for v in SHAPES]
+    colours = [Attribute("colour", v) for v in COLOURS]
+    textures = [Attribute("texture", v) for v in TEXTURES if v != "solid"]
+    sizes = [Attribute("size", v) for v in SIZES]
+    if kind == "dead":
+        return [Dead()]
+    if kind == "single":
+        return [*shapes, *colours, *textures, *sizes]
+    if kind == "and":
+        pairs = [*itertools.product(shapes, [*colours, *textures, *sizes])]
+        pairs += itertools.product(colours, [*textures, *sizes])
+        return _shuffled((And(a, b) for a, b in pairs), rng)
+    if kind == "or":
+        pairs = [*itertools.combinations(shapes, 2), *itertools.combinations(colours, 2)]
+        pairs += itertools.product(shapes, textures)
+        return _shuffled((Or(a, b) for a, b in pairs), rng)
+    if kind == "and-not":
+        pairs = [*itertools.product(shapes, [*colours, *textures, *sizes])]
+        pairs += itertools.product(colours, shapes)
+        return _shuffled((AndNot(a, b) for a, b in pairs), rng)
+    if kind == "part":
+        return _parts(shapes, rng)
+    if kind == "relation":
+        return _relations(shapes, colours, rng)
+    assert kind == "polysemantic", kind
+    # Unrelated halves: of different kinds, and never a pair that OR could have as well.
+    pairs = [*itertools.product(shapes, colours), *itertools.product(textures, colours)]
+    return _shuffled((Polysemantic(a, b) for a, b in pairs), rng)
+
+
+def _parts(shapes: list[Attribute], rng: np.random.Generator) -> list[Concept]:
+    # The first 18 of these diagonals hold each part three times, so training sees them all.
+    shifts = rng.permutation(len(shapes))
+    return [
+        Part(part, shapes[(i + int(shift)) % len(shapes)])
+        for shift in shifts
+        for i, part in enumerate(PARTS)
+    ]
+
+
+def _relations(
+    shapes: list[Attribute], colours: list[Attribute], rng: np.random.Generator
+) -> list[Concept]:
+    anything = Anything()
+    pairs = list(itertools.permutations(shapes, 2))
+    sides: list[Concept] = [Relation("above", a, b) for a, b in pairs]
+    sides += [Relation("left of", a, b) for a, b in pairs]
+    inner: list[Concept] = [Relation("inside", a, anything) for a in [*shapes, *colours]]
+    inner += [Relation("inside", anything, b) for b in shapes]
+    # Two of three are sides, so that training sees all relations whatever the order.
+    mixed = zip(
+        *[iter(_shuffled(sides, rng))] * 2, itertools.cycle(_shuffled(inner, rng)), strict=False
+    )
+    return [concept for group in mixed for concept in group]
+
+
+def _shuffled(concepts: Iterable[Concept], rng: np.random.Generator) -> list[Concept]:
+    found = list(concepts)
+    return [found[i] for i in rng.permutation(len(found))]
+
+
+def _frequency_test(seed: int) -> Callable[[Concept], bool]:
+    """Return a test whether a concept occurs in enough scenes; only arrangements are made."""
+    scenes = [arrange(stable_seed(seed, "frequency"), index) for index in range(_LOOKED_AT)]
+
+    def frequent(concept: Concept) -> bool:
+        if isinstance(concept, Dead):
+            return True
+        if isinstance(concept, Polysemantic):
+            return frequent(concept.first) and frequent(concept.second)
+        whole = concept.whole if isinstance(concept, Part) else concept
+        assert isinstance(whole, OfObjects)
+        return sum(bool(whole.select(objects).any()) for objects in scenes) >= _NEEDED
+
+    return frequent
