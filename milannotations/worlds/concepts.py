@@ -1,4 +1,7 @@
-"""Concepts: what a synthetic neuron responds to, with an exact mask in every scene."""
+"""Concepts: what a synthetic neuron responds to, with an exact mask in every scene.
+
+Concepts of space, parts and relations, are in ``spatial.py``.
+"""
 
 from __future__ import annotations
 
@@ -8,15 +11,11 @@ from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from milannotations.errors import InputError, did_you_mean
-from milannotations.worlds.scenes import ATTRIBUTES, SIZE, Object, Scene
+from milannotations.worlds.scenes import ATTRIBUTES, BACKGROUNDS, Object, Scene
 
 Mask = NDArray[np.bool_]
-PARTS = ("lower edge", "upper edge", "left side", "right side", "outline", "centre")
-RELATIONS = ("above", "left of", "inside")
-_OUTLINE_PIXELS = 4
 
 
 class Concept(Protocol):
@@ -139,91 +138,28 @@ class AndNot(OfObjects):
 
 
 @dataclass(frozen=True)
-class Relation(OfObjects):
-    """Objects that stand in a relation to another object.
+class Background:
+    """What lies behind the objects, in scenes with one kind of background.
 
-    With centres (x, y) and radii r, in pixels: *a* is **above** *b* if its centre lies higher
-    than b's upper end (ya < yb - rb) and their columns overlap (|xa - xb| < ra + rb); **left of**
-    is the same turned by 90 degrees; *a* is **inside** *b* if the circle around a lies within the
-    circle around b (distance + ra < rb).
+    Attributes:
+        kind: One of ``BACKGROUNDS``.
     """
 
     kind: str
-    first: OfObjects
-    second: OfObjects
 
     def __post_init__(self) -> None:
-        if self.kind not in RELATIONS:
-            raise InputError(
-                f"relation {self.kind!r} is unknown{did_you_mean(self.kind, RELATIONS)}"
-            )
+        if self.kind not in BACKGROUNDS:
+            hint = did_you_mean(self.kind, BACKGROUNDS)
+            raise InputError(f"background {self.kind!r} is unknown{hint}")
 
     @property
     def key(self) -> str:
-        """Subject, relation, object."""
-        return f"({self.first.key} {self.kind.upper()} {self.second.key})"
-
-    def select(self, objects: tuple[Object, ...]) -> Mask:
-        """Return which objects are the first and stand in the relation to some second."""
-        first, second = self.first.select(objects), self.second.select(objects)
-        found = [
-            bool(first[i])
-            and any(second[j] and i != j and self._holds(a, b) for j, b in enumerate(objects))
-            for i, a in enumerate(objects)
-        ]
-        return np.array(found, dtype=bool)
-
-    def _holds(self, a: Object, b: Object) -> bool:
-        if self.kind == "above":
-            return a.y < b.y - b.radius and abs(a.x - b.x) < a.radius + b.radius
-        if self.kind == "left of":
-            return a.x < b.x - b.radius and abs(a.y - b.y) < a.radius + b.radius
-        return bool(np.hypot(a.x - b.x, a.y - b.y) + a.radius < b.radius)
-
-
-@dataclass(frozen=True)
-class Part:
-    """One part of each object a concept is true of.
-
-    The lower edge is what lies below the centre by more than 0.4 of the radius, and so on for the
-    other sides; the outline is what lies within 4 pixels of the visible object's border; the
-    centre is what lies within 0.4 of the radius of it.
-    """
-
-    part: str
-    whole: OfObjects
-
-    def __post_init__(self) -> None:
-        if self.part not in PARTS:
-            raise InputError(f"part {self.part!r} is unknown{did_you_mean(self.part, PARTS)}")
-
-    @property
-    def key(self) -> str:
-        """The part, then the whole."""
-        return f"({self.part.upper()} OF {self.whole.key})"
+        """The kind, named as a background: ``plain background``."""
+        return f"{self.kind} background"
 
     def mask(self, scene: Scene) -> Mask:
-        """Return the visible pixels of the part."""
-        found = np.zeros((SIZE, SIZE), dtype=bool)
-        for index in self.whole.select(scene.objects).nonzero()[0]:
-            found |= self._of(scene.objects[index], scene.owner == index)
-        return found
-
-    def _of(self, item: Object, visible: Mask) -> Mask:
-        if self.part == "outline":
-            # Eroded with the image's border as outside, as an object cut off there has an edge.
-            return visible & ~ndimage.binary_erosion(visible, iterations=_OUTLINE_PIXELS)
-        rows, columns = np.ogrid[0:SIZE, 0:SIZE]
-        down, right, far = rows - item.y, columns - item.x, 0.4 * item.radius
-        if self.part == "centre":
-            return visible & (np.hypot(down, right) < far)
-        sides = {
-            "lower edge": down > far,
-            "upper edge": down < -far,
-            "left side": right < -far,
-            "right side": right > far,
-        }
-        return visible & sides[self.part]
+        """Return the pixels no object covers, or none if the background is of another kind."""
+        return (scene.owner < 0) & (scene.background == self.kind)
 
 
 @dataclass(frozen=True)

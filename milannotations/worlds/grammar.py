@@ -9,18 +9,19 @@ from functools import singledispatch
 
 import numpy as np
 
+from milannotations.errors import InputError
 from milannotations.worlds.concepts import (
     And,
     AndNot,
     Anything,
     Attribute,
+    Background,
     Concept,
     Dead,
     Or,
-    Part,
     Polysemantic,
-    Relation,
 )
+from milannotations.worlds.spatial import Part, Relation
 
 STYLES = 3
 _NOUNS = {
@@ -63,11 +64,27 @@ _PARTS = {
     "outline": ("the outline of", "borders of", "the edges around"),
     "centre": ("the center of", "the middle part of", "the inner part of"),
 }
+_BACKGROUNDS = {
+    "plain": ("plain backgrounds", "areas of one flat color", "an empty surrounding, unpatterned"),
+    "gradient": ("gradient backgrounds", "areas that fade", "a surrounding that gets lighter"),
+    "speckled": ("speckled backgrounds", "areas with specks", "a grainy surrounding"),
+    "grid": ("grid backgrounds", "areas with faint lines", "a surrounding ruled into squares"),
+}
+_RELATIONS = {
+    "above": ("above", "over", "below"),
+    "below": ("below", "underneath", "above"),
+    "left of": ("to the left of", "left of", "to the right of"),
+    "right of": ("to the right of", "right of", "to the left of"),
+}
 _DEAD = ("nothing in particular", "no clear pattern", "unrelated regions")
 
 
 def references(concept: Concept, rng: np.random.Generator) -> tuple[str, str, str]:
-    """Return three different descriptions of a concept, in random order."""
+    """Return three different descriptions of a concept, in random order.
+
+    Raises:
+        InputError: If the grammar has no words for such a concept, as for deeply nested ones.
+    """
     first, second, third = (plural(concept, int(style)) for style in rng.permutation(STYLES))
     return first, second, third
 
@@ -75,7 +92,7 @@ def references(concept: Concept, rng: np.random.Generator) -> tuple[str, str, st
 @singledispatch
 def plural(concept: Concept, style: int) -> str:
     """Describe a concept in one of three styles, 0 to 2."""
-    raise TypeError(f"no grammar for {type(concept).__name__}")
+    raise InputError(f"the grammar has no words for {type(concept).__name__} {concept.key!r}")
 
 
 @plural.register
@@ -93,6 +110,11 @@ def _(concept: Attribute, style: int) -> str:
 @plural.register
 def _(concept: Anything, style: int) -> str:
     return _ANY[style][1]
+
+
+@plural.register
+def _(concept: Background, style: int) -> str:
+    return _BACKGROUNDS[concept.kind][style]
 
 
 @plural.register
@@ -120,8 +142,7 @@ def _(concept: Or, style: int) -> str:
 @plural.register
 def _(concept: AndNot, style: int) -> str:
     head = plural(concept.first, style if style < 2 else 0)
-    without = concept.second
-    assert isinstance(without, Attribute)
+    without = _attribute(concept.second)
     if without.kind == "shape":
         noun = _NOUNS[without.value][style][1]
         return (f"{head} that are not {noun}", f"{head} except {noun}", f"{head} but no {noun}")[
@@ -150,10 +171,9 @@ def _(concept: Relation, style: int) -> str:
         )
     if style == 1:
         second = _singular(concept.second, 1)
-        where = {"above": "below", "left of": "to the right of"}[concept.kind]
-        return f"{first} with a {second} {where} them"
-    words = {"above": ("above", "over"), "left of": ("to the left of", "left of")}[concept.kind]
-    return f"{first} {words[style // 2]} {plural(concept.second, style)}"
+        article = "an" if second[0] in "aeiou" else "a"
+        return f"{first} with {article} {second} {_RELATIONS[concept.kind][2]} them"
+    return f"{first} {_RELATIONS[concept.kind][style // 2]} {plural(concept.second, style)}"
 
 
 @plural.register
@@ -170,11 +190,15 @@ def _(concept: Dead, style: int) -> str:
 
 
 def _shape_first(*pair: Concept) -> tuple[Attribute, Attribute]:
-    first, second = pair
-    assert isinstance(first, Attribute)
-    assert isinstance(second, Attribute)
+    first, second = (_attribute(concept) for concept in pair)
     rank = {"shape": 0, "texture": 1, "size": 2, "colour": 3}
     return (first, second) if rank[first.kind] <= rank[second.kind] else (second, first)
+
+
+def _attribute(concept: Concept) -> Attribute:
+    if not isinstance(concept, Attribute):
+        raise InputError(f"the grammar has words for attributes here only, not {concept.key!r}")
+    return concept
 
 
 def _adjective(attribute: Attribute, style: int) -> str:

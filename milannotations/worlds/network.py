@@ -3,64 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import lru_cache
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image
 from scipy import ndimage
 from torch import Tensor, nn
 
 from milannotations.errors import InputError
-from milannotations.worlds.concepts import And, AndNot, Concept, OfObjects, Relation
+from milannotations.worlds.concepts import And, AndNot, Concept, OfObjects
 from milannotations.worlds.neurons import LAYERS, SyntheticNeuron, stable_seed
-from milannotations.worlds.scenes import SIZE, Scene, make_scene
-
-_SCENES_KEPT = 256  # about 200 KB each
-
-
-class World:
-    """A number of scenes, as a source for the exemplar builder.
-
-    What the network receives of a scene is its index: it reads the truth, not the pixels.
-
-    Args:
-        seed: Scenes of different seeds differ.
-        count: How many scenes there are.
-    """
-
-    def __init__(self, seed: int, count: int) -> None:
-        if count < 1:
-            raise InputError(f"a world of {count} scenes; it must have at least 1")
-        self.seed = seed
-        self.count = count
-        self._scene = lru_cache(maxsize=_SCENES_KEPT)(lambda index: make_scene(seed, index))
-
-    def __len__(self) -> int:
-        return self.count
-
-    def scene(self, index: int) -> Scene:
-        """Return a scene.
-
-        Raises:
-            InputError: If there is no scene of that index.
-        """
-        if not 0 <= index < self.count:
-            raise InputError(f"scene {index} of a world of {self.count}; they count from 0")
-        return self._scene(index)
-
-    def inputs(self, index: int) -> Tensor:
-        """Return the scene's index, an int64 scalar."""
-        return torch.tensor(index)
-
-    def image(self, index: int) -> Image.Image:
-        """Return the scene's picture, RGB, 224 × 224."""
-        return self.scene(index).image
-
-    def name(self, index: int) -> str:
-        """Return a name such as ``world-1/scene-00012``."""
-        return f"world-{self.seed}/scene-{index:05d}"
+from milannotations.worlds.scenes import SIZE
+from milannotations.worlds.source import World
+from milannotations.worlds.spatial import Relation
 
 
 class _Layer(nn.Module):
@@ -77,7 +32,9 @@ class _Layer(nn.Module):
             [activation_map(neuron, self.world, int(index), self.side) for neuron in self.neurons]
             for index in indices
         ]
-        return torch.from_numpy(np.array(maps, dtype=np.float32)).to(indices.device)
+        # The shape is spelled out, as a batch of no scenes has none.
+        shape = (len(indices), len(self.neurons), self.side, self.side)
+        return torch.from_numpy(np.array(maps, dtype=np.float32).reshape(shape)).to(indices.device)
 
 
 class SyntheticNetwork(nn.Module):
@@ -86,12 +43,17 @@ class SyntheticNetwork(nn.Module):
     Channels follow the order of each layer's neurons in the list given.
 
     Args:
-        neurons: Any synthetic neurons.
+        neurons: Any synthetic neurons, at least one.
         world: The scenes that ``forward`` is given indices of.
+
+    Raises:
+        InputError: If there are no neurons.
     """
 
     def __init__(self, neurons: Sequence[SyntheticNeuron], world: World) -> None:
         super().__init__()
+        if not neurons:
+            raise InputError("a synthetic network of no neurons; it must have at least 1")
         self.names = []
         for name, side in LAYERS.items():
             members = [neuron for neuron in neurons if neuron.layer == name]
@@ -100,7 +62,19 @@ class SyntheticNetwork(nn.Module):
                 self.names.append(name)
 
     def forward(self, indices: Tensor) -> Tensor:
-        """Return the last layer's maps for scenes of shape (images,)."""
+        """Return the last layer's maps, float32 (images, neurons, side, side).
+
+        Args:
+            indices: Integers of shape (images,): which scenes of the world.
+
+        Raises:
+            InputError: If indices are not integers of one dimension, or there is no such scene.
+        """
+        if indices.ndim != 1 or indices.is_floating_point():
+            raise InputError(
+                f"indices of shape {tuple(indices.shape)} and type {indices.dtype}; "
+                "a synthetic network takes integers of shape (images,)"
+            )
         for name in self.names:
             output = self.get_submodule(name)(indices)
         return torch.as_tensor(output)

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from milannotations.errors import InputError
 from milannotations.record import DEFAULT_K
 from milannotations.worlds.concepts import (
-    PARTS,
     And,
     AndNot,
     Anything,
@@ -20,12 +20,11 @@ from milannotations.worlds.concepts import (
     Dead,
     OfObjects,
     Or,
-    Part,
     Polysemantic,
-    Relation,
 )
 from milannotations.worlds.grammar import references
 from milannotations.worlds.scenes import COLOURS, SHAPES, SIZES, TEXTURES, arrange
+from milannotations.worlds.spatial import PARTS, Part, Relation
 
 LAYERS = {"coarse": 7, "middle": 14, "fine": 28}  # side of each layer's activation maps
 SPLITS = ("train", "validation", "test")
@@ -45,6 +44,7 @@ COUNTS = {
 # practically always hold the exemplars that a neuron needs.
 _LOOKED_AT = 256
 _NEEDED = DEFAULT_K + 10
+_NEEDED_LEAST = DEFAULT_K + 5
 
 
 @dataclass(frozen=True)
@@ -75,14 +75,21 @@ def synthetic_neurons(seed: int = 0) -> list[SyntheticNeuron]:
 
     A concept combination (its ``key``) occurs in one split only, so that validation and test
     hold combinations never seen in training, while each attribute, part and relation they are
-    made of occurs in training.
+    made of occurs in training. Single concepts and dead neurons are in training only: they have
+    no combination that could be new, and would test nothing but memory.
+
+    Raises:
+        InputError: If the seed is below 0, or its scenes hold too few different combinations.
     """
+    if seed < 0:
+        raise InputError(f"seed {seed} of synthetic neurons; it must be at least 0")
     rng = np.random.default_rng(seed)
-    frequent = _frequency_test(seed)
+    occurrences = _occurrences(seed)
     chosen: list[tuple[str, str, Concept]] = []
     for kind, counts in COUNTS.items():
-        pool = _pool(kind, rng, frequent)
-        repeated = itertools.cycle(pool) if kind in ("single", "dead") else iter(pool)
+        repeats = kind in ("single", "dead")
+        pool = _pool(kind, rng, occurrences, 1 if repeats else sum(counts))
+        repeated = itertools.cycle(pool) if repeats else iter(pool)
         for split, count in zip(SPLITS, counts, strict=True):
             chosen += [(split, kind, next(repeated)) for _ in range(count)]
     names = list(LAYERS)
@@ -113,14 +120,25 @@ def stable_seed(*parts: object) -> int:
 
 
 def _pool(
-    kind: str, rng: np.random.Generator, frequent: Callable[[Concept], bool]
+    kind: str, rng: np.random.Generator, occurrences: Callable[[Concept], int], wanted: int
 ) -> list[Concept]:
     """Return different concepts of a kind in random order, such that early ones use every part."""
-    found: dict[str, Concept] = {}
+    counted: dict[str, tuple[Concept, int]] = {}
     for concept in _candidates(kind, rng):
-        if frequent(concept):
-            found.setdefault(concept.key, concept)
-    return list(found.values())
+        if concept.key not in counted:
+            counted[concept.key] = (concept, occurrences(concept))
+    pool = [concept for concept, count in counted.values() if count >= _NEEDED]
+    if len(pool) < wanted:
+        # Few seeds come here: they take what is a little rarer, the most frequent first.
+        rarer = [pair for pair in counted.values() if _NEEDED_LEAST <= pair[1] < _NEEDED]
+        rarer.sort(key=lambda pair: -pair[1])
+        pool += [concept for concept, _ in rarer[: wanted - len(pool)]]
+    if len(pool) < wanted:
+        raise InputError(
+            f"{len(pool)} different {kind} concepts occur often enough, {wanted} are needed; "
+            "choose another seed"
+        )
+    return pool
 
 
 def _candidates(kind: str, rng: np.random.Generator) -> Iterable[Concept]:
@@ -155,12 +173,14 @@ def _candidates(kind: str, rng: np.random.Generator) -> Iterable[Concept]:
 
 
 def _parts(shapes: list[Attribute], rng: np.random.Generator) -> list[Concept]:
-    # The first 18 of these diagonals hold each part three times, so training sees them all.
+    # Each of these diagonals holds each part once, so training sees them all.
     shifts = rng.permutation(len(shapes))
     return [
         Part(part, shapes[(i + int(shift)) % len(shapes)])
         for shift in shifts
         for i, part in enumerate(PARTS)
+        # The centre of a ring is its hole, which is no part of it.
+        if (part, shapes[(i + int(shift)) % len(shapes)].value) != ("centre", "ring")
     ]
 
 
@@ -185,17 +205,17 @@ def _shuffled(concepts: Iterable[Concept], rng: np.random.Generator) -> list[Con
     return [found[i] for i in rng.permutation(len(found))]
 
 
-def _frequency_test(seed: int) -> Callable[[Concept], bool]:
-    """Return a test whether a concept occurs in enough scenes; only arrangements are made."""
+def _occurrences(seed: int) -> Callable[[Concept], int]:
+    """Return what counts the scenes a concept occurs in; scenes are arranged, not rendered."""
     scenes = [arrange(stable_seed(seed, "frequency"), index) for index in range(_LOOKED_AT)]
 
-    def frequent(concept: Concept) -> bool:
+    def count(concept: Concept) -> int:
         if isinstance(concept, Dead):
-            return True
+            return _LOOKED_AT
         if isinstance(concept, Polysemantic):
-            return frequent(concept.first) and frequent(concept.second)
+            return min(count(concept.first), count(concept.second))
         whole = concept.whole if isinstance(concept, Part) else concept
         assert isinstance(whole, OfObjects)
-        return sum(bool(whole.select(objects).any()) for objects in scenes) >= _NEEDED
+        return sum(bool(whole.select(objects).any()) for objects in scenes)
 
-    return frequent
+    return count

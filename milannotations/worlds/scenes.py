@@ -77,11 +77,13 @@ class Scene:
         objects: All objects; later ones are in front.
         image: RGB image of 224 × 224.
         owner: Index of the object visible at each pixel, -1 for the background; int8 (224, 224).
+        background: One of ``BACKGROUNDS``.
     """
 
     objects: tuple[Object, ...]
     image: Image.Image
     owner: NDArray[np.int8]
+    background: str = "plain"
 
     def mask_of(self, selected: NDArray[np.bool_]) -> NDArray[np.bool_]:
         """Return the visible pixels of the selected objects, bool (224, 224)."""
@@ -155,7 +157,7 @@ def render(
     image = canvas.resize((SIZE, SIZE), Image.Resampling.BOX)
     # A pixel belongs to the object at its upper left quarter: a fixed point, so exact.
     owned = np.asarray(owner)[::_SUPERSAMPLING, ::_SUPERSAMPLING].astype(np.int8)
-    return Scene(tuple(objects), image, owned)
+    return Scene(tuple(objects), image, owned, background)
 
 
 def make_scene(seed: int, index: int) -> Scene:

@@ -1,0 +1,278 @@
+"""The board: which numbers may stand in one column, and in which order methods are shown.
+
+A column is identified by split, metric, signature and data set fingerprint. Two numbers that
+differ in any of these were not measured the same way, so they never share a column.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import pandas as pd
+
+from benchmark.result import Method, Metric, Result, Score, read_per_neuron, read_result
+from milannotations.errors import InputError, did_you_mean
+
+MAIN_METRIC = "identification"
+
+
+@dataclass(frozen=True, eq=False)
+class LoadedResult:
+    """One method's result with its per-neuron table, and the file both were read from."""
+
+    path: Path
+    result: Result
+    per_neuron: pd.DataFrame
+
+    @property
+    def method(self) -> Method:
+        """Who made the descriptions."""
+        return self.result.method
+
+
+class ColumnKey(NamedTuple):
+    """What two numbers must have in common to be compared."""
+
+    split: str
+    metric: str
+    signature: str
+    fingerprint: str
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column of the board.
+
+    Attributes:
+        key: Its identity.
+        metric: Title, direction and chance level.
+        variant: 0 where the split has one column of this metric; else 1, 2, … among them, the
+            one with the most methods first.
+    """
+
+    key: ColumnKey
+    metric: Metric
+    variant: int = 0
+
+
+@dataclass(frozen=True)
+class Row:
+    """One method on the board.
+
+    Attributes:
+        method: Who made the descriptions.
+        rank: 1 for the best; equal values share a rank. None for controls and people (anchors,
+            not competitors) and for methods without a value in the main column.
+        cells: One score or None per column of the board, in their order.
+    """
+
+    method: Method
+    rank: int | None
+    cells: tuple[Score | None, ...]
+
+
+@dataclass(frozen=True)
+class Board:
+    """The whole table: rows are in the order of the main column, best first.
+
+    Attributes:
+        splits: Every split of any result, the main one first, scored or not.
+        columns: Grouped by split in that order; in each, the main metric first.
+        rows: One per method; those without a value in the main column come last, by title.
+        main: Index of the main column, or None where no split has scores at all.
+    """
+
+    splits: tuple[str, ...]
+    columns: tuple[Column, ...]
+    rows: tuple[Row, ...]
+    main: int | None
+
+    def column_of(self, split: str, metric: str) -> int | None:
+        """Return the index of the first (most used) column of a metric on a split, if any."""
+        for index, column in enumerate(self.columns):
+            if (column.key.split, column.key.metric) == (split, metric):
+                return index
+        return None
+
+
+def load_results(folder: Path) -> list[LoadedResult]:
+    """Read every ``*.json`` of a folder with its per-neuron table, by file name.
+
+    Raises:
+        InputError: Names the file that is missing, invalid, or a second one of a method.
+    """
+    if not folder.is_dir():
+        raise InputError(f"{folder} is not a folder; name the one that holds <method>.json files")
+    paths = sorted(path for path in folder.glob("*.json") if path.is_file())
+    if not paths:
+        raise InputError(f"{folder} holds no result; `milannotations score` writes <method>.json")
+    loaded: dict[str, LoadedResult] = {}
+    for path in paths:
+        result = read_result(path)
+        name = result.method.name
+        if name in loaded:
+            raise InputError(
+                f"{path} is a second result of method {name!r}, after {loaded[name].path}; "
+                "remove one or rename the method"
+            )
+        try:
+            table = read_per_neuron(path)
+        except InputError:
+            raise
+        except (OSError, ValueError) as error:  # pyarrow's errors are subclasses of these
+            raise InputError(
+                f"{path.with_suffix('.per_neuron.parquet')}: not a Parquet table: {error}"
+            ) from error
+        loaded[name] = LoadedResult(path, result, table)
+    return list(loaded.values())
+
+
+def build_board(
+    results: Sequence[LoadedResult],
+    main_metric: str = MAIN_METRIC,
+    main_split: str | None = None,
+) -> Board:
+    """Arrange results as a table.
+
+    Args:
+        results: One or more results of different methods.
+        main_metric: Name of the metric that orders the rows.
+        main_split: Split that orders the rows; default the first one that has this metric.
+
+    Raises:
+        InputError: If no column has the main metric or split, or if two results that share a
+            column disagree on its direction or chance level.
+    """
+    metrics = _metrics(results)
+    split = _main_split(results, metrics, main_metric, main_split)
+    names = dict.fromkeys(name for loaded in results for name in loaded.result.splits)
+    splits = sorted(names, key=lambda name: name != split)  # stable: main first, rest as they were
+    columns = _columns(results, metrics, splits, main_metric)
+    main = next(
+        (i for i, c in enumerate(columns) if (c.key.split, c.key.metric) == (split, main_metric)),
+        None,
+    )
+    cells = {
+        loaded.method.name: tuple(_cell(loaded.result, column.key) for column in columns)
+        for loaded in results
+    }
+    return Board(
+        tuple(splits),
+        tuple(columns),
+        tuple(_rows([loaded.method for loaded in results], cells, columns, main)),
+        main,
+    )
+
+
+def _keys(result: Result) -> Iterable[ColumnKey]:
+    for split, scored in result.splits.items():
+        for name, score in scored.scores.items():
+            yield ColumnKey(split, name, score.signature, scored.fingerprint)
+
+
+def _metrics(results: Sequence[LoadedResult]) -> dict[ColumnKey, Metric]:
+    """Return every column's metric, as the first result that has it declares it."""
+    first: dict[ColumnKey, tuple[Metric, Path]] = {}
+    for loaded in results:
+        for key in _keys(loaded.result):
+            metric = loaded.result.metrics[key.metric]
+            known, path = first.setdefault(key, (metric, loaded.path))
+            for fact in ("higher_is_better", "chance"):
+                if getattr(metric, fact) != getattr(known, fact):
+                    raise InputError(
+                        f"{loaded.path}: metric {key.metric!r} has {fact} = "
+                        f"{getattr(metric, fact)}, but {getattr(known, fact)} in {path} under "
+                        f"the same signature {key.signature!r}"
+                    )
+    return {key: metric for key, (metric, _) in first.items()}
+
+
+def _main_split(
+    results: Sequence[LoadedResult],
+    metrics: dict[ColumnKey, Metric],
+    main_metric: str,
+    main_split: str | None,
+) -> str | None:
+    if main_split is not None:
+        known = {name for loaded in results for name in loaded.result.splits}
+        if main_split not in known:
+            hint = did_you_mean(main_split, known)
+            raise InputError(f"no result has the split {main_split!r}{hint}")
+        if not any((key.split, key.metric) == (main_split, main_metric) for key in metrics):
+            raise InputError(f"no result has the metric {main_metric!r} on split {main_split!r}")
+        return main_split
+    if not metrics:
+        return None
+    for key in metrics:
+        if key.metric == main_metric:
+            return key.split
+    named = sorted({key.metric for key in metrics})
+    hint = did_you_mean(main_metric, named)
+    raise InputError(f"no result has the metric {main_metric!r}{hint}; they have {named}")
+
+
+def _columns(
+    results: Sequence[LoadedResult],
+    metrics: dict[ColumnKey, Metric],
+    splits: Sequence[str],
+    main_metric: str,
+) -> list[Column]:
+    methods = Counter(key for loaded in results for key in _keys(loaded.result))
+    per_metric = Counter((key.split, key.metric) for key in metrics)
+    order = list(dict.fromkeys(key.metric for key in metrics))
+    keys = sorted(
+        metrics,
+        key=lambda key: (
+            splits.index(key.split),
+            key.metric != main_metric,
+            order.index(key.metric),
+            -methods[key],
+        ),
+    )
+    seen: Counter[tuple[str, str]] = Counter()
+    columns = []
+    for key in keys:
+        seen[key.split, key.metric] += 1
+        several = per_metric[key.split, key.metric] > 1
+        variant = seen[key.split, key.metric] if several else 0
+        columns.append(Column(key, metrics[key], variant))
+    return columns
+
+
+def _cell(result: Result, key: ColumnKey) -> Score | None:
+    scored = result.splits.get(key.split)
+    if scored is None or scored.fingerprint != key.fingerprint:
+        return None
+    score = scored.scores.get(key.metric)
+    return score if score is not None and score.signature == key.signature else None
+
+
+def _rows(
+    methods: Sequence[Method],
+    cells: dict[str, tuple[Score | None, ...]],
+    columns: Sequence[Column],
+    main: int | None,
+) -> list[Row]:
+    values: dict[str, float] = {}  # of the main column, turned so that higher is better
+    if main is not None:
+        sign = 1 if columns[main].metric.higher_is_better else -1
+        for method in methods:
+            score = cells[method.name][main]
+            if score is not None:
+                values[method.name] = sign * score.value
+    ordered = sorted(
+        methods,
+        key=lambda m: (m.name not in values, -values.get(m.name, 0), m.title.casefold(), m.name),
+    )
+    competing = [values[m.name] for m in methods if m.kind == "method" and m.name in values]
+    rows = []
+    for method in ordered:
+        rank = None
+        if method.kind == "method" and method.name in values:
+            rank = 1 + sum(value > values[method.name] for value in competing)
+        rows.append(Row(method, rank, cells[method.name]))
+    return rows

@@ -1,0 +1,162 @@
+"""Tests of which neurons are shown, how they look, and what is quoted."""
+
+from __future__ import annotations
+
+import base64
+import io
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from datasets import Dataset
+from PIL import Image as PILImage
+
+from leaderboard.board import build_board, load_results
+from leaderboard.gallery import Card, build_gallery, contact_sheet, pick
+from milannotations.errors import InputError
+from milannotations.record import NeuronKey, image_grid, masked_images
+
+
+def decode(uri: str) -> PILImage.Image:
+    head, _, body = uri.partition(",")
+    assert head in ("data:image/jpeg;base64", "data:image/png;base64")
+    return PILImage.open(io.BytesIO(base64.b64decode(body)))
+
+
+def cards_of(results: Path, neurons: dict[str, Dataset], **options: Any) -> list[Card]:
+    loaded = load_results(results)
+    metric = options.pop("metric", "identification")
+    return build_gallery(build_board(loaded), loaded, neurons, metric, **options)
+
+
+KEYS = [NeuronKey("m", "d", f"layer{i}", unit) for i in range(4) for unit in range(50)]
+
+
+def test_pick_spreads_over_layers() -> None:
+    chosen = pick(KEYS, 12)
+    assert chosen == sorted(set(chosen))
+    assert [KEYS[i].layer for i in chosen] == [f"layer{i}" for i in range(4) for _ in range(3)]
+
+
+def test_pick_depends_on_the_seed_alone() -> None:
+    assert pick(KEYS, 12, seed=1) == pick(KEYS, 12, seed=1)
+    assert pick(KEYS, 12, seed=1) != pick(KEYS, 12, seed=2)
+
+
+@pytest.mark.parametrize(("size", "count"), [(0, 0), (3, 3), (200, 200), (999, 200)])
+def test_pick_returns_as_many_as_there_are(size: int, count: int) -> None:
+    assert len(pick(KEYS, size)) == count
+
+
+def test_pick_fills_up_from_large_layers() -> None:
+    keys = [NeuronKey("m", "d", "small", 0), *(NeuronKey("m", "d", "large", u) for u in range(9))]
+    assert len(pick(keys, 6)) == 6
+
+
+def test_pick_refuses_a_negative_size() -> None:
+    with pytest.raises(InputError, match="gallery size is -1"):
+        pick(KEYS, -1)
+
+
+@pytest.mark.parametrize(
+    ("k", "columns", "rows"),
+    [(1, 1, 1), (2, 2, 1), (3, 3, 1), (5, 3, 1), (7, 3, 2), (9, 3, 3), (15, 3, 3)],
+)
+def test_contact_sheet_has_full_rows(make_neurons: Any, k: int, columns: int, rows: int) -> None:
+    sheet = contact_sheet(make_neurons(["conv"], 1, k=k)[0], tile=16)
+    assert sheet is not None
+    assert (sheet.columns, sheet.rows) == (columns, rows)
+    for uri in (sheet.image, sheet.overlay):
+        assert decode(uri).size == (columns * 16, rows * 16)
+
+
+def test_contact_sheet_under_its_overlay_is_the_masked_image(neurons: Dataset) -> None:
+    record = dict(neurons[0])
+    ramp = PILImage.fromarray(np.tile(np.arange(32, dtype=np.uint8) * 8, (32, 1))).convert("RGB")
+    record["images"] = [ramp] * 9  # smooth, so that JPEG changes little
+    sheet = contact_sheet(record, tile=32)  # the exemplars' own size
+    assert sheet is not None
+    plain = decode(sheet.image).convert("RGBA")
+    shown = PILImage.alpha_composite(plain, decode(sheet.overlay).convert("RGBA")).convert("RGB")
+    expected = image_grid(masked_images(record), 3, gap=0)
+    difference = np.abs(np.asarray(shown, float) - np.asarray(expected, float))
+    hidden = np.tile(np.repeat([False, True], 16), 3)  # rows outside the masks
+    assert difference[hidden].mean() < 2
+    assert difference[~hidden].mean() < 5
+
+
+def test_contact_sheet_of_a_neuron_without_images_is_none(make_neurons: Any) -> None:
+    assert contact_sheet(make_neurons(["conv"], 1, images=False)[0]) is None
+
+
+def test_contact_sheet_crops_what_is_not_square(neurons: Dataset) -> None:
+    record = dict(neurons[0])
+    record["images"] = [image.resize((64, 32)) for image in record["images"]]
+    record["masks"] = [mask.resize((64, 32)) for mask in record["masks"]]
+    sheet = contact_sheet(record, tile=16)
+    assert sheet is not None
+    assert decode(sheet.image).size == (48, 48)
+
+
+def test_cards_quote_methods_in_the_board_s_order(
+    results: Path, neurons: Dataset, network: Dataset
+) -> None:
+    cards = cards_of(results, {"test": neurons, "network": network}, size=4)
+    assert [card.split for card in cards] == ["test"] * 4 + ["network"] * 4
+    first = cards[0]
+    assert [line.method for line in first.said] == ["People", "Beta", "Alpha", "Gamma", "Random"]
+    assert [line.value for line in first.said] == [0.95, 0.9, 0.8, 0.7, 0.5]
+    assert first.said[1].text == f"beta says {first.key.layer}"
+    assert first.references == ("a red circle", "round things", "discs")
+
+
+def test_cards_of_an_unscored_split_have_words_only(results: Path, network: Dataset) -> None:
+    for card in cards_of(results, {"network": network}):
+        assert card.references == ()
+        assert [line.method for line in card.said] == ["Beta", "Alpha", "Gamma", "Random"]
+        assert all(line.value is None for line in card.said)
+
+
+def test_values_of_another_signature_are_not_shown(
+    tmp_path: Path, neurons: Dataset, save_result: Any, make_score: Any
+) -> None:
+    save_result(tmp_path, "a", {"identification": make_score(0.7, "one")})
+    save_result(tmp_path, "b", {"identification": make_score(0.9, "other")})
+    said = cards_of(tmp_path, {"test": neurons})[0].said
+    assert [(line.method, line.value) for line in said] == [("A", 0.7), ("B", None)]
+
+
+def test_only_described_neurons_are_shown(results: Path, make_neurons: Any) -> None:
+    cards = cards_of(results, {"test": make_neurons(["conv1", "new"])})
+    assert {card.key.layer for card in cards} == {"conv1"}
+
+
+def test_an_unknown_split_is_refused(results: Path, neurons: Dataset) -> None:
+    with pytest.raises(InputError, match="no result has the split 'tests'; did you mean 'test'"):
+        cards_of(results, {"tests": neurons})
+
+
+def test_neurons_of_other_data_are_refused(results: Path, make_neurons: Any) -> None:
+    with pytest.raises(InputError, match="none of the 2 neurons given for split 'test'"):
+        cards_of(results, {"test": make_neurons(["elsewhere"], 2)})
+
+
+def test_missing_words_and_values_are_empty(results: Path, neurons: Dataset) -> None:
+    path = results / "beta.per_neuron.parquet"
+    table = pd.read_parquet(path)
+    table["description"] = None
+    table["identification"] = float("nan")
+    table.to_parquet(path)
+    line = cards_of(results, {"test": neurons})[0].said[1]
+    assert (line.method, line.text, line.value) == ("Beta", "", None)
+
+
+def test_values_that_are_no_numbers_are_refused(results: Path, neurons: Dataset) -> None:
+    path = results / "beta.per_neuron.parquet"
+    table = pd.read_parquet(path)
+    table["identification"] = "high"
+    table.to_parquet(path)
+    with pytest.raises(InputError, match=r"beta\.per_neuron\.parquet: units and values must be"):
+        cards_of(results, {"test": neurons})

@@ -1,0 +1,303 @@
+"""Tests of the page: what is on it, and that nothing on it can do harm."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+from datasets import Dataset
+from typer.testing import CliRunner
+
+from benchmark.result import Metric, Score
+from leaderboard.commands import app, load_neurons
+from leaderboard.render import render
+from milannotations.errors import InputError
+
+HOSTILE = [
+    "<script>alert(1)</script>",
+    "</script><script>alert(1)</script>",
+    "<!--<script>",
+    "]]></style><img src=x onerror=alert(1)>",
+    "\"' onmouseover='alert(1)' x=\"",
+    "javascript:alert(1)",
+    "{{ 7 * 191 }}{% raw %}",
+    "safe\u202egnp.exe\u2066\x00\x1b",
+    "long" * 2500,
+]
+
+
+class Page(HTMLParser):
+    """Collects elements, attributes and the text of scripts and styles."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self.raw: dict[str, list[str]] = {"script": [], "style": []}
+        self.text = ""
+        self._inside = ""
+        self.source = path.read_text(encoding="utf-8")
+        self.feed(self.source)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attrs)))
+        self._inside = tag if tag in self.raw else ""
+
+    def handle_endtag(self, tag: str) -> None:
+        self._inside = ""
+
+    def handle_data(self, data: str) -> None:
+        if self._inside:
+            self.raw[self._inside].append(data)
+        else:
+            self.text += data
+
+    def attributes(self, name: str) -> list[str]:
+        return [attrs[name] or "" for _, attrs in self.elements if name in attrs]
+
+
+def hostile_results(folder: Path, text: str, neurons: Dataset, save_result: Any) -> None:
+    """Put a text into every field of a result that takes free text."""
+    score = Score(value=0.6, low=0.5, high=0.7, n=8, signature=text)
+    metric = Metric(title=text, chance=0.5, description=text)
+    save_result(
+        folder,
+        "hostile",
+        {"identification": score, text: score},
+        neurons=neurons,
+        fingerprint=text,
+        description=text,
+        metrics={"identification": metric, text: metric},
+        title=text[:200],
+        authors=text[:500],
+        paper=text[:500],
+        training_data=[text],
+        annotations_seen=text[:500],
+        licence=text[:100],
+        unscored={text: neurons},
+    )
+    path = folder / "hostile.json"
+    content = json.loads(path.read_text(encoding="utf-8"))
+    content |= {"hardware": text, "versions": {text: text}}
+    content["splits"]["test"]["references"] = text
+    path.write_text(json.dumps(content), encoding="utf-8")
+
+
+@pytest.fixture
+def page(results: Path, neurons: Dataset, network: Dataset, tmp_path: Path) -> Page:
+    out = render(
+        results,
+        {"network": network, "test": neurons},
+        tmp_path / "site" / "index.html",
+        title="A fair title",
+        split_notes={"test": "References come from a grammar.", "network": "Nobody annotated it."},
+    )
+    return Page(out)
+
+
+def test_page_shows_methods_neurons_and_notes(page: Page) -> None:
+    for text in ("A fair title", "Alpha", "Ada", "Identification", "0.900", "0.850–0.950"):
+        assert text in page.text
+    for text in ("References come from a grammar.", "Nobody annotated it.", "beta says conv1"):
+        assert text in page.text
+    cards = [attrs for tag, attrs in page.elements if attrs.get("class") == "card"]
+    assert len(cards) == 8 + 6
+    assert page.text.index("beta says conv1") < page.text.index("beta says head")  # board's order
+
+
+def test_page_has_every_column_s_signature(page: Page) -> None:
+    ids = {attrs.get("id") for _, attrs in page.elements}
+    for href in page.attributes("href"):
+        if href.startswith("#"):
+            assert href[1:] in ids
+    assert {"signature-1", "signature-2", "signature-3"} <= ids
+    assert "signature-4" not in ids
+
+
+def test_ids_are_unique(page: Page) -> None:
+    ids = page.attributes("id")
+    assert len(ids) == len(set(ids))
+
+
+def test_page_loads_nothing_from_outside(page: Page) -> None:
+    assert all(source.startswith("data:image/") for source in page.attributes("src"))
+    links = [attrs["href"] or "" for tag, attrs in page.elements if tag == "link"]
+    assert all(link.startswith("data:") for link in links)
+    for css in page.raw["style"]:
+        assert "url(" not in css
+        assert "@import" not in css
+    assert not {"iframe", "object", "embed", "base", "form"} & {tag for tag, _ in page.elements}
+
+
+def test_policy_admits_only_this_style_and_script(page: Page) -> None:
+    (policy,) = (
+        attrs["content"] or ""
+        for _, attrs in page.elements
+        if attrs.get("http-equiv") == "Content-Security-Policy"
+    )
+
+    def digest(text: str) -> str:
+        return base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+
+    assert "default-src 'none'" in policy
+    assert "unsafe" not in policy
+    assert f"style-src 'sha256-{digest(''.join(page.raw['style']))}'" in policy
+    assert f"script-src 'sha256-{digest(page.raw['script'][-1])}'" in policy
+    assert not page.attributes("style")  # the policy would drop them
+
+
+def test_same_input_gives_the_same_bytes(results: Path, neurons: Dataset, tmp_path: Path) -> None:
+    pages = [render(results, {"test": neurons}, tmp_path / f"{i}.html") for i in range(2)]
+    assert pages[0].read_bytes() == pages[1].read_bytes()
+
+
+def test_page_stays_small(tmp_path: Path, make_neurons: Any, save_result: Any) -> None:
+    neurons = make_neurons([f"layer{i}" for i in range(6)], 8)  # of noise, the worst for JPEG
+    for i in range(9):
+        save_result(tmp_path / "results", f"m{i}", {"identification": 0.5}, neurons=neurons)
+    out = render(tmp_path / "results", {"test": neurons}, tmp_path / "page.html", gallery_size=48)
+    assert out.stat().st_size < 6_000_000
+
+
+@pytest.mark.parametrize("text", HOSTILE, ids=range(len(HOSTILE)))
+def test_hostile_text_stays_text(
+    tmp_path: Path, make_neurons: Any, save_result: Any, text: str
+) -> None:
+    neurons = make_neurons(["conv1", text], 1, references=[text, text], model=text)
+    hostile_results(tmp_path / "results", text, neurons, save_result)
+    out = render(
+        tmp_path / "results",
+        {"test": neurons, text: neurons},
+        tmp_path / "page.html",
+        title=text,
+        split_notes={"test": text, text: text},
+    )
+    page = Page(out)
+    tags = [tag for tag, _ in page.elements]
+    assert tags.count("script") == 2
+    assert tags.count("style") == 1
+    assert tags.count("img") == 4 * 2  # the two neurons on both splits, with their overlays
+    for _, attrs in page.elements:
+        assert not [name for name in attrs if name.startswith("on")]
+        assert not (attrs.get("href") or "").lower().startswith("javascript:")
+    json.loads(page.raw["script"][0])  # one intact block
+    assert not re.search("[\u202a-\u202e\u2066-\u2069\x00\x1b]", page.source)
+    assert "1337" not in page.text  # no template in a template
+    assert "long" * 501 not in page.source
+
+
+@pytest.mark.parametrize(
+    ("address", "linked"),
+    [
+        ("https://example.org/paper", True),
+        ("A title, 2024", False),
+        ("javascript:alert(1)", False),
+        ("data:text/html,<script>alert(1)</script>", False),
+        ("https://example.org/ and more", False),
+    ],
+)
+def test_only_web_addresses_become_links(
+    tmp_path: Path, save_result: Any, address: str, linked: bool
+) -> None:
+    save_result(tmp_path / "r", "m", {"identification": 0.5}, paper=address)
+    page = Page(render(tmp_path / "r", {}, tmp_path / "page.html"))
+    assert (address in page.attributes("href")) is linked
+    assert address in page.text
+
+
+def test_extreme_numbers_do_not_break_the_page(tmp_path: Path, save_result: Any) -> None:
+    for name, value in (("up", 1.7e308), ("down", -1.7e308), ("zero", 0.0)):
+        score = Score(value=value, low=value, high=value, n=1, signature="s")
+        save_result(tmp_path / "r", name, {"identification": score})
+    page = Page(render(tmp_path / "r", {}, tmp_path / "page.html"))
+    assert "1.7e+308" in page.text
+    assert "nan" not in " ".join(page.attributes("x1") + page.attributes("cx"))
+
+
+def test_a_page_without_scores_or_gallery(tmp_path: Path, save_result: Any) -> None:
+    save_result(tmp_path / "r", "m")
+    page = Page(render(tmp_path / "r", {}, tmp_path / "page.html"))
+    ids = page.attributes("id")
+    assert "gallery" not in ids
+    assert "signatures" not in ids
+
+
+def test_neurons_without_images_are_shown_with_their_words(
+    tmp_path: Path, make_neurons: Any, save_result: Any
+) -> None:
+    neurons = make_neurons(images=False)
+    save_result(tmp_path / "r", "m", {"identification": 0.5}, neurons=neurons)
+    page = Page(render(tmp_path / "r", {"test": neurons}, tmp_path / "page.html"))
+    assert "Source images are not attached." in page.text
+    assert "m says conv1" in page.text
+
+
+def test_a_note_for_no_split_is_refused(results: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="'tset', which is in no result; did you mean 'test'"):
+        render(results, {}, tmp_path / "page.html", split_notes={"tset": "x"})
+
+
+def test_an_error_leaves_the_old_page(results: Path, tmp_path: Path, neurons: Dataset) -> None:
+    out = tmp_path / "page.html"
+    out.write_text("old")
+    with pytest.raises(InputError):
+        render(results, {"nowhere": neurons}, out)
+    assert out.read_text() == "old"
+
+
+# The command ----------------------------------------------------------------------------------
+
+
+def test_command_renders(results: Path, neurons: Dataset, network: Dataset, tmp_path: Path) -> None:
+    neurons.to_parquet(tmp_path / "neurons.parquet")
+    network.save_to_disk(tmp_path / "network")
+    arguments = ["render", "--results", str(results), "--out", str(tmp_path / "page.html")]
+    arguments += ["--neurons", f"test={tmp_path / 'neurons.parquet'}"]
+    arguments += ["--neurons", f"network={tmp_path / 'network'}", "--note", "test=a = b"]
+    outcome = CliRunner().invoke(app, arguments, catch_exceptions=False)
+    assert outcome.exit_code == 0
+    assert "wrote" in outcome.output
+    assert "a = b" in Page(tmp_path / "page.html").text
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        (["test"], "write it as SPLIT=VALUE"),
+        (["=x"], "write it as SPLIT=VALUE"),
+        (["test=/nowhere/at/all"], "does not exist"),
+        (["test=a", "test=b"], "names the split 'test' twice"),
+    ],
+)
+def test_command_refuses(results: Path, tmp_path: Path, values: list[str], message: str) -> None:
+    arguments = ["render", "--results", str(results), "--out", str(tmp_path / "page.html")]
+    for value in values:
+        arguments += ["--neurons", value]
+    outcome = CliRunner().invoke(app, arguments)
+    assert isinstance(outcome.exception, InputError)
+    assert message in str(outcome.exception)
+
+
+def test_load_neurons_reads_a_folder_of_parquet_by_split(neurons: Dataset, tmp_path: Path) -> None:
+    folder = tmp_path / "folder" / "data"
+    folder.mkdir(parents=True)
+    neurons.select([0, 1]).to_parquet(folder / "train-0.parquet")
+    neurons.select([2]).to_parquet(folder / "test-0.parquet")
+    assert len(load_neurons(folder.parent, "test")) == 1
+    with pytest.raises(InputError, match="has the splits"):
+        load_neurons(folder.parent, "network")
+
+
+def test_load_neurons_refuses_other_tables(tmp_path: Path) -> None:
+    Dataset.from_dict({"layer": ["a"]}).to_parquet(tmp_path / "other.parquet")
+    with pytest.raises(InputError, match="lacks the columns"):
+        load_neurons(tmp_path / "other.parquet", "test")
+    (tmp_path / "broken.parquet").write_bytes(b"no")
+    with pytest.raises(InputError, match="no data set that can be read"):
+        load_neurons(tmp_path / "broken.parquet", "test")
