@@ -159,7 +159,8 @@ def _candidates(kind: str, rng: np.random.Generator) -> Iterable[Concept]:
         pairs += itertools.product(shapes, textures)
         return _shuffled((Or(a, b) for a, b in pairs), rng)
     if kind == "and-not":
-        pairs = [*itertools.product(shapes, [*colours, *textures, *sizes])]
+        # No sizes: there are two, so "not small" would be "large" again.
+        pairs = [*itertools.product(shapes, [*colours, *textures])]
         pairs += itertools.product(colours, shapes)
         return _shuffled((AndNot(a, b) for a, b in pairs), rng)
     if kind == "part":

@@ -46,10 +46,9 @@ WORDS = {
     "inside": "inside|within|enclosed",
     "anything": r"objects?|things?|shapes?|something",
 }  # fmt: skip
-VALUES = (
-    "circle square triangle star ring cross red green blue yellow orange purple pink brown "
-    "striped dotted checkered small"
-).split()
+VALUES = [
+    *SHAPES, *COLOURS, "striped", "dotted", "checkered", "small",
+]  # fmt: skip
 
 
 def primitives(concept: Concept) -> Iterator[str]:

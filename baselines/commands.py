@@ -1,0 +1,64 @@
+"""``milannotations describe``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from milannotations.device import DEVICE_HELP
+
+app = typer.Typer(add_completion=False)
+
+
+@app.command()
+def describe(
+    method: Annotated[str, typer.Option(help="name of a describer, as retrieval or constant")],
+    out: Annotated[Path, typer.Option(help="CSV to write: a row per neuron")],
+    neurons: Annotated[str, typer.Option(help="demo, or a dataset folder")] = "demo",
+    split: Annotated[str, typer.Option(help="split to describe")] = "test",
+    train: Annotated[str, typer.Option(help="demo, or a dataset folder, to learn from")] = "demo",
+    train_split: Annotated[str, typer.Option(help="split to learn from")] = "train",
+    option: Annotated[
+        list[str] | None, typer.Option(help="NAME=VALUE for the describer; repeatable")
+    ] = None,
+    device: Annotated[str, typer.Option(help=DEVICE_HELP)] = "auto",
+) -> None:
+    """Describe neurons and write a file that ``milannotations score`` reads."""
+    import pandas as pd
+    from datasets import Dataset
+    from rich.console import Console
+
+    from milannotations.describer import create
+    from milannotations.device import resolve_device
+    from milannotations.errors import InputError
+    from milannotations.loading import load
+    from milannotations.record import NeuronKey, keys_of
+    from milannotations.storage import atomic_path
+
+    options: dict[str, Any] = {}
+    for text in option or []:
+        name, equals, value = text.partition("=")
+        if not equals:
+            raise InputError(f"--option {text!r}: write it as NAME=VALUE")
+        options[name] = int(value) if value.isdecimal() else value
+    if not out.parent.is_dir():
+        raise InputError(f"folder {out.parent} of --out does not exist")
+    resolve_device(device)
+    if method == "retrieval":
+        options.setdefault("device", device)
+    described, learned = load(neurons, split), load(train, train_split)
+    assert isinstance(described, Dataset)
+    assert isinstance(learned, Dataset)
+    describer = create(method, **options)
+    if describer.sees_references:
+        raise InputError(f"{method!r} is made of references; it only has a meaning when scored")
+    describer.fit(learned)
+    found = describer.describe(described)
+    table = pd.DataFrame(keys_of(described), columns=list(NeuronKey._fields))
+    table["description"] = [description.text for description in found]
+    table["score"] = [description.score for description in found]
+    with atomic_path(out) as path:
+        table.to_csv(path, index=False)
+    Console().print(f"{len(table)} descriptions: {out}", markup=False, highlight=False)
