@@ -23,7 +23,7 @@ from milannotations.worlds import (
     references,
     synthetic_neurons,
 )
-from milannotations.worlds.scenes import BACKGROUNDS
+from milannotations.worlds.scenes import BACKGROUNDS, COLOURS, SHAPES
 
 # Every word that names a value, in whatever reference.
 WORDS = {
