@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import warnings
 from collections.abc import Mapping
 from importlib.metadata import version
 
@@ -56,6 +57,9 @@ class BertScore(MeanMetric):
                 model_type=self._encoder.location,
                 num_layers=self._layer,
                 lang="en",
+                idf=True,
+                idf_sents=["."],  # it insists on some; each split sets its own
+                nthreads=0,
                 rescale_with_baseline=self._rescale,
                 batch_size=batch_size,
                 device=self._device,
@@ -93,9 +97,10 @@ class BertScore(MeanMetric):
     def _f1(self, pairs: list[tuple[str, str]], split: list[str]) -> Floats:
         if not pairs:
             return np.zeros(0)
-        self._scorer.compute_idf(split)
-        # bert_score warns on standard error about empty candidates, which score zero.
-        with contextlib.redirect_stderr(io.StringIO()):
+        # bert_score warns that it replaces weights, and about empty candidates, which score zero.
+        with warnings.catch_warnings(), contextlib.redirect_stderr(io.StringIO()):
+            warnings.simplefilter("ignore")
+            self._scorer.compute_idf(split)
             _, _, f1 = self._scorer.score(
                 [text for text, _ in pairs],
                 [reference for _, reference in pairs],

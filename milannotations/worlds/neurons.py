@@ -174,7 +174,8 @@ def _candidates(kind: str, rng: np.random.Generator) -> Iterable[Concept]:
 
 
 def _parts(shapes: list[Attribute], rng: np.random.Generator) -> list[Concept]:
-    # Each of these diagonals holds each part once, so training sees them all.
+    # Each of these diagonals holds each part once, but for the one of the centre of a ring: the
+    # three that training takes hold every part at least twice.
     shifts = rng.permutation(len(shapes))
     return [
         Part(part, shapes[(i + int(shift)) % len(shapes)])

@@ -135,7 +135,8 @@ def test_registry() -> None:
 def test_tables_keep_text_as_it_is(tmp_path: Path) -> None:
     path = tmp_path / "a.csv"
     path.write_bytes(
-        b'\xef\xbb\xbflayer,unit,summary,extra\r\n0,1,None,x\r\n0,1,"dogs, and\ncats",y\r\n4,0,nan,z\r\n'
+        b"\xef\xbb\xbflayer,unit,summary,extra\r\n0,1,None,x\r\n"
+        b'0,1,"dogs, and\ncats",y\r\n4,0,nan,z\r\n'
     )
     assert read_annotations(path) == {
         NeuronKey("", "", "0", 1): ["None", "dogs, and\ncats"],
