@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import warnings
+from collections import Counter
 from collections.abc import Mapping
 from importlib.metadata import version
 
@@ -58,7 +59,6 @@ class BertScore(MeanMetric):
                 num_layers=self._layer,
                 lang="en",
                 idf=True,
-                idf_sents=["."],  # it insists on some; each split sets its own
                 nthreads=0,
                 rescale_with_baseline=self._rescale,
                 batch_size=batch_size,
@@ -83,8 +83,7 @@ class BertScore(MeanMetric):
                 for text, references in zip(texts, fold.references, strict=True):
                     for reference in references:
                         pairs.setdefault((text, reference), len(pairs))
-        split = [r for fold in problem.folds for refs in fold.references for r in refs]
-        f1 = self._f1(list(pairs), split)
+        f1 = self._f1(list(pairs), problem)
         found = {}
         for name, predictions in methods.items():
             sums = np.zeros((problem.neurons, 2))
@@ -94,16 +93,26 @@ class BertScore(MeanMetric):
             found[name] = sums
         return found
 
-    def _f1(self, pairs: list[tuple[str, str]], split: list[str]) -> Floats:
+    def _f1(self, pairs: list[tuple[str, str]], problem: Problem) -> Floats:
         if not pairs:
             return np.zeros(0)
-        # bert_score warns that it replaces weights, and about empty candidates, which score zero.
+        # bert_score warns that it replaces another split's weights, and about empty candidates,
+        # which score zero.
         with warnings.catch_warnings(), contextlib.redirect_stderr(io.StringIO()):
             warnings.simplefilter("ignore")
-            self._scorer.compute_idf(split)
+            self._scorer.compute_idf(_each_once(problem))
             _, _, f1 = self._scorer.score(
                 [text for text, _ in pairs],
                 [reference for _, reference in pairs],
                 batch_size=self._batch_size,
             )
         return np.asarray(f1.double().numpy())
+
+
+def _each_once(problem: Problem) -> list[str]:
+    """Return every reference of the split once, though it stands in several folds."""
+    counts = [Counter[str]() for _ in range(problem.neurons)]
+    for fold in problem.folds:
+        for count, references in zip(counts, fold.references, strict=True):
+            count |= Counter(references)
+    return [text for count in counts for text in count.elements()]
