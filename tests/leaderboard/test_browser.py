@@ -197,6 +197,7 @@ def test_page_is_whole_without_scripts(
     tab = Tab(browser, out, java_script_enabled=False)
     assert tab.page.locator(".card").count() == 8
     assert tab.page.get_by_label("Filter methods").is_hidden()  # it would do nothing
+    assert tab.page.locator(".details:visible").count() == 5  # nothing could open them
     tab.page.close()
 
 
