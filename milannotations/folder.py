@@ -16,6 +16,11 @@ from milannotations.record import FEATURES
 # column's dictionary; past this many bytes of distinct images the rest is stored plainly.
 _DICTIONARY_BYTES = 256 * 2**20
 ROWS_PER_GROUP = 128
+_ENCODED = ("images.list.element.bytes", "masks.list.element.bytes")
+_PLAIN = (
+    *("model", "dataset", "layer", "unit", "threshold"),
+    *(f"{name}.list.element" for name in ("activations", "image_ids", "annotations")),
+)
 
 
 class RecordWriter:
@@ -30,10 +35,11 @@ class RecordWriter:
         self._writer = pq.ParquetWriter(
             path,
             self._schema,
-            compression="zstd",
-            use_dictionary=True,
+            # Images and masks are compressed already.
+            compression=dict.fromkeys(_PLAIN, "zstd") | dict.fromkeys(_ENCODED, "none"),
+            use_dictionary=[*_PLAIN, _ENCODED[0]],
             dictionary_pagesize_limit=_DICTIONARY_BYTES,
-            write_page_index=True,
+            write_statistics=list(_PLAIN),
         )
 
     def __enter__(self) -> RecordWriter:

@@ -11,6 +11,8 @@ import hashlib
 import io
 import json
 import math
+import struct
+import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -128,10 +130,19 @@ def validate(record: Mapping[str, Any]) -> None:
 
 def encode_mask(mask: np.ndarray) -> bytes:
     """Encode a boolean array of shape (height, width) as a one-bit PNG."""
-    buffer = io.BytesIO()
-    # Level 1 is a third of the time of the default for about 20 % more bytes.
-    PILImage.fromarray(mask).save(buffer, "PNG", compress_level=1)
-    return buffer.getvalue()
+    # Written chunk by chunk: Pillow takes four times as long for each of these small files, which
+    # would be a sixth of a whole build, and holds the interpreter's lock.
+    height, width = mask.shape
+    rows = np.pad(np.packbits(mask, axis=1), ((0, 0), (1, 0)))  # a leading 0: unfiltered
+    chunks = (
+        (b"IHDR", struct.pack(">IIBBBBB", width, height, 1, 0, 0, 0, 0)),
+        (b"IDAT", zlib.compress(rows.tobytes(), 1)),
+        (b"IEND", b""),
+    )
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+        for kind, data in chunks
+    )
 
 
 def encode_image(image: PILImage.Image, image_format: str = "jpeg") -> bytes:

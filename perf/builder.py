@@ -19,10 +19,11 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from PIL import Image
+
 from milannotations.catalog import load_model
 from milannotations.exemplars.build import BuildOptions, build
 from milannotations.exemplars.sources import ImageFolder, Preprocessing
-from PIL import Image
 
 LAYERS = ["relu", "layer1", "layer2", "layer3", "layer4"]
 BATCH = 32

@@ -19,7 +19,7 @@ from torch.utils.data import DataLoader
 
 from milannotations.errors import InputError
 from milannotations.exemplars import instrument
-from milannotations.exemplars.render import render_masks
+from milannotations.exemplars.render import encoded_masks
 from milannotations.exemplars.sources import Batch, Loadable, Source, collate
 from milannotations.exemplars.statistics import LayerStatistics
 from milannotations.folder import ROWS_PER_GROUP, RecordWriter, write_card
@@ -30,7 +30,6 @@ from milannotations.record import (
     DEFAULT_SIZE,
     IMAGE_FORMATS,
     encode_image,
-    encode_mask,
 )
 from milannotations.storage import atomic_folder
 
@@ -250,12 +249,12 @@ def _records(
         units = slice(first, min(first + ROWS_PER_GROUP, len(threshold)))
         maps = statistics.top.maps(units).cpu()
         images = exemplars.read(all_ids[units].flatten().tolist())
-        masks = render_masks(maps, threshold[units], minimum[units], options.size).numpy()
+        masks = encoded_masks(maps, threshold[units], minimum[units], options.size)
         yield [
             {
                 "unit": unit,
                 "images": [images[index] for index in ids],
-                "masks": [encode_mask(mask) for mask in masks[unit - first]],
+                "masks": masks[unit - first],
                 "activations": values[unit].tolist(),
                 "image_ids": ids,
                 "threshold": float(threshold[unit]),

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 import torch
 from torch import Tensor
 from torch.nn import functional
+
+from milannotations.record import encode_mask
 
 _UNITS_AT_ONCE = 4  # so that their full-size maps stay in the processor's cache
 
@@ -41,11 +45,20 @@ def render_masks(maps: Tensor, threshold: Tensor, minimum: Tensor, size: int) ->
         threshold + slack, threshold.nextafter(torch.full_like(threshold, torch.inf))
     )
     least = torch.where(threshold > minimum, threshold - slack, above)
-    masks = torch.empty((*maps.shape[:2], size, size), dtype=torch.bool)
-    for first in range(0, len(maps), _UNITS_AT_ONCE):
+    return upsample(maps, size) >= least[:, None, None, None]
+
+
+def encoded_masks(maps: Tensor, threshold: Tensor, minimum: Tensor, size: int) -> list[list[bytes]]:
+    """Return the masks of ``render_masks`` as one-bit PNGs, k of them per unit."""
+
+    def encode(first: int) -> list[list[bytes]]:
         units = slice(first, first + _UNITS_AT_ONCE)
-        torch.ge(upsample(maps[units], size), least[units, None, None, None], out=masks[units])
-    return masks
+        masks = render_masks(maps[units], threshold[units], minimum[units], size).numpy()
+        return [[encode_mask(mask) for mask in of_unit] for of_unit in masks]
+
+    with ThreadPoolExecutor(max(1, torch.get_num_threads())) as pool:
+        parts = pool.map(encode, range(0, len(maps), _UNITS_AT_ONCE))
+        return [masks for part in parts for masks in part]
 
 
 def _weights(length: int, size: int) -> Tensor:

@@ -21,7 +21,7 @@ _BINS = _OCTAVES * _OCTAVE
 _SHIFT = 23 - _MANTISSA_BITS  # a float32 has 23 stored digits
 _BIAS = (127 + _LOWEST_EXPONENT) << _MANTISSA_BITS
 _INT32_MAX = 2**31 - 1
-_GROWTH = 1.5  # the floor is raised each time the data seen has grown by this factor
+_GROWTH = 2  # the floor is raised each time the data seen has grown by this factor
 
 
 class QuantileHistogram:
@@ -171,7 +171,8 @@ class QuantileHistogram:
             for t in (self.positive, self.negative)
             if t is not None
         ]
-        sums = [table.sum(2) for table in tables]
+        # In the table's own type, which is wide enough for all that was counted.
+        sums = [table.sum(2, dtype=table.dtype) for table in tables]
         octave, above = _first_reaching(torch.cat([sums[0].flip(1), *sums[1:]], dim=1), rank)
         positive = octave < _OCTAVES
         unit = torch.arange(units, device=octave.device)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from milannotations.loading import load
 from milannotations.record import (
     FEATURES,
     NeuronKey,
+    encode_mask,
     fingerprint,
     image_grid,
     masked_image,
@@ -44,6 +46,17 @@ def test_masking_darkens_only_outside() -> None:
     assert (seen[~inside] == (50, 25, 12)).all()
     assert np.asarray(masked_image(record["images"][0], record["masks"][0], 0))[0, 7, 0] == 200
     assert image_grid(masked_images(record) * 3, columns=4, gap=1).size == (4 * 9 - 1, 2 * 9 - 1)
+
+
+@pytest.mark.parametrize("shape", [(224, 224), (7, 9), (1, 1), (3, 8)])
+def test_encoded_masks_are_one_bit_pngs(shape: tuple[int, int]) -> None:
+    mask = np.random.default_rng(0).random(shape) > 0.5
+    with Image.open(io.BytesIO(encode_mask(mask))) as read:
+        read.load()
+        assert (read.format, read.mode) == ("PNG", "1")
+        assert np.array_equal(np.asarray(read), mask)
+    with Image.open(io.BytesIO(encode_mask(mask))) as read:
+        read.verify()  # checks every checksum
 
 
 @pytest.mark.parametrize(
