@@ -34,9 +34,11 @@ def describe(
     from milannotations.device import resolve_device
     from milannotations.errors import InputError
     from milannotations.loading import load
+    from milannotations.progress import silence_libraries
     from milannotations.record import NeuronKey, keys_of
     from milannotations.storage import atomic_path
 
+    silence_libraries()
     options: dict[str, Any] = {}
     for text in option or []:
         name, equals, value = text.partition("=")

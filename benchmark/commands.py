@@ -52,8 +52,10 @@ def score(
     from benchmark.report import markdown_table, terminal_table
     from benchmark.score_files import differences, score_files
     from milannotations.device import resolve_device
+    from milannotations.progress import silence_libraries
     from milannotations.storage import atomic_path
 
+    silence_libraries()
     console = Console(stderr=True)
     processor = resolve_device(device)
 

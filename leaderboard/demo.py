@@ -55,7 +55,9 @@ def demo(
     from milannotations.describer import create
     from milannotations.device import resolve_device
     from milannotations.loading import load
+    from milannotations.progress import silence_libraries
 
+    silence_libraries()
     console = Console()
     processor = resolve_device(device)
     metrics = [Identification(encoder, processor), Bleu(), BertScore(encoder, processor)]

@@ -25,3 +25,12 @@ def progress_bar() -> Progress:
         console=console,
         disable=not console.is_terminal,
     )
+
+
+def silence_libraries() -> None:
+    """Turn off the progress bars of datasets and transformers, which flicker for milliseconds."""
+    import datasets
+    from transformers.utils import logging
+
+    datasets.disable_progress_bars()
+    logging.disable_progress_bar()

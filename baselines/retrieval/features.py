@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import io
 from collections.abc import Sequence
 
@@ -56,10 +55,10 @@ class MaskedFeatures:
         Raises:
             InputError: If a neuron has no images, or neurons differ in their number of exemplars.
         """
-        uses, positions, k = _distinct_images(neurons)
+        positions, k = _distinct_images(neurons)
         found = torch.zeros(len(neurons), k, sum(self.widths))
         masks = undecoded(neurons)["masks"]
-        images = list(uses)
+        images = list(positions)
         with progress_bar() as progress:
             task = progress.add_task("Encoding exemplars", total=len(images))
             for first in range(0, len(images), self.batch_size):
@@ -108,23 +107,19 @@ class MaskedFeatures:
         return torch.cat(parts, dim=1).cpu()
 
 
-def _distinct_images(
-    neurons: Dataset,
-) -> tuple[dict[bytes, None], dict[bytes, list[tuple[int, int]]], int]:
+def _distinct_images(neurons: Dataset) -> tuple[dict[bytes, list[tuple[int, int]]], int]:
+    """Return where each distinct image stands, as (neuron, exemplar), and the number k of each."""
     positions: dict[bytes, list[tuple[int, int]]] = {}
-    by_hash: dict[bytes, bytes] = {}
     counts = set()
     for number, images in enumerate(undecoded(neurons)["images"]):
         counts.add(len(images))
         for exemplar, image in enumerate(images):
-            digest = hashlib.sha256(image["bytes"]).digest()
-            first = by_hash.setdefault(digest, image["bytes"])
-            positions.setdefault(first, []).append((number, exemplar))
+            positions.setdefault(image["bytes"], []).append((number, exemplar))
     if 0 in counts or not counts:
         raise InputError("some neurons have no images; attach the source images first")
     if len(counts) > 1:
         raise InputError(f"neurons have different numbers of exemplars: {sorted(counts)}")
-    return dict.fromkeys(positions), positions, counts.pop()
+    return positions, counts.pop()
 
 
 def _decode_mask(encoded: bytes) -> Tensor:
