@@ -19,8 +19,10 @@ def upsample(maps: Tensor, size: int) -> Tensor:
     Equal to ``interpolate(mode="bilinear", align_corners=False)``: bilinear resizing is a
     product with one matrix on each side, which on a CPU takes a quarter of the time.
     """
-    rows, columns = _weights(maps.shape[-2], size), _weights(maps.shape[-1], size)
-    return rows.to(maps) @ maps @ columns.to(maps).T
+    height, width = maps.shape[-2:]
+    rows, columns = _weights(height, size).to(maps), _weights(width, size).to(maps)
+    wide = (maps.reshape(-1, width) @ columns.T).view(-1, height, size)
+    return torch.bmm(rows.expand(len(wide), -1, -1), wide).view(*maps.shape[:-2], size, size)
 
 
 def render_masks(maps: Tensor, threshold: Tensor, minimum: Tensor, size: int) -> Tensor:
