@@ -113,13 +113,13 @@ def test_weights_are_read_without_running_code(tmp_path: Path) -> None:
         load_weights(model, tmp_path / "other.pt")
 
 
-def test_efficientnet_lite_knows_a_cat(tmp_path: Path) -> None:
+def test_efficientnet_lite_has_its_published_weights() -> None:
     loaded = load_model("efficientnet_lite0")
-    cats = [
+    images = [
         image for row in load("demo", "network").select(range(240)) for image in row["images"][:1]
     ]
     with torch.inference_mode():
-        batch = torch.stack([loaded.preprocessing.tensor(image) for image in cats[:64]])
+        batch = torch.stack([loaded.preprocessing.tensor(image) for image in images[:64]])
         classes = loaded.module.eval()(batch).argmax(1).tolist()
     # The weights are ImageNet's, so photographs and shapes fall into many different classes.
     assert len(set(classes)) > 8
