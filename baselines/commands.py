@@ -16,10 +16,12 @@ app = typer.Typer(add_completion=False)
 def describe(
     method: Annotated[str, typer.Option(help="name of a describer, as retrieval or constant")],
     out: Annotated[Path, typer.Option(help="CSV to write: a row per neuron")],
-    neurons: Annotated[str, typer.Option(help="demo, or a dataset folder")] = "demo",
-    split: Annotated[str, typer.Option(help="split to describe")] = "test",
+    neurons: Annotated[str, typer.Option(help="demo, a config, or a dataset folder")] = "demo",
+    split: Annotated[
+        str | None, typer.Option(help="split to describe; default test for demo, else the only one")
+    ] = None,
     train: Annotated[str, typer.Option(help="demo, or a dataset folder, to learn from")] = "demo",
-    train_split: Annotated[str, typer.Option(help="split to learn from")] = "train",
+    train_split: Annotated[str | None, typer.Option(help="split to learn from")] = "train",
     option: Annotated[
         list[str] | None, typer.Option(help="NAME=VALUE for the describer; repeatable")
     ] = None,
@@ -27,13 +29,12 @@ def describe(
 ) -> None:
     """Describe neurons and write a file that ``milannotations score`` reads."""
     import pandas as pd
-    from datasets import Dataset
     from rich.console import Console
 
     from milannotations.describer import create
     from milannotations.device import resolve_device
     from milannotations.errors import InputError
-    from milannotations.loading import load
+    from milannotations.loading import load_split
     from milannotations.progress import silence_libraries
     from milannotations.record import NeuronKey, keys_of
     from milannotations.storage import atomic_path
@@ -50,9 +51,8 @@ def describe(
     resolve_device(device)
     if method == "retrieval":
         options.setdefault("device", device)
-    described, learned = load(neurons, split), load(train, train_split)
-    assert isinstance(described, Dataset)
-    assert isinstance(learned, Dataset)
+    default = "test" if neurons == "demo" else None
+    described, learned = load_split(neurons, split or default), load_split(train, train_split)
     describer = create(method, **options)
     if describer.sees_references:
         raise InputError(f"{method!r} is made of references; it only has a meaning when scored")

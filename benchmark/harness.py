@@ -20,7 +20,8 @@ from benchmark.statistics import RESAMPLES, bootstrap
 from benchmark.text import normalize
 from milannotations.describer import Describer, Description
 from milannotations.errors import InputError
-from milannotations.record import FEATURES, NeuronKey, fingerprint, keys_of
+from milannotations.fingerprints import fingerprint
+from milannotations.record import FEATURES, NeuronKey, keys_of
 
 _LIBRARIES = ("milannotations", "torch", "transformers", "datasets", "sacrebleu", "bert-score")
 Notify = Callable[[str], None]

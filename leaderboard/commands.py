@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from milannotations.errors import InputError, did_you_mean
+from milannotations.errors import InputError
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -57,7 +57,7 @@ def render(
     sources = _assignments("--neurons", neurons or [])
     page = render_page(
         results,
-        {split: load_neurons(Path(source), split) for split, source in sources.items()},
+        {split: load_neurons(source, split) for split, source in sources.items()},
         out,
         title=title if title is not None else TITLE,
         gallery_size=gallery_size,
@@ -69,48 +69,18 @@ def render(
     typer.echo(f"wrote {page} ({page.stat().st_size / 1e6:.1f} MB)")
 
 
-def load_neurons(path: Path, split: str) -> Dataset:
-    """Load the neurons of one split.
-
-    Args:
-        path: A Parquet file, a folder that ``save_to_disk`` wrote, or any other folder that
-            ``datasets.load_dataset`` reads.
-        split: Chosen where the folder has several splits.
+def load_neurons(source: str, split: str) -> Dataset:
+    """Load the neurons of one split, or the only split there is, whatever its name.
 
     Raises:
-        InputError: If there is nothing to read, several splits but not this one, or a column
-            of the neuron record is missing.
+        InputError: If there is nothing to read, or several splits but not this one.
     """
-    from datasets import Dataset, DatasetDict, load_dataset, load_from_disk
+    from datasets import Dataset
 
-    from milannotations.record import FEATURES
+    from milannotations.loading import load, load_split
 
-    if not path.exists():
-        raise InputError(f"{path} does not exist; name a folder with a data set or a Parquet file")
-    try:
-        if path.is_file():
-            loaded = Dataset.from_parquet(str(path))
-        elif any((path / name).is_file() for name in ("state.json", "dataset_dict.json")):
-            loaded = load_from_disk(str(path))
-        else:
-            loaded = load_dataset(str(path))
-    except Exception as error:  # `datasets` raises a dozen kinds of its own and of pyarrow's
-        raise InputError(f"{path} is no data set that can be read: {error}") from error
-    if isinstance(loaded, DatasetDict):
-        if split not in loaded and len(loaded) > 1:
-            hint = did_you_mean(split, loaded)
-            raise InputError(f"{path} has the splits {sorted(loaded)}, not {split!r}{hint}")
-        loaded = loaded[split] if split in loaded else next(iter(loaded.values()))
-    lacking = [name for name in FEATURES if name not in loaded.features]
-    if lacking:
-        raise InputError(f"{path} lacks the columns {lacking}; are these neuron records?")
-    loaded = loaded.select_columns(list(FEATURES))
-    if loaded.features == FEATURES:
-        return loaded
-    try:
-        return loaded.cast(FEATURES)
-    except (TypeError, ValueError) as error:
-        raise InputError(f"{path} holds no neuron records: {error}") from error
+    loaded = load(source)
+    return loaded if isinstance(loaded, Dataset) else load_split(source, split)
 
 
 def _assignments(option: str, values: list[str]) -> dict[str, str]:

@@ -4,22 +4,34 @@
 >>> neurons = milannotations.load("demo", split="test")
 >>> len(neurons)
 85
+>>> milannotations.lookup(neurons, neurons[3]["layer"], neurons[3]["unit"])["annotations"][0] == (
+...     neurons[3]["annotations"][0]
+... )
+True
 """
 
 from __future__ import annotations
 
+import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from milannotations.loading import load
+    from milannotations.loading import load, lookup
+    from milannotations.pytorch import ExemplarDataset
+    from milannotations.registration import register
 
-__all__ = ["load"]
+__all__ = ["ExemplarDataset", "load", "lookup", "register"]
+
+# Imported on first use: the command line must start without datasets and torch.
+_PLACES = {
+    "ExemplarDataset": "milannotations.pytorch",
+    "load": "milannotations.loading",
+    "lookup": "milannotations.loading",
+    "register": "milannotations.registration",
+}
 
 
 def __getattr__(name: str) -> Any:
-    # Imported on first use: the command line must start without datasets and torch.
-    if name == "load":
-        from milannotations.loading import load
-
-        return load
+    if name in _PLACES:
+        return getattr(importlib.import_module(_PLACES[name]), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import IO
 
 import pandas as pd
 from datasets import Dataset
@@ -15,16 +17,20 @@ MAX_TABLE_BYTES = 1_000_000_000
 _UNKNOWN = ""
 
 
-def read_annotations(path: Path) -> dict[NeuronKey, list[str]]:
+def read_annotations(path: Path, stream: IO[bytes] | None = None) -> dict[NeuronKey, list[str]]:
     """Read human annotations: the columns layer, unit and summary, any rows per neuron.
 
     The columns model and dataset are read where they occur and are empty otherwise; other
     columns are ignored. A neuron's annotations keep the order of the file.
 
+    Args:
+        path: A CSV, or a Parquet file.
+        stream: The CSV itself, where it is no file of its own; ``path`` then only names it.
+
     Raises:
-        InputError: Names the file, the line and the value.
+        InputError: Names the file, the row and the value.
     """
-    table = _read_table(path, "summary")
+    table = _read_table(path, "summary", stream)
     annotations: dict[NeuronKey, list[str]] = {}
     for key, text in zip(_keys(path, table), table["summary"], strict=True):
         annotations.setdefault(key, []).append(text)
@@ -73,11 +79,22 @@ def align(
     return [key for key in annotations if key in descriptions]
 
 
-def to_dataset(annotations: Mapping[NeuronKey, Sequence[str]]) -> Dataset:
-    """Return annotations as neuron records without exemplars."""
+def to_dataset(
+    annotations: Mapping[NeuronKey, Sequence[str]], model: str = "", dataset: str = ""
+) -> Dataset:
+    """Return annotations as neuron records without exemplars.
+
+    Args:
+        annotations: By neuron.
+        model: Architecture, where the keys do not name it.
+        dataset: Data it was trained on, where the keys do not name it.
+    """
     rows = [
         {
-            **key._asdict(),
+            "model": key.model or model,
+            "dataset": key.dataset or dataset,
+            "layer": key.layer,
+            "unit": key.unit,
             "images": [],
             "masks": [],
             "activations": [],
@@ -90,18 +107,15 @@ def to_dataset(annotations: Mapping[NeuronKey, Sequence[str]]) -> Dataset:
     return Dataset.from_list(rows, features=FEATURES)
 
 
-def _read_table(path: Path, text_column: str) -> pd.DataFrame:
-    if not path.is_file():
-        raise InputError(f"{path} does not exist")
-    if path.stat().st_size > MAX_TABLE_BYTES:
-        raise InputError(f"{path} has {path.stat().st_size} bytes; at most 1 GB is read")
+def _read_table(path: Path, text_column: str, stream: IO[bytes] | None = None) -> pd.DataFrame:
+    if stream is None:
+        if not path.is_file():
+            raise InputError(f"{path} does not exist")
+        if path.stat().st_size > MAX_TABLE_BYTES:
+            raise InputError(f"{path} has {path.stat().st_size} bytes; at most 1 GB is read")
     try:
-        if path.suffix == ".parquet":
-            table = pd.read_parquet(path).astype(str)
-        else:
-            # Without these two options an annotation such as "None" would become a number.
-            table = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig")
-    except (ValueError, OSError, UnicodeDecodeError) as error:
+        table = pd.read_parquet(path) if path.suffix == ".parquet" else _read_csv(stream or path)
+    except (ValueError, OSError, UnicodeDecodeError, pd.errors.ParserWarning) as error:
         raise InputError(f"{path} cannot be read as a table: {error}") from error
     for column in ("layer", "unit", text_column):
         if column not in table.columns:
@@ -111,7 +125,26 @@ def _read_table(path: Path, text_column: str) -> pd.DataFrame:
             )
     if table.empty:
         raise InputError(f"{path} has no rows")
-    return table
+    short = table[["layer", "unit", text_column]].isna().any(axis=1)
+    if short.any():
+        raise InputError(f"{path}: row {int(short.to_numpy().argmax()) + 1} lacks a value")
+    return table.astype(str)
+
+
+def _read_csv(source: Path | IO[bytes]) -> pd.DataFrame:
+    with warnings.catch_warnings():
+        # A row with more cells than there are columns, such as an unquoted comma makes.
+        warnings.simplefilter("error", pd.errors.ParserWarning)
+        return pd.read_csv(
+            source,
+            dtype=str,
+            # Without these two an annotation such as "None" would become a number.
+            keep_default_na=False,
+            na_values=[],
+            encoding="utf-8-sig",
+            # A longer row would otherwise silently make its first cell an index.
+            index_col=False,
+        )
 
 
 def _keys(path: Path, table: pd.DataFrame) -> list[NeuronKey]:

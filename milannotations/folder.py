@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -11,11 +12,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from milannotations.record import FEATURES
+from milannotations.storage import atomic_path
 
 # An image that is an exemplar of many units is stored once per row group, as an entry of the
 # column's dictionary; past this many bytes of distinct images the rest is stored plainly.
 _DICTIONARY_BYTES = 256 * 2**20
 ROWS_PER_GROUP = 128
+# A reader takes a row group whole: this bounds what it holds, whatever the images weigh.
+GROUP_BYTES = 32 * 2**20
 _ENCODED = ("images.list.element.bytes", "masks.list.element.bytes")
 _PLAIN = (
     *("model", "dataset", "layer", "unit", "threshold"),
@@ -67,12 +71,50 @@ class RecordWriter:
         self._writer.write_table(table, row_group_size=len(rows) or 1)
 
 
+def write_records(path: Path, records: Iterable[Mapping[str, Any]]) -> int:
+    """Write records to a Parquet file, atomically, in row groups of bounded size.
+
+    Args:
+        path: The file to be; on any exception it is left as it was.
+        records: See ``RecordWriter``; they are taken one by one and never held all at once.
+
+    Returns:
+        How many records there were.
+    """
+    count = 0
+    with atomic_path(path) as temporary, RecordWriter(temporary) as writer:
+        group: list[Mapping[str, Any]] = []
+        weights: dict[bytes, int] = {}
+        for record in records:
+            group.append(record)
+            weights |= {image: len(image) for image in (*record["images"], *record["masks"])}
+            if len(group) == ROWS_PER_GROUP or sum(weights.values()) >= GROUP_BYTES:
+                writer.write(group)
+                count += len(group)
+                group, weights = [], {}
+        if group or not count:
+            writer.write(group)
+    return count + len(group)
+
+
 def write_card(folder: Path, title: str, text: str) -> None:
-    """Write the card of a folder with one split, ``train``, from all files below ``data``."""
+    """Write the card of a folder with one split, ``train``, from all files below ``data``.
+
+    Write it last: it names a checksum of those files.
+    """
+    # `datasets` tells local folders with a card apart by their last name and the card's configs
+    # alone; without the checksum it would give the old records after a folder is written anew.
+    digest = hashlib.sha256()
+    for path in sorted((folder / "data").glob("*.parquet")):
+        digest.update(path.name.encode())
+        with path.open("rb") as file:
+            while chunk := file.read(2**20):
+                digest.update(chunk)
     (folder / "README.md").write_text(
         "---\n"
         "configs:\n"
         "- config_name: default\n"
+        f"  description: 'data sha256 {digest.hexdigest()[:32]}'\n"
         "  data_files:\n"
         "  - split: train\n"
         "    path: data/*.parquet\n"

@@ -1,43 +1,227 @@
-"""Loading neuron records by name."""
+"""Loading neuron records by name, and finding single neurons among them."""
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any, TypeAlias
+from weakref import WeakKeyDictionary
 
-from datasets import Dataset, DatasetDict, load_dataset
+from datasets import (
+    Dataset,
+    DatasetDict,
+    IterableDataset,
+    IterableDatasetDict,
+    load_dataset,
+    load_dataset_builder,
+    load_from_disk,
+)
 
-from milannotations.errors import InputError
-from milannotations.record import FEATURES
+from milannotations.annotations import read_annotations, to_dataset
+from milannotations.builder import DEMO, Milannotations
+from milannotations.catalog.releases import GROUPS, RELEASES, is_known
+from milannotations.errors import InputError, did_you_mean
+from milannotations.record import FEATURES, NeuronKey, keys_of
 
-DEMO = "demo"
+Loaded: TypeAlias = "Dataset | DatasetDict | IterableDataset | IterableDatasetDict"
+_HUB = re.compile(r"(hf://datasets/)?[\w.-]+/[\w.-]+")
+_SAVED = ("state.json", "dataset_dict.json")
+_rows: WeakKeyDictionary[Dataset, dict[NeuronKey, int]] = WeakKeyDictionary()
 
 
-def load(name: str = DEMO, split: str | None = None) -> Dataset | DatasetDict:
-    """Load neuron records.
+def load(
+    name: str | Path = DEMO,
+    split: str | None = None,
+    *,
+    layers: str | Sequence[str] | None = None,
+    units: Iterable[int] | None = None,
+    streaming: bool = False,
+    config: str | None = None,
+    revision: str | None = None,
+) -> Loaded:
+    """Load neuron records: memory-mapped, whatever their size.
 
     Args:
-        name: ``demo``, or a local folder such as ``milannotations build`` writes.
-        split: One split; default all of them.
+        name: A config (``alexnet-imagenet``, also ``alexnet/imagenet``), a group (``base``,
+            ``not-biggan-imagenet``), ``demo``; a dataset folder, also one that ``save_to_disk``
+            wrote; a Parquet file; a CSV of annotations; or a repository on the hub.
+        split: One split; default the only one, or all of them by name if there are several.
+        layers: Keep only these layers.
+        units: Keep only these units of each layer.
+        streaming: Yield records one after the other, without copying anything into the cache.
+        config: Which config, where a folder or repository has several.
+        revision: Which revision of a repository.
 
     Returns:
-        One split as a dataset, or all of them by name.
+        A dataset with ``milannotations.record.FEATURES``, or several by split. With
+        ``with_format("torch")`` a record's images are uint8 of shape (k, 3, height, width), its
+        masks boolean of shape (k, 1, height, width).
 
     Raises:
-        InputError: If there is no such data set or split, or it holds no neuron records.
+        InputError: If there is no such data, split, layer or unit, or it holds no neuron records.
     """
-    folder = Path(__file__).parent if name == DEMO else Path(name).expanduser()
-    if not folder.is_dir():
-        raise InputError(f"{name!r} is neither {DEMO!r} nor a folder")
-    try:
-        loaded = load_dataset(str(folder))
-    except (OSError, ValueError) as error:
-        raise InputError(f"{name!r} is no data set that can be read: {error}") from error
-    for part in loaded.values():
-        lacking = [column for column in FEATURES if column not in part.features]
+    wanted = [layers] if isinstance(layers, str) else list(layers) if layers is not None else None
+    numbers = [int(unit) for unit in units] if units is not None else None
+    options: dict[str, Any] = {"streaming": streaming}
+    if streaming and (condition := _condition(wanted, numbers)):
+        options["filters"] = condition
+    if config is not None:
+        options["name"] = config
+    if revision is not None:
+        options["revision"] = revision
+    loaded = _open(str(name), options)
+    parts = loaded if isinstance(loaded, dict) else {"train": loaded}
+    for part in parts.values():
+        lacking = [column for column in FEATURES if column not in (part.features or FEATURES)]
         if lacking:
-            raise InputError(f"{name!r} lacks the columns {lacking}; are these neuron records?")
-    if split is None:
-        return loaded
-    if split not in loaded:
-        raise InputError(f"{name!r} has the splits {sorted(loaded)}, not {split!r}")
-    return loaded[split]
+            raise InputError(f"{name} lacks the columns {lacking}; are these neuron records?")
+    if not streaming:
+        parts = {key: _as_records(part, name) for key, part in parts.items()}
+    if split is None and len(parts) > 1:
+        return type(loaded)({key: _filter(part, wanted, numbers) for key, part in parts.items()})
+    chosen = split if split is not None else next(iter(parts))
+    if chosen not in parts:
+        hint = did_you_mean(chosen, parts)
+        raise InputError(f"{name} has the splits {sorted(parts)}, not {chosen!r}{hint}")
+    return _filter(parts[chosen], wanted, numbers)
+
+
+def load_split(name: str | Path, split: str | None = None, **options: Any) -> Dataset:
+    """Load one split, as ``load`` does.
+
+    Raises:
+        InputError: Also if there are several splits and none is named.
+    """
+    loaded = load(name, split, **options)
+    if isinstance(loaded, DatasetDict):
+        raise InputError(f"{name} has the splits {sorted(loaded)}; name one of them")
+    assert isinstance(loaded, Dataset)
+    return loaded
+
+
+def lookup(
+    neurons: Dataset, layer: str, unit: int, model: str | None = None, dataset: str | None = None
+) -> dict[str, Any]:
+    """Return the record of one neuron.
+
+    Args:
+        neurons: Records; the keys are indexed on the first call, which is then kept.
+        layer: Name of the layer; a number such as 4 is taken as its name.
+        unit: Number of the unit.
+        model: Needed where several networks have such a neuron.
+        dataset: Likewise.
+
+    Raises:
+        InputError: If there is no such neuron, or there are several.
+    """
+    rows = _rows.get(neurons)
+    if rows is None:
+        rows = _rows[neurons] = {key: row for row, key in enumerate(keys_of(neurons))}
+    if model is not None and dataset is not None:
+        found = [key for key in (NeuronKey(model, dataset, str(layer), unit),) if key in rows]
+    else:
+        found = [
+            key
+            for key in rows
+            if (key.layer, key.unit) == (str(layer), unit)
+            and model in (None, key.model)
+            and dataset in (None, key.dataset)
+        ]
+    if not found:
+        known = {key.layer for key in rows}
+        hint = did_you_mean(str(layer), known) if str(layer) not in known else ""
+        raise InputError(f"no neuron {layer}:{unit}{hint} (layers: {', '.join(sorted(known))})")
+    if len(found) > 1:
+        raise InputError(
+            f"{len(found)} networks have a neuron {layer}:{unit} "
+            f"({', '.join(f'{key.model}-{key.dataset}' for key in found)}); name model and dataset"
+        )
+    record: dict[str, Any] = neurons[rows[found[0]]]
+    return record
+
+
+def _open(name: str, options: dict[str, Any]) -> Loaded:
+    """Return what a name stands for."""
+    place = Path(name).expanduser()
+    streaming = options["streaming"]
+    if name == DEMO or is_known(name):
+        return _known(name, options)
+    if place.suffix == ".csv":
+        table = to_dataset(read_annotations(place))
+        return table.to_iterable_dataset() if streaming else table
+    if not place.exists() and (place.is_absolute() or name.startswith(".")):
+        raise InputError(f"{name} does not exist; name a folder with a data set, or a Parquet file")
+    if not place.exists() and not _HUB.fullmatch(name):
+        hint = did_you_mean(name, [DEMO, *RELEASES, *GROUPS])
+        raise InputError(
+            f"{name!r} is neither {DEMO!r}, a config, a group, nor a folder{hint} (configs: "
+            f"{', '.join(RELEASES)}; groups: {', '.join(GROUPS)})"
+        )
+    try:
+        if place.is_file():
+            return load_dataset("parquet", data_files={"train": str(place)}, **options)
+        if any((place / file).is_file() for file in _SAVED) and not streaming:
+            return load_from_disk(str(place))
+        return _folder(place, options) if place.exists() else load_dataset(name, **options)
+    except Exception as error:  # `datasets` raises a dozen kinds of its own and of pyarrow's
+        what = "folder or file" if place.exists() else "folder here nor a repository on the hub"
+        raise InputError(f"{name!r} is no {what} that can be read: {error}") from error
+
+
+def _known(name: str, options: dict[str, Any]) -> Loaded:
+    filters = {"filters": options["filters"]} if "filters" in options else {}
+    builder = Milannotations(config_name=name, **filters)
+    if options["streaming"]:
+        streamed: Loaded = builder.as_streaming_dataset()
+        return streamed
+    if not builder.is_prepared:
+        builder.download_and_prepare()
+    return builder.as_dataset()
+
+
+def _folder(place: Path, options: dict[str, Any]) -> Loaded:
+    # Not load_dataset(folder): where a card lists the data files, `datasets` caches by the
+    # folder's last name alone, and gives the old records after a folder was written anew.
+    builder = load_dataset_builder(str(place), options.pop("name", None))
+    files = {split: list(paths) for split, paths in builder.config.data_files.items()}
+    return load_dataset(builder.name, data_files=files, **options)
+
+
+def _as_records(part: Dataset, name: str | Path) -> Dataset:
+    """Return the columns of the schema, in its order and with its types."""
+    if part.features == FEATURES:
+        return part
+    part = part.select_columns(list(FEATURES))
+    if part.features == FEATURES:
+        return part
+    try:
+        return part.cast(FEATURES)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"{name} holds no neuron records: {error}") from error
+
+
+def _condition(layers: Sequence[str] | None, units: Sequence[int] | None) -> list[Any]:
+    chosen = (("layer", layers), ("unit", units))
+    return [(name, "in", list(values)) for name, values in chosen if values is not None]
+
+
+def _filter(part: Any, layers: Sequence[str] | None, units: Sequence[int] | None) -> Any:
+    """Keep some layers and units; a stream has left the others out already."""
+    if isinstance(part, IterableDataset) or (layers is None and units is None):
+        return part
+    keys = keys_of(part)
+    known = {key.layer for key in keys}
+    for layer in layers or ():
+        if layer not in known:
+            hint = did_you_mean(layer, known)
+            raise InputError(f"no layer {layer!r}{hint} (layers: {', '.join(sorted(known))})")
+    kept_layers, kept_units = set(layers or known), None if units is None else set(units)
+    rows = [
+        row
+        for row, key in enumerate(keys)
+        if key.layer in kept_layers and (kept_units is None or key.unit in kept_units)
+    ]
+    if not rows:
+        raise InputError(f"no neuron has layer in {sorted(kept_layers)} and unit in {units}")
+    return part.select(rows)

@@ -7,13 +7,11 @@ mask of each exemplar (where it is activated), and what people said of them. The
 
 from __future__ import annotations
 
-import hashlib
 import io
-import json
 import math
 import struct
 import zlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -26,10 +24,12 @@ DEFAULT_K = 15  # exemplars per neuron (MILAN paper, section 3.1)
 DEFAULT_QUANTILE = 0.99  # activation threshold: top 1 % of all positions (MILAN paper, section 3.1)
 DEFAULT_SIZE = 224  # side of exemplars and masks, in pixels
 
+_ROWS_AT_ONCE = 16
+
 IMAGE_FORMATS: dict[str, dict[str, Any]] = {
     "jpeg": {"quality": 92},
     "png": {},
-    "webp": {"lossless": True, "method": 4},
+    "webp": {"lossless": True, "method": 0},
 }
 
 FEATURES = Features(
@@ -76,7 +76,10 @@ def keys_of(neurons: Dataset) -> list[NeuronKey]:
 
 
 def undecoded(neurons: Dataset) -> Dataset:
-    """Return the same neurons with images and masks as ``{"bytes", "path"}``, not PIL images."""
+    """Return the same neurons with images and masks as ``{"bytes", "path"}``, not PIL images.
+
+    This copies them: for anything large use ``encoded_records``.
+    """
     encoded = List(Image(decode=False))
     for column in ("images", "masks"):
         if column in neurons.features:
@@ -84,8 +87,24 @@ def undecoded(neurons: Dataset) -> Dataset:
     return neurons
 
 
+def encoded_records(
+    neurons: Dataset, columns: Sequence[str] | None = None
+) -> Iterator[dict[str, Any]]:
+    """Yield records with images and masks as ``{"bytes", "path"}``, without decoding or copying.
+
+    Args:
+        neurons: Any dataset of neuron records; its own format does not matter.
+        columns: Which columns; default all.
+    """
+    part = neurons.select_columns(list(columns)) if columns is not None else neurons
+    for table in part.with_format("arrow").iter(_ROWS_AT_ONCE):
+        yield from table.to_pylist()
+
+
 def validate(record: Mapping[str, Any]) -> None:
     """Check one decoded record against everything the schema alone cannot say.
+
+    Images, activations, image_ids and threshold may be absent: releases lack some of them.
 
     Args:
         record: One row of a dataset with ``FEATURES``; images and masks as PIL images.
@@ -103,7 +122,7 @@ def validate(record: Mapping[str, Any]) -> None:
     problems += [
         f"{len(record[name])} {name} for {k} masks"
         for name in ("activations", "image_ids")
-        if len(record[name]) != k
+        if record[name] and len(record[name]) != k
     ]
     if record["images"] and len(record["images"]) != k:
         problems.append(f"{len(record['images'])} images for {k} masks")
@@ -114,7 +133,7 @@ def validate(record: Mapping[str, Any]) -> None:
         problems.append("activations are not in descending order")
     if any(index < 0 for index in record["image_ids"]):
         problems.append("image_ids hold a negative index")
-    if not math.isfinite(record["threshold"]):
+    if record["threshold"] is not None and not math.isfinite(record["threshold"]):
         problems.append(f"threshold is {record['threshold']}")
     for position, mask in enumerate(record["masks"]):
         if mask.mode != "1":
@@ -216,25 +235,3 @@ def image_grid(
         cell = image if image.size == (width, height) else image.resize((width, height))
         grid.paste(cell, (column * (width + gap), row * (height + gap)))
     return grid
-
-
-def fingerprint(neurons: Dataset) -> str:
-    """Return a content hash of a dataset: 16 hex digits of SHA-256.
-
-    It covers keys, exemplars, masks, activations, thresholds and annotations, and depends
-    neither on the order of the rows nor on how they are split into files.
-    """
-    digests = []
-    for record in _rows(undecoded(neurons)):
-        digest = hashlib.sha256()
-        plain = {n: v for n, v in record.items() if n not in ("images", "masks")}
-        digest.update(json.dumps(plain, sort_keys=True, ensure_ascii=True).encode())
-        for column in ("images", "masks"):
-            for encoded in record.get(column) or []:
-                digest.update(hashlib.sha256(encoded["bytes"]).digest())
-        digests.append(digest.digest())
-    return hashlib.sha256(b"".join(sorted(digests))).hexdigest()[:16]
-
-
-def _rows(neurons: Dataset) -> Iterable[dict[str, Any]]:
-    return neurons.with_format(None)

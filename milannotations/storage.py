@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import errno
+import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
 
 from milannotations.errors import InputError
+
+_STATE = "unfinished.json"
 
 
 @contextmanager
@@ -48,23 +55,81 @@ def atomic_folder(target: Path, overwrite: bool = False) -> Iterator[Path]:
     try:
         yield temporary
         _apply_umask(temporary, 0o777)
-        if target.exists():
-            # A folder cannot be replaced in one step: the old one is moved aside first, so
-            # that a crash in between loses neither.
-            old = Path(
-                tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}.", suffix=".old")
-            )
-            target.replace(old)
-            temporary.replace(target)
-            shutil.rmtree(old)
-        else:
-            temporary.replace(target)
+        _put_in_place(temporary, target)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
-def _folder_beside(target: Path, suffix: str) -> Path:
-    return Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}.", suffix=suffix))
+@contextmanager
+def resumable_folder(
+    target: Path, identity: Mapping[str, Any], overwrite: bool = False
+) -> Iterator[Path]:
+    """Give a working folder beside ``target`` that outlives an interruption; rename on success.
+
+    Whoever uses it writes each file atomically and skips the files that are there already.
+
+    Args:
+        target: The folder to be.
+        identity: What the work is made from and how, as JSON; unfinished work is gone on with
+            only if it says the same, and is thrown away otherwise.
+        overwrite: Replace ``target`` if it exists.
+
+    Raises:
+        InputError: If ``target`` exists and ``overwrite`` is not set, if another process is
+            writing it, or if the disk is full.
+    """
+    if target.exists() and not target.is_dir():
+        raise InputError(f"{target} is a file; name a folder to write")
+    if target.is_dir() and any(target.iterdir()) and not overwrite:
+        raise InputError(f"{target} exists and is not empty; choose another or pass --overwrite")
+    work = target.parent / f".{target.name}.unfinished"
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(target.parent / f".{target.name}.lock")
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise InputError(f"{target} is being written by another process; wait for it") from None
+    except OSError as error:
+        raise InputError(f"{target} cannot be written: {error}") from error
+    try:
+        state = work / _STATE
+        if not state.is_file() or state.read_text(encoding="utf-8") != _as_json(identity):
+            shutil.rmtree(work, ignore_errors=True)
+            work.mkdir()
+            with atomic_path(state) as path:
+                path.write_text(_as_json(identity), encoding="utf-8")
+        for partial in work.rglob(".*.partial"):  # left by a process that was killed
+            partial.unlink()
+        yield work
+        state.unlink()
+        _put_in_place(work, target)
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            raise InputError(
+                f"no room to write {target}: {error.strerror}. What was finished is kept: make "
+                "room and run the same command again"
+            ) from error
+        raise
+    finally:
+        lock.release()
+        Path(lock.lock_file).unlink(missing_ok=True)
+
+
+def _as_json(identity: Mapping[str, Any]) -> str:
+    return json.dumps(identity, indent=1, sort_keys=True)
+
+
+def _put_in_place(finished: Path, target: Path) -> None:
+    """Rename a finished folder to its target, which may exist."""
+    if not target.exists():
+        finished.replace(target)
+        return
+    # A folder cannot be replaced in one step: the old one is moved aside first, so that a crash
+    # in between loses neither.
+    old = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}.", suffix=".old"))
+    target.replace(old)
+    finished.replace(target)
+    shutil.rmtree(old)
 
 
 def _apply_umask(path: Path, mode: int) -> None:

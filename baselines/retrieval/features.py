@@ -16,7 +16,7 @@ from milannotations.catalog import LoadedModel
 from milannotations.errors import InputError
 from milannotations.exemplars.instrument import activations, match_layers, probe
 from milannotations.progress import progress_bar
-from milannotations.record import undecoded
+from milannotations.record import encoded_records
 
 
 class MaskedFeatures:
@@ -57,7 +57,7 @@ class MaskedFeatures:
         """
         positions, k = _distinct_images(neurons)
         found = torch.zeros(len(neurons), k, sum(self.widths))
-        masks = undecoded(neurons)["masks"]
+        masks = [record["masks"] for record in encoded_records(neurons, ["masks"])]
         images = list(positions)
         with progress_bar() as progress:
             task = progress.add_task("Encoding exemplars", total=len(images))
@@ -111,9 +111,9 @@ def _distinct_images(neurons: Dataset) -> tuple[dict[bytes, list[tuple[int, int]
     """Return where each distinct image stands, as (neuron, exemplar), and the number k of each."""
     positions: dict[bytes, list[tuple[int, int]]] = {}
     counts = set()
-    for number, images in enumerate(undecoded(neurons)["images"]):
-        counts.add(len(images))
-        for exemplar, image in enumerate(images):
+    for number, record in enumerate(encoded_records(neurons, ["images"])):
+        counts.add(len(record["images"]))
+        for exemplar, image in enumerate(record["images"]):
             positions.setdefault(image["bytes"], []).append((number, exemplar))
     if 0 in counts or not counts:
         raise InputError("some neurons have no images; attach the source images first")

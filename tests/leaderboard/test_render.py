@@ -289,15 +289,15 @@ def test_load_neurons_reads_a_folder_of_parquet_by_split(neurons: Dataset, tmp_p
     folder.mkdir(parents=True)
     neurons.select([0, 1]).to_parquet(folder / "train-0.parquet")
     neurons.select([2]).to_parquet(folder / "test-0.parquet")
-    assert len(load_neurons(folder.parent, "test")) == 1
+    assert len(load_neurons(str(folder.parent), "test")) == 1
     with pytest.raises(InputError, match="has the splits"):
-        load_neurons(folder.parent, "network")
+        load_neurons(str(folder.parent), "network")
 
 
 def test_load_neurons_refuses_other_tables(tmp_path: Path) -> None:
     Dataset.from_dict({"layer": ["a"]}).to_parquet(tmp_path / "other.parquet")
     with pytest.raises(InputError, match="lacks the columns"):
-        load_neurons(tmp_path / "other.parquet", "test")
+        load_neurons(str(tmp_path / "other.parquet"), "test")
     (tmp_path / "broken.parquet").write_bytes(b"no")
-    with pytest.raises(InputError, match="no data set that can be read"):
-        load_neurons(tmp_path / "broken.parquet", "test")
+    with pytest.raises(InputError, match="no folder or file that can be read"):
+        load_neurons(str(tmp_path / "broken.parquet"), "test")

@@ -14,11 +14,11 @@ from milannotations.annotations import align, read_annotations, read_description
 from milannotations.describer import Describer, available, create
 from milannotations.errors import InputError
 from milannotations.loading import load
+from milannotations.fingerprints import fingerprint
 from milannotations.record import (
     FEATURES,
     NeuronKey,
     encode_mask,
-    fingerprint,
     image_grid,
     masked_image,
     masked_images,

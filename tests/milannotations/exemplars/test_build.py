@@ -18,7 +18,8 @@ from milannotations.exemplars.build import BuildOptions, build
 from milannotations.exemplars.instrument import match_layers
 from milannotations.exemplars.render import render_masks, upsample
 from milannotations.exemplars.sources import ImageFolder, Preprocessing
-from milannotations.record import FEATURES, fingerprint, validate
+from milannotations.fingerprints import fingerprint
+from milannotations.record import FEATURES, validate
 from milannotations.worlds import SyntheticNetwork, World, synthetic_neurons
 
 IDENTITY = Preprocessing(size=64, resize=64, mean=(0.0,) * 3, std=(1.0,) * 3)

@@ -1,0 +1,112 @@
+"""How ``datasets`` builds our configs: the Parquet shards of the configs installed here.
+
+One builder serves ``milannotations.load`` and, after ``register()``, ``load_dataset``; so a
+config is copied once into the memory-mapped Arrow files of the cache of ``datasets``, whichever
+is used, and a group not at all: it is put together from its members.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, ClassVar
+
+from datasets import (
+    Dataset,
+    DatasetDict,
+    ReadInstruction,
+    concatenate_datasets,
+)
+from datasets.packaged_modules.parquet import parquet
+
+from milannotations.catalog.releases import GROUPS, RELEASES, TEXT_ONLY, canonical, members
+from milannotations.errors import InputError
+from milannotations.record import FEATURES
+from milannotations.store import config_folder
+
+NAME = "milannotations"
+DEMO = "demo"
+SPLIT = "train"  # configs of releases have one split; experiments make their own
+
+_DEMO = Path(__file__).parent / "data" / "demo"
+_DEMO_SPLITS = ("train", "validation", "test", "network")
+
+
+class Milannotations(parquet.Parquet):
+    """Builds a config, or a group of configs, of MILANNOTATIONS.
+
+    Raises:
+        InputError: If a config is not installed here.
+    """
+
+    BUILDER_CONFIGS: ClassVar = [
+        parquet.ParquetConfig(name=name, features=FEATURES)
+        for name in (DEMO, *RELEASES, *GROUPS, *(f"{name}{TEXT_ONLY}" for name in RELEASES))
+    ]
+    DEFAULT_CONFIG_NAME = DEMO
+
+    def __init__(
+        self,
+        cache_dir: str | None = None,
+        config_name: str | None = None,
+        data_files: Any = None,
+        **kwargs: Any,
+    ) -> None:
+        # What the caller found as data files lies in the working folder and is none of ours.
+        config_name = config_name or DEMO
+        parts = () if config_name == DEMO else members(config_name)
+        if config_name == DEMO:
+            files = {split: [str(_DEMO / f"{split}.parquet")] for split in _DEMO_SPLITS}
+        else:
+            files = {SPLIT: [shard for part in parts for shard in shards(part)]}
+        kwargs["dataset_name"] = NAME
+        super().__init__(
+            cache_dir=cache_dir, config_name=canonical(config_name), data_files=files, **kwargs
+        )
+        self._parts = (
+            [Milannotations(cache_dir, part, **kwargs) for part in parts] if len(parts) > 1 else []
+        )
+
+    @property
+    def is_prepared(self) -> bool:
+        """Whether the Arrow files are in the cache."""
+        if self._parts:
+            return all(part.is_prepared for part in self._parts)
+        return bool(self.info.splits)
+
+    def download_and_prepare(self, *args: Any, **kwargs: Any) -> None:
+        """Copy the shards of all members that are not in the cache into it."""
+        for part in self._parts:
+            part.download_and_prepare(*args, **kwargs)
+        if not self._parts:
+            super().download_and_prepare(*args, **kwargs)
+
+    def as_dataset(self, split: Any = None, **kwargs: Any) -> Dataset | DatasetDict:
+        """Return the memory-mapped records; for a group, those of its members in order."""
+        if not self._parts:
+            return super().as_dataset(split, **kwargs)
+        whole = concatenate_datasets([part.as_dataset(SPLIT, **kwargs) for part in self._parts])
+        if split is None:
+            return DatasetDict({SPLIT: whole})
+        if not isinstance(split, ReadInstruction):
+            split = ReadInstruction.from_spec(str(split))
+        try:
+            parts = split.to_absolute({SPLIT: len(whole)})
+        except ValueError as error:
+            raise InputError(f"split {split!r}: {error}; the only split is {SPLIT!r}") from error
+        return concatenate_datasets([whole.select(range(part.from_, part.to)) for part in parts])
+
+
+def shards(config: str) -> list[str]:
+    """Return the Parquet files of an installed config, in order.
+
+    Raises:
+        InputError: If it is not installed.
+    """
+    folder = config_folder(config)
+    found = sorted(str(path) for path in (folder / "data").glob("*.parquet"))
+    if not found:
+        raise InputError(
+            f"config {config!r} is not installed in {folder}; run `milannotations download "
+            f"{config}`, or `milannotations import-release ZIP --config {config}`"
+        )
+    return found

@@ -1,0 +1,106 @@
+"""Fingerprints: which data a result was computed on, whatever files they came in.
+
+A fingerprint covers what identifies the neurons and what is known of them: keys, masks (their
+pixels), image ids, activations, thresholds and annotations. It depends neither on the order of
+the rows, nor on how they are split into files or compressed. The images themselves are left out:
+users attach their own copies of the source images, which decoders of different versions read
+with slightly different pixels, and ``image_ids`` say which they are.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+from collections.abc import Iterable, Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+from datasets import Dataset
+from filelock import FileLock
+from PIL import Image
+
+from milannotations.errors import InputError
+from milannotations.record import FEATURES, encoded_records
+from milannotations.storage import atomic_path
+from milannotations.store import home, make_folder
+
+_COVERED = [name for name in FEATURES if name != "images"]
+_SHIPPED = Path(__file__).parent / "data" / "fingerprints.json"
+_ROWS = 64
+
+
+def fingerprint(neurons: Dataset) -> str:
+    """Return the fingerprint of a dataset: 16 hex digits of SHA-256."""
+    columns = [name for name in _COVERED if name in neurons.features]
+    return _combine(_digest(record) for record in encoded_records(neurons, columns))
+
+
+def fingerprint_of_files(paths: Iterable[Path]) -> str:
+    """Return the fingerprint of Parquet files of records, reading everything but the images."""
+    return _combine(
+        _digest(record)
+        for path in paths
+        for batch in pq.ParquetFile(path).iter_batches(_ROWS, columns=_COVERED)
+        for record in batch.to_pylist()
+    )
+
+
+def known_as(value: str) -> str | None:
+    """Return the config, or ``config/split``, that has a fingerprint; None if none is known to."""
+    for name, known in {**_read(_own()), **_shipped()}.items():
+        if known == value:
+            return name
+    return None
+
+
+def registered() -> dict[str, str]:
+    """Return the fingerprint of every config known here: shipped ones, and recorded ones."""
+    return {**_read(_own()), **_shipped()}
+
+
+def record_fingerprint(name: str, value: str) -> None:
+    """Remember a config's fingerprint on this machine; a shipped one is never overwritten."""
+    place = _own()
+    make_folder(place.parent)
+    with FileLock(f"{place}.lock"):
+        known = {**_read(place), name: value}
+        with atomic_path(place) as path:
+            path.write_text(json.dumps(known, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+
+
+def _own() -> Path:
+    return home() / "fingerprints.json"
+
+
+@cache
+def _shipped() -> dict[str, str]:
+    return _read(_SHIPPED)
+
+
+def _read(place: Path) -> dict[str, str]:
+    if not place.is_file():
+        return {}
+    try:
+        known = json.loads(place.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise InputError(f"{place} is damaged ({error}); delete it") from error
+    return {str(name): str(value) for name, value in known.items()}
+
+
+def _combine(digests: Iterable[bytes]) -> str:
+    return hashlib.sha256(b"".join(sorted(digests))).hexdigest()[:16]
+
+
+def _digest(record: Mapping[str, Any]) -> bytes:
+    digest = hashlib.sha256()
+    # In one order, whatever the order of the columns in a file.
+    plain = {name: record.get(name) for name in _COVERED if name != "masks"}
+    digest.update(json.dumps(plain, ensure_ascii=True).encode())
+    for mask in record.get("masks") or []:
+        with Image.open(io.BytesIO(mask["bytes"])) as image:
+            digest.update(f"{image.size}".encode())
+            digest.update(image.convert("1").tobytes())
+    return digest.digest()

@@ -1,0 +1,127 @@
+"""Records as a PyTorch dataset of the tuples that the original code trains on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import torch
+from datasets import Dataset
+from torch import Tensor
+
+from milannotations.errors import InputError
+from milannotations.loading import lookup
+
+
+class Exemplars(NamedTuple):
+    """One neuron, as the original's ``AnnotatedTopImages``.
+
+    Attributes:
+        layer: Name of the layer.
+        unit: Number of the unit.
+        images: float32 in [0, 1], of shape (k, 3, height, width).
+        masks: float32, 0 or 1, of shape (k, 1, height, width).
+        annotations: What people said.
+    """
+
+    layer: str
+    unit: int
+    images: Tensor
+    masks: Tensor
+    annotations: tuple[str, ...]
+
+    def as_masked_images_tensor(self, opacity: float = 0.75) -> Tensor:
+        """Darken what lies outside the masks: by all for opacity 1, not at all for 0."""
+        if not 0 <= opacity <= 1:
+            raise InputError(f"opacity is {opacity}; it must be between 0 and 1")
+        return self.images * torch.where(self.masks == 0, 1 - opacity, self.masks)
+
+
+class ExemplarDataset(torch.utils.data.Dataset[Exemplars]):
+    """A map-style dataset of ``(layer, unit, images, masks, annotations)``, read on demand.
+
+    It answers as the original's ``AnnotatedTopImagesDataset`` does, except that neurons stand in
+    the order of the layers, not in that of the annotation file, and nothing is read in advance.
+
+    Args:
+        neurons: Records with images.
+        annotation_count: Leave out neurons with fewer annotations and take only so many of the
+            others; None keeps all.
+        transform_images: Applied to a neuron's images, as loaded.
+        transform_masks: Applied to a neuron's masks.
+        transform_annotations: Applied to a neuron's annotations.
+        device: Where tensors are put.
+
+    Raises:
+        InputError: If no neuron is left, or they have no images.
+    """
+
+    def __init__(
+        self,
+        neurons: Dataset,
+        annotation_count: int | None = 3,
+        transform_images: Callable[[Tensor], Tensor] | None = None,
+        transform_masks: Callable[[Tensor], Tensor] | None = None,
+        transform_annotations: Callable[[Sequence[str]], Sequence[str]] | None = None,
+        device: str | torch.device | None = None,
+    ) -> None:
+        if annotation_count is not None:
+            enough = [
+                row
+                for row, texts in enumerate(neurons["annotations"])
+                if len(texts) >= annotation_count
+            ]
+            neurons = neurons if len(enough) == len(neurons) else neurons.select(enough)
+        if not len(neurons):
+            raise InputError(f"no neuron has {annotation_count} annotations")
+        self.neurons = neurons.with_format("torch")
+        if not len(self.neurons[0]["images"]):
+            raise InputError("the neurons have no images; attach the source images first")
+        self.annotation_count = annotation_count
+        self.transform_images = transform_images
+        self.transform_masks = transform_masks
+        self.transform_annotations = transform_annotations
+        self.device = device
+
+    def __len__(self) -> int:
+        return len(self.neurons)
+
+    def __getitem__(self, index: int) -> Exemplars:
+        return self._view(self.neurons[index])
+
+    def lookup(self, layer: str | int, unit: int, **network: str) -> Exemplars:
+        """Return one neuron; ``model`` and ``dataset`` where several networks are in it."""
+        return self._view(lookup(self.neurons, str(layer), unit, **network))
+
+    def unit(self, index: int) -> tuple[str, int]:
+        """Return layer and unit of the neuron at an index."""
+        record = self.neurons.select_columns(["layer", "unit"])[index]
+        return record["layer"], int(record["unit"])
+
+    def units(self, indices: Sequence[int]) -> tuple[tuple[str, int], ...]:
+        """Return layers and units of the neurons at some indices."""
+        return tuple(self.unit(index) for index in indices)
+
+    @property
+    def layers(self) -> tuple[str, ...]:
+        """Names of the layers, sorted."""
+        return tuple(sorted(set(self.neurons.with_format(None)["layer"])))
+
+    @property
+    def k(self) -> int:
+        """Exemplars per neuron."""
+        return int(self.neurons[0]["masks"].shape[0])
+
+    def _view(self, record: dict[str, Any]) -> Exemplars:
+        images = (record["images"].float() / 255).to(self.device)
+        masks = record["masks"].float().to(self.device)
+        texts = tuple(record["annotations"])[: self.annotation_count]
+        if self.transform_annotations is not None:
+            texts = tuple(self.transform_annotations(texts))
+        return Exemplars(
+            layer=record["layer"],
+            unit=int(record["unit"]),
+            images=self.transform_images(images) if self.transform_images else images,
+            masks=self.transform_masks(masks) if self.transform_masks else masks,
+            annotations=texts,
+        )

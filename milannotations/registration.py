@@ -1,0 +1,80 @@
+"""``load_dataset("milannotations", config)`` from anywhere, after ``milannotations.register()``.
+
+``datasets`` 4 runs no loading scripts and has no public way to add a builder, so this uses two
+of its private names: the table of packaged builders, and the step that looks for data files in
+the working folder, which is skipped for our name alone. Both are checked to be there; where they
+are not, ``milannotations.load`` does the same by public means.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import datasets
+from datasets import load as hf_load
+from datasets import packaged_modules
+from datasets.data_files import DataFilesDict
+
+from milannotations import builder
+from milannotations.errors import InputError
+
+_TABLE = "_PACKAGED_DATASETS_MODULES"
+_FACTORY = "PackagedDatasetModuleFactory"
+_original: Any = None
+
+
+def register() -> None:
+    """Make ``load_dataset("milannotations", "alexnet-imagenet")`` work from any folder.
+
+    It lasts as long as the process. A folder named ``milannotations`` in the working folder is
+    hidden by it: write ``./milannotations`` for that one. Calling it again does nothing.
+
+    Raises:
+        InputError: If this version of ``datasets`` is built differently.
+    """
+    global _original
+    table: Any = getattr(packaged_modules, _TABLE, None)
+    factory: Any = getattr(hf_load, _FACTORY, None)
+    module = getattr(hf_load, "DatasetModule", None)
+    if not (
+        isinstance(table, dict)
+        and getattr(hf_load, _TABLE, None) is table
+        and hasattr(factory, "get_module")
+        and module is not None
+    ):
+        raise InputError(
+            f"datasets {datasets.__version__} has changed inside, and register() cannot work with "
+            "it; use milannotations.load(name) instead"
+        )
+    digest = hashlib.sha256(Path(builder.__file__).read_bytes()).hexdigest()
+    if _original is None:
+        _original = original = factory.get_module
+
+        def get_module(self: Any) -> Any:
+            if self.name != builder.NAME:
+                return original(self)
+            if self.data_files is not None or self.data_dir is not None:
+                raise InputError(
+                    "milannotations takes neither data_files nor data_dir; its configs lie in "
+                    "$MILANNOTATIONS_HOME"
+                )
+            return module(
+                builder.__name__,
+                digest,
+                {"data_files": DataFilesDict(), "dataset_name": builder.NAME},
+            )
+
+        factory.get_module = get_module
+    table[builder.NAME] = (builder.__name__, digest)
+
+
+def unregister() -> None:
+    """Undo ``register()``."""
+    global _original
+    if _original is not None:
+        getattr(hf_load, _FACTORY).get_module = _original
+        _original = None
+    table: Any = getattr(packaged_modules, _TABLE, {})
+    table.pop(builder.NAME, None)

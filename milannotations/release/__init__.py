@@ -1,0 +1,1 @@
+"""The original release of MILANNOTATIONS: read safely into records, and written back."""

@@ -1,0 +1,253 @@
+"""The files of a release, in a zip or in a folder; a zip is never extracted and never trusted."""
+
+from __future__ import annotations
+
+import stat
+import zipfile
+import zlib
+from abc import ABC, abstractmethod
+from itertools import pairwise
+from pathlib import Path, PurePosixPath
+from typing import IO, Any
+
+from milannotations.annotations import MAX_TABLE_BYTES
+from milannotations.errors import InputError
+
+LAYER_FILES = ("masks.npy", "images.npy", "units.npy", "ids.csv", "activations.csv")
+ANNOTATIONS = "annotations.csv"
+
+MAX_MEMBERS = 10_000
+MAX_TOTAL_BYTES = 256 * 2**30
+# Deflate cannot compress better than 1,032 : 1; what claims more lies about its sizes.
+MAX_RATIO = 1_032
+_METHODS = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}
+_ENCRYPTED = 0x1
+
+
+class Files(ABC):
+    """Named binary files: ``annotations.csv`` and ``<layer>/<one of LAYER_FILES>``.
+
+    Attributes:
+        path: The zip or folder, for messages.
+        sizes: Bytes of each file, by its name with forward slashes.
+        ignored: Names that the layout does not have; they are never opened.
+    """
+
+    def __init__(self, path: Path, sizes: dict[str, int]) -> None:
+        self.path = path
+        prefix = _prefix(path, sizes)
+        self._names = {
+            name[len(prefix) :]: name
+            for name in sizes
+            if name.startswith(prefix) and _in_layout(name[len(prefix) :])
+        }
+        self.sizes = {name: sizes[full] for name, full in self._names.items()}
+        self.ignored = sorted(set(sizes) - set(self._names.values()))
+        _check_layers(path, self.layers)
+
+    @property
+    def layers(self) -> list[str]:
+        """Names of the layer folders, sorted as text, as the original code sorts them."""
+        return sorted({name.split("/")[0] for name in self.sizes if "/" in name})
+
+    def name(self, name: str) -> str:
+        """Return a file's full place, for messages."""
+        return f"{self.path}: {self._names.get(name, name)}"
+
+    def open(self, name: str) -> IO[bytes]:
+        """Open a file for reading."""
+        return self._open(self._names[name])
+
+    def read(self, name: str) -> bytes:
+        """Return a small file's bytes.
+
+        Raises:
+            InputError: If it is damaged, or above 1 GB.
+        """
+        if self.sizes[name] > MAX_TABLE_BYTES:
+            raise InputError(
+                f"{self.name(name)} has {self.sizes[name]} bytes; at most 1 GB is read"
+            )
+        try:
+            with self.open(name) as stream:
+                return stream.read()
+        except (zipfile.BadZipFile, zlib.error, EOFError) as error:
+            raise InputError(f"{self.name(name)} is damaged: {error}") from error
+
+    @abstractmethod
+    def _open(self, full: str) -> IO[bytes]: ...
+
+    @abstractmethod
+    def identity(self) -> dict[str, Any]:
+        """Return what tells this release from another one, as JSON."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Release what is held open."""
+
+
+class FolderFiles(Files):
+    """The files of a folder, such as the original code extracts or writes."""
+
+    def __init__(self, folder: Path) -> None:
+        sizes = {
+            path.relative_to(folder).as_posix(): path.stat().st_size
+            for path in folder.rglob("*")
+            if path.is_file()
+        }
+        super().__init__(folder, sizes)
+
+    def _open(self, full: str) -> IO[bytes]:
+        return (self.path / full).open("rb")
+
+    def identity(self) -> dict[str, Any]:
+        """Return the folder's name, and sizes and times of its files."""
+        times = {n: (self.path / full).stat().st_mtime_ns for n, full in self._names.items()}
+        return {"path": str(self.path.resolve()), "sizes": self.sizes, "times": times}
+
+    def close(self) -> None:
+        """Do nothing: no file is held open."""
+
+
+class ZipFiles(Files):
+    """The files of a zip, read without extracting it.
+
+    Raises:
+        InputError: If it is damaged, or holds anything that a release has no reason to hold:
+            names that lead elsewhere, links, encryption, members that share bytes, too many
+            members, or sizes out of all proportion.
+    """
+
+    def __init__(self, path: Path) -> None:
+        try:
+            self._zip = zipfile.ZipFile(path)
+        except (zipfile.BadZipFile, NotImplementedError, ValueError) as error:
+            raise InputError(
+                f"{path} is no complete zip ({error}); if it was downloaded, download it again"
+            ) from error
+        try:
+            members = [m for m in self._zip.infolist() if not m.is_dir()]
+            _check_members(path, members)
+            super().__init__(path, {_clean(m.filename): m.file_size for m in members})
+        except BaseException:
+            self._zip.close()
+            raise
+        self._members = {_clean(m.filename): m for m in members}
+
+    def _open(self, full: str) -> IO[bytes]:
+        try:
+            return self._zip.open(self._members[full])
+        except (zipfile.BadZipFile, NotImplementedError, RuntimeError) as error:
+            raise InputError(f"{self.path}: {full} cannot be read: {error}") from error
+
+    def identity(self) -> dict[str, Any]:
+        """Return the zip's name and, for each member, its size and checksum."""
+        return {
+            "path": str(self.path.resolve()),
+            "members": {n: [m.file_size, m.CRC] for n, m in sorted(self._members.items())},
+        }
+
+    def close(self) -> None:
+        """Close the zip."""
+        self._zip.close()
+
+
+def open_files(path: Path) -> Files:
+    """Open a release: a folder, or a zip.
+
+    Raises:
+        InputError: If it is neither, or not to be trusted; see ``ZipFiles``.
+    """
+    if path.is_dir():
+        return FolderFiles(path)
+    if not path.exists():
+        raise InputError(f"{path} does not exist; name the zip or the folder of a release")
+    return ZipFiles(path)
+
+
+def _clean(name: str) -> str:
+    return name.removeprefix("./")
+
+
+def _check_members(path: Path, members: list[zipfile.ZipInfo]) -> None:
+    if len(members) > MAX_MEMBERS:
+        raise InputError(f"{path} has {len(members)} members; a release has at most {MAX_MEMBERS}")
+    total = sum(m.file_size for m in members)
+    if total > MAX_TOTAL_BYTES:
+        raise InputError(
+            f"{path} would take {total / 2**30:.0f} GiB; at most {MAX_TOTAL_BYTES >> 30} are read"
+        )
+    seen: set[str] = set()
+    for member in members:
+        problem = _problem(member)
+        if not problem and _clean(member.filename) in seen:
+            problem = "occurs twice"
+        if problem:
+            raise InputError(f"{path}: member {member.filename!r} {problem}; it is not trusted")
+        seen.add(_clean(member.filename))
+    # Members that share compressed bytes make a small file of any size ("zip bomb").
+    ordered = sorted(members, key=lambda m: m.header_offset)
+    for one, following in pairwise(ordered):
+        if one.header_offset + one.compress_size > following.header_offset:
+            raise InputError(
+                f"{path}: members {one.filename!r} and {following.filename!r} overlap; it is not "
+                "trusted"
+            )
+
+
+def _problem(member: zipfile.ZipInfo) -> str:
+    """Say why a member cannot be trusted; empty if it can."""
+    name = member.filename
+    place = PurePosixPath(name)
+    if "\\" in name or place.is_absolute() or ".." in place.parts or ":" in place.parts[0]:
+        return "leads out of the folder"
+    if any(ord(character) < 32 for character in name):
+        return "has control characters in its name"
+    mode = member.external_attr >> 16
+    if mode and stat.S_IFMT(mode) not in (0, stat.S_IFREG):
+        return "is a link or a device"
+    if member.flag_bits & _ENCRYPTED:
+        return "is encrypted"
+    if member.compress_type not in _METHODS:
+        return f"is compressed by method {member.compress_type}, not by deflate"
+    if member.file_size > MAX_RATIO * max(member.compress_size, 1) + 1024:
+        return f"claims {member.file_size} bytes from {member.compress_size}"
+    return ""
+
+
+def _prefix(path: Path, sizes: dict[str, int]) -> str:
+    """Return the folder inside the zip or folder in which the layers lie, '' or ending in '/'."""
+    roots = {
+        "/".join(name.split("/")[:-2])
+        for name in sizes
+        if name.endswith("/masks.npy") and not name.startswith("__MACOSX/")
+    }
+    if not roots:
+        raise InputError(
+            f"{path} has no layer folder with masks.npy; a release holds annotations.csv and "
+            "<layer>/masks.npy"
+        )
+    # An unfinished copy may lie deeper; the release itself is what lies highest.
+    depth = min(len(root.split("/")) if root else 0 for root in roots)
+    highest = [r for r in roots if (len(r.split("/")) if r else 0) == depth]
+    if len(highest) > 1:
+        raise InputError(
+            f"{path} holds several releases ({', '.join(sorted(highest)[:3])}); name one of them"
+        )
+    return f"{highest[0]}/" if highest[0] else ""
+
+
+def _in_layout(name: str) -> bool:
+    parts = name.split("/")
+    return name == ANNOTATIONS or (len(parts) == 2 and parts[1] in LAYER_FILES)
+
+
+def _check_layers(path: Path, layers: list[str]) -> None:
+    folded: dict[str, str] = {}
+    for layer in layers:
+        other = folded.setdefault(layer.casefold(), layer)
+        if other != layer:
+            raise InputError(
+                f"{path}: the layers {other!r} and {layer!r} differ only in case; on many disks "
+                "they are one folder. Rename one"
+            )

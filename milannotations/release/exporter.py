@@ -1,0 +1,273 @@
+"""From records back to the original layout, so that the original code can read them."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+import zipfile
+from collections.abc import Iterable, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+import pyarrow.compute as pc
+from datasets import Dataset
+from numpy.lib import format as npy
+from PIL import Image
+
+from milannotations.annotations import read_annotations
+from milannotations.errors import InputError
+from milannotations.progress import progress_bar
+from milannotations.record import encoded_records
+from milannotations.release.archive import ANNOTATIONS
+from milannotations.storage import atomic_folder, atomic_path
+
+_UNSAFE = re.compile(r'[\x00-\x1f/\\:*?"<>|]|^\.|\.$|^$')
+_BATCH = 256
+_COLUMNS = ("layer", "unit", "summary")
+
+
+@dataclass(frozen=True)
+class ExportReport:
+    """What was written: units of each layer, and whether images are among it."""
+
+    path: Path
+    layers: dict[str, int]
+    annotations: int
+    images: bool
+
+
+def export_release(
+    neurons: Dataset,
+    out: Path,
+    *,
+    images: bool | None = None,
+    masks: Mapping[str, tuple[str, int]] | None = None,
+    annotations: Path | None = None,
+    overwrite: bool = False,
+) -> ExportReport:
+    """Write the records of one network in the original release's layout.
+
+    Importing what this writes gives the same records; exporting an imported release gives
+    ``masks.npy``, ``ids.csv`` and ``annotations.csv`` byte for byte, if they were as NumPy and
+    the original code write them.
+
+    Args:
+        neurons: Records of one model and dataset, with masks.
+        out: Folder to write, or a file that ends in ``.zip``.
+        images: Write ``images.npy``; default where all records have images.
+        masks: For each layer the type and the value of "activated", from
+            ``ImportReport.masks``; default ``uint8`` and 1.
+        annotations: The published ``annotations.csv``; it is copied as it is if it says what the
+            records say, and written anew otherwise.
+        overwrite: Replace ``out`` if it exists.
+
+    Raises:
+        InputError: If the records are not of one network, a layer's records differ in their
+            number of exemplars or size, or a layer's name cannot be that of a folder.
+    """
+    layers = _layers(neurons)
+    plans = [_plan(neurons, layer, rows, images) for layer, rows in layers.items()]
+    table = _annotation_file(neurons, annotations)
+    with progress_bar() as progress:
+        task = progress.add_task("Writing units", total=len(neurons))
+        with _Folder(out, overwrite) as folder:
+            if table is not None:
+                with folder.open(ANNOTATIONS) as stream:
+                    stream.write(table)
+            for plan in plans:
+                kind = (masks or {}).get(plan.layer, ("uint8", 1))
+                plan.write(folder, kind, lambda: progress.advance(task))
+    return ExportReport(
+        out,
+        {plan.layer: len(plan.rows) for plan in plans},
+        sum(len(texts) for texts in neurons["annotations"]),
+        all(plan.images for plan in plans),
+    )
+
+
+@dataclass
+class _Layer:
+    """One layer to write: which rows it consists of, and their common shape."""
+
+    neurons: Dataset
+    layer: str
+    rows: list[int]
+    k: int
+    size: tuple[int, int]  # width, height
+    images: bool
+
+    def write(self, folder: _Folder, kind: tuple[str, int], advance: Any) -> None:
+        width, height = self.size
+        table = self.neurons.select(self.rows).with_format(None)
+        units = [int(unit) for unit in table["unit"]]
+        ids, activations = table["image_ids"], table["activations"]
+        if any(ids):
+            folder.write(f"{self.layer}/ids.csv", _csv(ids, "%i"))
+        if any(activations):
+            # The original code's format; float32 has no more digits.
+            folder.write(f"{self.layer}/activations.csv", _csv(activations, "%.5e"))
+        if units != list(range(len(units))):
+            buffer = io.BytesIO()
+            np.save(buffer, np.array(units, dtype=np.int64))
+            folder.write(f"{self.layer}/units.npy", buffer.getvalue())
+        dtype, high = np.dtype(kind[0]), kind[1]
+        with folder.open(f"{self.layer}/masks.npy") as stream:
+            _header(stream, (len(units), self.k, 1, height, width), dtype)
+            for record in encoded_records(table, ["masks"]):
+                for mask in record["masks"]:
+                    stream.write(
+                        (self._pixels(mask, "1") * dtype.type(high)).astype(dtype).tobytes()
+                    )
+                advance()
+        if self.images:
+            with folder.open(f"{self.layer}/images.npy") as stream:
+                _header(stream, (len(units), self.k, 3, height, width), np.dtype("uint8"))
+                for record in encoded_records(table, ["images"]):
+                    for image in record["images"]:
+                        pixels = self._pixels(image, "RGB").transpose(2, 0, 1)
+                        stream.write(np.ascontiguousarray(pixels).tobytes())
+
+    def _pixels(self, encoded: Mapping[str, Any], mode: str) -> np.ndarray:
+        with Image.open(io.BytesIO(encoded["bytes"])) as image:
+            if image.size != self.size:
+                raise InputError(
+                    f"layer {self.layer!r} has pictures of {image.size} and of {self.size}; a "
+                    "release has one size per layer"
+                )
+            return np.asarray(image.convert(mode))
+
+
+class _Folder:
+    """A folder or a zip that appears only when it is complete."""
+
+    def __init__(self, out: Path, overwrite: bool) -> None:
+        self._zipped = out.suffix == ".zip"
+        if self._zipped and out.exists() and not overwrite:
+            raise InputError(f"{out} exists; choose another or pass --overwrite")
+        if self._zipped and not out.parent.is_dir():
+            raise InputError(f"folder {out.parent} of {out} does not exist")
+        self._out, self._overwrite = out, overwrite
+        self._stack = ExitStack()
+
+    def __enter__(self) -> _Folder:
+        if self._zipped:
+            path = self._stack.enter_context(atomic_path(self._out))
+            self._zip = self._stack.enter_context(
+                zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, allowZip64=True)
+            )
+        else:
+            self._folder = self._stack.enter_context(atomic_folder(self._out, self._overwrite))
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        self._stack.__exit__(*error)
+
+    def open(self, name: str) -> IO[bytes]:
+        if self._zipped:
+            # A fixed time: the same records give the same zip.
+            member = zipfile.ZipInfo(name, (2022, 1, 1, 0, 0, 0))
+            member.compress_type = zipfile.ZIP_DEFLATED
+            return self._zip.open(member, "w", force_zip64=True)
+        path = self._folder / name
+        path.parent.mkdir(exist_ok=True)
+        return path.open("wb")
+
+    def write(self, name: str, data: bytes) -> None:
+        with self.open(name) as stream:
+            stream.write(data)
+
+
+def _layers(neurons: Dataset) -> dict[str, list[int]]:
+    """Return the rows of each layer, after checking that all are of one network."""
+    if not len(neurons):
+        raise InputError("there are no records to export")
+    networks = sorted(set(zip(neurons["model"], neurons["dataset"], strict=True)))
+    if len(networks) > 1:
+        raise InputError(
+            f"the records are of {len(networks)} networks ({networks[:3]}); export one at a time"
+        )
+    layers: dict[str, list[int]] = {}
+    for row, layer in enumerate(neurons["layer"]):
+        layers.setdefault(layer, []).append(row)
+    folded: dict[str, str] = {}
+    for layer in layers:
+        if _UNSAFE.search(layer):
+            raise InputError(f"layer {layer!r} cannot be the name of a folder")
+        other = folded.setdefault(layer.casefold(), layer)
+        if other != layer:
+            raise InputError(f"the layers {other!r} and {layer!r} differ only in case")
+    return layers
+
+
+def _plan(neurons: Dataset, layer: str, rows: list[int], images: bool | None) -> _Layer:
+    table = neurons.select(rows)
+    counts = _lengths(table, "masks")
+    k = max(counts)
+    if len(counts) > 1 or not k:
+        raise InputError(
+            f"layer {layer!r} has units with {sorted(counts)} masks; a release has one number, "
+            "above zero, per layer"
+        )
+    for name in ("image_ids", "activations"):
+        lengths = _lengths(table, name)
+        if lengths not in ({0}, {k}):
+            raise InputError(
+                f"layer {layer!r} has units with {sorted(lengths)} {name} for {k} masks"
+            )
+    pictures = _lengths(table, "images")
+    complete = pictures == {k}
+    if images and not complete:
+        raise InputError(
+            f"layer {layer!r} has units without images; attach them first, or export without"
+        )
+    first = next(encoded_records(table.select([0]), ["masks"]))["masks"][0]
+    with Image.open(io.BytesIO(first["bytes"])) as mask:
+        size = mask.size
+    return _Layer(neurons, layer, rows, k, size, complete if images is None else images)
+
+
+def _lengths(table: Dataset, column: str) -> set[int]:
+    """Return the lengths that occur in a list column, without reading what is in the lists."""
+    part = table.select_columns([column]).with_format("arrow")
+    return {
+        length
+        for batch in part.iter(_BATCH)
+        for length in pc.list_value_length(batch[column]).to_pylist()
+    }
+
+
+def _annotation_file(neurons: Dataset, published: Path | None) -> bytes | None:
+    """Return the annotations as a CSV; the published one where it says the same."""
+    said = {
+        (layer, int(unit)): list(texts)
+        for layer, unit, texts in zip(
+            neurons["layer"], neurons["unit"], neurons["annotations"], strict=True
+        )
+        if texts
+    }
+    if published is not None and published.is_file():
+        found = read_annotations(published)
+        if {(key.layer, key.unit): texts for key, texts in found.items()} == said:
+            return published.read_bytes()
+    if not said:
+        return None
+    text = io.StringIO(newline="")
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(_COLUMNS)
+    writer.writerows([layer, unit, one] for (layer, unit), texts in said.items() for one in texts)
+    return text.getvalue().encode("utf-8")
+
+
+def _csv(rows: Iterable[Iterable[float]], number: str) -> bytes:
+    return "".join(",".join(number % value for value in row) + "\n" for row in rows).encode("ascii")
+
+
+def _header(stream: IO[bytes], shape: tuple[int, ...], dtype: np.dtype) -> None:
+    npy.write_array_header_1_0(
+        stream,
+        {"descr": npy.dtype_to_descr(dtype), "fortran_order": False, "shape": shape},
+    )

@@ -1,0 +1,384 @@
+"""From the original release to a dataset folder: streamed, resumable, exact."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from dataclasses import asdict, dataclass, field
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from milannotations.annotations import read_annotations, to_dataset
+from milannotations.catalog.releases import RELEASES, SOURCES, TEXT_ONLY, canonical
+from milannotations.errors import InputError, did_you_mean
+from milannotations.fingerprints import fingerprint, fingerprint_of_files
+from milannotations.folder import write_card, write_records
+from milannotations.progress import progress_bar
+from milannotations.record import IMAGE_FORMATS, encode_image, encode_mask
+from milannotations.release.archive import ANNOTATIONS, Files, open_files
+from milannotations.release.layout import Layer, Layout, read_layout
+from milannotations.storage import atomic_folder, atomic_path, resumable_folder
+
+FACTS = "release.json"
+# Shards of a size that a hub takes well; what an interruption can cost.
+SHARD_BYTES = 256 * 2**20
+
+
+@dataclass
+class ImportReport:
+    """What an import did, also kept as ``release.json`` in the folder.
+
+    Attributes:
+        config: ``<model>-<dataset>``.
+        layers: Units of each layer.
+        neurons: Units in all.
+        annotations: Annotations in all.
+        annotated: Units with at least one.
+        images: Whether every record has its images.
+        masks: For each layer, type of the original masks and value of "activated", which an
+            export writes again.
+        fingerprint: See ``milannotations.fingerprints``.
+        differences: How it differs from what was published of this config.
+        ignored: Files that a release does not have; they were not read.
+        dropped: Annotated units that do not exist, if leaving them out was asked for.
+        image_format: How images were encoded.
+        geometry: How images were cut, where they were attached afterwards.
+    """
+
+    config: str
+    model: str
+    dataset: str
+    layers: dict[str, int]
+    neurons: int
+    annotations: int
+    annotated: int
+    images: bool
+    masks: dict[str, tuple[str, int]]
+    fingerprint: str
+    differences: list[str] = field(default_factory=list)
+    ignored: list[str] = field(default_factory=list)
+    dropped: list[str] = field(default_factory=list)
+    image_format: str = ""
+    geometry: str = ""
+    versions: dict[str, str] = field(default_factory=dict)
+
+
+def import_release(
+    source: Path,
+    out: Path,
+    *,
+    config: str | None = None,
+    model: str | None = None,
+    dataset: str | None = None,
+    image_format: str = "webp",
+    overwrite: bool = False,
+    drop_unknown: bool = False,
+) -> ImportReport:
+    """Convert an original release into a dataset folder of Parquet shards.
+
+    One unit is in memory at a time, and a row group of what is written. An interrupted import
+    is gone on with by calling it again: finished shards are kept.
+
+    Args:
+        source: Zip or folder in the original layout, or its annotations.csv alone.
+        out: Folder to write; it appears only when it is complete.
+        config: ``alexnet-imagenet`` and so on; default the file's name, where it is a known one.
+        model: Name of the architecture, for releases that are none of the known.
+        dataset: Name of the data it was trained on.
+        image_format: For exemplars in the release: lossless ``webp`` or ``png``, or ``jpeg``.
+        overwrite: Replace ``out`` if it exists.
+        drop_unknown: Leave out annotations of units that do not exist instead of refusing.
+
+    Raises:
+        InputError: For anything wrong with the release, before the conversion where possible.
+    """
+    if image_format not in IMAGE_FORMATS:
+        raise InputError(f"image format {image_format!r}; choose one of {sorted(IMAGE_FORMATS)}")
+    model, dataset, config = names(source, config, model, dataset)
+    if source.suffix == ".csv":
+        return _import_annotations(source, out, model, dataset, config, overwrite)
+    known = RELEASES.get(f"{model}-{dataset}")
+    images_of = known.source if known else None
+    with closing(open_files(source)) as files:
+        layout = read_layout(files, SOURCES[images_of].images if images_of else None, drop_unknown)
+        identity = {
+            "source": files.identity(),
+            "names": [model, dataset],
+            "image_format": image_format,
+            "drop_unknown": drop_unknown,
+            "version": version("milannotations"),
+        }
+        with resumable_folder(out, identity, overwrite) as work:
+            conventions = _convert(layout, work, model, dataset, image_format)
+            if ANNOTATIONS in files.sizes:
+                _keep(files, ANNOTATIONS, work / ANNOTATIONS)
+            report = _report(layout, work, model, dataset, image_format, conventions)
+            report.ignored = files.ignored
+            _write_folder(work, report)
+    return report
+
+
+def names(
+    source: Path, config: str | None = None, model: str | None = None, dataset: str | None = None
+) -> tuple[str, str, str]:
+    """Return model, dataset and config that a release is of.
+
+    Raises:
+        InputError: If that is not told and the file's name is no known config.
+    """
+    suffix = TEXT_ONLY if source.suffix == ".csv" else ""
+    if model and dataset:
+        for name in (model, dataset):
+            if not re.fullmatch(r"\w+([.-]\w+)*", name):
+                raise InputError(f"{name!r} is no name; use letters, digits, '_', '.' and '-'")
+        return model, dataset, f"{model}-{dataset}{suffix}"
+    name = canonical(config or source.name.removesuffix(".zip")).removesuffix(TEXT_ONLY)
+    if name in RELEASES:
+        return RELEASES[name].model, RELEASES[name].dataset, f"{name}{suffix}"
+    hint = did_you_mean(name, RELEASES)
+    raise InputError(
+        f"{name!r} is no known config{hint}; name one by --config ({', '.join(RELEASES)}), or name "
+        "--model and --dataset"
+    )
+
+
+def _import_annotations(
+    source: Path, out: Path, model: str, dataset: str, config: str, overwrite: bool
+) -> ImportReport:
+    """Import annotations that come without exemplars: text and neuron keys."""
+    records = to_dataset(read_annotations(source), model, dataset)
+    with atomic_folder(out, overwrite) as work:
+        (work / "data").mkdir()
+        write_records(work / "data" / "000-annotations.parquet", records)
+        shutil.copyfile(source, work / ANNOTATIONS)
+        layers = dict(Counter(records["layer"]))
+        report = ImportReport(
+            config=config,
+            model=model,
+            dataset=dataset,
+            layers=layers,
+            neurons=len(records),
+            annotations=sum(map(len, records["annotations"])),
+            annotated=len(records),
+            images=False,
+            masks={},
+            fingerprint=fingerprint(records),
+            differences=_differences(f"{model}-{dataset}", layers),
+            versions=_versions(),
+        )
+        _write_folder(work, report)
+    return report
+
+
+def _convert(
+    layout: Layout, work: Path, model: str, dataset: str, image_format: str
+) -> dict[str, tuple[str, int]]:
+    """Write all shards that are not there yet; return each layer's convention for masks."""
+    data = work / "data"
+    data.mkdir(exist_ok=True)
+    conventions: dict[str, tuple[str, int]] = {}
+    with progress_bar() as progress, ThreadPoolExecutor() as pool:
+        total = sum(len(layer.units) for layer in layout.layers)
+        task = progress.add_task("Converting units", total=total)
+        for number, layer in enumerate(layout.layers):
+            safe = re.sub(r"[^\w.-]", "_", layer.name)
+            values = _MaskValues(data / f".{number:03d}.values", layer)
+            for span in _spans(layer):
+                shard = data / f"{number:03d}-{safe}-{span.start:05d}.parquet"
+                if shard.exists():
+                    progress.advance(task, len(span))
+                    continue
+                records = _records(layer, span, layout, image_format, pool, values)
+                network = {"model": model, "dataset": dataset}
+                write_records(
+                    shard, progress.track(({**network, **r} for r in records), task_id=task)
+                )
+            conventions[layer.name] = (layer.masks.dtype.name, values.high)
+    for path in data.glob(".*.values"):
+        path.unlink()
+    return conventions
+
+
+class _MaskValues:
+    """The value that stands for "activated" in a layer's masks, remembered across resumptions."""
+
+    def __init__(self, path: Path, layer: Layer) -> None:
+        self._path = path
+        self._place = layer.masks.place
+        self._seen = int(path.read_text(encoding="ascii")) if path.exists() else 0
+
+    @property
+    def high(self) -> int:
+        """1 or 255; 1 for a layer without a single activated position."""
+        return self._seen or 1
+
+    def check(self, masks: np.ndarray, unit: int) -> np.ndarray:
+        """Return masks as booleans after checking that they hold nothing but two values."""
+        if masks.dtype == np.bool_:
+            return masks
+        found = int(masks.max())
+        binary = found <= 1 or (found == 255 and bool(((masks == 0) | (masks == 255)).all()))
+        if not binary:
+            raise InputError(
+                f"{self._place}: unit {unit} has masks with the values "
+                f"{np.unique(masks)[:5].tolist()}; masks hold 0 and 1, or 0 and 255"
+            )
+        if found and self._seen and found != self._seen:
+            raise InputError(f"{self._place}: masks mix the values 1 and 255 (unit {unit})")
+        self._seen = self._seen or found
+        return masks != 0
+
+    def save(self) -> None:
+        with atomic_path(self._path) as path:
+            path.write_text(str(self._seen), encoding="ascii")
+
+
+def _records(
+    layer: Layer,
+    span: range,
+    layout: Layout,
+    image_format: str,
+    pool: ThreadPoolExecutor,
+    values: _MaskValues,
+) -> Iterator[dict[str, Any]]:
+    """Yield the records of some units of a layer."""
+    masks = layer.masks.rows(span.start)
+    images = layer.images.rows(span.start) if layer.images else None
+    for row in span:
+        unit = layer.units[row]
+        seen = values.check(next(masks)[:, 0], unit)
+        encoded = []
+        if images is not None:
+            pixels = next(images).transpose(0, 2, 3, 1)
+            encoded = list(pool.map(lambda one: _encode(one, image_format), pixels))
+        yield {
+            "layer": layer.name,
+            "unit": unit,
+            "images": encoded,
+            "masks": list(pool.map(encode_mask, seen)),
+            "activations": layer.activations[row] if layer.activations else [],
+            "image_ids": layer.ids[row] if layer.ids else [],
+            "threshold": None,
+            "annotations": layout.annotations.get((layer.name, unit), []),
+        }
+    values.save()  # before the shard is complete, lest it be forgotten
+
+
+def _encode(pixels: np.ndarray, image_format: str) -> bytes:
+    return encode_image(Image.fromarray(np.ascontiguousarray(pixels)), image_format)
+
+
+def _spans(layer: Layer) -> list[range]:
+    """Cut a layer into shards of about ``SHARD_BYTES``; the same ones on every run."""
+    _, k, _, height, width = layer.masks.shape
+    # About 2 bytes a pixel for a losslessly encoded photograph, 1/20 for a mask.
+    unit = k * height * width * (2 if layer.images else 0.05) + 1024
+    step = max(1, int(SHARD_BYTES / unit))
+    count = len(layer.units)
+    return [range(first, min(first + step, count)) for first in range(0, count, step)]
+
+
+def _keep(files: Files, name: str, target: Path) -> None:
+    """Keep a published file as it is: the order of its rows, and columns that records lack."""
+    with atomic_path(target) as path:
+        path.write_bytes(files.read(name))
+
+
+def _report(
+    layout: Layout,
+    work: Path,
+    model: str,
+    dataset: str,
+    image_format: str,
+    conventions: dict[str, tuple[str, int]],
+) -> ImportReport:
+    layers = {layer.name: len(layer.units) for layer in layout.layers}
+    has_images = all(layer.images for layer in layout.layers)
+    return ImportReport(
+        config=f"{model}-{dataset}",
+        model=model,
+        dataset=dataset,
+        layers=layers,
+        neurons=sum(layers.values()),
+        annotations=sum(len(texts) for texts in layout.annotations.values()),
+        annotated=len(layout.annotations),
+        images=has_images,
+        masks=conventions,
+        fingerprint=fingerprint_of_files(sorted((work / "data").glob("*.parquet"))),
+        differences=_differences(f"{model}-{dataset}", layers),
+        dropped=[f"{layer}:{unit}" for layer, unit in layout.unknown],
+        image_format=image_format if has_images else "",
+        versions=_versions(),
+    )
+
+
+def _versions() -> dict[str, str]:
+    return {name: version(name) for name in ("milannotations", "datasets", "pillow")}
+
+
+def _differences(config: str, layers: dict[str, int]) -> list[str]:
+    """Compare with the published counts (MILAN paper, table 1, and the networks' widths)."""
+    if config not in RELEASES:
+        return []
+    expected = RELEASES[config].layers
+    return [
+        *(f"layer {name!r} is missing" for name in expected if name not in layers),
+        *(f"layer {name!r} was not published" for name in layers if name not in expected),
+        *(
+            f"layer {name!r} has {count} units, published were {expected[name]}"
+            for name, count in layers.items()
+            if expected.get(name, count) != count
+        ),
+    ]
+
+
+def _write_folder(work: Path, report: ImportReport) -> None:
+    write_facts(work, report)
+    units = ", ".join(f"`{layer}` ({count})" for layer, count in report.layers.items())
+    images = (
+        "with the exemplars' images"
+        if report.images
+        else "without images: `milannotations attach-images` fills them from the source images"
+        if report.masks
+        else "without exemplars"
+    )
+    write_card(
+        work,
+        f"MILANNOTATIONS: {report.model}, trained on {report.dataset}",
+        f"{report.neurons} neurons with {report.annotations} human annotations, from the original "
+        f"release of MILANNOTATIONS (Hernandez et al., ICLR 2022), {images}. "
+        f"Layers (units): {units}. Fingerprint: `{report.fingerprint}`.",
+    )
+
+
+def write_facts(folder: Path, report: ImportReport) -> None:
+    """Write ``release.json``."""
+    with atomic_path(folder / FACTS) as path:
+        path.write_text(json.dumps(asdict(report), indent=1) + "\n", encoding="utf-8")
+
+
+def read_facts(folder: Path) -> ImportReport | None:
+    """Read ``release.json`` of a dataset folder; None where there is none.
+
+    Raises:
+        InputError: If it is damaged.
+    """
+    path = folder / FACTS
+    if not path.is_file():
+        return None
+    try:
+        facts = json.loads(path.read_text(encoding="utf-8"))
+        known = {name: facts[name] for name in ImportReport.__dataclass_fields__ if name in facts}
+        known["masks"] = {name: (kind, int(high)) for name, (kind, high) in known["masks"].items()}
+        return ImportReport(**known)
+    except (ValueError, TypeError, KeyError) as error:
+        raise InputError(f"{path} is damaged ({error}); import the release again") from error
