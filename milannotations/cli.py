@@ -16,6 +16,15 @@ from typer.core import TyperCommand, TyperGroup
 # Command: (module with a typer ``app``, what it does).
 COMMANDS = {
     "demo": ("leaderboard.demo", "Describe and score the embedded neurons; write a page."),
+    "download": ("milannotations.download.commands", "Fetch and import the original releases."),
+    "import-release": ("milannotations.release.commands", "Convert an original release."),
+    "attach-images": ("milannotations.attach.commands", "Fill in exemplars from source images."),
+    "export-release": (
+        "milannotations.release.export_commands",
+        "Write records in the original layout.",
+    ),
+    "quality": ("benchmark.quality.commands", "Report the quality of annotations and exemplars."),
+    "push": ("milannotations.hub.commands", "Upload configs to a hub repository."),
     "build": ("milannotations.exemplars.commands", "Find the exemplars of a network's neurons."),
     "describe": ("baselines.commands", "Describe neurons with a baseline."),
     "score": ("benchmark.commands", "Score a file of descriptions against annotations."),

@@ -43,7 +43,7 @@ def fingerprint_of_files(paths: Iterable[Path]) -> str:
     return _combine(
         _digest(record)
         for path in paths
-        for batch in pq.ParquetFile(path).iter_batches(_ROWS, columns=_COVERED)
+        for batch in pq.ParquetFile(path, pre_buffer=False).iter_batches(_ROWS, columns=_COVERED)
         for record in batch.to_pylist()
     )
 

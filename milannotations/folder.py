@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -18,8 +19,10 @@ from milannotations.storage import atomic_path
 # column's dictionary; past this many bytes of distinct images the rest is stored plainly.
 _DICTIONARY_BYTES = 256 * 2**20
 ROWS_PER_GROUP = 128
-# A reader takes a row group whole: this bounds what it holds, whatever the images weigh.
-GROUP_BYTES = 32 * 2**20
+# A reader takes a row group whole: these bound what it holds, whatever the images weigh. Larger
+# groups share more images, but cost the reader more than they save; see docs/performance.md.
+GROUP_BYTES = 32 * 2**20  # with each distinct image once
+PLAIN_BYTES = 96 * 2**20  # with every image in its place
 _ENCODED = ("images.list.element.bytes", "masks.list.element.bytes")
 _PLAIN = (
     *("model", "dataset", "layer", "unit", "threshold"),
@@ -84,14 +87,21 @@ def write_records(path: Path, records: Iterable[Mapping[str, Any]]) -> int:
     count = 0
     with atomic_path(path) as temporary, RecordWriter(temporary) as writer:
         group: list[Mapping[str, Any]] = []
-        weights: dict[bytes, int] = {}
+        distinct: dict[bytes, int] = {}
+        plain = 0
         for record in records:
             group.append(record)
-            weights |= {image: len(image) for image in (*record["images"], *record["masks"])}
-            if len(group) == ROWS_PER_GROUP or sum(weights.values()) >= GROUP_BYTES:
+            sizes = [(image, len(image)) for image in (*record["images"], *record["masks"])]
+            distinct.update(sizes)
+            plain += sum(size for _, size in sizes)
+            if (
+                len(group) == ROWS_PER_GROUP
+                or sum(distinct.values()) >= GROUP_BYTES
+                or plain >= PLAIN_BYTES
+            ):
                 writer.write(group)
                 count += len(group)
-                group, weights = [], {}
+                group, distinct, plain = [], {}, 0
         if group or not count:
             writer.write(group)
     return count + len(group)
@@ -102,19 +112,11 @@ def write_card(folder: Path, title: str, text: str) -> None:
 
     Write it last: it names a checksum of those files.
     """
-    # `datasets` tells local folders with a card apart by their last name and the card's configs
-    # alone; without the checksum it would give the old records after a folder is written anew.
-    digest = hashlib.sha256()
-    for path in sorted((folder / "data").glob("*.parquet")):
-        digest.update(path.name.encode())
-        with path.open("rb") as file:
-            while chunk := file.read(2**20):
-                digest.update(chunk)
     (folder / "README.md").write_text(
         "---\n"
         "configs:\n"
         "- config_name: default\n"
-        f"  description: 'data sha256 {digest.hexdigest()[:32]}'\n"
+        f"  description: 'data sha256 {_checksum(folder)}'\n"
         "  data_files:\n"
         "  - split: train\n"
         "    path: data/*.parquet\n"
@@ -122,3 +124,24 @@ def write_card(folder: Path, title: str, text: str) -> None:
         f"# {title}\n\n{text}\n",
         encoding="utf-8",
     )
+
+
+def renew_checksum(folder: Path) -> None:
+    """Bring the checksum on a folder's card up to date, after its Parquet files have changed."""
+    card = folder / "README.md"
+    text = card.read_text(encoding="utf-8")
+    with atomic_path(card) as path:
+        renewed = re.sub(r"data sha256 [0-9a-f]+", f"data sha256 {_checksum(folder)}", text)
+        path.write_text(renewed, encoding="utf-8")
+
+
+def _checksum(folder: Path) -> str:
+    # `datasets` tells local folders with a card apart by their last name and the card's configs
+    # alone; without the checksum it would give the old records after a folder is written anew.
+    digest = hashlib.sha256()
+    for shard in sorted((folder / "data").glob("*.parquet")):
+        digest.update(shard.name.encode())
+        with shard.open("rb") as file:
+            while chunk := file.read(2**20):
+                digest.update(chunk)
+    return digest.hexdigest()[:32]

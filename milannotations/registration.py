@@ -35,12 +35,12 @@ def register() -> None:
         InputError: If this version of ``datasets`` is built differently.
     """
     global _original
-    table: Any = getattr(packaged_modules, _TABLE, None)
-    factory: Any = getattr(hf_load, _FACTORY, None)
-    module = getattr(hf_load, "DatasetModule", None)
+    table = _inside(packaged_modules, _TABLE)
+    factory = _inside(hf_load, _FACTORY)
+    module = _inside(hf_load, "DatasetModule")
     if not (
         isinstance(table, dict)
-        and getattr(hf_load, _TABLE, None) is table
+        and _inside(hf_load, _TABLE) is table
         and hasattr(factory, "get_module")
         and module is not None
     ):
@@ -76,5 +76,9 @@ def unregister() -> None:
     if _original is not None:
         getattr(hf_load, _FACTORY).get_module = _original
         _original = None
-    table: Any = getattr(packaged_modules, _TABLE, {})
+    table = getattr(packaged_modules, _TABLE)
     table.pop(builder.NAME, None)
+
+
+def _inside(module: Any, name: str) -> Any:
+    return getattr(module, name, None)

@@ -22,7 +22,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from milannotations.catalog import load_model
+from milannotations.catalog.models import load_model
 from milannotations.exemplars.build import BuildOptions, build
 from milannotations.exemplars.sources import ImageFolder, Preprocessing
 

@@ -18,7 +18,7 @@ from datasets import Dataset, load_dataset
 from PIL import Image
 from skimage import data as photographs
 
-from milannotations.catalog import load_model
+from milannotations.catalog.models import load_model
 from milannotations.exemplars.build import BuildOptions, build
 from milannotations.exemplars.sources import ImageFolder
 from milannotations.folder import RecordWriter

@@ -12,7 +12,7 @@ import pytest
 import torch
 from torch import nn
 
-from milannotations.catalog import load_model
+from milannotations.catalog.models import load_model
 from milannotations.catalog.weights import load_weights
 from milannotations.errors import InputError
 from milannotations.loading import load

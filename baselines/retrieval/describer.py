@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from baselines.retrieval.features import MaskedFeatures
-from milannotations.catalog import load_model
+from milannotations.catalog.models import load_model
 from milannotations.describer import Description, register
 from milannotations.device import resolve_device
 from milannotations.errors import InputError
@@ -31,7 +31,7 @@ class Retrieval:
     neurons, each layer with equal weight; nearness is cosine similarity.
 
     Args:
-        encoder: Name of the pretrained network; see ``milannotations.catalog.load_model``.
+        encoder: Name of the pretrained network; see ``milannotations.catalog.models.load_model``.
         layers: Layers to read, comma-separated; known encoders have their own default.
         device: Where the encoder runs.
         alternatives: How many further neighbours to name.

@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn import functional
 from torchvision.transforms.v2 import functional as transforms
 
-from milannotations.catalog import LoadedModel
+from milannotations.catalog.models import LoadedModel
 from milannotations.errors import InputError
 from milannotations.exemplars.instrument import activations, match_layers, probe
 from milannotations.progress import progress_bar

@@ -47,7 +47,7 @@ def build(
     """Find the images that activate each unit most, and where, as a dataset folder."""
     from rich.console import Console
 
-    from milannotations.catalog import load_model
+    from milannotations.catalog.models import load_model
     from milannotations.device import resolve_device
     from milannotations.errors import InputError
     from milannotations.exemplars.build import BuildOptions

@@ -18,7 +18,7 @@ from torchvision.transforms.v2 import functional as transforms
 from milannotations.errors import InputError
 from milannotations.record import DEFAULT_SIZE
 
-EXTENSIONS = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".ppm", ".tif", ".tiff"})
+EXTENSIONS = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".ppm", ".pgm", ".tif", ".tiff"})
 
 
 class UnreadableImageError(InputError):
@@ -95,7 +95,9 @@ class ImageFolder:
         self.preprocessing = preprocessing or Preprocessing()
         self.size = size
         paths = (p for p in root.rglob("*") if p.suffix.lower() in EXTENSIONS and p.is_file())
-        self.paths = sorted(paths, key=lambda path: (path.parent.parts, path.name))
+        self.paths = sorted(
+            paths, key=lambda p: (p.relative_to(root).parts[0], str(p.parent), p.name)
+        )
         if not self.paths:
             known = ", ".join(sorted(EXTENSIONS))
             raise InputError(f"image folder {root} holds no image ({known}), nor do its subfolders")

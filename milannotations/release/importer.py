@@ -29,6 +29,8 @@ from milannotations.release.layout import Layer, Layout, read_layout
 from milannotations.storage import atomic_folder, atomic_path, resumable_folder
 
 FACTS = "release.json"
+# What the card says until images are attached.
+WITHOUT_IMAGES = "without images: `milannotations attach-images` fills them from the source images"
 # Shards of a size that a hub takes well; what an interruption can cost.
 SHARD_BYTES = 256 * 2**20
 
@@ -347,7 +349,7 @@ def _write_folder(work: Path, report: ImportReport) -> None:
     images = (
         "with the exemplars' images"
         if report.images
-        else "without images: `milannotations attach-images` fills them from the source images"
+        else WITHOUT_IMAGES
         if report.masks
         else "without exemplars"
     )

@@ -10,7 +10,7 @@ from torchvision.transforms.v2.functional import pil_to_tensor
 
 from baselines.retrieval import Retrieval
 from baselines.retrieval.features import MaskedFeatures
-from milannotations.catalog import LoadedModel
+from milannotations.catalog.models import LoadedModel
 from milannotations.errors import InputError
 from milannotations.exemplars.sources import Preprocessing
 from milannotations.loading import load

@@ -13,8 +13,8 @@ from PIL import Image
 from milannotations.annotations import align, read_annotations, read_descriptions, to_dataset
 from milannotations.describer import Describer, available, create
 from milannotations.errors import InputError
-from milannotations.loading import load
 from milannotations.fingerprints import fingerprint
+from milannotations.loading import load
 from milannotations.record import (
     FEATURES,
     NeuronKey,

@@ -1,0 +1,111 @@
+"""Whether a source can be the one that exemplars were counted in.
+
+A source with as many images in another order would attach wrong images without any sign of it, so
+all that can be checked is checked before the work starts.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterable
+from pathlib import Path
+
+from milannotations.annotations import MAX_TABLE_BYTES
+from milannotations.attach.sources import ImageSource
+from milannotations.catalog.releases import SourceImages
+from milannotations.errors import InputError
+
+
+def check_source(
+    source: ImageSource,
+    expected: SourceImages | None,
+    needed_ids: Iterable[int],
+    listing: Path | None = None,
+) -> None:
+    """Check that a source can be the one whose images were counted.
+
+    Args:
+        source: The images.
+        expected: What it has to be; None checks neither the number of images nor of classes.
+        needed_ids: Indices that occur in the records.
+        listing: CSV with the columns image_id and name, as ``milannotations build`` writes it;
+            names are compared as far as both have folders in them.
+
+    Raises:
+        InputError: Names the first thing that does not fit.
+    """
+    if expected is not None:
+        _check_classes(source, expected)
+        if len(source) != expected.images:
+            raise InputError(
+                f"{source.title} has {len(source)} images, but {expected.title} has "
+                f"{expected.images}{_allow()}"
+            )
+    ids = set(needed_ids)
+    if ids and (min(ids) < 0 or max(ids) >= len(source)):
+        wrong = min(ids) if min(ids) < 0 else max(ids)
+        raise InputError(
+            f"the records need image {wrong}, but {source.title} has {len(source)} images, counted "
+            "from 0; it is not the source of these exemplars"
+        )
+    if listing is not None and listing.is_file() and source.has_names:
+        _check_names(source, listing)
+
+
+def _check_classes(source: ImageSource, expected: SourceImages) -> None:
+    classes = source.classes
+    if not classes:
+        return
+    if len(classes) != expected.folders:
+        some = ", ".join([*classes][:3])
+        raise InputError(
+            f"{source.title} has {len(classes)} class folders ({some}{', …' * (len(classes) > 3)}) "
+            f"with {len(source)} images, but {expected.title} has {expected.folders}; name the "
+            f"folder that holds the class folders{_allow()}"
+        )
+    for name, count in classes.items():
+        if count != expected.per_folder:
+            hint = "; is it the training set?" if len(source) > 2 * expected.images else ""
+            raise InputError(
+                f"{source.title} has {len(source)} images, {count} of them in the class {name!r}, "
+                f"but {expected.title} has {expected.images}, {expected.per_folder} in each class"
+                f"{hint}{_allow()}"
+            )
+
+
+def _allow() -> str:
+    return " (--allow-other-source attaches images from it all the same)"
+
+
+def _check_names(source: ImageSource, listing: Path) -> None:
+    if listing.stat().st_size > MAX_TABLE_BYTES:
+        raise InputError(f"{listing} has {listing.stat().st_size} bytes; at most 1 GB is read")
+    count = 0
+    try:
+        with listing.open(encoding="utf-8-sig", newline="") as file:
+            for count, row in enumerate(csv.DictReader(file), 1):
+                index, name = count - 1, row.get("name")
+                if row.get("image_id") != str(index) or name is None:
+                    raise InputError(
+                        f"{listing}: row {count} is not image {index}; it needs the columns "
+                        "image_id, counting from 0, and name"
+                    )
+                found = source.name(index) if index < len(source) else None
+                if found is not None and not _same(name, found):
+                    raise InputError(
+                        f"image {index} should be {name!r}, as {listing} says, but in "
+                        f"{source.title} it is {found!r}; the images or their order are not those "
+                        "of these exemplars"
+                    )
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise InputError(f"{listing} is no table of images: {error}") from error
+    if count != len(source):
+        raise InputError(
+            f"{listing} lists {count} images, but {source.title} has {len(source)}; it is not the "
+            "source of these exemplars"
+        )
+
+
+def _same(one: str, other: str) -> bool:
+    """Compare two names of which one may lack the outer folders."""
+    return one == other or one.endswith(f"/{other}") or other.endswith(f"/{one}")

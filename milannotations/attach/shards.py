@@ -1,0 +1,157 @@
+"""The Parquet files of a dataset folder, and which images their records lack."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from PIL import Image
+
+from milannotations.attach.encoded import ImageKey
+from milannotations.errors import InputError
+from milannotations.record import FEATURES, key_of
+from milannotations.release.layout import MAX_SIDE
+
+_ROWS = 16
+
+
+@dataclass(frozen=True)
+class Shard:
+    """One Parquet file of records.
+
+    Attributes:
+        path: Where it is.
+        name: Its path in the folder, with forward slashes.
+        stamp: Its size and time, which tell whether it has changed.
+        records: How many it has.
+        kept: How many of them keep the images that they have.
+        needs: The images that the others get.
+        overwrite: Whether records that have images get new ones.
+    """
+
+    path: Path
+    name: str
+    stamp: tuple[int, int]
+    records: int
+    kept: int
+    needs: frozenset[ImageKey]
+    overwrite: bool
+
+
+def open_shards(folder: Path, overwrite: bool) -> list[Shard]:
+    """Read everything but the images of all Parquet files in a folder and its subfolders.
+
+    Raises:
+        InputError: If there are none, one holds no neuron records, no record lacks its images, or
+            one lacks image_ids or masks: its layer and unit are named.
+    """
+    paths = [
+        path
+        for path in sorted(folder.rglob("*.parquet"))
+        if not any(part.startswith(".") for part in path.relative_to(folder).parts)
+    ]
+    if not paths:
+        raise InputError(f"{folder} holds no Parquet files; name a dataset folder")
+    shards = [_open(path, path.relative_to(folder).as_posix(), overwrite) for path in paths]
+    if all(shard.kept == shard.records for shard in shards):
+        count = sum(shard.records for shard in shards)
+        raise InputError(f"all {count} records in {folder} have images; --overwrite replaces them")
+    return shards
+
+
+def records_of(shard: Shard) -> Iterator[dict[str, Any]]:
+    """Yield the records of a shard, a few in memory at a time, images and masks encoded.
+
+    Where none keeps its images, they are not read and are absent.
+
+    Raises:
+        InputError: If the file is damaged.
+    """
+    yield from _read(shard.path, [name for name in FEATURES if name != "images" or shard.kept])
+
+
+def keys_of_images(record: Mapping[str, Any], shard: Shard) -> list[ImageKey]:
+    """Return which images a record gets; none if it keeps those it has.
+
+    Raises:
+        InputError: If it lacks image_ids or masks, or a mask is no image.
+    """
+    return _keys(record, shard.path, shard.overwrite)
+
+
+def _open(path: Path, name: str, overwrite: bool) -> Shard:
+    # Of the images only how many there are: their paths, which are empty, not their bytes.
+    columns = [*(column for column in FEATURES if column != "images"), _path_leaf(path)]
+    records = kept = 0
+    needs: set[ImageKey] = set()
+    for record in _read(path, columns):
+        keys = _keys(record, path, overwrite)
+        records += 1
+        kept += not keys
+        needs.update(keys)
+    stat = path.stat()
+    return Shard(
+        path, name, (stat.st_size, stat.st_mtime_ns), records, kept, frozenset(needs), overwrite
+    )
+
+
+def _read(path: Path, columns: list[str]) -> Iterator[dict[str, Any]]:
+    try:
+        # Buffering ahead would in the end hold all that was read of the file.
+        with pq.ParquetFile(path, pre_buffer=False) as file:
+            for batch in file.iter_batches(_ROWS, columns=columns):
+                yield from batch.to_pylist()
+    except (pa.ArrowException, OSError) as error:
+        raise InputError(f"{path} cannot be read as Parquet: {error}") from error
+
+
+def _path_leaf(path: Path) -> str:
+    """Return the Parquet path of the file names in the column of images."""
+    try:
+        schema = pq.read_schema(path)
+        leaves = [column.path for column in pq.ParquetFile(path).schema]
+    except (pa.ArrowException, OSError) as error:
+        raise InputError(f"{path} cannot be read as Parquet: {error}") from error
+    lacking = [column for column in FEATURES if column not in schema.names]
+    if lacking:
+        raise InputError(f"{path} lacks the columns {lacking}; are these neuron records?")
+    if more := [column for column in schema.names if column not in FEATURES]:
+        raise InputError(f"{path} has the columns {more}, which neuron records do not have")
+    found = [leaf for leaf in leaves if leaf.startswith("images.") and leaf.endswith(".path")]
+    if len(found) != 1:
+        raise InputError(f"{path} has a column 'images' that holds no lists of images")
+    return found[0]
+
+
+def _keys(record: Mapping[str, Any], path: Path, overwrite: bool) -> list[ImageKey]:
+    if record.get("images") and not overwrite:
+        return []
+    ids, masks = record["image_ids"] or [], record["masks"] or []
+    if not ids or None in ids:
+        raise InputError(
+            f"{path}: {key_of(record)} has no image_ids, which say what its images are; import "
+            "the release again with its ids.csv"
+        )
+    if len(ids) != len(masks):
+        raise InputError(
+            f"{path}: {key_of(record)} has {len(ids)} image_ids, but {len(masks)} masks"
+        )
+    try:
+        sizes = [_size(mask["bytes"]) for mask in masks]
+    except (OSError, SyntaxError, ValueError, TypeError) as error:
+        raise InputError(
+            f"{path}: {key_of(record)} has a mask that is no image: {error}"
+        ) from error
+    if max(max(size) for size in sizes) > MAX_SIDE:
+        raise InputError(f"{path}: {key_of(record)} has masks of more than {MAX_SIDE} pixels")
+    return [ImageKey(index, *size) for index, size in zip(ids, sizes, strict=True)]
+
+
+def _size(mask: bytes) -> tuple[int, int]:
+    with Image.open(io.BytesIO(mask)) as image:
+        return image.size

@@ -1,0 +1,245 @@
+"""Where source images come from, in the order in which releases count them.
+
+The original release names an exemplar by its index in torchvision's ``ImageFolder`` of the
+ImageNet validation set: class folders sorted by name, and the files in each sorted by folder and
+name.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path, PurePath
+from typing import Any, Protocol
+
+from PIL import Image
+from torchvision.datasets.folder import IMG_EXTENSIONS, find_classes, make_dataset
+
+from milannotations.errors import InputError, did_you_mean
+from milannotations.exemplars.sources import UnreadableImageError
+
+# What Pillow raises for damaged files, depending on the format.
+_DAMAGED = (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError)
+
+
+class ImageSource(Protocol):
+    """Whole pictures by index.
+
+    Attributes:
+        title: A name for people and for ``release.json``, without the place on this machine.
+        order: What the order of the images is, in words.
+        has_names: Whether names are those of files, so that they can be compared.
+        classes: How many images each class has, in order; empty where that is not known.
+    """
+
+    title: str
+    order: str
+    has_names: bool
+    classes: dict[str, int]
+
+    def __len__(self) -> int: ...
+
+    def image(self, index: int) -> Image.Image:
+        """Return a whole picture, RGB; it is called from several threads at once."""
+
+    def name(self, index: int) -> str:
+        """Return the file's name, with folders as far as they are known, or another name."""
+
+    def identity(self) -> Mapping[str, Any]:
+        """Return what tells this source from others, as JSON."""
+
+
+class FolderSource:
+    """A folder with one folder per class, in the order of torchvision's ``ImageFolder``.
+
+    Pictures are decoded as torchvision's default loader does it: converted to RGB, and not turned
+    by what their EXIF data say.
+
+    Args:
+        root: The folder that holds the class folders.
+
+    Raises:
+        InputError: If it is missing, holds no folders, or they hold no images.
+    """
+
+    order = "class folder, then file name"
+    has_names = True
+
+    def __init__(self, root: Path) -> None:
+        if not root.is_dir():
+            what = "is a file, not a folder" if root.exists() else "does not exist"
+            raise InputError(f"image folder {root} {what}")
+        self.root = root
+        self.title = f"folder {root.resolve().name}"
+        try:
+            names, numbers = find_classes(str(root))
+        except FileNotFoundError:
+            raise InputError(
+                f"image folder {root} holds no folders; the images have to lie in one folder per "
+                "class, whose names give their order"
+            ) from None
+        # Torchvision's own walk, so that the order is the original's by construction.
+        samples = make_dataset(str(root), numbers, IMG_EXTENSIONS, allow_empty=True)
+        if not samples:
+            raise InputError(
+                f"the folders in {root} hold no image ({', '.join(sorted(IMG_EXTENSIONS))})"
+            )
+        self.paths = [Path(path) for path, _ in samples]
+        counts = Counter(number for _, number in samples)
+        self.classes: dict[str, int] = {n: counts[number] for number, n in enumerate(names)}
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def image(self, index: int) -> Image.Image:
+        """Return a picture, RGB.
+
+        Raises:
+            UnreadableImageError: Names the file.
+        """
+        return _decode(self.paths[index], str(self.paths[index]))
+
+    def name(self, index: int) -> str:
+        """Return the path of an image relative to the folder, with forward slashes."""
+        return self.paths[index].relative_to(self.root).as_posix()
+
+    def identity(self) -> dict[str, Any]:
+        """Return the folder's place and a hash of the names in it."""
+        names = (self.name(index) for index in range(len(self)))
+        return {"folder": str(self.root.resolve()), "names": _hash(names)}
+
+
+class HubSource:
+    """The images of a dataset that ``datasets.load_dataset`` reads: a hub's, or a local folder.
+
+    Where the images have file names and the dataset has one column of class labels, they are
+    ordered by label and file name, which for ImageNet is the order of ``ImageFolder``; otherwise
+    they keep the dataset's own order. ``order`` says which it was.
+
+    Args:
+        name: As ``load_dataset`` takes it.
+        split: Which split.
+        column: The column with the images; default the only one of that type.
+
+    Raises:
+        InputError: If it cannot be loaded, or if it is not clear which column is meant.
+    """
+
+    def __init__(self, name: str, split: str, column: str | None = None) -> None:
+        from datasets import Image as ImageFeature
+        from datasets import load_dataset
+
+        self.title = f"dataset {Path(name).name if Path(name).exists() else name}, split {split}"
+        self._what = f"{name}, split {split}"
+        try:
+            data = load_dataset(name, split=split)
+        except Exception as error:  # `datasets` raises a dozen kinds of its own and of pyarrow's
+            raise InputError(
+                f"the split {split!r} of the dataset {name!r} cannot be loaded: {error}"
+            ) from error
+        found = [one for one, kind in data.features.items() if isinstance(kind, ImageFeature)]
+        self.column = _choose(self._what, found, list(data.features), column)
+        # Undecoded: `datasets` turns pictures by their EXIF data, torchvision does not.
+        data = data.select_columns([self.column, *_label_columns(data)])
+        self._data = data.cast_column(self.column, ImageFeature(decode=False))
+        self._paths = self._read_paths()
+        self.has_names = all(self._paths)
+        self._rows: Sequence[int] = range(len(data))
+        self.order = "the dataset's own"
+        self.classes: dict[str, int] = {}
+        if not len(data):
+            raise InputError(f"{self._what}, has no images")
+        if self.has_names and len(labels := _label_columns(data)) == 1:
+            self._sort(labels[0])
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def image(self, index: int) -> Image.Image:
+        """Return a picture, RGB.
+
+        Raises:
+            UnreadableImageError: Names the image and the dataset.
+        """
+        cell = self._data[self._rows[index]][self.column]
+        place = f"{self.name(index)} of {self._what}"
+        if cell is None:
+            raise UnreadableImageError(f"{place}: there is no image")
+        return _decode(io.BytesIO(cell["bytes"]) if cell["bytes"] else Path(cell["path"]), place)
+
+    def name(self, index: int) -> str:
+        """Return the image's file name, or its row where it has none."""
+        row = self._rows[index]
+        path = self._paths[row]
+        if not path:
+            return f"row {row}"
+        return PurePath(path).name if PurePath(path).is_absolute() else PurePath(path).as_posix()
+
+    def identity(self) -> dict[str, Any]:
+        """Return the dataset's name, its fingerprint and the order."""
+        return {
+            "dataset": self._what,
+            "column": self.column,
+            "fingerprint": self._data._fingerprint,
+            "order": self.order,
+        }
+
+    def _read_paths(self) -> list[str | None]:
+        """Return all file names without reading the images between them."""
+        import pyarrow.compute as pc
+
+        paths: list[str | None] = []
+        for chunk in self._data.data.column(self.column).chunks:
+            paths += pc.struct_field(chunk, "path").to_pylist()
+        return paths
+
+    def _sort(self, column: str) -> None:
+        labels = self._data.data.column(column).to_pylist()
+        if any(label is None or label < 0 for label in labels):
+            return  # the unlabelled have no place in an order by label
+
+        def key(row: int) -> tuple[int, str, str, int]:
+            path = PurePath(str(self._paths[row]))
+            return labels[row], str(path.parent), path.name, row
+
+        self._rows = sorted(range(len(labels)), key=key)
+        self.order = f"column {column!r}, then file name"
+        names, counts = self._data.features[column].names, Counter(labels)
+        self.classes = {name: counts[number] for number, name in enumerate(names)}
+
+
+def _decode(file: Path | io.BytesIO, place: str) -> Image.Image:
+    try:
+        with Image.open(file) as picture:
+            return picture.convert("RGB")
+    except _DAMAGED as error:
+        raise UnreadableImageError(
+            f"{place} cannot be read as an image: {str(error).split(' <_io')[0]}"
+        ) from error
+
+
+def _label_columns(data: Any) -> list[str]:
+    from datasets import ClassLabel
+
+    return [name for name, kind in data.features.items() if isinstance(kind, ClassLabel)]
+
+
+def _choose(what: str, found: list[str], columns: list[str], column: str | None) -> str:
+    if column is not None and column not in found:
+        hint = did_you_mean(column, found)
+        raise InputError(f"{what}: {column!r} is no column of images{hint} (columns: {columns})")
+    if column is None and len(found) != 1:
+        raise InputError(
+            f"{what}, has {len(found) or 'no'} columns of images{f' {found}' if found else ''}; "
+            f"its columns are {columns}"
+        )
+    return column or found[0]
+
+
+def _hash(names: Iterable[str]) -> str:
+    digest = hashlib.sha256()
+    for name in names:
+        digest.update(name.encode("utf-8", "surrogateescape") + b"\0")
+    return digest.hexdigest()

@@ -1,0 +1,1 @@
+"""Putting dataset folders on a hub: one repository, one config per network, one commit."""

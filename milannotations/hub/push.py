@@ -1,0 +1,196 @@
+"""Uploading dataset folders to one dataset repository of a hub, in one commit."""
+
+from __future__ import annotations
+
+import re
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi, get_token
+from huggingface_hub.errors import HFValidationError
+from huggingface_hub.utils import validate_repo_id
+
+from milannotations.errors import InputError
+from milannotations.hub.card import render_card
+from milannotations.hub.contents import (
+    Contents,
+    find_folders,
+    read_contents,
+    with_fingerprint,
+    without_images,
+)
+from milannotations.hub.repository import CARD, FACTS, Operation, Present, Repository
+from milannotations.progress import progress_bar
+
+
+@dataclass
+class PushReport:
+    """What was uploaded, or would be.
+
+    Attributes:
+        repo_id: ``user/name``.
+        files: Path in the repository and size in bytes of each file that is written.
+        deleted: Paths that are deleted: shards of an earlier push.
+        kept: Configs of the repository that stay as they are.
+        card: The new ``README.md``.
+        dry_run: Whether nothing was uploaded.
+        url: The commit; empty in a dry run.
+        notes: What a user should know of it.
+    """
+
+    repo_id: str
+    files: list[tuple[str, int]]
+    deleted: list[str]
+    kept: list[str]
+    card: str
+    dry_run: bool
+    url: str = ""
+    notes: list[str] = field(default_factory=list)
+
+
+def push(
+    names_or_folders: str | Path | Sequence[str | Path],
+    repo_id: str,
+    *,
+    token: str | None = None,
+    private: bool = True,
+    dry_run: bool = False,
+    revision: str | None = None,
+    include_images: bool | Literal["auto"] = "auto",
+    api: HfApi | None = None,
+) -> PushReport:
+    """Upload dataset folders as configs of one dataset repository.
+
+    Everything is checked first; then one commit writes all shards and the card, and deletes the
+    pushed configs' earlier shards. Other configs of the repository stay, and stay listed. The
+    card, ``README.md``, is written anew.
+
+    Args:
+        names_or_folders: Installed configs, groups of them (``base``), or dataset folders.
+        repo_id: ``user/name`` on the hub; the repository is created if there is none.
+        token: Of the hub; default the one that is logged in.
+        private: Whether a new repository is private. An existing one is never changed, and a
+            public one is refused unless this is False.
+        dry_run: Upload nothing; the repository is read, if it can be.
+        revision: Branch to write; default ``main``. It is created if there is none.
+        include_images: ``"auto"`` refuses configs with images of ImageNet, whose terms forbid to
+            pass them on; False empties the column ``images`` of all configs, and True says that
+            you have the right to upload them.
+        api: Client to use, instead of a new one for the default hub.
+
+    Raises:
+        InputError: For anything wrong with the names, the folders, the repository or the token;
+            and if the hub cannot be reached or refuses. Nothing was committed then.
+    """
+    if isinstance(names_or_folders, (str, Path)):
+        names_or_folders = [names_or_folders]
+    _check_repo_id(repo_id)
+    api = api or HfApi(token=token)
+    token = token or (api.token if isinstance(api.token, str) else None) or get_token()
+    if token is None and not dry_run:
+        raise InputError("no token of the hub: run `hf auth login`, or set HF_TOKEN")
+    contents = [read_contents(folder) for folder in find_folders(names_or_folders)]
+    _check_configs(contents, include_images)
+    hub = Repository(api, repo_id, revision, token)
+    notes: list[str] = []
+    try:
+        present = hub.read()
+    except InputError as error:
+        if not dry_run:
+            raise
+        present = Present()
+        notes.append(f"what {repo_id} holds already is not considered here: {error}")
+    if present.commit is None and token is None and not notes:
+        notes.append("without a token of the hub a private repository is not seen")
+    if present.private is False and private:
+        raise InputError(f"{repo_id} is public; pass --public to push to it (private=False)")
+    with tempfile.TemporaryDirectory(prefix="milannotations-") as folder:
+        contents = _prepare(contents, Path(folder), include_images is False)
+        report, operations = _plan(repo_id, contents, present, dry_run)
+        report.notes = notes
+        if present.private and not private:
+            report.notes.append(f"{repo_id} is private and stays so; its settings can change that")
+        if not dry_run:
+            configs = ", ".join(one.facts.config for one in contents)
+            report.url = hub.commit(operations, f"Push {configs}"[:200], present, private)
+    return report
+
+
+def _check_repo_id(repo_id: str) -> None:
+    try:
+        validate_repo_id(repo_id)
+    except HFValidationError as error:
+        raise InputError(f"repository {repo_id!r}: {error}") from error
+    if "/" not in repo_id:
+        raise InputError(f"repository {repo_id!r}: write it as USER/NAME")
+
+
+def _check_configs(contents: list[Contents], include_images: bool | Literal["auto"]) -> None:
+    """Refuse configs that would share a name, and images that must not be passed on."""
+    seen: dict[str, Path] = {}
+    for one in contents:
+        config, place = one.facts.config, one.shards[0].parents[1]
+        # Two names that differ only in case would share a folder on many disks.
+        other = seen.setdefault(config.casefold(), place)
+        if other != place:
+            raise InputError(f"{other} and {place} would both be the config {config!r}")
+        if include_images == "auto" and one.facts.with_images and one.facts.of_imagenet:
+            raise InputError(
+                f"{config} ({place}): its exemplars are, or may be, images of ImageNet, whose "
+                "terms forbid to redistribute them. Pass --without-images to push it with the "
+                "column 'images' emptied, or --i-may-redistribute-images if you have the right "
+                "to (include_images=False or True)"
+            )
+
+
+def _prepare(contents: list[Contents], folder: Path, drop_images: bool) -> list[Contents]:
+    """Return the contents as they are uploaded, with their fingerprints."""
+    with progress_bar() as progress:
+        total = sum(len(one.shards) for one in contents)
+        task = progress.add_task("Checking shards", total=total)
+        ready = [with_fingerprint(one, lambda: progress.advance(task)) for one in contents]
+        if drop_images:
+            dropping = [one for one in ready if one.facts.with_images]
+            task = progress.add_task(
+                "Leaving images out", total=sum(len(one.shards) for one in dropping)
+            )
+            ready = [
+                without_images(one, folder / one.facts.config, lambda: progress.advance(task))
+                if one.facts.with_images
+                else one
+                for one in ready
+            ]
+    return ready
+
+
+def _plan(
+    repo_id: str, contents: list[Contents], present: Present, dry_run: bool
+) -> tuple[PushReport, list[Operation]]:
+    pushed = {one.facts.config: one.facts for one in contents}
+    kept = [config for config in present.configs if config not in pushed]
+    known = {**present.facts, **pushed}
+    card = render_card(repo_id, list(known.values()), present.metadata)
+    uploads: dict[str, Path | bytes] = {CARD: card.encode("utf-8")}
+    for one in contents:
+        place = f"data/{one.facts.config}"
+        uploads.update({f"{place}/{shard.name}": shard for shard in one.shards})
+        uploads[f"{place}/{FACTS}"] = (one.facts.model_dump_json(indent=1) + "\n").encode("utf-8")
+    stale = sorted(
+        path
+        for path in present.files
+        if path not in uploads
+        and re.fullmatch(r"data/([^/]+)/.*\.parquet", path)
+        and path.split("/")[1] in pushed
+    )
+    sizes = [
+        (path, what.stat().st_size if isinstance(what, Path) else len(what))
+        for path, what in uploads.items()
+    ]
+    operations: list[Operation] = []
+    if not dry_run:  # it reads each file to hash it
+        operations += [CommitOperationAdd(path, what) for path, what in uploads.items()]
+        operations += [CommitOperationDelete(path, is_folder=False) for path in stale]
+    return PushReport(repo_id, sizes, stale, kept, card, dry_run), operations

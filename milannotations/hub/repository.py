@@ -1,0 +1,161 @@
+"""A dataset repository of a hub: what it holds, and committing to it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi
+from huggingface_hub.errors import (
+    GatedRepoError,
+    HfHubHTTPError,
+    OfflineModeIsEnabled,
+    RepositoryNotFoundError,
+    RevisionNotFoundError,
+)
+
+from milannotations.errors import InputError
+from milannotations.hub.card import Facts, facts_from_json, read_metadata
+
+CARD = "README.md"
+FACTS = "facts.json"
+Operation = CommitOperationAdd | CommitOperationDelete
+_MAX_CARD = 10_000_000
+# The client's errors derive from those of its HTTP library, which is not the same in all versions
+# that we support; RuntimeError is how a failed transfer of a large file ends.
+_NETWORK: tuple[type[Exception], ...] = (
+    *(base for base in HfHubHTTPError.__bases__ if issubclass(base, Exception)),
+    OSError,
+    RuntimeError,
+    ValueError,
+)
+_ADVICE = {
+    400: "the hub refuses the request",
+    401: "the token is not valid: run `hf auth login`, or set HF_TOKEN",
+    403: "the token may not write there: give it the right to, or choose your own namespace",
+    404: "no such repository or revision, or the token may not see it",
+    409: "the repository is being changed by somebody else: try again",
+    412: "the repository was changed in the meantime: run the same command again",
+    413: "the hub finds the upload too large",
+    429: "too many requests: wait some minutes and try again",
+}
+
+
+@dataclass
+class Present:
+    """What the repository holds now; ``commit`` is None where there is none."""
+
+    commit: str | None = None
+    private: bool | None = None
+    files: set[str] = field(default_factory=set)
+    metadata: dict[str, Any] = field(default_factory=lambda: {"configs": []})
+    facts: dict[str, Facts] = field(default_factory=dict)
+    branch: bool = True  # whether the revision exists, if one is asked for
+
+    @property
+    def configs(self) -> list[str]:
+        """Names of the configs that its card lists."""
+        return [str(config["config_name"]) for config in self.metadata["configs"]]
+
+
+class Repository:
+    """One repository of a hub; its errors are told as what to do about them."""
+
+    def __init__(self, api: HfApi, repo_id: str, revision: str | None, token: str | None) -> None:
+        self._api = api
+        self._revision = revision
+        self._where: dict[str, Any] = {"repo_id": repo_id, "repo_type": "dataset", "token": token}
+
+    def read(self) -> Present:
+        """Return what the repository holds, at one commit."""
+        present = Present()
+        with self._told("read"):
+            try:
+                info = self._api.repo_info(**self._where, revision=self._revision)
+            except RevisionNotFoundError:  # a branch is made from main
+                info, present.branch = self._api.repo_info(**self._where), False
+            except GatedRepoError:
+                raise
+            except RepositoryNotFoundError:
+                return Present(branch=self._revision is None)
+            present.commit, present.private = info.sha, info.private
+            present.files = set(self._api.list_repo_files(**self._where, revision=present.commit))
+        if CARD in present.files:
+            try:
+                present.metadata = read_metadata(self._text(CARD, present))
+            except InputError as error:
+                raise InputError(f"{self._where['repo_id']}: {CARD}: {error}; mend it") from error
+        for config in present.configs:
+            path = f"data/{config}/{FACTS}"
+            facts = facts_from_json(self._text(path, present)) if path in present.files else None
+            if facts is not None and facts.config == config:
+                present.facts[config] = facts
+        return present
+
+    def commit(
+        self,
+        operations: list[Operation],
+        message: str,
+        present: Present,
+        private: bool,
+    ) -> str:
+        """Create what is missing, commit all at once, and return the commit's address."""
+        with self._told("written"):
+            self._api.create_repo(**self._where, private=private, exist_ok=True)
+            parent = present.commit
+            if parent is None:
+                # What the token could not read before must not be written over now.
+                found = self._api.repo_info(**self._where)
+                parent = found.sha
+                files = set(self._api.list_repo_files(**self._where, revision=parent))
+                if files - {".gitattributes"} or (private and found.private is False):
+                    raise InputError(
+                        f"{self._where['repo_id']} appeared in the meantime: run the same command "
+                        "again"
+                    )
+            if self._revision is not None and not present.branch:
+                self._api.create_branch(**self._where, branch=self._revision, exist_ok=True)
+            commit = self._api.create_commit(
+                **self._where,
+                operations=operations,
+                commit_message=message,
+                revision=self._revision,
+                parent_commit=parent,
+            )
+        return str(commit.commit_url)
+
+    def _text(self, path: str, present: Present) -> str:
+        with self._told("read"):
+            place = Path(
+                self._api.hf_hub_download(**self._where, filename=path, revision=present.commit)
+            )
+            if place.stat().st_size > _MAX_CARD:
+                raise InputError(f"{self._where['repo_id']}: {path} is too large to be read")
+            return place.read_text(encoding="utf-8", errors="replace")
+
+    @contextmanager
+    def _told(self, what: str) -> Iterator[None]:
+        repo_id = self._where["repo_id"]
+        try:
+            yield
+        except InputError:
+            raise
+        except OfflineModeIsEnabled as error:
+            raise InputError(
+                f"{repo_id} cannot be {what}: unset HF_HUB_OFFLINE, which forbids it"
+            ) from error
+        except _NETWORK as error:
+            said = " ".join(str(error).split())[:400] or type(error).__name__
+            raise InputError(f"{repo_id} cannot be {what}: {_advice(error)} ({said})") from error
+
+
+def _advice(error: Exception) -> str:
+    status = getattr(getattr(error, "response", None), "status_code", None)
+    if status is not None:
+        return _ADVICE.get(status, "the hub failed: try again later")
+    if type(error) in (ValueError, RuntimeError):
+        return "the hub's client refuses"
+    return "the hub cannot be reached: check the network, and HF_ENDPOINT if you set it"
