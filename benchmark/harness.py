@@ -20,7 +20,7 @@ from benchmark.statistics import RESAMPLES, bootstrap
 from benchmark.text import normalize
 from milannotations.describer import Describer, Description
 from milannotations.errors import InputError
-from milannotations.fingerprints import fingerprint
+from milannotations.fingerprints import fingerprint, known_as
 from milannotations.record import FEATURES, NeuronKey, keys_of
 
 _LIBRARIES = ("milannotations", "torch", "transformers", "datasets", "sacrebleu", "bert-score")
@@ -160,6 +160,7 @@ def score(
         for name, entry in present.items():
             splits[name][task.name] = SplitResult(
                 fingerprint=content,
+                config=known_as(content) or "",
                 neurons=len(task.neurons),
                 scored=len(task.positions),
                 references=RULE if task.positions else "",

@@ -69,6 +69,7 @@ class SplitResult(_Model):
     """All scores of a method on one split."""
 
     fingerprint: str = Field(description="content hash of the split's neurons")
+    config: str = Field(default="", description="config or config/split known to have it")
     neurons: int = Field(ge=0, description="neurons described")
     scored: int = Field(ge=0, description="neurons with the two or more references scoring needs")
     references: str = Field(default="", description="how references were held out")

@@ -8,6 +8,7 @@ EfficientNet-Lite0, dissected on further scenes and on crops of photographs.
 
 from __future__ import annotations
 
+import json
 import shutil
 import tempfile
 from pathlib import Path
@@ -21,6 +22,7 @@ from skimage import data as photographs
 from milannotations.catalog.models import load_model
 from milannotations.exemplars.build import BuildOptions, build
 from milannotations.exemplars.sources import ImageFolder
+from milannotations.fingerprints import fingerprint_of_files
 from milannotations.folder import RecordWriter
 from milannotations.record import undecoded
 from milannotations.storage import atomic_path
@@ -109,14 +111,22 @@ def write(neurons: Dataset, path: Path) -> None:
     print(f"{path.name}: {len(neurons)} neurons, {path.stat().st_size / 1e6:.1f} MB")
 
 
+def register() -> None:
+    """Write the fingerprints of the demo's splits, which every installation knows."""
+    found = {f"demo/{path.stem}": fingerprint_of_files([path]) for path in sorted(OUT.glob("*"))}
+    with atomic_path(OUT.parent / "fingerprints.json") as path:
+        path.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+
+
 def main() -> None:
-    """Make all four splits."""
+    """Make all four splits and register them."""
     work = Path(tempfile.mkdtemp())
     try:
         OUT.mkdir(parents=True, exist_ok=True)
         for split in SPLITS:
             write(synthetic(split, work), OUT / f"{split}.parquet")
         write(network(work), OUT / "network.parquet")
+        register()
     finally:
         shutil.rmtree(work)
 

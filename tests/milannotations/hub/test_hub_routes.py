@@ -12,10 +12,10 @@ from typing import Any
 
 import pytest
 from datasets import load_dataset
-from fake_hub import TOKEN, FakeHub, running_hub
 
 from milannotations.hub.card import read_metadata
 from milannotations.record import encoded_records
+from tests.milannotations.hub.fake_hub import TOKEN, FakeHub, running_hub
 
 REPO = "user/neurons"
 CONFIG = "alexnet-imagenet"
