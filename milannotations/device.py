@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-import torch
+from typing import TYPE_CHECKING
 
 from milannotations.errors import InputError
+
+if TYPE_CHECKING:
+    import torch
 
 DEVICE_HELP = "auto, cpu, cuda, cuda:N or mps; auto takes the fastest there is"
 
@@ -15,6 +18,8 @@ def resolve_device(name: str = "auto") -> torch.device:
     Raises:
         InputError: If the name is unknown or there is no such device on this machine.
     """
+    import torch  # here, so that `--help`, which needs the text above, need not wait for it
+
     if name == "auto":
         if torch.cuda.is_available():
             return torch.device("cuda")

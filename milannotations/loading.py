@@ -73,7 +73,8 @@ def load(
     loaded = _open(str(name), options)
     parts = loaded if isinstance(loaded, dict) else {"train": loaded}
     for part in parts.values():
-        lacking = [column for column in FEATURES if column not in (part.features or FEATURES)]
+        features = part.features or FEATURES  # a stream may not know them yet
+        lacking = [column for column in FEATURES if column not in features]
         if lacking:
             raise InputError(f"{name} lacks the columns {lacking}; are these neuron records?")
     if not streaming:

@@ -1,0 +1,136 @@
+"""Measuring the quality of a dataset of neuron records."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from importlib.metadata import version
+from typing import TYPE_CHECKING
+
+from datasets import Dataset
+
+from benchmark.quality.agreement import compare, make_metrics
+from benchmark.quality.exemplars import Tally, inspect_all
+from benchmark.quality.model import Agreement, Part, Quality
+from benchmark.quality.texts import count, measure_text
+from benchmark.statistics import RESAMPLES
+from milannotations.errors import InputError
+from milannotations.fingerprints import fingerprint
+from milannotations.progress import progress_bar
+from milannotations.record import FEATURES, NeuronKey, keys_of
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable
+
+_LIBRARIES = ("milannotations", "datasets", "pillow", "sacrebleu", "bert-score", "torch")
+_ALL = ()
+
+
+def measure(
+    neurons: Dataset,
+    *,
+    encoder: str | None = None,
+    device: str = "cpu",
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+    name: str = "",
+) -> Quality:
+    """Measure counts, text, exemplars and agreement, of all neurons, networks and layers.
+
+    Args:
+        neurons: Records with ``milannotations.record.FEATURES``; images and masks may be missing.
+        encoder: Language model of BERTScore and identification (see ``benchmark.encoders``);
+            without one, agreement is measured by exact match and BLEU alone.
+        device: Where the encoder runs.
+        resamples: Bootstrap resamples over neurons; 1000 or more for published numbers.
+        seed: Of the bootstrap, and of dealing annotations out to wrong neurons.
+        name: What to call the dataset in the report.
+
+    Raises:
+        InputError: If there are no neurons, columns are missing, or the encoder cannot be had.
+    """
+    missing = [column for column in FEATURES if column not in neurons.column_names]
+    if missing:
+        raise InputError(f"{name or 'the dataset'} lacks the columns {missing}")
+    if len(neurons) == 0:
+        raise InputError(f"{name or 'the dataset'} holds no neurons")
+    if resamples < 1:
+        raise InputError(f"resamples is {resamples}; it must be at least 1")
+    metrics = make_metrics(encoder, device)
+    keys = keys_of(neurons)
+    # A record may lack annotations, or hold a null among them: both are nothing that was said.
+    annotations = [[text or "" for text in texts or []] for texts in neurons["annotations"]]
+    parts = _parts(keys)
+    tallies = {part: Tally() for part in parts}
+    agreement: dict[Hashable, dict[str, Agreement]] = {}
+    with progress_bar() as bar:
+        work = bar.add_task("Exemplars", total=len(keys))
+        inspect_all(
+            neurons,
+            lambda key: [tallies[part] for part in _scopes(key)],
+            lambda done: bar.advance(work, done),
+        )
+        work = bar.add_task("Agreement", total=len(metrics) + 1)
+
+        def notify(line: str) -> None:
+            bar.update(work, description=line)
+            bar.advance(work)
+
+        compared = compare(keys, annotations, metrics, seed, notify)
+        if compared is not None:
+            for level in range(3):
+                agreement |= compared.of(
+                    lambda key, level=level: _scopes(key)[level],  # type: ignore[misc]
+                    resamples,
+                    seed,
+                )
+        bar.update(work, description="Fingerprint")
+        seen = tallies[_ALL].result()
+        broken = seen is not None and seen.findings["unreadable"].count > 0
+        content = None if broken else fingerprint(neurons)
+        bar.update(work, description="Agreement", completed=len(metrics) + 1)
+    found = []
+    for part, rows in parts.items():
+        own_keys, own = [keys[row] for row in rows], [annotations[row] for row in rows]
+        found.append(
+            Part(
+                **dict(zip(("model", "dataset", "layer"), part, strict=False)),
+                counts=count(own_keys, own),
+                text=measure_text(own_keys, own),
+                exemplars=tallies[part].result(),
+                agreement=agreement.get(part, {}),
+            )
+        )
+    return Quality(
+        name=name,
+        fingerprint=content,
+        parts=found,
+        metrics={metric.name: metric.facts for metric in metrics} if agreement else {},
+        encoder=encoder,
+        resamples=resamples,
+        seed=seed,
+        versions={library: version(library) for library in _LIBRARIES},
+    )
+
+
+def _scopes(key: NeuronKey) -> tuple[tuple[str, ...], ...]:
+    """Return the three parts that a neuron belongs to: all, its network, its layer."""
+    return _ALL, key[:2], key[:3]
+
+
+def _parts(keys: Sequence[NeuronKey]) -> dict[tuple[str, ...], list[int]]:
+    """Return the rows of every part: all, then networks as they come, then their layers."""
+    rows: dict[tuple[str, ...], list[int]] = {}
+    for row, key in enumerate(keys):
+        for part in _scopes(key):
+            rows.setdefault(part, []).append(row)
+    networks = [part for part in rows if len(part) == 2]
+    place: dict[tuple[str, ...], int] = {part: number for number, part in enumerate(networks)}
+    order = sorted(rows, key=lambda p: (len(p), place.get(p[:2], 0), len(p) > 2 and _natural(p[2])))
+    return {part: rows[part] for part in order}
+
+
+def _natural(name: str) -> list[tuple[int, str]]:
+    """Return what sorts ``features.2`` before ``features.10``."""
+    pieces = re.findall(r"\d+|\D+", name)
+    return [(int(p), "") if p.isdecimal() and len(p) < 10 else (-1, p) for p in pieces]

@@ -1,0 +1,246 @@
+"""The quality report as data: one JSON file, validated and versioned."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from benchmark.result import Metric, Score
+from milannotations.errors import InputError
+from milannotations.record import NeuronKey
+from milannotations.storage import atomic_path
+
+EXAMPLES = 5  # of each finding
+COVERAGE_BINS = 20
+MAX_QUALITY_BYTES = 50_000_000
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
+
+
+class Neuron(_Model):
+    """Key of a neuron, as in ``milannotations.record``."""
+
+    model: str
+    dataset: str
+    layer: str
+    unit: int
+
+    @classmethod
+    def of(cls, key: NeuronKey) -> Neuron:
+        """Return a key as part of a report."""
+        return cls(**key._asdict())
+
+
+class Example(Neuron):
+    """An annotation as it was written, with unprintable characters blanked, and shortened."""
+
+    text: str
+
+
+class Counts(_Model):
+    """How much there is.
+
+    Attributes:
+        neurons: Records.
+        annotations: Annotations of all neurons, junk included.
+        per_neuron: Number of annotations: how many neurons have as many.
+        repeated_keys: Records whose key an earlier record has.
+    """
+
+    neurons: int
+    annotations: int
+    per_neuron: dict[int, int]
+    repeated_keys: int = 0
+
+
+class Frequent(_Model):
+    """A normalized annotation and how often it occurs."""
+
+    text: str
+    count: int
+
+
+class Junk(_Model):
+    """Annotations of one kind that say nothing; see ``texts.KINDS``."""
+
+    count: int
+    examples: list[Example]
+
+
+class Text(_Model):
+    """What the annotations are like; those that are empty are only counted as junk.
+
+    Attributes:
+        words: Words in all annotations; for the rule see ``texts.words_of``.
+        vocabulary: Distinct words.
+        once: Words of the vocabulary that occur in a single annotation.
+        lengths: Number of words: how many annotations have as many.
+        mean, median, p95, longest: Of the number of words; None without annotations.
+        distinct: Distinct annotations, normalized.
+        repeating_neurons: Neurons that have one normalized annotation twice.
+        shared: Annotations that, normalized, another neuron of the same part has too.
+        frequent: The most frequent normalized annotations.
+        junk: By kind.
+        growth: Pairs (annotations, words): the vocabulary to expect in so many annotations.
+    """
+
+    words: int
+    vocabulary: int
+    once: int
+    lengths: dict[int, int]
+    mean: float | None
+    median: float | None
+    p95: float | None
+    longest: int | None
+    distinct: int
+    repeating_neurons: int
+    shared: int
+    frequent: list[Frequent]
+    junk: dict[str, Junk]
+    growth: list[tuple[int, float]]
+
+
+class Finding(_Model):
+    """Something found in exemplars: how often, in how many neurons, and in which for example."""
+
+    count: int = 0
+    neurons: int = 0
+    examples: list[Neuron] = Field(default_factory=list)
+
+
+class Exemplars(_Model):
+    """What the exemplars are like; images and masks that cannot be read are counted as such.
+
+    Attributes:
+        neurons: Neurons with exemplars, that is with images, masks, image ids or activations.
+        per_neuron: Number of exemplars: how many of these neurons have as many.
+        images: Images.
+        masks: Masks.
+        sizes: ``width × height`` in pixels of images, or of masks where there are no images:
+            how many have it. The most frequent only.
+        other_sizes: How many have another size.
+        covered: Mean share of the image that a mask covers, 0 to 1; None without masks.
+        coverage: Masks by that share, in ``COVERAGE_BINS`` equal bins from 0 to 1.
+        pairs: Pairs of exemplars of one neuron that were compared.
+        findings: By name; see ``exemplars.FINDINGS``.
+    """
+
+    neurons: int
+    per_neuron: dict[int, int]
+    images: int
+    masks: int
+    sizes: dict[str, int]
+    other_sizes: int
+    covered: float | None
+    coverage: list[int]
+    pairs: int
+    findings: dict[str, Finding]
+
+
+class Agreement(_Model):
+    """One metric of held-out annotations against the other annotations of a neuron.
+
+    Attributes:
+        own: Of the same neuron: how far people agree.
+        other: Of another neuron of the same layer: how much of that is chance.
+    """
+
+    own: Score
+    other: Score
+
+
+class Part(_Model):
+    """The measures of all neurons, of one network, or of one layer.
+
+    Attributes:
+        model, dataset: The network; None where the part is all neurons.
+        layer: The layer; None where the part is a network or all neurons.
+        exemplars: None where no neuron has any.
+        agreement: By metric; empty where fewer than two neurons can be compared.
+    """
+
+    model: str | None = None
+    dataset: str | None = None
+    layer: str | None = None
+    counts: Counts
+    text: Text
+    exemplars: Exemplars | None = None
+    agreement: dict[str, Agreement] = Field(default_factory=dict)
+
+    @property
+    def scope(self) -> Literal["all", "network", "layer"]:
+        """What the part is a part of."""
+        if self.layer is not None:
+            return "layer"
+        return "all" if self.model is None else "network"
+
+
+class Quality(_Model):
+    """A data-quality report.
+
+    Attributes:
+        name: What the dataset is called; may be empty.
+        fingerprint: Of its content; see ``milannotations.fingerprints``. None if there are images
+            or masks that cannot be read.
+        parts: All neurons, then every network, then every layer.
+        metrics: What a reader must know of the metrics of agreement.
+        encoder: As the user named it; None if agreement was measured without one.
+        resamples: Of the bootstrap over neurons.
+        seed: Of the bootstrap, and of dealing annotations out.
+        versions: Of the libraries that the numbers depend on.
+    """
+
+    schema_version: Literal[1] = 1
+    name: str = ""
+    fingerprint: str | None
+    parts: list[Part] = Field(min_length=1)
+    metrics: dict[str, Metric] = Field(default_factory=dict)
+    encoder: str | None = None
+    resamples: int
+    seed: int
+    versions: dict[str, str] = Field(default_factory=dict)
+
+    @property
+    def total(self) -> Part:
+        """The part that is all neurons."""
+        return self.parts[0]
+
+    @property
+    def networks(self) -> list[Part]:
+        """The networks."""
+        return [part for part in self.parts if part.scope == "network"]
+
+    @property
+    def layers(self) -> list[Part]:
+        """The layers of all networks."""
+        return [part for part in self.parts if part.scope == "layer"]
+
+    def save(self, path: Path) -> Path:
+        """Write the report as JSON, atomically, and return the path."""
+        with atomic_path(path) as temporary:
+            temporary.write_text(self.model_dump_json(indent=1) + os.linesep, encoding="utf-8")
+        return path
+
+
+def read_quality(path: Path) -> Quality:
+    """Read and validate a report that ``Quality.save`` wrote.
+
+    Raises:
+        InputError: Names the file and every field that is wrong.
+    """
+    if not path.is_file():
+        raise InputError(f"{path} does not exist")
+    if path.stat().st_size > MAX_QUALITY_BYTES:
+        raise InputError(f"{path}: {path.stat().st_size} bytes; a report has at most 50 MB")
+    try:
+        return Quality.model_validate_json(path.read_bytes())
+    except ValidationError as error:
+        fields = "; ".join(
+            f"{'.'.join(str(p) for p in e['loc']) or 'report'}: {e['msg']}" for e in error.errors()
+        )
+        raise InputError(f"{path}: {fields}") from error

@@ -1,0 +1,76 @@
+"""The quality report rendered: Markdown for a README or a card, and for a terminal."""
+
+from __future__ import annotations
+
+import html
+import re
+from collections.abc import Sequence
+
+from rich.console import RenderableType
+from rich.markup import escape
+from rich.table import Table as TerminalTable
+from rich.text import Text
+
+from benchmark.quality.model import Quality
+from benchmark.quality.tables import tables
+from benchmark.quality.texts import shown
+
+# What Markdown gives a meaning, of which underscores within a word and brackets alone have none;
+# the colon of "https://" and the stop of "www." would make a link.
+_MEANING = re.compile(r"[\\`*|~#]|(?<![^\W_])_|_(?![^\W_])|\](?=[(\[:])|:(?=//)|(?<=www)\.")
+
+
+def to_markdown(quality: Quality, level: int = 3) -> str:
+    """Return the report as Markdown.
+
+    Args:
+        quality: The report.
+        level: Of the headings, 1 to 6.
+    """
+    about = [f"Data: {escape_markdown(shown(quality.name))}"] if quality.name else []
+    if quality.fingerprint:
+        about.append(f"data fingerprint `{quality.fingerprint}`")
+    lines = [", ".join(about) + ".", ""] if about else []
+    for table in tables(quality):
+        lines += [f"{'#' * level} {table.title}", ""]
+        if table.rows:
+            rule = ["---" if i in table.words else "---:" for i in range(len(table.head))]
+            lines += [_line(table.head), _line(rule), *(_line(row) for row in table.rows), ""]
+        if table.note:
+            lines += [escape_markdown(table.note), ""]
+    lines += [f"- `{one.own.signature}`" for one in quality.total.agreement.values()]
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def for_terminal(quality: Quality) -> list[RenderableType]:
+    """Return the report as tables for a terminal, and a line for what could not be measured."""
+    found: list[RenderableType] = []
+    for table in tables(quality):
+        if not table.rows:
+            found.append(Text(f"{table.title}: {table.note}\n"))
+            continue
+        drawn = TerminalTable(
+            title=escape(table.title), caption=escape(table.note), title_justify="left"
+        )
+        drawn.caption_justify = "left"
+        for position, name in enumerate(table.head):
+            words = position in table.words
+            drawn.add_column(name, justify="left" if words else "right", overflow="fold")
+        for row in table.rows:
+            drawn.add_row(*(escape(cell) for cell in row))
+        found.append(drawn)
+    return found
+
+
+def escape_markdown(text: str) -> str:
+    """Return a text that Markdown shows as it is, in a cell of a table too.
+
+    >>> escape_markdown("a|b <b>*c*</b> [d](e)")
+    'a\\\\|b &lt;b&gt;\\\\*c\\\\*&lt;/b&gt; [d\\\\](e)'
+    """
+    plain = html.escape(" ".join(text.split()), quote=False)
+    return _MEANING.sub(r"\\\g<0>", plain)
+
+
+def _line(cells: Sequence[str]) -> str:
+    return "| " + " | ".join(escape_markdown(cell) for cell in cells) + " |"
