@@ -10,6 +10,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, ClassVar
 
+import datasets.config
 from datasets import (
     Dataset,
     DatasetDict,
@@ -97,16 +98,22 @@ class Milannotations(parquet.Parquet):
 
 
 def shards(config: str) -> list[str]:
-    """Return the Parquet files of an installed config, in order.
+    """Return the Parquet files of a config, in order, after installing it if it is not here.
 
     Raises:
-        InputError: If it is not installed.
+        InputError: If it is not here, and cannot be downloaded or ``HF_HUB_OFFLINE`` forbids it.
     """
     folder = config_folder(config)
+    if not folder.is_dir():
+        if datasets.config.HF_HUB_OFFLINE or config not in RELEASES:
+            raise InputError(
+                f"config {config!r} is not installed in {folder}; run `milannotations download "
+                f"{config}`, or `milannotations import-release FILE --config {config}`"
+            )
+        from milannotations.download.install import install
+
+        install(config)
     found = sorted(str(path) for path in (folder / "data").glob("*.parquet"))
     if not found:
-        raise InputError(
-            f"config {config!r} is not installed in {folder}; run `milannotations download "
-            f"{config}`, or `milannotations import-release ZIP --config {config}`"
-        )
+        raise InputError(f"{folder} holds no data/*.parquet; delete it and install {config} again")
     return found

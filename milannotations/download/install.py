@@ -1,0 +1,33 @@
+"""Putting a config where ``load`` finds it: its zip fetched, checked and imported."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from milannotations.download.transfer import adopt, fetch
+from milannotations.fingerprints import record_fingerprint
+from milannotations.release.importer import ImportReport, import_release
+from milannotations.store import config_folder, make_folder
+
+
+def install(
+    config: str, *, from_zip: Path | None = None, force: bool = False, out: Path | None = None
+) -> ImportReport:
+    """Fetch a config's zip unless it is here, and import it.
+
+    Args:
+        config: ``alexnet-imagenet`` and so on.
+        from_zip: The zip, if it is at hand: nothing is fetched.
+        force: Fetch again, accept another checksum, and replace what is there.
+        out: Folder to write; default where ``load`` finds it.
+
+    Raises:
+        InputError: If no host gives it, or it cannot be imported.
+    """
+    target = out or config_folder(config)
+    make_folder(target.parent)
+    source = adopt(config, from_zip, force=force) if from_zip else fetch(config, force=force)
+    report = import_release(source, target, config=config, overwrite=force)
+    if out is None:
+        record_fingerprint(config, report.fingerprint)
+    return report

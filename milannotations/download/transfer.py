@@ -1,0 +1,298 @@
+"""Fetching the zip of an original release: resumed, checked, and from mirrors if there are any."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import time
+import zipfile
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from http.client import responses
+from itertools import chain
+from pathlib import Path
+from urllib.parse import urljoin, urlsplit
+
+import requests
+from rich.progress import Progress, TaskID
+
+from milannotations.catalog.releases import RELEASES
+from milannotations.download.checksums import (
+    Origin,
+    Partial,
+    adopt,
+    alone,
+    byte_bar,
+    is_good,
+    published,
+    settle,
+)
+from milannotations.errors import InputError
+from milannotations.store import HOME_VARIABLE, downloads, make_folder
+
+__all__ = ["MIRRORS_VARIABLE", "adopt", "fetch"]
+
+MIRRORS_VARIABLE = "MILANNOTATIONS_MIRRORS"
+CONNECT_S = 10.0
+READ_S = 60.0
+# Breaks in a row without a byte gained, after which a host is given up.
+BREAKS = 4
+BACKOFF_S = 1.0
+REDIRECTS = 10
+MAX_BYTES = 200 * 10**9
+# What a break can lose, and how often the progress bar moves.
+CHUNK = 2**17
+_SCHEMES = ("http", "https")
+_CONTENT_RANGE = re.compile(r"bytes ([0-9]{1,18})-[0-9]{1,18}/([0-9]{1,18})")
+
+
+class _Failed(Exception):
+    """This URL does not give the zip."""
+
+
+class _Broken(Exception):
+    """The transfer broke off; going on may succeed."""
+
+
+class _Unreachable(_Broken):
+    """There was no answer, or one that the host is out of order."""
+
+
+class _Changed(Exception):
+    """The host cannot go on with the part that is here."""
+
+
+def fetch(config: str, *, mirrors: Sequence[str] | None = None, force: bool = False) -> Path:
+    """Return the zip of a release, after fetching it if it is not here.
+
+    A zip that is here and has the recorded checksum is used without network, as is one that was
+    put there by hand before any was recorded; any other is replaced. An interrupted transfer is
+    gone on with where it stopped; it then begins with the host it was from, whatever the order of
+    mirrors. Where the host gives neither a strong ETag nor a date, which would tell whether the
+    file has changed, it is begun anew. A second process that fetches the same config is refused.
+
+    Args:
+        config: ``alexnet-imagenet`` and so on.
+        mirrors: Base URLs that are asked for ``<base>/<config>.zip`` before the authors' host, in
+            order; default those of ``MILANNOTATIONS_MIRRORS``, between commas or spaces.
+        force: Fetch it again even if it is here, and record its checksum in place of another.
+
+    Returns:
+        The zip, in the folder of downloads.
+
+    Raises:
+        InputError: If the config or a mirror is no such thing; if no host gives a whole zip (what
+            went wrong with each is told); if its checksum is not the recorded one; if there is no
+            room, the folder cannot be written, or another process fetches the same config.
+    """
+    name = published(config).name
+    urls = _urls(name, mirrors)
+    target = make_folder(downloads()) / f"{name}.zip"
+    with alone(target), byte_bar() as bar:
+        if target.is_file() and not force and is_good(name, target, bar):
+            return target
+        partial = Partial(target)
+        if not partial.is_whole():  # it is, after a checksum that was refused
+            _transfer_from_any(name, urls, partial, bar)
+        origin = partial.origin
+        assert origin is not None
+        way_out = f"Pass --force to take it; to have it fetched again, delete {partial.data}"
+        settle(name, partial.data, origin.url, bar, force=force, way_out=way_out)
+        partial.finish(target)
+    return target
+
+
+def _urls(config: str, mirrors: Sequence[str] | None) -> list[str]:
+    if mirrors is None:
+        mirrors = re.split(r"[,\s]+", os.environ.get(MIRRORS_VARIABLE, ""))
+    bases = [base for base in mirrors if base]
+    for base in bases:
+        try:
+            parts = urlsplit(base)
+            usable = parts.scheme in _SCHEMES and bool(parts.hostname)
+        except ValueError:
+            usable = False
+        if not usable or "?" in base or "#" in base:
+            raise InputError(
+                f"the mirror {base!r} cannot be used (see {MIRRORS_VARIABLE}): give the base of "
+                "URLs, as https://host/folder"
+            )
+    return [*(f"{base.rstrip('/')}/{config}.zip" for base in bases), RELEASES[config].url]
+
+
+def _shown(url: str) -> str:
+    """Return a URL without user name and password, to be printed or kept."""
+    parts = urlsplit(url)
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
+
+
+def _transfer_from_any(config: str, urls: list[str], partial: Partial, bar: Progress) -> None:
+    """Receive the whole zip from the first host that gives it."""
+    origin = partial.origin
+    task = bar.add_task(f"Downloading {config}", total=None)
+    problems = [f"{config}.zip could not be fetched:"]
+    with requests.Session() as session:
+        for url in sorted(urls, key=lambda url: origin is None or _shown(url) != origin.url):
+            try:
+                _transfer(session, url, partial, bar, task)
+                return
+            except _Failed as failed:
+                reason = str(failed)
+            problems.append(f"  {_shown(url)}: {reason}")
+    kept = f"{partial.size / 1e6:.1f} MB of it are kept for the next time. " if partial.size else ""
+    raise InputError(
+        "\n".join(problems) + f"\n{kept}Set {MIRRORS_VARIABLE} to the base URL of a host that has "
+        f"it as <base>/{config}.zip, or get the zip in another way and run: milannotations "
+        f"download {config} --from-zip PATH"
+    )
+
+
+def _transfer(
+    session: requests.Session, url: str, partial: Partial, bar: Progress, task: TaskID
+) -> None:
+    """Receive the zip from one host, going on after breaks unless nothing more comes."""
+    furthest = breaks = 0
+    wait, reason, reached, anew = 0.0, "", False, False
+    while breaks < BREAKS:
+        time.sleep(wait)
+        try:
+            _receive(session, url, partial, anew, bar, task)
+            break
+        except _Changed:
+            anew, wait = True, 0.0
+            continue
+        except _Broken as broken:
+            reason = str(broken)
+            if isinstance(broken, _Unreachable) and not reached:
+                raise _Failed(reason) from broken
+        anew, reached = False, True
+        breaks = 0 if partial.size > furthest else breaks + 1
+        furthest = max(furthest, partial.size)
+        wait = BACKOFF_S * 2**breaks
+    else:
+        raise _Failed(f"broke off {breaks} times without getting further, at last: {reason}")
+    if not zipfile.is_zipfile(partial.data):
+        reason = f"sent {partial.size} bytes that are no whole zip"
+        partial.discard()
+        raise _Failed(reason)
+
+
+def _receive(
+    session: requests.Session, url: str, partial: Partial, anew: bool, bar: Progress, task: TaskID
+) -> None:
+    """Make one request and keep what comes: the rest of the partial file, or all anew."""
+    origin, have = partial.origin, partial.size
+    headers = {"Accept-Encoding": "identity"}
+    if origin and not anew and (version := origin.validator) and origin.url == _shown(url):
+        missing = 0 < have < (origin.total or MAX_BYTES)
+        headers |= {"Range": f"bytes={have}-", "If-Range": version[1]} if missing else {}
+    with closing(_answer(session, url, headers)) as response:
+        _check_answer(response, "Range" in headers)
+        chunks = _chunks(response)
+        if origin and response.status_code == 206:
+            total: int | None = _total_of_part(response, origin, have)
+            _check_size(total or 0, partial)
+        else:
+            # Looked at before anything here is thrown away: the login page of a network answers
+            # every request, and must not cost what was received of the zip.
+            first = next(chunks, b"")
+            if not first or not b"PK".startswith(first[:2]):
+                kind = response.headers.get("Content-Type", "no type")[:60]
+                raise _Failed(f"sent no zip but {kind!r} that begins with {first[:20]!r}")
+            length = response.headers.get("Content-Length", "")
+            total = int(length) if re.fullmatch("[0-9]{1,18}", length) else None
+            _check_size(total or 0, partial)
+            partial.begin(Origin.of(_shown(url), response.headers, total))
+            chunks, have = chain([first], chunks), 0
+        due = MAX_BYTES if total is None else total
+        with partial.data.open("ab") as file:
+            for chunk in chunks:
+                have += len(chunk)
+                if have > due:
+                    break
+                file.write(chunk)
+                bar.update(task, completed=have, total=total)
+    if have > due:
+        partial.discard()
+        raise _Failed(f"sent more than the {due} bytes that were due")
+    if total is not None and have < total:
+        raise _Broken(f"the connection ended at {have} of {total} bytes")
+
+
+def _answer(session: requests.Session, url: str, headers: dict[str, str]) -> requests.Response:
+    """Return the answer to a request, of which only the headers have been read."""
+    for _ in range(REDIRECTS + 1):
+        try:
+            # Redirections are followed here, as `requests` would read their body, of any size.
+            limits = (CONNECT_S, READ_S)
+            response = session.get(
+                url, headers=headers, stream=True, timeout=limits, allow_redirects=False
+            )
+            location = session.get_redirect_target(response)
+            if location is None:
+                return response
+            response.close()
+            url = urljoin(url, location)
+            on_web = urlsplit(url).scheme in _SCHEMES
+        except (requests.RequestException, ValueError) as error:
+            raise _Unreachable(_reason(error)) from error
+        if not on_web:
+            raise _Failed(f"redirects to {url[:200]!r}; only http and https are followed")
+    raise _Failed(f"redirects more than {REDIRECTS} times")
+
+
+def _check_answer(response: requests.Response, part_asked: bool) -> None:
+    status = response.status_code
+    said = f"answers {status} {responses.get(status, '')}".rstrip()
+    if status == 416 and part_asked:
+        raise _Changed
+    if status == 429 or status >= 500:
+        raise _Unreachable(said)
+    if status not in (200, 206) or (status == 206 and not part_asked):
+        raise _Failed(said)
+    if response.headers.get("Content-Encoding", "identity") != "identity":
+        raise _Failed("sends it in an encoding that was not asked for")
+
+
+def _total_of_part(response: requests.Response, origin: Origin, have: int) -> int:
+    """Return the size of the whole file, after checking that this is the part asked for."""
+    said = _CONTENT_RANGE.fullmatch(response.headers.get("Content-Range", ""))
+    if not said or int(said[1]) != have or int(said[2]) != (origin.total or int(said[2])):
+        raise _Changed
+    name, value = origin.validator or ("", "")
+    if response.headers.get(name, value) != value:
+        raise _Changed
+    return int(said[2])
+
+
+def _check_size(total: int, partial: Partial) -> None:
+    if total > MAX_BYTES:
+        raise _Failed(f"announces {total} bytes; at most {MAX_BYTES} are taken")
+    folder, needed = partial.data.parent, total - partial.size
+    free = shutil.disk_usage(folder).free
+    if needed > free:
+        raise InputError(
+            f"{folder} has room for {free / 1e9:.2f} GB, but {needed / 1e9:.2f} GB are to come: "
+            f"make room, or set {HOME_VARIABLE} to a folder on another disk"
+        )
+
+
+def _chunks(response: requests.Response) -> Iterator[bytes]:
+    try:
+        yield from response.iter_content(CHUNK)
+    except requests.RequestException as error:
+        raise _Broken(_reason(error)) from error
+
+
+def _reason(error: Exception) -> str:
+    """Say in a few words what went wrong; `requests` nests its errors."""
+    if isinstance(error, requests.ConnectTimeout):
+        return f"no connection within {CONNECT_S:g} s"
+    if isinstance(error, requests.Timeout):
+        return f"no answer within {READ_S:g} s"
+    causes = [error]
+    for cause in causes:
+        inner = (getattr(cause, "reason", None), *cause.args)
+        causes += [one for one in inner if isinstance(one, Exception)]
+    return str(causes[-1]).rsplit(": ", 1)[-1][:200]
