@@ -17,10 +17,12 @@ from datasets import (
     ReadInstruction,
     concatenate_datasets,
 )
+from datasets.data_files import DataFilesDict, DataFilesList
 from datasets.packaged_modules.parquet import parquet
 
 from milannotations.catalog.releases import GROUPS, RELEASES, TEXT_ONLY, canonical, members
 from milannotations.errors import InputError
+from milannotations.mapped import open_mapped
 from milannotations.record import FEATURES
 from milannotations.store import config_folder
 
@@ -61,7 +63,10 @@ class Milannotations(parquet.Parquet):
             files = {SPLIT: [shard for part in parts for shard in shards(part)]}
         kwargs["dataset_name"] = NAME
         super().__init__(
-            cache_dir=cache_dir, config_name=canonical(config_name), data_files=files, **kwargs
+            cache_dir=cache_dir,
+            config_name=canonical(config_name),
+            data_files=_stamped(files),
+            **kwargs,
         )
         self._parts = (
             [Milannotations(cache_dir, part, **kwargs) for part in parts] if len(parts) > 1 else []
@@ -79,12 +84,14 @@ class Milannotations(parquet.Parquet):
         for part in self._parts:
             part.download_and_prepare(*args, **kwargs)
         if not self._parts:
+            # One Arrow file: opening costs a few milliseconds for each.
+            kwargs.setdefault("max_shard_size", "1TB")
             super().download_and_prepare(*args, **kwargs)
 
     def as_dataset(self, split: Any = None, **kwargs: Any) -> Dataset | DatasetDict:
         """Return the memory-mapped records; for a group, those of its members in order."""
         if not self._parts:
-            return super().as_dataset(split, **kwargs)
+            return self._opened(split, **kwargs)
         whole = concatenate_datasets([part.as_dataset(SPLIT, **kwargs) for part in self._parts])
         if split is None:
             return DatasetDict({SPLIT: whole})
@@ -95,6 +102,37 @@ class Milannotations(parquet.Parquet):
         except ValueError as error:
             raise InputError(f"split {split!r}: {error}; the only split is {SPLIT!r}") from error
         return concatenate_datasets([whole.select(range(part.from_, part.to)) for part in parts])
+
+    def _opened(self, split: Any, **kwargs: Any) -> Dataset | DatasetDict:
+        """Open whole splits without reading them; leave all else to the base class."""
+        known = self.info.splits or {}
+        wanted = list(known) if split is None else [str(split)]
+        if kwargs.get("in_memory") or not set(wanted) <= set(known):
+            return super().as_dataset(split, **kwargs)
+        files = {
+            name: sorted(Path(self.cache_dir).glob(f"{NAME}-{name}*.arrow")) for name in wanted
+        }
+        opened = DatasetDict(
+            {
+                name: concatenate_datasets(
+                    [Dataset(open_mapped(path), self.info.copy(), name) for path in paths]
+                )
+                for name, paths in files.items()
+            }
+        )
+        return opened if split is None else opened[str(split)]
+
+
+def _stamped(files: dict[str, list[str]]) -> DataFilesDict:
+    """Return files with the times that tell the cache when they have changed."""
+    # What DataFilesDict.from_patterns does for local files, without its search for patterns,
+    # which takes longer than all the rest of opening a config.
+    return DataFilesDict(
+        {
+            split: DataFilesList(paths, [(str(Path(path).stat().st_mtime),) for path in paths])
+            for split, paths in files.items()
+        }
+    )
 
 
 def shards(config: str) -> list[str]:

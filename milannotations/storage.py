@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import errno
+import getpass
+import hashlib
 import json
 import os
 import shutil
@@ -85,7 +87,7 @@ def resumable_folder(
     work = target.parent / f".{target.name}.unfinished"
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(target.parent / f".{target.name}.lock")
+        lock = FileLock(_lock_of(target))
         lock.acquire(timeout=0)
     except Timeout:
         raise InputError(f"{target} is being written by another process; wait for it") from None
@@ -112,7 +114,14 @@ def resumable_folder(
         raise
     finally:
         lock.release()
-        Path(lock.lock_file).unlink(missing_ok=True)
+
+
+def _lock_of(target: Path) -> Path:
+    # Not beside the target: a lock file must stay when the lock is released, as deleting it would
+    # let two others hold "the" lock at once.
+    folder = Path(tempfile.gettempdir()) / f"milannotations-locks-{getpass.getuser()}"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    return folder / hashlib.sha256(str(target.resolve()).encode()).hexdigest()[:32]
 
 
 def _as_json(identity: Mapping[str, Any]) -> str:

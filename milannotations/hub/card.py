@@ -247,15 +247,18 @@ def _plain(text: str) -> str:
     return re.sub(r"([\\`*_{}\[\]()#+!|<>~&-])", r"\\\1", line)
 
 
-def _demoted(markdown: str, levels: int = 2) -> str:
-    """Return a Markdown text whose headings are lower, to be a part of another.
+def _demoted(markdown: str, below: int = 3) -> str:
+    """Return a Markdown text whose highest headings come right below a level of another text.
 
-    >>> _demoted("# Quality")
-    '### Quality'
+    >>> _demoted("# Quality\\n## Masks", below=2)
+    '### Quality\\n#### Masks'
     """
+    text = markdown.strip()
+    found = re.findall(r"^(#{1,6})(?= )", text, flags=re.MULTILINE)
+    change = below + 1 - min(map(len, found), default=below + 1)
     return re.sub(
         r"^(#{1,6})(?= )",
-        lambda match: "#" * min(6, len(match[1]) + levels),
-        markdown.strip(),
+        lambda match: "#" * min(6, len(match[1]) + change),
+        text,
         flags=re.MULTILINE,
     )

@@ -59,7 +59,7 @@ def import_release(
     if out is None:
         record_fingerprint(report.config, report.fingerprint)
     lines = [
-        f"{report.config}: {report.neurons} neurons in {len(report.layers)} layers, "
+        f"{report.config}: {report.neurons} neurons, layers {', '.join(report.layers)}; "
         f"{report.annotated} of them with {report.annotations} annotations; "
         f"images: {'yes' if report.images else 'no'}; fingerprint {report.fingerprint}",
         *(f"differs from what was published: {one}" for one in report.differences),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from pathlib import Path
 from typing import Any
 
@@ -193,6 +194,21 @@ def test_torch_view_counts_annotations_and_transforms(neurons: Dataset) -> None:
     bare = Dataset.from_list([{**row, "images": []} for row in rows], features=neurons.features)
     with pytest.raises(InputError, match="attach the source images"):
         ExemplarDataset(bare)
+
+
+def test_what_is_loaded_is_mapped_and_travels_by_its_path(neurons: Dataset, tmp_path: Path) -> None:
+    (file,) = neurons.cache_files
+    usual = Dataset.from_file(file["filename"])
+    assert usual[:]["annotations"] == neurons[:]["annotations"]
+    assert fingerprint(usual) == fingerprint(neurons)
+    sent = pickle.dumps(neurons)
+    assert len(sent) < 10_000 < Path(file["filename"]).stat().st_size
+    assert fingerprint(pickle.loads(sent)) == fingerprint(neurons)
+    loader = torch.utils.data.DataLoader(ExemplarDataset(neurons), batch_size=7, num_workers=1)
+    assert next(iter(loader))[1].tolist() == list(neurons["unit"])
+    in_memory = builder.Milannotations(config_name="alexnet-places365")
+    assert in_memory.as_dataset("train", in_memory=True).cache_files == []
+    assert len(in_memory.as_dataset("train[:2]")) == 2
 
 
 def test_registering_is_undone_and_guarded(
