@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 from weakref import WeakKeyDictionary
 
+import pyarrow as pa
 from datasets import (
     Dataset,
     DatasetDict,
@@ -17,12 +18,15 @@ from datasets import (
     load_dataset_builder,
     load_from_disk,
 )
+from datasets.config import HF_DATASETS_CACHE
+from datasets.exceptions import DatasetGenerationError
 
 from milannotations.annotations import read_annotations, to_dataset
 from milannotations.builder import DEMO, Milannotations
 from milannotations.catalog.releases import GROUPS, RELEASES, is_known
 from milannotations.errors import InputError, did_you_mean
 from milannotations.record import FEATURES, NeuronKey, keys_of
+from milannotations.store import home
 
 Loaded: TypeAlias = "Dataset | DatasetDict | IterableDataset | IterableDatasetDict"
 _HUB = re.compile(r"(hf://datasets/)?[\w.-]+/[\w.-]+")
@@ -172,13 +176,25 @@ def _open(name: str, options: dict[str, Any]) -> Loaded:
 
 def _known(name: str, options: dict[str, Any]) -> Loaded:
     filters = {"filters": options["filters"]} if "filters" in options else {}
-    builder = Milannotations(config_name=name, **filters)
-    if options["streaming"]:
-        streamed: Loaded = builder.as_streaming_dataset()
-        return streamed
-    if not builder.is_prepared:
-        builder.download_and_prepare()
-    return builder.as_dataset()
+    try:
+        builder = Milannotations(config_name=name, **filters)
+        if options["streaming"]:
+            streamed: Loaded = builder.as_streaming_dataset()
+            return streamed
+        if not builder.is_prepared:
+            builder.download_and_prepare()
+        return builder.as_dataset()
+    except (OSError, DatasetGenerationError, pa.ArrowInvalid) as error:
+        cause = error.__cause__ or error
+        if isinstance(cause, OSError):
+            raise InputError(
+                f"{name} cannot be copied into the cache {HF_DATASETS_CACHE} ({cause}); make room "
+                "there, or set HF_DATASETS_CACHE to a folder that can be written"
+            ) from error
+        raise InputError(
+            f"{name}: a shard below {home() / 'configs'} is damaged ({cause}); import it again "
+            "with --overwrite"
+        ) from error
 
 
 def _folder(place: Path, options: dict[str, Any]) -> Loaded:

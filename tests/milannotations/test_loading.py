@@ -234,6 +234,22 @@ def test_registering_is_undone_and_guarded(
         registration.register()
 
 
+def test_a_damaged_shard_is_told(neurons: Dataset) -> None:
+    for shard in (config_folder("alexnet-places365") / "data").iterdir():
+        shard.write_bytes(shard.read_bytes()[:-100])
+    with pytest.raises(InputError, match=r"is damaged .*--overwrite"):
+        load("alexnet-places365")
+
+
+def test_a_cache_that_cannot_be_written(
+    neurons: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").write_text("x")
+    monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", str(tmp_path / "file" / "cache"))
+    with pytest.raises(InputError, match="set HF_DATASETS_CACHE"):
+        load("alexnet-places365")
+
+
 def test_an_interrupted_copy_into_the_cache_is_not_taken_for_complete(
     neurons: Dataset, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
