@@ -7,10 +7,12 @@ is used, and a group not at all: it is put together from its members.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, ClassVar
 
 import datasets.config
+import pyarrow as pa
 from datasets import (
     Dataset,
     DatasetDict,
@@ -31,6 +33,7 @@ DEMO = "demo"
 SPLIT = "train"  # configs of releases have one split; experiments make their own
 
 _DEMO = Path(__file__).parent / "data" / "demo"
+_BATCH_BYTES = 64 * 2**20
 _DEMO_SPLITS = ("train", "validation", "test", "network")
 
 
@@ -46,6 +49,8 @@ class Milannotations(parquet.Parquet):
         for name in (DEMO, *RELEASES, *GROUPS, *(f"{name}{TEXT_ONLY}" for name in RELEASES))
     ]
     DEFAULT_CONFIG_NAME = DEMO
+    # Rows of a batch at most; `datasets` would cut images into batches of 100.
+    DEFAULT_WRITER_BATCH_SIZE = 10_000
 
     def __init__(
         self,
@@ -68,6 +73,7 @@ class Milannotations(parquet.Parquet):
             data_files=_stamped(files),
             **kwargs,
         )
+        self._copying = False
         self._parts = (
             [Milannotations(cache_dir, part, **kwargs) for part in parts] if len(parts) > 1 else []
         )
@@ -87,6 +93,17 @@ class Milannotations(parquet.Parquet):
             # One Arrow file: opening costs a few milliseconds for each.
             kwargs.setdefault("max_shard_size", "1TB")
             super().download_and_prepare(*args, **kwargs)
+
+    def _prepare_split(self, *args: Any, **kwargs: Any) -> None:
+        self._copying = True
+        try:
+            super()._prepare_split(*args, **kwargs)
+        finally:
+            self._copying = False
+
+    def _generate_tables(self, *args: Any, **kwargs: Any) -> Iterator[tuple[Any, pa.Table]]:
+        tables = super()._generate_tables(*args, **kwargs)
+        return _merged(tables) if self._copying else tables
 
     def as_dataset(self, split: Any = None, **kwargs: Any) -> Dataset | DatasetDict:
         """Return the memory-mapped records; for a group, those of its members in order."""
@@ -121,6 +138,18 @@ class Milannotations(parquet.Parquet):
             }
         )
         return opened if split is None else opened[str(split)]
+
+
+def _merged(tables: Iterable[tuple[Any, pa.Table]]) -> Iterator[tuple[Any, pa.Table]]:
+    """Make fewer, larger batches: to open a file, one place in it is read for each."""
+    waiting: list[tuple[Any, pa.Table]] = []
+    for keyed in tables:
+        waiting.append(keyed)
+        if sum(table.nbytes for _, table in waiting) >= _BATCH_BYTES:
+            yield waiting[0][0], pa.concat_tables([table for _, table in waiting])
+            waiting = []
+    if waiting:
+        yield waiting[0][0], pa.concat_tables([table for _, table in waiting])
 
 
 def _stamped(files: dict[str, list[str]]) -> DataFilesDict:
