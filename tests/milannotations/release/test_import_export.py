@@ -399,3 +399,19 @@ def test_stored_arrays_are_never_unpickled(release: Path, tmp_path: Path) -> Non
     with pytest.raises(InputError, match=r"units\.npy holds object"):
         import_release(release, tmp_path / "out")
     assert not (tmp_path / "executed").exists()
+
+
+def test_the_real_annotations_are_a_config(shared_data: Path, tmp_path: Path) -> None:
+    """11,712 human annotations of 3,904 units, in the published layers."""
+    source = shared_data / "milannotations_resnet152_imagenet.csv"
+    outcome = CliRunner().invoke(import_app, [str(source), "--config", "resnet152/imagenet"])
+    assert outcome.exit_code == 0, outcome.output
+    assert "differs" not in outcome.output
+    neurons = load_split("resnet152-imagenet-annotations")
+    assert len(neurons) == 3_904
+    assert all(len(texts) == 3 for texts in neurons["annotations"])
+    with source.open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    expected = [row["summary"] for row in rows if (row["layer"], row["unit"]) == ("layer4", "1937")]
+    assert len(expected) == 3
+    assert lookup(neurons, "layer4", 1937)["annotations"] == expected
