@@ -6,33 +6,25 @@ import json
 import re
 import shutil
 from collections import Counter
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
-
-import numpy as np
-from PIL import Image
 
 from milannotations.annotations import read_annotations, to_dataset
 from milannotations.catalog.releases import RELEASES, SOURCES, TEXT_ONLY, canonical
 from milannotations.errors import InputError, did_you_mean
 from milannotations.fingerprints import fingerprint, fingerprint_of_files
 from milannotations.folder import write_card, write_records
-from milannotations.progress import progress_bar
-from milannotations.record import IMAGE_FORMATS, encode_image, encode_mask
+from milannotations.record import IMAGE_FORMATS
 from milannotations.release.archive import ANNOTATIONS, Files, open_files
-from milannotations.release.layout import Layer, Layout, read_layout
+from milannotations.release.convert import convert
+from milannotations.release.layout import Layout, read_layout
 from milannotations.storage import atomic_folder, atomic_path, resumable_folder
 
 FACTS = "release.json"
 # What the card says until images are attached.
 WITHOUT_IMAGES = "without images: `milannotations attach-images` fills them from the source images"
-# Shards of a size that a hub takes well; what an interruption can cost.
-SHARD_BYTES = 256 * 2**20
 
 
 @dataclass
@@ -120,7 +112,7 @@ def import_release(
             "version": version("milannotations"),
         }
         with resumable_folder(out, identity, overwrite) as work:
-            conventions = _convert(layout, work, model, dataset, image_format)
+            conventions = convert(layout, work, model, dataset, image_format)
             if ANNOTATIONS in files.sizes:
                 _keep(files, ANNOTATIONS, work / ANNOTATIONS)
             report = _report(layout, work, model, dataset, image_format, conventions)
@@ -179,114 +171,6 @@ def _import_annotations(
         )
         _write_folder(work, report)
     return report
-
-
-def _convert(
-    layout: Layout, work: Path, model: str, dataset: str, image_format: str
-) -> dict[str, tuple[str, int]]:
-    """Write all shards that are not there yet; return each layer's convention for masks."""
-    data = work / "data"
-    data.mkdir(exist_ok=True)
-    conventions: dict[str, tuple[str, int]] = {}
-    with progress_bar() as progress, ThreadPoolExecutor() as pool:
-        total = sum(len(layer.units) for layer in layout.layers)
-        task = progress.add_task("Converting units", total=total)
-        for number, layer in enumerate(layout.layers):
-            safe = re.sub(r"[^\w.-]", "_", layer.name)
-            values = _MaskValues(data / f".{number:03d}.values", layer)
-            for span in _spans(layer):
-                shard = data / f"{number:03d}-{safe}-{span.start:05d}.parquet"
-                if shard.exists():
-                    progress.advance(task, len(span))
-                    continue
-                records = _records(layer, span, layout, image_format, pool, values)
-                network = {"model": model, "dataset": dataset}
-                write_records(
-                    shard, progress.track(({**network, **r} for r in records), task_id=task)
-                )
-            conventions[layer.name] = (layer.masks.dtype.name, values.high)
-    for path in data.glob(".*.values"):
-        path.unlink()
-    return conventions
-
-
-class _MaskValues:
-    """The value that stands for "activated" in a layer's masks, remembered across resumptions."""
-
-    def __init__(self, path: Path, layer: Layer) -> None:
-        self._path = path
-        self._place = layer.masks.place
-        self._seen = int(path.read_text(encoding="ascii")) if path.exists() else 0
-
-    @property
-    def high(self) -> int:
-        """1 or 255; 1 for a layer without a single activated position."""
-        return self._seen or 1
-
-    def check(self, masks: np.ndarray, unit: int) -> np.ndarray:
-        """Return masks as booleans after checking that they hold nothing but two values."""
-        if masks.dtype == np.bool_:
-            return masks
-        found = int(masks.max())
-        binary = found <= 1 or (found == 255 and bool(((masks == 0) | (masks == 255)).all()))
-        if not binary:
-            raise InputError(
-                f"{self._place}: unit {unit} has masks with the values "
-                f"{np.unique(masks)[:5].tolist()}; masks hold 0 and 1, or 0 and 255"
-            )
-        if found and self._seen and found != self._seen:
-            raise InputError(f"{self._place}: masks mix the values 1 and 255 (unit {unit})")
-        self._seen = self._seen or found
-        return masks != 0
-
-    def save(self) -> None:
-        with atomic_path(self._path) as path:
-            path.write_text(str(self._seen), encoding="ascii")
-
-
-def _records(
-    layer: Layer,
-    span: range,
-    layout: Layout,
-    image_format: str,
-    pool: ThreadPoolExecutor,
-    values: _MaskValues,
-) -> Iterator[dict[str, Any]]:
-    """Yield the records of some units of a layer."""
-    masks = layer.masks.rows(span.start)
-    images = layer.images.rows(span.start) if layer.images else None
-    for row in span:
-        unit = layer.units[row]
-        seen = values.check(next(masks)[:, 0], unit)
-        encoded = []
-        if images is not None:
-            pixels = next(images).transpose(0, 2, 3, 1)
-            encoded = list(pool.map(lambda one: _encode(one, image_format), pixels))
-        yield {
-            "layer": layer.name,
-            "unit": unit,
-            "images": encoded,
-            "masks": list(pool.map(encode_mask, seen)),
-            "activations": layer.activations[row] if layer.activations else [],
-            "image_ids": layer.ids[row] if layer.ids else [],
-            "threshold": None,
-            "annotations": layout.annotations.get((layer.name, unit), []),
-        }
-    values.save()  # before the shard is complete, lest it be forgotten
-
-
-def _encode(pixels: np.ndarray, image_format: str) -> bytes:
-    return encode_image(Image.fromarray(np.ascontiguousarray(pixels)), image_format)
-
-
-def _spans(layer: Layer) -> list[range]:
-    """Cut a layer into shards of about ``SHARD_BYTES``; the same ones on every run."""
-    _, k, _, height, width = layer.masks.shape
-    # About 1.2 bytes a pixel for a losslessly encoded photograph, 1/20 for a mask.
-    unit = k * height * width * (1.2 if layer.images else 0.05) + 1024
-    step = max(1, int(SHARD_BYTES / unit))
-    count = len(layer.units)
-    return [range(first, min(first + step, count)) for first in range(0, count, step)]
 
 
 def _keep(files: Files, name: str, target: Path) -> None:

@@ -21,7 +21,7 @@ from milannotations.errors import InputError
 from milannotations.fingerprints import fingerprint, known_as
 from milannotations.loading import load, load_split, lookup
 from milannotations.record import validate
-from milannotations.release import importer
+from milannotations.release import convert
 from milannotations.release.commands import app as import_app
 from milannotations.release.export_commands import app as export_app
 from milannotations.release.exporter import export_release
@@ -209,10 +209,10 @@ def test_an_interrupted_import_goes_on_where_it_stopped(
     stop: type[BaseException] | BaseException,
     after: int,
 ) -> None:
-    monkeypatch.setattr(importer, "SHARD_BYTES", 3_000)  # two units of the layer conv1 a shard
+    monkeypatch.setattr(convert, "SHARD_BYTES", 3_000)  # two units of the layer conv1 a shard
     whole = import_release(release, tmp_path / "whole")
     written: list[str] = []
-    real = importer.write_records
+    real = convert.write_records
 
     def failing(path: Path, records: Any) -> int:
         if len(written) == after:
@@ -221,7 +221,7 @@ def test_an_interrupted_import_goes_on_where_it_stopped(
         written.append(path.name)
         return real(path, records)
 
-    monkeypatch.setattr(importer, "write_records", failing)
+    monkeypatch.setattr(convert, "write_records", failing)
     with pytest.raises((KeyboardInterrupt, InputError)):
         import_release(release, tmp_path / "out")
     assert not (tmp_path / "out").exists()
@@ -231,7 +231,7 @@ def test_an_interrupted_import_goes_on_where_it_stopped(
         again.append(path.name)
         return real(path, records)
 
-    monkeypatch.setattr(importer, "write_records", counting)
+    monkeypatch.setattr(convert, "write_records", counting)
     resumed = import_release(release, tmp_path / "out")
     assert resumed == whole
     assert not set(written) & set(again)
@@ -248,8 +248,8 @@ def test_an_interrupted_import_goes_on_where_it_stopped(
 def test_unfinished_work_of_another_release_is_thrown_away(
     release: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(importer, "SHARD_BYTES", 3_000)
-    real = importer.write_records
+    monkeypatch.setattr(convert, "SHARD_BYTES", 3_000)
+    real = convert.write_records
     calls: list[Path] = []
 
     def stops_at_second(path: Path, records: Any) -> int:
@@ -258,10 +258,10 @@ def test_unfinished_work_of_another_release_is_thrown_away(
             raise KeyboardInterrupt
         return real(path, records)
 
-    monkeypatch.setattr(importer, "write_records", stops_at_second)
+    monkeypatch.setattr(convert, "write_records", stops_at_second)
     with pytest.raises(KeyboardInterrupt):
         import_release(release, tmp_path / "out")
-    monkeypatch.setattr(importer, "write_records", real)
+    monkeypatch.setattr(convert, "write_records", real)
     shutil.rmtree(release)
     write_release(release, {"conv1": 5, "4": 3}, k=2, size=8, seed=1)
     import_release(release, tmp_path / "out")
@@ -285,7 +285,7 @@ def test_annotations_alone_are_a_dataset(release: Path, tmp_path: Path) -> None:
 def test_the_commands_install_and_export(release: Path, tmp_path: Path, home: Path) -> None:
     outcome = CliRunner().invoke(import_app, [str(release)])
     assert outcome.exit_code == 0, outcome.output
-    assert "8 neurons in 2 layers" in outcome.output
+    assert "8 neurons, layers 4, conv1" in outcome.output
     neurons = load_split("alexnet/imagenet")
     assert known_as(fingerprint(neurons)) == "alexnet-imagenet"
     outcome = CliRunner().invoke(
@@ -301,7 +301,7 @@ def test_fingerprints_do_not_depend_on_order_shards_or_images(
     release: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     one = import_release(release, tmp_path / "one")
-    monkeypatch.setattr(importer, "SHARD_BYTES", 3_000)
+    monkeypatch.setattr(convert, "SHARD_BYTES", 3_000)
     for path in release.rglob("images.npy"):
         path.unlink()
     two = import_release(release, tmp_path / "two")
