@@ -151,6 +151,9 @@ def _open(name: str, options: dict[str, Any]) -> Loaded:
     place = Path(name).expanduser()
     streaming = options["streaming"]
     if name == DEMO or is_known(name):
+        for option in {"name", "revision"} & set(options):
+            shown = "config" if option == "name" else option
+            raise InputError(f"{name!r} takes no {shown}: it is not a folder or repository")
         return _known(name, options)
     if place.suffix == ".csv":
         table = to_dataset(read_annotations(place))

@@ -128,8 +128,10 @@ def write(path: Path, ids: np.ndarray, sizes: list[int], factor: int) -> tuple[i
 
     The largest group's are counted as its reader holds them: every image written out.
     """
-    before = folder.GROUP_BYTES, folder.ROWS_PER_GROUP, folder._DICTIONARY_BYTES
+    names = ("GROUP_BYTES", "PLAIN_BYTES", "ROWS_PER_GROUP", "_DICTIONARY_BYTES")
+    before = {name: getattr(folder, name) for name in names}
     folder.GROUP_BYTES *= factor
+    folder.PLAIN_BYTES *= factor
     folder.ROWS_PER_GROUP *= factor
     # A dictionary that grows past its limit is given up in the middle of a group.
     folder._DICTIONARY_BYTES = max(folder._DICTIONARY_BYTES, 2 * folder.GROUP_BYTES)
@@ -138,7 +140,8 @@ def write(path: Path, ids: np.ndarray, sizes: list[int], factor: int) -> tuple[i
         folder.write_records(path, records(ids, sizes))
         seconds = time.perf_counter() - start
     finally:
-        folder.GROUP_BYTES, folder.ROWS_PER_GROUP, folder._DICTIONARY_BYTES = before
+        for name, value in before.items():
+            setattr(folder, name, value)
     metadata = pq.ParquetFile(path).metadata
     stored = largest = first = 0
     for number in range(metadata.num_row_groups):

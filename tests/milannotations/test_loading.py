@@ -92,6 +92,12 @@ def test_folders_files_and_saved_datasets_give_the_same(neurons: Dataset, tmp_pa
         load(tmp_path / "splits", "c")
 
 
+@pytest.mark.parametrize("option", ["config", "revision"])
+def test_options_of_repositories_are_refused_elsewhere(option: str) -> None:
+    with pytest.raises(InputError, match=f"'demo' takes no {option}"):
+        load("demo", **{option: "main"})  # type: ignore[arg-type]
+
+
 def test_annotations_alone(tmp_path: Path) -> None:
     (tmp_path / "some.csv").write_text("layer,unit,summary\n4,1,a dog\n4,1,dogs\n5,0,None\n")
     neurons = load_split(tmp_path / "some.csv")
