@@ -129,10 +129,15 @@ def read_result(path: Path) -> Result:
     except json.JSONDecodeError as error:
         raise InputError(f"{path}: not JSON: {error}") from error
     except ValidationError as error:
-        fields = "; ".join(
-            f"{'.'.join(str(p) for p in e['loc']) or 'result'}: {e['msg']}" for e in error.errors()
-        )
-        raise InputError(f"{path}: {fields}") from error
+        raise InputError(f"{path}: {wrong_fields(error, 'result')}") from error
+
+
+def wrong_fields(error: ValidationError, whole: str) -> str:
+    """Return every field that is wrong and why; ``whole`` names what is wrong as a whole."""
+    return "; ".join(
+        f"{'.'.join(str(part) for part in one['loc']) or whole}: {one['msg']}"
+        for one in error.errors()
+    )
 
 
 def read_per_neuron(result_path: Path) -> pd.DataFrame:

@@ -23,7 +23,7 @@ from datasets.exceptions import DatasetGenerationError
 
 from milannotations.annotations import read_annotations, to_dataset
 from milannotations.builder import DEMO, Milannotations
-from milannotations.catalog.releases import GROUPS, RELEASES, is_known
+from milannotations.catalog.releases import GROUPS, RELEASES, canonical, is_known
 from milannotations.errors import InputError, did_you_mean
 from milannotations.record import FEATURES, NeuronKey, keys_of
 from milannotations.store import home
@@ -174,7 +174,8 @@ def _open(name: str, options: dict[str, Any]) -> Loaded:
         return _folder(place, options) if place.exists() else load_dataset(name, **options)
     except Exception as error:  # `datasets` raises a dozen kinds of its own and of pyarrow's
         what = "folder or file" if place.exists() else "folder here nor a repository on the hub"
-        raise InputError(f"{name!r} is no {what} that can be read: {error}") from error
+        hint = "" if place.exists() else did_you_mean(canonical(name), [*RELEASES, *GROUPS])
+        raise InputError(f"{name!r} is no {what} that can be read{hint}: {error}") from error
 
 
 def _known(name: str, options: dict[str, Any]) -> Loaded:

@@ -5,22 +5,33 @@ from __future__ import annotations
 from rich.console import Console
 from rich.progress import (
     BarColumn,
+    DownloadColumn,
     MofNCompleteColumn,
     Progress,
+    ProgressColumn,
     TextColumn,
     TimeElapsedColumn,
     TimeRemainingColumn,
+    TransferSpeedColumn,
 )
 
 
 def progress_bar() -> Progress:
     """Return a progress bar to use in a ``with`` block; silent where there is no terminal."""
+    return _bar(MofNCompleteColumn(), TimeElapsedColumn())
+
+
+def byte_bar() -> Progress:
+    """Return the same for transfers, which counts bytes."""
+    return _bar(DownloadColumn(), TransferSpeedColumn())
+
+
+def _bar(*columns: ProgressColumn) -> Progress:
     console = Console(stderr=True)
     return Progress(
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
+        *columns,
         TimeRemainingColumn(),
         console=console,
         disable=not console.is_terminal,

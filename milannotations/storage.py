@@ -46,10 +46,7 @@ def atomic_folder(target: Path, overwrite: bool = False) -> Iterator[Path]:
     Raises:
         InputError: At once, if ``target`` exists and ``overwrite`` is not set, or is a file.
     """
-    if target.exists() and not target.is_dir():
-        raise InputError(f"{target} is a file; name a folder to write")
-    if target.is_dir() and any(target.iterdir()) and not overwrite:
-        raise InputError(f"{target} exists and is not empty; choose another or pass --overwrite")
+    _check_target(target, overwrite)
     target.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(
         tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}.", suffix=".partial")
@@ -80,10 +77,7 @@ def resumable_folder(
         InputError: If ``target`` exists and ``overwrite`` is not set, if another process is
             writing it, or if the disk is full.
     """
-    if target.exists() and not target.is_dir():
-        raise InputError(f"{target} is a file; name a folder to write")
-    if target.is_dir() and any(target.iterdir()) and not overwrite:
-        raise InputError(f"{target} exists and is not empty; choose another or pass --overwrite")
+    _check_target(target, overwrite)
     work = target.parent / f".{target.name}.unfinished"
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -114,6 +108,13 @@ def resumable_folder(
         raise
     finally:
         lock.release()
+
+
+def _check_target(target: Path, overwrite: bool) -> None:
+    if target.exists() and not target.is_dir():
+        raise InputError(f"{target} is a file; name a folder to write")
+    if target.is_dir() and any(target.iterdir()) and not overwrite:
+        raise InputError(f"{target} exists and is not empty; choose another or pass --overwrite")
 
 
 def _lock_of(target: Path) -> Path:

@@ -3,8 +3,7 @@
 A made-up release with the shape of ResNet-152's (5 layers, 3,904 units, 15 exemplars of 224 × 224)
 is written, zipped, imported and loaded. The original loader reads all arrays and converts them to
 float32 tensors, which takes 47 GB for this release; here the same is done 16 units at a time and
-thrown away, so its time is a lower bound (whole layers took about twice as long, as far as they
-fitted) and its memory is computed.
+thrown away, so its time is a lower bound and its memory is computed.
 
 Run ``python perf/release.py --work FOLDER``; it needs 25 GB of disk, and 13 GB of memory for the
 page cache. Each step runs in a process of its own; the release is made and imported once.

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from benchmark.encoders import ENCODER_HELP
+from milannotations.device import DEVICE_HELP
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -34,7 +35,7 @@ def quality(
     ] = None,
     resamples: Annotated[int, typer.Option(min=1000, help="bootstrap resamples")] = 1000,
     seed: Annotated[int, typer.Option(help="of the bootstrap, and of dealing annotations out")] = 0,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps")] = "auto",
+    device: Annotated[str, typer.Option(help=DEVICE_HELP)] = "auto",
 ) -> None:
     """Report the quality of annotations and exemplars, per layer, per network, and in total."""
     from rich.console import Console

@@ -8,7 +8,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from benchmark.result import Metric, Score
+from benchmark.result import Metric, Score, wrong_fields
 from milannotations.errors import InputError
 from milannotations.record import NeuronKey
 from milannotations.storage import atomic_path
@@ -240,7 +240,4 @@ def read_quality(path: Path) -> Quality:
     try:
         return Quality.model_validate_json(path.read_bytes())
     except ValidationError as error:
-        fields = "; ".join(
-            f"{'.'.join(str(p) for p in e['loc']) or 'report'}: {e['msg']}" for e in error.errors()
-        )
-        raise InputError(f"{path}: {fields}") from error
+        raise InputError(f"{path}: {wrong_fields(error, 'report')}") from error

@@ -22,7 +22,7 @@ from rich.progress import Progress
 
 from milannotations.attach.checks import check_source
 from milannotations.attach.encoded import EncodedImages, ImageKey
-from milannotations.attach.facts import read_raw_facts, write_card_and_facts
+from milannotations.attach.facts import write_card_and_facts
 from milannotations.attach.geometry import DEFAULT_GEOMETRY, check_geometry, exemplar_view
 from milannotations.attach.shards import Shard, keys_of_images, open_shards, records_of
 from milannotations.attach.sources import FolderSource, ImageSource
@@ -30,6 +30,7 @@ from milannotations.errors import InputError
 from milannotations.folder import write_records
 from milannotations.progress import progress_bar
 from milannotations.record import IMAGE_FORMATS, encode_image
+from milannotations.release.facts import read_raw_facts
 from milannotations.storage import atomic_path, resumable_folder
 
 LISTING = "images.csv"

@@ -134,7 +134,7 @@ def expected_source(folder: Path) -> SourceImages | None:
     Raises:
         InputError: If they are of a generator, whose images come from no data set.
     """
-    from milannotations.attach.facts import read_raw_facts
+    from milannotations.release.facts import read_raw_facts
 
     release = RELEASES.get(str(read_raw_facts(folder).get("config")))
     if release is None:

@@ -7,9 +7,9 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from milannotations.errors import InputError
 from milannotations.folder import renew_checksum
-from milannotations.release.importer import FACTS, WITHOUT_IMAGES
+from milannotations.release.facts import FACTS
+from milannotations.release.importer import WITHOUT_IMAGES
 from milannotations.storage import atomic_path
 
 if TYPE_CHECKING:
@@ -17,24 +17,6 @@ if TYPE_CHECKING:
 
 CARD = "README.md"
 _LINE = "Images attached from"
-
-
-def read_raw_facts(folder: Path) -> dict[str, Any]:
-    """Read all of ``release.json``, known fields or not; an empty dictionary if there is none.
-
-    Raises:
-        InputError: If it is damaged.
-    """
-    path = folder / FACTS
-    if not path.is_file():
-        return {}
-    try:
-        facts = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise InputError(f"{path} is damaged ({error}); import the release again") from error
-    if not isinstance(facts, dict):
-        raise InputError(f"{path} is damaged (no JSON object); import the release again")
-    return facts
 
 
 def write_card_and_facts(

@@ -1,4 +1,4 @@
-"""The zips on disk: whole ones, which have a checksum, and parts, which say what they are of.
+"""Checksums of whole zips.
 
 The authors publish no checksums, so the first complete zip of a config sets the SHA-256 that
 later ones, from whatever host, are held to: ``checksums.json`` in the folder of downloads.
@@ -7,32 +7,20 @@ later ones, from whatever host, are held to: ``checksums.json`` in the folder of
 from __future__ import annotations
 
 import hashlib
-import re
 import zipfile
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from datetime import datetime, timezone
 from pathlib import Path
 
-from filelock import FileLock, Timeout
+from filelock import FileLock
 from pydantic import BaseModel, Field, TypeAdapter, ValidationError
-from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    DownloadColumn,
-    Progress,
-    TextColumn,
-    TimeRemainingColumn,
-    TransferSpeedColumn,
-)
+from rich.progress import Progress
 
 from milannotations.catalog.releases import RELEASES, Release, canonical
 from milannotations.errors import InputError, did_you_mean
+from milannotations.progress import byte_bar
 from milannotations.storage import atomic_path
-from milannotations.store import HOME_VARIABLE, downloads, make_folder
+from milannotations.store import downloads, make_folder
 
-_STRONG_ETAG = r'^"[\x21\x23-\x7e]*"$'
-_DATE = r"^[\x20-\x7e]+$"
 _CHUNK = 2**20
 
 
@@ -53,83 +41,6 @@ class Checksum(BaseModel):
 
 
 _Table = TypeAdapter(dict[str, Checksum])
-
-
-class Origin(BaseModel):
-    """What a partial file is a part of.
-
-    Attributes:
-        url: Where it comes from.
-        etag: Strong ETag that the host gave, if any.
-        last_modified: Date that the host gave, if any.
-        total: Bytes of the whole, if the host told.
-    """
-
-    url: str
-    etag: str | None = Field(default=None, pattern=_STRONG_ETAG)
-    last_modified: str | None = Field(default=None, pattern=_DATE)
-    total: int | None = Field(default=None, ge=0)
-
-    @classmethod
-    def of(cls, url: str, headers: Mapping[str, str], total: int | None) -> Origin:
-        """Return the origin of a file that comes with these headers."""
-        etag, date = headers.get("ETag", ""), headers.get("Last-Modified", "")
-        return cls(
-            url=url,
-            etag=etag if re.fullmatch(_STRONG_ETAG, etag) else None,
-            last_modified=date if re.fullmatch(_DATE, date) else None,
-            total=total,
-        )
-
-    @property
-    def validator(self) -> tuple[str, str] | None:
-        """Header that tells one version of the file from another, and its value."""
-        if self.etag:
-            return "ETag", self.etag
-        return ("Last-Modified", self.last_modified) if self.last_modified else None
-
-
-class Partial:
-    """A part of a zip, ``<config>.zip.partial``, and its origin in a ``.json`` beside it."""
-
-    def __init__(self, target: Path) -> None:
-        self.data = target.with_name(f"{target.name}.partial")
-        self._origin = target.with_name(f"{target.name}.partial.json")
-
-    @property
-    def size(self) -> int:
-        """Bytes that are here."""
-        return self.data.stat().st_size if self.data.is_file() else 0
-
-    @property
-    def origin(self) -> Origin | None:
-        """What it is a part of; None if there is none, or one that cannot be relied on."""
-        try:
-            return Origin.model_validate_json(self._origin.read_bytes())
-        except (FileNotFoundError, ValidationError):
-            return None
-
-    def is_whole(self) -> bool:
-        """Say whether nothing is missing."""
-        origin = self.origin
-        return origin is not None and origin.total == self.size and zipfile.is_zipfile(self.data)
-
-    def begin(self, origin: Origin) -> None:
-        """Throw away what is here, and begin a part of something else."""
-        # Emptied first: old bytes must never stand beside a new origin.
-        self.data.write_bytes(b"")
-        with atomic_path(self._origin) as path:
-            path.write_text(origin.model_dump_json(indent=1) + "\n", encoding="utf-8")
-
-    def finish(self, target: Path) -> None:
-        """Give the whole file its name."""
-        self.data.replace(target)
-        self._origin.unlink(missing_ok=True)
-
-    def discard(self) -> None:
-        """Throw away what is here."""
-        self.data.unlink(missing_ok=True)
-        self._origin.unlink(missing_ok=True)
 
 
 def published(config: str) -> Release:
@@ -220,39 +131,6 @@ def settle(config: str, path: Path, url: str, bar: Progress, *, force: bool, way
         table[config] = Checksum(sha256=digest, size=size, url=url, date=now)
         with atomic_path(_place()) as temporary:
             temporary.write_bytes(_Table.dump_json(table, indent=1) + b"\n")
-
-
-@contextmanager
-def alone(target: Path) -> Iterator[None]:
-    """Keep other processes from fetching the same zip.
-
-    Raises:
-        InputError: If one is fetching it, or the disk is full or cannot be written.
-    """
-    try:
-        with FileLock(target.with_name(f".{target.name}.lock")).acquire(timeout=0):
-            yield
-    except Timeout:
-        raise InputError(f"{target} is being fetched by another process; wait for it") from None
-    except OSError as error:
-        raise InputError(
-            f"{target} cannot be written: {error}. What was received is kept: mend that, or set "
-            f"{HOME_VARIABLE} to another folder, and run the same command again"
-        ) from error
-
-
-def byte_bar() -> Progress:
-    """Return a progress bar that counts bytes; silent where there is no terminal."""
-    console = Console(stderr=True)
-    return Progress(
-        TextColumn("{task.description}", markup=False),
-        BarColumn(),
-        DownloadColumn(),
-        TransferSpeedColumn(),
-        TimeRemainingColumn(),
-        console=console,
-        disable=not console.is_terminal,
-    )
 
 
 def _sha256(path: Path, bar: Progress) -> str:

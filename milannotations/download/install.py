@@ -6,7 +6,8 @@ from pathlib import Path
 
 from milannotations.download.transfer import adopt, fetch
 from milannotations.fingerprints import record_fingerprint
-from milannotations.release.importer import ImportReport, import_release
+from milannotations.release.facts import ImportReport
+from milannotations.release.importer import import_release
 from milannotations.store import config_folder, make_folder
 
 

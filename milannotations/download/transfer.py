@@ -19,16 +19,14 @@ from rich.progress import Progress, TaskID
 
 from milannotations.catalog.releases import RELEASES
 from milannotations.download.checksums import (
-    Origin,
-    Partial,
     adopt,
-    alone,
-    byte_bar,
     is_good,
     published,
     settle,
 )
+from milannotations.download.partial import Origin, Partial, alone
 from milannotations.errors import InputError
+from milannotations.progress import byte_bar
 from milannotations.store import HOME_VARIABLE, downloads, make_folder
 
 __all__ = ["MIRRORS_VARIABLE", "adopt", "fetch"]

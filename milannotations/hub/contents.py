@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -22,6 +21,7 @@ from milannotations.fingerprints import fingerprint_of_files
 from milannotations.folder import write_records
 from milannotations.hub.card import MAX_TEXT, NAME, Facts
 from milannotations.record import FEATURES
+from milannotations.release.facts import read_raw_facts
 from milannotations.store import config_folder, home
 
 _ROWS = 256
@@ -89,7 +89,7 @@ def read_contents(folder: Path) -> Contents:
     shards = tuple(sorted((folder / "data").glob("*.parquet")))
     if not shards:
         raise InputError(f"{folder} is no dataset folder: it has no data/*.parquet")
-    release = _read_release(folder)
+    release = read_raw_facts(folder)
     config = str(release.get("config") or folder.resolve().name)
     for name, what in ((config, folder), *((shard.name, shard) for shard in shards)):
         if not re.fullmatch(NAME, name):
@@ -252,15 +252,6 @@ def _data_bytes(metadata: pq.FileMetaData) -> int:
     return sum(
         metadata.row_group(number).total_byte_size for number in range(metadata.num_row_groups)
     )
-
-
-def _read_release(folder: Path) -> dict[str, Any]:
-    text = _read_text(folder / "release.json")
-    try:
-        release = json.loads(text) if text else {}
-    except ValueError as error:
-        raise InputError(f"{folder / 'release.json'} is damaged: {error}") from error
-    return release if isinstance(release, dict) else {}
 
 
 def _read_text(path: Path) -> str:

@@ -121,7 +121,8 @@ class ZipFiles(Files):
     def __init__(self, path: Path) -> None:
         try:
             self._zip = zipfile.ZipFile(path)
-        except (zipfile.BadZipFile, NotImplementedError, ValueError) as error:
+        except (zipfile.BadZipFile, RuntimeError, ValueError) as error:
+            # RuntimeError: a feature of zips that Python cannot read.
             raise InputError(
                 f"{path} is no complete zip ({error}); if it was downloaded, download it again"
             ) from error
@@ -137,7 +138,7 @@ class ZipFiles(Files):
     def _open(self, full: str) -> IO[bytes]:
         try:
             return self._zip.open(self._members[full])
-        except (zipfile.BadZipFile, NotImplementedError, RuntimeError) as error:
+        except (zipfile.BadZipFile, RuntimeError) as error:
             raise InputError(f"{self.path}: {full} cannot be read: {error}") from error
 
     def identity(self) -> dict[str, Any]:

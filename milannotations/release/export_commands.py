@@ -27,7 +27,7 @@ def export_release(
     from milannotations.catalog.releases import canonical, is_known
     from milannotations.loading import load_split
     from milannotations.release.exporter import export_release as export
-    from milannotations.release.importer import read_facts
+    from milannotations.release.facts import read_facts
     from milannotations.store import config_folder
 
     folder = config_folder(canonical(name)) if is_known(name) else Path(name)

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import re
 import shutil
 from collections import Counter
 from contextlib import closing
-from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 
@@ -19,51 +17,12 @@ from milannotations.folder import write_card, write_records
 from milannotations.record import IMAGE_FORMATS
 from milannotations.release.archive import ANNOTATIONS, Files, open_files
 from milannotations.release.convert import convert
+from milannotations.release.facts import ImportReport, write_facts
 from milannotations.release.layout import Layout, read_layout
 from milannotations.storage import atomic_folder, atomic_path, resumable_folder
 
-FACTS = "release.json"
 # What the card says until images are attached.
 WITHOUT_IMAGES = "without images: `milannotations attach-images` fills them from the source images"
-
-
-@dataclass
-class ImportReport:
-    """What an import did, also kept as ``release.json`` in the folder.
-
-    Attributes:
-        config: ``<model>-<dataset>``.
-        layers: Units of each layer.
-        neurons: Units in all.
-        annotations: Annotations in all.
-        annotated: Units with at least one.
-        images: Whether every record has its images.
-        masks: For each layer, type of the original masks and value of "activated", which an
-            export writes again.
-        fingerprint: See ``milannotations.fingerprints``.
-        differences: How it differs from what was published of this config.
-        ignored: Files that a release does not have; they were not read.
-        dropped: Annotated units that do not exist, if leaving them out was asked for.
-        image_format: How images were encoded.
-        geometry: How images were cut, where they were attached afterwards.
-    """
-
-    config: str
-    model: str
-    dataset: str
-    layers: dict[str, int]
-    neurons: int
-    annotations: int
-    annotated: int
-    images: bool
-    masks: dict[str, tuple[str, int]]
-    fingerprint: str
-    differences: list[str] = field(default_factory=list)
-    ignored: list[str] = field(default_factory=list)
-    dropped: list[str] = field(default_factory=list)
-    image_format: str = ""
-    geometry: str = ""
-    versions: dict[str, str] = field(default_factory=dict)
 
 
 def import_release(
@@ -244,27 +203,3 @@ def _write_folder(work: Path, report: ImportReport) -> None:
         f"release of MILANNOTATIONS (Hernandez et al., ICLR 2022), {images}. "
         f"Layers (units): {units}. Fingerprint: `{report.fingerprint}`.",
     )
-
-
-def write_facts(folder: Path, report: ImportReport) -> None:
-    """Write ``release.json``."""
-    with atomic_path(folder / FACTS) as path:
-        path.write_text(json.dumps(asdict(report), indent=1) + "\n", encoding="utf-8")
-
-
-def read_facts(folder: Path) -> ImportReport | None:
-    """Read ``release.json`` of a dataset folder; None where there is none.
-
-    Raises:
-        InputError: If it is damaged.
-    """
-    path = folder / FACTS
-    if not path.is_file():
-        return None
-    try:
-        facts = json.loads(path.read_text(encoding="utf-8"))
-        known = {name: facts[name] for name in ImportReport.__dataclass_fields__ if name in facts}
-        known["masks"] = {name: (kind, int(high)) for name, (kind, high) in known["masks"].items()}
-        return ImportReport(**known)
-    except (ValueError, TypeError, KeyError) as error:
-        raise InputError(f"{path} is damaged ({error}); import the release again") from error

@@ -20,7 +20,7 @@ import milannotations
 from milannotations.catalog.releases import GROUPS, RELEASES
 from milannotations.fingerprints import fingerprint
 from milannotations.record import FEATURES
-from milannotations.release.importer import read_facts
+from milannotations.release.facts import read_facts
 from milannotations.store import config_folder
 
 

@@ -71,7 +71,7 @@ def test_a_group_that_lacks_a_member_says_which(neurons: Dataset) -> None:
 
 @pytest.mark.parametrize("name", ["alexnet/imagnet", "bas", "not-alexnet"])
 def test_unknown_names_are_told_the_nearest(name: str) -> None:
-    with pytest.raises(InputError, match=r"did you mean|no folder here nor a repository"):
+    with pytest.raises(InputError, match="did you mean"):
         load(name)
 
 

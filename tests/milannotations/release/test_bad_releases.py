@@ -206,6 +206,21 @@ def _overlap(data: bytes) -> bytes:
     return data[: second + 42] + data[first + 42 : first + 46] + data[second + 46 :]
 
 
+def _future(data: bytes) -> bytes:
+    """Let a member ask for a version of the format that is not known."""
+    at = data.rindex(b"PK\x01\x02", 0, data.rindex(b"conv1/masks.npy"))
+    return data[: at + 6] + struct.pack("<H", 99) + data[at + 8 :]
+
+
+def _patched(data: bytes) -> bytes:
+    """Let a member claim to be compressed patched data, which only shows when it is opened."""
+    for start in (b"PK\x01\x02", b"PK\x03\x04"):
+        at = data.rindex(start, 0, data.rindex(b"conv1/masks.npy") + 1)
+        flags = at + (8 if start == b"PK\x01\x02" else 6)
+        data = data[:flags] + struct.pack("<H", 0x20) + data[flags + 2 :]
+    return data
+
+
 @pytest.mark.parametrize(
     "damage, message",
     [
@@ -216,8 +231,20 @@ def _overlap(data: bytes) -> bytes:
         (_lie, "claims 2000000000 bytes"),
         (_encrypt, "is encrypted"),
         (_overlap, "overlap"),
+        (_future, "no complete zip .*version"),
+        (_patched, "cannot be read: compressed patched data"),
     ],
-    ids=["truncated", "html", "empty", "flipped", "bomb", "encrypted", "overlapping"],
+    ids=[
+        "truncated",
+        "html",
+        "empty",
+        "flipped",
+        "bomb",
+        "encrypted",
+        "overlapping",
+        "future",
+        "patched",
+    ],
 )
 def test_a_damaged_zip(
     release: Path, tmp_path: Path, damage: Callable[[bytes], bytes], message: str

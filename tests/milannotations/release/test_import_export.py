@@ -25,7 +25,8 @@ from milannotations.release import convert
 from milannotations.release.commands import app as import_app
 from milannotations.release.export_commands import app as export_app
 from milannotations.release.exporter import export_release
-from milannotations.release.importer import import_release, read_facts
+from milannotations.release.facts import read_facts
+from milannotations.release.importer import import_release
 from milannotations.worlds.release import write_release
 
 
@@ -175,6 +176,21 @@ def test_odd_annotation_files(
     export_release(neurons, tmp_path / "back")
     import_release(tmp_path / "back", tmp_path / "again", config="alexnet-imagenet")
     assert lookup(load_split(tmp_path / "again"), "conv1", 0)["annotations"] == expected
+
+
+def test_annotations_of_unknown_units_are_left_out_on_request(
+    release: Path, tmp_path: Path
+) -> None:
+    _annotations(release, "layer,unit,summary\nconv1,0,a\nconv1,99,b\nconv7,0,c\n")
+    report = import_release(release, tmp_path / "out", drop_unknown=True)
+    assert report.dropped == ["conv1:99", "conv7:0"]
+    assert (report.annotations, report.annotated) == (1, 1)
+    published = tmp_path / "out" / "annotations.csv"
+    assert "conv1,99,b" in published.read_text()
+    export_release(load_split(tmp_path / "out"), tmp_path / "back", annotations=published)
+    # It says more than the records do, so it is written anew.
+    back = (tmp_path / "back" / "annotations.csv").read_text()
+    assert back == "layer,unit,summary\nconv1,0,a\n"
 
 
 def test_without_annotations_at_all(release: Path, tmp_path: Path) -> None:

@@ -1,0 +1,115 @@
+"""Parts of zips on disk, and what they are parts of, so that a transfer can go on."""
+
+from __future__ import annotations
+
+import re
+import zipfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+from pydantic import BaseModel, Field, ValidationError
+
+from milannotations.errors import InputError
+from milannotations.storage import atomic_path
+from milannotations.store import HOME_VARIABLE
+
+_STRONG_ETAG = r'^"[\x21\x23-\x7e]*"$'
+_DATE = r"^[\x20-\x7e]+$"
+
+
+class Origin(BaseModel):
+    """What a partial file is a part of.
+
+    Attributes:
+        url: Where it comes from.
+        etag: Strong ETag that the host gave, if any.
+        last_modified: Date that the host gave, if any.
+        total: Bytes of the whole, if the host told.
+    """
+
+    url: str
+    etag: str | None = Field(default=None, pattern=_STRONG_ETAG)
+    last_modified: str | None = Field(default=None, pattern=_DATE)
+    total: int | None = Field(default=None, ge=0)
+
+    @classmethod
+    def of(cls, url: str, headers: Mapping[str, str], total: int | None) -> Origin:
+        """Return the origin of a file that comes with these headers."""
+        etag, date = headers.get("ETag", ""), headers.get("Last-Modified", "")
+        return cls(
+            url=url,
+            etag=etag if re.fullmatch(_STRONG_ETAG, etag) else None,
+            last_modified=date if re.fullmatch(_DATE, date) else None,
+            total=total,
+        )
+
+    @property
+    def validator(self) -> tuple[str, str] | None:
+        """Header that tells one version of the file from another, and its value."""
+        if self.etag:
+            return "ETag", self.etag
+        return ("Last-Modified", self.last_modified) if self.last_modified else None
+
+
+class Partial:
+    """A part of a zip, ``<config>.zip.partial``, and its origin in a ``.json`` beside it."""
+
+    def __init__(self, target: Path) -> None:
+        self.data = target.with_name(f"{target.name}.partial")
+        self._origin = target.with_name(f"{target.name}.partial.json")
+
+    @property
+    def size(self) -> int:
+        """Bytes that are here."""
+        return self.data.stat().st_size if self.data.is_file() else 0
+
+    @property
+    def origin(self) -> Origin | None:
+        """What it is a part of; None if there is none, or one that cannot be relied on."""
+        try:
+            return Origin.model_validate_json(self._origin.read_bytes())
+        except (FileNotFoundError, ValidationError):
+            return None
+
+    def is_whole(self) -> bool:
+        """Say whether nothing is missing."""
+        origin = self.origin
+        return origin is not None and origin.total == self.size and zipfile.is_zipfile(self.data)
+
+    def begin(self, origin: Origin) -> None:
+        """Throw away what is here, and begin a part of something else."""
+        # Emptied first: old bytes must never stand beside a new origin.
+        self.data.write_bytes(b"")
+        with atomic_path(self._origin) as path:
+            path.write_text(origin.model_dump_json(indent=1) + "\n", encoding="utf-8")
+
+    def finish(self, target: Path) -> None:
+        """Give the whole file its name."""
+        self.data.replace(target)
+        self._origin.unlink(missing_ok=True)
+
+    def discard(self) -> None:
+        """Throw away what is here."""
+        self.data.unlink(missing_ok=True)
+        self._origin.unlink(missing_ok=True)
+
+
+@contextmanager
+def alone(target: Path) -> Iterator[None]:
+    """Keep other processes from fetching the same zip.
+
+    Raises:
+        InputError: If one is fetching it, or the disk is full or cannot be written.
+    """
+    try:
+        with FileLock(target.with_name(f".{target.name}.lock")).acquire(timeout=0):
+            yield
+    except Timeout:
+        raise InputError(f"{target} is being fetched by another process; wait for it") from None
+    except OSError as error:
+        raise InputError(
+            f"{target} cannot be written: {error}. What was received is kept: mend that, or set "
+            f"{HOME_VARIABLE} to another folder, and run the same command again"
+        ) from error

@@ -1,0 +1,95 @@
+"""``release.json``: what an import, and whatever came after it, says of a dataset folder."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from milannotations.errors import InputError
+from milannotations.storage import atomic_path
+
+FACTS = "release.json"
+
+
+@dataclass
+class ImportReport:
+    """What an import did, also kept as ``release.json`` in the folder.
+
+    Attributes:
+        config: ``<model>-<dataset>``.
+        layers: Units of each layer.
+        neurons: Units in all.
+        annotations: Annotations in all.
+        annotated: Units with at least one.
+        images: Whether every record has its images.
+        masks: For each layer, type of the original masks and value of "activated", which an
+            export writes again.
+        fingerprint: See ``milannotations.fingerprints``.
+        differences: How it differs from what was published of this config.
+        ignored: Files that a release does not have; they were not read.
+        dropped: Annotated units that do not exist, if leaving them out was asked for.
+        image_format: How images were encoded.
+        geometry: How images were cut, where they were attached afterwards.
+    """
+
+    config: str
+    model: str
+    dataset: str
+    layers: dict[str, int]
+    neurons: int
+    annotations: int
+    annotated: int
+    images: bool
+    masks: dict[str, tuple[str, int]]
+    fingerprint: str
+    differences: list[str] = field(default_factory=list)
+    ignored: list[str] = field(default_factory=list)
+    dropped: list[str] = field(default_factory=list)
+    image_format: str = ""
+    geometry: str = ""
+    versions: dict[str, str] = field(default_factory=dict)
+
+
+def write_facts(folder: Path, report: ImportReport) -> None:
+    """Write ``release.json``."""
+    with atomic_path(folder / FACTS) as path:
+        path.write_text(json.dumps(asdict(report), indent=1) + "\n", encoding="utf-8")
+
+
+def read_raw_facts(folder: Path) -> dict[str, Any]:
+    """Read all of ``release.json``, known fields or not; an empty dictionary if there is none.
+
+    Raises:
+        InputError: If it is damaged.
+    """
+    path = folder / FACTS
+    if not path.is_file():
+        return {}
+    try:
+        facts = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise InputError(f"{path} is damaged ({error}); import the release again") from error
+    if not isinstance(facts, dict):
+        raise InputError(f"{path} is damaged (no JSON object); import the release again")
+    return facts
+
+
+def read_facts(folder: Path) -> ImportReport | None:
+    """Read ``release.json`` of a dataset folder; None where there is none.
+
+    Raises:
+        InputError: If it is damaged.
+    """
+    facts = read_raw_facts(folder)
+    if not facts:
+        return None
+    try:
+        known = {name: facts[name] for name in ImportReport.__dataclass_fields__ if name in facts}
+        known["masks"] = {name: (kind, int(high)) for name, (kind, high) in known["masks"].items()}
+        return ImportReport(**known)
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise InputError(
+            f"{folder / FACTS} is damaged ({error}); import the release again"
+        ) from error
