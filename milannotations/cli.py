@@ -26,6 +26,7 @@ COMMANDS = {
     "quality": ("benchmark.quality.commands", "Report the quality of annotations and exemplars."),
     "push": ("milannotations.hub.commands", "Upload configs to a hub repository."),
     "build": ("milannotations.exemplars.commands", "Find the exemplars of a network's neurons."),
+    "merge": ("milannotations.exemplars.merge_commands", "Merge the shards of a build."),
     "describe": ("baselines.commands", "Describe neurons with a baseline."),
     "score": ("benchmark.commands", "Score a file of descriptions against annotations."),
     "leaderboard": ("leaderboard.commands", "Render results as a page."),

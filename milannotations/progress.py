@@ -45,3 +45,19 @@ def silence_libraries() -> None:
 
     datasets.disable_progress_bars()
     logging.disable_progress_bar()
+
+
+class Bar:
+    """One task of a progress bar, for code that knows nothing of the bar."""
+
+    def __init__(self, progress: Progress, title: str, total: int) -> None:
+        self._progress = progress
+        self._task = progress.add_task(title, total=total)
+
+    def advance(self, count: int) -> None:
+        """Move on."""
+        self._progress.advance(self._task, count)
+
+    def say(self, message: str) -> None:
+        """Print a message above the bar, also where there is no terminal."""
+        self._progress.console.print(message, markup=False, highlight=False, soft_wrap=True)

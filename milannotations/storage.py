@@ -46,7 +46,7 @@ def atomic_folder(target: Path, overwrite: bool = False) -> Iterator[Path]:
     Raises:
         InputError: At once, if ``target`` exists and ``overwrite`` is not set, or is a file.
     """
-    _check_target(target, overwrite)
+    check_target(target, overwrite)
     target.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(
         tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}.", suffix=".partial")
@@ -77,17 +77,9 @@ def resumable_folder(
         InputError: If ``target`` exists and ``overwrite`` is not set, if another process is
             writing it, or if the disk is full.
     """
-    _check_target(target, overwrite)
-    work = target.parent / f".{target.name}.unfinished"
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(_lock_of(target))
-        lock.acquire(timeout=0)
-    except Timeout:
-        raise InputError(f"{target} is being written by another process; wait for it") from None
-    except OSError as error:
-        raise InputError(f"{target} cannot be written: {error}") from error
-    try:
+    check_target(target, overwrite)
+    work = unfinished_folder(target)
+    with locked(target):
         state = work / _STATE
         if not state.is_file() or state.read_text(encoding="utf-8") != _as_json(identity):
             shutil.rmtree(work, ignore_errors=True)
@@ -99,6 +91,30 @@ def resumable_folder(
         yield work
         state.unlink()
         _put_in_place(work, target)
+
+
+def unfinished_folder(target: Path) -> Path:
+    """Return the folder beside ``target`` that holds unfinished work on it."""
+    return target.parent / f".{target.name}.unfinished"
+
+
+@contextmanager
+def locked(target: Path) -> Iterator[None]:
+    """Keep other processes from writing ``target``, whose folder is made, for the time being.
+
+    Raises:
+        InputError: If another process is writing it, or if the disk is full.
+    """
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(_lock_of(target))
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise InputError(f"{target} is being written by another process; wait for it") from None
+    except OSError as error:
+        raise InputError(f"{target} cannot be written: {error}") from error
+    try:
+        yield
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
             raise InputError(
@@ -110,7 +126,8 @@ def resumable_folder(
         lock.release()
 
 
-def _check_target(target: Path, overwrite: bool) -> None:
+def check_target(target: Path, overwrite: bool = False) -> None:
+    """Raise InputError if ``target`` is a file, or a folder with anything in it to be replaced."""
     if target.exists() and not target.is_dir():
         raise InputError(f"{target} is a file; name a folder to write")
     if target.is_dir() and any(target.iterdir()) and not overwrite:

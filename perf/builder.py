@@ -23,7 +23,8 @@ import torch
 from PIL import Image
 
 from milannotations.catalog.models import load_model
-from milannotations.exemplars.build import BuildOptions, build
+from milannotations.exemplars.build import build
+from milannotations.exemplars.options import BuildOptions
 from milannotations.exemplars.sources import ImageFolder, Preprocessing
 
 LAYERS = ["relu", "layer1", "layer2", "layer3", "layer4"]

@@ -20,7 +20,8 @@ from PIL import Image
 from skimage import data as photographs
 
 from milannotations.catalog.models import load_model
-from milannotations.exemplars.build import BuildOptions, build
+from milannotations.exemplars.build import build
+from milannotations.exemplars.options import BuildOptions
 from milannotations.exemplars.sources import ImageFolder
 from milannotations.fingerprints import fingerprint_of_files
 from milannotations.folder import RecordWriter

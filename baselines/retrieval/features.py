@@ -45,9 +45,10 @@ class MaskedFeatures:
         self.preprocessing = model.preprocessing
         self.module = model.module.eval().to(device)
         self.layers = match_layers(model.module, layers)
-        size = self.preprocessing.size
-        shapes = probe(self.module, self.layers, torch.zeros(1, 3, size, size, device=device))
-        self.widths = [shape[0] for shape in shapes.values()]
+        height, width = self.preprocessing.shape
+        found = probe(self.module, self.layers, (torch.zeros(1, 3, height, width, device=device),))
+        self.taps = list(found.values())
+        self.widths = [tap.units for tap in self.taps]
 
     def __call__(self, neurons: Dataset) -> Tensor:
         """Return features of shape (neurons, k, sum of the layers' units), float32, on the CPU.
@@ -82,16 +83,19 @@ class MaskedFeatures:
                 views.append(self._view(opened))
         inputs = torch.stack([self.preprocessing.tensor(view) for view in views])
         with activations(
-            self.module, self.layers, lambda layer, out: kept.update({layer: out.clone()})
-        ):
-            self.module(inputs.to(self.device))
+            self.module,
+            self.taps,
+            lambda layer, maps: kept.update({layer: maps.clone()}),
+            stop_early=True,
+        ) as run:
+            run(inputs.to(self.device))
         return [kept[layer] for layer in self.layers]
 
     def _view(self, image: Image.Image) -> Image.Image:
         # An exemplar is already what a network saw: cropping it again would shift its mask.
-        size = self.preprocessing.size
+        height, width = self.preprocessing.shape
         image = image.convert("RGB")
-        return image if image.size == (size, size) else image.resize((size, size))
+        return image if image.size == (width, height) else image.resize((width, height))
 
     def _pool(self, maps: Sequence[Tensor], masks: Tensor) -> Tensor:
         """Average maps (units, height, width) over masks (uses, height, width)."""

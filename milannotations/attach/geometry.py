@@ -49,8 +49,8 @@ def exemplar_view(image: Image.Image, size: tuple[int, int], geometry: str) -> I
         raise InputError(
             f"a mask is {width} × {height}; the geometry 'crop' is for square ones, use 'squash'"
         )
-    network = Preprocessing()
-    shorter = round(network.resize * width / DEFAULT_SIZE)
+    # As networks see ImageNet: 256 pixels for a crop of 224.
+    shorter = round(256 * width / DEFAULT_SIZE)
     return Preprocessing(size=width, resize=shorter).view(image)
 
 

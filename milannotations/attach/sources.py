@@ -18,10 +18,7 @@ from PIL import Image
 from torchvision.datasets.folder import IMG_EXTENSIONS, find_classes, make_dataset
 
 from milannotations.errors import InputError, did_you_mean
-from milannotations.exemplars.sources import UnreadableImageError
-
-# What Pillow raises for damaged files, depending on the format.
-_DAMAGED = (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError)
+from milannotations.exemplars.sources import DAMAGED, UnreadableImageError
 
 
 class ImageSource(Protocol):
@@ -214,7 +211,7 @@ def _decode(file: Path | io.BytesIO, place: str) -> Image.Image:
     try:
         with Image.open(file) as picture:
             return picture.convert("RGB")
-    except _DAMAGED as error:
+    except DAMAGED as error:
         raise UnreadableImageError(
             f"{place} cannot be read as an image: {str(error).split(' <_io')[0]}"
         ) from error

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import importlib
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from torch import nn
@@ -11,6 +12,8 @@ from torch import nn
 from milannotations.catalog import efficientnet_lite, torchvision_models
 from milannotations.catalog.weights import load_weights
 from milannotations.errors import InputError, did_you_mean
+from milannotations.exemplars.generators import LatentSpace
+from milannotations.exemplars.layout import Layout
 from milannotations.exemplars.sources import Preprocessing
 
 
@@ -23,12 +26,18 @@ class LoadedModel:
         name: Architecture, as records name it.
         dataset: What it was trained on, as records name it.
         preprocessing: What turns an image into its input.
+        layers: The layers that are dissected where the user names none.
+        layouts: Layouts of layers, by pattern, where they cannot be told from the outputs.
+        latents: What a generator takes; None for networks that take images.
     """
 
     module: nn.Module
     name: str
     dataset: str
     preprocessing: Preprocessing
+    layers: tuple[str, ...] = ()
+    layouts: Mapping[str, Layout] = field(default_factory=dict)
+    latents: LatentSpace | None = None
 
 
 def load_model(spec: str, weights: str = "published", dataset: str | None = None) -> LoadedModel:

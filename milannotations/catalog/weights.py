@@ -15,11 +15,11 @@ from milannotations.errors import InputError
 WEIGHTS_HELP = "published (the authors'), random, or a .safetensors, .pt or .pth file"
 
 
-def load_weights(module: nn.Module, path: Path) -> None:
-    """Load a state dictionary, without ever running pickled code.
+def read_state(path: Path) -> dict[str, torch.Tensor]:
+    """Read a file of tensors, without ever running pickled code.
 
     Raises:
-        InputError: If the file is missing, holds anything but tensors, or does not fit.
+        InputError: If the file is missing, damaged, or holds anything but tensors.
     """
     if not path.is_file():
         raise InputError(f"weights file {path} does not exist; --weights takes {WEIGHTS_HELP}")
@@ -37,7 +37,16 @@ def load_weights(module: nn.Module, path: Path) -> None:
         state = state["state_dict"]
     if not isinstance(state, dict) or not all(isinstance(v, torch.Tensor) for v in state.values()):
         raise InputError(f"weights file {path} holds no state dictionary of tensors")
-    state = {str(key).removeprefix("module."): value for key, value in state.items()}
+    return {str(key): value for key, value in state.items()}
+
+
+def load_weights(module: nn.Module, path: Path) -> None:
+    """Load a state dictionary, without ever running pickled code.
+
+    Raises:
+        InputError: If the file is missing, holds anything but tensors, or does not fit.
+    """
+    state = {key.removeprefix("module."): value for key, value in read_state(path).items()}
     try:
         module.load_state_dict(state)
     except RuntimeError as error:

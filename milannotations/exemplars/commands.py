@@ -2,15 +2,31 @@
 
 from __future__ import annotations
 
+from enum import Enum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from milannotations.device import DEVICE_HELP
 from milannotations.record import DEFAULT_K, DEFAULT_QUANTILE, DEFAULT_SIZE
 
+if TYPE_CHECKING:
+    from milannotations.catalog.models import LoadedModel
+    from milannotations.exemplars.build import BuildReport, Engine
+    from milannotations.exemplars.generators import Latents
+    from milannotations.exemplars.layout import Layout
+    from milannotations.exemplars.sources import ImageFolder, PictureSource
+
 app = typer.Typer(add_completion=False)
+
+
+class EngineName(str, Enum):
+    """What runs the pass."""
+
+    serial = "serial"
+    ray = "ray"
+    torchrun = "torchrun"
 
 
 @app.command()
@@ -18,17 +34,47 @@ def build(
     model: Annotated[
         str,
         typer.Option(
-            help="efficientnet_lite0, a torchvision classifier, or package.module:factory"
+            help="a model of the catalog (docs/models.md), torchvision:NAME, timm:NAME, "
+            "hf:OWNER/NAME, hub:OWNER/REPO:ENTRY (runs that repository's code), or "
+            "package.module:factory"
         ),
     ],
-    images: Annotated[Path, typer.Option(help="folder of images, searched recursively")],
-    layers: Annotated[str, typer.Option(help="names or patterns, as 'layer1,layer4*'")],
-    out: Annotated[Path, typer.Option(help="dataset folder to write")],
+    out: Annotated[
+        Path, typer.Option(help="dataset folder to write; with --shard, folder of the shards")
+    ],
+    images: Annotated[
+        str | None,
+        typer.Option(help="folder of images, searched recursively, or hf:DATASET[:SPLIT]"),
+    ] = None,
+    layers: Annotated[
+        str | None,
+        typer.Option(
+            help="names or patterns, as 'layer1,blocks.*.mlp.act'; NAME@in is a layer's input, "
+            "NAME@heads=6 one unit per attention head, NAME@sae the latents of --sae; default: "
+            "the catalog's choice"
+        ),
+    ] = None,
     weights: Annotated[
         str, typer.Option(help="published, random, or a .safetensors, .pt or .pth file")
     ] = "published",
     dataset: Annotated[
         str | None, typer.Option(help="what the network was trained on, for the records")
+    ] = None,
+    latents: Annotated[int, typer.Option(help="for generators: how many latents to draw")] = 0,
+    seed: Annotated[int, typer.Option(help="of the latents")] = 0,
+    truncation: Annotated[
+        float | None, typer.Option(help="latents beyond it are drawn again; default none")
+    ] = None,
+    sae: Annotated[
+        list[str] | None,
+        typer.Option(help="LAYER=PATH: a sparse autoencoder on top of a layer; repeatable"),
+    ] = None,
+    layout: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="PATTERN=KIND[:HEIGHTxWIDTH[:PREFIX]] where a layer's layout cannot be told; "
+            "KIND is spatial, channels_last, tokens or vector; repeatable"
+        ),
     ] = None,
     k: Annotated[int, typer.Option(help="exemplars per unit")] = DEFAULT_K,
     quantile: Annotated[
@@ -36,55 +82,169 @@ def build(
     ] = DEFAULT_QUANTILE,
     size: Annotated[int, typer.Option(help="side of exemplars and masks")] = DEFAULT_SIZE,
     batch_size: Annotated[int, typer.Option(help="images per forward pass")] = 32,
-    workers: Annotated[int, typer.Option(help="processes that read images")] = 0,
+    readers: Annotated[int, typer.Option(help="processes that read images")] = 0,
+    dtype: Annotated[
+        str, typer.Option(help="what the network computes in: float32, bf16 or fp16")
+    ] = "float32",
+    channels_last: Annotated[
+        bool, typer.Option(help="lay images out channels last: faster for most CNNs")
+    ] = False,
+    compile_: Annotated[
+        bool, typer.Option("--compile", help="compile the network; pays on long runs only")
+    ] = False,
     image_format: Annotated[str, typer.Option(help="jpeg, png or webp (lossless)")] = "jpeg",
     skip_unreadable: Annotated[
         bool, typer.Option(help="leave unreadable images out, and report them")
     ] = False,
     overwrite: Annotated[bool, typer.Option(help="replace the output folder")] = False,
+    resume: Annotated[
+        bool, typer.Option(help="go on with unfinished work, or throw it away")
+    ] = True,
+    checkpoint_every: Annotated[
+        float, typer.Option(help="seconds of work that an interruption may cost")
+    ] = 60.0,
+    shard: Annotated[
+        str | None, typer.Option(help="as 3/16: run one part of the images, to be merged later")
+    ] = None,
+    engine: Annotated[EngineName, typer.Option(help="what runs the pass")] = EngineName.serial,
+    workers: Annotated[int, typer.Option(help="for --engine ray: how many")] = 1,
+    ray_address: Annotated[
+        str | None, typer.Option(help="for --engine ray: of a running cluster, or auto")
+    ] = None,
     device: Annotated[str, typer.Option(help=DEVICE_HELP)] = "auto",
 ) -> None:
     """Find the images that activate each unit most, and where, as a dataset folder."""
-    from rich.console import Console
-
     from milannotations.catalog.models import load_model
     from milannotations.device import resolve_device
     from milannotations.errors import InputError
-    from milannotations.exemplars.build import BuildOptions
+    from milannotations.exemplars.autoencoder import load_autoencoder
     from milannotations.exemplars.build import build as run
-    from milannotations.exemplars.sources import ImageFolder
+    from milannotations.exemplars.build import build_shard, build_with_torchrun, serial
+    from milannotations.exemplars.options import BuildOptions
+    from milannotations.exemplars.ray_engine import ray_engine
+    from milannotations.exemplars.shards import parse_shard
 
-    console = Console()
-    source = ImageFolder(images, size=size)
-    options = BuildOptions(k, quantile, size, batch_size, workers, image_format, skip_unreadable)
-    options.check(len(source))
-    unreadable = source.check()
-    if unreadable and not skip_unreadable:
-        raise InputError(
-            f"{len(unreadable)} of {len(source)} images cannot be read, first {unreadable[0]} "
-            "(pass --skip-unreadable to leave such images out)"
-        )
+    options = BuildOptions(
+        k, quantile, size, batch_size, readers, image_format, skip_unreadable, dtype,
+        channels_last, compile_, checkpoint_every,
+    )  # fmt: skip
+    part = parse_shard(shard) if shard else None
+    if part and engine is not EngineName.serial:
+        raise InputError(f"--shard is one process's part; leave out --engine {engine.value}")
+    layouts = dict(_parse_layout(text) for text in layout or ())
+    attached = {}
+    for text in sae or ():
+        layer, equals, path = text.partition("=")
+        if not equals:
+            raise InputError(f"--sae {text!r}; write it as LAYER=PATH")
+        attached[layer] = load_autoencoder(Path(path))
+    chosen: Engine | None = serial if engine is EngineName.serial else None
+    if engine is EngineName.ray:
+        chosen = ray_engine(workers, ray_address)
     processor = resolve_device(device)
+    pictures = None
+    if images is not None:  # looked at before a large model is loaded
+        pictures = open_images(images, size)
+        options.check(len(pictures))
+        _refuse_unreadable(pictures.check(), len(pictures), skip_unreadable)
     loaded = load_model(model, weights, dataset)
-    source.preprocessing = loaded.preprocessing
-    report = run(
-        loaded.module,
-        source,
-        [part.strip() for part in layers.split(",") if part.strip()],
-        out,
-        model=loaded.name,
-        dataset=loaded.dataset,
-        options=options,
-        device=processor,
-        overwrite=overwrite,
-        provenance={"model": model, "weights": weights, "source": str(images)},
-    )
+    source: ImageFolder | PictureSource | Latents
+    if pictures is None:
+        source = _latents(loaded, latents, seed, truncation, size)
+    elif latents:
+        raise InputError("give --images or --latents, not both")
+    else:
+        pictures.preprocessing = loaded.preprocessing
+        source = pictures
+    names = [part.strip() for part in (layers or "").split(",") if part.strip()]
+    names = names or [*loaded.layers]
+    if not names:
+        raise InputError(f"no layers are known for {model!r}; name them with --layers")
+    how: dict[str, Any] = {
+        "model": loaded.name, "dataset": loaded.dataset, "options": options, "device": processor,
+        "resume": resume, "layouts": {**loaded.layouts, **layouts}, "attached": attached,
+    }  # fmt: skip
+    provenance = {"model": model, "weights": weights, "source": images or "latents"}
+    report: BuildReport | None
+    if part:
+        report = build_shard(loaded.module, source, names, out, part, **how)
+    else:
+        how |= {"overwrite": overwrite, "provenance": provenance}
+        if chosen is None:
+            report = build_with_torchrun(loaded.module, source, names, out, **how)
+        else:
+            report = run(loaded.module, source, names, out, engine=chosen, **how)
+    if report:
+        say_report(report, k)
+
+
+def open_images(where: str, size: int) -> ImageFolder | PictureSource:
+    """Open a folder of images, or ``hf:DATASET[:SPLIT]``.
+
+    Raises:
+        InputError: If there is no such folder or data set, or no image in it.
+    """
+    from milannotations.attach.sources import HubSource
+    from milannotations.exemplars.sources import ImageFolder, PictureSource
+
+    if not where.startswith("hf:"):
+        return ImageFolder(Path(where), size=size)
+    name, _, split = where.removeprefix("hf:").partition(":")
+    return PictureSource(HubSource(name, split or "train"), size=size)
+
+
+def say_report(report: BuildReport, k: int) -> None:
+    """Print what a build has done."""
+    from rich.console import Console
+
+    console = Console(markup=False, highlight=False)
     for line in report.unreadable:
-        console.print(f"left out: {line}", markup=False, highlight=False)
+        console.print(f"left out: {line}")
     units = sum(shape[0] for shape in report.layers.values())
     console.print(
-        f"{units} units of {len(report.layers)} layers, {options.k} exemplars each of "
-        f"{report.images} images ({len(report.unreadable)} left out): {report.folder}",
-        markup=False,
-        highlight=False,
+        f"{units} units of {len(report.layers)} layers, {k} exemplars each of "
+        f"{report.images} images ({len(report.unreadable)} left out): {report.folder}"
     )
+
+
+def _refuse_unreadable(unreadable: list[str], images: int, skip: bool) -> None:
+    from milannotations.errors import InputError
+
+    if unreadable and not skip:
+        raise InputError(
+            f"{len(unreadable)} of {images} images cannot be read, first {unreadable[0]} "
+            "(pass --skip-unreadable to leave such images out)"
+        )
+
+
+def _latents(
+    loaded: LoadedModel, count: int, seed: int, truncation: float | None, size: int
+) -> Latents:
+    from milannotations.errors import InputError
+    from milannotations.exemplars.generators import Latents
+
+    if loaded.latents is None:
+        raise InputError(f"{loaded.name} takes images: name them with --images")
+    if not count:
+        raise InputError(f"{loaded.name} is a generator: say with --latents how many to draw")
+    return Latents(loaded.module.eval(), loaded.latents, count, seed, truncation, size)
+
+
+def _parse_layout(text: str) -> tuple[str, Layout]:
+    import re
+
+    from milannotations.errors import InputError
+    from milannotations.exemplars.layout import Layout
+
+    pattern, _, what = text.rpartition("=")
+    kinds: tuple[Any, ...] = ("spatial", "channels_last", "tokens", "vector")
+    match = re.fullmatch(r"(\w+)(?::(\d+)x(\d+)(?::(\d+))?)?", what)
+    if not pattern or not match or match[1] not in kinds:
+        raise InputError(
+            f"--layout {text!r}; write it as PATTERN=KIND[:HEIGHTxWIDTH[:PREFIX]], as "
+            f"'blocks.*=tokens:14x14:1' (kinds: {', '.join(kinds)})"
+        )
+    kind: Any
+    kind, height, width, prefix = match.groups()
+    grid = (int(height), int(width)) if height else None
+    return pattern, Layout(kind, grid, int(prefix or 0))

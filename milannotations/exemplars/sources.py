@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import warnings
-from collections.abc import Sequence
+import zlib
+from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from PIL import Image, UnidentifiedImageError
@@ -18,7 +20,14 @@ from torchvision.transforms.v2 import functional as transforms
 from milannotations.errors import InputError
 from milannotations.record import DEFAULT_SIZE
 
+# What a network is called with, for one image or for a batch: ``module(*inputs)``.
+Inputs = tuple[Tensor, ...]
+
 EXTENSIONS = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".ppm", ".pgm", ".tif", ".tiff"})
+
+
+# What Pillow raises for damaged files, depending on the format.
+DAMAGED = (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError)
 
 
 class UnreadableImageError(InputError):
@@ -30,7 +39,7 @@ class Source(Protocol):
 
     def __len__(self) -> int: ...
 
-    def inputs(self, index: int) -> Tensor:
+    def inputs(self, index: int) -> Tensor | Inputs:
         """Return what the network receives for one image, without a batch dimension."""
 
     def image(self, index: int) -> Image.Image:
@@ -39,36 +48,64 @@ class Source(Protocol):
     def name(self, index: int) -> str:
         """Return a name for people, such as the file's path."""
 
+    def checksum(self, index: int) -> int:
+        """Return a number that changes if the image does; 0 for an image that never can."""
+
+    def identity(self) -> dict[str, Any]:
+        """Return what tells these images, as the network sees them, from others, as JSON.
+
+        It is the same on every machine that has the same images.
+        """
+
 
 @dataclass(frozen=True)
 class Preprocessing:
     """How an image becomes a network's input: resize, centre crop, normalize.
 
     Attributes:
-        size: Side of the network's square input in pixels.
-        resize: Length to which the shorter side is resized before the crop.
+        size: Height and width of the network's input in pixels; one number for a square.
+        resize: Length to which the shorter side is resized before the crop; or (height, width),
+            to which the image is resized without regard to its proportions.
         interpolation: Name of a torchvision interpolation mode.
-        mean: Subtracted from each channel, whose range is [0, 1].
+        mean: Subtracted from each channel, whose range is [0, 1]; one number for a network that
+            takes greyscale images, three for RGB.
         std: Each channel is divided by it.
     """
 
-    size: int = DEFAULT_SIZE
-    resize: int = 256
+    size: int | tuple[int, int] = DEFAULT_SIZE
+    resize: int | tuple[int, int] = 256
     interpolation: str = "bilinear"
-    mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
-    std: tuple[float, float, float] = (0.229, 0.224, 0.225)
+    mean: tuple[float, ...] = (0.485, 0.456, 0.406)
+    std: tuple[float, ...] = (0.229, 0.224, 0.225)
+
+    @classmethod
+    def from_json(cls, plain: Mapping[str, Any]) -> Preprocessing:
+        """Return what ``asdict`` gave, after it has been JSON."""
+        values: dict[str, Any] = {
+            name: tuple(value) if isinstance(value, list) else value
+            for name, value in plain.items()
+        }
+        return cls(**values)
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Height and width of the network's input."""
+        return (self.size, self.size) if isinstance(self.size, int) else self.size
 
     def view(self, image: Image.Image) -> Image.Image:
-        """Return the part of the image that the network sees, RGB, ``size`` × ``size``."""
+        """Return the part of the image that the network sees, RGB, of ``shape``."""
         image = image.convert("RGB")
-        if image.size == (self.size, self.size) and self.resize == self.size:
+        height, width = self.shape
+        if image.size == (width, height) and self.resize in (min(height, width), self.shape):
             return image
         mode = InterpolationMode(self.interpolation)
-        resized = transforms.resize(image, [self.resize], interpolation=mode, antialias=True)
-        return transforms.center_crop(resized, [self.size, self.size])
+        to = [self.resize] if isinstance(self.resize, int) else list(self.resize)
+        resized = transforms.resize(image, to, interpolation=mode, antialias=True)
+        return transforms.center_crop(resized, [height, width])
 
     def tensor(self, view: Image.Image) -> Tensor:
-        """Return a view as a normalized float32 tensor of shape (3, size, size)."""
+        """Return a view as a normalized float32 tensor of shape (channels, height, width)."""
+        view = view.convert("L") if len(self.mean) == 1 else view
         scaled = transforms.to_dtype(transforms.pil_to_tensor(view), torch.float32, scale=True)
         return transforms.normalize(scaled, list(self.mean), list(self.std))
 
@@ -123,8 +160,23 @@ class ImageFolder:
         Raises:
             UnreadableImageError: Names the file.
         """
-        view = self._view(index)
-        return view if view.size == (self.size, self.size) else view.resize((self.size, self.size))
+        return as_exemplar(self._view(index), self.size)
+
+    def checksum(self, index: int) -> int:
+        """Return the CRC-32 of the file's bytes; 0 if it cannot be read."""
+        try:
+            return zlib.crc32(self.paths[index].read_bytes())
+        except OSError:
+            return 0
+
+    def identity(self) -> dict[str, Any]:
+        """Return a hash of the names and sizes of all files, and the preprocessing."""
+        entries = (f"{self.name(i)}\0{path.stat().st_size}" for i, path in enumerate(self.paths))
+        return {
+            "images": len(self),
+            "files": hash_of(entries),
+            "preprocessing": asdict(self.preprocessing),
+        }
 
     def check(self, threads: int = 8) -> list[str]:
         """Open the header of every image, which takes about 0.1 ms each.
@@ -149,47 +201,91 @@ class ImageFolder:
         try:
             with Image.open(path) as image:
                 return self.preprocessing.view(image)
-        except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-            # Pillow reports damaged files by any of these, depending on the format.
+        except DAMAGED as error:
             raise UnreadableImageError(f"{path}: {_short(error)}") from error
 
 
-@dataclass(frozen=True)
-class Batch:
-    """What the loader hands over: the readable images, and what was wrong with the others."""
+class Pictures(Protocol):
+    """Whole pictures by index, as ``milannotations.attach.sources`` gives them."""
 
-    ids: Tensor
-    inputs: Tensor | None
-    unreadable: list[str]
+    def __len__(self) -> int: ...
+
+    def image(self, index: int) -> Image.Image:
+        """Return a whole picture, RGB."""
+
+    def name(self, index: int) -> str:
+        """Return a name for people."""
+
+    def identity(self) -> Mapping[str, Any]:
+        """Return what tells these pictures from others, as JSON."""
 
 
-class Loadable(torch.utils.data.Dataset[tuple[int, Tensor | str]]):
-    """A source as a ``torch`` dataset of ``(index, inputs)``, or of ``(index, problem)``.
+class PictureSource:
+    """Whole pictures, such as those of a data set on a hub, as a network sees them.
 
-    A problem is a value, not an exception, so that worker processes can hand it over whole.
+    Args:
+        pictures: The pictures.
+        preprocessing: The network's own.
+        size: Side of the exemplars shown to people, in pixels.
     """
 
-    def __init__(self, source: Source) -> None:
-        self.source = source
+    def __init__(
+        self,
+        pictures: Pictures,
+        preprocessing: Preprocessing | None = None,
+        size: int = DEFAULT_SIZE,
+    ) -> None:
+        self.pictures = pictures
+        self.preprocessing = preprocessing or Preprocessing()
+        self.size = size
 
     def __len__(self) -> int:
-        return len(self.source)
+        return len(self.pictures)
 
-    def __getitem__(self, index: int) -> tuple[int, Tensor | str]:
-        try:
-            return index, self.source.inputs(index)
-        except UnreadableImageError as error:
-            return index, str(error)
+    def name(self, index: int) -> str:
+        """Return the picture's own name."""
+        return self.pictures.name(index)
+
+    def inputs(self, index: int) -> Tensor:
+        """Return a picture as the network's input; errors as in ``image``."""
+        return self.preprocessing.tensor(self.preprocessing.view(self.pictures.image(index)))
+
+    def image(self, index: int) -> Image.Image:
+        """Return a picture as an exemplar.
+
+        Raises:
+            UnreadableImageError: Names the picture.
+        """
+        return as_exemplar(self.preprocessing.view(self.pictures.image(index)), self.size)
+
+    def check(self) -> list[str]:
+        """Return nothing: these pictures are only read when they are needed."""
+        return []
+
+    def checksum(self, index: int) -> int:
+        """Return 0: ``identity`` has the fingerprint of a data set that does not change."""
+        return 0
+
+    def identity(self) -> dict[str, Any]:
+        """Return the pictures' own identity, and the preprocessing."""
+        return {
+            "images": len(self),
+            "files": dict(self.pictures.identity()),
+            "preprocessing": asdict(self.preprocessing),
+        }
 
 
-def collate(items: Sequence[tuple[int, Tensor | str]]) -> Batch:
-    """Stack the readable images of a batch."""
-    good = [(index, item) for index, item in items if isinstance(item, Tensor)]
-    return Batch(
-        ids=torch.tensor([index for index, _ in good], dtype=torch.int64),
-        inputs=torch.stack([item for _, item in good]) if good else None,
-        unreadable=[item for _, item in items if isinstance(item, str)],
-    )
+def as_exemplar(view: Image.Image, size: int) -> Image.Image:
+    """Return what a network saw as people are shown it: ``size`` × ``size`` pixels."""
+    return view if view.size == (size, size) else view.resize((size, size))
+
+
+def hash_of(entries: Iterable[str]) -> str:
+    """Return a SHA-256 of texts, in order."""
+    digest = hashlib.sha256()
+    for entry in entries:
+        digest.update(entry.encode("utf-8", "surrogateescape") + b"\n")
+    return digest.hexdigest()
 
 
 def _short(error: BaseException) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import lru_cache
+from typing import Any
 
 import torch
 from PIL import Image
@@ -58,6 +59,14 @@ class World:
     def name(self, index: int) -> str:
         """Return a name such as ``world-1/scene-00012``."""
         return f"world-{self.seed}/scene-{self._checked(index):05d}"
+
+    def checksum(self, index: int) -> int:
+        """Return 0: a scene depends on its seed and index alone."""
+        return 0
+
+    def identity(self) -> dict[str, Any]:
+        """Return the seed and the number of scenes."""
+        return {"images": self.count, "world": self.seed}
 
     def _checked(self, index: int) -> int:
         if not 0 <= index < self.count:

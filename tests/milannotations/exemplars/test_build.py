@@ -9,51 +9,20 @@ import numpy as np
 import pytest
 import torch
 from datasets import load_dataset
-from PIL import Image
+from PIL import Image, ImageDraw
 from torch import nn
 from torch.nn import functional
 
 from milannotations.errors import InputError
-from milannotations.exemplars.build import BuildOptions, build
+from milannotations.exemplars.build import build
 from milannotations.exemplars.instrument import match_layers
+from milannotations.exemplars.options import BuildOptions
 from milannotations.exemplars.render import render_masks, upsample
-from milannotations.exemplars.sources import ImageFolder, Preprocessing
+from milannotations.exemplars.sources import ImageFolder
 from milannotations.fingerprints import fingerprint
 from milannotations.record import FEATURES, validate
 from milannotations.worlds import SyntheticNetwork, World, synthetic_neurons
-
-IDENTITY = Preprocessing(size=64, resize=64, mean=(0.0,) * 3, std=(1.0,) * 3)
-
-
-class Colours(nn.Module):
-    """Two hand-built neurons: red without the others, and green without the others."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.conv = nn.Conv2d(3, 2, 1, bias=False)
-        self.relu = nn.ReLU(inplace=True)
-        self.pool = nn.AdaptiveAvgPool2d(1)
-        self.unused = nn.Conv2d(2, 2, 1)
-        with torch.no_grad():
-            self.conv.weight[:] = torch.tensor([[1.0, -1, -1], [-1, 1, -1]])[:, :, None, None]
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return self.pool(self.relu(self.conv(x))).flatten(1).softmax(1)
-
-
-@pytest.fixture
-def squares(tmp_path: Path) -> Path:
-    """Thirty dark images; images 3 and 7 hold a red square, 5 a green one."""
-    folder = tmp_path / "squares"
-    folder.mkdir()
-    for index in range(30):
-        pixels = np.full((64, 64, 3), 10, np.uint8)
-        if index in (3, 7):
-            pixels[8:24, 8:24] = (255 - index, 0, 0)
-        if index == 5:
-            pixels[40:56, 32:48] = (0, 255, 0)
-        Image.fromarray(pixels).save(folder / f"{index:02d}.png")
-    return folder
+from tests.milannotations.exemplars.networks import IDENTITY, Colours, Edges, write
 
 
 def _build(folder: Path, out: Path, layers: list[str], **options: object):
@@ -87,9 +56,52 @@ def test_hand_built_neurons_find_their_colour(squares: Path, tmp_path: Path) -> 
     assert json.loads((tmp_path / "out" / "build.json").read_text())["images"] == 30
 
 
-def test_batch_size_and_workers_change_nothing(image_folder: Path, tmp_path: Path) -> None:
+def _drawn(folder: Path) -> None:
+    """Twenty grey images: 4 holds a bar upright, 9 one that lies, 14 and 17 the word ``cat``."""
+    folder.mkdir()
+    for index in range(20):
+        picture = Image.new("RGB", (64, 64), (60 + index, 60 + index, 60 + index))
+        pen = ImageDraw.Draw(picture)
+        if index == 4:
+            pen.rectangle((30, 8, 31, 55), fill=(255, 255, 255))
+        if index == 9:
+            pen.rectangle((8, 40, 55, 41), fill=(255, 255, 255))
+        if index in (14, 17):
+            write("cat", (6 + index, 20), picture)
+        if index == 12:
+            write("dog", (20, 20), picture)
+        picture.save(folder / f"{index:02d}.png")
+
+
+def test_edge_and_text_detectors_find_their_images_and_places(tmp_path: Path) -> None:
+    _drawn(tmp_path / "drawn")
+    source = ImageFolder(tmp_path / "drawn", IDENTITY, size=64)
+    options = BuildOptions(k=2, size=64, image_format="png", quantile=0.999)
+    build(Edges(), source, ["units"], tmp_path / "out", model="edges", dataset="hand",
+          options=options)  # fmt: skip
+    upright, lying, word = load_dataset(
+        str(tmp_path / "out"), split="train", cache_dir=str(tmp_path / "cache")
+    )
+    assert upright["image_ids"][0] == 4
+    assert lying["image_ids"][0] == 9
+    assert sorted(word["image_ids"]) == [14, 17]
+    rows, columns = np.nonzero(np.asarray(upright["masks"][0]))
+    # On both sides of the bar's borders, and along its length.
+    assert set(columns) <= {29, 30, 31, 32}
+    assert rows.min() <= 10
+    assert rows.max() >= 53
+    rows, columns = np.nonzero(np.asarray(lying["masks"][0]))
+    assert set(rows) <= {39, 40, 41, 42}
+    for index, mask in zip(word["image_ids"], word["masks"], strict=True):
+        rows, columns = np.nonzero(np.asarray(mask))
+        # The unit answers at the middle of the word's 25 × 15 pixels.
+        assert abs(columns.mean() - (6 + index - 2 + 12)) <= 3
+        assert abs(rows.mean() - (20 - 2 + 7)) <= 3
+
+
+def test_batch_size_and_readers_change_nothing(image_folder: Path, tmp_path: Path) -> None:
     found = set()
-    for number, options in enumerate(({"batch_size": 1}, {"batch_size": 7}, {"workers": 2})):
+    for number, options in enumerate(({"batch_size": 1}, {"batch_size": 7}, {"readers": 2})):
         out = tmp_path / f"out{number}"
         _build(image_folder, out, ["conv"], **options)
         data = load_dataset(str(out), split="train", cache_dir=str(tmp_path / f"cache{number}"))
@@ -159,15 +171,13 @@ def test_bad_input(
     _fails(match, squares, tmp_path / "out", layers, **options)
 
 
-def test_layers_that_are_not_spatial_or_run_twice(squares: Path, tmp_path: Path) -> None:
+def test_a_layer_that_is_run_twice_is_refused(squares: Path, tmp_path: Path) -> None:
     source = ImageFolder(squares, IDENTITY, size=64)
     relu = nn.ReLU()
     twice = nn.Sequential(nn.Conv2d(3, 2, 1), relu, nn.Conv2d(2, 2, 1), relu)
-    flat = nn.Sequential(nn.Flatten(), nn.Linear(64 * 64 * 3, 4))
-    for model, match in ((twice, "run 2 times"), (flat, "not spatial: it gives 1 × 4")):
-        with pytest.raises(InputError, match=match):
-            build(model, source, ["1"], tmp_path / "out", model="m", dataset="d",
-                  options=BuildOptions(k=1))  # fmt: skip
+    with pytest.raises(InputError, match=r"run 2 times .*under the names 1, 3"):
+        build(twice, source, ["1"], tmp_path / "out", model="m", dataset="d",
+              options=BuildOptions(k=1))  # fmt: skip
 
 
 class NanForOne(nn.Module):

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 import torch
 
-from milannotations.exemplars.statistics import LayerStatistics, QuantileHistogram, TopK
+from milannotations.exemplars import tail
+from milannotations.exemplars.histogram import QuantileHistogram
+from milannotations.exemplars.statistics import LayerStatistics, Sample, TopK
 
 IMAGES, UNITS, SIDE = 60, 5, 30
 
@@ -23,6 +27,31 @@ def _distributions() -> dict[str, torch.Tensor]:
         "tiny": normal * 1e-7,
         "huge": normal * 1e5,
     }
+
+
+@pytest.fixture(params=[0, 10**6], ids=["histogram", "exact"])
+def longest(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> int:
+    """Both ways to find the quantile."""
+    monkeypatch.setattr(tail, "LONGEST", request.param)
+    return int(request.param)
+
+
+def test_the_exact_quantile_is_exact_in_any_order() -> None:
+    values = _distributions()["heavy tail"]
+    exact = values.transpose(0, 1).flatten(1).sort(dim=1).values[:, math.ceil(0.99 * 54000) - 1]
+    ids = torch.arange(IMAGES)
+    for parts in (ids.split(7), ids.flip(0).split(60)):
+        made = tail.quantile_of(UNITS, 0.99, IMAGES * SIDE * SIDE)
+        assert isinstance(made, tail.ExactTail)
+        for part in parts:
+            some = values[part]
+            made.update(some, some.amin((0, 2)), some.amax((0, 2)))
+        assert torch.equal(made.quantile(), exact)
+
+
+def test_long_streams_are_counted_short_ones_kept() -> None:
+    assert isinstance(tail.quantile_of(1, 0.99, 102_300), tail.ExactTail)
+    assert isinstance(tail.quantile_of(1, 0.99, 102_400), QuantileHistogram)
 
 
 def _histogram(values: torch.Tensor, q: float, step: int, expected: int | None = None):
@@ -72,6 +101,86 @@ def test_dead_and_constant_units_have_exact_thresholds() -> None:
     assert _histogram(values, 0.99, 3).quantile().tolist() == [0.0, 5.0]
 
 
+def test_a_late_outlier_leaves_the_quantile_as_it_was() -> None:
+    # Every octave kept is counted from the greatest magnitude, which comes last here.
+    values = torch.randn(40, 2, 500, generator=torch.Generator().manual_seed(3)).abs()
+    values[:, 1] -= 0.5
+    with_outlier = values.clone()
+    with_outlier[-1, :, -1] = torch.tensor([2.0**20, -(2.0**20)])
+    late = _histogram(with_outlier, 0.99, 3).quantile()
+    early = _histogram(with_outlier.flip(0), 0.99, 3).quantile()
+    assert torch.equal(late, early)
+    exact = torch.quantile(with_outlier.transpose(0, 1).flatten(1), 0.99, dim=1)
+    assert torch.allclose(late, exact, rtol=1 / 128)
+
+
+def test_what_a_float32_sum_would_lose_counts_as_zero_in_any_order() -> None:
+    values = torch.full((10, 1, 100), 1e-3)
+    values[0, 0, 0] = 1e9
+    for some in (values, values.flip(0)):
+        # No less than the least activation, which is not zero.
+        assert _histogram(some, 0.9, 1).quantile().item() == pytest.approx(1e-3)
+
+
+def test_histograms_with_different_magnitudes_merge_exactly() -> None:
+    values = torch.randn(30, 3, 200, generator=torch.Generator().manual_seed(4))
+    values[15:] *= 2.0**12
+    once = _histogram(values, 0.97, 30)
+    for parts in ((values[:15], values[15:]), (values[15:], values[:15])):
+        first, second = (_histogram(part, 0.97, 4, expected=30 * 200) for part in parts)
+        first.merge(second)
+        assert torch.equal(first.quantile(), once.quantile())
+
+
+@pytest.mark.parametrize("name", ["normal", "relu", "negative"])
+def test_saved_statistics_go_on_as_if_never_saved(name: str, longest: int) -> None:
+    maps = _distributions()[name].unflatten(2, (SIDE, SIDE))
+    whole, first, second = (LayerStatistics(UNITS, 5, SIDE, SIDE, 0.99, IMAGES) for _ in range(3))
+    ids = torch.arange(IMAGES)
+    whole.update(ids, maps)
+    first.update(ids[:25], maps[:25])
+    second.restore(first.state())
+    second.update(ids[25:], maps[25:])
+    assert torch.equal(second.quantile.quantile(), whole.quantile.quantile())
+    assert torch.equal(second.top.ids, whole.top.ids)
+    assert torch.equal(second.top.maps(), whole.top.maps())
+    assert torch.equal(second.sample.values, whole.sample.values)
+
+
+def test_the_sample_is_the_same_in_any_order_and_however_divided() -> None:
+    maps = torch.randn(700, 2, 5, 5, generator=torch.Generator().manual_seed(5))
+    whole, left, right = (Sample(2, 700) for _ in range(3))
+    whole.update(torch.arange(700), maps.flatten(2))
+    for ids in torch.arange(350).flip(0).split(30):
+        left.update(ids, maps[ids].flatten(2))
+    for ids in torch.arange(350, 700).split(11):
+        right.update(ids, maps[ids].flatten(2))
+    right.merge(left)
+    assert torch.equal(whole.values, right.values)
+    # All 234 images at a distance of 3, at eight positions each, first and last among them.
+    assert whole.values.shape == (2, 234, 8)
+    assert torch.equal(whole.values[:, :, 0], maps[::3, :, 0, 0].T)
+    assert torch.equal(whole.values[:, :, -1], maps[::3, :, -1, -1].T)
+
+
+def test_half_precision_maps_give_what_the_same_numbers_in_float32_give(longest: int) -> None:
+    maps = torch.randn(20, 3, 8, 8, generator=torch.Generator().manual_seed(6)).bfloat16()
+    half, full = (LayerStatistics(3, 4, 8, 8, 0.99, 20) for _ in range(2))
+    half.update(torch.arange(20), maps)
+    full.update(torch.arange(20), maps.float())
+    assert torch.equal(half.quantile.quantile(), full.quantile.quantile())
+    assert torch.equal(half.top.maps(), full.top.maps())
+
+
+def test_maps_with_channels_last_give_the_same(longest: int) -> None:
+    maps = torch.randn(20, 16, 8, 8, generator=torch.Generator().manual_seed(7))
+    one, other = (LayerStatistics(16, 4, 8, 8, 0.99, 20) for _ in range(2))
+    one.update(torch.arange(20), maps)
+    other.update(torch.arange(20), maps.to(memory_format=torch.channels_last))
+    assert torch.equal(one.quantile.quantile(), other.quantile.quantile())
+    assert torch.equal(one.top.maps(), other.top.maps())
+
+
 def test_more_values_than_announced_are_an_error() -> None:
     values = torch.rand(4, 1, 10)
     with pytest.raises(ValueError, match="announced"):
@@ -94,7 +203,7 @@ def test_top_k_equals_brute_force_with_ties() -> None:
         assert torch.equal(top.maps()[unit], maps[best, unit])
 
 
-def test_merged_statistics_equal_those_of_one_pass() -> None:
+def test_merged_statistics_equal_those_of_one_pass(longest: int) -> None:
     maps = torch.randn(IMAGES, UNITS, 6, 6, generator=torch.Generator().manual_seed(2))
     whole, left, right = (LayerStatistics(UNITS, 5, 6, 6, 0.99, IMAGES) for _ in range(3))
     for made, ids in ((whole, range(60)), (left, range(30, 60)), (right, range(30))):
@@ -103,12 +212,12 @@ def test_merged_statistics_equal_those_of_one_pass() -> None:
     left.merge(right)
     assert torch.equal(left.top.ids, whole.top.ids)
     assert torch.equal(left.top.maps(), whole.top.maps())
-    assert torch.equal(left.histogram.quantile(), whole.histogram.quantile())
+    assert torch.equal(left.quantile.quantile(), whole.quantile.quantile())
 
 
-def test_nan_is_reported_and_not_added() -> None:
+def test_nan_is_reported_and_not_added(longest: int) -> None:
     made = LayerStatistics(2, 1, 2, 2, 0.99, 10)
     maps = torch.zeros(3, 2, 2, 2)
     maps[1, 1, 0, 0] = torch.nan
     assert made.update(torch.arange(3), maps).nonzero().tolist() == [[1, 1]]
-    assert made.histogram.count == 0
+    assert made.quantile.count == 0

@@ -1,0 +1,291 @@
+"""The pass: images through the network once, statistics of every layer, saved as it goes."""
+
+from __future__ import annotations
+
+import copy
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils.data import DataLoader
+
+from milannotations.errors import InputError
+from milannotations.exemplars import instrument
+from milannotations.exemplars.batches import Loadable, collate
+from milannotations.exemplars.instrument import Tap
+from milannotations.exemplars.options import DTYPES, BuildOptions
+from milannotations.exemplars.plan import Plan, fingerprint_of_weights
+from milannotations.exemplars.shards import Header, Part, missing, united
+from milannotations.exemplars.sources import Inputs, Source
+
+Advance = Callable[[int], None]
+Say = Callable[[str], None]
+
+
+@dataclass
+class Job:
+    """A network, images, and what is to be found in them.
+
+    Attributes:
+        module: The network, in evaluation mode, on the device that runs it.
+        source: All images.
+        taps: The layers, as the probe found them.
+        plan: What parts have in common.
+        options: How the pass runs.
+        attached: Sparse autoencoders by the layer they are attached to.
+    """
+
+    module: nn.Module
+    source: Source
+    taps: list[Tap]
+    plan: Plan
+    options: BuildOptions
+    attached: dict[str, nn.Module] = field(default_factory=dict)
+
+    def to(self, device: torch.device | str) -> Job:
+        """Return the same job with the network on another device."""
+        attached = {name: one.to(device) for name, one in self.attached.items()}
+        module = self.module.to(device)
+        return Job(module, self.source, self.taps, self.plan, self.options, attached)
+
+
+def prepare(
+    module: nn.Module,
+    source: Source,
+    layers: Sequence[str],
+    *,
+    model: str,
+    dataset: str,
+    options: BuildOptions,
+    device: torch.device | str,
+    layouts: Mapping[str, Any] | None = None,
+    attached: Mapping[str, nn.Module] | None = None,
+) -> Job:
+    """Check everything that can be checked before the pass, and find the layers' shapes.
+
+    Raises:
+        InputError: For anything a user can mend.
+    """
+    options.check(len(source))
+    names = instrument.match_layers(module, layers)
+    dtype = DTYPES[options.dtype]
+    if dtype != torch.float32:
+        module = copy.deepcopy(module)  # the caller's keeps its precision
+    weights = fingerprint_of_weights(module)
+    module.eval().to(device=device, dtype=dtype)
+    if options.channels_last:
+        torch.nn.Module.to(module, memory_format=torch.channels_last)
+    extra = {name: one.eval().to(device) for name, one in (attached or {}).items()}
+    first = first_inputs(source)
+    taps = instrument.probe(
+        module, names, as_batch(first, device, options), layouts=layouts, attached=extra
+    )
+    if extra:
+        weights += "".join(f"+{fingerprint_of_weights(one)}" for one in extra.values())
+    plan = Plan(
+        model=model,
+        dataset=dataset,
+        weights=weights,
+        layers={name: (tap.units, tap.height, tap.width) for name, tap in taps.items()},
+        source=source.identity(),
+        k=options.k,
+        quantile=options.quantile,
+        dtype=options.dtype,
+        pooled=tuple(name for name, tap in taps.items() if tap.layout.kind == "vector"),
+    )
+    if options.compile:
+        module.compile()
+    return Job(module, source, list(taps.values()), plan, options, extra)
+
+
+def first_inputs(source: Source) -> Inputs:
+    """Return the inputs of the first image that can be read, as a batch of one."""
+    loadable = Loadable(source)
+    for position in range(len(source)):
+        item = loadable[position]
+        if item.problem is None:
+            return tuple(tensor[None] for tensor in item.inputs)
+    raise InputError(f"none of the {len(source)} images can be read")
+
+
+def as_batch(inputs: Inputs, device: torch.device | str, options: BuildOptions) -> Inputs:
+    """Return inputs as the network takes them: on its device, in its precision and layout."""
+    moved = []
+    for tensor in inputs:
+        ready = tensor.to(device, non_blocking=True)
+        if ready.is_floating_point():
+            ready = ready.to(DTYPES[options.dtype])
+        if options.channels_last and ready.ndim == 4:
+            ready = ready.contiguous(memory_format=torch.channels_last)
+        moved.append(ready)
+    return tuple(moved)
+
+
+def collect(
+    job: Job,
+    part: Part,
+    span: range,
+    device: torch.device | str,
+    *,
+    checkpoint: Path | None = None,
+    advance: Advance = lambda _: None,
+    say: Say = lambda _: None,
+) -> None:
+    """Run the images of a span that a part does not have yet, and add them to it.
+
+    Args:
+        job: See ``prepare``.
+        part: On the device.
+        span: Which images.
+        device: Where the network is.
+        checkpoint: File to save the part to every so often.
+        advance: Called with the number of images done.
+        say: Called with messages for people.
+
+    Raises:
+        InputError: For an unreadable image, activations that are not finite, or too little
+            memory.
+    """
+    saved = time.monotonic()
+    # Not inference_mode: statistics made in it could not be merged outside of it.
+    with torch.no_grad(), _Runner(job, part, device, say) as runner:
+        for gap in missing(part, span):
+            before = part.covered
+            done = Header(job.plan)
+            for batch in _batches(job, gap, device):
+                if batch.unreadable and not job.options.skip_unreadable:
+                    raise InputError(
+                        f"unreadable image {batch.unreadable[0]} (pass --skip-unreadable to leave "
+                        "such images out)"
+                    )
+                part.unreadable += batch.unreadable
+                if batch.inputs is not None:
+                    runner.run(batch.ids.to(device), as_batch(batch.inputs, device, job.options))
+                    part.checksums[batch.ids] = batch.checksums
+                count = len(batch.ids) + len(batch.unreadable)
+                done.covered = [range(gap.start, gap.start + done.done + count)]
+                part.covered = united([Header(job.plan, before), done])
+                advance(count)
+                if checkpoint and time.monotonic() - saved > job.options.checkpoint_seconds:
+                    part.save(checkpoint)
+                    saved = time.monotonic()
+
+
+def resumed(path: Path, plan: Plan, device: torch.device | str = "cpu") -> Part:
+    """Read unfinished work, which must fit, or return a part that has seen nothing.
+
+    Raises:
+        InputError: If it was made from other images, another network or other options.
+    """
+    if not path.is_file():
+        return Part.empty(plan, device)
+    part = Part.load(path, device)
+    difference = plan.difference(part.plan)
+    if difference:
+        raise InputError(
+            f"{path} holds unfinished work, but since then these have changed: {difference}. "
+            "Restore them, or pass --no-resume to throw that work away"
+        )
+    return part
+
+
+def _batches(job: Job, span: range, device: torch.device | str) -> DataLoader[Any]:
+    return DataLoader(
+        Loadable(job.source, span),
+        batch_size=job.options.batch_size,
+        num_workers=job.options.readers,
+        collate_fn=collate,
+        pin_memory=torch.device(device).type == "cuda",
+    )
+
+
+class _Runner:
+    """Runs batches, in smaller ones where memory does not suffice."""
+
+    def __init__(self, job: Job, part: Part, device: torch.device | str, say: Say) -> None:
+        self.job = job
+        self.part = part
+        self.device = torch.device(device)
+        self.say = say
+        self.limit = job.options.batch_size
+        self._ids = torch.empty(0, dtype=torch.int64)
+        self._seen: set[str] = set()
+        self._hooks = instrument.activations(
+            job.module, job.taps, self._keep, attached=job.attached, stop_early=True
+        )
+
+    def __enter__(self) -> _Runner:
+        self._call = self._hooks.__enter__()
+        return self
+
+    def __exit__(self, *exception: Any) -> None:
+        self._hooks.__exit__(*exception)
+
+    def run(self, ids: Tensor, inputs: Inputs, seen: frozenset[str] = frozenset()) -> None:
+        """Run one batch; ``seen`` are layers that have these images already."""
+        if len(ids) > self.limit:
+            length = self.limit  # it may be lowered on the way
+            for first in range(0, len(ids), length):
+                some = slice(first, first + length)
+                self.run(ids[some], tuple(tensor[some] for tensor in inputs), seen)
+            return
+        self._ids, self._seen = ids, set(seen)
+        try:
+            self._call(*inputs)
+        except RuntimeError as error:
+            if not _out_of_memory(error):
+                raise
+            if len(ids) == 1:
+                raise InputError(
+                    f"out of memory with a single image on {self.device}: {error}"
+                ) from error
+            self.limit = len(ids) // 2
+            self.say(
+                f"out of memory with {len(ids)} images at once; going on with {self.limit} "
+                f"(pass --batch-size {self.limit} next time)"
+            )
+            seen = frozenset(self._seen)
+        else:
+            return
+        # Outside the handler: the error's traceback would keep the failed pass's memory.
+        if self.device.type == "cuda":
+            torch.cuda.empty_cache()
+        self.run(ids, inputs, seen)
+
+    def _keep(self, layer: str, maps: Tensor) -> None:
+        if layer in self._seen:
+            return
+        try:
+            bad = self.part.statistics[layer].update(self._ids, maps)
+        except RuntimeError as error:
+            if not _out_of_memory(error):
+                raise
+            # Some of it may have been added, so this cannot be tried again.
+            raise InputError(
+                f"out of memory in the statistics of layer {layer!r}; choose a smaller "
+                "--batch-size, or fewer layers at a time"
+            ) from error
+        if bool(bad.any()):
+            image, unit = (int(n) for n in bad.nonzero()[0])
+            name = self.job.source.name(int(self._ids[image]))
+            cause = (
+                "check the weights and the preprocessing"
+                if self.job.options.dtype == "float32"
+                else f"{self.job.options.dtype} may overflow here: try --dtype float32"
+            )
+            raise InputError(
+                f"layer {layer!r}, unit {unit} gives NaN or infinity for image {name}; {cause}"
+            )
+        self._seen.add(layer)
+
+
+def _out_of_memory(error: RuntimeError) -> bool:
+    if isinstance(error, torch.OutOfMemoryError):
+        return True
+    # What the allocators of the CPU and of MPS say.
+    text = str(error)
+    return "can't allocate memory" in text or "out of memory" in text.lower()

@@ -1,0 +1,68 @@
+"""``milannotations merge``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from milannotations.record import DEFAULT_SIZE
+
+app = typer.Typer(add_completion=False)
+
+
+@app.command()
+def merge(
+    shards: Annotated[Path, typer.Argument(help="folder of shards, from build --shard")],
+    out: Annotated[Path, typer.Option(help="dataset folder to write")],
+    images: Annotated[
+        str | None, typer.Option(help="the images of the shards, as given to build")
+    ] = None,
+    model: Annotated[
+        str | None, typer.Option(help="the generator of the shards, as given to build")
+    ] = None,
+    weights: Annotated[str, typer.Option(help="the generator's, as given to build")] = "published",
+    size: Annotated[int, typer.Option(help="side of exemplars and masks")] = DEFAULT_SIZE,
+    image_format: Annotated[str, typer.Option(help="jpeg, png or webp (lossless)")] = "jpeg",
+    overwrite: Annotated[bool, typer.Option(help="replace the output folder")] = False,
+) -> None:
+    """Merge the shards of a build into a dataset folder, the same as one pass gives."""
+    from milannotations.catalog.models import load_model
+    from milannotations.errors import InputError
+    from milannotations.exemplars.build import merge as run
+    from milannotations.exemplars.build import shards_in
+    from milannotations.exemplars.commands import open_images, say_report
+    from milannotations.exemplars.generators import Latents
+    from milannotations.exemplars.options import BuildOptions
+    from milannotations.exemplars.plan import fingerprint_of_weights
+    from milannotations.exemplars.shards import read_header
+    from milannotations.exemplars.sources import Preprocessing, Source
+
+    paths = shards_in(shards)
+    plan = read_header(paths[0]).plan
+    options = BuildOptions(plan.k, plan.quantile, size, image_format=image_format)
+    options.check(plan.images)
+    source: Source
+    if images is not None and model is None:
+        pictures = open_images(images, size)
+        pictures.preprocessing = Preprocessing.from_json(plan.source.get("preprocessing", {}))
+        source = pictures
+    elif model is not None and images is None:
+        loaded = load_model(model, weights)
+        drawn = plan.source.get("latents")
+        if loaded.latents is None or drawn is None:
+            raise InputError(f"{model!r} and these shards are not of a generator; give --images")
+        if fingerprint_of_weights(loaded.module) != plan.weights:
+            raise InputError(f"these are not the weights of the shards: {model!r}, {weights!r}")
+        source = Latents(
+            loaded.module.eval(), loaded.latents, plan.images, drawn["seed"], drawn["truncation"],
+            size,
+        )  # fmt: skip
+    else:
+        raise InputError("give --images, or for a generator's shards --model")
+    provenance = {"shards": len(paths), "source": images or "latents"}
+    report = run(
+        paths, source, out, options=options, overwrite=overwrite, provenance=provenance
+    )  # fmt: skip
+    say_report(report, plan.k)

@@ -1,0 +1,68 @@
+"""How exemplars are chosen, and how the pass over the images runs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+
+from milannotations.errors import InputError
+from milannotations.record import DEFAULT_K, DEFAULT_QUANTILE, DEFAULT_SIZE, IMAGE_FORMATS
+
+DTYPES = {"float32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+@dataclass(frozen=True)
+class BuildOptions:
+    """How exemplars are chosen and stored; defaults follow the MILAN paper, section 3.1.
+
+    Attributes:
+        k: Exemplars per unit.
+        quantile: Activation quantile, over all positions of all images, of the threshold.
+        size: Side of exemplars and masks in pixels.
+        batch_size: Images per forward pass. It is halved where memory does not suffice.
+        readers: Processes that read images; 0 reads in the main process.
+        image_format: ``jpeg``, or lossless ``png`` or ``webp``.
+        skip_unreadable: Leave out images that cannot be read instead of stopping.
+        dtype: Key of ``DTYPES``: what the network computes in. Statistics are float32 always.
+        channels_last: Lay images out channels last, which most convolutional networks like.
+        compile: Compile the network with ``torch.compile``.
+        checkpoint_seconds: How much work an interruption may cost.
+    """
+
+    k: int = DEFAULT_K
+    quantile: float = DEFAULT_QUANTILE
+    size: int = DEFAULT_SIZE
+    batch_size: int = 32
+    readers: int = 0
+    image_format: str = "jpeg"
+    skip_unreadable: bool = False
+    dtype: str = "float32"
+    channels_last: bool = False
+    compile: bool = False
+    checkpoint_seconds: float = 60.0
+
+    def check(self, images: int) -> None:
+        """Raise InputError for values that cannot work with that many images."""
+        if self.k < 1:
+            raise InputError(f"k is {self.k}; it must be at least 1")
+        if self.k > images:
+            raise InputError(f"k is {self.k}, but there are only {images} images")
+        if not 0 < self.quantile < 1:
+            raise InputError(f"quantile is {self.quantile}; it must lie between 0 and 1")
+        if self.batch_size < 1:
+            raise InputError(f"batch size is {self.batch_size}; it must be at least 1")
+        if self.size < 1:
+            raise InputError(f"size is {self.size}; it must be at least 1 pixel")
+        if self.image_format not in IMAGE_FORMATS:
+            raise InputError(
+                f"image format {self.image_format!r}; choose one of {sorted(IMAGE_FORMATS)}"
+            )
+        if self.readers < 0:
+            raise InputError(f"readers is {self.readers}; it must be 0 or more")
+        if self.dtype not in DTYPES:
+            raise InputError(f"dtype {self.dtype!r}; choose one of {', '.join(DTYPES)}")
+        if self.checkpoint_seconds <= 0:
+            raise InputError(
+                f"a checkpoint every {self.checkpoint_seconds} seconds; it must be more than 0"
+            )

@@ -1,0 +1,93 @@
+"""All that the statistics of a pass depend on, so that only what fits is ever merged."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from milannotations.exemplars.statistics import LayerStatistics
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All that the statistics depend on; parts can be merged only if their plans are equal.
+
+    Attributes:
+        model: Name of the architecture, for the records.
+        dataset: Name of the data the network was trained on, for the records.
+        weights: ``fingerprint_of_weights`` of the network.
+        layers: Each layer's (units, height, width).
+        source: ``identity()`` of the images.
+        k: Exemplars per unit.
+        quantile: Activation quantile of the threshold.
+        dtype: What the network computes in.
+        pooled: Layers whose units have one activation per image.
+    """
+
+    model: str
+    dataset: str
+    weights: str
+    layers: dict[str, tuple[int, int, int]]
+    source: dict[str, Any]
+    k: int
+    quantile: float
+    dtype: str
+    pooled: tuple[str, ...] = ()
+
+    @property
+    def images(self) -> int:
+        """How many images there are in all."""
+        return int(self.source["images"])
+
+    def empty(self, device: torch.device | str = "cpu") -> dict[str, LayerStatistics]:
+        """Return statistics of every layer that have seen nothing."""
+        return {
+            layer: LayerStatistics(units, self.k, height, width, self.quantile, self.images, device)
+            for layer, (units, height, width) in self.layers.items()
+        }
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the plan as it reads back from JSON."""
+        plain: dict[str, Any] = json.loads(json.dumps(asdict(self)))
+        return plain
+
+    @classmethod
+    def from_json(cls, plain: Mapping[str, Any]) -> Plan:
+        """Return the plan that ``as_json`` gave; TypeError or ValueError if it is none."""
+        layers = {str(k): tuple(int(n) for n in v) for k, v in plain["layers"].items()}
+        if any(len(shape) != 3 or min(shape) < 1 for shape in layers.values()):
+            raise ValueError("layers have no shape")
+        return cls(**{**plain, "layers": layers, "pooled": tuple(plain["pooled"])})
+
+    def difference(self, other: Plan) -> str | None:
+        """Say in words in what two plans differ; None if they are equal."""
+        mine, theirs = self.as_json(), other.as_json()
+        changed = [name for name in mine if mine[name] != theirs[name]]
+        if not changed:
+            return None
+        if "source" in changed:
+            changed.remove("source")
+            keys = mine["source"].keys() | theirs["source"].keys()
+            changed += [
+                "the image set" if key in ("files", "images") else f"the images' {key}"
+                for key in sorted(keys)
+                if mine["source"].get(key) != theirs["source"].get(key)
+            ]
+        return " and ".join(dict.fromkeys(changed))
+
+
+def fingerprint_of_weights(module: nn.Module) -> str:
+    """Return a hash of all parameters and buffers, by name."""
+    digest = hashlib.sha256()
+    for name, tensor in module.state_dict().items():
+        if isinstance(tensor, Tensor):
+            digest.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}".encode())
+            plain = tensor.detach().cpu().contiguous()
+            digest.update(plain.reshape(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()[:32]

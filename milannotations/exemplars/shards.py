@@ -1,0 +1,261 @@
+"""What a pass over a part of the images has found, as a file that can be merged with others."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from milannotations.errors import InputError
+from milannotations.exemplars.plan import Plan
+from milannotations.exemplars.statistics import LayerStatistics
+from milannotations.storage import atomic_path
+
+_KEY = "milannotations"
+_FORMAT = 1
+
+
+@dataclass
+class Header:
+    """What a part is of, without its statistics.
+
+    Attributes:
+        plan: What it was found with.
+        covered: Which images have been run, as ranges in order that do not touch.
+        unreadable: What is wrong with images that could not be read.
+    """
+
+    plan: Plan
+    covered: list[range] = field(default_factory=list)
+    unreadable: list[str] = field(default_factory=list)
+
+    @property
+    def done(self) -> int:
+        """How many images have been run."""
+        return sum(map(len, self.covered))
+
+
+@dataclass
+class Part(Header):
+    """What a pass over some of the images has found so far.
+
+    Attributes:
+        statistics: Of every layer.
+        checksums: Of every image; 0 where not run, or where there is none.
+    """
+
+    statistics: dict[str, LayerStatistics] = field(default_factory=dict)
+    checksums: Tensor = field(default_factory=lambda: torch.zeros(0, dtype=torch.int64))
+
+    @classmethod
+    def empty(cls, plan: Plan, device: torch.device | str = "cpu") -> Part:
+        """Return a part that has seen nothing."""
+        checksums = torch.zeros(plan.images, dtype=torch.int64)
+        return cls(plan, statistics=plan.empty(device), checksums=checksums)
+
+    def add(self, other: Part) -> None:
+        """Merge another part into this one; the order in which parts are merged does not matter.
+
+        Raises:
+            InputError: If they were made differently, or have images in common.
+        """
+        self.covered = united([self, other])
+        for layer, kept in self.statistics.items():
+            kept.merge(other.statistics[layer])
+        self.checksums = self.checksums + other.checksums
+        self.unreadable = sorted({*self.unreadable, *other.unreadable})
+
+    def dump(self) -> tuple[dict[str, Any], dict[str, Tensor]]:
+        """Return everything as JSON and as tensors on the CPU."""
+        tensors = {"checksums": self.checksums}
+        for number, kept in enumerate(self.statistics.values()):
+            tensors |= {f"{number}.{name}": tensor for name, tensor in kept.state().items()}
+        facts = {
+            "format": _FORMAT,
+            "plan": self.plan.as_json(),
+            "covered": [[span.start, span.stop] for span in self.covered],
+            "unreadable": self.unreadable,
+        }
+        return facts, tensors
+
+    @classmethod
+    def restore(
+        cls,
+        facts: Mapping[str, Any],
+        tensors: Mapping[str, Tensor],
+        device: torch.device | str = "cpu",
+    ) -> Part:
+        """Return the part that ``dump`` gave; ValueError, KeyError or TypeError if it is none."""
+        header = _header(facts)
+        for number, (units, height, width) in enumerate(header.plan.layers.values()):
+            found = tuple(tensors[f"{number}.top.maps"].shape)
+            if found != (units, header.plan.k, height, width):  # before that much is allocated
+                raise ValueError(f"maps of shape {found}")
+        part = cls.empty(header.plan, device)
+        part.covered, part.unreadable = header.covered, header.unreadable
+        part.checksums.copy_(tensors["checksums"])
+        for number, (layer, kept) in enumerate(part.statistics.items()):
+            prefix = f"{number}."
+            kept.restore(
+                {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
+            )
+            ids = kept.top.ids[kept.top.values.isfinite()]
+            if len(ids) and not 0 <= int(ids.min()) <= int(ids.max()) < part.plan.images:
+                raise ValueError(f"exemplars of {layer} lie outside the images")
+        return part
+
+    def save(self, path: Path) -> None:
+        """Write everything to a safetensors file, atomically."""
+        facts, tensors = self.dump()
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with atomic_path(path) as temporary:
+            save_file(tensors, temporary, metadata={_KEY: json.dumps(facts)})
+
+    @classmethod
+    def load(cls, path: Path, device: torch.device | str = "cpu") -> Part:
+        """Read what ``save`` wrote.
+
+        Raises:
+            InputError: If the file is damaged, not of this kind, or of another version.
+        """
+        with _opened(path) as (file, facts):
+            return cls.restore(
+                facts, {name: file.get_tensor(name) for name in list(file.keys())}, device
+            )
+
+
+def read_header(path: Path) -> Header:
+    """Read what a file that ``Part.save`` wrote is of; errors as in ``Part.load``."""
+    with _opened(path) as (_, facts):
+        return _header(facts)
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[tuple[Any, dict[str, Any]]]:
+    try:
+        with safe_open(path, "pt") as file:
+            yield file, json.loads((file.metadata() or {})[_KEY])
+    except (OSError, SafetensorError, KeyError, TypeError, ValueError, RuntimeError) as error:
+        raise InputError(
+            f"{path} is not a sound file of statistics ({error!r}); delete it, and that part is "
+            "built again"
+        ) from error
+
+
+def _header(facts: Mapping[str, Any]) -> Header:
+    if facts["format"] != _FORMAT:
+        raise ValueError(f"format {facts['format']}, here {_FORMAT}")
+    plan = Plan.from_json(facts["plan"])
+    covered = [range(int(start), int(stop)) for start, stop in facts["covered"]]
+    ends = [0, *(end for span in covered for end in (span.start, span.stop)), plan.images]
+    if ends != sorted(ends):
+        raise ValueError(f"images {covered} of {plan.images}")
+    return Header(plan, covered, [str(line) for line in facts["unreadable"]])
+
+
+def missing(part: Header, span: range) -> list[range]:
+    """Return the images of a span that a part has not run.
+
+    >>> plan = Plan("m", "d", "w", {}, {"images": 9}, 1, 0.9, "float32")
+    >>> missing(Header(plan, [range(0, 2), range(4, 6)]), range(1, 9))
+    [range(2, 4), range(6, 9)]
+    """
+    gaps = []
+    start = span.start
+    for done in part.covered:
+        if done.start > start:
+            gaps.append(range(start, min(done.start, span.stop)))
+        start = max(start, done.stop)
+    gaps.append(range(start, span.stop))
+    return [gap for gap in gaps if len(gap)]
+
+
+def merge_files(paths: Sequence[Path]) -> Part:
+    """Merge parts that together cover all images, holding two of them at a time.
+
+    Args:
+        paths: Their files, in any order.
+
+    Raises:
+        InputError: If there are none, one is damaged, they were made differently, have images
+            in common, or leave images out.
+    """
+    headers = [read_header(path) for path in paths]
+    if not headers:
+        raise InputError("there are no shards to merge")
+    whole = Header(headers[0].plan, united(headers))
+    gaps = missing(whole, range(whole.plan.images))
+    if gaps:
+        raise InputError(
+            f"images {', '.join(_words(gap) for gap in gaps)} have not been run: a shard is not "
+            "there, or not finished (run its command again)"
+        )
+    merged = Part.load(paths[0])
+    for path in paths[1:]:
+        merged.add(Part.load(path))
+    return merged
+
+
+def united(parts: Sequence[Header]) -> list[range]:
+    """Return the images that parts cover together, which no two may share."""
+    for part in parts[1:]:
+        difference = parts[0].plan.difference(part.plan)
+        if difference:
+            raise InputError(
+                f"images {_words(*parts[0].covered)} and images {_words(*part.covered)} were not "
+                f"run alike: {difference} differ"
+            )
+    united: list[range] = []
+    for span in sorted((s for part in parts for s in part.covered), key=lambda s: s.start):
+        if united and span.start < united[-1].stop:
+            twice = range(span.start, min(span.stop, united[-1].stop))
+            raise InputError(f"images {_words(twice)} were run twice, in two of the parts")
+        if united and span.start == united[-1].stop:
+            united[-1] = range(united[-1].start, span.stop)
+        else:
+            united.append(span)
+    return united
+
+
+def spans(images: int, parts: int) -> list[range]:
+    """Cut images into parts whose sizes differ by one at most.
+
+    >>> spans(10, 3)
+    [range(0, 3), range(3, 6), range(6, 10)]
+    """
+    ends = [number * images // parts for number in range(parts + 1)]
+    return [range(start, stop) for start, stop in pairwise(ends)]
+
+
+def parse_shard(text: str) -> tuple[int, int]:
+    """Read ``3/16``: the third of sixteen.
+
+    >>> parse_shard("3/16")
+    (3, 16)
+
+    Raises:
+        InputError: If it is not of that form, or there is no such part.
+    """
+    match = re.fullmatch(r"(\d{1,6})/(\d{1,6})", text)
+    if not match or not 1 <= int(match[1]) <= int(match[2]):
+        raise InputError(f"shard {text!r}; write it as 3/16, the third of sixteen")
+    return int(match[1]), int(match[2])
+
+
+def shard_path(folder: Path, number: int, of: int) -> Path:
+    """Return where the statistics of a shard lie."""
+    return folder / f"shard-{number:05d}-of-{of:05d}.safetensors"
+
+
+def _words(*spans: range) -> str:
+    return ", ".join(f"{span.start} to {span.stop - 1}" for span in spans) or "none"
