@@ -1,11 +1,11 @@
 """Time and memory of the exemplar builder against bare forward passes, in one run.
 
 ResNet-18 with random weights, five layers at once (conv1's output after ReLU, layer1 to layer4,
-1,024 units in all), 224 × 224 images. What is timed is the whole build: reading and decoding the
-images, the forward passes, the statistics, masks, encoding, and the Parquet files. The bare
-passes are timed twice: with tensors that are already in memory, and reading the same files.
+1,024 units in all). What is timed is the whole build: reading and decoding the images, the
+forward passes, the statistics, masks, encoding, and the Parquet files. The bare passes are timed
+with tensors that are already in memory, in the same round.
 
-Run ``python perf/builder.py``.
+Run ``python perf/builder.py``, or only some parts: ``python perf/builder.py time memory``.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -25,95 +26,172 @@ from PIL import Image
 from milannotations.catalog.models import load_model
 from milannotations.exemplars.build import build
 from milannotations.exemplars.options import BuildOptions
+from milannotations.exemplars.ray_engine import ray_engine
 from milannotations.exemplars.sources import ImageFolder, Preprocessing
+from milannotations.exemplars.tail import quantile_of
 
 LAYERS = ["relu", "layer1", "layer2", "layer3", "layer4"]
 BATCH = 32
+PARTS = ("time", "options", "memory", "sketch", "ray")
 
 
-def make_images(folder: Path, count: int) -> None:
-    """Write JPEG images of 224 × 224."""
+def make_images(folder: Path, count: int, side: int = 224) -> ImageFolder:
+    """Write JPEG images of that side, and return them as a network sees them."""
+    folder.mkdir()
     rng = np.random.default_rng(0)
     for index in range(count):
         pixels = rng.integers(0, 255, (14, 14, 3)).astype(np.uint8)
-        picture = Image.fromarray(pixels).resize((224, 224), Image.Resampling.BICUBIC)
+        picture = Image.fromarray(pixels).resize((side, side), Image.Resampling.BICUBIC)
         picture.save(folder / f"{index:05d}.jpg", quality=90)
+    return ImageFolder(folder, Preprocessing(size=side, resize=side))
 
 
-def compare(images: int, rounds: int) -> None:
-    """Print the ratio of a build to the bare forward passes, round by round."""
-    torch.manual_seed(0)
+def timed(work: Callable[[], object]) -> float:
+    """Return the seconds that something takes."""
+    start = time.perf_counter()
+    work()
+    return time.perf_counter() - start
+
+
+def bare(module: torch.nn.Module, batches: list[torch.Tensor], passes: int) -> None:
+    """Run batches through a network and nothing else."""
+    with torch.inference_mode():
+        for number in range(passes):
+            module(batches[number % len(batches)])
+
+
+def some_batches(source: ImageFolder) -> list[torch.Tensor]:
+    """Return a few batches in memory; more would not fit, and take the network no longer."""
+    spans = [range(first, first + BATCH) for first in range(0, min(len(source), 8 * BATCH), BATCH)]
+    return [torch.stack([source.inputs(index) for index in span]) for span in spans]
+
+
+def compare(images: int, rounds: int, variants: dict[str, BuildOptions]) -> None:
+    """Print the ratio of builds to bare forward passes, round by round."""
     module = load_model("resnet18", "random").module.eval()
     with tempfile.TemporaryDirectory() as work:
-        folder = Path(work) / "images"
-        folder.mkdir()
-        make_images(folder, images)
-        source = ImageFolder(folder, Preprocessing(resize=224))
-        spans = [range(first, min(first + BATCH, images)) for first in range(0, images, BATCH)]
-        batches = [torch.stack([source.inputs(i) for i in span]) for span in spans]
-        ratios = []
-        for number in range(rounds + 1):
-            start = time.perf_counter()
-            with torch.inference_mode():
-                for batch in batches:
-                    module(batch)
-            bare = time.perf_counter() - start
-            start = time.perf_counter()
-            with torch.inference_mode():
-                for span in spans:
-                    module(torch.stack([source.inputs(i) for i in span]))
-            reading = time.perf_counter() - start
-            start = time.perf_counter()
-            build(
-                module, source, LAYERS, Path(work) / f"out{number}", model="resnet18",
-                dataset="random", options=BuildOptions(batch_size=BATCH),
-            )  # fmt: skip
-            whole = time.perf_counter() - start
-            if number:  # the first round warms up
-                ratios.append((whole / bare, whole / reading))
-                print(f"bare {bare:.2f} s, with reading {reading:.2f} s, build {whole:.2f} s")
-    in_memory, from_files = np.median(ratios, axis=0)
-    print(
-        f"median ratio of the build to bare passes: {in_memory:.2f} with tensors in memory, "
-        f"{from_files:.2f} with images read from files ({images} images, "
-        f"{torch.get_num_threads()} threads)"
-    )
+        source = make_images(Path(work) / "images", images)
+        batches = some_batches(source)
+        bare(module, batches, 2)  # warms up
+        ratios: dict[str, list[float]] = {name: [] for name in variants}
+        for number in range(rounds):
+            for name, options in variants.items():
+                plain = timed(lambda: bare(module, batches, images // BATCH))
+                out = Path(work) / f"out{number}-{name}"
+                whole = timed(lambda o=options, out=out: build(  # type: ignore[misc]
+                    module, source, LAYERS, out, model="resnet18", dataset="random", options=o,
+                ))  # fmt: skip
+                ratios[name].append(whole / plain)
+                print(f"{name}: bare {plain:.1f} s, build {whole:.1f} s, {whole / plain:.2f}")
+    for name, found in ratios.items():
+        print(
+            f"{name}: median ratio of the build to bare float32 passes {np.median(found):.2f} "
+            f"({images} images, {torch.get_num_threads()} threads)",
+            flush=True,
+        )
 
 
 def memory(images: int) -> None:
-    """Build once in this process and print its peak resident memory."""
-    torch.manual_seed(0)
+    """Build once in this process, from small images, and print its peak resident memory."""
     module = load_model("resnet18", "random").module
     with tempfile.TemporaryDirectory() as work:
-        folder = Path(work) / "images"
-        folder.mkdir()
-        make_images(folder, images)
-        source = ImageFolder(folder, Preprocessing(resize=224))
+        source = make_images(Path(work) / "images", images, side=64)
         build(
             module, source, LAYERS, Path(work) / "out", model="resnet18", dataset="random",
-            options=BuildOptions(batch_size=BATCH),
+            options=BuildOptions(batch_size=BATCH, size=64),
         )  # fmt: skip
     # Not getrusage: on Linux a child's figure starts from its parent's.
     status = Path("/proc/self/status").read_text(encoding="ascii")
     peak = int(status.split("VmHWM:")[1].split()[0]) / 1024
-    print(f"{images} images: peak memory {peak:.0f} MB")
+    print(f"{images} images of 64 × 64: peak memory {peak:.0f} MB", flush=True)
+
+
+def sketch(batches: int = 40) -> None:
+    """Print the updates per second of the quantile's statistics, numpy's sort and torch's topk."""
+    images, units, side = BATCH, 64, 56
+    maps = [torch.randn(images, units, side * side).relu() for _ in range(4)]
+    total = batches * images * side * side
+    made = quantile_of(units, 0.99, total)
+
+    def ours() -> None:
+        for number in range(batches):
+            values = maps[number % 4]
+            made.update(values, values.amin((0, 2)), values.amax((0, 2)))
+
+    def with_torch() -> None:
+        # The exact tail, by the library's own selection.
+        kept = torch.empty(units, 0)
+        for number in range(batches):
+            flat = maps[number % 4].transpose(0, 1).flatten(1)
+            both = torch.cat([kept, flat], 1)
+            kept = both.topk(min(both.shape[1], total // 100), dim=1).values
+
+    def with_numpy() -> None:
+        # All values at once, as numpy has nothing that takes a stream.
+        every = np.concatenate([maps[n % 4].numpy() for n in range(batches)], axis=0)
+        np.quantile(every.transpose(1, 0, 2).reshape(units, -1), 0.99, axis=1)
+
+    values = total * units
+    for name, work in (("ours", ours), ("torch topk", with_torch), ("numpy quantile", with_numpy)):
+        took = timed(work)
+        print(f"{name}: {values / took / 1e6:.0f} million activations per second", flush=True)
+
+
+def with_ray(images: int) -> None:
+    """Print how much faster two workers are than one, Ray's start included and left out."""
+    import ray
+
+    module = load_model("resnet18", "random").module
+    with tempfile.TemporaryDirectory() as work:
+        source = make_images(Path(work) / "images", images)
+        ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False)
+        took = {}
+        for workers in (1, 2, 1, 2):
+            # One thread each: what is compared is workers, not threads.
+            torch.set_num_threads(workers)
+            out = Path(work) / f"out{len(took)}-{workers}-{time.monotonic_ns()}"
+            seconds = timed(lambda w=workers, out=out: build(  # type: ignore[misc]
+                module, source, LAYERS, out, model="resnet18", dataset="random",
+                options=BuildOptions(batch_size=BATCH), engine=ray_engine(w),
+            ))  # fmt: skip
+            took.setdefault(workers, []).append(seconds)
+            print(f"{workers} worker(s) of one thread: {seconds:.1f} s", flush=True)
+        ray.shutdown()
+        print(f"two workers are {min(took[1]) / min(took[2]):.2f} times as fast as one")
 
 
 def main() -> None:
-    """Compare times, then peak memory for several numbers of images, each in its own process."""
+    """Run the parts that are asked for."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--images", type=int, default=256)
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("parts", nargs="*", choices=[*PARTS, []], help="default: all")
+    parser.add_argument("--images", type=int, default=2048)
+    parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--memory-of", type=int, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.memory_of:
         memory(arguments.memory_of)
         return
-    compare(arguments.images, arguments.rounds)
-    for count in (128, 256, 512, 1024):
-        subprocess.run(
-            [sys.executable, __file__, "--memory-of", str(count)], check=True, env=os.environ
-        )
+    parts = arguments.parts or PARTS
+    if "time" in parts:
+        compare(arguments.images, arguments.rounds, {"build": BuildOptions(batch_size=BATCH)})
+    if "options" in parts:
+        variants = {
+            "float32": BuildOptions(batch_size=BATCH),
+            "channels last": BuildOptions(batch_size=BATCH, channels_last=True),
+            "bf16, channels last": BuildOptions(batch_size=BATCH, channels_last=True, dtype="bf16"),
+            "two readers": BuildOptions(batch_size=BATCH, readers=2),
+            "compiled": BuildOptions(batch_size=BATCH, compile=True),
+        }
+        compare(arguments.images // 2, 1, variants)
+    if "memory" in parts:
+        for count in (1000, 5000, 20000):
+            subprocess.run(
+                [sys.executable, __file__, "--memory-of", str(count)], check=True, env=os.environ
+            )
+    if "sketch" in parts:
+        sketch()
+    if "ray" in parts:
+        with_ray(arguments.images // 4)
 
 
 if __name__ == "__main__":

@@ -28,9 +28,12 @@ class MaskedFeatures:
 
     Args:
         model: The pretrained network.
-        layers: Names or patterns of layers whose output is spatial.
+        layers: Names or patterns of layers that have activation maps.
         device: Where it runs.
         batch_size: Images per forward pass.
+
+    Raises:
+        InputError: If a layer has no activation maps.
     """
 
     def __init__(
@@ -46,8 +49,14 @@ class MaskedFeatures:
         self.module = model.module.eval().to(device)
         self.layers = match_layers(model.module, layers)
         height, width = self.preprocessing.shape
-        found = probe(self.module, self.layers, (torch.zeros(1, 3, height, width, device=device),))
-        self.taps = list(found.values())
+        image = torch.zeros(1, len(self.preprocessing.mean), height, width, device=device)
+        self.taps = [*probe(self.module, self.layers, (image,), model.layouts).values()]
+        pooled = [tap.layer for tap in self.taps if tap.layout.kind == "vector"]
+        if pooled:
+            raise InputError(
+                f"{', '.join(pooled)}: one activation per image, which no mask can be laid over; "
+                "choose layers with activation maps"
+            )
         self.widths = [tap.units for tap in self.taps]
 
     def __call__(self, neurons: Dataset) -> Tensor:

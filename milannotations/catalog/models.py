@@ -4,17 +4,40 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+import torch
 from torch import nn
 
-from milannotations.catalog import efficientnet_lite, torchvision_models
-from milannotations.catalog.weights import load_weights
+from milannotations.catalog import (
+    alexnet,
+    biggan,
+    densenet,
+    efficientnet_lite,
+    hf_models,
+    mobile,
+    modern,
+    resnet,
+    timm_models,
+    torchvision_models,
+    vgg,
+    vision_transformers,
+)
+from milannotations.catalog.entry import Entry, published_state, seeded
+from milannotations.catalog.weights import fit, read_state
 from milannotations.errors import InputError, did_you_mean
 from milannotations.exemplars.generators import LatentSpace
 from milannotations.exemplars.layout import Layout
 from milannotations.exemplars.sources import Preprocessing
+
+_FAMILIES = (
+    alexnet, vgg, resnet, densenet, mobile, biggan, vision_transformers, modern,
+    efficientnet_lite,
+)  # fmt: skip
+ENTRIES: dict[str, Entry] = {
+    entry.config: entry for family in _FAMILIES for entry in family.ENTRIES
+}
 
 
 @dataclass(frozen=True)
@@ -44,40 +67,118 @@ def load_model(spec: str, weights: str = "published", dataset: str | None = None
     """Load a model by name.
 
     Args:
-        spec: ``efficientnet_lite0``; any torchvision classifier, as ``resnet18`` or
-            ``torchvision:resnet18``; or ``package.module:factory``, a function without
-            arguments that returns an ``nn.Module`` (ImageNet preprocessing at 224) or a
-            ``LoadedModel``. The module of a factory is imported, so name only code you trust.
-        weights: ``published``, ``random``, or a file with a state dictionary.
+        spec: A model of the catalog, as ``resnet18``, ``resnet18/places365`` or
+            ``resnet18-places365``; any classifier of torchvision, as ``torchvision:resnet18`` or
+            by its bare name; ``timm:NAME``; ``hf:OWNER/NAME`` or ``hf:FOLDER`` (of
+            ``transformers``); ``hub:OWNER/REPO:ENTRY`` (of ``torch.hub``); or
+            ``package.module:factory``, a function without arguments that returns an
+            ``nn.Module`` (ImageNet preprocessing at 224) or a ``LoadedModel``. The last two run
+            the code they name: name only code that you trust.
+        weights: ``published``, ``random`` (the same each time), or a file with a state
+            dictionary.
         dataset: What the weights were trained on; default the published weights' own.
 
     Raises:
         InputError: If there is no such model, or its weights cannot be had or do not fit.
     """
-    published = weights == "published"
-    if spec == efficientnet_lite.NAME:
-        module, preprocessing = efficientnet_lite.load(published)
-        loaded = LoadedModel(module, spec, "imagenet", preprocessing)
-    elif ":" in spec and not spec.startswith("torchvision:"):
-        loaded = _from_factory(spec)
+    entry = _entry(spec)
+    if entry is not None:
+        loaded = _from_entry(entry, weights)
     else:
-        name = spec.removeprefix("torchvision:")
-        if name not in torchvision_models.names():
-            known = [efficientnet_lite.NAME, *torchvision_models.names()]
-            raise InputError(
-                f"no model is named {spec!r}{did_you_mean(name, known)} (a torchvision classifier, "
-                f"{efficientnet_lite.NAME}, or package.module:factory)"
-            )
-        module, preprocessing = torchvision_models.load(name, published)
-        loaded = LoadedModel(module, name, "imagenet", preprocessing)
+        loaded = seeded_model(spec, published=weights == "published")
+        if weights not in ("published", "random"):
+            fit(loaded.module, read_state(Path(weights)), weights)
+    trained_on = loaded.dataset
     if weights == "random":
         trained_on = "random"
-    elif not published:
-        load_weights(loaded.module, Path(weights))
+    elif weights != "published":
         trained_on = Path(weights).stem
+    return replace(loaded, dataset=dataset or trained_on)
+
+
+def seeded_model(spec: str, published: bool) -> LoadedModel:
+    """Load a model that is not in the catalog; random weights are the same each time."""
+    kind, _, name = spec.partition(":")
+    if kind == "timm":
+        module = seeded(lambda: timm_models.make(name, pretrained=published))
+        return LoadedModel(module, name, "unknown", timm_models.preprocessing(module))
+    if kind == "hf":
+        found: list[Preprocessing] = []
+
+        def make() -> nn.Module:
+            module, preprocessing = hf_models.load(name, published)
+            found.append(preprocessing)
+            return module
+
+        return LoadedModel(seeded(make), Path(name).name, "unknown", found[0])
+    if kind == "hub":
+        return LoadedModel(
+            seeded(lambda: _from_hub(spec, published)), name, "unknown", Preprocessing()
+        )
+    if name and kind != "torchvision":
+        return _from_factory(spec)
+    plain = spec.removeprefix("torchvision:")
+    if plain not in torchvision_models.names():
+        bare = sorted({entry.name for entry in ENTRIES.values()})
+        known = [*ENTRIES, *bare, *torchvision_models.names()]
+        raise InputError(
+            f"no model is named {spec!r}{did_you_mean(plain, known)} (in the catalog: "
+            f"{', '.join(bare)}; also torchvision:NAME, timm:NAME, hf:OWNER/NAME, "
+            "hub:OWNER/REPO:ENTRY and package.module:factory)"
+        )
+    preprocessings: list[Preprocessing] = []
+
+    def make_torchvision() -> nn.Module:
+        module, preprocessing = torchvision_models.load(plain, published)
+        preprocessings.append(preprocessing)
+        return module
+
+    return LoadedModel(seeded(make_torchvision), plain, "imagenet", preprocessings[0])
+
+
+def _entry(spec: str) -> Entry | None:
+    if ":" in spec:
+        return None
+    named = ENTRIES.get(spec.replace("/", "-"))
+    return named or next((entry for entry in ENTRIES.values() if entry.name == spec), None)
+
+
+def _from_entry(entry: Entry, weights: str) -> LoadedModel:
+    if weights == "random":
+        state = None
+    elif weights == "published":
+        state = published_state(entry)
     else:
-        trained_on = loaded.dataset
-    return LoadedModel(loaded.module, loaded.name, dataset or trained_on, loaded.preprocessing)
+        state = read_state(Path(weights))
+        converted = entry.convert(state)
+        # A file may be the published one, or one that already has the network's own names.
+        own = seeded(lambda: entry.make(None)).state_dict().keys()
+        state = converted if len(own & converted.keys()) >= len(own & state.keys()) else state
+    module = seeded(lambda: entry.make(state))
+    if state is not None:
+        fit(module, state, entry.source if weights == "published" else weights)
+    return LoadedModel(
+        module,
+        entry.name,
+        entry.dataset,
+        entry.preprocessing,
+        entry.layers,
+        entry.layouts,
+        entry.latents(module) if entry.latents else None,
+    )
+
+
+def _from_hub(spec: str, published: bool) -> nn.Module:
+    parts = spec.split(":")
+    if len(parts) != 3 or "/" not in parts[1]:
+        raise InputError(f"model {spec!r}; write it as hub:OWNER/REPO:ENTRY")
+    try:
+        made = torch.hub.load(parts[1], parts[2], pretrained=published, trust_repo=True)
+    except Exception as error:  # whatever that repository's code raises
+        raise InputError(f"model {spec!r} cannot be loaded: {error}") from error
+    if not isinstance(made, nn.Module):
+        raise InputError(f"model {spec!r} gives a {type(made).__name__}, not a torch.nn.Module")
+    return made
 
 
 def _from_factory(spec: str) -> LoadedModel:
@@ -86,9 +187,18 @@ def _from_factory(spec: str) -> LoadedModel:
         factory = getattr(importlib.import_module(path), attribute)
     except (ImportError, AttributeError) as error:
         raise InputError(f"model {spec!r}: {error}") from error
-    made = factory()
-    if isinstance(made, LoadedModel):
-        return made
-    if not isinstance(made, nn.Module):
-        raise InputError(f"model {spec!r} gives a {type(made).__name__}, not a torch.nn.Module")
-    return LoadedModel(made, attribute, "unknown", Preprocessing())
+    made: list[LoadedModel] = []
+
+    def make() -> nn.Module:
+        given = factory()
+        if isinstance(given, LoadedModel):
+            made.append(given)
+            return given.module
+        if not isinstance(given, nn.Module):
+            raise InputError(
+                f"model {spec!r} gives a {type(given).__name__}, not a torch.nn.Module"
+            )
+        return given
+
+    module = seeded(make)
+    return made[0] if made else LoadedModel(module, attribute, "unknown", Preprocessing())

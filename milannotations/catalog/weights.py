@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -33,21 +34,45 @@ def read_state(path: Path) -> dict[str, torch.Tensor]:
     except Exception as error:
         # safetensors has an exception of its own that derives from Exception alone.
         raise InputError(f"weights file {path} is damaged: {error}") from error
-    if isinstance(state, dict) and isinstance(state.get("state_dict"), dict):
-        state = state["state_dict"]
-    if not isinstance(state, dict) or not all(isinstance(v, torch.Tensor) for v in state.values()):
-        raise InputError(f"weights file {path} holds no state dictionary of tensors")
-    return {str(key): value for key, value in state.items()}
+    return unwrapped(state, f"file {path}")
+
+
+def unwrapped(state: Any, place: str) -> dict[str, torch.Tensor]:
+    """Take a state dictionary out of what checkpoints are often wrapped in.
+
+    Raises:
+        InputError: If there is none.
+    """
+    if isinstance(state, Mapping):
+        for key in ("state_dict", "model"):
+            if isinstance(state.get(key), Mapping):
+                state = state[key]
+    if not isinstance(state, Mapping) or not all(
+        isinstance(value, torch.Tensor) for value in state.values()
+    ):
+        raise InputError(f"weights {place} hold no state dictionary of tensors")
+    return {str(key).removeprefix("module."): value for key, value in state.items()}
+
+
+def fit(module: nn.Module, state: Mapping[str, torch.Tensor], place: str) -> None:
+    """Load a state dictionary into a network.
+
+    Raises:
+        InputError: If a name or a shape does not fit.
+    """
+    try:
+        module.load_state_dict(dict(state))
+    except RuntimeError as error:
+        lines = str(error).splitlines()
+        more = f" … ({len(lines)} lines)" if len(lines) > 6 else ""
+        short = "\n".join(line[:300] for line in lines[:6])
+        raise InputError(f"weights {place} do not fit the model: {short}{more}") from error
 
 
 def load_weights(module: nn.Module, path: Path) -> None:
-    """Load a state dictionary, without ever running pickled code.
+    """Load a state dictionary from a file, without ever running pickled code.
 
     Raises:
         InputError: If the file is missing, holds anything but tensors, or does not fit.
     """
-    state = {key.removeprefix("module."): value for key, value in read_state(path).items()}
-    try:
-        module.load_state_dict(state)
-    except RuntimeError as error:
-        raise InputError(f"weights file {path} does not fit the model: {error}") from error
+    fit(module, read_state(path), f"file {path}")

@@ -1,4 +1,4 @@
-"""Sparse autoencoders on top of a layer: their latents as units."""
+"""Reading sparse autoencoders from the files of the libraries that train them."""
 
 from __future__ import annotations
 
@@ -8,175 +8,172 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from milannotations.catalog.weights import read_state
 from milannotations.errors import InputError
+from milannotations.exemplars.encoder import Activation, Normalization, SparseAutoencoder
 
-# File of the weights in a folder: SAELens, and EleutherAI's sparsify.
-_FILES = ("sae_weights.safetensors", "sae.safetensors")
-_ACTIVATIONS = ("relu", "topk", "jumprelu", "gated")
+__all__ = ["SparseAutoencoder", "load_autoencoder"]
+
 _HELP = (
-    "a folder of SAELens (cfg.json, sae_weights.safetensors) or of sparsify (cfg.json, "
-    "sae.safetensors), or a file with W_enc and b_enc, or with encoder.weight and encoder.bias"
+    "known are folders of SAELens (cfg.json and sae_weights.safetensors) and of EleutherAI's "
+    "sparsify (cfg.json and sae.safetensors), and files of tensors with W_enc and b_enc, or with "
+    "encoder.weight and encoder.bias"
 )
-
-
-class SparseAutoencoder(nn.Module):
-    """The encoder of a sparse autoencoder.
-
-    Latents are ``activation((x - b_dec) W_enc + b_enc)``; which activation, and whether the
-    decoder's bias is taken off first, depends on the autoencoder (Bricken et al., 2023, "Towards
-    Monosemanticity"; Gao et al., 2024, arXiv 2406.04093, for top-k; Rajamanoharan et al., 2024,
-    arXiv 2404.16014 for gated and 2407.14435 for JumpReLU).
-
-    Args:
-        weight: Shape (units of the layer, latents).
-        bias: Shape (latents,).
-        activation: ``relu``, ``topk``, ``jumprelu`` or ``gated``.
-        shift: Taken off the layer's output first, shape (units of the layer,).
-        k: For topk: how many latents stay.
-        threshold: For jumprelu: latents up to it become 0, shape (latents,) or ().
-        gate: For gated: the gate's bias and the logarithm of the magnitudes' scale, each of
-            shape (latents,); ``bias`` is the magnitudes'.
-
-    Raises:
-        InputError: If shapes or activation do not fit together.
-    """
-
-    def __init__(
-        self,
-        weight: Tensor,
-        bias: Tensor,
-        activation: str = "relu",
-        *,
-        shift: Tensor | None = None,
-        k: int | None = None,
-        threshold: Tensor | None = None,
-        gate: tuple[Tensor, Tensor] | None = None,
-    ) -> None:
-        super().__init__()
-        if weight.ndim != 2 or bias.shape != weight.shape[1:]:
-            raise InputError(
-                f"an autoencoder with weights {tuple(weight.shape)} and bias {tuple(bias.shape)}"
-            )
-        if activation not in _ACTIVATIONS:
-            raise InputError(f"activation {activation!r}; known are {', '.join(_ACTIVATIONS)}")
-        if activation == "topk" and not (k and 0 < k <= len(bias)):
-            raise InputError(f"top-k of {len(bias)} latents with k = {k}")
-        if activation == "jumprelu" and threshold is None:
-            raise InputError("an autoencoder with jumprelu and no threshold")
-        if activation == "gated" and gate is None:
-            raise InputError("a gated autoencoder without b_gate and r_mag")
-        self.activation = activation
-        self.k = k
-        nothing = torch.zeros(0)
-        self.register_buffer("weight", weight)
-        self.register_buffer("bias", bias)
-        self.register_buffer("shift", torch.zeros(len(weight)) if shift is None else shift)
-        self.register_buffer("threshold", nothing if threshold is None else threshold)
-        self.register_buffer("gate_bias", gate[0] if gate else nothing)
-        self.register_buffer("log_scale", gate[1] if gate else nothing)
-        self.weight: Tensor
-        self.bias: Tensor
-        self.shift: Tensor
-        self.threshold: Tensor
-        self.gate_bias: Tensor
-        self.log_scale: Tensor
-
-    @property
-    def latents(self) -> int:
-        """Number of latents."""
-        return len(self.bias)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Return latents of shape (…, latents) of a layer's output of shape (…, units)."""
-        before = (x.to(self.weight.dtype) - self.shift) @ self.weight
-        if self.activation == "gated":
-            is_open = before + self.gate_bias > 0
-            return (before * self.log_scale.exp() + self.bias).relu() * is_open
-        before = before + self.bias
-        if self.activation == "jumprelu":
-            return before.relu() * (before > self.threshold)
-        latents = before.relu()
-        if self.activation == "topk" and self.k is not None:
-            kept, at = latents.topk(self.k, dim=-1, sorted=False)
-            latents = torch.zeros_like(latents).scatter_(-1, at, kept)
-        return latents
+# All that the known formats hold. The decoder is not needed, nor are scales of its input.
+_KNOWN = frozenset(
+    {"W_enc", "b_enc", "W_dec", "b_dec", "threshold", "log_threshold", "topk_threshold", "k",
+     "b_gate", "b_mag", "r_mag", "scaling_factor", "finetuning_scaling_factor", "bias", "W_skip",
+     "encoder.weight", "encoder.bias", "decoder.weight", "decoder.bias"}
+)  # fmt: skip
 
 
 def load_autoencoder(path: Path) -> SparseAutoencoder:
     """Read a sparse autoencoder; pickled code is never run.
 
+    Of a file alone, without a configuration: the decoder's bias ``b_dec``, if there is one, is
+    taken off the input; a ``threshold`` of 0 or more means JumpReLU, or else ``k`` means top-k.
+
     Args:
-        path: A folder as SAELens or EleutherAI's sparsify write it, or a file of tensors.
+        path: A folder as SAELens or EleutherAI's sparsify write it, or a ``.safetensors``,
+            ``.pt`` or ``.pth`` file of tensors.
 
     Raises:
         InputError: If it is not there, damaged, or of a kind that is not known here.
     """
-    config: dict[str, Any] = {}
+    config: dict[str, Any] | None = None
     file = path
     if path.is_dir():
-        found = [path / name for name in _FILES if (path / name).is_file()]
-        if not found:
-            raise InputError(f"{path} holds no sparse autoencoder; it takes {_HELP}")
-        file = found[0]
-        try:
-            config = json.loads((path / "cfg.json").read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            raise InputError(f"{path / 'cfg.json'} cannot be read: {error}") from error
-        if not isinstance(config, dict):
-            raise InputError(f"{path / 'cfg.json'} is not a JSON object")
-    state = {name: tensor.float() for name, tensor in read_state(file).items()}
+        names = ("sae_weights.safetensors", "sae.safetensors")
+        file = next((path / name for name in names if (path / name).is_file()), path)
+        if file == path:
+            raise InputError(f"{path} holds no sparse autoencoder; {_HELP}")
+        config = _read_config(path / "cfg.json")
+    elif not path.is_file():
+        raise InputError(f"{path} does not exist; {_HELP}")
+    state = read_state(file)
+    unknown = sorted(set(state) - _KNOWN)
+    if unknown:
+        raise InputError(f"{file} holds {', '.join(unknown[:5])}, which are not known; {_HELP}")
     try:
-        return _encoder(state, config)
+        tensors = {name: tensor.detach().float() for name, tensor in state.items()}
+        if config is None:
+            return _from_tensors(tensors)
+        if file.name == "sae.safetensors":
+            return _from_sparsify(tensors, config)
+        return _from_saelens(tensors, config)
     except InputError as error:
         raise InputError(f"{path}: {error}") from error
 
 
-def _encoder(state: Mapping[str, Tensor], config: Mapping[str, Any]) -> SparseAutoencoder:
-    sparsify = "encoder.weight" in state
-    weight = state["encoder.weight"].T.contiguous() if sparsify else state.get("W_enc")
-    bias = state.get("encoder.bias" if sparsify else "b_enc", state.get("b_mag"))
-    if weight is None or bias is None:
-        raise InputError(f"no encoder among {', '.join(sorted(state)) or 'no tensors'}; {_HELP}")
-    normalized = config.get("normalize_activations", "none")
-    if normalized not in ("none", None, False):
-        raise InputError(
-            f"normalize_activations is {normalized!r}: fold the scale into the weights first"
-        )
-    options = config.get("activation_fn_kwargs") or config.get("activation_fn_args") or {}
+def _from_saelens(state: Mapping[str, Tensor], config: Mapping[str, Any]) -> SparseAutoencoder:
+    # Before version 6 the keys were others, and top-k was an activation, not an architecture.
+    options = config.get("activation_fn_kwargs") or {}
     k = config.get("k", options.get("k") if isinstance(options, dict) else None)
-    activation = _activation(config, state, k)
-    # SAELens says whether the decoder's bias is taken off; sparsify always does, but for
-    # transcoders.
-    takes_off = not config.get("transcode", False)
-    if not sparsify and config:
-        takes_off = bool(config.get("apply_b_dec_to_input", False))
-    gate = (state["b_gate"], state["r_mag"]) if {"b_gate", "r_mag"} <= state.keys() else None
+    function = str(config.get("activation_fn", config.get("activation_fn_str", "relu")))
+    architecture = config.get("architecture", "standard")
+    if function == "topk" and architecture == "standard":
+        architecture, function = "topk", "relu"
+    kinds: dict[str, Activation] = {
+        "standard": "relu", "topk": "topk", "jumprelu": "jumprelu", "gated": "gated",
+        "batchtopk": "jumprelu", "matryoshka_batchtopk": "jumprelu",
+    }  # fmt: skip
+    if architecture not in kinds:
+        raise InputError(f"architecture {architecture!r}; known are {', '.join(kinds)}")
+    if function not in ("relu", "topk"):
+        raise InputError(f"activation_fn {function!r}; known are relu and topk")
+    weight, bias = _encoder(state)
+    if config.get("rescale_acts_by_decoder_norm"):
+        norms = torch.linalg.vector_norm(_needed(state, "W_dec"), dim=-1)
+        weight, bias = weight * norms, bias * norms
+    gated = architecture == "gated"
     return SparseAutoencoder(
         weight,
-        state.get("b_mag", bias) if activation == "gated" else bias,
+        bias,
+        kinds[architecture],
+        shift=_needed(state, "b_dec") if config.get("apply_b_dec_to_input", True) else None,
+        k=_whole(k) if architecture == "topk" else None,
+        threshold=_threshold(state),
+        gate=(_needed(state, "b_gate"), _needed(state, "r_mag")) if gated else None,
+        normalization=_normalization(config.get("normalize_activations")),
+    )
+
+
+def _from_sparsify(state: Mapping[str, Tensor], config: Mapping[str, Any]) -> SparseAutoencoder:
+    activation = config.get("activation", "topk")
+    if activation not in ("topk", "groupmax"):
+        raise InputError(f"activation {activation!r}; known are topk and groupmax")
+    # A transcoder's b_dec is of its output, not of its input.
+    shift = None if config.get("transcode") else _needed(state, "b_dec")
+    return SparseAutoencoder(*_encoder(state), activation, shift=shift, k=_whole(config.get("k")))
+
+
+def _from_tensors(state: Mapping[str, Tensor]) -> SparseAutoencoder:
+    threshold = _threshold(state)
+    activation: Activation = "relu"
+    k = None
+    gate = None
+    if threshold is not None and bool((threshold >= 0).all()):  # -1 stands for none
+        activation = "jumprelu"
+    elif "k" in state:
+        activation, k = "topk", _whole(state["k"].item() if state["k"].numel() == 1 else None)
+    elif "b_gate" in state:
+        activation, gate = "gated", (state["b_gate"], _needed(state, "r_mag"))
+    return SparseAutoencoder(
+        *_encoder(state),
         activation,
-        shift=state.get("b_dec") if takes_off else None,
-        k=int(k) if k is not None else None,
-        threshold=state.get("threshold"),
+        shift=state.get("b_dec", state.get("bias")),
+        k=k,
+        threshold=threshold,
         gate=gate,
     )
 
 
-def _activation(config: Mapping[str, Any], state: Mapping[str, Tensor], k: Any) -> str:
-    named = config.get("architecture", "standard")
-    if named in ("jumprelu", "topk", "gated"):
-        return str(named)
-    if named not in ("standard", "batchtopk"):
-        raise InputError(f"architecture {named!r} is not known")
-    function = str(config.get("activation_fn", config.get("activation_fn_str", "relu")))
-    function = str(config.get("activation", function)).lower()
-    if "topk" in function or "top_k" in function or k is not None:
-        return "topk"
-    if "threshold" in state:
-        return "jumprelu"
-    if function != "relu":
-        raise InputError(f"activation {function!r} is not known")
-    return "relu"
+def _encoder(state: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
+    """Return the weights, units × latents, and the bias."""
+    if "encoder.weight" in state:  # of nn.Linear: latents × units
+        return state["encoder.weight"].T, _needed(state, "encoder.bias")
+    bias = state["b_mag"] if "b_mag" in state else _needed(state, "b_enc")
+    return _needed(state, "W_enc"), bias
+
+
+def _threshold(state: Mapping[str, Tensor]) -> Tensor | None:
+    if "log_threshold" in state:
+        return state["log_threshold"].exp()
+    return state.get("threshold", state.get("topk_threshold"))
+
+
+def _needed(state: Mapping[str, Tensor], name: str) -> Tensor:
+    if name not in state:
+        raise InputError(f"there is no {name} among {', '.join(sorted(state))}; {_HELP}")
+    return state[name]
+
+
+def _whole(k: Any) -> int:
+    if not isinstance(k, int | float) or isinstance(k, bool) or k != int(k):
+        raise InputError(f"k is {k!r}; it must be a whole number")
+    return int(k)
+
+
+def _normalization(name: Any) -> Normalization:
+    if name in (None, False, "none"):
+        return "none"
+    if name in ("layer_norm", "constant_norm_rescale"):
+        known: Normalization = name
+        return known
+    raise InputError(
+        f"normalize_activations is {name!r}, whose scale is not in the file: multiply W_enc by it "
+        "and divide b_dec by it, as fold_activation_norm_scaling_factor of SAELens does, and save "
+        "with 'none'"
+    )
+
+
+def _read_config(file: Path) -> dict[str, Any]:
+    try:
+        config = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise InputError(f"{file} cannot be read: {error}") from error
+    if not isinstance(config, dict):
+        raise InputError(f"{file} is not a JSON object")
+    return config

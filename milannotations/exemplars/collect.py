@@ -95,7 +95,8 @@ def prepare(
         k=options.k,
         quantile=options.quantile,
         dtype=options.dtype,
-        pooled=tuple(name for name, tap in taps.items() if tap.layout.kind == "vector"),
+        layouts={name: str(tap.layout) for name, tap in taps.items()},
+        pooled=tuple(name for name, tap in taps.items() if tap.height * tap.width == 1),
     )
     if options.compile:
         module.compile()

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from fnmatch import fnmatchcase
+from functools import partial
 from typing import Any
 
 from torch import Tensor, nn
 
 from milannotations.errors import InputError, did_you_mean
-from milannotations.exemplars.probe import hook, probe
-from milannotations.exemplars.taps import Spec, Tap, listed, raw, read
+from milannotations.exemplars.layout import shape_of
+from milannotations.exemplars.probe import probe
+from milannotations.exemplars.taps import Spec, Tap, hook, listed, raw, read
 
 __all__ = ["Spec", "Tap", "activations", "match_layers", "probe"]
 
@@ -28,11 +30,14 @@ def match_layers(model: nn.Module, patterns: Sequence[str]) -> list[str]:
     Args:
         model: Any module.
         patterns: Module paths as PyTorch names them (``layer4``, ``features.10``), with the
-            wildcards ``*``, ``?`` and ``[...]``, and with the marks of ``Spec``
-            (``blocks.*.attn.proj@in``).
+            wildcards ``*``, ``?`` and ``[...]``, followed by the marks of a layer: ``@in`` for the
+            module's input, ``@1`` for item 1 of its output, ``@heads=6`` for one unit per
+            attention head, ``@sae`` for the latents of an autoencoder
+            (``blocks.*.attn.proj@in@heads=6``).
 
     Raises:
-        InputError: If a pattern matches nothing; near names are suggested.
+        InputError: If a pattern matches nothing (near names are suggested), is not well spelled,
+            or names a module by a second name that it has.
 
     >>> from torch import nn
     >>> model = nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU(), nn.Conv2d(8, 8, 3))
@@ -40,28 +45,32 @@ def match_layers(model: nn.Module, patterns: Sequence[str]) -> list[str]:
     ['0', '0@in', '2']
     """
     first: dict[int, str] = {}
-    names = []
+    second: dict[str, str] = {}  # a module's further names, and its first
     for name, module in model.named_modules(remove_duplicate=False):
-        if name:
-            names.append(name)
-            first.setdefault(id(module), name)
+        if name and first.setdefault(id(module), name) != name:
+            second[name] = first[id(module)]
+    names = list(first.values())
     if not patterns:
         raise InputError(f"no layer is named; this model has {listed(names)}")
-    wanted: dict[str, list[str]] = {}
+    wanted: dict[str, dict[str, None]] = {}
     for pattern in patterns:
         spec = Spec.parse(pattern)
-        # Of a module with several names a wildcard means the first.
-        matches = {n for n in names if n == spec.module} or {
-            n for n in first.values() if fnmatchcase(n, spec.module)
-        }
-        if not matches:
-            hint = did_you_mean(spec.module, names) or f"; this model has {listed(names)}"
-            raise InputError(f"no layer matches {pattern!r}{hint}")
-        for name in matches:
-            marks = wanted.setdefault(name, [])
-            if spec.marks not in marks:
-                marks.append(spec.marks)
-    return [name + marks for name in dict.fromkeys(names) for marks in wanted.get(name, ())]
+        for name in _matching(spec.module, names, second):
+            wanted.setdefault(name, {})[spec.marks] = None
+    return [name + marks for name in names for marks in wanted.get(name, ())]
+
+
+def _matching(pattern: str, names: Sequence[str], second: Mapping[str, str]) -> list[str]:
+    if pattern in names:
+        return [pattern]
+    found = [name for name in names if fnmatchcase(name, pattern)]
+    if found:
+        return found
+    for name, of in second.items():
+        if fnmatchcase(name, pattern):
+            raise InputError(f"layer {name!r} is the same module as {of!r}; name it so")
+    hint = did_you_mean(pattern, names) or f"; this model has {listed(names)}"
+    raise InputError(f"no layer matches {pattern!r}{hint}")
 
 
 @contextmanager
@@ -82,35 +91,50 @@ def activations(
     Args:
         model: Any module.
         taps: The layers, from ``probe``.
-        on_maps: Given maps of shape (images, units, height, width).
+        on_maps: Given maps of shape (images, units, height, width), as the model computes them,
+            mostly views of its own tensors: copy what is to be kept.
         attached: Autoencoders, by the name of the layer they stand on. Their latents of a whole
             batch are held at once: images × latents × height × width × 4 bytes.
         stop_early: Leave a forward pass when all layers have been seen in it.
 
     Gives:
         What to call the model by; it returns the model's output, or None if it stopped early.
+
+    Raises:
+        InputError: In a forward pass, if a layer's maps are not what the tap says.
     """
     extra = attached or {}
-    layouts = {tap.layer: tap.layout for tap in taps}
-    left: set[str] = set()
+    waiting: set[str] = set()
+    running = False
 
-    def call(layer: str, spec: Spec, args: Any, kwargs: Any, output: Any) -> None:
-        tensor = raw(spec, args, kwargs, output)
-        on_maps(layer, read(spec, layouts[layer], tensor, extra))
-        left.discard(layer)
-        if stop_early and not left:
+    def on_call(tap: Tap, spec: Spec, args: Any, kwargs: Any, output: Any) -> None:
+        try:
+            maps = read(spec, tap.layout, raw(spec, args, kwargs, output), extra)
+        except ValueError as error:
+            raise InputError(f"layer {tap.layer!r} {error}") from error
+        if tuple(maps.shape[1:]) != (tap.units, tap.height, tap.width):
+            raise InputError(
+                f"layer {tap.layer!r} gives maps of {shape_of(maps[0])}, and of {tap.units} × "
+                f"{tap.height} × {tap.width} in the probe; all inputs must be of one size"
+            )
+        on_maps(tap.layer, maps)
+        waiting.discard(tap.layer)
+        if stop_early and running and not waiting:
             raise _AllSeen
 
     def run(*inputs: Tensor) -> Any:
-        left.update(layouts)
+        nonlocal running
+        waiting.update(tap.layer for tap in taps)
+        running = True
         try:
             return model(*inputs)
         except _AllSeen:
             return None
+        finally:
+            running = False
 
-    handles = [hook(model, tap.layer, Spec.parse(tap.layer), call) for tap in taps]
-    try:
+    with ExitStack() as stack:
+        for tap in taps:
+            spec = Spec.parse(tap.layer)
+            stack.callback(hook(model, spec, partial(on_call, tap, spec)).remove)
         yield run
-    finally:
-        for handle in handles:
-            handle.remove()

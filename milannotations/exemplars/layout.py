@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 from torch import Tensor
+
+from milannotations.errors import InputError
+
+Kind = Literal["spatial", "channels_last", "tokens", "vector"]
 
 
 @dataclass(frozen=True)
@@ -16,33 +21,72 @@ class Layout:
         kind: ``spatial`` is N × units × height × width, ``channels_last`` is N × height × width ×
             units, ``tokens`` is N × tokens × units, ``vector`` is N × units: one activation per
             image.
-        grid: Height and width in which tokens are laid out, row by row.
+        grid: Height and width in which tokens are laid out, row by row, the first row first; for
+            other kinds what the output's must be. None takes it from the output: as many tokens
+            as there are must then be a square.
         prefix: How many tokens that are not of the grid (class and register tokens) come first.
+
+    Raises:
+        InputError: If the kind is unknown, or a number makes no sense.
     """
 
-    kind: Literal["spatial", "channels_last", "tokens", "vector"]
+    kind: Kind
     grid: tuple[int, int] | None = None
     prefix: int = 0
 
+    def __post_init__(self) -> None:
+        if self.kind not in get_args(Kind):
+            raise InputError(f"layout {self.kind!r}; known are {', '.join(get_args(Kind))}")
+        if self.grid is not None and (len(self.grid) != 2 or min(self.grid) < 1):
+            raise InputError(f"a grid of {self.grid}; write it as (height, width), both above 0")
+        if self.prefix < 0:
+            raise InputError(f"{self.prefix} prefix tokens; there cannot be fewer than 0")
+        if self.prefix and self.kind != "tokens":
+            raise InputError(f"the layout {self.kind} has no prefix; only tokens have")
+
     def maps(self, output: Tensor) -> Tensor:
-        """Return a layer's output as N × units × height × width, without copying it.
+        """Return a layer's output as N × units × height × width: a view of it, never a copy.
 
         Raises:
-            ValueError: If the output cannot be laid out so.
+            ValueError: If the output cannot be laid out so; says what it is.
         """
         if self.kind == "tokens":
-            height, width = self.grid or (0, 0)
-            if output.ndim != 3 or output.shape[1] != self.prefix + height * width:
-                raise ValueError(
-                    f"{_shape(output)} are not {self.prefix} + {height} × {width} tokens"
-                )
-            return output[:, self.prefix :].unflatten(1, (height, width)).permute(0, 3, 1, 2)
-        if output.ndim != (2 if self.kind == "vector" else 4):
-            raise ValueError(f"{_shape(output)} is not {self.kind.replace('_', ' ')}")
+            return self._from_tokens(output)
         if self.kind == "vector":
+            if output.ndim != 2:
+                raise ValueError(f"gives {shape_of(output)}, but a vector is N × units")
             return output[:, :, None, None]
-        return output.permute(0, 3, 1, 2) if self.kind == "channels_last" else output
+        if output.ndim != 4:
+            axes = {"spatial": "N × units × height × width"}.get(
+                self.kind, "N × height × width × units"
+            )
+            raise ValueError(f"gives {shape_of(output)}, but the layout {self.kind} is {axes}")
+        maps = output.permute(0, 3, 1, 2) if self.kind == "channels_last" else output
+        if self.grid is not None and tuple(maps.shape[2:]) != tuple(self.grid):
+            height, width = self.grid
+            raise ValueError(f"gives {shape_of(output)}, whose maps are not {height} × {width}")
+        return maps
+
+    def _from_tokens(self, output: Tensor) -> Tensor:
+        if output.ndim != 3:
+            raise ValueError(f"gives {shape_of(output)}, but tokens are N × tokens × units")
+        count = output.shape[1] - self.prefix
+        side = math.isqrt(max(count, 0))
+        height, width = self.grid or (side, side)
+        if count < 1 or height * width != count:
+            grid = f"{self.grid[0]} × {self.grid[1]}" if self.grid else "a square"
+            raise ValueError(
+                f"gives {output.shape[1]} tokens, which are not {self.prefix} before a grid of "
+                f"{grid}"
+            )
+        return output[:, self.prefix :].unflatten(1, (height, width)).permute(0, 3, 1, 2)
 
 
-def _shape(output: Tensor) -> str:
-    return " × ".join(str(length) for length in output.shape)
+def shape_of(tensor: Tensor) -> str:
+    """Return a tensor's shape for people.
+
+    >>> import torch
+    >>> shape_of(torch.zeros(1, 197, 384))
+    '1 × 197 × 384'
+    """
+    return " × ".join(str(length) for length in tensor.shape) or "a single number"

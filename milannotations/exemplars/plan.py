@@ -27,6 +27,7 @@ class Plan:
         k: Exemplars per unit.
         quantile: Activation quantile of the threshold.
         dtype: What the network computes in.
+        layouts: How each layer's output becomes maps, in words.
         pooled: Layers whose units have one activation per image.
     """
 
@@ -38,6 +39,7 @@ class Plan:
     k: int
     quantile: float
     dtype: str
+    layouts: dict[str, str]
     pooled: tuple[str, ...] = ()
 
     @property

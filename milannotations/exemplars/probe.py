@@ -3,32 +3,50 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from contextlib import ExitStack
 from fnmatch import fnmatchcase
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from milannotations.errors import InputError
-from milannotations.exemplars.layout import Layout
-from milannotations.exemplars.taps import Spec, Tap, listed, raw, read
+from milannotations.errors import InputError, did_you_mean
+from milannotations.exemplars.detect import detect_layout, given_layout, settle
+from milannotations.exemplars.layout import Layout, shape_of
+from milannotations.exemplars.survey import Survey
+from milannotations.exemplars.taps import Spec, Tap, autoencoder_of, hook, listed, raw, read
 
-_MOST_PREFIX_TOKENS = 16  # class and register tokens; DINOv2 and DINOv3 have five at most
-_SAME = 1e-2  # relative difference between two passes that rounding may explain
-# Their output has channels last. Subclasses may not: torchvision's LayerNorm2d has not.
-_CHANNELS_LAST = (nn.Linear, nn.LayerNorm)
+# Relative difference of two passes (in the Euclidean norm) that rounding may explain.
+_SAME = {torch.float16: 0.05, torch.bfloat16: 0.1}
+_SAME_IN_FULL = 1e-2
 
 
-@dataclass
-class _Seen:
-    """What one forward pass has shown."""
+class _Pass:
+    """What one forward pass gives at the layers."""
 
-    calls: dict[str, int]
-    tensors: dict[str, Tensor] = field(default_factory=dict)
-    problems: dict[str, str] = field(default_factory=dict)
-    patches: tuple[int, int] | None = None  # grid of the patch embedding
-    token_counts: set[int] = field(default_factory=set)
+    def __init__(self, model: nn.Module, specs: Sequence[Spec], inputs: tuple[Tensor, ...]) -> None:
+        self.calls = dict.fromkeys(specs, 0)
+        self.tensors: dict[Spec, Tensor] = {}
+        self.problems: dict[Spec, str] = {}
+        self.survey = Survey(model, inputs)
+        with ExitStack() as stack:
+            for spec in specs:
+                handle = hook(model, spec, partial(self._keep, spec))
+                stack.callback(handle.remove)
+            stack.enter_context(self.survey.watching())
+            # Not inference_mode: models that keep tensors for later passes (of positions, say)
+            # could not use them outside of it.
+            stack.enter_context(torch.no_grad())
+            model(*inputs)
+
+    def _keep(self, spec: Spec, args: Any, kwargs: Any, output: Any) -> None:
+        self.calls[spec] += 1
+        try:
+            # Cloned, as an in-place operation may follow.
+            self.tensors[spec] = raw(spec, args, kwargs, output).clone()
+        except ValueError as error:
+            self.problems[spec] = str(error)
 
 
 def probe(
@@ -38,46 +56,58 @@ def probe(
     layouts: Mapping[str, Layout] | None = None,
     attached: Mapping[str, nn.Module] | None = None,
 ) -> dict[str, Tap]:
-    """Run a batch, twice, and find how each layer's output becomes activation maps.
+    """Run a batch and find how each layer's output becomes activation maps.
 
-    Tokens are laid out on the grid of the patch embedding: the first convolution whose kernel is
-    its stride. What the sequence has more than the grid is taken for class and register tokens,
-    which come first.
+    Outputs of two dimensions are one activation per image. Of four dimensions, units are first or
+    last as the module's type says, or else as the map then has the image's proportions. Tokens
+    (three dimensions) are laid out on the grid of the patch embedding: of the first convolution
+    whose kernel is its stride, or the last one before there are tokens, or that merged two by two;
+    what the sequence has more than the grid is class and register tokens, which come first.
+
+    The batch is run a second time, together with as many darkened images: activations must stay
+    what they were.
 
     Args:
         model: The model, in evaluation mode, on the device of ``inputs``.
         layers: Names from ``match_layers``.
         inputs: What the model is called with; a batch of any size.
-        layouts: Layouts by layer pattern, where they are known; the first that matches counts.
-        attached: Autoencoders, by the name of the layer they stand on.
+        layouts: Layouts by layer pattern, where they are known; of patterns that match the same
+            layer the last one counts.
+        attached: Autoencoders, by the name of the layer they stand on. They map (…, units) to
+            (…, latents).
 
     Raises:
-        InputError: If the model cannot run on these inputs; if a layer is not run, or more than
-            once, or gives what cannot be laid out; if activations are not finite, or differ from
-            one pass to the next.
+        InputError: If modules are in training mode, or the model cannot run on these inputs; if a
+            layer is not run, or more than once, or gives what cannot be laid out; if activations
+            are not finite, or depend on chance or on what other images are in the batch. All
+            layers' problems are told at once.
     """
     attached = attached or {}
+    layouts = layouts or {}
     specs = {layer: Spec.parse(layer) for layer in layers}
-    for spec in specs.values():
-        if spec.sae and str(spec).removesuffix("@sae") not in attached:
-            raise InputError(f"layer {spec}: no autoencoder is given for it (--sae LAYER=PATH)")
-    seen = _look(model, specs, inputs)
-    again = _look(model, specs, inputs)
+    _check_patterns(model, layouts)
+    first = _run(model, [*specs.values()], inputs)
+    survey = first.survey
+    if survey.in_training:
+        raise InputError(
+            f"these modules are in training mode: {listed(survey.in_training)}; call the model's "
+            "eval() first, and if they stay so, theirs"
+        )
+    second = _run_with_others(model, [*specs.values()], inputs)
     taps: dict[str, Tap] = {}
     problems: dict[str, str] = {}
     for layer, spec in specs.items():
         try:
-            _check_calls(model, spec, seen.calls[layer])
-            if layer in seen.problems:
-                raise ValueError(seen.problems[layer])
-            tensor = seen.tensors[layer]
-            _check_values(model, tensor, again.tensors[layer], len(inputs[0]))
-            layout = _given(layer, spec, layouts or {}) or _detect(
-                tensor, model.get_submodule(spec.module), spec, seen, inputs[0]
+            tensor = _checked(spec, first, second)
+            given = given_layout(spec, layouts)
+            layout = (
+                settle(given, tensor, survey)
+                if given
+                else detect_layout(tensor, model.get_submodule(spec.module), survey)
             )
-            _, units, height, width = _read(spec, layout, tensor, attached).shape
+            _, units, height, width = _maps(spec, layout, tensor, attached).shape
             taps[layer] = Tap(layer, units, height, width, layout)
-        except ValueError as error:  # noqa: PERF203
+        except ValueError as error:  # noqa: PERF203 - all layers' problems at once
             problems[layer] = str(error)
     if problems:
         lines = "\n".join(f"  {layer!r} {problem}" for layer, problem in problems.items())
@@ -85,169 +115,112 @@ def probe(
     return taps
 
 
-def _look(model: nn.Module, specs: Mapping[str, Spec], inputs: tuple[Tensor, ...]) -> _Seen:
-    """Run the model once, and take note of what the layers give."""
-    seen = _Seen(calls=dict.fromkeys(specs, 0))
+def _check_patterns(model: nn.Module, layouts: Mapping[str, Layout]) -> None:
+    names = [name for name, _ in model.named_modules(remove_duplicate=False)]
+    for pattern in layouts:
+        part = Spec.parse(pattern).module
+        if not any(fnmatchcase(name, part) for name in names):
+            hint = did_you_mean(part, names)
+            raise InputError(f"a layout is given for {pattern!r}, but no module is so named{hint}")
 
-    def watch(layer: str, spec: Spec, args: Any, kwargs: Any, output: Any) -> None:
-        seen.calls[layer] += 1
-        try:
-            # Cloned, as an in-place operation may follow.
-            seen.tensors[layer] = raw(spec, args, kwargs, output).clone()
-        except ValueError as error:
-            seen.problems[layer] = str(error)
 
-    def watch_all(module: nn.Module, _args: Any, output: Any) -> None:
-        if not isinstance(output, Tensor):
-            return
-        if output.ndim == 3 and len(output) == len(inputs[0]):
-            seen.token_counts.add(output.shape[1])
-        if isinstance(module, nn.Conv2d) and output.ndim == 4 and seen.patches is None:
-            stride = module.stride
-            if module.kernel_size == stride and max(stride) > 1:
-                seen.patches = (output.shape[2], output.shape[3])
-
-    handles = [module.register_forward_hook(watch_all) for module in model.modules()]
-    handles += [hook(model, layer, spec, watch) for layer, spec in specs.items()]
+def _run(model: nn.Module, specs: Sequence[Spec], inputs: tuple[Tensor, ...]) -> _Pass:
     try:
-        with torch.no_grad():
-            model(*inputs)
-    except (RuntimeError, ValueError, TypeError, IndexError) as error:
-        shapes = ", ".join(_shape(tensor) for tensor in inputs)
-        first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise InputError(f"the model cannot run on inputs of shape {shapes}: {first}") from error
-    finally:
-        for handle in handles:
-            handle.remove()
-    return seen
+        return _Pass(model, specs, inputs)
+    except InputError:
+        raise
+    except Exception as error:  # a model's own checks raise anything
+        shapes = ", ".join(shape_of(tensor) for tensor in inputs)
+        said = str(error).strip().splitlines()
+        raise InputError(
+            f"the model cannot run on inputs of shape {shapes}: "
+            f"{said[0] if said else type(error).__name__}"
+        ) from error
 
 
-def hook(model: nn.Module, layer: str, spec: Spec, call: Any) -> Any:
-    """Have ``call(layer, spec, args, kwargs, output)`` called at a layer; return the handle.
+def _run_with_others(model: nn.Module, specs: Sequence[Spec], inputs: tuple[Tensor, ...]) -> _Pass:
+    """Run the batch together with others, or alone again if there is no memory for more."""
+    doubled = tuple(torch.cat([t, t * 0.5 if t.is_floating_point() else t]) for t in inputs)
+    try:
+        return _run(model, specs, doubled)
+    except InputError as error:
+        if "memory" not in str(error):
+            raise
+    return _run(model, specs, inputs)
 
-    Inputs are seen before the module can change them in place, outputs before anything can that
-    follows.
-    """
-    module = model.get_submodule(spec.module)
-    if spec.is_input:
-        return module.register_forward_pre_hook(
-            lambda _module, args, kwargs: call(layer, spec, args, kwargs, None), with_kwargs=True
+
+def _checked(spec: Spec, first: _Pass, second: _Pass) -> Tensor:
+    """Return what a layer gives, or raise ValueError that says what is wrong with it."""
+    model, batch = first.survey.model, first.survey.batch
+    _check_calls(model, spec, first.calls[spec])
+    if spec in first.problems:
+        raise ValueError(first.problems[spec])
+    tensor, again = first.tensors[spec], second.tensors.get(spec)
+    if tensor.ndim < 2 or len(tensor) != batch:
+        images = "one image" if batch == 1 else f"{batch} images"
+        raise ValueError(
+            f"gives {shape_of(tensor)} for {images}: images do not come first, as in attention in "
+            "windows and in sequences with time first; name the module around it instead"
         )
-    return module.register_forward_hook(
-        lambda _module, args, kwargs, output: call(layer, spec, args, kwargs, output),
-        with_kwargs=True,
-    )
+    if not tensor.is_floating_point():
+        raise ValueError(f"gives {tensor.dtype}, not floating-point activations")
+    if not bool(tensor.isfinite().all()):
+        half = tensor.dtype in (torch.float16, torch.bfloat16)
+        hint = f"; {tensor.dtype} may overflow here: try float32" if half else ""
+        raise ValueError(f"gives NaN or infinity already for the first image{hint}")
+    if again is None or again.ndim != tensor.ndim or len(again) != second.survey.batch:
+        gives = shape_of(again) if again is not None else "nothing"
+        raise ValueError(
+            f"gives {shape_of(tensor)} for {batch} image(s) and {gives} for "
+            f"{second.survey.batch}: it is not of the images, or images do not come first"
+        )
+    if again.shape[1:] != tensor.shape[1:] or _differ(tensor, again[:batch]):
+        training = [name or "the model" for name, m in model.named_modules() if m.training]
+        where = f" (in training mode: {listed(training, 3)})" if training else ""
+        raise ValueError(
+            "gives different activations for the same input: is dropout left on?"
+            f"{where} Or is it random by design, or normalized over the batch?"
+        )
+    return tensor
 
 
 def _check_calls(model: nn.Module, spec: Spec, calls: int) -> None:
     if calls == 0:
-        raise ValueError("is not run by the model's forward pass")
+        parent = spec.module.rpartition(".")[0]
+        # It uses the weights of its projection without running it.
+        inside = isinstance(model.get_submodule(parent), nn.MultiheadAttention)
+        hint = f": nn.MultiheadAttention only uses its weights; name {parent!r}" if inside else ""
+        raise ValueError(f"is not run by the model's forward pass{hint}")
     if calls > 1:
         module = model.get_submodule(spec.module)
         names = [n for n, m in model.named_modules(remove_duplicate=False) if m is module]
-        tied = f" (it is one module under the names {', '.join(names)})" if len(names) > 1 else ""
+        tied = f" (tied modules: one under the names {', '.join(names)})" if len(names) > 1 else ""
         raise ValueError(
             f"is run {calls} times in one forward pass{tied}, so its units have no one activation "
             "map; name the module around it instead"
         )
 
 
-def _check_values(model: nn.Module, tensor: Tensor, again: Tensor, batch: int) -> None:
-    if tensor.ndim < 2 or tensor.shape[0] != batch:
-        raise ValueError(
-            f"does not have images first: it gives {_shape(tensor)} for {batch} image(s), as "
-            "attention in windows and time-first sequences do; name the module around it instead"
-        )
-    if not tensor.is_floating_point():
-        raise ValueError(f"gives {tensor.dtype}, not floating-point activations")
-    if not bool(tensor.isfinite().all()):
-        half = tensor.dtype in (torch.float16, torch.bfloat16)
-        hint = f" ({tensor.dtype} may overflow: try float32)" if half else ""
-        raise ValueError(f"gives NaN or infinity already for the first image{hint}")
-    size = tensor.float().abs().amax()
-    if tensor.shape != again.shape or bool(
-        (tensor.float() - again.float()).abs().amax() > _SAME * size
-    ):
-        training = [name or "the model" for name, m in model.named_modules() if m.training]
-        where = f" (in training mode: {listed(training, 3)})" if training else ""
-        raise ValueError(
-            f"gives different activations for the same image: is dropout left on?{where}"
-        )
+def _differ(one: Tensor, other: Tensor) -> bool:
+    tolerance = _SAME.get(one.dtype, _SAME_IN_FULL)
+    one, other = one.double(), other.double()
+    return bool(torch.linalg.vector_norm(one - other) > tolerance * torch.linalg.vector_norm(one))
 
 
-def _given(layer: str, spec: Spec, layouts: Mapping[str, Layout]) -> Layout | None:
-    for pattern, layout in layouts.items():
-        if fnmatchcase(layer, pattern) or fnmatchcase(spec.module, pattern):
-            return layout
-    return None
-
-
-def _detect(tensor: Tensor, module: nn.Module, spec: Spec, seen: _Seen, image: Tensor) -> Layout:
-    """Tell the layout from the shape and what else the pass has shown."""
-    if tensor.ndim == 2:
-        return Layout("vector")
-    if tensor.ndim == 3:
-        return _token_layout(tensor.shape[1], seen, image)
-    if tensor.ndim != 4:
-        raise ValueError(f"gives {_shape(tensor)}: neither maps, nor tokens, nor a vector")
-    if tensor.shape[2] == tensor.shape[3] and tensor.shape[2] in seen.token_counts:
-        raise ValueError(
-            f"gives {_shape(tensor)}: attention between tokens, of which there are "
-            f"{tensor.shape[2]}, not activation maps"
-        )
-    if not spec.is_input and type(module) in _CHANNELS_LAST:
-        return Layout("channels_last")
-    if isinstance(module, nn.modules.conv._ConvNd) and not spec.is_input:
-        return Layout("spatial")
-    if image.ndim != 4:
-        return Layout("spatial")  # a generator of latent vectors
-    fits = {
-        kind: _fits(tensor.shape[first], tensor.shape[first + 1], image)
-        for kind, first in (("spatial", 2), ("channels_last", 1))
-    }
-    if fits["spatial"] and fits["channels_last"]:
-        raise ValueError(
-            f"gives {_shape(tensor)}, which may have units first or last: say which with --layout"
-        )
-    return Layout("channels_last" if fits["channels_last"] else "spatial")
-
-
-def _fits(height: int, width: int, image: Tensor) -> bool:
-    """Say whether a map has the proportions of the image, as far as rounding lets it."""
-    rows, columns = image.shape[2:]
-    return abs(height * columns - width * rows) <= max(rows, columns)
-
-
-def _token_layout(tokens: int, seen: _Seen, image: Tensor) -> Layout:
-    if seen.patches is not None:
-        height, width = seen.patches
-        prefix = tokens - height * width
-        if 0 <= prefix <= _MOST_PREFIX_TOKENS:
-            return Layout("tokens", (height, width), prefix)
-        # Hierarchical networks merge patches two by two.
-        while height * width > 1:
-            height, width = (height + 1) // 2, (width + 1) // 2
-            if tokens == height * width:
-                return Layout("tokens", (height, width))
-    elif image.ndim == 4 and image.shape[2] == image.shape[3]:
-        for prefix in (0, 1):
-            side = round((tokens - prefix) ** 0.5)
-            if side * side == tokens - prefix:
-                return Layout("tokens", (side, side), prefix)
-    patches = f"patches of {seen.patches}" if seen.patches else "no patch embedding was found"
-    raise ValueError(
-        f"gives {tokens} tokens, whose grid cannot be told ({patches}): say it with --layout"
-    )
-
-
-def _read(spec: Spec, layout: Layout, tensor: Tensor, attached: Mapping[str, nn.Module]) -> Tensor:
-    try:
+def _maps(spec: Spec, layout: Layout, tensor: Tensor, attached: Mapping[str, nn.Module]) -> Tensor:
+    """Return the maps of the probe's batch, without gradients."""
+    if not spec.sae:
         return read(spec, layout, tensor, attached)
-    except RuntimeError as error:  # of an autoencoder that takes another number of units
-        raise ValueError(
-            f"has {_shape(tensor)}, on which its autoencoder fails: {error}"
-        ) from error
-
-
-def _shape(tensor: Tensor) -> str:
-    return " × ".join(str(length) for length in tensor.shape)
+    encoder = autoencoder_of(spec, attached)
+    try:
+        with torch.no_grad():
+            maps = read(spec, layout, tensor, attached)
+    except Exception as error:
+        if isinstance(error, torch.OutOfMemoryError):
+            raise
+        units = layout.maps(tensor).shape[1]
+        said = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise ValueError(f"has {units} units, which its autoencoder cannot take: {said}") from error
+    if maps.ndim != 4 or not maps.is_floating_point():
+        raise ValueError(f"has an autoencoder ({type(encoder).__name__}) that gives no latents")
+    return maps

@@ -166,7 +166,7 @@ def _header(facts: Mapping[str, Any]) -> Header:
 def missing(part: Header, span: range) -> list[range]:
     """Return the images of a span that a part has not run.
 
-    >>> plan = Plan("m", "d", "w", {}, {"images": 9}, 1, 0.9, "float32")
+    >>> plan = Plan("m", "d", "w", {}, {"images": 9}, 1, 0.9, "float32", {})
     >>> missing(Header(plan, [range(0, 2), range(4, 6)]), range(1, 9))
     [range(2, 4), range(6, 9)]
     """

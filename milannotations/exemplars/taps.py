@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.utils.hooks import RemovableHandle
 
 from milannotations.errors import InputError
-from milannotations.exemplars.layout import Layout
+from milannotations.exemplars.layout import Layout, shape_of
 
 SPELLING = (
-    "write MODULE, then @in for its input, @1 for item 1 of its output, @heads=6 for one unit per "
-    "attention head, @sae for the latents of a sparse autoencoder"
+    "write MODULE, then @in for its input or @1 for item 1 of its output, then @heads=6 for one "
+    "unit per attention head or @sae for the latents of a sparse autoencoder"
+)
+_SPELLED = re.compile(
+    r"([^@]+)(@in)?(?:@([0-9]{1,9}))?(?:@heads=(0*[1-9][0-9]{0,8}))?(@sae)?", re.ASCII
 )
 
 
@@ -26,8 +31,9 @@ class Spec:
     Attributes:
         module: Path of the module, as PyTorch names it, or a pattern of such paths.
         is_input: Whether the module's input is meant, not its output.
-        item: Which item of an output that is a tuple.
-        heads: Number of attention heads whose norms are the units.
+        item: Which item of an output that is a tuple, a list or a dictionary; with ``is_input``
+            which argument. They count from 0.
+        heads: Number of attention heads: the units are the norms of their slices of channels.
         sae: Whether the latents of an attached autoencoder are the units.
     """
 
@@ -47,22 +53,22 @@ class Spec:
         Raises:
             InputError: If it is not spelled so.
         """
-        module, *marks = text.split("@")
-        found: dict[str, Any] = {}
-        for mark in marks:
-            if mark == "in":
-                found["is_input"] = True
-            elif re.fullmatch(r"\d+", mark):
-                found["item"] = int(mark)
-            elif re.fullmatch(r"heads=[1-9]\d*", mark):
-                found["heads"] = int(mark.removeprefix("heads="))
-            elif mark == "sae":
-                found["sae"] = True
-            else:
-                raise InputError(f"layer {text!r}: {mark!r} is not known; {SPELLING}")
-        if not module or len(found) < len(marks):
+        match = _SPELLED.fullmatch(text.strip())
+        if not match:
             raise InputError(f"layer {text!r} is not well spelled; {SPELLING}")
-        return cls(module, **found)
+        module, is_input, item, heads, sae = match.groups()
+        if heads and sae:
+            raise InputError(
+                f"layer {text!r}: an autoencoder takes a layer's channels, not the norms of heads; "
+                "leave out one of the two"
+            )
+        return cls(
+            module,
+            is_input=bool(is_input),
+            item=int(item) if item else None,
+            heads=int(heads) if heads else None,
+            sae=bool(sae),
+        )
 
     @property
     def marks(self) -> str:
@@ -97,38 +103,65 @@ class Tap:
     layout: Layout
 
 
+OnCall = Callable[[tuple[Any, ...], Mapping[str, Any], Any], None]
+
+
+def hook(model: nn.Module, spec: Spec, on_call: OnCall) -> RemovableHandle:
+    """Have ``on_call(args, kwargs, output)`` called at a layer; return the handle.
+
+    Inputs are seen before the module can change them in place, and then there is no output yet;
+    outputs before anything that follows can.
+    """
+    module = model.get_submodule(spec.module)
+
+    def before(_module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        on_call(args, kwargs, None)
+
+    def after(_module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], out: Any) -> None:
+        on_call(args, kwargs, out)
+
+    if spec.is_input:
+        return module.register_forward_pre_hook(before, with_kwargs=True)
+    return module.register_forward_hook(after, with_kwargs=True)
+
+
 def raw(spec: Spec, args: tuple[Any, ...], kwargs: Mapping[str, Any], output: Any) -> Tensor:
     """Return the tensor a spec names, of a module's call.
 
     Args:
         spec: What is meant.
         args: What the module was called with.
-        kwargs: The same, by keyword.
+        kwargs: The same, by keyword; looked at only if nothing was given by position.
         output: What it gave; None if it has not been run yet.
 
     Raises:
         ValueError: If there is no such tensor, or it is not clear which is meant.
     """
-    if spec.is_input:
-        found = (*args, *kwargs.values())
-        value = found[0] if found else None
+    if not spec.is_input:
+        if isinstance(output, Tensor) and spec.item is None:
+            return output
+        names, values = _items(output)
+        verb = "gives"
     else:
-        value = output
-    if isinstance(value, Tensor):
-        if spec.item is not None:
-            raise ValueError(f"gives one tensor, which has no item {spec.item}")
-        return value
-    values = list(value.values()) if isinstance(value, Mapping) else value
-    if not isinstance(values, list | tuple):
-        raise ValueError(f"gives a {type(value).__name__}, not a tensor")
+        names, values = _items(args if args else kwargs)
+        verb = "is given"
+        if spec.item is None:
+            values = [v for v in values if isinstance(v, Tensor) and v.is_floating_point()][:1]
     if spec.item is not None:
-        if spec.item >= len(values) or not isinstance(values[spec.item], Tensor):
-            raise ValueError(f"gives {_items(values)}: item {spec.item} is no tensor")
-        chosen: Tensor = values[spec.item]
+        if spec.item >= len(values):
+            raise ValueError(f"{verb} {_described(names, values)}: there is no item {spec.item}")
+        chosen = values[spec.item]
+        if not isinstance(chosen, Tensor):
+            raise ValueError(f"{verb} {_described(names, values)}: item {spec.item} is no tensor")
         return chosen
-    tensors = [one for one in values if isinstance(one, Tensor) and one.is_floating_point()]
-    if len(tensors) != 1:
-        raise ValueError(f"gives {_items(values)}; say which is meant, as {spec}@0")
+    tensors = [v for v in values if isinstance(v, Tensor) and v.is_floating_point()]
+    if not tensors:
+        raise ValueError(f"{verb} {_described(names, values)}, not a tensor of activations")
+    if len(tensors) > 1:
+        at = next(i for i, value in enumerate(values) if value is tensors[0])
+        raise ValueError(
+            f"{verb} {_described(names, values)}: name one of them, as {spec.module}@{at}"
+        )
     return tensors[0]
 
 
@@ -136,29 +169,70 @@ def read(spec: Spec, layout: Layout, tensor: Tensor, attached: Mapping[str, nn.M
     """Return activation maps, N × units × height × width, from the tensor a spec names.
 
     Raises:
-        ValueError: If the layout, the heads or the autoencoder do not fit.
+        ValueError: If the layout or the number of heads does not fit.
     """
     maps = layout.maps(tensor)
     if spec.heads is not None:
         if maps.shape[1] % spec.heads:
-            raise ValueError(f"has {maps.shape[1]} units, which {spec.heads} heads do not divide")
-        maps = torch.linalg.vector_norm(maps.unflatten(1, (spec.heads, -1)), dim=2)
+            raise ValueError(
+                f"has {maps.shape[1]} channels, which {spec.heads} heads do not divide"
+            )
+        heads = maps.unflatten(1, (spec.heads, -1))
+        # Squares of half-precision numbers overflow early.
+        return torch.linalg.vector_norm(heads, dim=2, dtype=torch.float32)
     if spec.sae:
-        encoder = attached[str(spec).removesuffix("@sae")]
-        # The tokens that are no part of the image are gone here: they are not encoded.
-        maps = encoder(maps.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+        # The tokens that are no part of the image are gone here: they are not encoded. One image
+        # after the other, so that what the autoencoder needs besides its latents stays small.
+        encoder = autoencoder_of(spec, attached)
+        channels_last = maps.permute(0, 2, 3, 1)
+        first = encoder(channels_last[0])
+        latents = first.new_empty(len(maps), *first.shape)
+        latents[0] = first
+        for row in range(1, len(maps)):
+            latents[row] = encoder(channels_last[row])
+        return latents.permute(0, 3, 1, 2)
     return maps
 
 
-def _items(values: list[Any] | tuple[Any, ...]) -> str:
-    described = [
-        " × ".join(map(str, one.shape)) if isinstance(one, Tensor) else type(one).__name__
-        for one in values
-    ]
-    return f"{len(values)} items ({', '.join(described)})"
+def autoencoder_of(spec: Spec, attached: Mapping[str, nn.Module]) -> nn.Module:
+    """Return the autoencoder attached to a layer, named with or without ``@in`` and ``@1``.
+
+    Raises:
+        ValueError: If there is none; names those that there are.
+    """
+    for name in (str(spec).removesuffix("@sae"), spec.module):
+        if name in attached:
+            return attached[name]
+    others = f"; there are some for {listed([*attached])}" if attached else ""
+    raise ValueError(f"has no sparse autoencoder: give one with --sae {spec.module}=PATH{others}")
 
 
 def listed(names: Sequence[str], limit: int = 20) -> str:
     """Return names in a row, cut short where there are many."""
     more = f" and {len(names) - limit} more" if len(names) > limit else ""
     return ", ".join(names[:limit]) + more
+
+
+def _items(value: Any) -> tuple[list[str], list[Any]]:
+    """Return the names, empty where there are none, and the items of what a module gave."""
+    if isinstance(value, Mapping):  # also the outputs of transformers
+        return [str(name) for name in value], list(value.values())
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        names = [field.name for field in dataclasses.fields(value)]
+        return names, [getattr(value, name) for name in names]
+    if isinstance(value, tuple | list):
+        return list(getattr(value, "_fields", [""] * len(value))), list(value)
+    return [""], [value]
+
+
+def _described(names: Sequence[str], values: Sequence[Any]) -> str:
+    """Say what a module gave: a type if it is one thing, else all items with their shapes."""
+    texts = [
+        shape_of(value) if isinstance(value, Tensor) else type(value).__name__ for value in values
+    ]
+    if len(values) == 1 and not names[0]:
+        one = values[0]
+        return f"{texts[0]} of {one.dtype}" if isinstance(one, Tensor) else f"a {texts[0]}"
+    pairs = enumerate(zip(names, texts, strict=False))
+    items = (f"{at}: {' '.join(filter(None, pair))}" for at, pair in pairs)
+    return f"{len(values)} items ({', '.join(items)})"

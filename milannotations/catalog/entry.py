@@ -1,0 +1,162 @@
+"""What the catalog says of a model, and how an entry becomes a network."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from urllib.error import URLError
+
+import torch
+import torchvision
+from torch import Tensor, nn
+
+from milannotations.catalog.weights import unwrapped
+from milannotations.errors import InputError
+from milannotations.exemplars.generators import LatentSpace
+from milannotations.exemplars.layout import Layout
+from milannotations.exemplars.sources import Preprocessing
+
+State = Mapping[str, Tensor]
+SEED = 0  # of random weights, so that two runs build the same exemplars
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A model of the catalog.
+
+    Attributes:
+        name: Architecture, as records name it.
+        dataset: What its published weights were trained on.
+        make: Makes the network without its weights. It is given the weights that will be loaded,
+            which some networks take their sizes from; None for random ones.
+        layers: Layers that are dissected where the user names none.
+        source: Where the published weights are, for people.
+        fetch: Downloads them; None if they have to be downloaded by hand.
+        convert: Turns the published state dictionary into that of the network.
+        preprocessing: What turns an image into the network's input.
+        layouts: Layouts of layers, by pattern, where they cannot be told.
+        latents: What a generator takes.
+    """
+
+    name: str
+    dataset: str
+    make: Callable[[State | None], nn.Module]
+    layers: tuple[str, ...]
+    source: str
+    fetch: Callable[[], State] | None = None
+    convert: Callable[[State], State] = dict
+    preprocessing: Preprocessing = field(default_factory=Preprocessing)
+    layouts: Mapping[str, Layout] = field(default_factory=dict)
+    latents: Callable[[nn.Module], LatentSpace] | None = None
+
+    @property
+    def config(self) -> str:
+        """Name and data set, as ``resnet18-imagenet``."""
+        return f"{self.name}-{self.dataset}"
+
+
+def seeded(make: Callable[[], nn.Module]) -> nn.Module:
+    """Make a network whose random weights are the same each time."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(SEED)
+        return make()
+
+
+def from_url(url: str) -> Callable[[], State]:
+    """Return what downloads a state dictionary, and checks its hash if the name has one."""
+
+    def fetch() -> State:
+        named = re.search(r"-[0-9a-f]{8,}\.", url) is not None
+        state: State = torch.hub.load_state_dict_from_url(
+            url, map_location="cpu", check_hash=named, weights_only=True
+        )
+        return state
+
+    return fetch
+
+
+def torchvision_entry(
+    name: str,
+    layers: tuple[str, ...],
+    *,
+    weights: str = "IMAGENET1K_V1",
+    arrange: Callable[[nn.Module], nn.Module] | None = None,
+    convert: Callable[[State], State] = dict,
+) -> Entry:
+    """Return the entry of a classifier of torchvision, trained on ImageNet.
+
+    Args:
+        name: Torchvision's name.
+        layers: See ``Entry``.
+        weights: Which of torchvision's; the first version is what the MILAN paper used.
+        arrange: Puts the modules into another order or under other names.
+        convert: Renames the keys accordingly.
+    """
+    found = torchvision.models.get_model_weights(name)[weights]
+
+    def make(_: State | None) -> nn.Module:
+        module: nn.Module = torchvision.models.get_model(name, weights=None)
+        return arrange(module) if arrange else module
+
+    def fetch() -> State:
+        state: State = found.get_state_dict(progress=True, check_hash=True)
+        return state
+
+    return Entry(
+        name, "imagenet", make, layers, f"torchvision, {weights}", fetch, convert,
+        torchvision_preprocessing(found),
+    )  # fmt: skip
+
+
+def torchvision_preprocessing(weights: torchvision.models.WeightsEnum) -> Preprocessing:
+    """Return the preprocessing that torchvision's weights were evaluated with."""
+    preset = weights.transforms()
+    return Preprocessing(
+        size=preset.crop_size[0],
+        resize=preset.resize_size[0],
+        interpolation=preset.interpolation.value,
+        mean=tuple(preset.mean),
+        std=tuple(preset.std),
+    )
+
+
+def blurred_entry(name: str, layers: tuple[str, ...], drive: str) -> Entry:
+    """Return the entry of a torchvision classifier trained on ImageNet with blurred faces.
+
+    The weights are those of Yang et al., "A Study of Face Obfuscation in ImageNet" (ICML 2022,
+    arXiv 2103.06191), which lie on Google Drive.
+
+    Args:
+        name: Torchvision's name.
+        layers: See ``Entry``.
+        drive: Identifier of the file.
+    """
+
+    def make(_: State | None) -> nn.Module:
+        module: nn.Module = torchvision.models.get_model(name, weights=None)
+        return module
+
+    return Entry(
+        name, "imagenet-blurred", make, layers, f"https://drive.google.com/uc?id={drive}"
+    )  # fmt: skip
+
+
+def published_state(entry: Entry) -> State:
+    """Download an entry's published weights.
+
+    Raises:
+        InputError: If they have to be downloaded by hand, or cannot be had.
+    """
+    if entry.fetch is None:
+        raise InputError(
+            f"the weights of {entry.config} have to be downloaded by hand from {entry.source}: do "
+            "so and pass --weights FILE, or --weights random"
+        )
+    try:
+        return entry.convert(unwrapped(entry.fetch(), entry.source))
+    except (OSError, URLError, RuntimeError) as error:
+        raise InputError(
+            f"the published weights of {entry.config} cannot be downloaded ({entry.source}): "
+            f"{error}; pass --weights FILE, or --weights random"
+        ) from error
