@@ -3,7 +3,7 @@
 ResNet-18 with random weights, five layers at once (conv1's output after ReLU, layer1 to layer4,
 1,024 units in all). What is timed is the whole build: reading and decoding the images, the
 forward passes, the statistics, masks, encoding, and the Parquet files. The bare passes are timed
-with tensors that are already in memory, in the same round.
+with tensors that are already in memory, in turn with pieces of the build.
 
 Run ``python perf/builder.py``, or only some parts: ``python perf/builder.py time memory``.
 """
@@ -11,6 +11,7 @@ Run ``python perf/builder.py``, or only some parts: ``python perf/builder.py tim
 from __future__ import annotations
 
 import argparse
+import copy
 import os
 import subprocess
 import sys
@@ -25,13 +26,18 @@ from PIL import Image
 
 from milannotations.catalog.models import load_model
 from milannotations.exemplars.build import build
+from milannotations.exemplars.collect import collect, prepare
 from milannotations.exemplars.options import BuildOptions
 from milannotations.exemplars.ray_engine import ray_engine
+from milannotations.exemplars.shards import Part
 from milannotations.exemplars.sources import ImageFolder, Preprocessing
 from milannotations.exemplars.tail import quantile_of
+from milannotations.exemplars.writing import write_dataset
+from milannotations.progress import progress_bar
 
 LAYERS = ["relu", "layer1", "layer2", "layer3", "layer4"]
 BATCH = 32
+PIECE = 4 * BATCH
 PARTS = ("time", "options", "memory", "sketch", "ray")
 
 
@@ -46,10 +52,10 @@ def make_images(folder: Path, count: int, side: int = 224) -> ImageFolder:
     return ImageFolder(folder, Preprocessing(size=side, resize=side))
 
 
-def timed(work: Callable[[], object]) -> float:
+def timed(work: Callable[..., object], *arguments: object) -> float:
     """Return the seconds that something takes."""
     start = time.perf_counter()
-    work()
+    work(*arguments)
     return time.perf_counter() - start
 
 
@@ -67,22 +73,43 @@ def some_batches(source: ImageFolder) -> list[torch.Tensor]:
 
 
 def compare(images: int, rounds: int, variants: dict[str, BuildOptions]) -> None:
-    """Print the ratio of builds to bare forward passes, round by round."""
+    """Print the ratio of builds to bare forward passes, round by round.
+
+    On a shared machine speed changes from minute to minute. So the pass is cut into pieces, each
+    timed beside a bare pass over as many images; writing is timed beside bare passes, too.
+    """
     module = load_model("resnet18", "random").module.eval()
     with tempfile.TemporaryDirectory() as work:
         source = make_images(Path(work) / "images", images)
         batches = some_batches(source)
+        pieces = [range(first, first + PIECE) for first in range(0, images, PIECE)]
+        passes = PIECE // BATCH
         bare(module, batches, 2)  # warms up
         ratios: dict[str, list[float]] = {name: [] for name in variants}
         for number in range(rounds):
             for name, options in variants.items():
-                plain = timed(lambda: bare(module, batches, images // BATCH))
+                job = prepare(
+                    copy.deepcopy(module), source, LAYERS, model="resnet18", dataset="random",
+                    options=options, device="cpu",
+                )  # fmt: skip
+                part = Part.empty(job.plan)
+                plain = whole = 0.0
+                for piece in pieces:
+                    plain += timed(bare, module, batches, passes)
+                    whole += timed(collect, job, part, piece, "cpu")
                 out = Path(work) / f"out{number}-{name}"
-                whole = timed(lambda o=options, out=out: build(  # type: ignore[misc]
-                    module, source, LAYERS, out, model="resnet18", dataset="random", options=o,
-                ))  # fmt: skip
-                ratios[name].append(whole / plain)
-                print(f"{name}: bare {plain:.1f} s, build {whole:.1f} s, {whole / plain:.2f}")
+                out.mkdir()
+                before = timed(bare, module, batches, passes)
+                with progress_bar() as progress:
+                    writing = timed(write_dataset, out, part, source, options, {}, progress)
+                after = timed(bare, module, batches, passes)
+                share = writing / ((before + after) / 2 * len(pieces))
+                ratios[name].append(whole / plain + share)
+                print(
+                    f"{name}: bare {plain:.1f} s, pass {whole / plain:.2f}, writing {share:.2f}, "
+                    f"in all {ratios[name][-1]:.2f}",
+                    flush=True,
+                )
     for name, found in ratios.items():
         print(
             f"{name}: median ratio of the build to bare float32 passes {np.median(found):.2f} "
@@ -150,10 +177,12 @@ def with_ray(images: int) -> None:
             # One thread each: what is compared is workers, not threads.
             torch.set_num_threads(workers)
             out = Path(work) / f"out{len(took)}-{workers}-{time.monotonic_ns()}"
-            seconds = timed(lambda w=workers, out=out: build(  # type: ignore[misc]
+            started = time.perf_counter()
+            build(
                 module, source, LAYERS, out, model="resnet18", dataset="random",
-                options=BuildOptions(batch_size=BATCH), engine=ray_engine(w),
-            ))  # fmt: skip
+                options=BuildOptions(batch_size=BATCH), engine=ray_engine(workers),
+            )  # fmt: skip
+            seconds = time.perf_counter() - started
             took.setdefault(workers, []).append(seconds)
             print(f"{workers} worker(s) of one thread: {seconds:.1f} s", flush=True)
         ray.shutdown()

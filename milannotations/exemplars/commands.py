@@ -157,7 +157,10 @@ def build(
         pictures.preprocessing = loaded.preprocessing
         source = pictures
     names = [part.strip() for part in (layers or "").split(",") if part.strip()]
-    names = names or [*loaded.layers]
+    # An autoencoder is named in order to be dissected.
+    latent = [f"{layer}@sae" for layer in attached]
+    names = names or latent or [*loaded.layers]
+    names += [name for name in latent if name not in names]
     if not names:
         raise InputError(f"no layers are known for {model!r}; name them with --layers")
     how: dict[str, Any] = {
@@ -197,7 +200,7 @@ def say_report(report: BuildReport, k: int) -> None:
     """Print what a build has done."""
     from rich.console import Console
 
-    console = Console(markup=False, highlight=False)
+    console = Console(markup=False, highlight=False, soft_wrap=True)
     for line in report.unreadable:
         console.print(f"left out: {line}")
     units = sum(shape[0] for shape in report.layers.values())

@@ -12,10 +12,12 @@ import torch
 from scipy import stats
 from torch import Tensor, nn
 
+from milannotations.catalog.models import LoadedModel
 from milannotations.errors import InputError
 from milannotations.exemplars.build import build
 from milannotations.exemplars.generators import Latents, LatentSpace
 from milannotations.exemplars.options import BuildOptions
+from milannotations.exemplars.sources import Preprocessing
 
 
 class Lamps(nn.Module):
@@ -39,6 +41,11 @@ class Lamps(nn.Module):
 
 
 SPACE = LatentSpace((4,), classes=2)
+
+
+def lamps() -> LoadedModel:
+    """Return the generator as the command line names it."""
+    return LoadedModel(Lamps(), "lamps", "hand", Preprocessing(), ("hidden",), latents=SPACE)
 
 
 def test_latents_depend_on_seed_and_index_alone() -> None:
