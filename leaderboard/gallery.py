@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import io
 import math
 import random
 from collections.abc import Mapping, Sequence
@@ -11,32 +9,24 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from datasets import Dataset
-from PIL import Image as PILImage
-from PIL import ImageOps
 
 from leaderboard.board import Board, LoadedResult
 from milannotations.errors import InputError, did_you_mean
-from milannotations.record import NeuronKey, image_grid, key_of, keys_of
+from milannotations.record import NeuronKey, key_of, keys_of
+from milannotations.viewer.sheets import data_uri, draw_sheet
 
 GALLERY_SIZE = 24  # neurons per split
 TILES = 9  # exemplars per neuron
 TILE_SIZE = 128  # pixels; three side by side fill a card
-OPACITY = 0.75  # how much of an exemplar its mask hides, as in `masked_image`
-JPEG_QUALITY = 72  # 24 neurons of photographs then take about one megabyte
-SHADES = 4  # grey levels of a mask: two bits a pixel are enough for a smooth edge
 
 
 @dataclass(frozen=True)
 class Sheet:
     """A neuron's exemplars as one picture, and what darkens them outside the masks.
 
-    Laid over each other, the two are what ``masked_image`` makes of every exemplar. A second
-    JPEG of the masked exemplars would take twenty times the bytes of the overlay.
-
     Attributes:
         image: Data URI of a JPEG of ``rows`` × ``columns`` tiles.
-        overlay: Data URI of a PNG of the same size: transparent where the neuron is active,
-            black at an opacity of 0.75 elsewhere.
+        overlay: Data URI of a PNG of the same size, laid over it.
         columns: Tiles per row.
         rows: Rows; no row is incomplete.
         tile: Side of a tile in pixels.
@@ -115,15 +105,13 @@ def contact_sheet(record: Mapping[str, Any], tile: int = TILE_SIZE) -> Sheet | N
         return None
     if count > 3:
         count -= count % 3  # full rows only: a JPEG cannot be transparent where a tile lacks
-    side = (tile, tile)
-    images = [ImageOps.fit(image.convert("RGB"), side) for image in record["images"][:count]]
-    masks = [ImageOps.fit(mask.convert("L"), side) for mask in record["masks"][:count]]
-    columns = min(3, count)
+    drawn = draw_sheet(record["images"][:count], record["masks"][:count], min(3, count), tile)
+    assert drawn.image and drawn.overlay  # there are images and masks
     return Sheet(
-        image=_jpeg_uri(image_grid(images, columns, gap=0)),
-        overlay=_overlay_uri(image_grid(masks, columns, gap=0).convert("L")),
-        columns=columns,
-        rows=math.ceil(count / columns),
+        image=data_uri(drawn.image, "image/jpeg"),
+        overlay=data_uri(drawn.overlay, "image/png"),
+        columns=drawn.columns,
+        rows=drawn.rows,
         tile=tile,
     )
 
@@ -212,23 +200,3 @@ def _number(value: Any) -> float | None:
         return None
     number = float(value)
     return number if math.isfinite(number) else None
-
-
-def _uri(image: PILImage.Image, media: str, **options: Any) -> str:
-    buffer = io.BytesIO()
-    image.save(buffer, media, **options)
-    return f"data:image/{media};base64,{base64.b64encode(buffer.getvalue()).decode()}"
-
-
-def _jpeg_uri(image: PILImage.Image) -> str:
-    return _uri(image, "jpeg", quality=JPEG_QUALITY, optimize=True, progressive=True)
-
-
-def _overlay_uri(mask: PILImage.Image) -> str:
-    """Turn a mask (white: active) into black of ``OPACITY`` that thins out to nothing."""
-    top = SHADES - 1
-    indices = mask.point([round(value / 255 * top) for value in range(256)])
-    overlay = PILImage.frombytes("P", indices.size, indices.tobytes())
-    overlay.putpalette([0] * 3 * SHADES)
-    alphas = bytes(round(255 * OPACITY * (1 - level / top)) for level in range(SHADES))
-    return _uri(overlay, "png", transparency=alphas, bits=2, optimize=True)

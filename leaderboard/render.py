@@ -1,22 +1,16 @@
 """Renders results as one self-contained page: no request to anywhere, no script but its own.
 
-Everything in a result was written by others. Jinja escapes it, ``_clean`` takes out characters
-that reorder or hide text, and the page's Content-Security-Policy admits, by hash, only the
-style and script of this package.
+Everything in a result was written by others; ``milannotations.page`` sees to it that it does no
+harm.
 """
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import json
 import math
-import unicodedata
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from benchmark.result import Score
@@ -30,6 +24,7 @@ from leaderboard.board import (
 )
 from leaderboard.gallery import GALLERY_SIZE, Card, build_gallery
 from milannotations.errors import InputError, did_you_mean
+from milannotations.page import MAX_TEXT, as_json, clean, clip, content_policy, environment, themed
 from milannotations.storage import atomic_path
 
 if TYPE_CHECKING:
@@ -37,14 +32,7 @@ if TYPE_CHECKING:
 
 TITLE = "What does a vision neuron respond to, in words?"
 SITE = Path(__file__).parent / "site"
-MAX_TEXT = 2000  # characters of any one text; longer is a mistake or an attack
 BAR_WIDTH, BAR_PADDING = 112, 4  # of an interval's drawing, in its own units
-
-# Marks, embeddings, overrides and isolates that turn the reading direction of what follows
-# (Unicode's bidirectional controls): "gnp.exe" must not be able to read "exe.png".
-_BIDI_CONTROLS = frozenset(
-    "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
-)
 
 
 class Bar(NamedTuple):
@@ -111,26 +99,18 @@ def _page(
     cards: Sequence[Card],
     notes: Mapping[str, str],
 ) -> str:
-    style, script = (
-        (SITE / name).read_text(encoding="utf-8").strip() for name in ("style.css", "app.js")
-    )
-    environment = Environment(
-        loader=FileSystemLoader(SITE),
-        autoescape=True,
-        undefined=StrictUndefined,
-        finalize=_clean,  # of every value a template prints, so that none can be forgotten
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters.update(clip=_clip, link=_link, number=_number)
-    environment.tests["link"] = lambda text: bool(_link(text))
+    style = themed(SITE / "style.css")
+    script = (SITE / "app.js").read_text(encoding="utf-8").strip()
+    templates = environment(SITE)
+    templates.filters.update(link=_link, number=_number)
+    templates.tests["link"] = lambda text: bool(_link(text))
     by_name = {result.method.name: result.result for result in loaded}
-    return environment.get_template("page.html.j2").render(
+    return templates.get_template("page.html.j2").render(
         title=title,
-        policy=_policy(style, script),
+        policy=content_policy(style, script),
         style=Markup(style),
         script=Markup(script),
-        data=_json(_data(board, cards)),
+        data=as_json(_data(board, cards)),
         board=board,
         results=by_name,
         bars=_bars(board),
@@ -144,27 +124,6 @@ def _page(
     )
 
 
-def _policy(style: str, script: str) -> str:
-    """Return a Content-Security-Policy that admits this style and script and nothing else."""
-
-    def source(text: str) -> str:
-        digest = hashlib.sha256(text.encode("utf-8")).digest()
-        return f"'sha256-{base64.b64encode(digest).decode()}'"
-
-    return (
-        f"default-src 'none'; img-src data:; style-src {source(style)}; "
-        f"script-src {source(script)}; base-uri 'none'; form-action 'none'"
-    )
-
-
-def _json(data: Any) -> Markup:
-    """Serialize for a script element: no character that HTML could read as markup is left."""
-    text = json.dumps(data, ensure_ascii=True, allow_nan=False, separators=(",", ":"))
-    for character in "<>&":
-        text = text.replace(character, f"\\u{ord(character):04x}")
-    return Markup(text)
-
-
 def _data(board: Board, cards: Sequence[Card]) -> dict[str, Any]:
     """Return what the script sorts and filters by, so that it need not read it off the page."""
     splits = list(dict.fromkeys(card.split for card in cards))
@@ -173,8 +132,8 @@ def _data(board: Board, cards: Sequence[Card]) -> dict[str, Any]:
         "main": board.main,
         "methods": [
             {
-                "title": _clean(row.method.title),
-                "search": _clean(
+                "title": clean(row.method.title),
+                "search": clean(
                     " ".join(
                         (row.method.title, row.method.name, row.method.authors, row.method.kind)
                     )
@@ -183,14 +142,14 @@ def _data(board: Board, cards: Sequence[Card]) -> dict[str, Any]:
             }
             for row in board.rows
         ],
-        "splits": [_clean(split) for split in splits],
+        "splits": [clean(split) for split in splits],
         "neurons": [
             {
                 "split": splits.index(card.split),
-                "layer": _clean(f"{card.key.model} · {card.key.layer}"),
-                "search": _clean(
+                "layer": clean(f"{card.key.model} · {card.key.layer}"),
+                "search": clean(
                     " ".join(
-                        _clip(text)
+                        clip(text)
                         for text in (
                             str(card.key),
                             *card.references,
@@ -287,26 +246,3 @@ def _link(text: str) -> str:
     """Return a text that is a web address as it is, and an empty string for any other."""
     one_word = not any(character.isspace() for character in text)
     return text if text.startswith(("https://", "http://")) and one_word else ""
-
-
-def _clip(text: str, limit: int = 280) -> str:
-    return text if len(text) <= limit else text[: limit - 1].rstrip() + "…"
-
-
-def _clean(value: Any, limit: int = MAX_TEXT) -> Any:
-    """Take out of a text what no reader can see but every reader would suffer from.
-
-    >>> _clean("exe.\u202egnp")
-    'exe.gnp'
-    >>> _clean("two\\nlines")
-    'two lines'
-    """
-    if isinstance(value, Markup) or not isinstance(value, str):
-        return value
-    kept = []
-    for character in value[: 2 * limit]:
-        if character in _BIDI_CONTROLS:
-            continue
-        # Control characters, and halves of surrogate pairs, which UTF-8 cannot encode.
-        kept.append(" " if unicodedata.category(character) in ("Cc", "Cs") else character)
-    return _clip("".join(kept), limit)

@@ -27,6 +27,7 @@ COMMANDS = {
     "push": ("milannotations.hub.commands", "Upload configs to a hub repository."),
     "build": ("milannotations.exemplars.commands", "Find the exemplars of a network's neurons."),
     "merge": ("milannotations.exemplars.merge_commands", "Merge the shards of a build."),
+    "view": ("milannotations.viewer.commands", "Write pages of exemplars to look at."),
     "describe": ("baselines.commands", "Describe neurons with a baseline."),
     "score": ("benchmark.commands", "Score a file of descriptions against annotations."),
     "leaderboard": ("leaderboard.commands", "Render results as a page."),

@@ -9,6 +9,7 @@ import json
 import os
 import shutil
 import tempfile
+import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,6 +20,7 @@ from filelock import FileLock, Timeout
 from milannotations.errors import InputError
 
 _STATE = "unfinished.json"
+_UMASK = threading.Lock()
 
 
 @contextmanager
@@ -161,6 +163,8 @@ def _put_in_place(finished: Path, target: Path) -> None:
 
 def _apply_umask(path: Path, mode: int) -> None:
     """Give a path the permissions it would have had without a temporary file (those are 0600)."""
-    mask = os.umask(0)
-    os.umask(mask)
+    # The mask belongs to the process: of two threads at once, one would read the other's 0.
+    with _UMASK:
+        mask = os.umask(0)
+        os.umask(mask)
     path.chmod(mode & ~mask)

@@ -1,0 +1,98 @@
+"""What every page of this project is made with: one theme, and nothing that can do harm.
+
+Texts on a page were written by others. Jinja escapes them, ``clean`` takes out characters that
+reorder or hide text, and a page's Content-Security-Policy admits, by hash, only the style and
+script of this package.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import unicodedata
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+MAX_TEXT = 2000  # characters of any one text; longer is a mistake or an attack
+THEME = Path(__file__).parent / "theme.css"
+
+# Marks, embeddings, overrides and isolates that turn the reading direction of what follows
+# (Unicode's bidirectional controls): "gnp.exe" must not be able to read "exe.png".
+_BIDI_CONTROLS = frozenset(
+    "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
+)
+
+
+def environment(templates: Path) -> Environment:
+    """Return a Jinja environment that escapes and cleans every value a template prints."""
+    made = Environment(
+        loader=FileSystemLoader(templates),
+        autoescape=True,
+        undefined=StrictUndefined,
+        finalize=clean,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    made.filters["clip"] = clip
+    return made
+
+
+def themed(style: Path) -> str:
+    """Return the theme with a page's own style behind it."""
+    return "\n\n".join(path.read_text(encoding="utf-8").strip() for path in (THEME, style))
+
+
+def hash_source(text: str) -> str:
+    """Return the source expression by which a policy admits one inline style or script."""
+    digest = hashlib.sha256(text.encode("utf-8")).digest()
+    return f"'sha256-{base64.b64encode(digest).decode()}'"
+
+
+def content_policy(style: str, script: str) -> str:
+    """Return a Content-Security-Policy that admits this style and script and nothing else."""
+    return (
+        f"default-src 'none'; img-src data:; style-src {hash_source(style)}; "
+        f"script-src {hash_source(script)}; base-uri 'none'; form-action 'none'"
+    )
+
+
+def as_json(data: Any) -> Markup:
+    """Serialize for a script element: no character that HTML could read as markup is left.
+
+    Raises:
+        ValueError: If a number is not finite.
+    """
+    text = json.dumps(data, ensure_ascii=True, allow_nan=False, separators=(",", ":"))
+    for character in "<>&":
+        text = text.replace(character, f"\\u{ord(character):04x}")
+    return Markup(text)
+
+
+def clip(text: str, limit: int = 280) -> str:
+    """Cut a text that is too long, and show that it was."""
+    return text if len(text) <= limit else text[: limit - 1].rstrip() + "…"
+
+
+def clean(value: Any, limit: int = MAX_TEXT) -> Any:
+    """Take out of a text what no reader can see but every reader would suffer from.
+
+    Anything that is not a text is returned as it is, and so is markup made by this package.
+
+    >>> clean("exe.\u202egnp")
+    'exe.gnp'
+    >>> clean("two\\nlines")
+    'two lines'
+    """
+    if isinstance(value, Markup) or not isinstance(value, str):
+        return value
+    kept = []
+    for character in value[: 2 * limit]:
+        if character in _BIDI_CONTROLS:
+            continue
+        # Control characters, and halves of surrogate pairs, which UTF-8 cannot encode.
+        kept.append(" " if unicodedata.category(character) in ("Cc", "Cs") else character)
+    return clip("".join(kept), limit)

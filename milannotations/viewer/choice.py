@@ -1,0 +1,134 @@
+"""Which neurons pages are made of, and in what order they stand there."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from itertools import pairwise
+
+from milannotations.errors import InputError, did_you_mean
+from milannotations.page import clean, clip
+from milannotations.record import NeuronKey
+
+_MAX_NAME = 60
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One layer of one network.
+
+    Attributes:
+        model: Architecture.
+        dataset: Data it was trained on.
+        name: The layer's own name.
+        label: What a link calls it: its name, with the network where several have such a layer.
+        folder: Name of the folder of its files: plain ASCII, and no other layer's.
+        units: The units' numbers, ascending.
+        rows: Where each unit's record stands in the dataset.
+    """
+
+    model: str
+    dataset: str
+    name: str
+    label: str
+    folder: str
+    units: tuple[int, ...]
+    rows: tuple[int, ...]
+
+    def key(self, position: int) -> NeuronKey:
+        """Return the key of the unit at a position of ``units``."""
+        return NeuronKey(self.model, self.dataset, self.name, self.units[position])
+
+
+def choose(
+    keys: Sequence[NeuronKey], layers: Sequence[str] | None = None, units: str | None = None
+) -> list[Layer]:
+    """Sort neurons by layer, and keep those that are wanted.
+
+    Args:
+        keys: Of all neurons, in the dataset's order; layers keep the order they occur in.
+        layers: Names, or patterns such as ``layer*``; default all.
+        units: Numbers and ranges, such as ``0-99,512``; default all.
+
+    Raises:
+        InputError: If a layer matches nothing, no unit is left, or a neuron is there twice.
+    """
+    wanted = _ranges(units) if units is not None else None
+    found: dict[tuple[str, str, str], list[tuple[int, int]]] = {}
+    for row, key in enumerate(keys):
+        found.setdefault(key[:3], []).append((key.unit, row))
+    names = {name for _, _, name in found}
+    for pattern in layers or ():
+        if not any(_matches(name, pattern) for name in names):
+            raise InputError(
+                f"no layer matches {pattern!r}{did_you_mean(pattern, names)} (layers: "
+                f"{', '.join(sorted(names))})"
+            )
+    several = _ambiguous(list(found))
+    chosen: list[Layer] = []
+    labels: set[str] = set()
+    for (model, dataset, name), members in found.items():
+        if layers and not any(_matches(name, pattern) for pattern in layers):
+            continue
+        kept = sorted(member for member in members if wanted is None or wanted(member[0]))
+        for (unit, _), (following, _) in pairwise(kept):
+            if unit == following:
+                raise InputError(
+                    f"{NeuronKey(model, dataset, name, unit)} is there twice; if the dataset has "
+                    "several splits, choose one with --split"
+                )
+        if not kept:
+            continue
+        label = f"{model}-{dataset}:{name}" if name in several else name
+        label = _unused(str(clean(label)) or "layer", labels)
+        chosen.append(
+            Layer(
+                model,
+                dataset,
+                name,
+                label,
+                f"{len(chosen):03d}-{_safe(name)}",
+                tuple(unit for unit, _ in kept),
+                tuple(row for _, row in kept),
+            )
+        )
+    if not chosen:
+        raise InputError(f"no unit of the chosen layers is in --units {units}")
+    return chosen
+
+
+def _matches(name: str, pattern: str) -> bool:
+    return name == pattern or fnmatchcase(name, pattern)
+
+
+def _ranges(text: str) -> Callable[[int], bool]:
+    """Return a test for being one of the numbers of a text such as ``0-99,512``."""
+    spans = []
+    for part in text.split(","):
+        match = re.fullmatch(r"\s*([0-9]{1,9})(?:-([0-9]{1,9}))?\s*", part)
+        if not match or int(match[2] or match[1]) < int(match[1]):
+            raise InputError(f"--units {text!r}: write numbers and ranges, such as 0-99,512")
+        spans.append((int(match[1]), int(match[2] or match[1])))
+    return lambda unit: any(first <= unit <= last for first, last in spans)
+
+
+def _ambiguous(layers: Sequence[tuple[str, str, str]]) -> set[str]:
+    names = [name for _, _, name in layers]
+    return {name for name in names if names.count(name) > 1}
+
+
+def _unused(label: str, taken: set[str]) -> str:
+    """Return a label that no other layer has, and take it."""
+    label = clip(label, 200)
+    name, number = label, 2
+    while name in taken:
+        name, number = f"{label} ({number})", number + 1
+    taken.add(name)
+    return name
+
+
+def _safe(name: str) -> str:
+    """Return a part of a file name that every system and web server takes as it is."""
+    return re.sub(r"[^A-Za-z0-9_-]+", "_", name)[:_MAX_NAME].strip("_") or "layer"

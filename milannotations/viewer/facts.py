@@ -1,0 +1,212 @@
+"""What is known of neurons beside their records: statistics, names of images, descriptions."""
+
+from __future__ import annotations
+
+import csv
+import math
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from milannotations.annotations import read_descriptions
+from milannotations.catalog.releases import is_known, members
+from milannotations.errors import InputError
+from milannotations.record import NeuronKey
+from milannotations.store import config_folder
+
+STATISTICS = "statistics.parquet"
+IMAGES = "images.csv"
+MAX_BINS = 1000  # of a histogram; a card has room for fewer
+_NUMBERS = ("minimum", "maximum", "low", "high")
+_SCHEMA = pa.schema(
+    [
+        *((name, pa.string()) for name in NeuronKey._fields[:3]),
+        ("unit", pa.int64()),
+        ("images", pa.int64()),
+        *((name, pa.float64()) for name in _NUMBERS),
+        ("counts", pa.list_(pa.int64())),
+    ]
+)
+
+
+def folders_of(dataset: str) -> list[Path]:
+    """Return the folders on this machine that a dataset's ``data`` folders lie in.
+
+    There are several for a group of configs, and none for the embedded demo or a repository.
+    """
+    if is_known(dataset):
+        return [config_folder(config) for config in members(dataset)]
+    place = Path(dataset).expanduser()
+    if place.is_dir():
+        return [place]
+    if place.is_file():
+        return [place.parent.parent if place.parent.name == "data" else place.parent]
+    return []
+
+
+def tidy(number: Any) -> float | None:
+    """Return a number with six digits, all that a float32 has; None if it is not finite."""
+    if number is None or not math.isfinite(number):
+        return None
+    return float(f"{number:.6g}")
+
+
+class Statistics:
+    """The activations of each neuron over all images, where a build has left them.
+
+    Args:
+        folders: Dataset folders; those without ``statistics.parquet`` are passed over.
+
+    Raises:
+        InputError: Names the file that cannot be used.
+    """
+
+    def __init__(self, folders: Iterable[Path]) -> None:
+        self._tables: list[tuple[Path, pa.Table]] = []
+        self._rows: dict[NeuronKey, tuple[int, int]] = {}
+        for path in (folder / STATISTICS for folder in folders):
+            if path.is_file():
+                self._add(path)
+
+    def of(self, key: NeuronKey) -> dict[str, Any] | None:
+        """Return a neuron's statistics for its card, or None if they are not known.
+
+        ``images`` seen, ``minimum`` and ``maximum`` over all positions, and a histogram:
+        ``counts`` of bins of equal width from ``low`` to ``high``.
+
+        Raises:
+            InputError: If they make no sense.
+        """
+        if key not in self._rows:
+            return None
+        table, row = self._rows[key]
+        path, columns = self._tables[table]
+        facts = {name: columns[name][row].as_py() for name in ("images", *_NUMBERS, "counts")}
+        numbers = {name: tidy(facts[name]) for name in _NUMBERS}
+        counts = facts["counts"] or []
+        if None in numbers.values() or None in counts or min(counts, default=0) < 0:
+            raise InputError(f"{path}: the statistics of {key} hold numbers that make no sense")
+        if len(counts) > MAX_BINS or facts["low"] > facts["high"]:
+            raise InputError(
+                f"{path}: the histogram of {key} has {len(counts)} bins from {facts['low']} to "
+                f"{facts['high']}"
+            )
+        return {"images": facts["images"], **numbers, "counts": counts}
+
+    def _add(self, path: Path) -> None:
+        try:
+            file = pq.ParquetFile(path)
+            lacking = [name for name in _SCHEMA.names if name not in file.schema_arrow.names]
+            if lacking:
+                raise InputError(f"{path} lacks the columns {lacking}; build the dataset again")
+            table = file.read(columns=_SCHEMA.names).select(_SCHEMA.names).cast(_SCHEMA)
+        except (pa.ArrowException, OSError) as error:
+            raise InputError(f"{path} holds no statistics that can be read: {error}") from error
+        columns = (table[name].to_pylist() for name in NeuronKey._fields)
+        for row, (model, dataset, layer, unit) in enumerate(zip(*columns, strict=True)):
+            if unit is None:
+                raise InputError(f"{path}: row {row + 1} has no unit")
+            key = NeuronKey(str(model), str(dataset), str(layer), unit)
+            self._rows[key] = (len(self._tables), row)
+        self._tables.append((path, table))
+
+
+def read_image_names(folders: Sequence[Path], wanted: Collection[int]) -> dict[int, str]:
+    """Return the names of some images, from the list that a build or an import has left.
+
+    Args:
+        folders: Dataset folders. Where there are several, their ids may mean different images,
+            so that nothing is returned.
+        wanted: The ids to look up: only their names are kept.
+
+    Raises:
+        InputError: Names the file and the line that cannot be used.
+    """
+    path = folders[0] / IMAGES if len(folders) == 1 else None
+    if path is None or not path.is_file() or not wanted:
+        return {}
+    names = {}
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            reader = csv.DictReader(file)
+            if not {"image_id", "name"} <= set(reader.fieldnames or ()):
+                raise InputError(f"{path} lacks the columns image_id and name")
+            for line in reader:
+                index = int(line["image_id"])
+                if index in wanted and line["name"]:
+                    names[index] = line["name"]
+    except (ValueError, TypeError, csv.Error, OSError) as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(f"{path} cannot be read, near line {reader.line_num}: {error}") from error
+    return names
+
+
+class Descriptions:
+    """What methods said of the neurons of a dataset; a method is named after its file.
+
+    Attributes:
+        methods: Their names, in the order of the files.
+        notes: What a user should know, such as descriptions that are of other neurons.
+
+    Raises:
+        InputError: If a file cannot be read, describes none of the neurons or does not say which
+            of several it means, or if two files have one name.
+    """
+
+    def __init__(self, paths: Sequence[Path], keys: Iterable[NeuronKey]) -> None:
+        self.methods = [path.stem for path in paths]
+        self.notes: list[str] = []
+        self._texts: list[dict[NeuronKey, str]] = []
+        for name in self.methods:
+            if self.methods.count(name) > 1:
+                raise InputError(
+                    f"two files of descriptions are called {name!r}; methods are named after "
+                    "their files: rename one"
+                )
+        found = [(path, read_descriptions(path)) for path in paths]
+        index: dict[tuple[str, int], list[NeuronKey]] = {}
+        for key in keys if found else ():
+            index.setdefault((key.layer, key.unit), []).append(key)
+        for path, texts in found:
+            self._texts.append(dict(_placed(path, texts, index)))
+            left_out = len(texts) - len(self._texts[-1])
+            if left_out == len(texts):
+                key = next(iter(texts))
+                raise InputError(
+                    f"{path} describes none of these neurons; the first it describes is "
+                    f"{key.layer}:{key.unit} of {key.model or '?'}-{key.dataset or '?'}"
+                )
+            if left_out:
+                self.notes.append(f"{path}: {left_out} descriptions are of other neurons")
+
+    def of(self, key: NeuronKey) -> Iterator[tuple[int, str]]:
+        """Yield the position of each method that describes a neuron, and what it says."""
+        for number, texts in enumerate(self._texts):
+            if key in texts:
+                yield number, texts[key]
+
+
+def _placed(
+    path: Path,
+    texts: Mapping[NeuronKey, str],
+    index: Mapping[tuple[str, int], Sequence[NeuronKey]],
+) -> Iterator[tuple[NeuronKey, str]]:
+    """Yield texts by the neurons they are of; a file need not name model and dataset."""
+    for key, text in texts.items():
+        fitting = [
+            one
+            for one in index.get((key.layer, key.unit), ())
+            if key.model in ("", one.model) and key.dataset in ("", one.dataset)
+        ]
+        if len(fitting) > 1:
+            raise InputError(
+                f"{path} does not say which {key.layer}:{key.unit} it describes, that of "
+                f"{' or '.join(f'{one.model}-{one.dataset}' for one in fitting)}; add the columns "
+                "model and dataset"
+            )
+        if fitting:
+            yield fitting[0], text

@@ -1,0 +1,218 @@
+"""Writes the pages: a folder that works from a disk as from any web server.
+
+The first page holds the names of the layers and its own style and script. Everything else is
+loaded when it is shown; see ``layer_files``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from datasets import Dataset, DatasetDict, concatenate_datasets
+from markupsafe import Markup
+
+from milannotations.errors import InputError
+from milannotations.loading import load
+from milannotations.page import as_json, clean, environment, hash_source, themed
+from milannotations.progress import progress_bar
+from milannotations.record import encoded_records, keys_of
+from milannotations.storage import atomic_path, check_target, resumable_folder
+from milannotations.viewer.choice import Layer, choose
+from milannotations.viewer.facts import (
+    IMAGES,
+    STATISTICS,
+    Descriptions,
+    Statistics,
+    folders_of,
+    read_image_names,
+)
+from milannotations.viewer.layer_files import TILE, UNITS_PER_FILE, Extras, write_layer
+
+SITE = Path(__file__).parent / "site"
+SCRIPTS = ("cards.js", "app.js")
+UNITS_PER_PAGE = 48  # a multiple of UNITS_PER_FILE
+_MAX_THREADS = 8
+
+
+@dataclass(frozen=True)
+class ViewReport:
+    """What was written.
+
+    Attributes:
+        page: The file to open.
+        layers: How many layers it shows.
+        units: How many units, of all layers.
+        notes: What the user should know, such as descriptions of other neurons.
+    """
+
+    page: Path
+    layers: int
+    units: int
+    notes: tuple[str, ...]
+
+
+def write_pages(
+    dataset: str,
+    out: Path,
+    *,
+    split: str | None = None,
+    descriptions: Sequence[Path] = (),
+    layers: Sequence[str] | None = None,
+    units: str | None = None,
+    title: str | None = None,
+    overwrite: bool = False,
+) -> ViewReport:
+    """Write pages that show every unit of a dataset; go on with what an interruption has left.
+
+    Args:
+        dataset: Whatever ``milannotations.load`` takes.
+        out: The folder to write.
+        split: One split; default all of them.
+        descriptions: Files of descriptions, as ``milannotations describe`` writes them.
+        layers: Names or patterns, such as ``layer*``; default all layers.
+        units: Numbers and ranges, such as ``0-99,512``; default all units.
+        title: Heading of the page; default the network's name.
+        overwrite: Replace ``out`` if it exists.
+
+    Returns:
+        What was written. The same input gives the same bytes.
+
+    Raises:
+        InputError: If the dataset, a layer, a unit or a file is not there or cannot be used, or
+            ``out`` exists.
+    """
+    check_target(out, overwrite)
+    loaded = load(dataset, split)
+    neurons = (
+        concatenate_datasets([*loaded.values()]) if isinstance(loaded, DatasetDict) else loaded
+    )
+    assert isinstance(neurons, Dataset)
+    keys = keys_of(neurons)
+    chosen = choose(keys, layers, units)
+    folders = folders_of(dataset)
+    shown = {layer.key(at) for layer in chosen for at in range(len(layer.units))}
+    extras = Extras(
+        Statistics(folders),
+        read_image_names(folders, _ids(neurons) if len(folders) == 1 else set()),
+        Descriptions(descriptions, shown),
+    )
+    heading = title if title is not None else _title(dataset, chosen)
+    index = _index(heading, chosen, extras.descriptions.methods)
+    beside = [folder / name for folder in folders for name in (STATISTICS, IMAGES)]
+    identity = {
+        "neurons": neurons._fingerprint,
+        "layers": list(layers) if layers is not None else None,
+        "units": units,
+        "files": [_digest(path) for path in (*descriptions, *beside) if path.is_file()],
+        "page": hashlib.sha256(index.encode()).hexdigest(),
+        "versions": {name: version(name) for name in ("milannotations", "pillow")},
+    }
+    with resumable_folder(out, identity, overwrite) as work:
+        _write_layers(work, chosen, neurons, extras)
+        with atomic_path(work / "index.html") as path:  # last: without it there is no page
+            path.write_bytes(index.encode("utf-8"))  # bytes: the hashes hold for these line ends
+    return ViewReport(out / "index.html", len(chosen), len(shown), tuple(extras.descriptions.notes))
+
+
+def _write_layers(work: Path, chosen: Sequence[Layer], neurons: Dataset, extras: Extras) -> None:
+    pool = ThreadPoolExecutor(min(_MAX_THREADS, os.cpu_count() or 1))
+    try:
+        with progress_bar() as progress:
+            task = progress.add_task("Drawing units", total=sum(len(x.units) for x in chosen))
+            for layer in chosen:
+                write_layer(
+                    work / "layers" / layer.folder,
+                    layer,
+                    neurons,
+                    extras,
+                    pool,
+                    lambda count: progress.advance(task, count),
+                )
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _index(title: str, chosen: Sequence[Layer], methods: Sequence[str]) -> str:
+    style = themed(SITE / "style.css")
+    script = "\n".join((SITE / name).read_text(encoding="utf-8").strip() for name in SCRIPTS)
+    networks = list(dict.fromkeys((layer.model, layer.dataset) for layer in chosen))
+    data: dict[str, Any] = {
+        "perFile": UNITS_PER_FILE,
+        "perPage": UNITS_PER_PAGE,
+        "tile": TILE,
+        "title": clean(title),
+        "methods": [clean(name) for name in methods],
+        "networks": [[clean(model), clean(dataset)] for model, dataset in networks],
+        "layers": [
+            {
+                "label": layer.label,
+                "name": clean(layer.name),
+                "network": networks.index((layer.model, layer.dataset)),
+                "folder": layer.folder,
+                "units": len(layer.units),
+            }
+            for layer in chosen
+        ],
+    }
+    return (
+        environment(SITE)
+        .get_template("page.html.j2")
+        .render(
+            title=title,
+            policies=_policies(style, script),
+            style=Markup(style),
+            script=Markup(script),
+            data=as_json(data),
+            networks=networks,
+            layers=len(chosen),
+            units=sum(len(layer.units) for layer in chosen),
+        )
+    )
+
+
+def _policies(style: str, script: str) -> list[str]:
+    """Return two policies, which hold both.
+
+    By the first, scripts run only if they are this one or were loaded by it, not by markup. By
+    the second, they are loaded only from where the page is.
+    """
+    own = hash_source(script)
+    return [
+        "default-src 'none'; img-src 'self' data:; "
+        f"style-src {hash_source(style)}; script-src {own} 'strict-dynamic'; "
+        "base-uri 'none'; form-action 'none'",
+        f"script-src {own} 'self'",
+    ]
+
+
+def _title(dataset: str, chosen: Sequence[Layer]) -> str:
+    networks = {(layer.model, layer.dataset) for layer in chosen}
+    known = [name for network in networks for name in network if name]
+    return " · ".join(known) if len(networks) == 1 and known else Path(dataset).name or dataset
+
+
+def _ids(neurons: Dataset) -> set[int]:
+    """Return the ids of all exemplars."""
+    return {
+        index
+        for record in encoded_records(neurons, ["image_ids"])
+        for index in record["image_ids"] or ()
+    }
+
+
+def _digest(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            digest = hashlib.sha256()
+            while block := file.read(2**20):
+                digest.update(block)
+            return digest.hexdigest()
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error}") from error

@@ -1,0 +1,50 @@
+"""Tests of what makes texts of others harmless on a page."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+from markupsafe import Markup
+
+from milannotations.page import MAX_TEXT, as_json, clean, clip, content_policy, environment
+
+
+def test_json_holds_no_markup_and_reads_back() -> None:
+    data = {"</script><!--": ["a & b", "\u2028\u202e", "\x00", 1.5, None]}
+    text = as_json(data)
+    assert not re.search(r"[<>&]|[^\x20-\x7e]", text)
+    assert json.loads(text) == data
+
+
+def test_json_refuses_numbers_that_no_browser_reads() -> None:
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        as_json([float("nan")])
+
+
+def test_clean_takes_out_what_cannot_be_seen_and_clips() -> None:
+    assert clean("a\u202eb\u2066c\x00d\ud800e\tf") == "abc d e f"
+    assert len(clean("x" * 10_000)) == MAX_TEXT
+    assert clean("العربية, naïve 日本") == "العربية, naïve 日本"
+    assert clean(Markup("<b>\u202e")) == "<b>\u202e"
+    assert clean(7) == 7
+
+
+def test_clip_shows_that_it_has_cut() -> None:
+    assert clip("a long text", 7) == "a long…"
+    assert clip("a text", 6) == "a text"
+
+
+def test_templates_escape_and_clean_every_value(tmp_path: Path) -> None:
+    (tmp_path / "page.j2").write_text("<p title='{{ text }}'>{{ text | clip(5) }}</p>")
+    page = environment(tmp_path).get_template("page.j2").render(text="'<b>\u202e</b>")
+    assert page == "<p title='&#39;&lt;b&gt;&lt;/b&gt;'>&#39;&lt;b&gt;…</p>"
+
+
+def test_policy_admits_by_hash() -> None:
+    policy = content_policy("body {}", "alert(1)")
+    assert policy.startswith("default-src 'none';")
+    assert "script-src 'sha256-bhHHL3z2vDgxUt0W3dWQOrprscmda2Y5pLsLg4GF+pI='" in policy
+    assert "unsafe" not in policy
