@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from torch import nn
 
 from milannotations.catalog.biggan_network import BigGAN, convert, for_state
@@ -18,9 +16,15 @@ _PLACES = (
 )  # fmt: skip
 
 
-def _entry(dataset: str, url: str, **sizes: Any) -> Entry:
+def _entry(dataset: str, url: str, epsilon: float, **sizes: int) -> Entry:
     def make(state: State | None) -> nn.Module:
-        return BigGAN(**sizes) if state is None else for_state(state)
+        try:
+            if state is not None:
+                return for_state(state, epsilon)
+        except (KeyError, IndexError, ValueError):
+            # They are of another network: loading them will say what does not fit.
+            pass
+        return BigGAN(**sizes, epsilon=epsilon)
 
     return Entry(
         "biggan", dataset, make, LAYERS, url, from_url(url), convert, latents=_latents
@@ -33,8 +37,9 @@ def _latents(module: nn.Module) -> LatentSpace:
 
 
 ENTRIES = (
-    _entry("imagenet", _IMAGENET),
-    # The published sizes of the latent and of the embedding, and where attention is, are in a
-    # file of their own; with weights they are taken from their shapes.
-    _entry("places365", _PLACES, width=128, classes=365, chunk=17, attention=3),
+    _entry("imagenet", _IMAGENET, 1e-4),
+    # Its configuration lies in a second file, with objects that are not tensors. So the sizes of
+    # the latent and of the embedding, and where attention is, are taken from the shapes of the
+    # weights; those here, of random weights, and the epsilon are of the public training scripts.
+    _entry("places365", _PLACES, 1e-5, width=128, classes=365, chunk=17, attention=3),
 )

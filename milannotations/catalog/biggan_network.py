@@ -14,8 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-# Of the release: of conditional normalization, and of the spectral norm.
-_BATCH_EPSILON = 1e-4
+# Of the spectral norm. The releases differ (1e-4, 1e-6), which only matters for a norm near 0.
 _SPECTRAL_EPSILON = 1e-4
 _BOTTOM = 4  # side of the first map
 # Widths of the blocks' inputs and outputs, as multiples of the last one's.
@@ -25,8 +24,9 @@ _IN, _OUT = (16, 16, 8, 8, 4, 2), (16, 8, 8, 4, 2, 1)
 class ConditionalNorm(nn.Module):
     """Batch normalization whose gain and bias depend on the class and on the latent."""
 
-    def __init__(self, channels: int, condition: int) -> None:
+    def __init__(self, channels: int, condition: int, epsilon: float) -> None:
         super().__init__()
+        self.epsilon = epsilon
         self.gain = nn.Linear(condition, channels, bias=False)
         self.bias = nn.Linear(condition, channels, bias=False)
         self.register_buffer("stored_mean", torch.zeros(channels))
@@ -36,9 +36,7 @@ class ConditionalNorm(nn.Module):
 
     def forward(self, x: Tensor, condition: Tensor) -> Tensor:
         """Normalize maps (N, channels, height, width) given conditions (N, condition)."""
-        scaled = functional.batch_norm(
-            x, self.stored_mean, self.stored_var, eps=_BATCH_EPSILON
-        )  # fmt: skip
+        scaled = functional.batch_norm(x, self.stored_mean, self.stored_var, eps=self.epsilon)
         gain, bias = (1 + self.gain(condition)), self.bias(condition)
         return scaled * gain[:, :, None, None] + bias[:, :, None, None]
 
@@ -46,10 +44,10 @@ class ConditionalNorm(nn.Module):
 class Block(nn.Module):
     """A residual block that doubles height and width."""
 
-    def __init__(self, channels: int, out: int, condition: int) -> None:
+    def __init__(self, channels: int, out: int, condition: int, epsilon: float) -> None:
         super().__init__()
-        self.bn1 = ConditionalNorm(channels, condition)
-        self.bn2 = ConditionalNorm(out, condition)
+        self.bn1 = ConditionalNorm(channels, condition, epsilon)
+        self.bn2 = ConditionalNorm(out, condition, epsilon)
         self.conv1 = nn.Conv2d(channels, out, 3, padding=1)
         self.conv2 = nn.Conv2d(out, out, 3, padding=1)
         self.conv_sc = nn.Conv2d(channels, out, 1)
@@ -92,6 +90,8 @@ class BigGAN(nn.Module):
             one for the condition of each block.
         shared: Length of a class's embedding.
         attention: After which block there is attention; None for nowhere.
+        epsilon: Of conditional normalization: 1e-4 in DeepMind's networks, 1e-5 in those trained
+            with the public PyTorch code.
     """
 
     def __init__(
@@ -101,6 +101,7 @@ class BigGAN(nn.Module):
         chunk: int = 20,
         shared: int = 128,
         attention: int | None = 4,
+        epsilon: float = 1e-4,
     ) -> None:
         super().__init__()
         self.chunk = chunk
@@ -110,7 +111,7 @@ class BigGAN(nn.Module):
         self.linear = nn.Linear(chunk, _IN[0] * width * _BOTTOM**2)
         self.blocks = len(_IN)
         for index, (channels, out) in enumerate(zip(_IN, _OUT, strict=True)):
-            block = Block(channels * width, out * width, shared + chunk)
+            block = Block(channels * width, out * width, shared + chunk, epsilon)
             self.add_module(f"layer{index}", block)
             if index == attention:
                 self.add_module(f"attn{index}", Attention(out * width))
@@ -139,8 +140,12 @@ class BigGAN(nn.Module):
         return torch.tanh(self.output(self.norm(maps).relu()))
 
 
-def for_state(state: Mapping[str, Tensor]) -> BigGAN:
-    """Return the network that converted weights fit, by their shapes."""
+def for_state(state: Mapping[str, Tensor], epsilon: float = 1e-4) -> BigGAN:
+    """Return the network that converted weights fit, by their shapes; see ``BigGAN``.
+
+    Raises:
+        KeyError, IndexError, ValueError: If they are of another network.
+    """
     classes, shared = state["shared.weight"].shape
     attention = [int(key[4]) for key in state if re.fullmatch(r"attn\d\.gamma", key)]
     return BigGAN(
@@ -149,6 +154,7 @@ def for_state(state: Mapping[str, Tensor]) -> BigGAN:
         chunk=state["linear.weight"].shape[1],
         shared=shared,
         attention=attention[0] if attention else None,
+        epsilon=epsilon,
     )
 
 
@@ -157,10 +163,12 @@ def convert(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     found: OrderedDict[str, Tensor] = OrderedDict()
     for key, tensor in state.items():
         name, _, what = key.rpartition(".")
-        if re.fullmatch(r"u\d+|sv\d+", what):
+        if re.fullmatch(r"u\d+|sv\d+|num_batches_tracked|accumulation_counter", what):
             continue
         vector = state.get(f"{name}.u0") if what == "weight" else None
         value = tensor if vector is None else _normalized(tensor, vector)
+        # With two of the options of training, the statistics lie one module deeper.
+        key = re.sub(r"\.bn\.(?:running|stored)_(mean|var)$", r".stored_\1", key)
         key = re.sub(r"^blocks\.(\d)\.0\.", r"layer\1.", key)
         key = re.sub(r"^blocks\.(\d)\.1\.", r"attn\1.", key)
         found[_OUTPUT.get(key, key)] = value

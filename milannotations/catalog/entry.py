@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -11,7 +12,7 @@ import torch
 import torchvision
 from torch import Tensor, nn
 
-from milannotations.catalog.weights import unwrapped
+from milannotations.catalog.weights import reason, unwrapped
 from milannotations.errors import InputError
 from milannotations.exemplars.generators import LatentSpace
 from milannotations.exemplars.layout import Layout
@@ -100,7 +101,9 @@ def torchvision_entry(
         return arrange(module) if arrange else module
 
     def fetch() -> State:
-        state: State = found.get_state_dict(progress=True, check_hash=True)
+        state: State = found.get_state_dict(
+            progress=True, map_location="cpu", check_hash=True, weights_only=True
+        )
         return state
 
     return Entry(
@@ -142,6 +145,14 @@ def blurred_entry(name: str, layers: tuple[str, ...], drive: str) -> Entry:
     )  # fmt: skip
 
 
+def converted(entry: Entry, state: State) -> State:
+    """Give weights the network's own names; weights of another network may stay as they are."""
+    try:
+        return entry.convert(state)
+    except (KeyError, IndexError, ValueError, RuntimeError):
+        return state
+
+
 def published_state(entry: Entry) -> State:
     """Download an entry's published weights.
 
@@ -154,9 +165,9 @@ def published_state(entry: Entry) -> State:
             "so and pass --weights FILE, or --weights random"
         )
     try:
-        return entry.convert(unwrapped(entry.fetch(), entry.source))
-    except (OSError, URLError, RuntimeError) as error:
+        return converted(entry, unwrapped(entry.fetch(), entry.source))
+    except (OSError, URLError, RuntimeError, pickle.UnpicklingError) as error:
         raise InputError(
             f"the published weights of {entry.config} cannot be downloaded ({entry.source}): "
-            f"{error}; pass --weights FILE, or --weights random"
+            f"{reason(error)}; pass --weights FILE, or --weights random"
         ) from error

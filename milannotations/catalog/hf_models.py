@@ -2,50 +2,39 @@
 
 from __future__ import annotations
 
+import pickle
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
+from PIL import Image
 from torch import Tensor, nn
 
+from milannotations.catalog.weights import reason
 from milannotations.errors import InputError
 from milannotations.exemplars.sources import Preprocessing
 
-# Models of pictures and texts, of which the vision tower alone is wanted.
-_TOWERS = {
-    "clip": "CLIPVisionModel",
-    "clip_vision_model": "CLIPVisionModel",
-    "siglip": "SiglipVisionModel",
-    "siglip_vision_model": "SiglipVisionModel",
-}
 _INTERPOLATION = {0: "nearest", 1: "lanczos", 2: "bilinear", 3: "bicubic", 4: "box", 5: "hamming"}
+_ERRORS = (
+    OSError, ValueError, KeyError, TypeError, ImportError, RuntimeError, pickle.UnpicklingError,
+)  # fmt: skip
 
 
-class _InOrder(nn.Module):
-    """A masked autoencoder's encoder that sees all patches, in their order.
+def load(
+    name: str, published: bool, state: Mapping[str, Tensor] | None = None
+) -> tuple[nn.Module, Preprocessing]:
+    """Load a model; of models of pictures and texts the vision tower.
 
-    By itself it drops three in four and shuffles the rest, by sorting random numbers.
-    """
-
-    def __init__(self, model: nn.Module) -> None:
-        super().__init__()
-        self.model = model
-
-    def forward(self, pixels: Tensor) -> Any:
-        patches: Any = self.model.get_submodule("embeddings.patch_embeddings").num_patches
-        order = torch.arange(int(patches), device=pixels.device, dtype=torch.float32)
-        return self.model(pixels, noise=order.expand(len(pixels), -1))
-
-
-def load(name: str, published: bool) -> tuple[nn.Module, Preprocessing]:
-    """Load a model; code that comes with it is never run.
+    Code that comes with a model is never run, and pickled weights are read as tensors only.
 
     Args:
         name: As on a hub, or a local folder.
         published: With its weights; otherwise random ones.
+        state: Weights to be used instead, by the names that are on the hub.
 
     Raises:
-        InputError: If it cannot be had, or is not of a kind known here.
+        InputError: If it cannot be had, lacks weights, or is not of a kind known here.
     """
     import transformers
 
@@ -55,65 +44,149 @@ def load(name: str, published: bool) -> tuple[nn.Module, Preprocessing]:
         processor = transformers.AutoImageProcessor.from_pretrained(
             place, trust_remote_code=False
         )  # fmt: skip
-        tower = _TOWERS.get(config.model_type)
-        kind = getattr(transformers, tower) if tower else transformers.AutoModel
+        kind: Any = transformers.AutoModel
+        if hasattr(config, "vision_config"):
+            kind = _tower(config)
+            config = config.vision_config
         if hasattr(config, "mask_ratio"):
             config.mask_ratio = 0.0
-        config = getattr(config, "vision_config", config) if tower else config
+        info: dict[str, Any] = {"missing_keys": ()}
         if published:
-            module = kind.from_pretrained(place, config=config, trust_remote_code=False)
+            made, info = kind.from_pretrained(
+                place, config=config, trust_remote_code=False, output_loading_info=True
+            )
         else:
-            module = kind.from_config(config) if kind is transformers.AutoModel else kind(config)
-    except (OSError, ValueError, KeyError, ImportError, RuntimeError) as error:
+            made = kind.from_config(config) if kind is transformers.AutoModel else kind(config)
+        if state is not None:
+            # Names in files are not always those of the modules; transformers translates them.
+            made, info = type(made).from_pretrained(
+                None, config=config, state_dict=dict(state), output_loading_info=True
+            )
+        lacking = sorted(key for key in info["missing_keys"] if "pooler" not in key)
+    except InputError:
+        raise
+    except _ERRORS as error:
         raise InputError(
-            f"model hf:{name} cannot be loaded: {error}\n(a gated model needs `hf auth login` and "
-            "its licence accepted; without a connection, name a local folder)"
+            f"model hf:{name} cannot be loaded: {reason(error)}\n(a gated model needs "
+            "`hf auth login` and its licence accepted; without a connection, name a local folder)"
         ) from error
-    made: nn.Module = module
+    if lacking:
+        # transformers itself makes random ones in their place.
+        raise InputError(
+            f"model hf:{name}: the weights lack {len(lacking)} parameters, such as "
+            f"{', '.join(lacking[:3])}; pass --weights random if none are wanted"
+        )
+    module: nn.Module = made
     if config.model_type == "vit_mae":
-        made = _InOrder(made)
-    return made, preprocessing(processor)
+        module.register_forward_pre_hook(_in_order, with_kwargs=True)
+    try:
+        return module, preprocessing(processor)
+    except InputError:
+        raise
+    except (*_ERRORS, AttributeError) as error:
+        raise _unknown(processor) from error
+
+
+def _tower(config: Any) -> Any:
+    """Return the class of a model's vision tower, such as ``CLIPVisionModel``."""
+    import transformers
+
+    name = type(config).__name__.removesuffix("Config") + "VisionModel"
+    if not hasattr(transformers, name):
+        raise InputError(
+            f"models of the kind {config.model_type!r} have no vision tower that transformers "
+            "loads by itself"
+        )
+    return getattr(transformers, name)
+
+
+def _in_order(
+    module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """Have a masked autoencoder's encoder see all patches, in their order.
+
+    By itself it drops three in four and shuffles the rest, by sorting random numbers.
+    """
+    pixels: Tensor = args[0] if args else kwargs["pixel_values"]
+    patches: Any = module.get_submodule("embeddings.patch_embeddings").num_patches
+    order = torch.arange(int(patches), device=pixels.device, dtype=torch.float32)
+    return args, {**kwargs, "noise": order.expand(len(pixels), -1)}
 
 
 def preprocessing(processor: Any) -> Preprocessing:
     """Return what an image processor of ``transformers`` does to an image.
 
     Raises:
-        InputError: If it does something that is not known here.
+        InputError: If it does anything that is not known here.
     """
-    size = _lengths(processor.size)
-    crop = _lengths(processor.crop_size) if getattr(processor, "do_center_crop", False) else None
+    size = _lengths(processor, "size")
+    resize: int | tuple[int, int] = size
+    crop: int | tuple[int, int] = size
     share = getattr(processor, "crop_pct", None)
-    resize: int | tuple[int, int]
-    if isinstance(size, int) and share and size < 384:
+    if getattr(processor, "do_center_crop", False):
+        crop = _lengths(processor, "crop_size")
+    elif isinstance(size, int) and share and size < 384:
         # ConvNeXt's: the shorter side is made so much longer, and the middle cut out.
-        resize, crop = int(size / share), (size, size)
+        resize = int(size / share)
     elif isinstance(size, int) and share:
         resize = (size, size)
-    else:
-        resize = size
-    if crop is None:
-        if isinstance(resize, int):
-            raise InputError(
-                f"the image processor makes the shorter side {resize} and crops nothing, so "
-                "images differ in size; such models cannot be dissected in batches"
-            )
-        crop = resize
-    scaled = bool(getattr(processor, "do_rescale", True))
-    normalized = bool(getattr(processor, "do_normalize", True))
-    if not scaled:
-        raise InputError("the image processor leaves pixels in [0, 255]; that is not known here")
-    return Preprocessing(
-        size=(crop, crop) if isinstance(crop, int) else crop,
+    elif isinstance(size, int):
+        raise InputError(
+            f"the image processor makes the shorter side {size} and crops nothing, so images "
+            "differ in size; such models cannot be dissected in batches"
+        )
+    # Pixels in [0, 1] times this are what its mean and deviation are meant for.
+    scale = 255 * processor.rescale_factor if getattr(processor, "do_rescale", True) else 255.0
+    mean, std = (0.0,) * 3, (1.0,) * 3
+    if getattr(processor, "do_normalize", True):
+        mean, std = tuple(processor.image_mean), tuple(processor.image_std)
+    resample = getattr(processor, "resample", None)
+    found = Preprocessing(
+        size=crop,
         resize=resize,
-        interpolation=_INTERPOLATION[int(processor.resample)],
-        mean=tuple(processor.image_mean) if normalized else (0.0,) * 3,
-        std=tuple(processor.image_std) if normalized else (1.0,) * 3,
+        interpolation=_INTERPOLATION[2 if resample is None else int(resample)],
+        mean=tuple(value / scale for value in mean),
+        std=tuple(value / scale for value in std),
     )
+    _check(found, processor)
+    return found
 
 
-def _lengths(size: Any) -> int | tuple[int, int]:
-    shortest = size.get("shortest_edge")
-    if shortest:
-        return int(shortest)
-    return int(size["height"]), int(size["width"])
+def _lengths(processor: Any, name: str) -> int | tuple[int, int]:
+    lengths = getattr(processor, name, None)
+    if isinstance(lengths, int):
+        return lengths if name == "size" else (lengths, lengths)
+    # A dictionary, or with newer versions of transformers an object like one.
+    get: Any = getattr(lengths, "get", lambda _: None)
+    edge, height, width = get("shortest_edge"), get("height"), get("width")
+    if edge:
+        return int(edge)
+    if not height or not width:
+        raise InputError(
+            f"the image processor, {type(processor).__name__}, has no fixed {name}; such models "
+            "cannot be dissected in batches"
+        )
+    return int(height), int(width)
+
+
+def _check(found: Preprocessing, processor: Any) -> None:
+    """Compare with what the processor makes of an image: some do more than their options say."""
+    generator = torch.Generator().manual_seed(0)
+    coarse = torch.randint(0, 256, (40, 30, 3), generator=generator, dtype=torch.uint8)
+    side = 2 * max(found.shape)
+    image = Image.fromarray(coarse.numpy()).resize((side * 3 // 4, side), Image.Resampling.BILINEAR)
+    ours = found.tensor(found.view(image))
+    theirs = processor(image, return_tensors="pt")["pixel_values"][0]
+    if ours.shape == theirs.shape:
+        off = (ours - theirs).abs() * torch.tensor(found.std)[:, None, None]
+        # Resizing rounds differently by about 1 / 255.
+        if float(off.mean()) < 0.01:
+            return
+    raise _unknown(processor)
+
+
+def _unknown(processor: Any) -> InputError:
+    return InputError(
+        f"the image processor, {type(processor).__name__}, does something to images that is not "
+        "known here; name a factory, package.module:factory, that returns a LoadedModel"
+    )

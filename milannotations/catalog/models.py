@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -24,7 +25,7 @@ from milannotations.catalog import (
     vgg,
     vision_transformers,
 )
-from milannotations.catalog.entry import Entry, published_state, seeded
+from milannotations.catalog.entry import Entry, State, converted, published_state, seeded
 from milannotations.catalog.weights import fit, read_state
 from milannotations.errors import InputError, did_you_mean
 from milannotations.exemplars.generators import LatentSpace
@@ -70,7 +71,8 @@ def load_model(spec: str, weights: str = "published", dataset: str | None = None
         spec: A model of the catalog, as ``resnet18``, ``resnet18/places365`` or
             ``resnet18-places365``; any classifier of torchvision, as ``torchvision:resnet18`` or
             by its bare name; ``timm:NAME``; ``hf:OWNER/NAME`` or ``hf:FOLDER`` (of
-            ``transformers``); ``hub:OWNER/REPO:ENTRY`` (of ``torch.hub``); or
+            ``transformers``); ``hub:OWNER/REPO:ENTRY`` (of ``torch.hub``; a branch or tag may
+            stand between the two, ``hub:OWNER/REPO:REF:ENTRY``); or
             ``package.module:factory``, a function without arguments that returns an
             ``nn.Module`` (ImageNet preprocessing at 224) or a ``LoadedModel``. The last two run
             the code they name: name only code that you trust.
@@ -85,9 +87,11 @@ def load_model(spec: str, weights: str = "published", dataset: str | None = None
     if entry is not None:
         loaded = _from_entry(entry, weights)
     else:
-        loaded = seeded_model(spec, published=weights == "published")
-        if weights not in ("published", "random"):
-            fit(loaded.module, read_state(Path(weights)), weights)
+        known = weights in ("published", "random")
+        state = None if known else read_state(Path(weights))
+        loaded = seeded_model(spec, weights == "published", state)
+        if state is not None and not spec.startswith("hf:"):
+            fit(loaded.module, state, weights)
     trained_on = loaded.dataset
     if weights == "random":
         trained_on = "random"
@@ -96,17 +100,21 @@ def load_model(spec: str, weights: str = "published", dataset: str | None = None
     return replace(loaded, dataset=dataset or trained_on)
 
 
-def seeded_model(spec: str, published: bool) -> LoadedModel:
-    """Load a model that is not in the catalog; random weights are the same each time."""
+def seeded_model(spec: str, published: bool, state: State | None = None) -> LoadedModel:
+    """Load a model that is not in the catalog; random weights are the same each time.
+
+    The state dictionary is only used for models of ``transformers``, which loads it itself.
+    """
     kind, _, name = spec.partition(":")
     if kind == "timm":
         module = seeded(lambda: timm_models.make(name, pretrained=published))
-        return LoadedModel(module, name, "unknown", timm_models.preprocessing(module))
+        plain = name.rpartition("/")[2]
+        return LoadedModel(module, plain, "unknown", timm_models.preprocessing(module))
     if kind == "hf":
         found: list[Preprocessing] = []
 
         def make() -> nn.Module:
-            module, preprocessing = hf_models.load(name, published)
+            module, preprocessing = hf_models.load(name, published, state)
             found.append(preprocessing)
             return module
 
@@ -150,10 +158,10 @@ def _from_entry(entry: Entry, weights: str) -> LoadedModel:
         state = published_state(entry)
     else:
         state = read_state(Path(weights))
-        converted = entry.convert(state)
         # A file may be the published one, or one that already has the network's own names.
         own = seeded(lambda: entry.make(None)).state_dict().keys()
-        state = converted if len(own & converted.keys()) >= len(own & state.keys()) else state
+        renamed = converted(entry, state)
+        state = renamed if len(own & renamed.keys()) >= len(own & state.keys()) else state
     module = seeded(lambda: entry.make(state))
     if state is not None:
         fit(module, state, entry.source if weights == "published" else weights)
@@ -169,11 +177,12 @@ def _from_entry(entry: Entry, weights: str) -> LoadedModel:
 
 
 def _from_hub(spec: str, published: bool) -> nn.Module:
-    parts = spec.split(":")
-    if len(parts) != 3 or "/" not in parts[1]:
+    repository, _, entry = spec.removeprefix("hub:").rpartition(":")
+    if repository.count("/") != 1 or repository.count(":") > 1 or not entry:
         raise InputError(f"model {spec!r}; write it as hub:OWNER/REPO:ENTRY")
     try:
-        made = torch.hub.load(parts[1], parts[2], pretrained=published, trust_repo=True)
+        # Naming the repository is the consent that torch.hub would ask for at a terminal.
+        made = torch.hub.load(repository, entry, pretrained=published, trust_repo=True)
     except Exception as error:  # whatever that repository's code raises
         raise InputError(f"model {spec!r} cannot be loaded: {error}") from error
     if not isinstance(made, nn.Module):
@@ -183,10 +192,17 @@ def _from_hub(spec: str, published: bool) -> nn.Module:
 
 def _from_factory(spec: str) -> LoadedModel:
     path, _, attribute = spec.partition(":")
+    if not path or path.startswith("."):
+        raise InputError(f"model {spec!r}; write it as package.module:factory")
+    # An installed command has its own folder on the path, not the one it is called from.
+    if not {"", str(Path.cwd())} & set(sys.path):
+        sys.path.append(str(Path.cwd()))
     try:
         factory = getattr(importlib.import_module(path), attribute)
     except (ImportError, AttributeError) as error:
         raise InputError(f"model {spec!r}: {error}") from error
+    if not callable(factory):
+        raise InputError(f"model {spec!r} is a {type(factory).__name__}, not a function")
     made: list[LoadedModel] = []
 
     def make() -> nn.Module:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+import pickle
 from typing import Any
 
 from torch import nn
 
+from milannotations.catalog.weights import reason
 from milannotations.errors import InputError, did_you_mean
 from milannotations.exemplars.sources import Preprocessing
 
@@ -25,12 +27,12 @@ def make(name: str, pretrained: bool = False, **options: Any) -> nn.Module:
     plain = name.partition(".")[0]
     if not name.startswith("hf-hub:") and not timm.is_model(plain):
         hint = did_you_mean(plain, timm.list_models())
-        raise InputError(f"timm has no model {name!r}{hint}")
+        raise InputError(f"timm {timm.__version__} has no model {name!r}{hint}")
     try:
         made: nn.Module = timm.create_model(name, pretrained=pretrained, **options)
-    except (OSError, RuntimeError, ValueError) as error:
+    except (OSError, RuntimeError, ValueError, pickle.UnpicklingError) as error:
         raise InputError(
-            f"timm cannot give {name!r}: {error}; pass --weights FILE, or --weights random"
+            f"timm cannot give {name!r}: {reason(error)}; pass --weights FILE, or --weights random"
         ) from error
     return made
 

@@ -31,7 +31,7 @@ def load(name: str, published: bool) -> tuple[nn.Module, Preprocessing]:
     )
     try:
         module = torchvision.models.get_model(name, weights=weights if published else None)
-    except OSError as error:
+    except (OSError, RuntimeError) as error:  # the latter if the checksum does not fit
         raise InputError(
             f"the published weights of {name} cannot be downloaded from {weights.url} ({error}); "
             "pass --weights FILE, or --weights random"

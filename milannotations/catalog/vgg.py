@@ -9,12 +9,17 @@ from torch import nn
 
 from milannotations.catalog.entry import Entry, State, blurred_entry, from_url, torchvision_entry
 
-# The last convolution of every block, as the original code dissects them.
+# The last convolution of every block: of those without normalization the original code dissects
+# them, of the others they are the same ones.
 _LAYERS = {
     "vgg11": (0, 3, 8, 13, 18),
     "vgg13": (2, 7, 12, 17, 22),
     "vgg16": (2, 7, 14, 21, 28),
     "vgg19": (2, 7, 16, 25, 34),
+    "vgg11_bn": (0, 4, 11, 18, 25),
+    "vgg13_bn": (3, 10, 17, 24, 31),
+    "vgg16_bn": (3, 10, 20, 30, 40),
+    "vgg19_bn": (3, 10, 23, 36, 49),
 }
 _DRIVE = {
     "vgg11": "1AhzaMsxTpM08Q22sp94aF2U-Xerd4uE5",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from typing import Any
 
 from torch import nn
 
@@ -24,7 +24,8 @@ _SIGLIP = Preprocessing(
     size=224, resize=(224, 224), interpolation="bicubic", mean=_HALF, std=_HALF
 )  # fmt: skip
 _BICUBIC = Preprocessing(interpolation="bicubic")
-# Name: timm's name, data set, preprocessing at 224 pixels as the authors evaluate.
+# Name: timm's name, data set, preprocessing at 224 pixels as the authors evaluate. OpenAI's CLIP
+# was trained with QuickGELU: the shorter names of timm load its weights, but compute GELU.
 _MODELS = {
     "dinov2_vits14": ("vit_small_patch14_dinov2.lvd142m", "lvd142m", _BICUBIC),
     "dinov2_vitb14": ("vit_base_patch14_dinov2.lvd142m", "lvd142m", _BICUBIC),
@@ -32,13 +33,17 @@ _MODELS = {
     "dinov3_vits16": (
         "vit_small_patch16_dinov3.lvd1689m",
         "lvd1689m",
-        replace(_BICUBIC, resize=(224, 224)),
+        Preprocessing(resize=(224, 224)),
     ),
-    "clip_vitb32": ("vit_base_patch32_clip_224.openai", "wit400m", _CLIP),
-    "clip_vitl14": ("vit_large_patch14_clip_224.openai", "wit400m", _CLIP),
+    "clip_vitb32": ("vit_base_patch32_clip_quickgelu_224.openai", "wit400m", _CLIP),
+    "clip_vitl14": ("vit_large_patch14_clip_quickgelu_224.openai", "wit400m", _CLIP),
     "siglip_vitb16": ("vit_base_patch16_siglip_224.webli", "webli", _SIGLIP),
     "mae_vitb16": ("vit_base_patch16_224.mae", "imagenet", _BICUBIC),
 }
+
+
+# SigLIP was trained with GELU's approximation by tanh; timm computes the exact one.
+_OPTIONS = {"siglip_vitb16": {"act_layer": "gelu_tanh"}}
 
 
 def _dino(_: State | None) -> nn.Module:
@@ -47,14 +52,17 @@ def _dino(_: State | None) -> nn.Module:
 
 def _entry(name: str) -> Entry:
     timm_name, dataset, preprocessing = _MODELS[name]
+    options: dict[str, Any] = {
+        "num_classes": 0,
+        "img_size": preprocessing.shape,
+        **_OPTIONS.get(name, {}),
+    }
 
     def make(_: State | None) -> nn.Module:
-        return timm_models.make(timm_name, num_classes=0, img_size=preprocessing.shape)
+        return timm_models.make(timm_name, **options)
 
     def fetch() -> State:
-        return timm_models.make(
-            timm_name, pretrained=True, num_classes=0, img_size=preprocessing.shape
-        ).state_dict()
+        return timm_models.make(timm_name, pretrained=True, **options).state_dict()
 
     source = f"timm, {timm_name}"
     return Entry(
@@ -64,10 +72,8 @@ def _entry(name: str) -> Entry:
 
 ENTRIES = (
     # The annotated layers; the MILAN paper annotated the first 100 units of each. In the
-    # authors' network, unlike above, they come before the activation function.
-    Entry(
-        "dino_vits8", "imagenet", _dino, ("blocks.*.mlp.fc1",), _DINO, from_url(_DINO),
-        preprocessing=_BICUBIC,
-    ),
+    # authors' network, unlike above, they come before the activation function. DINO was evaluated
+    # on images resized bicubically, but dissected, for the published data, like all networks.
+    Entry("dino_vits8", "imagenet", _dino, ("blocks.*.mlp.fc1",), _DINO, from_url(_DINO)),
     *(_entry(name) for name in _MODELS),
 )  # fmt: skip

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,11 @@ from torch import nn
 from milannotations.errors import InputError
 
 WEIGHTS_HELP = "published (the authors'), random, or a .safetensors, .pt or .pth file"
+# Under these names training scripts save a state dictionary among other things.
+_WRAPPERS = ("state_dict", "model", "teacher", "student", "G_ema")
+# What DataParallel puts before names; PyTorch's ImageNet example wraps in it only the features of
+# AlexNet and VGG, so that the blurred-face weights of those have it in the middle.
+_PARALLEL = re.compile(r"^(features\.)?module\.")
 
 
 def read_state(path: Path) -> dict[str, torch.Tensor]:
@@ -30,28 +36,41 @@ def read_state(path: Path) -> dict[str, torch.Tensor]:
         else:
             state = torch.load(path, map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, ValueError, EOFError, OSError) as error:
-        raise InputError(f"weights file {path} cannot be read safely: {error}") from error
+        raise InputError(f"weights file {path} cannot be read safely: {reason(error)}") from error
     except Exception as error:
         # safetensors has an exception of its own that derives from Exception alone.
         raise InputError(f"weights file {path} is damaged: {error}") from error
     return unwrapped(state, f"file {path}")
 
 
+def reason(error: BaseException) -> str:
+    """Return an error's message; torch's own for pickles advises to read them unsafely."""
+    if isinstance(error, pickle.UnpicklingError):
+        return "the file of weights is damaged, or holds more than tensors, which could run code"
+    return str(error)
+
+
 def unwrapped(state: Any, place: str) -> dict[str, torch.Tensor]:
     """Take a state dictionary out of what checkpoints are often wrapped in.
 
     Raises:
-        InputError: If there is none.
+        InputError: If there is none, or if there are several.
     """
-    if isinstance(state, Mapping):
-        for key in ("state_dict", "model"):
-            if isinstance(state.get(key), Mapping):
-                state = state[key]
+    while isinstance(state, Mapping):
+        inner = [key for key in _WRAPPERS if isinstance(state.get(key), Mapping)]
+        if not inner:
+            break
+        if len(inner) > 1:
+            raise InputError(
+                f"weights {place} hold several state dictionaries ({', '.join(inner)}); save the "
+                "one you mean to a file of its own"
+            )
+        state = state[inner[0]]
     if not isinstance(state, Mapping) or not all(
         isinstance(value, torch.Tensor) for value in state.values()
     ):
         raise InputError(f"weights {place} hold no state dictionary of tensors")
-    return {str(key).removeprefix("module."): value for key, value in state.items()}
+    return {_PARALLEL.sub(r"\1", str(key)): value for key, value in state.items()}
 
 
 def fit(module: nn.Module, state: Mapping[str, torch.Tensor], place: str) -> None:

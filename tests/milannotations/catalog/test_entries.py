@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import torch
+import torchvision
 from PIL import Image
-from torch import Tensor
+from torch import Tensor, nn
 
 from milannotations.catalog import biggan_network
 from milannotations.catalog.models import ENTRIES, load_model
@@ -19,7 +21,7 @@ from milannotations.exemplars.build import build
 from milannotations.exemplars.generators import Latents
 from milannotations.exemplars.instrument import match_layers
 from milannotations.exemplars.options import BuildOptions
-from milannotations.exemplars.sources import ImageFolder
+from milannotations.exemplars.sources import ImageFolder, Preprocessing
 
 
 @pytest.fixture(scope="module")
@@ -81,6 +83,51 @@ def test_random_weights_are_the_same_each_time_and_leave_the_generator_alone() -
         assert torch.equal(tensor, second.state_dict()[name])
 
 
+@pytest.mark.parametrize(
+    "config", ["vgg11", "vgg13", "vgg16", "vgg19", "vgg11_bn", "vgg13_bn", "vgg16_bn", "vgg19_bn"]
+)
+def test_layers_of_vgg_are_the_last_convolutions_of_its_blocks(config: str) -> None:
+    entry = ENTRIES[f"{config}-imagenet"]
+    with torch.device("meta"):
+        features = entry.make(None).get_submodule("features")
+    steps = list(features.named_children())
+    between = 3 if config.endswith("_bn") else 2
+    last = [
+        f"features.{name}"
+        for (name, step), (_, following) in zip(steps, steps[between:], strict=False)
+        if isinstance(step, nn.Conv2d) and isinstance(following, nn.MaxPool2d)
+    ]
+    # On VGG-11 the original code begins with its first convolution, the only one of its block.
+    assert entry.layers == tuple(last)
+
+
+def test_models_dissected_for_the_published_data_see_images_as_they_did_then() -> None:
+    for config, release in RELEASES.items():
+        if release.model != "biggan":
+            assert ENTRIES[config].preprocessing == Preprocessing()
+
+
+@pytest.mark.parametrize("name", ["clip_vitb32", "clip_vitl14"])
+def test_clip_has_the_activation_function_it_was_trained_with(name: str) -> None:
+    entry = next(entry for entry in ENTRIES.values() if entry.name == name)
+    with torch.device("meta"):
+        act = entry.make(None).get_submodule("blocks.0.mlp.act")
+    values = torch.linspace(-4, 4, 50)
+    assert torch.allclose(act(values), values * torch.sigmoid(1.702 * values), atol=1e-6)
+
+
+def test_documents_list_every_entry_with_its_layers() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "models.md").read_text()
+    rows = {
+        cells[1].strip(" `"): cells
+        for cells in (line.split("|") for line in page.splitlines())
+        if len(cells) == 5
+    }
+    for config, entry in ENTRIES.items():
+        assert f"`{entry.layers[0]}`" in rows[config][2], config
+        assert f"`{entry.layers[-1]}`" in rows[config][2], config
+
+
 @pytest.mark.parametrize("spec", ["resnet18/places365", "resnet18-places365"])
 def test_spellings(spec: str) -> None:
     assert load_model(spec, "random", "places365").dataset == "places365"
@@ -130,14 +177,26 @@ def _wrapped(state: dict[str, Tensor]) -> dict[str, object]:
 @pytest.mark.parametrize(
     ("config", "publish"),
     [
-        ("resnet152-places365", _places_bottlenecks),
-        ("vgg16-places365", _vgg_names),
+        pytest.param("resnet152-places365", _places_bottlenecks, marks=pytest.mark.slow),
+        pytest.param("vgg16-places365", _vgg_names, marks=pytest.mark.slow),
         ("alexnet-places365", lambda state: {"state_dict": state}),
         (
             "resnet18-imagenet-blurred",
             lambda state: {k: v for k, v in _wrapped(state).items() if v},
         ),
         ("densenet121-imagenet-blurred", dict),
+        # PyTorch's example wraps the features of AlexNet and of VGG alone.
+        (
+            "alexnet-imagenet-blurred",
+            lambda state: {
+                "state_dict": {
+                    k.replace("features.", "features.module."): v for k, v in state.items()
+                },
+                "epoch": 90,
+                "arch": "alexnet",
+                "optimizer": {"state": {}},
+            },
+        ),
     ],
 )
 def test_checkpoints_in_their_published_form_load(config: str, publish, tmp_path: Path) -> None:
@@ -159,8 +218,6 @@ def test_checkpoints_in_their_published_form_load(config: str, publish, tmp_path
 
 
 def test_alexnet_in_order_computes_what_torchvision_computes() -> None:
-    import torchvision
-
     original = torchvision.models.alexnet(weights=None).eval()
     entry = ENTRIES["alexnet-imagenet"]
     ours = entry.make(None).eval()
@@ -170,10 +227,61 @@ def test_alexnet_in_order_computes_what_torchvision_computes() -> None:
         assert torch.equal(ours(images), original(images))
 
 
-def test_weights_that_do_not_fit_name_what_is_missing(tmp_path: Path) -> None:
-    torch.save({"conv1.weight": torch.zeros(1)}, tmp_path / "w.pth")
+@pytest.mark.parametrize(
+    "config", ["resnet18", "alexnet", "vgg16/places365", "resnet152/places365", "biggan"]
+)
+def test_weights_that_do_not_fit_name_what_is_missing(
+    config: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(biggan_network, "_IN", (4, 4, 2, 2, 1, 1))  # smaller, hence faster
+    # Names and shapes that no renaming expects.
+    state = {name: torch.zeros(shape) for name, shape in {
+        "conv1.weight": 1, "features.denseblock1": 1, "4.0.0.0.9.weight": 1, "shared.weight": 1,
+        "linear.weight": (), "linear.u0": 3, "features.99.weight": 1,
+    }.items()}  # fmt: skip
+    torch.save(state, tmp_path / "w.pth")
     with pytest.raises(InputError, match=r"w\.pth do not fit the model: .*(?s:.*)Missing key"):
-        load_model("resnet18", str(tmp_path / "w.pth"))
+        load_model(config, str(tmp_path / "w.pth"))
+
+
+def test_state_dictionaries_are_found_in_what_training_scripts_save(tmp_path: Path) -> None:
+    module = load_model("squeezenet1_0", "random").module
+    state = {f"module.{key}": value + 1 for key, value in module.state_dict().items()}
+    for saved in (
+        {"teacher": state},
+        {"G_ema": state, "epoch": 3},
+        {"model": {"state_dict": state}},
+    ):
+        torch.save(saved, tmp_path / "w.pth")
+        loaded = load_model("squeezenet1_0", str(tmp_path / "w.pth")).module.state_dict()
+        for key, value in module.state_dict().items():
+            assert torch.equal(loaded[key], value + 1)
+    torch.save({"teacher": state, "student": state}, tmp_path / "w.pth")
+    with pytest.raises(InputError, match=r"several state dictionaries \(teacher, student\)"):
+        load_model("squeezenet1_0", str(tmp_path / "w.pth"))
+
+
+def test_published_weights_are_read_without_running_code(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Evil:
+        def __reduce__(self):
+            return os.system, (f"touch {tmp_path / 'ran'}",)
+
+    # Files that are there already are not downloaded again.
+    (tmp_path / "checkpoints").mkdir()
+    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
+    for config in ("alexnet/places365", "resnet18/imagenet", "dino_vits8"):
+        entry = (
+            ENTRIES[config.replace("/", "-")] if "/" in config else ENTRIES[f"{config}-imagenet"]
+        )
+        url = entry.source
+        if url.startswith("torchvision"):
+            url = torchvision.models.get_model_weights(entry.name)["IMAGENET1K_V1"].url
+        torch.save({"fc.weight": Evil()}, tmp_path / "checkpoints" / Path(url).name)
+        with pytest.raises(InputError, match="more than tensors"):
+            load_model(config)
+    assert not (tmp_path / "ran").exists()
 
 
 def test_weights_to_be_downloaded_by_hand_say_where() -> None:
@@ -200,6 +308,19 @@ def test_spectral_norms_are_divided_out() -> None:
     found = biggan_network.convert(state)
     assert torch.allclose(found["layer0.conv1.weight"], weight / values[0], atol=1e-5)
     assert set(found) == {"layer0.conv1.weight", "attn3.gamma", "norm.num_batches_tracked"}
+
+
+@pytest.mark.parametrize("deeper", ["bn.running", "bn.stored"])
+def test_statistics_of_the_release_are_found_where_options_of_training_put_them(
+    deeper: str,
+) -> None:
+    ones = torch.ones(2)
+    state = {f"blocks.1.0.bn2.{deeper}_var": ones, f"output_layer.0.{deeper}_mean": ones,
+             "blocks.1.0.bn2.bn.num_batches_tracked": ones,
+             "blocks.1.0.bn2.bn.accumulation_counter": ones}  # fmt: skip
+    assert set(biggan_network.convert(state)) == {
+        "layer1.bn2.stored_var", "norm.running_mean", "norm.num_batches_tracked",
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize("attention", [None, 3, 4])
