@@ -77,7 +77,7 @@ def test_build_describe_and_score(image_folder: Path, tmp_path: Path) -> None:
         (["build", "--model", "resnet81", "--layers", "x", "--weights", "random"], "did you mean"),
         (["build", "--model", "resnet18", "--layers", "layr4", "--weights", "random"],
          "did you mean 'layer4'"),
-        (["build", "--model", "resnet18", "--layers", "fc", "--weights", "random"], "not spatial"),
+        (["build", "--model", "resnet18", "--layers", "fc@7", "--weights", "random"], "item 7"),
         (["build", "--model", "resnet18", "--layers", "conv1", "--k", "21"], "k is 21"),
         (["build", "--model", "resnet18", "--layers", "conv1", "--device", "gpu"], "device 'gpu'"),
         (["build", "--model", "resnet18", "--layers", "conv1", "--weights", "w.pt"], "w.pt"),

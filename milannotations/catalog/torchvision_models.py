@@ -5,6 +5,7 @@ from __future__ import annotations
 import torchvision
 from torch import nn
 
+from milannotations.catalog.entry import torchvision_preprocessing
 from milannotations.errors import InputError
 from milannotations.exemplars.sources import Preprocessing
 
@@ -21,19 +22,17 @@ def load(name: str, published: bool) -> tuple[nn.Module, Preprocessing]:
         InputError: If the published weights cannot be downloaded.
     """
     weights = torchvision.models.get_model_weights(name).DEFAULT
-    preset = weights.transforms()
-    preprocessing = Preprocessing(
-        size=preset.crop_size[0],
-        resize=preset.resize_size[0],
-        interpolation=preset.interpolation.value,
-        mean=tuple(preset.mean),
-        std=tuple(preset.std),
-    )
+    module: nn.Module = torchvision.models.get_model(name, weights=None)
     try:
-        module = torchvision.models.get_model(name, weights=weights if published else None)
+        if published:
+            # Torchvision's own way to load would admit pickled code.
+            state = weights.get_state_dict(
+                progress=True, map_location="cpu", check_hash=True, weights_only=True
+            )
+            module.load_state_dict(state)
     except (OSError, RuntimeError) as error:  # the latter if the checksum does not fit
         raise InputError(
             f"the published weights of {name} cannot be downloaded from {weights.url} ({error}); "
             "pass --weights FILE, or --weights random"
         ) from error
-    return module, preprocessing
+    return module, torchvision_preprocessing(weights)
