@@ -2,49 +2,25 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import expect, sync_playwright
+from playwright.sync_api import expect
 
 from milannotations.folder import write_card, write_records
 from milannotations.viewer.pages import write_pages
+from tests.chromium import HOSTILE as MARKUP
+from tests.chromium import browser
 from tests.milannotations.viewer.records import make_record, write_statistics
+
+__all__ = ["browser"]  # a fixture, found by its name
 
 pytestmark = pytest.mark.browser
 
-HOSTILE = (
-    "</script><script>window.hacked = 1</script>"
-    "<img src=x onerror='window.hacked = 1'><svg onload='window.hacked = 1'>"
-    "\"' onfocus='window.hacked = 1' autofocus x='/%00%zz\u202e"
-)
-
-
-def find_chromium() -> str:
-    """Return the path of an installed Chromium or skip; in CI its absence is a failure."""
-    for name in ("chromium", "chromium-browser", "google-chrome"):
-        path = shutil.which(name)
-        if path:
-            return path
-    if os.environ.get("CI"):
-        pytest.fail("no chromium is installed; CI must test the page in one")
-    pytest.skip("no chromium is installed")
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    path = find_chromium()
-    with sync_playwright() as playwright:
-        # Containers lack the user namespaces and the large /dev/shm that Chromium wants.
-        browser = playwright.chromium.launch(
-            executable_path=path, args=["--no-sandbox", "--disable-dev-shm-usage"]
-        )
-        yield browser
-        browser.close()
+HOSTILE = MARKUP + "/%00%zz\u202e"
 
 
 @pytest.fixture(scope="module")
