@@ -173,7 +173,7 @@ def with_ray(images: int) -> None:
         source = make_images(Path(work) / "images", images)
         ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False)
         took = {}
-        for workers in (1, 2, 1, 2):
+        for workers in (1, 2):
             # One thread each: what is compared is workers, not threads.
             torch.set_num_threads(workers)
             out = Path(work) / f"out{len(took)}-{workers}-{time.monotonic_ns()}"
@@ -220,7 +220,7 @@ def main() -> None:
     if "sketch" in parts:
         sketch()
     if "ray" in parts:
-        with_ray(arguments.images // 4)
+        with_ray(arguments.images // 2)
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import signal
 import struct
 import subprocess
@@ -354,7 +355,7 @@ def test_stopped_from_outside_at_any_moment(tmp_path: Path, how: signal.Signals)
     import_release(source, tmp_path / "whole")
     work = tmp_path / ".out.unfinished"
     stopped = 0
-    for shards in (0, 1, 2):
+    for shards in (0, 0, 0, 1, 2):  # more than once, as on a busy machine it may be faster
         process = subprocess.Popen(
             [sys.executable, "-c", _IMPORT, str(source), str(out)], stderr=subprocess.DEVNULL
         )
@@ -367,7 +368,8 @@ def test_stopped_from_outside_at_any_moment(tmp_path: Path, how: signal.Signals)
         process.wait()
         if out.exists():  # it was faster
             assert (out / "release.json").is_file()
-            break
+            shutil.rmtree(out)
+            continue
         stopped += 1
     assert stopped >= 1
     if not out.exists():
