@@ -165,7 +165,7 @@ def sketch(batches: int = 40) -> None:
 
 
 def with_ray(images: int) -> None:
-    """Print how much faster two workers are than one, Ray's start included and left out."""
+    """Print how much faster two workers are than one, once Ray has been started."""
     import ray
 
     module = load_model("resnet18", "random").module

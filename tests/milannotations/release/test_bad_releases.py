@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import signal
 import struct
 import subprocess
@@ -355,9 +354,12 @@ def test_stopped_from_outside_at_any_moment(tmp_path: Path, how: signal.Signals)
     import_release(source, tmp_path / "whole")
     work = tmp_path / ".out.unfinished"
     stopped = 0
-    for shards in (0, 0, 0, 1, 2):  # more than once, as on a busy machine it may be faster
+    for shards in (0, 1, 2):
         process = subprocess.Popen(
-            [sys.executable, "-c", _IMPORT, str(source), str(out)], stderr=subprocess.DEVNULL
+            [sys.executable, "-c", _IMPORT, str(source), str(out)],
+            stderr=subprocess.DEVNULL,
+            # Shells have what they run in the background ignore Ctrl-C.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )
         while process.poll() is None and len(list(work.glob("data/[!.]*.parquet"))) < shards:
             time.sleep(0.002)
@@ -368,8 +370,7 @@ def test_stopped_from_outside_at_any_moment(tmp_path: Path, how: signal.Signals)
         process.wait()
         if out.exists():  # it was faster
             assert (out / "release.json").is_file()
-            shutil.rmtree(out)
-            continue
+            break
         stopped += 1
     assert stopped >= 1
     if not out.exists():
