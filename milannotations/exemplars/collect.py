@@ -17,6 +17,7 @@ from milannotations.errors import InputError
 from milannotations.exemplars import instrument
 from milannotations.exemplars.batches import Loadable, collate
 from milannotations.exemplars.instrument import Tap
+from milannotations.exemplars.layout import Layout
 from milannotations.exemplars.options import DTYPES, BuildOptions
 from milannotations.exemplars.plan import Plan, fingerprint_of_weights
 from milannotations.exemplars.shards import Header, Part, missing, united
@@ -62,7 +63,7 @@ def prepare(
     dataset: str,
     options: BuildOptions,
     device: torch.device | str,
-    layouts: Mapping[str, Any] | None = None,
+    layouts: Mapping[str, Layout] | None = None,
     attached: Mapping[str, nn.Module] | None = None,
 ) -> Job:
     """Check everything that can be checked before the pass, and find the layers' shapes.

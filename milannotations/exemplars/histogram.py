@@ -98,7 +98,10 @@ class QuantileHistogram:
 
     def merge(self, other: QuantileHistogram) -> None:
         """Add all that another histogram of the same units and stream has seen."""
-        self.adopt_floor(other)
+        # Below the higher of the two floors one side has not counted everything.
+        self.floor = torch.maximum(self.floor, other.floor)
+        self._floor_bin = torch.maximum(self._floor_bin, other._floor_bin)
+        self._skips = self._skips or other._skips
         if not other.count:
             return
         self._see(other.minimum, other.maximum)
@@ -107,16 +110,6 @@ class QuantileHistogram:
         self._positive += _moved(other._positive, up)
         if other._negative is not None:
             self._negative = self._allow_negative() + _moved(other._negative, up)
-
-    def adopt_floor(self, other: QuantileHistogram) -> None:
-        """Skip what another histogram of the same stream has shown not to matter.
-
-        It may only be used if ``other`` is merged into the same result in the end.
-        """
-        # Below the higher of the two floors one side has not counted everything.
-        self.floor = torch.maximum(self.floor, other.floor)
-        self._floor_bin = torch.maximum(self._floor_bin, other._floor_bin)
-        self._skips = self._skips or other._skips
 
     def quantile(self) -> Tensor:
         """Return the value below which a share ``q`` of each unit's activations lies.

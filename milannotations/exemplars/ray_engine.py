@@ -105,7 +105,7 @@ class _Driver:
         batch = self.job.options.batch_size
         length = max(batch, left // (self.workers * _PIECES) // batch * batch)
         for gap in gaps:
-            self.queue.extend(spans_of(gap, length))
+            self.queue.extend(pieces_of(gap, length))
         if not self.queue:
             return self.whole
         started = not ray.is_initialized()
@@ -207,10 +207,10 @@ class _Driver:
         running[actor.run.remote(piece, hand_over)] = actor
 
 
-def spans_of(span: range, length: int) -> list[range]:
+def pieces_of(span: range, length: int) -> list[range]:
     """Cut a range into pieces of a length, the last one maybe shorter.
 
-    >>> spans_of(range(2, 9), 3)
+    >>> pieces_of(range(2, 9), 3)
     [range(2, 5), range(5, 8), range(8, 9)]
     """
     return [span[first : first + length] for first in range(0, len(span), length)]

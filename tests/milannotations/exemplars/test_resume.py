@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -18,6 +17,7 @@ from milannotations.exemplars.build import build, build_shard, merge, shards_in
 from milannotations.exemplars.options import BuildOptions
 from milannotations.exemplars.shards import Part, parse_shard, read_header
 from milannotations.exemplars.sources import ImageFolder, PictureSource
+from milannotations.exemplars.statistics import LayerStatistics
 from milannotations.storage import unfinished_folder
 from tests.milannotations.exemplars.networks import IDENTITY, Colours, ShortOfMemory
 
@@ -244,12 +244,28 @@ def test_batches_are_halved_where_memory_is_short(
 
 
 def test_no_memory_for_a_single_image_is_an_error(source: ImageFolder, tmp_path: Path) -> None:
-    model = ShortOfMemory(1, torch.OutOfMemoryError)
-    build_shard(model, source, ["colours.relu"], tmp_path / "s", (1, 1), **FACTS)
-    model.limit = 0
-    shutil.rmtree(tmp_path / "s")
-    with pytest.raises(InputError, match=r"out of memory|cannot run"):
+    model = ShortOfMemory(4, torch.OutOfMemoryError)
+    passes = []
+
+    def count(module: ShortOfMemory, _inputs: object) -> None:
+        passes.append(1)
+        if len(passes) > 2:  # the probe's had room
+            module.limit = 0
+
+    model.register_forward_pre_hook(count)
+    with pytest.raises(InputError, match="out of memory with a single image on cpu"):
         build_shard(model, source, ["colours.relu"], tmp_path / "s", (1, 1), **FACTS)
+
+
+def test_no_memory_for_the_statistics_is_an_error(
+    source: ImageFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(LayerStatistics, "update", fail)
+    with pytest.raises(InputError, match="out of memory in the statistics of layer 'conv'"):
+        _shard(source, tmp_path / "s", 1, 1)
 
 
 def test_pictures_of_a_data_set_give_what_their_files_give(
