@@ -216,8 +216,10 @@ class _Runner:
         self.limit = job.options.batch_size
         self._ids = torch.empty(0, dtype=torch.int64)
         self._seen: set[str] = set()
+        # Statistics are no part of the network: they must not be compiled with it.
+        keep = torch.compiler.disable(self._keep) if job.options.compile else self._keep
         self._hooks = instrument.activations(
-            job.module, job.taps, self._keep, attached=job.attached, stop_early=True
+            job.module, job.taps, keep, attached=job.attached, stop_early=True
         )
 
     def __enter__(self) -> _Runner:

@@ -87,7 +87,7 @@ def build(
         str, typer.Option(help="what the network computes in: float32, bf16 or fp16")
     ] = "float32",
     channels_last: Annotated[
-        bool, typer.Option(help="lay images out channels last: faster for most CNNs")
+        bool, typer.Option(help="lay images out channels last: faster on some processors")
     ] = False,
     compile_: Annotated[
         bool, typer.Option("--compile", help="compile the network; pays on long runs only")

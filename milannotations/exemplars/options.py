@@ -25,7 +25,7 @@ class BuildOptions:
         image_format: ``jpeg``, or lossless ``png`` or ``webp``.
         skip_unreadable: Leave out images that cannot be read instead of stopping.
         dtype: Key of ``DTYPES``: what the network computes in. Statistics are float32 always.
-        channels_last: Lay images out channels last, which most convolutional networks like.
+        channels_last: Lay images out channels last, which is faster on some processors.
         compile: Compile the network with ``torch.compile``.
         checkpoint_seconds: How much work an interruption may cost.
     """
