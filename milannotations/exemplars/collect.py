@@ -25,6 +25,7 @@ from milannotations.exemplars.sources import Inputs, Source
 
 Advance = Callable[[int], None]
 Say = Callable[[str], None]
+Update = Callable[[str, Tensor, Tensor], Tensor]
 
 
 @dataclass
@@ -154,11 +155,15 @@ def collect(
     """
     saved = time.monotonic()
     # Not inference_mode: statistics made in it could not be merged outside of it.
-    with torch.no_grad(), _Runner(job, part, device, say) as runner:
+
+    def update(layer: str, ids: Tensor, maps: Tensor) -> Tensor:
+        return part.statistics[layer].update(ids, maps)
+
+    with torch.no_grad(), Runner(job, update, device, say) as runner:
         for gap in missing(part, span):
             before = part.covered
             done = Header(job.plan)
-            for batch in _batches(job, gap, device):
+            for batch in batches(job, gap, device):
                 if batch.unreadable and not job.options.skip_unreadable:
                     raise InputError(
                         f"unreadable image {batch.unreadable[0]} (pass --skip-unreadable to leave "
@@ -195,7 +200,8 @@ def resumed(path: Path, plan: Plan, device: torch.device | str = "cpu") -> Part:
     return part
 
 
-def _batches(job: Job, span: range, device: torch.device | str) -> DataLoader[Any]:
+def batches(job: Job, span: range, device: torch.device | str) -> DataLoader[Any]:
+    """Return the images of a span in batches; see ``Batch``."""
     return DataLoader(
         Loadable(job.source, span),
         batch_size=job.options.batch_size,
@@ -205,12 +211,21 @@ def _batches(job: Job, span: range, device: torch.device | str) -> DataLoader[An
     )
 
 
-class _Runner:
-    """Runs batches, in smaller ones where memory does not suffice."""
+class Runner:
+    """Runs batches, in smaller ones where memory does not suffice; used in a ``with`` block.
 
-    def __init__(self, job: Job, part: Part, device: torch.device | str, say: Say) -> None:
+    Args:
+        job: See ``prepare``.
+        update: Given a layer, the ids of some images and the layer's maps of them, (images,
+            units, height, width). It takes them in, once, unless it returns True anywhere in a
+            tensor of shape (images, units): that is where a map holds NaN or infinity.
+        device: Where the network is.
+        say: Called with messages for people.
+    """
+
+    def __init__(self, job: Job, update: Update, device: torch.device | str, say: Say) -> None:
         self.job = job
-        self.part = part
+        self.update = update
         self.device = torch.device(device)
         self.say = say
         self.limit = job.options.batch_size
@@ -222,7 +237,7 @@ class _Runner:
             job.module, job.taps, keep, attached=job.attached, stop_early=True
         )
 
-    def __enter__(self) -> _Runner:
+    def __enter__(self) -> Runner:
         self._call = self._hooks.__enter__()
         return self
 
@@ -264,7 +279,7 @@ class _Runner:
         if layer in self._seen:
             return
         try:
-            bad = self.part.statistics[layer].update(self._ids, maps)
+            bad = self.update(layer, self._ids, maps)
         except RuntimeError as error:
             if not _out_of_memory(error):
                 raise

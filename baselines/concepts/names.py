@@ -1,0 +1,120 @@
+"""Labelled data sets by name, as they are given on the command line."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from urllib.parse import parse_qsl
+
+from baselines.concepts.source import ConceptSource
+from milannotations.errors import InputError, did_you_mean
+
+Options = dict[str, str]
+HELP = (
+    "broden:FOLDER, ade20k:FOLDER, sceneparsing:FOLDER, coco-panoptic:FOLDER, coco-stuff:FOLDER, "
+    "worlds:SEED:SCENES or segmenter:FOLDER?model=NAME; options follow a question mark, as "
+    "broden:FOLDER?index=index_ade20k.csv&categories=object,part"
+)
+
+
+def open_concepts(name: str, device: str = "auto") -> ConceptSource:
+    """Open labelled images by name.
+
+    Args:
+        name: Kind, place and options, as ``HELP`` says.
+        device: Where a segmentation model runs.
+
+    Raises:
+        InputError: If the name is not so written, or what it names cannot be opened.
+    """
+    kind, colon, rest = name.partition(":")
+    place, _, query = rest.partition("?")
+    if kind not in _KINDS or not colon or not place:
+        raise InputError(
+            f"labelled images {name!r}{did_you_mean(kind, _KINDS)}; write them as {HELP}"
+        )
+    try:
+        options = dict(parse_qsl(query, keep_blank_values=True, strict_parsing=bool(query)))
+    except ValueError as error:
+        raise InputError(f"labelled images {name!r}: options are written NAME=VALUE") from error
+    if kind == "segmenter":
+        options["device"] = device
+    open_one, known = _KINDS[kind]
+    for option in options:
+        if option not in known:
+            hint = did_you_mean(option, known)
+            raise InputError(f"labelled images {name!r}: {kind} has no option {option!r}{hint}")
+    return open_one(place, options)
+
+
+def _broden(place: str, options: Options) -> ConceptSource:
+    from baselines.concepts.broden import Broden
+
+    given = options.get("categories")
+    if given is None:
+        return Broden(Path(place), options.get("index", "index.csv"))
+    categories = None if given == "all" else given.split(",")
+    return Broden(Path(place), options.get("index", "index.csv"), categories)
+
+
+def _ade20k(place: str, options: Options) -> ConceptSource:
+    from baselines.concepts.ade20k import ADE20K
+
+    return ADE20K(Path(place), options.get("split", "validation"))
+
+
+def _scene_parsing(place: str, options: Options) -> ConceptSource:
+    from baselines.concepts.ade20k import SceneParsing
+
+    return SceneParsing(Path(place), options.get("split", "validation"))
+
+
+def _coco_panoptic(place: str, options: Options) -> ConceptSource:
+    from baselines.concepts.coco import CocoPanoptic
+
+    split, root = options.get("split", "val2017"), Path(place)
+    annotations = root / "annotations"
+    return CocoPanoptic(
+        root / split, annotations / f"panoptic_{split}.json", annotations / f"panoptic_{split}"
+    )
+
+
+def _coco_stuff(place: str, options: Options) -> ConceptSource:
+    from baselines.concepts.coco import CocoStuff
+
+    split, root = options.get("split", "val2017"), Path(place)
+    return CocoStuff(root / split, root / "stuffthingmaps" / split, root / "labels.txt")
+
+
+def _worlds(place: str, options: Options) -> ConceptSource:
+    from baselines.concepts.worlds import Worlds
+
+    seed, _, scenes = place.partition(":")
+    if not (seed.isdecimal() and scenes.isdecimal()):
+        raise InputError(f"labelled images 'worlds:{place}': write worlds:SEED:SCENES")
+    return Worlds(int(seed), int(scenes))
+
+
+def _segmenter(place: str, options: Options) -> ConceptSource:
+    from baselines.concepts.segmented import Segmented
+    from milannotations.exemplars.sources import ImageFolder
+
+    if "model" not in options:
+        raise InputError(f"labelled images 'segmenter:{place}': add ?model=NAME")
+    return Segmented(
+        ImageFolder(Path(place)),
+        options["model"],
+        device=options["device"],
+        quads=options.get("quads", "") in ("1", "true", "yes"),
+    )
+
+
+_KINDS: dict[str, tuple[Callable[[str, Options], ConceptSource], tuple[str, ...]]] = {
+    "broden": (_broden, ("index", "categories")),
+    "ade20k": (_ade20k, ("split",)),
+    "sceneparsing": (_scene_parsing, ("split",)),
+    "coco-panoptic": (_coco_panoptic, ("split",)),
+    "coco-stuff": (_coco_stuff, ("split",)),
+    "worlds": (_worlds, ()),
+    "segmenter": (_segmenter, ("model", "quads", "device")),
+}

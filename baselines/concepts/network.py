@@ -1,0 +1,78 @@
+"""A named network on labelled images."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+
+from baselines.concepts.activations import NetworkMaps
+from baselines.concepts.images import ConceptImages
+from baselines.concepts.source import ConceptSource
+from baselines.concepts.worlds import Worlds
+from milannotations.catalog.models import load_model
+from milannotations.errors import InputError
+from milannotations.exemplars.collect import prepare
+from milannotations.exemplars.options import BuildOptions
+from milannotations.exemplars.sources import Source
+from milannotations.worlds import SyntheticNetwork, World, synthetic_neurons
+
+# The synthetic neurons' own name as a model.
+SYNTHETIC = "synthetic"
+
+
+def network_maps(
+    model: str,
+    layers: Sequence[str],
+    concepts: ConceptSource,
+    *,
+    frame: str = "squash",
+    weights: str = "published",
+    device: torch.device,
+    batch_size: int = 32,
+    readers: int = 0,
+) -> NetworkMaps:
+    """Return the activation maps of a network on labelled images.
+
+    Args:
+        model: Name of a model (see ``load_model``), or ``synthetic``: the synthetic neurons,
+            which live in scenes of ``milannotations.worlds`` only.
+        layers: Patterns of layers; none for those that the catalog recommends.
+        concepts: The labelled images.
+        frame: See ``ConceptImages``.
+        weights: See ``load_model``.
+        device: Where the network shall run.
+        batch_size: Images per forward pass; halved where memory does not suffice.
+        readers: Processes that read images; 0 reads in the main process.
+
+    Raises:
+        InputError: If there is no such model or layer, or it cannot run on these images.
+    """
+    options = BuildOptions(k=1, batch_size=batch_size, readers=readers)
+    if model == SYNTHETIC:
+        if not isinstance(concepts, Worlds):
+            raise InputError(
+                "synthetic neurons live in synthetic scenes: take concepts=worlds:SEED:SCENES"
+            )
+        world = World(concepts.seed, len(concepts))
+        network = SyntheticNetwork(synthetic_neurons(), world)
+        source: Source = world
+        job = prepare(
+            network, source, list(layers) or network.names, model=SYNTHETIC, dataset="worlds",
+            options=options, device=device,
+        )  # fmt: skip
+        return NetworkMaps(job, device)
+    loaded = load_model(model, weights)
+    if loaded.latents is not None:
+        raise InputError(
+            f"{model} is a generator: it makes its own images, and none of these are labelled"
+        )
+    names = list(layers) or list(loaded.layers)
+    if not names:
+        raise InputError(f"name the layers of {model} to look at")
+    job = prepare(
+        loaded.module, ConceptImages(concepts, frame, loaded.preprocessing), names,
+        model=loaded.name, dataset=loaded.dataset, options=options, device=device,
+        layouts=loaded.layouts,
+    )  # fmt: skip
+    return NetworkMaps(job, device)

@@ -1,0 +1,276 @@
+"""Labelled images packed once: an index of atoms for each pixel, memory-mapped from the disk.
+
+Each image has its own short list of atoms and a map of positions in it, so a map takes 16 bits a
+pixel however many concepts there are. See ``Partition`` for what an atom is.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors import SafetensorError
+from safetensors.numpy import load_file, save_file
+from scipy.sparse import csr_array
+
+from baselines.concepts.atoms import atoms_of_image, united
+from baselines.concepts.images import check_frame, framed_labels
+from baselines.concepts.partition import Partition
+from baselines.concepts.source import MOST_CONCEPTS, Concept, ConceptSource
+from milannotations.errors import InputError
+from milannotations.storage import atomic_path, resumable_folder
+from milannotations.store import home
+
+# Raise it whenever files of an older version would be misread: they are then packed again.
+VERSION = 1
+DEFAULT_SHAPE = (112, 112)  # of Broden's label maps, and of the published masks
+_CHUNK = 1024  # images in a file; an interruption costs no more than that
+_HEADER = "concepts.json"
+Advance = Callable[[int], None]
+
+
+@dataclass(frozen=True)
+class PackedConcepts:
+    """A packed data set, opened.
+
+    Attributes:
+        folder: Where it lies.
+        partition: Its atoms.
+        shape: Height and width of the label maps.
+        frame: How pictures that are no squares are used; see ``ConceptImages``.
+        first: Shape (images + 1,), int64: where each image's list of atoms starts in ``atoms``.
+        atoms: Shape (first[-1],), int32: the lists of atoms, one after the other.
+        content: Hash of all labels, over all images in order, with the vocabulary.
+    """
+
+    folder: Path
+    partition: Partition
+    shape: tuple[int, int]
+    frame: str
+    first: NDArray[np.int64]
+    atoms: NDArray[np.int32]
+    content: str
+
+    def __len__(self) -> int:
+        return len(self.first) - 1
+
+    def map(self, index: int) -> NDArray[np.uint16]:
+        """Return an image's map, shape (height × width,): positions in its list of atoms."""
+        chunk, row = divmod(index, _CHUNK)
+        return np.asarray(self._maps[chunk][row])
+
+    def atoms_of(self, index: int) -> NDArray[np.int32]:
+        """Return an image's list of atoms."""
+        return self.atoms[self.first[index] : self.first[index + 1]]
+
+    def mask(self, index: int, concept: int) -> NDArray[np.bool_]:
+        """Return where an image is labelled as a concept, bool (height, width)."""
+        rows = self.partition.holds[self.atoms_of(index)]
+        has = rows[:, [concept]].toarray()[:, 0] > 0
+        return has[self.map(index)].reshape(self.shape)
+
+    @cached_property
+    def presence(self) -> NDArray[np.bool_]:
+        """Shape (images, categories): whether an image has any label of the category."""
+        return np.logical_or.reduceat(
+            self.partition.atom_categories[self.atoms], self.first[:-1], axis=0
+        )
+
+    @cached_property
+    def _maps(self) -> list[NDArray[np.uint16]]:
+        count = -(-len(self) // _CHUNK)
+        return [np.load(self.folder / _maps_file(c), mmap_mode="r") for c in range(count)]
+
+
+def packed(
+    source: ConceptSource,
+    *,
+    frame: str = "squash",
+    shape: tuple[int, int] | None = None,
+    folder: Path | None = None,
+    advance: Advance = lambda _: None,
+    say: Callable[[str], None] = lambda _: None,
+) -> PackedConcepts:
+    """Open a packed data set; pack it first if that has not been done, or must be done again.
+
+    Packing goes on where it was interrupted.
+
+    Args:
+        source: The data.
+        frame: How pictures that are no squares are used; see ``ConceptImages``.
+        shape: Height and width of the label maps; default the data's own, or else 112 × 112.
+        folder: Where to keep it; default a folder of its own below the project's cache.
+        advance: Called with the number of images done.
+        say: Called with messages for people.
+
+    Raises:
+        InputError: If files of the data are missing, cannot be read, or make no sense.
+    """
+    check_frame(frame)
+    wanted = shape or source.shape or DEFAULT_SHAPE
+    if min(wanted) < 1 or wanted[0] * wanted[1] > 65_536:
+        raise InputError(f"label maps of {wanted[0]} × {wanted[1]}; at most 256 × 256 is possible")
+    if len(source.concepts) > MOST_CONCEPTS:
+        raise InputError(f"{len(source.concepts)} concepts; at most {MOST_CONCEPTS} are possible")
+    identity = {
+        "version": VERSION,
+        "data": source.identity(),
+        "images": len(source),
+        "frame": frame,
+        "shape": list(wanted),
+    }
+    place = folder or home() / "concepts" / _hash(json.dumps(identity, sort_keys=True))[:16]
+    found = _opened(place, identity, source)
+    if found is not None:
+        return found
+    if place.is_dir() and any(place.iterdir()):
+        if not (place / _HEADER).is_file():
+            raise InputError(
+                f"{place} holds files that are no packed concepts; name another folder"
+            )
+        say(f"{place} holds labels of other data, of another version, or damaged ones: packing")
+    problems = source.check()
+    if problems:
+        more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
+        raise InputError(f"{problems[0]}{more}")
+    with resumable_folder(place, identity, overwrite=True) as work:
+        content = hashlib.sha256()
+        for number, start in enumerate(range(0, len(source), _CHUNK)):
+            span = range(start, min(start + _CHUNK, len(source)))
+            done = (work / _maps_file(number)).is_file() and (work / _lists_file(number)).is_file()
+            if not done:
+                _pack(source, span, frame, wanted, work, number, advance)
+            else:
+                advance(len(span))
+        lists = [load_file(work / _lists_file(n)) for n in range(-(-len(source) // _CHUNK))]
+        tables = united(lists, len(source.concepts))
+        for name in sorted(tables):
+            content.update(tables[name].tobytes())
+        for part in lists:
+            content.update(part["digest"].tobytes())
+        content.update(json.dumps([asdict(c) for c in source.concepts]).encode())
+        with atomic_path(work / "atoms.safetensors") as path:
+            save_file(tables, path)
+        header = {
+            "identity": identity,
+            "content": content.hexdigest()[:32],
+            "categories": list(source.categories),
+            "concepts": [asdict(concept) for concept in source.concepts],
+            "sizes": {p.name: p.stat().st_size for p in sorted(work.glob("*.npy"))}
+            | {"atoms.safetensors": (work / "atoms.safetensors").stat().st_size},
+        }
+        for path in work.glob("lists-*.safetensors"):
+            path.unlink()
+        with atomic_path(work / _HEADER) as path:
+            path.write_text(json.dumps(header), encoding="utf-8")
+    opened = _opened(place, identity, source)
+    if opened is None:
+        raise InputError(f"{place} cannot be read back; is the disk sound?")
+    return opened
+
+
+def _opened(folder: Path, identity: dict[str, Any], source: ConceptSource) -> PackedConcepts | None:
+    """Return what lies in a folder, or None if it is not whole or not of this data."""
+    try:
+        header = json.loads((folder / _HEADER).read_text(encoding="utf-8"))
+        if header["identity"] != json.loads(json.dumps(identity)):
+            return None
+        if any((folder / n).stat().st_size != size for n, size in header["sizes"].items()):
+            return None
+        concepts = tuple(Concept(**plain) for plain in header["concepts"])
+        if concepts != tuple(source.concepts):
+            return None
+        tables = load_file(folder / "atoms.safetensors")
+        codes, starts = tables["codes"], tables["starts"]
+        shape = (len(starts) - 1, len(concepts))
+        membership = csr_array((tables["times"], codes.astype(np.int32), starts), shape=shape)
+        partition = Partition(concepts, tuple(header["categories"]), membership, tables["areas"])
+        return PackedConcepts(
+            folder,
+            partition,
+            (identity["shape"][0], identity["shape"][1]),
+            identity["frame"],
+            tables["first"],
+            tables["atoms"],
+            header["content"],
+        )
+    except (OSError, ValueError, KeyError, TypeError, SafetensorError):
+        return None
+
+
+def _pack(
+    source: ConceptSource,
+    span: range,
+    frame: str,
+    shape: tuple[int, int],
+    work: Path,
+    number: int,
+    advance: Advance,
+) -> None:
+    """Write one chunk: its maps, and each image's list of label multisets with their areas."""
+    maps = np.zeros((len(span), shape[0] * shape[1]), dtype=np.uint16)
+    lengths, areas, codes, sizes = [], [], [], []
+    digest = hashlib.sha256()
+
+    def one(index: int) -> tuple[NDArray[np.uint16], list[bytes], NDArray[np.int64]]:
+        labels = source.labels(index)
+        return atoms_of_image(framed_labels(labels, frame, shape), labels.whole)
+
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        for row, (local, keys, counts) in enumerate(_ahead(pool, one, span)):
+            maps[row] = local
+            digest.update(local.tobytes())
+            lengths.append(len(keys))
+            areas.append(counts)
+            codes.append(b"".join(keys))
+            sizes += [len(key) // 2 for key in keys]
+            advance(1)
+    with atomic_path(work / _maps_file(number)) as path, path.open("wb") as file:
+        np.save(file, maps, allow_pickle=False)
+    with atomic_path(work / _lists_file(number)) as path:
+        save_file(
+            {
+                "lengths": np.array(lengths, dtype=np.int64),
+                "areas": np.concatenate(areas),
+                "codes": np.frombuffer(b"".join(codes), dtype=np.uint16).copy(),
+                "sizes": np.array(sizes, dtype=np.int64),
+                "digest": np.frombuffer(digest.digest(), dtype=np.uint8).copy(),
+            },
+            path,
+        )
+
+
+def _ahead(pool: ThreadPoolExecutor, work: Callable[[int], Any], span: range) -> Iterator[Any]:
+    """Map in order, with few results waiting."""
+    items = iter(span)
+    waiting = deque(pool.submit(work, i) for i in islice(items, 16))
+    try:
+        while waiting:
+            yield waiting.popleft().result()
+            waiting.extend(pool.submit(work, i) for i in islice(items, 1))
+    finally:
+        for future in waiting:
+            future.cancel()
+
+
+def _maps_file(number: int) -> str:
+    return f"maps-{number:05d}.npy"
+
+
+def _lists_file(number: int) -> str:
+    return f"lists-{number:05d}.safetensors"
+
+
+def _hash(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()

@@ -1,0 +1,227 @@
+"""From activation maps of labelled images to tallies: thresholds first, then masks.
+
+Two passes over the images, as a mask needs its unit's threshold, and the maps of a whole data set
+would not fit on most disks (580 GB for ResNet-152 on Broden). Both go on where they were
+interrupted.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from baselines.concepts.activations import ActivationMaps
+from baselines.concepts.counting import Counter, Masking, Upsampler, united
+from baselines.concepts.packing import PackedConcepts
+from baselines.concepts.tally import Tally
+from milannotations.errors import InputError
+from milannotations.exemplars.histogram import QuantileHistogram
+from milannotations.exemplars.tail import ExactTail, quantile_of
+from milannotations.progress import Bar, progress_bar
+from milannotations.storage import atomic_path, locked
+
+_SPAN = 1024  # images between two savings
+
+
+def tallies(
+    maps: ActivationMaps,
+    concepts: PackedConcepts,
+    masking: Masking,
+    folder: Path,
+    device: torch.device | str = "cpu",
+) -> dict[str, Tally]:
+    """Return the tally of every layer; those that lie in the folder already are only read.
+
+    Args:
+        maps: The activation maps, of the same images in the same order as the labels.
+        concepts: The labels.
+        masking: How maps become masks.
+        folder: Where tallies are kept, below a name of their own for each network, set of labels
+            and masking.
+        device: Where the maps are.
+
+    Raises:
+        InputError: If there are as many maps as labels, or the maps cannot be had.
+    """
+    if len(maps) != len(concepts):
+        raise InputError(f"activation maps of {len(maps)} images, but labels of {len(concepts)}")
+    if masking.threshold is None and not 0 < masking.quantile < 1:
+        raise InputError(f"quantile is {masking.quantile}; it must lie between 0 and 1")
+    identity = {
+        "maps": maps.identity(),
+        "input_size": list(maps.input_size),
+        "labels": concepts.content,
+        "shape": list(concepts.shape),
+        "masking": vars(masking),
+    }
+    digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
+    place = folder / digest[:16]
+    with locked(place):
+        place.mkdir(parents=True, exist_ok=True)
+        found = {layer: _kept(_file(place, layer), layer) for layer in maps.layers}
+        wanted = [layer for layer, tally in found.items() if tally is None]
+        if wanted:
+            work = _Work(maps, concepts, masking, place, torch.device(device), wanted)
+            work.count(work.thresholds())
+            found |= {layer: _kept(_file(place, layer), layer) for layer in wanted}
+    return {layer: tally for layer, tally in found.items() if tally is not None}
+
+
+def _file(place: Path, layer: str) -> Path:
+    return place / f"tally-{hashlib.sha256(layer.encode()).hexdigest()[:12]}.safetensors"
+
+
+def _kept(path: Path, layer: str) -> Tally | None:
+    """Return a tally that was saved; None if there is none, or it cannot be used."""
+    try:
+        tally = Tally.load(path)
+    except ValueError:
+        return None
+    return tally if tally.layer == layer else None
+
+
+class _Work:
+    """The two passes over some layers."""
+
+    def __init__(
+        self,
+        maps: ActivationMaps,
+        concepts: PackedConcepts,
+        masking: Masking,
+        place: Path,
+        device: torch.device,
+        layers: Sequence[str],
+    ) -> None:
+        self.maps = maps
+        self.concepts = concepts
+        self.masking = masking
+        self.place = place
+        self.device = device
+        self.layers = layers
+        self.upsamplers = {
+            layer: Upsampler(
+                masking, maps.layers[layer][1:], concepts.shape, maps.input_size, device
+            )
+            for layer in layers
+        }
+
+    def thresholds(self) -> dict[str, Tensor]:
+        """Return each layer's thresholds, float32 (units,), from a first pass if need be."""
+        if self.masking.threshold is not None:
+            value = self.masking.threshold
+            return {n: torch.full((self.maps.layers[n][0],), value) for n in self.layers}
+        kept = {name: self._quantile(name) for name in self.layers}
+        file = self.place / f"thresholds-{_name_of(self.layers)}.safetensors"
+        done = _restored(file, kept)
+        if not done:  # the file may have been read in part
+            kept = {name: self._quantile(name) for name in self.layers}
+
+        def update(layer: str, ids: Tensor, maps: Tensor) -> Tensor:
+            return _observe(kept[layer], self._seen(layer, maps))
+
+        def save(stop: int) -> None:
+            state = {
+                f"{number}.{name}": tensor
+                for number, one in enumerate(kept.values())
+                for name, tensor in one.state().items()
+            }
+            with atomic_path(file) as path:
+                save_file(state | {"done": torch.tensor(stop)}, path)
+
+        self._pass("Thresholds", done, update, save)
+        return {name: one.quantile() for name, one in kept.items()}
+
+    def count(self, thresholds: Mapping[str, Tensor]) -> None:
+        """Write each layer's tally, from a second pass."""
+        counters = {
+            name: Counter(self.concepts, self.upsamplers[name], thresholds[name].to(self.device))
+            for name in self.layers
+        }
+        prefix = f"part-{_name_of(self.layers)}"
+        done = 0
+        while done < len(self.maps) and all(
+            _kept(self._part(prefix, done, n), name) for n, name in enumerate(self.layers)
+        ):
+            done = min(done + _SPAN, len(self.maps))
+
+        def update(layer: str, ids: Tensor, maps: Tensor) -> Tensor:
+            return counters[layer].update(ids, maps)
+
+        def save(stop: int) -> None:
+            start = (stop - 1) // _SPAN * _SPAN
+            for number, (name, counter) in enumerate(counters.items()):
+                counter.take(name).save(self._part(prefix, start, number))
+
+        self._pass("Masks", done, update, save)
+        starts = range(0, len(self.maps), _SPAN)
+        for number, name in enumerate(self.layers):
+            parts = [Tally.load(self._part(prefix, start, number)) for start in starts]
+            united(parts).save(_file(self.place, name))
+        for path in [*self.place.glob(f"{prefix}-*"), *self.place.glob("thresholds-*")]:
+            path.unlink()
+
+    def _pass(
+        self,
+        title: str,
+        done: int,
+        update: Callable[[str, Tensor, Tensor], Tensor],
+        save: Callable[[int], None],
+    ) -> None:
+        with progress_bar() as progress:
+            bar = Bar(progress, title, len(self.maps))
+            bar.advance(done)
+            for start in range(done, len(self.maps), _SPAN):
+                stop = min(start + _SPAN, len(self.maps))
+                self.maps.run(range(start, stop), self.layers, update, bar.advance, bar.say)
+                save(stop)
+
+    def _part(self, prefix: str, start: int, number: int) -> Path:
+        return self.place / f"{prefix}-{start:07d}-{number}.safetensors"
+
+    def _quantile(self, layer: str) -> ExactTail | QuantileHistogram:
+        units, height, width = self.maps.layers[layer]
+        if self.masking.over == "upsampled":
+            height, width = self.concepts.shape
+        positions = len(self.maps) * height * width
+        return quantile_of(units, 1 - self.masking.quantile, positions, self.device)
+
+    def _seen(self, layer: str, maps: Tensor) -> Tensor:
+        """Return what the threshold is a quantile of."""
+        if self.masking.over == "maps":
+            return maps
+        upsampled = [self.upsamplers[layer](of_one.float()) for of_one in maps]
+        return torch.stack(upsampled)
+
+
+def _observe(quantile: ExactTail | QuantileHistogram, maps: Tensor) -> Tensor:
+    flat = maps.flatten(2)
+    peaks, lows = flat.amax(2).float(), flat.amin(2).float()
+    bad = ~(peaks.isfinite() & lows.isfinite())
+    if not bool(bad.any()):
+        quantile.update(flat, lows.amin(0), peaks.amax(0))
+    return bad
+
+
+def _restored(path: Path, kept: Mapping[str, ExactTail | QuantileHistogram]) -> int:
+    """Take over what an interrupted pass has seen; return how many images that is."""
+    try:
+        state = load_file(path)
+        for number, one in enumerate(kept.values()):
+            prefix = f"{number}."
+            one.restore(
+                {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
+            )
+        return int(state["done"])
+    except (OSError, SafetensorError, ValueError, KeyError):
+        return 0
+
+
+def _name_of(layers: Sequence[str]) -> str:
+    return hashlib.sha256("\n".join(layers).encode()).hexdigest()[:12]
