@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -31,7 +31,8 @@ def describe(
     import pandas as pd
     from rich.console import Console
 
-    from milannotations.describer import create
+    from baselines.options import read_options
+    from milannotations.describer import accepts, create
     from milannotations.device import resolve_device
     from milannotations.errors import InputError
     from milannotations.loading import load_split
@@ -40,16 +41,11 @@ def describe(
     from milannotations.storage import atomic_path
 
     silence_libraries()
-    options: dict[str, Any] = {}
-    for text in option or []:
-        name, equals, value = text.partition("=")
-        if not equals:
-            raise InputError(f"--option {text!r}: write it as NAME=VALUE")
-        options[name] = int(value) if value.isdecimal() else value
+    options = read_options(option or [])
     if not out.parent.is_dir():
         raise InputError(f"folder {out.parent} of --out does not exist")
     resolve_device(device)
-    if method == "retrieval":
+    if accepts(method, "device"):
         options.setdefault("device", device)
     default = "test" if neurons == "demo" else None
     described, learned = load_split(neurons, split or default), load_split(train, train_split)

@@ -8,6 +8,7 @@ the entry-point group ``milannotations.describers``. Nothing else needs an edit.
 from __future__ import annotations
 
 import importlib
+import inspect
 import pkgutil
 from collections.abc import Callable
 from importlib.metadata import entry_points
@@ -94,19 +95,34 @@ def create(name: str, **options: Any) -> Describer:
     Raises:
         InputError: If there is none of that name, or it does not take these options.
     """
-    if name not in _registry:
-        _import_built_in()
-    factory = _registry.get(name)
-    if factory is None:
-        found = {e.name: e for e in entry_points(group=ENTRY_POINT_GROUP)}
-        if name not in found:
-            hint = did_you_mean(name, available())
-            raise InputError(f"no describer is named {name!r}{hint} (known: {available()})")
-        factory = found[name].load()
+    factory = _factory(name)
     try:
         return factory(**options)
     except TypeError as error:
         raise InputError(f"describer {name!r} with options {sorted(options)}: {error}") from error
+
+
+def accepts(name: str, option: str) -> bool:
+    """Return whether a describer takes an option of that name.
+
+    Raises:
+        InputError: If there is no such describer.
+    """
+    parameters = inspect.signature(_factory(name)).parameters.values()
+    return any(p.name == option or p.kind is p.VAR_KEYWORD for p in parameters)
+
+
+def _factory(name: str) -> DescriberFactory:
+    if name not in _registry:
+        _import_built_in()
+    if name in _registry:
+        return _registry[name]
+    found = {e.name: e for e in entry_points(group=ENTRY_POINT_GROUP)}
+    if name not in found:
+        hint = did_you_mean(name, available())
+        raise InputError(f"no describer is named {name!r}{hint} (known: {available()})")
+    factory: DescriberFactory = found[name].load()
+    return factory
 
 
 def _import_built_in() -> None:

@@ -1,8 +1,9 @@
 """From activation maps of labelled images to tallies: thresholds first, then masks.
 
-Two passes over the images, as a mask needs its unit's threshold, and the maps of a whole data set
-would not fit on most disks (580 GB for ResNet-152 on Broden). Both go on where they were
-interrupted.
+A mask needs its unit's threshold, so all maps are needed twice. Up to a few GB they are kept on the
+disk for the time being, the network runs once, and thresholds are exact. More would not fit on most
+disks (580 GB for ResNet-152 on Broden): then the network runs twice, and thresholds come from the
+exemplar builder's ``quantile_of``. Either way work goes on where it was interrupted.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from torch import Tensor
 
 from baselines.concepts.activations import ActivationMaps
 from baselines.concepts.counting import Counter, Masking, Upsampler, united
+from baselines.concepts.kept import KeptMaps
 from baselines.concepts.packing import PackedConcepts
 from baselines.concepts.tally import Tally
 from milannotations.errors import InputError
@@ -28,6 +30,7 @@ from milannotations.progress import Bar, progress_bar
 from milannotations.storage import atomic_path, locked
 
 _SPAN = 1024  # images between two savings
+_KEPT = 2**32  # bytes of maps that are kept from the first pass to the second
 
 
 def tallies(
@@ -99,7 +102,9 @@ class _Work:
         device: torch.device,
         layers: Sequence[str],
     ) -> None:
-        self.maps = maps
+        floats = len(maps) * sum(u * h * w for u, h, w in (maps.layers[n] for n in layers))
+        few = 4 * floats <= _KEPT and masking.threshold is None
+        self.maps = KeptMaps(maps, layers, place, device) if few else maps
         self.concepts = concepts
         self.masking = masking
         self.place = place
@@ -117,6 +122,8 @@ class _Work:
         if self.masking.threshold is not None:
             value = self.masking.threshold
             return {n: torch.full((self.maps.layers[n][0],), value) for n in self.layers}
+        if isinstance(self.maps, KeptMaps):
+            return self._exact(self.maps)
         kept = {name: self._quantile(name) for name in self.layers}
         file = self.place / f"thresholds-{_name_of(self.layers)}.safetensors"
         done = _restored(file, kept)
@@ -137,6 +144,22 @@ class _Work:
 
         self._pass("Thresholds", done, update, save)
         return {name: one.quantile() for name, one in kept.items()}
+
+    def _exact(self, maps: KeptMaps) -> dict[str, Tensor]:
+        with progress_bar() as progress:
+            bar = Bar(progress, "Activations", len(maps))
+            maps.ensure(self._spans, bar.advance, bar.say)
+
+        def seen(layer: str) -> Callable[[Tensor], Tensor]:
+            return self.upsamplers[layer] if self.masking.over == "upsampled" else _as_it_is
+
+        q = 1 - self.masking.quantile
+        return {n: maps.quantiles(n, self._spans, q, seen(n)) for n in self.layers}
+
+    @property
+    def _spans(self) -> list[range]:
+        total = len(self.maps)
+        return [range(start, min(start + _SPAN, total)) for start in range(0, total, _SPAN)]
 
     def count(self, thresholds: Mapping[str, Tensor]) -> None:
         """Write each layer's tally, from a second pass."""
@@ -160,10 +183,11 @@ class _Work:
                 counter.take(name).save(self._part(prefix, start, number))
 
         self._pass("Masks", done, update, save)
-        starts = range(0, len(self.maps), _SPAN)
         for number, name in enumerate(self.layers):
-            parts = [Tally.load(self._part(prefix, start, number)) for start in starts]
+            parts = [Tally.load(self._part(prefix, s.start, number)) for s in self._spans]
             united(parts).save(_file(self.place, name))
+        if isinstance(self.maps, KeptMaps):
+            self.maps.remove()
         for path in [*self.place.glob(f"{prefix}-*"), *self.place.glob("thresholds-*")]:
             path.unlink()
 
@@ -177,10 +201,10 @@ class _Work:
         with progress_bar() as progress:
             bar = Bar(progress, title, len(self.maps))
             bar.advance(done)
-            for start in range(done, len(self.maps), _SPAN):
-                stop = min(start + _SPAN, len(self.maps))
-                self.maps.run(range(start, stop), self.layers, update, bar.advance, bar.say)
-                save(stop)
+            for span in self._spans:
+                if span.start >= done:
+                    self.maps.run(span, self.layers, update, bar.advance, bar.say)
+                    save(span.stop)
 
     def _part(self, prefix: str, start: int, number: int) -> Path:
         return self.place / f"{prefix}-{start:07d}-{number}.safetensors"
@@ -198,6 +222,10 @@ class _Work:
             return maps
         upsampled = [self.upsamplers[layer](of_one.float()) for of_one in maps]
         return torch.stack(upsampled)
+
+
+def _as_it_is(maps: Tensor) -> Tensor:
+    return maps
 
 
 def _observe(quantile: ExactTail | QuantileHistogram, maps: Tensor) -> Tensor:

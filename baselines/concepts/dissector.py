@@ -1,0 +1,157 @@
+"""What the dissection baselines share: from neurons to tallies of their layers."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from pathlib import Path
+from typing import ClassVar
+
+from datasets import Dataset
+
+from baselines.concepts.activations import ActivationMaps, RecordedMaps
+from baselines.concepts.counting import Masking
+from baselines.concepts.names import HELP, open_concepts
+from baselines.concepts.network import SYNTHETIC, network_maps
+from baselines.concepts.packing import PackedConcepts, packed
+from baselines.concepts.probing import tallies
+from baselines.concepts.tally import Tally
+from milannotations.catalog.models import ENTRIES
+from milannotations.describer import Description
+from milannotations.device import resolve_device
+from milannotations.errors import InputError, did_you_mean
+from milannotations.progress import Bar, progress_bar
+from milannotations.record import NeuronKey, keys_of
+from milannotations.store import home
+
+NOTHING = "nothing"
+
+
+class Dissector(ABC):
+    """Describes units by the labels that their masks overlap.
+
+    Args:
+        concepts: Labelled images; see ``baselines.concepts.names``.
+        model: The network, by a name that ``load_model`` knows; default what the neurons say.
+        weights: See ``load_model``.
+        activations: Folder of recorded activation maps of the same images, in place of a network;
+            see ``RecordedMaps``.
+        frame: How pictures that are no squares are used; see ``ConceptImages``.
+        masking: How activation maps become masks.
+        shape: Height and width of the label maps; default the data's own, or else 112 × 112.
+        work: Folder that keeps what took long; default one below the project's cache.
+        device: Where the network runs.
+        batch_size: Images per forward pass.
+        readers: Processes that read images; 0 reads in the main process.
+
+    Raises:
+        InputError: If an option makes no sense.
+    """
+
+    sees_references: ClassVar[bool] = False
+
+    def __init__(
+        self,
+        concepts: str,
+        *,
+        model: str | None = None,
+        weights: str = "published",
+        activations: str | None = None,
+        frame: str = "squash",
+        masking: Masking,
+        shape: tuple[int, int] | None = None,
+        work: str | None = None,
+        device: str = "auto",
+        batch_size: int = 32,
+        readers: int = 0,
+    ) -> None:
+        if not concepts:
+            raise InputError(f"name labelled images, as concepts={HELP}")
+        if model and activations:
+            raise InputError("give a model or recorded activations, not both")
+        self._device = resolve_device(device)
+        self._source = open_concepts(concepts, device)
+        self._model, self._weights = model, weights
+        self._activations = Path(activations) if activations else None
+        self._frame, self._masking, self._shape = frame, masking, shape
+        self.work = Path(work) if work else home() / "dissection"
+        self._batch_size, self._readers = batch_size, readers
+        self._packed: PackedConcepts | None = None
+
+    def fit(self, neurons: Dataset) -> None:
+        """Learn nothing: labels are all that it knows."""
+        del neurons
+
+    def describe(self, neurons: Dataset) -> list[Description]:
+        """Describe neurons; the score is the IoU, the alternatives are the next best.
+
+        Raises:
+            InputError: If the network or the labelled images cannot be had, or there is no such
+                layer or unit.
+        """
+        found: dict[NeuronKey, Description] = {}
+        keys = keys_of(neurons)
+        for name in dict.fromkeys((key.model, key.dataset) for key in keys):
+            mine = [key for key in keys if (key.model, key.dataset) == name]
+            layers = list(dict.fromkeys(key.layer for key in mine))
+            for layer, tally in self.tallies(self._model or _model_of(*name), layers).items():
+                units = sorted({key.unit for key in mine if key.layer == layer})
+                if units[-1] >= tally.units:
+                    raise InputError(
+                        f"layer {layer!r} of {'/'.join(name)} has {tally.units} units, "
+                        f"so there is no unit {units[-1]}"
+                    )
+                said = self.describe_units(tally, units)
+                found |= {
+                    NeuronKey(*name, layer, unit): text
+                    for unit, text in zip(units, said, strict=True)
+                }
+        return [found[key] for key in keys]
+
+    @abstractmethod
+    def describe_units(self, tally: Tally, units: Sequence[int]) -> list[Description]:
+        """Describe some units of a layer."""
+
+    @property
+    def concepts(self) -> PackedConcepts:
+        """The labelled images; they are packed when they are first asked for."""
+        if self._packed is None:
+            with progress_bar() as progress:
+                bar = Bar(progress, "Labels", len(self._source))
+                self._packed = packed(
+                    self._source, frame=self._frame, shape=self._shape,
+                    advance=bar.advance, say=bar.say,
+                )  # fmt: skip
+        return self._packed
+
+    def tallies(self, model: str, layers: Sequence[str]) -> dict[str, Tally]:
+        """Return the tally of each layer; what was counted before is only read.
+
+        Args:
+            model: The network; not used with recorded activations.
+            layers: Patterns of layers; none for the network's own choice.
+        """
+        maps = self._maps(model, layers)
+        return tallies(maps, self.concepts, self._masking, self.work, self._device)
+
+    def _maps(self, model: str, layers: Sequence[str]) -> ActivationMaps:
+        if self._activations is None:
+            return network_maps(
+                model, layers, self._source,
+                frame=self._frame, weights=self._weights, device=self._device,
+                batch_size=self._batch_size, readers=self._readers,
+            )  # fmt: skip
+        recorded = RecordedMaps(self._activations, self._device)
+        for layer in layers:
+            if layer not in recorded.layers:
+                hint = did_you_mean(layer, recorded.layers)
+                raise InputError(f"{self._activations} has no layer {layer!r}{hint}")
+        if layers:
+            recorded.layers = {layer: recorded.layers[layer] for layer in layers}
+        return recorded
+
+
+def _model_of(model: str, dataset: str) -> str:
+    """Return the name that loads the network of some neurons."""
+    config = f"{model}-{dataset}"
+    return config if config in ENTRIES and model != SYNTHETIC else model

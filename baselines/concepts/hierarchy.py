@@ -1,0 +1,93 @@
+"""Broader concepts: the union of all labels that a user's list puts under one name."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from scipy.sparse import csr_array, hstack
+
+from baselines.concepts.partition import Partition
+from baselines.concepts.source import Concept
+from milannotations.errors import InputError, did_you_mean
+
+CATEGORY = "group"
+
+
+def read_hierarchy(path: Path, concepts: Sequence[Concept]) -> dict[str, tuple[int, ...]]:
+    """Read which labels are of which kind.
+
+    Args:
+        path: A CSV file with the columns ``concept`` and ``parent``: a label's name and the name
+            of what it is a kind of. A parent can have parents, as ``dog,animal`` and
+            ``animal,living thing``.
+        concepts: The labels.
+
+    Returns:
+        For each parent, in the order in which they first occur, the positions of all labels
+        below it, and of the label of its own name if there is one.
+
+    Raises:
+        InputError: If the file cannot be read, a name is neither a label nor a parent, or
+            something is a kind of itself.
+    """
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            reader = csv.DictReader(file)
+            missing = {"concept", "parent"} - set(reader.fieldnames or ())
+            if missing:
+                raise InputError(f"{path} has no column {' and no '.join(sorted(missing))}")
+            pairs = [(row["concept"] or "", row["parent"] or "") for row in reader]
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise InputError(f"{path} cannot be read: {error}") from error
+    children: dict[str, list[str]] = {}
+    for child, parent in pairs:
+        if not child or not parent:
+            raise InputError(
+                f"{path}: a row lacks its concept or its parent: {child!r}, {parent!r}"
+            )
+        children.setdefault(parent, []).append(child)
+    labels: dict[str, list[int]] = {}
+    for position, concept in enumerate(concepts):
+        labels.setdefault(concept.name, []).append(position)
+    known = {*labels, *children}
+    for child, _ in pairs:
+        if child not in known:
+            hint = did_you_mean(child, known)
+            raise InputError(f"{path}: {child!r} is neither a label nor a parent{hint}")
+    return {parent: tuple(sorted(_below(path, parent, children, labels))) for parent in children}
+
+
+def with_groups(partition: Partition, groups: Mapping[str, Sequence[int]]) -> Partition:
+    """Return the same atoms with a concept more for each group, named ``any`` and the group."""
+    numbers = [c.number for c in partition.concepts]
+    first = max(numbers, default=0) + 1
+    more = tuple(Concept(f"any {name}", CATEGORY, first + i) for i, name in enumerate(groups))
+    picks = np.zeros((len(partition.concepts), len(more)))
+    for column, members in enumerate(groups.values()):
+        picks[list(members), column] = 1
+    united = csr_array(partition.holds @ csr_array(picks) > 0).astype(np.uint8)
+    return Partition(
+        partition.concepts + more,
+        (*partition.categories, CATEGORY),
+        csr_array(hstack([partition.membership, united])),
+        partition.areas,
+    )
+
+
+def _below(
+    path: Path,
+    parent: str,
+    children: Mapping[str, Sequence[str]],
+    labels: Mapping[str, Sequence[int]],
+    above: tuple[str, ...] = (),
+) -> set[int]:
+    if parent in above:
+        chain = " < ".join((*above[above.index(parent) :], parent))
+        raise InputError(f"{path}: {parent!r} is a kind of itself: {chain}")
+    found = set(labels.get(parent, ()))
+    for child in children.get(parent, ()):
+        found |= _below(path, child, children, labels, (*above, parent))
+    return found
