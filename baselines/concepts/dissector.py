@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from datasets import Dataset
 
+from baselines.concepts import CONCEPTS_HELP
 from baselines.concepts.activations import ActivationMaps, RecordedMaps
 from baselines.concepts.counting import Masking
-from baselines.concepts.names import HELP, open_concepts
+from baselines.concepts.names import open_concepts
 from baselines.concepts.network import SYNTHETIC, network_maps
 from baselines.concepts.packing import PackedConcepts, packed
 from baselines.concepts.probing import tallies
@@ -66,7 +67,7 @@ class Dissector(ABC):
         readers: int = 0,
     ) -> None:
         if not concepts:
-            raise InputError(f"name labelled images, as concepts={HELP}")
+            raise InputError(f"name labelled images, as concepts={CONCEPTS_HELP}")
         if model and activations:
             raise InputError("give a model or recorded activations, not both")
         self._device = resolve_device(device)
@@ -77,6 +78,7 @@ class Dissector(ABC):
         self.work = Path(work) if work else home() / "dissection"
         self._batch_size, self._readers = batch_size, readers
         self._packed: PackedConcepts | None = None
+        self.identity: dict[str, Any] = {}
 
     def fit(self, neurons: Dataset) -> None:
         """Learn nothing: labels are all that it knows."""
@@ -112,6 +114,10 @@ class Dissector(ABC):
     def describe_units(self, tally: Tally, units: Sequence[int]) -> list[Description]:
         """Describe some units of a layer."""
 
+    @abstractmethod
+    def report(self, tallies: Mapping[str, Tally], folder: Path) -> list[str]:
+        """Write tables, figures and a page of some layers; return what to tell people."""
+
     @property
     def concepts(self) -> PackedConcepts:
         """The labelled images; they are packed when they are first asked for."""
@@ -132,6 +138,7 @@ class Dissector(ABC):
             layers: Patterns of layers; none for the network's own choice.
         """
         maps = self._maps(model, layers)
+        self.identity = maps.identity()
         return tallies(maps, self.concepts, self._masking, self.work, self._device)
 
     def _maps(self, model: str, layers: Sequence[str]) -> ActivationMaps:

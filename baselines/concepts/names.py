@@ -6,22 +6,18 @@ from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import parse_qsl
 
+from baselines.concepts import CONCEPTS_HELP
 from baselines.concepts.source import ConceptSource
 from milannotations.errors import InputError, did_you_mean
 
 Options = dict[str, str]
-HELP = (
-    "broden:FOLDER, ade20k:FOLDER, sceneparsing:FOLDER, coco-panoptic:FOLDER, coco-stuff:FOLDER, "
-    "worlds:SEED:SCENES or segmenter:FOLDER?model=NAME; options follow a question mark, as "
-    "broden:FOLDER?index=index_ade20k.csv&categories=object,part"
-)
 
 
 def open_concepts(name: str, device: str = "auto") -> ConceptSource:
     """Open labelled images by name.
 
     Args:
-        name: Kind, place and options, as ``HELP`` says.
+        name: Kind, place and options, as ``CONCEPTS_HELP`` says.
         device: Where a segmentation model runs.
 
     Raises:
@@ -31,7 +27,8 @@ def open_concepts(name: str, device: str = "auto") -> ConceptSource:
     place, _, query = rest.partition("?")
     if kind not in _KINDS or not colon or not place:
         raise InputError(
-            f"labelled images {name!r}{did_you_mean(kind, _KINDS)}; write them as {HELP}"
+            f"no labelled images are named {name!r}{did_you_mean(kind, _KINDS)}; "
+            f"write {CONCEPTS_HELP}"
         )
     try:
         options = dict(parse_qsl(query, keep_blank_values=True, strict_parsing=bool(query)))

@@ -1,0 +1,81 @@
+"""``milannotations dissect``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from baselines.concepts import CONCEPTS_HELP
+from milannotations.device import DEVICE_HELP
+
+app = typer.Typer(add_completion=False)
+
+
+@app.command()
+def dissect(
+    concepts: Annotated[str, typer.Option(help=CONCEPTS_HELP)],
+    out: Annotated[Path, typer.Option(help="folder to write: tables, figures, a page")],
+    model: Annotated[
+        str | None, typer.Option(help="the network, as for build; also: synthetic")
+    ] = None,
+    layers: Annotated[
+        str, typer.Option(help="layers, comma-separated, with wildcards; default the model's own")
+    ] = "",
+    method: Annotated[str, typer.Option(help="netdissect or compexp")] = "netdissect",
+    weights: Annotated[str, typer.Option(help="published, random, or a file")] = "published",
+    activations: Annotated[
+        Path | None, typer.Option(help="folder of recorded activation maps, in place of a network")
+    ] = None,
+    frame: Annotated[
+        str, typer.Option(help="pictures that are no squares: squash, or crop to their middle")
+    ] = "squash",
+    option: Annotated[
+        list[str] | None, typer.Option(help="NAME=VALUE for the method; repeatable")
+    ] = None,
+    work: Annotated[
+        Path | None, typer.Option(help="folder that keeps what took long; default in the cache")
+    ] = None,
+    device: Annotated[str, typer.Option(help=DEVICE_HELP)] = "auto",
+    batch_size: Annotated[int, typer.Option(help="images per forward pass")] = 32,
+    readers: Annotated[int, typer.Option(help="processes that read images")] = 0,
+    overwrite: Annotated[bool, typer.Option(help="replace the folder of --out")] = False,
+) -> None:
+    """Find which labels of segmented images each unit of a network's layers goes with."""
+    from rich.console import Console
+
+    from baselines.concepts.dissector import Dissector
+    from baselines.options import read_options
+    from milannotations.describer import create
+    from milannotations.errors import InputError
+    from milannotations.progress import silence_libraries
+    from milannotations.storage import atomic_folder, check_target
+
+    silence_libraries()
+    check_target(out, overwrite)
+    if not model and not activations:
+        raise InputError("name a network with --model, or recorded maps with --activations")
+    describer = create(
+        method,
+        concepts=concepts,
+        model=model,
+        activations=str(activations) if activations else None,
+        weights=weights,
+        frame=frame,
+        work=str(work) if work else None,
+        device=device,
+        batch_size=batch_size,
+        readers=readers,
+        **read_options(option or []),
+    )
+    if not isinstance(describer, Dissector):
+        raise InputError(f"method {method!r} does not dissect; take netdissect or compexp")
+    names = [name.strip() for name in layers.split(",") if name.strip()]
+    tallies = describer.tallies(model or "", names)
+    with atomic_folder(out, overwrite) as folder:
+        lines = describer.report(tallies, folder)
+    console = Console(markup=False, highlight=False, soft_wrap=True)
+    for line in lines:
+        console.print(line)
+    console.print(f"Report: {out.resolve() / 'index.html'}")
