@@ -12,10 +12,14 @@ from milannotations.device import DEVICE_HELP
 app = typer.Typer(add_completion=False)
 
 Kind = Literal["method", "control", "human"]
+# Labelled scenes for the dissection baselines: those on which the test split was built.
+_SCENES = "worlds:3:256"
 # Describer: (options, title, kind, what it has seen of annotations).
 _CONTESTANTS: dict[str, tuple[dict[str, Any], str, Kind, str]] = {
     "oracle": ({}, "Oracle: one reference held out", "control", "the held-out reference itself"),
     "retrieval": ({}, "Nearest neighbour, masked EfficientNet-Lite0", "method", "train"),
+    "compexp": ({"concepts": _SCENES}, "Compositional Explanations", "method", "none"),
+    "netdissect": ({"concepts": _SCENES}, "Network Dissection", "method", "none"),
     "random-train": ({}, "Random training description", "control", "train"),
     "shuffled-oracle": ({}, "Oracle, dealt out to the wrong neurons", "control", "test, shuffled"),
     "constant-frequent": ({}, "Most frequent training description", "control", "train"),
@@ -52,7 +56,7 @@ def demo(
     from benchmark.report import terminal_table
     from benchmark.result import Method
     from leaderboard.render import render
-    from milannotations.describer import create
+    from milannotations.describer import accepts, create
     from milannotations.device import resolve_device
     from milannotations.loading import load
     from milannotations.progress import silence_libraries
@@ -68,8 +72,8 @@ def demo(
     for name, (options, title, kind, seen) in _CONTESTANTS.items():
         console.print(f"Describing: {title}", markup=False, highlight=False)
         seeded = {"seed": seed} if name in ("random-train", "shuffled-oracle") else {}
-        if name == "retrieval":
-            options = {"device": device}
+        if accepts(name, "device"):
+            options = {**options, "device": device}
         describer = create(name, **options, **seeded)
         describer.fit(neurons["train"])
         methods[name] = Method(

@@ -23,15 +23,15 @@ _RECORDED_BATCH = 64
 
 
 class ActivationMaps(Protocol):
-    """Activation maps of a number of images, layer by layer.
+    """Activation maps of a number of images, layer by layer."""
 
-    Attributes:
-        layers: Units, height and width of the maps of each layer.
-        input_size: Height and width of what the network takes, in pixels.
-    """
+    @property
+    def layers(self) -> Mapping[str, tuple[int, int, int]]:
+        """Units, height and width of the maps of each layer."""
 
-    layers: Mapping[str, tuple[int, int, int]]
-    input_size: tuple[int, int]
+    @property
+    def input_size(self) -> tuple[int, int]:
+        """Height and width of what the network takes, in pixels."""
 
     def __len__(self) -> int: ...
 
@@ -134,7 +134,7 @@ class RecordedMaps:
         lengths = {layer: len(array) for layer, array in self._arrays.items()}
         if len(set(lengths.values())) > 1:
             raise InputError(f"{folder}: layers have different numbers of images: {lengths}")
-        self.layers = {
+        self.layers: dict[str, tuple[int, int, int]] = {
             layer: (array.shape[1], array.shape[2], array.shape[3])
             for layer, array in self._arrays.items()
         }

@@ -18,7 +18,7 @@ from milannotations.exemplars.histogram import rank_from_top
 from milannotations.storage import atomic_path
 
 _BATCH = 32  # images
-_VALUES = 2**25  # activations sorted at once: 128 MB
+_VALUES = 2**23  # activations looked at at once: 32 MB
 
 
 class KeptMaps:

@@ -47,18 +47,22 @@ class Labels:
 
 
 class ConceptSource(Protocol):
-    """Images with labels.
+    """Images with labels."""
 
-    Attributes:
-        concepts: What can be labelled, in the order of the data set's own numbers.
-        categories: Their categories, in the data set's own order.
-        shape: Height and width of the label maps where all images share them and they shall be
-            used as they are, as in Broden; None where images have sizes of their own.
-    """
+    @property
+    def concepts(self) -> Sequence[Concept]:
+        """What can be labelled, in the order of the data set's own numbers."""
 
-    concepts: Sequence[Concept]
-    categories: Sequence[str]
-    shape: tuple[int, int] | None
+    @property
+    def categories(self) -> Sequence[str]:
+        """Their categories, in the data set's own order."""
+
+    @property
+    def shape(self) -> tuple[int, int] | None:
+        """Height and width of the label maps where they are to be used as they are, as in Broden.
+
+        None where images have sizes of their own.
+        """
 
     def __len__(self) -> int: ...
 

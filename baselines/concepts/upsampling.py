@@ -1,12 +1,20 @@
 """How activation maps are brought to the size of the label maps: three published ways.
 
 All are linear and separable: each is a matrix for the rows and one for the columns.
+
+- ``pillow`` (NetDissect-Lite, Compositional Explanations): Pillow's bilinear resizing; cells are
+  squares, values at the border are continued.
+- ``fieldmap`` (the original Network Dissection, with a PyTorch network): linear between the cells'
+  centres, which are put at whole pixels.
+- ``grid`` (the code with a segmentation model): ``grid_sample`` with zeros around the map, so
+  activations fade at the border.
 """
 
 from __future__ import annotations
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
@@ -25,8 +33,15 @@ def matrices(
         input_size: Height and width of the network's input.
 
     Returns:
-        Float64 of shape (height of the label map, height of the map), and the same for widths.
+        Float64 of shape (height of the label map, height of the map), and the same for widths. No
+        weight is negative; each row adds up to 1, or less where zeros lie around the map.
+        A map of 1 × 1, of a unit with one activation per image, is that activation everywhere.
+
+    Raises:
+        ValueError: If there is no such kind.
     """
+    if kind not in KINDS:
+        raise ValueError(f"upsampling {kind!r}; one of {', '.join(KINDS)}")
     rows, columns = (
         _matrix(kind, *lengths) for lengths in zip(size, shape, input_size, strict=True)
     )
@@ -43,11 +58,22 @@ def _matrix(kind: str, length: int, wanted: int, whole: int) -> Tensor:
         )
         return resized[0, 0]
     if kind == "fieldmap":
-        step = whole / length
-        reduction = round(whole / wanted)
-        nodes = (step // 2 + step * np.arange(length)) // reduction
+        nodes = _nodes(length, wanted, whole)
         columns = [np.interp(np.arange(wanted), nodes, row) for row in eye.numpy()]
         return torch.from_numpy(np.stack(columns, axis=1))
     scale = wanted / length
     source = (torch.arange(wanted, dtype=torch.float64) - (0.5 * scale - 0.5)) / scale
     return (1 - (source[:, None] - torch.arange(length)).abs()).clamp(min=0)
+
+
+def _nodes(length: int, wanted: int, whole: int) -> NDArray[np.float64]:
+    """Return where the original code puts the centres of a map's cells, in the label map.
+
+    Its integers are kept: with an input of 227 and a map of 13 cells are 17 wide, not 17.46.
+    """
+    cell = whole // length
+    reduction = max(1, round(whole / wanted))
+    if cell // reduction:
+        return (cell // 2 // reduction + np.arange(length) * (cell // reduction)).astype(float)
+    # Maps finer than the label map: the original code has no grid for them.
+    return np.asarray((np.arange(length) + 0.5) * wanted / length - 0.5)

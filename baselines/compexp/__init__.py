@@ -1,0 +1,1 @@
+"""Compositional Explanations (Mu and Andreas, NeurIPS 2020): units as formulas over labels."""

@@ -1,0 +1,92 @@
+"""Formulas as people would say them.
+
+A comma ends what belongs together: "river or lake, but not blue" is (river or lake) that is not
+blue, "river or lake that is not blue" would be read both ways and is never said.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from baselines.compexp.formula import Formula
+from baselines.concepts.words import plain
+
+NOTHING = "nothing"
+# Categories whose labels say what something is like, not what it is.
+ADJECTIVES = frozenset({"color", "colour", "texture", "size"})
+
+
+@dataclass(frozen=True)
+class _Phrase:
+    text: str
+    adjective: bool = False
+    simple: bool = True
+    choice: bool = False  # "a or b": one more can be added
+
+
+def english(formula: Formula, names: Sequence[str], categories: Sequence[str]) -> str:
+    """Return a formula in words.
+
+    Args:
+        formula: The formula.
+        names: Of all labels.
+        categories: Of all labels.
+
+    >>> english(Formula(0, ((2, 1),)), ["water", "river"], ["object", "object"])
+    'water that is not a river'
+    >>> english(Formula(0, ((1, 1),)), ["circle", "red-c"], ["object", "color"])
+    'red circle'
+    >>> names = ["river", "lake", "blue-c"]
+    >>> english(Formula(0, ((0, 1), (2, 2))), names, ["object", "object", "color"])
+    'river or lake, but not blue'
+    """
+    if formula.first is None:
+        return NOTHING
+
+    def said(label: int) -> _Phrase:
+        return _Phrase(plain(names[label]), categories[label] in ADJECTIVES)
+
+    phrase = said(formula.first)
+    for operator, label in formula.rest:
+        phrase = (_either, _both, _without)[operator](phrase, said(label))
+    return f"{phrase.text} things" if phrase.adjective else phrase.text
+
+
+def _either(left: _Phrase, right: _Phrase) -> _Phrase:
+    if left.simple or left.choice:
+        alike = left.adjective and right.adjective
+        text = f"{left.text} or {right.text}" if alike else f"{_noun(left)} or {_noun(right)}"
+        return _Phrase(text, alike, simple=False, choice=True)
+    return _Phrase(f"{_noun(left)}, or {_noun(right)}", simple=False)
+
+
+def _both(left: _Phrase, right: _Phrase) -> _Phrase:
+    if not left.simple:
+        return _Phrase(f"{_noun(left)}, and also {_what(right)}", simple=False)
+    if left.adjective and right.adjective:
+        return _Phrase(f"{left.text} and {right.text} things", simple=False)
+    if right.adjective:
+        return _Phrase(f"{right.text} {left.text}")
+    if left.adjective:
+        return _Phrase(f"{left.text} {right.text}")
+    return _Phrase(f"{left.text} that is also {_what(right)}", simple=False)
+
+
+def _without(left: _Phrase, right: _Phrase) -> _Phrase:
+    if not left.simple:
+        return _Phrase(f"{_noun(left)}, but not {_what(right)}", simple=False)
+    verb = "are" if left.adjective else "is"
+    return _Phrase(f"{_noun(left)} that {verb} not {_what(right)}", simple=False)
+
+
+def _noun(phrase: _Phrase) -> str:
+    return f"{phrase.text} things" if phrase.adjective else phrase.text
+
+
+def _what(phrase: _Phrase) -> str:
+    """Return what something can be said to be: "a river", "blue", "trousers"."""
+    text = phrase.text
+    if phrase.adjective or (text.endswith("s") and not text.endswith("ss")):
+        return text
+    return f"an {text}" if text[:1] in "aeiou" else f"a {text}"

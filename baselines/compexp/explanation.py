@@ -1,0 +1,78 @@
+"""What a search says of a unit, and the file that keeps it while a layer is worked on."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from baselines.concepts.tally import Tally
+from milannotations.storage import atomic_path
+
+
+class Explanation(BaseModel):
+    """The best formula found for a unit.
+
+    Attributes:
+        unit: The unit.
+        formula: In the original's form, as ``(river OR (NOT water))``; ``NONE`` for a unit that
+            no label overlaps.
+        english: The same in words.
+        category: The formula with the labels' categories in place of their names.
+        iou: Its IoU, in [0, 1].
+        length: Number of labels in it.
+        alternatives: Further formulas and their IoU, best first.
+        single: The best single label.
+        single_category: Its category.
+        single_iou: Its IoU.
+        proved: Whether no formula of that length has a greater IoU; None if nobody looked.
+        bound: An IoU that no formula of that length exceeds; None if nobody looked.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    unit: int = Field(ge=0)
+    formula: str
+    english: str
+    category: str
+    iou: float = Field(ge=0, le=1)
+    length: int = Field(ge=0)
+    alternatives: tuple[tuple[str, float], ...] = ()
+    single: str
+    single_category: str
+    single_iou: float = Field(ge=0, le=1)
+    proved: bool | None = None
+    bound: float | None = None
+
+
+class Kept:
+    """Explanations of one layer on the disk, by unit.
+
+    Args:
+        folder: Where such files are kept.
+        tally: The layer.
+        identity: What else the explanations depend on, as JSON.
+    """
+
+    def __init__(self, folder: Path, tally: Tally, identity: dict[str, Any]) -> None:
+        digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode())
+        for array in (tally.counts.indptr, tally.counts.indices, tally.counts.data):
+            digest.update(array.astype("<i8").tobytes())
+        self.path = folder / f"formulas-{digest.hexdigest()[:16]}.json"
+        self.found: dict[int, Explanation] = {}
+        try:
+            plain = json.loads(self.path.read_text(encoding="utf-8"))
+            self.found = {one.unit: one for one in map(Explanation.model_validate, plain)}
+        except (OSError, ValueError, TypeError, ValidationError):
+            self.found = {}  # none yet, or of another version
+
+    def add(self, explanations: list[Explanation]) -> None:
+        """Keep some more, and write the file, atomically."""
+        self.found |= {one.unit: one for one in explanations}
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        with atomic_path(self.path) as path:
+            text = json.dumps([self.found[unit].model_dump() for unit in sorted(self.found)])
+            path.write_text(text, encoding="utf-8")

@@ -1,0 +1,331 @@
+"""The best formula there is, proved: branch and bound over all left-deep formulas.
+
+Let p / q be the best IoU so far, U a unit's mask. Formula F is better if and only if W(F), the sum
+over its atoms of ``q u - p (a - u)`` (u activated pixels of the atom, a its area), exceeds p |U|:
+|F and U| / |F or U| > p / q  <=>  q |F and U| - p |F - U| > p |U|. So the search for a better IoU
+is one for a greater sum of fixed integer weights, and no rounding is involved. (The step is
+Dinkelbach's for fractional programs, Management Science 13, 1967.)
+
+A prefix is left if no formula that begins with it can be better. The last two labels are tried all
+at once, from one product of sparse matrices. La Rosa et al. (arXiv 2511.20934) report how often the
+published beam search misses the optimum.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csc_array, csr_array
+
+from baselines.compexp.beam import Floats, Ints, Options, Space, iou, search
+from baselines.compexp.formula import Formula
+
+_OR, _AND, _NOT = range(3)
+_AT_ONCE = 64
+Join = Callable[[int], Formula]
+
+
+@dataclass(frozen=True)
+class Proof:
+    """The best formula of a unit, and how sure that is.
+
+    Attributes:
+        formula: The best formula that was found.
+        iou: Its IoU.
+        proved: Whether no formula of at most that length is better.
+        bound: An IoU that none of them exceeds; ``iou`` itself where that is proved.
+        examined: How many formulas were looked at.
+    """
+
+    formula: Formula
+    iou: float
+    proved: bool
+    bound: float
+    examined: int
+
+
+def optimal(
+    space: Space,
+    row: Floats,
+    length: int,
+    *,
+    seconds: float | None = None,
+    start: Formula | None = None,
+) -> Proof:
+    """Find the best formula of at most ``length`` labels.
+
+    Args:
+        space: The atoms.
+        row: The unit's activated pixels of each atom, (atoms,).
+        length: Most labels in a formula.
+        seconds: Stop after that long, with what is proved until then.
+        start: A formula to begin with, such as the beam search's; default that of the distinct
+            beam search. The result is never worse.
+    """
+    if start is None:
+        counts = csr_array(row[None])
+        options = Options(length=length, distinct=True)
+        start = search(space, counts, options)[0].formula
+    if start.first is None:
+        return Proof(start, 0.0, True, 0.0, len(space.labels))
+    ends = None if seconds is None else time.monotonic() + seconds
+    work = _Work(space, row, start, ends)
+    left = work.below(None, length)
+    found = work.iou_of(work.best)
+    return Proof(work.best, found, left == 0, max(found, left), work.examined)
+
+
+class _Work:
+    """The search for one unit."""
+
+    def __init__(self, space: Space, row: Floats, start: Formula, ends: float | None) -> None:
+        self.space = space
+        self.row = row.astype(np.int64)
+        self.areas = space.areas.astype(np.int64)
+        self.holds = csr_array(space.holds, dtype=np.int64)
+        self.unit = int(self.row.sum())
+        self.ends = ends
+        self.examined = 0
+        # A label that no activated pixel has can only help after AND NOT: anywhere else it adds
+        # pixels outside the mask and none inside.
+        touching = (self.row @ self.holds) > 0
+        self.positive: NDArray[np.intp] = np.flatnonzero(touching)
+        self.every = np.arange(len(touching))
+        self.best = start
+        self._improve(start)
+
+    def iou_of(self, formula: Formula) -> float:
+        """Return a formula's IoU, as the beam search computes it."""
+        both, union = self._pixels(formula)
+        return float(iou(np.int64(both), union - self.unit + both, self.unit))
+
+    def below(self, prefix: Formula | None, more: int) -> float:
+        """Look at all formulas that begin with a prefix and have up to ``more`` labels more.
+
+        Returns:
+            0, or if time was too short an IoU that none of those not looked at exceeds.
+        """
+        left, done = 0.0, set[Formula]()
+        while True:
+            best = self.best
+            if prefix is not None and more == 2:
+                left = self._last_two(prefix)
+                if self.best is best:
+                    return left
+                continue  # sums of the old weights cannot be compared with the new goal
+            children = [pair for pair in self._children(prefix, more) if pair[1] not in done]
+            for bound, child in children if self.best is best else ():
+                if self._late():
+                    return max(left, self._as_iou(bound))
+                left = max(left, self.below(child, more - 1))
+                done.add(child)
+                if self.best is not best:
+                    break
+            if self.best is best:
+                return left
+
+    def _children(self, prefix: Formula | None, more: int) -> list[tuple[int, Formula]]:
+        """Look at a prefix with one label more; return those that may lead further, best first."""
+        children: list[tuple[int, Formula]] = []
+        for join, sums, ups in self._first() if prefix is None else self._joined(prefix):
+            self.examined += len(sums)
+            if self._look(sums, join):
+                return []
+            bounds = self._bound(sums, ups, more - 1)
+            children += [(int(bounds[i]), join(int(i))) for i in np.flatnonzero(bounds > self.goal)]
+        return sorted(children, key=lambda pair: -pair[0]) if more > 1 else []
+
+    def _first(self) -> Iterator[tuple[Join, Ints, Ints]]:
+        labels = self.positive
+
+        def join(i: int) -> Formula:
+            return Formula(int(labels[i]))
+
+        yield join, self.sums[labels], self.ups[labels]
+
+    def _joined(self, prefix: Formula) -> Iterator[tuple[Join, Ints, Ints]]:
+        """For each operator give W and W+ of a prefix joined with the labels worth joining."""
+        for operator, labels, sums, ups in self._steps(prefix, _Part.of(self, prefix)):
+            yield _join(prefix, operator, labels), sums, ups
+
+    def _steps(self, prefix: Formula, part: _Part) -> Iterator[tuple[int, Ints, Ints, Ints]]:
+        """For each operator give the labels that are worth joining, and W and W+ with each."""
+        before, label = prefix.rest[-1] if prefix.rest else (None, prefix.first)
+        for operator in (_OR, _AND, _NOT):
+            labels = np.arange(len(self.sums)) if operator == _NOT else self.positive
+            # Of labels that the same operator joins one after the other the order does not
+            # matter: the ascending one stands for all.
+            if before == operator or (before is None and operator != _NOT):
+                labels = labels[labels > (-1 if label is None else label)]
+            if operator != _OR:
+                labels = labels[part.overlap[labels] > 0]
+            both, both_up = part.sums[labels], part.ups[labels]
+            if operator == _OR:
+                sums = part.whole + self.sums[labels] - both
+                ups = part.whole_up + self.ups[labels] - both_up
+            elif operator == _AND:
+                sums, ups = both, both_up
+            else:
+                sums, ups = part.whole - both, part.whole_up - both_up
+            yield operator, labels, sums, ups
+
+    def _last_two(self, prefix: Formula) -> float:
+        """Look at all formulas of a prefix and one or two labels more; see ``below``."""
+        part = _Part.of(self, prefix)
+        for operator, labels, sums, ups in self._steps(prefix, part):
+            self.examined += len(labels)
+            if self._look(sums, _join(prefix, operator, labels)):
+                return 0.0
+            bounds = self._bound(sums, ups, 1)
+            some = np.flatnonzero(bounds > self.goal)
+            # The most promising first, few at a time: a better formula spares the rest.
+            some = some[np.argsort(-bounds[some], kind="stable")]
+            for first in range(0, len(some), _AT_ONCE):
+                chosen = some[first : first + _AT_ONCE]
+                if self._late():
+                    return self._as_iou(int(bounds[chosen[0]]))
+                if self._try(prefix, part, operator, labels[chosen], sums[chosen]):
+                    return 0.0
+        return 0.0
+
+    def _try(self, prefix: Formula, part: _Part, operator: int, labels: Ints, sums: Ints) -> bool:
+        """Join every label to (prefix operator label); return whether one is a better formula."""
+        # W(prefix and B and C), for labels B in rows and all C in columns.
+        triple = (part.columns[:, labels].T @ part.weighted).toarray()
+        if operator == _OR:
+            both = part.sums + self._pairs(labels) - triple
+        elif operator == _AND:
+            both = triple
+        else:
+            both = part.sums - triple
+        self.examined += 3 * both.size
+        whole = sums[:, None]
+        with_or = (whole + self.sums - both)[:, self.positive]
+        join = _join(prefix, operator, labels)
+        return (
+            self._look(with_or.ravel(), _join_two(join, _OR, self.positive))
+            or self._look(both.ravel(), _join_two(join, _AND, self.every))
+            or self._look((whole - both).ravel(), _join_two(join, _NOT, self.every))
+        )
+
+    def _look(self, sums: Ints, join: Join) -> bool:
+        """Take the best of some formulas if it is better than the best so far; say whether."""
+        if not len(sums) or int(sums.max()) <= self.goal:
+            return False
+        self._improve(join(int(sums.argmax())))
+        return True
+
+    def _improve(self, formula: Formula) -> None:
+        """Make a formula the one to beat, and weigh the atoms anew."""
+        self.best = formula
+        both, union = self._pixels(formula)
+        self.denominator = union
+        self.weights: Ints = union * self.row - both * (self.areas - self.row)
+        self.goal = both * self.unit
+        self.sums: Ints = self.weights @ self.holds
+        self.ups: Ints = self.weights.clip(min=0) @ self.holds
+        self.most = int(self.sums[self.positive].max())
+        self.most_up = int(self.ups[self.positive].max())
+        self.most_down = int((self.ups - self.sums).max())
+        self._pair_rows: dict[int, Ints] = {}
+
+    def _pixels(self, formula: Formula) -> tuple[int, int]:
+        """Return |F and U| and |F or U|."""
+        atoms = formula.atoms(self.space.columns)
+        both = int(self.row[atoms].sum())
+        return both, int(self.areas[atoms].sum()) + self.unit - both
+
+    def _pairs(self, labels: Ints) -> Ints:
+        """Return W(B and C) of some labels B with every label C, (labels, concepts)."""
+        missing = [int(b) for b in labels if int(b) not in self._pair_rows]
+        if missing:
+            columns = self.holds[:, missing]
+            found = (columns.multiply(self.weights[:, None]).T.tocsr() @ self.holds).toarray()
+            self._pair_rows |= dict(zip(missing, found, strict=True))
+        return np.stack([self._pair_rows[int(b)] for b in labels])
+
+    def _bound(self, sums: Ints, ups: Ints, more: int) -> Ints:
+        """Return what W cannot exceed, of formulas with up to ``more`` labels more.
+
+        Args:
+            sums: W of the formulas.
+            ups: W+ of the formulas: the sum of their positive weights.
+            more: How many labels.
+        """
+        if more == 0:
+            return sums
+        joined_or = np.minimum(sums + self.most_up, ups + self.most)
+        joined_and = np.minimum(ups, self.most_up)
+        joined_not = np.minimum(ups, sums + self.most_down)
+        return np.maximum.reduce(
+            [
+                sums,
+                self._bound(joined_or, ups + self.most_up, more - 1),
+                self._bound(joined_and, joined_and, more - 1),
+                self._bound(joined_not, ups, more - 1),
+            ]
+        )
+
+    def _as_iou(self, bound: int) -> float:
+        """Return the greatest IoU of a formula whose W does not exceed a bound above the goal."""
+        # |F and U| <= bound / q + (p / q) |F - U|: the ratio to |U| + |F - U| is greatest where
+        # F - U is empty.
+        return min(1.0, bound / (self.denominator * self.unit))
+
+    def _late(self) -> bool:
+        return self.ends is not None and time.monotonic() > self.ends
+
+
+@dataclass(frozen=True)
+class _Part:
+    """The atoms of a prefix, weighed.
+
+    Attributes:
+        columns: Their labels, by columns.
+        weighted: The same, with weights in place of ones.
+        whole: W of the prefix.
+        whole_up: W+ of it.
+        sums: W of it and each label.
+        ups: W+ of it and each label.
+        overlap: Pixels of it and each label.
+    """
+
+    columns: csc_array
+    weighted: csr_array
+    whole: int
+    whole_up: int
+    sums: Ints
+    ups: Ints
+    overlap: Ints
+
+    @classmethod
+    def of(cls, work: _Work, prefix: Formula) -> _Part:
+        rows = np.flatnonzero(prefix.atoms(work.space.columns))
+        holds, weights = work.holds[rows], work.weights[rows]
+        up = weights.clip(min=0)
+        times = np.repeat(weights, np.diff(holds.indptr))
+        return cls(
+            csc_array(holds),
+            csr_array((times, holds.indices, holds.indptr), shape=holds.shape),
+            int(weights.sum()),
+            int(up.sum()),
+            weights @ holds,
+            up @ holds,
+            work.areas[rows] @ holds,
+        )
+
+
+def _join(prefix: Formula, operator: int, labels: Ints) -> Join:
+    return lambda i: prefix.joined(operator, int(labels[i]))
+
+
+def _join_two(first: Join, operator: int, labels: NDArray[np.intp]) -> Join:
+    def join(i: int) -> Formula:
+        row, column = divmod(i, len(labels))
+        return first(row).joined(operator, int(labels[column]))
+
+    return join

@@ -1,0 +1,40 @@
+"""Labels and formulas as text: as the MILAN paper compares them, and for people."""
+
+from __future__ import annotations
+
+import re
+
+# Of Broden: texture, scene and colour labels are marked by a letter at their end.
+_SUFFIX = re.compile(r"-[a-z]$")
+
+
+def plain(label: str) -> str:
+    """Return a label without the marks of its data set.
+
+    >>> plain("swimming_pool-s")
+    'swimming pool'
+    """
+    return _SUFFIX.sub("", label).replace("_", " ").strip()
+
+
+def milan_label(label: str) -> str:
+    """Return a label as the MILAN paper's code compares Network Dissection: up to the first hyphen.
+
+    >>> milan_label("tree-t")
+    'tree'
+    """
+    return label.split("-")[0]
+
+
+def milan_formula(formula: str) -> str:
+    """Return a formula as the MILAN paper's code compares Compositional Explanations.
+
+    Lower case, without parentheses, hyphens and underscores as spaces, and without the single
+    letters that are left of Broden's suffixes.
+
+    >>> milan_formula("((street-s OR swimming_pool) AND (NOT red-c))")
+    'street or swimming pool and not red'
+    """
+    text = formula.lower().replace("(", "").replace(")", "")
+    text = text.replace("-", " ").replace("_", " ")
+    return re.sub(r"\W+[stc](?:$|\W+)", " ", text).strip()
