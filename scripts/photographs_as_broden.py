@@ -19,11 +19,8 @@ concepts. Needs the extra ``data`` (scikit-image).
 from __future__ import annotations
 
 import argparse
-import csv
 import re
-from collections import Counter
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,6 +29,7 @@ from skimage import color, data
 
 from milannotations.progress import progress_bar
 from milannotations.storage import atomic_folder
+from milannotations.worlds.broden import BrodenWriter
 
 SIZE, LABELS = 224, 112
 # Folders whose stamps are photographs of things, and what a thing in them is.
@@ -145,93 +143,36 @@ def write(root: Path, out: Path, scenes: int, seed: int, overwrite: bool) -> Non
     if not stamps:
         raise SystemExit(f"{root} holds no cut-out photographs with captions")
     names = sorted({name for name, _, _ in stamps} | {kind for _, kind, _ in stamps})
-    numbers: dict[tuple[str, str], int] = {}
-    for category, of_it in (
-        ("object", names), ("color", [f"{c}-c" for c in COLORS]),
-        ("scene", [f"{g}-s" for g in GROUNDS]),
-    ):  # fmt: skip
-        for name in of_it:
-            numbers[category, name] = len(numbers) + 1
-    of_stamp = np.array([0] + [numbers["object", name] for name, _, _ in stamps])
-    of_kind = np.array([0] + [numbers["object", kind] for _, kind, _ in stamps])
-    of_colour = np.array([numbers["color", f"{c}-c"] for c in COLORS])
-    frequency: Counter[int] = Counter()
-    coverage: Counter[int] = Counter()
     with atomic_folder(out, overwrite) as folder, progress_bar() as bar:
-        (folder / "images").mkdir()
+        writer = BrodenWriter(
+            folder,
+            {
+                "object": names,
+                "color": [f"{name}-c" for name in COLORS],
+                "scene": [f"{ground}-s" for ground in GROUNDS],
+            },
+        )
+        numbers = writer.numbers
+        of_stamp = np.array([0] + [numbers[name] for name, _, _ in stamps])
+        of_kind = np.array([0] + [numbers[kind] for _, kind, _ in stamps])
+        of_colour = np.array([numbers[f"{name}-c"] for name in COLORS])
         task = bar.add_task("Images", total=scenes)
-        rows = []
         for index in range(scenes):
             rng = np.random.default_rng((seed, index))
             picture, owner, ground = compose(rng, stamps, backgrounds)
-            name = f"{index:05d}"
-            picture.save(folder / "images" / f"{name}.jpg", quality=92)
             things = owner[1::2, 1::2] + 1
-            maps = {
-                "object": of_stamp[things],
-                "kind": of_kind[things],
-                "color": of_colour[colour_names(picture)],
+            entries = {
+                "object": [of_stamp[things], of_kind[things]],
+                "color": [of_colour[colour_names(picture)]],
+                "scene": [numbers[f"{ground}-s"]],
             }
-            for category, codes in maps.items():
-                _save_codes(codes, folder / "images" / f"{name}_{category}.png")
-                values, times = np.unique(codes[codes > 0], return_counts=True)
-                frequency.update(values.tolist())
-                for value, count in zip(values.tolist(), times.tolist(), strict=True):
-                    coverage[value] += count
-            scene = numbers["scene", f"{ground}-s"]
-            frequency[scene] += 1
-            coverage[scene] += LABELS * LABELS
-            rows.append(
-                [
-                    f"{name}.jpg", "val", SIZE, SIZE, LABELS, LABELS,
-                    f"{name}_object.png;{name}_kind.png", f"{name}_color.png", scene,
-                ]
-            )  # fmt: skip
+            writer.add(f"{index:05d}", picture, (LABELS, LABELS), entries)
             bar.advance(task)
-        header = ["image", "split", "ih", "iw", "sh", "sw", "object", "color", "scene"]
-        _table(folder / "index.csv", header, rows)
-        _labels(folder, numbers, frequency, coverage)
-        kinds = [[kind, group] for group, below in BROADER.items() for kind in below]
-        known = [pair for pair in kinds if pair[0] in names]
-        _table(folder / "kinds.csv", ["concept", "parent"], known)
+        writer.finish()
+        kinds = [f"{kind},{group}" for group, below in BROADER.items() for kind in below]
+        known = [line for line in kinds if line.split(",")[0] in names]
+        (folder / "kinds.csv").write_text("\n".join(["concept,parent", *known, ""]))
     print(f"{scenes} images of {len(stamps)} cut-outs, {len(names)} objects: {out}")
-
-
-def _labels(
-    folder: Path, numbers: dict[tuple[str, str], int], frequency: Counter[int], area: Counter[int]
-) -> None:
-    pixels = LABELS * LABELS
-    rows, categories = [], []
-    for category in ("object", "color", "scene"):
-        mine = [(number, name) for (c, name), number in numbers.items() if c == category]
-        rows += [
-            [number, name, f"{category}({frequency[number]})", frequency[number],
-             f"{area[number] / pixels:.6f}", ""]
-            for number, name in mine
-        ]  # fmt: skip
-        coded = [
-            [code, number, name, frequency[number], f"{area[number] / pixels:.6f}"]
-            for code, (number, name) in enumerate(mine, start=1)
-        ]
-        header = ["code", "number", "name", "frequency", "coverage"]
-        _table(folder / f"c_{category}.csv", header, [[0, 0, "-", 0, "0.000000"], *coded])
-        total = sum(frequency[number] for number, _ in mine)
-        categories.append([category, mine[0][0], mine[-1][0], len(mine), total])
-    header = ["number", "name", "category", "frequency", "coverage", "syns"]
-    _table(folder / "label.csv", header, rows)
-    _table(folder / "category.csv", ["name", "first", "last", "count", "frequency"], categories)
-
-
-def _save_codes(codes: NDArray[np.int64], path: Path) -> None:
-    rgb = np.stack([codes % 256, codes // 256, np.zeros_like(codes)], axis=2)
-    Image.fromarray(rgb.astype(np.uint8)).save(path)
-
-
-def _table(path: Path, header: list[str], rows: list[list[Any]]) -> None:
-    with path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(header)
-        writer.writerows(rows)
 
 
 if __name__ == "__main__":

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -11,6 +10,7 @@ from scipy.sparse import csr_array, hstack
 
 from baselines.concepts.partition import Partition
 from baselines.concepts.source import Concept
+from baselines.concepts.tables import read_table
 from milannotations.errors import InputError, did_you_mean
 
 CATEGORY = "group"
@@ -33,15 +33,7 @@ def read_hierarchy(path: Path, concepts: Sequence[Concept]) -> dict[str, tuple[i
         InputError: If the file cannot be read, a name is neither a label nor a parent, or
             something is a kind of itself.
     """
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.DictReader(file)
-            missing = {"concept", "parent"} - set(reader.fieldnames or ())
-            if missing:
-                raise InputError(f"{path} has no column {' and no '.join(sorted(missing))}")
-            pairs = [(row["concept"] or "", row["parent"] or "") for row in reader]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"{path} cannot be read: {error}") from error
+    pairs = [(row["concept"], row["parent"]) for row in read_table(path, ["concept", "parent"])]
     children: dict[str, list[str]] = {}
     for child, parent in pairs:
         if not child or not parent:

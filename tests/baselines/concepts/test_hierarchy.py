@@ -44,7 +44,7 @@ def test_a_group_is_where_any_of_its_labels_is() -> None:
         (["dgo,animal"], "concept,parent", "'dgo' is neither.*did you mean"),
         (["dog,"], "concept,parent", "lacks its concept or its parent"),
         (["dog,animal", "animal,dog"], "concept,parent", "a kind of itself"),
-        (["dog,animal"], "child,parent", "no column concept"),
+        (["dog,animal"], "child,parent", "no column 'concept'"),
     ],
 )
 def test_bad_files(tmp_path: Path, lines: list[str], header: str, message: str) -> None:
@@ -53,5 +53,5 @@ def test_bad_files(tmp_path: Path, lines: list[str], header: str, message: str) 
 
 
 def test_no_file(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="cannot be read"):
+    with pytest.raises(InputError, match="does not exist"):
         read_hierarchy(tmp_path / "none.csv", CONCEPTS)

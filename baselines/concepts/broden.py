@@ -1,0 +1,217 @@
+"""Broden: the labelled images of Network Dissection (Bau et al., CVPR 2017)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from baselines.concepts.source import MOST_CONCEPTS, Concept, Labels
+from baselines.concepts.tables import (
+    inside,
+    missing_files,
+    open_inside,
+    read_table,
+    red_and_green,
+    sizes,
+    whole_number,
+)
+from milannotations.errors import InputError, did_you_mean
+from milannotations.exemplars.sources import hash_of
+
+CATEGORIES = ("object", "part", "scene", "texture", "color")  # all but material, as published
+_FIXED = ("image", "split", "ih", "iw", "sh", "sw")
+
+
+@dataclass(frozen=True)
+class _Row:
+    """One image: its file, its labels of the whole image, and its label maps."""
+
+    image: Path
+    whole: tuple[int, ...]
+    maps: tuple[Path, ...]
+    size: tuple[int, int]
+
+
+class Broden:
+    """Broden as it is on the disk, of either size.
+
+    - ``index.csv`` (or a subset of it, such as ``index_ade20k.csv``) has a row for each image, and
+      a column for each category, with any number of entries between semicolons: numbers of labels
+      that hold for the whole image, and label maps, PNG files below ``images`` with the label's
+      number in R + 256 G. 0 is no label, everywhere.
+    - ``label.csv`` names the labels, ``category.csv`` the categories, and ``c_<category>.csv`` says
+      how much of the images each label covers in a category. A label belongs to the category in
+      which it covers most, of equals the last; so one that is in none of the categories belongs to
+      the last, as in the original code.
+
+    Images without any label in the chosen categories are left out, as in the original code.
+
+    Args:
+        folder: ``broden1_224``, ``broden1_227`` or the like.
+        index: Which index.
+        categories: Which categories; None for all.
+
+    Raises:
+        InputError: If tables are missing or make no sense; images and maps are not opened here.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        index: str = "index.csv",
+        categories: Sequence[str] | None = CATEGORIES,
+    ) -> None:
+        if not folder.is_dir():
+            raise InputError(f"{folder} does not exist or is no folder")
+        self._folder = folder
+        self._images = folder / "images"
+        self._index = inside(folder, index, "index")
+        self.categories = _categories(folder, categories)
+        self.concepts = _concepts(folder, self.categories)
+        numbers = [c.number for c in self.concepts]
+        self._codes = np.zeros(max(numbers, default=0) + 1, dtype=np.int64)
+        self._codes[numbers] = np.arange(1, len(numbers) + 1)
+        self._rows = self._read_index()
+        shapes = {row.size for row in self._rows}
+        self.shape = shapes.pop() if len(shapes) == 1 else None
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def image(self, index: int) -> Image.Image:
+        """Return a picture; InputError if it cannot be read."""
+        return open_inside(self._images, self._rows[index].image).convert("RGB")
+
+    def labels(self, index: int) -> Labels:
+        """Return an image's labels.
+
+        Raises:
+            InputError: If a map is missing, damaged, or of another size than its row says, or
+                holds a number that is no label.
+        """
+        row = self._rows[index]
+        maps = [self._map(path, row.size) for path in row.maps]
+        pixels = np.stack(maps) if maps else np.zeros((0, *row.size), dtype=np.uint16)
+        return Labels(pixels, row.whole)
+
+    def name(self, index: int) -> str:
+        """Return an image's path below ``images``."""
+        return self._rows[index].image.relative_to(self._images).as_posix()
+
+    def identity(self) -> dict[str, Any]:
+        """Return hashes of the tables, and of the names and sizes of all files."""
+        return self._identity
+
+    def check(self) -> list[str]:
+        """Return which images and label maps are missing."""
+        return missing_files(self._files())
+
+    @cached_property
+    def _identity(self) -> dict[str, Any]:
+        tables = ["label.csv", "category.csv", *(f"c_{name}.csv" for name in self.categories)]
+        paths = [self._folder / name for name in tables] + [self._index]
+        content = hash_of(path.read_text(encoding="utf-8-sig") for path in paths)
+        files = hash_of(sizes(self._files(), self._folder))
+        return {"broden": content, "categories": list(self.categories), "files": files}
+
+    def _files(self) -> list[Path]:
+        return [path for row in self._rows for path in (row.image, *row.maps)]
+
+    def _map(self, path: Path, size: tuple[int, int]) -> NDArray[np.uint16]:
+        numbers = red_and_green(open_inside(self._images, path))
+        if numbers.shape != size:
+            raise InputError(
+                f"{path} is {numbers.shape[0]} × {numbers.shape[1]}; "
+                f"{self._index.name} says {size[0]} × {size[1]}"
+            )
+        known = numbers < len(self._codes)
+        codes = self._codes[np.where(known, numbers, 0)]
+        wrong = (numbers > 0) & (codes == 0)
+        if wrong.any():
+            raise InputError(f"{path} holds the label {numbers[wrong][0]}, not in label.csv")
+        return codes.astype(np.uint16)
+
+    def _read_index(self) -> list[_Row]:
+        rows = []
+        table = read_table(self._index, [*_FIXED, *self.categories])
+        for number, row in enumerate(table, start=2):
+            where = f"{self._index}, row {number}"
+            whole: list[int] = []
+            maps: list[Path] = []
+            for category in self.categories:
+                for entry in filter(None, (part.strip() for part in row[category].split(";"))):
+                    if not entry.isdecimal():
+                        maps.append(inside(self._images, entry, where))
+                    elif int(entry):
+                        whole.append(self._code(int(entry), f"{where}, column {category}"))
+            if whole or maps:
+                height, width = (whole_number(row[n], f"{where}: {n}") for n in ("sh", "sw"))
+                if not height or not width:
+                    raise InputError(f"{where}: label maps of {height} × {width}")
+                image = inside(self._images, row["image"], where)
+                rows.append(_Row(image, tuple(whole), tuple(maps), (height, width)))
+        if not rows:
+            raise InputError(f"{self._index} has no image with labels of {self.categories}")
+        return rows
+
+    def _code(self, number: int, where: str) -> int:
+        code = int(self._codes[number]) if number < len(self._codes) else 0
+        if not code:
+            raise InputError(f"{where}: label {number} is not in label.csv")
+        return code
+
+
+def _categories(folder: Path, wanted: Sequence[str] | None) -> tuple[str, ...]:
+    known = [row["name"] for row in read_table(folder / "category.csv", ["name"])]
+    for name in wanted or ():
+        # The published list is the default; not every subset has all of it.
+        if name not in known and wanted is not CATEGORIES:
+            raise InputError(
+                f"{folder / 'category.csv'} has no category {name!r}{did_you_mean(name, known)} "
+                f"(it has {', '.join(known)})"
+            )
+    found = tuple(name for name in known if wanted is None or name in wanted)
+    if not found:
+        raise InputError(f"{folder / 'category.csv'} has none of the categories {wanted}")
+    return found
+
+
+def _concepts(folder: Path, categories: Sequence[str]) -> tuple[Concept, ...]:
+    path = folder / "label.csv"
+    names: dict[int, str] = {}
+    for row in read_table(path, ["number", "name"]):
+        number = whole_number(row["number"], f"{path}: number")
+        if number in names or not 0 < number <= MOST_CONCEPTS:
+            problem = "twice" if number in names else f"; labels count from 1 to {MOST_CONCEPTS}"
+            raise InputError(f"{path} has the label {number} {problem}".replace(" ;", ";"))
+        names[number] = row["name"]
+    covered = [_coverage(folder / f"c_{category}.csv", names) for category in categories]
+
+    def primary(number: int) -> str:
+        best = max((of_it.get(number, 0.0), i) for i, of_it in enumerate(covered))
+        return categories[best[1]]
+
+    return tuple(Concept(names[n], primary(n), n) for n in sorted(names))
+
+
+def _coverage(path: Path, names: Mapping[int, str]) -> dict[int, float]:
+    found = {}
+    for row in read_table(path, ["code", "number", "coverage"]):
+        code = whole_number(row["code"], f"{path}: code")
+        number = whole_number(row["number"], f"{path}: number")
+        if not code or not number:
+            continue  # the entry for no label
+        if number not in names:
+            raise InputError(f"{path}: label {number} is not in label.csv")
+        try:
+            found[number] = float(row["coverage"])
+        except ValueError as error:
+            raise InputError(f"{path}: coverage is {row['coverage']!r}, not a number") from error
+    return found

@@ -1,0 +1,112 @@
+"""Reading the tables and pictures of other people's data sets."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterable, Sequence
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from milannotations.errors import InputError
+from milannotations.exemplars.sources import DAMAGED
+
+
+def read_table(path: Path, columns: Sequence[str]) -> list[dict[str, str]]:
+    """Read a CSV file with a header.
+
+    Args:
+        path: The file, UTF-8.
+        columns: Columns that it must have.
+
+    Raises:
+        InputError: If it cannot be read, lacks a column, or a row is shorter than the header.
+    """
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            reader = csv.DictReader(file)
+            missing = [name for name in columns if name not in (reader.fieldnames or ())]
+            if missing:
+                raise InputError(
+                    f"{path} has no column {' and no '.join(map(repr, missing))}; "
+                    f"it has {', '.join(reader.fieldnames or ['nothing'])}"
+                )
+            rows = list(reader)
+    except FileNotFoundError as error:
+        raise InputError(f"{path} does not exist") from error
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise InputError(f"{path} cannot be read: {error}") from error
+    for number, row in enumerate(rows, start=2):
+        if any(row[name] is None for name in columns):
+            raise InputError(f"{path}, row {number} has fewer cells than the header")
+    return rows
+
+
+def whole_number(text: str, where: str) -> int:
+    """Read a number that is not negative; raise InputError that says where it stands."""
+    if not text.strip().isdecimal():
+        raise InputError(f"{where} is {text!r}; it should be a whole number")
+    return int(text)
+
+
+def inside(root: Path, name: str, where: str) -> Path:
+    """Return the path of a file below a folder.
+
+    Raises:
+        InputError: If the name leads out of the folder.
+    """
+    pure = PurePosixPath(name)
+    if pure.is_absolute() or ".." in pure.parts or "\\" in name or not pure.parts:
+        raise InputError(f"{where}: {name!r} lies outside {root}")
+    return root / pure
+
+
+def open_inside(root: Path, path: Path) -> Image.Image:
+    """Open and decode a picture below a folder.
+
+    Raises:
+        InputError: If it is missing or damaged, or a link that leads out of the folder.
+    """
+    try:
+        if not path.resolve().is_relative_to(root.resolve()):
+            raise InputError(f"{path} is a link that leads out of {root}")
+        with Image.open(path) as image:
+            image.load()
+            return image
+    except FileNotFoundError as error:
+        raise InputError(f"{path} does not exist") from error
+    except DAMAGED as error:
+        raise InputError(f"{path} cannot be read: {str(error).split(' <_io')[0]}") from error
+
+
+def red_and_green(image: Image.Image) -> NDArray[np.int64]:
+    """Return R + 256 G of a picture, int64 (height, width); greyscale has no G."""
+    if image.mode in ("1", "L", "I", "I;16"):
+        return np.asarray(image).astype(np.int64)
+    rgb = np.asarray(image.convert("RGB")).astype(np.int64)
+    found: NDArray[np.int64] = rgb[..., 0] + 256 * rgb[..., 1]
+    return found
+
+
+def missing_files(paths: Iterable[Path]) -> list[str]:
+    """Return what to say of each file that is not there; each folder is listed once."""
+    listed: dict[Path, set[str]] = {}
+    problems = []
+    for path in paths:
+        if path.parent not in listed:
+            folder = path.parent
+            listed[folder] = {p.name for p in folder.iterdir()} if folder.is_dir() else set()
+        if path.name not in listed[path.parent]:
+            problems.append(f"{path} does not exist")
+    return problems
+
+
+def sizes(paths: Iterable[Path], root: Path) -> list[str]:
+    """Return the name below ``root`` and the size in bytes of each file, in words."""
+    found = []
+    for path in paths:
+        size = path.stat().st_size if path.is_file() else -1
+        found.append(f"{path.relative_to(root).as_posix()} {size}")
+    return found
