@@ -14,6 +14,7 @@ from PIL import Image
 
 from baselines.concepts.source import MOST_CONCEPTS, Concept, Labels
 from baselines.concepts.tables import (
+    codes_of,
     inside,
     missing_files,
     open_inside,
@@ -75,9 +76,7 @@ class Broden:
         self._index = inside(folder, index, "index")
         self.categories = _categories(folder, categories)
         self.concepts = _concepts(folder, self.categories)
-        numbers = [c.number for c in self.concepts]
-        self._codes = np.zeros(max(numbers, default=0) + 1, dtype=np.int64)
-        self._codes[numbers] = np.arange(1, len(numbers) + 1)
+        self._codes = codes_of(self.concepts)
         self._rows = self._read_index()
         shapes = {row.size for row in self._rows}
         self.shape = shapes.pop() if len(shapes) == 1 else None
@@ -131,12 +130,7 @@ class Broden:
                 f"{path} is {numbers.shape[0]} × {numbers.shape[1]}; "
                 f"{self._index.name} says {size[0]} × {size[1]}"
             )
-        known = numbers < len(self._codes)
-        codes = self._codes[np.where(known, numbers, 0)]
-        wrong = (numbers > 0) & (codes == 0)
-        if wrong.any():
-            raise InputError(f"{path} holds the label {numbers[wrong][0]}, not in label.csv")
-        return codes.astype(np.uint16)
+        return self._codes.find(numbers, path)
 
     def _read_index(self) -> list[_Row]:
         rows = []
@@ -150,7 +144,8 @@ class Broden:
                     if not entry.isdecimal():
                         maps.append(inside(self._images, entry, where))
                     elif int(entry):
-                        whole.append(self._code(int(entry), f"{where}, column {category}"))
+                        column = f"{where}, column {category}"
+                        whole.append(int(self._codes.find(np.array([int(entry)]), column)[0]))
             if whole or maps:
                 height, width = (whole_number(row[n], f"{where}: {n}") for n in ("sh", "sw"))
                 if not height or not width:
@@ -160,12 +155,6 @@ class Broden:
         if not rows:
             raise InputError(f"{self._index} has no image with labels of {self.categories}")
         return rows
-
-    def _code(self, number: int, where: str) -> int:
-        code = int(self._codes[number]) if number < len(self._codes) else 0
-        if not code:
-            raise InputError(f"{where}: label {number} is not in label.csv")
-        return code
 
 
 def _categories(folder: Path, wanted: Sequence[str] | None) -> tuple[str, ...]:

@@ -34,14 +34,12 @@ def open_concepts(name: str, device: str = "auto") -> ConceptSource:
         options = dict(parse_qsl(query, keep_blank_values=True, strict_parsing=bool(query)))
     except ValueError as error:
         raise InputError(f"labelled images {name!r}: options are written NAME=VALUE") from error
-    if kind == "segmenter":
-        options["device"] = device
     open_one, known = _KINDS[kind]
     for option in options:
         if option not in known:
             hint = did_you_mean(option, known)
             raise InputError(f"labelled images {name!r}: {kind} has no option {option!r}{hint}")
-    return open_one(place, options)
+    return open_one(place, options | {"device": device})
 
 
 def _broden(place: str, options: Options) -> ConceptSource:
@@ -93,13 +91,28 @@ def _worlds(place: str, options: Options) -> ConceptSource:
 
 
 def _segmenter(place: str, options: Options) -> ConceptSource:
-    from baselines.concepts.segmented import Segmented
-    from milannotations.exemplars.sources import ImageFolder
+    from baselines.concepts.segmented import PictureFolder, Pictures, Segmented
+    from milannotations.catalog.models import load_model
+    from milannotations.exemplars.generators import Latents
 
     if "model" not in options:
         raise InputError(f"labelled images 'segmenter:{place}': add ?model=NAME")
+    pictures: Pictures
+    kind, _, count = place.partition(":")
+    if kind == "generated":
+        if not count.isdecimal() or "generator" not in options:
+            raise InputError(
+                f"labelled images 'segmenter:{place}': write "
+                "segmenter:generated:COUNT?generator=NAME&model=NAME"
+            )
+        loaded = load_model(options["generator"], options.get("weights", "published"))
+        if loaded.latents is None:
+            raise InputError(f"{options['generator']} takes images; it generates none")
+        pictures = Latents(loaded.module.eval(), loaded.latents, int(count))
+    else:
+        pictures = PictureFolder(Path(place))
     return Segmented(
-        ImageFolder(Path(place)),
+        pictures,
         options["model"],
         device=options["device"],
         quads=options.get("quads", "") in ("1", "true", "yes"),
@@ -113,5 +126,5 @@ _KINDS: dict[str, tuple[Callable[[str, Options], ConceptSource], tuple[str, ...]
     "coco-panoptic": (_coco_panoptic, ("split",)),
     "coco-stuff": (_coco_stuff, ("split",)),
     "worlds": (_worlds, ()),
-    "segmenter": (_segmenter, ("model", "quads", "device")),
+    "segmenter": (_segmenter, ("model", "quads", "generator", "weights")),
 }

@@ -8,11 +8,13 @@ import torch
 
 from baselines.concepts.activations import NetworkMaps
 from baselines.concepts.images import ConceptImages
+from baselines.concepts.segmented import Segmented
 from baselines.concepts.source import ConceptSource
 from baselines.concepts.worlds import Worlds
 from milannotations.catalog.models import load_model
 from milannotations.errors import InputError
 from milannotations.exemplars.collect import prepare
+from milannotations.exemplars.generators import Latents
 from milannotations.exemplars.options import BuildOptions
 from milannotations.exemplars.sources import Source
 from milannotations.worlds import SyntheticNetwork, World, synthetic_neurons
@@ -63,15 +65,22 @@ def network_maps(
         )  # fmt: skip
         return NetworkMaps(job, device)
     loaded = load_model(model, weights)
-    if loaded.latents is not None:
-        raise InputError(
-            f"{model} is a generator: it makes its own images, and none of these are labelled"
-        )
     names = list(layers) or list(loaded.layers)
     if not names:
         raise InputError(f"name the layers of {model} to look at")
+    module = loaded.module
+    if loaded.latents is None:
+        source = ConceptImages(concepts, frame, loaded.preprocessing)
+    else:
+        if not (isinstance(concepts, Segmented) and isinstance(concepts.pictures, Latents)):
+            raise InputError(
+                f"{model} is a generator: have its own images labelled, with "
+                f"concepts=segmenter:generated:COUNT?generator={model}&model=NAME"
+            )
+        source = concepts.pictures
+        module = concepts.pictures.generator
     job = prepare(
-        loaded.module, ConceptImages(concepts, frame, loaded.preprocessing), names,
+        module, source, names,
         model=loaded.name, dataset=loaded.dataset, options=options, device=device,
         layouts=loaded.layouts,
     )  # fmt: skip

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from baselines.concepts.source import Concept
 from milannotations.errors import InputError
 from milannotations.exemplars.sources import DAMAGED
 
@@ -110,3 +111,29 @@ def sizes(paths: Iterable[Path], root: Path) -> list[str]:
         size = path.stat().st_size if path.is_file() else -1
         found.append(f"{path.relative_to(root).as_posix()} {size}")
     return found
+
+
+class Codes:
+    """From a data set's numbers of labels to codes; see ``Labels``."""
+
+    def __init__(self, numbers: Sequence[int]) -> None:
+        self._table = np.zeros(max(numbers, default=0) + 1, dtype=np.int64)
+        self._table[list(numbers)] = np.arange(1, len(numbers) + 1)
+
+    def find(self, numbers: NDArray[np.int64], where: object) -> NDArray[np.uint16]:
+        """Return the code of each number, 0 for 0.
+
+        Raises:
+            InputError: If one is no label; it names ``where`` and the number.
+        """
+        known = (numbers >= 0) & (numbers < len(self._table))
+        codes = self._table[np.where(known, numbers, 0)]
+        wrong = (numbers != 0) & (codes == 0)
+        if wrong.any():
+            raise InputError(f"{where} holds the label {numbers[wrong][0]}, which has no name")
+        return codes.astype(np.uint16)
+
+
+def codes_of(concepts: Sequence[Concept]) -> Codes:
+    """Return the codes of a vocabulary."""
+    return Codes([concept.number for concept in concepts])

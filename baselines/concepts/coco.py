@@ -1,0 +1,195 @@
+"""COCO: panoptic segmentation (Kirillov et al., 2019) and COCO-Stuff (Caesar et al., 2018)."""
+
+from __future__ import annotations
+
+import json
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from baselines.concepts.source import Concept, Labels
+from baselines.concepts.tables import codes_of, inside, missing_files, open_inside, sizes
+from milannotations.errors import InputError
+from milannotations.exemplars.sources import hash_of
+
+_LAST_THING = 91  # ids of COCO-Stuff: things up to here, stuff from here on
+_UNLABELLED = 255
+
+
+class CocoPanoptic:
+    """Panoptic segmentations: each pixel's segment, and each segment's category.
+
+    A PNG holds the id of the segment in ``R + 256 G + 65536 B``, 0 for none; the JSON file says
+    which category each segment has.
+
+    Args:
+        images: Folder of the pictures, such as ``val2017``.
+        annotations: ``panoptic_val2017.json`` or the like.
+        maps: Folder of the PNG files.
+
+    Raises:
+        InputError: If the JSON file cannot be read or is not so laid out.
+    """
+
+    categories = ("thing", "stuff")
+
+    def __init__(self, images: Path, annotations: Path, maps: Path) -> None:
+        self._images, self._maps, self._json = images, maps, annotations
+        try:
+            plain = json.loads(annotations.read_text(encoding="utf-8"))
+            files = {int(one["id"]): str(one["file_name"]) for one in plain["images"]}
+            kinds = sorted(plain["categories"], key=lambda one: int(one["id"]))
+            self.concepts = tuple(
+                Concept(str(k["name"]), "thing" if k["isthing"] else "stuff", int(k["id"]))
+                for k in kinds
+            )
+            self._rows = [
+                (
+                    inside(images, files[int(one["image_id"])], str(annotations)),
+                    inside(maps, str(one["file_name"]), str(annotations)),
+                    {int(s["id"]): int(s["category_id"]) for s in one["segments_info"]},
+                )
+                for one in plain["annotations"]
+            ]
+        except FileNotFoundError as error:
+            raise InputError(f"{annotations} does not exist") from error
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise InputError(f"{annotations} is no panoptic annotation: {error!r}") from error
+        if not self._rows:
+            raise InputError(f"{annotations} annotates no image")
+        self.shape: tuple[int, int] | None = None
+        self._codes = codes_of(self.concepts)
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def image(self, index: int) -> Image.Image:
+        """Return a picture; InputError if it cannot be read."""
+        return open_inside(self._images, self._rows[index][0]).convert("RGB")
+
+    def labels(self, index: int) -> Labels:
+        """Return an image's labels.
+
+        Raises:
+            InputError: If the map is missing or damaged, or holds a segment or a category that
+                the JSON file does not list.
+        """
+        _, path, segments = self._rows[index]
+        rgb = np.asarray(open_inside(self._maps, path).convert("RGB")).astype(np.int64)
+        ids, where = np.unique(rgb @ np.array([1, 256, 65536]), return_inverse=True)
+        unknown = [int(i) for i in ids if i and int(i) not in segments]
+        if unknown:
+            raise InputError(f"{path} holds the segment {unknown[0]}, not listed in {self._json}")
+        numbers = np.array([segments[int(i)] if i else 0 for i in ids])
+        codes = self._codes.find(numbers, path)
+        return Labels(codes[where.reshape(rgb.shape[:2])][None])
+
+    def name(self, index: int) -> str:
+        """Return an image's file name."""
+        return self._rows[index][0].name
+
+    def identity(self) -> dict[str, Any]:
+        """Return hashes of the categories, and of the names and sizes of all files."""
+        return self._identity
+
+    def check(self) -> list[str]:
+        """Return which pictures and maps are missing."""
+        return missing_files(path for row in self._rows for path in row[:2])
+
+    @cached_property
+    def _identity(self) -> dict[str, Any]:
+        return {
+            "coco-panoptic": self._json.name,
+            "annotations": hash_of([self._json.read_text(encoding="utf-8")]),
+            "images": hash_of(sizes((row[0] for row in self._rows), self._images)),
+            "maps": hash_of(sizes((row[1] for row in self._rows), self._maps)),
+        }
+
+
+class CocoStuff:
+    """Things and stuff by pixel: ``stuffthingmaps``, 8-bit PNG files.
+
+    A pixel's value is its label's id less 1; 255 is unlabelled. ``labels.txt`` has a line
+    ``1: person`` for each id; ids up to 91 are things.
+
+    Args:
+        images: Folder of the pictures.
+        maps: Folder of the PNG files, of the same names.
+        labels: ``labels.txt``.
+
+    Raises:
+        InputError: If files are missing or not so laid out.
+    """
+
+    categories = ("thing", "stuff")
+
+    def __init__(self, images: Path, maps: Path, labels: Path) -> None:
+        self._folder, self._maps = images, maps
+        self._images = sorted(images.glob("*.jpg"))
+        if not self._images:
+            raise InputError(f"{images} holds no image (*.jpg)")
+        self.concepts = tuple(
+            Concept(name, "thing" if number <= _LAST_THING else "stuff", number)
+            for number, name in sorted(_stuff_labels(labels).items())
+        )
+        self.shape: tuple[int, int] | None = None
+        self._codes = codes_of(self.concepts)
+
+    def __len__(self) -> int:
+        return len(self._images)
+
+    def image(self, index: int) -> Image.Image:
+        """Return a picture; InputError if it cannot be read."""
+        return open_inside(self._folder, self._images[index]).convert("RGB")
+
+    def labels(self, index: int) -> Labels:
+        """Return an image's labels; InputError for a missing or damaged map or an unknown value."""
+        path = self._map(index)
+        values = np.asarray(open_inside(self._maps, path)).astype(np.int64)
+        if values.ndim != 2:
+            raise InputError(f"{path} is no greyscale picture of labels")
+        return Labels(self._codes.find(np.where(values == _UNLABELLED, 0, values + 1), path)[None])
+
+    def name(self, index: int) -> str:
+        """Return an image's file name."""
+        return self._images[index].name
+
+    def identity(self) -> dict[str, Any]:
+        """Return hashes of the vocabulary, and of the names and sizes of all files."""
+        return self._identity
+
+    def check(self) -> list[str]:
+        """Return which maps are missing."""
+        return missing_files(self._map(i) for i in range(len(self)))
+
+    @cached_property
+    def _identity(self) -> dict[str, Any]:
+        maps = (self._map(i) for i in range(len(self)))
+        return {
+            "coco-stuff": hash_of(f"{c.number} {c.name}" for c in self.concepts),
+            "images": hash_of(sizes(self._images, self._folder)),
+            "maps": hash_of(sizes(maps, self._maps)),
+        }
+
+    def _map(self, index: int) -> Path:
+        return self._maps / f"{self._images[index].stem}.png"
+
+
+def _stuff_labels(path: Path) -> dict[int, str]:
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path} cannot be read: {error}") from error
+    found: dict[int, str] = {}
+    for line in filter(str.strip, lines):
+        number, colon, name = line.partition(":")
+        if not colon or not number.strip().isdecimal() or not name.strip():
+            raise InputError(f"{path}: {line!r} should be a number, a colon and a name")
+        if int(number):
+            found[int(number)] = name.strip()
+    if not found or max(found) > _UNLABELLED:
+        raise InputError(f"{path} names no labels from 1 to {_UNLABELLED}")
+    return found

@@ -1,0 +1,240 @@
+"""Any images, labelled by a semantic segmentation model."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from scipy import ndimage
+from torch import nn
+
+from baselines.concepts.source import Concept, Labels
+from baselines.concepts.tables import open_inside
+from milannotations.device import resolve_device
+from milannotations.errors import InputError
+from milannotations.exemplars.plan import fingerprint_of_weights
+from milannotations.exemplars.sources import ImageFolder
+
+SHAPE = (56, 56)  # 224 / 4, as the published code segments
+_HALVES = ("t", "r", "b", "l")  # of an object: top, right, bottom, left
+
+
+class Pictures(Protocol):
+    """Pictures by index."""
+
+    def __len__(self) -> int: ...
+
+    def image(self, index: int) -> Image.Image:
+        """Return a picture, RGB."""
+
+    def name(self, index: int) -> str:
+        """Return a name for people."""
+
+    def identity(self) -> Mapping[str, Any]:
+        """Return what tells these pictures from others, as JSON."""
+
+
+class PictureFolder:
+    """All images below a folder, whole; errors are those of ``ImageFolder``.
+
+    Args:
+        root: The folder.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._folder = ImageFolder(root)
+
+    def __len__(self) -> int:
+        return len(self._folder)
+
+    def image(self, index: int) -> Image.Image:
+        """Return a picture, RGB; InputError if it cannot be read."""
+        return open_inside(self._root, self._folder.paths[index]).convert("RGB")
+
+    def name(self, index: int) -> str:
+        """Return the path of a picture below the folder."""
+        return self._folder.name(index)
+
+    def identity(self) -> dict[str, Any]:
+        """Return a hash of the names and sizes of all files."""
+        return {"files": self._folder.identity()["files"]}
+
+    def check(self) -> list[str]:
+        """Return which pictures cannot be read."""
+        return self._folder.check()
+
+
+class Segmented:
+    """Images whose labels a model of ``transformers`` gives: the most likely class of each pixel.
+
+    The class numbers are the model's own, plus one, as 0 is no label; every pixel has a label.
+
+    Args:
+        pictures: The images.
+        model: A folder or a hub id (weights as safetensors, no code of its own), or a module
+            called with ``pixel_values`` that gives ``logits`` of shape (images, classes, height,
+            width) and has ``config.id2label``, with its image processor.
+        device: Where the model runs.
+        batch_size: Images per forward pass.
+        shape: Height and width of the label maps.
+        quads: Label the top, right, bottom and left halves of each connected region too, as
+            ``car-t`` and so on, of the category ``part``; what is too small to be cut has none.
+
+    Raises:
+        InputError: If the model cannot be loaded or names no classes.
+    """
+
+    def __init__(
+        self,
+        pictures: Pictures,
+        model: str | tuple[nn.Module, Any],
+        *,
+        device: str = "auto",
+        batch_size: int = 8,
+        shape: tuple[int, int] = SHAPE,
+        quads: bool = False,
+    ) -> None:
+        if batch_size < 1:
+            raise InputError(f"batch size is {batch_size}; it must be at least 1")
+        self.pictures = pictures
+        module, self._processor = _loaded(model) if isinstance(model, str) else model
+        self._device = resolve_device(device)
+        self._module = module.eval().to(self._device)
+        self.shape: tuple[int, int] | None = shape
+        self._shape, self._batch_size, self._quads = shape, batch_size, quads
+        config: Any = module.config
+        names = {int(number): str(name) for number, name in config.id2label.items()}
+        if not names or min(names) < 0:
+            raise InputError(f"segmentation model {model!r} names no classes")
+        self._classes = max(names) + 1
+        named = [
+            (number + 1, names.get(number, f"class {number}"), "object")
+            for number in range(self._classes)
+        ]
+        if quads:
+            named += [
+                (self._classes * (i + 1) + number, f"{name}-{half}", "part")
+                for i, half in enumerate(_HALVES)
+                for number, name, _ in named[: self._classes]
+            ]
+        self.concepts = tuple(Concept(name, category, number) for number, name, category in named)
+        self.categories = ("object", "part") if quads else ("object",)
+        self._ready: dict[int, NDArray[np.uint16]] = {}
+        self._lock = threading.Lock()
+
+    def __len__(self) -> int:
+        return len(self.pictures)
+
+    def image(self, index: int) -> Image.Image:
+        """Return a picture; errors are those of the pictures."""
+        return self.pictures.image(index)
+
+    def labels(self, index: int) -> Labels:
+        """Return an image's labels: its classes, and with ``quads`` two channels of halves.
+
+        Images that follow are segmented with it, in one batch.
+        """
+        with self._lock:
+            if index not in self._ready:
+                # Batches begin at fixed places, so that rounding depends on nothing else.
+                first = index // self._batch_size * self._batch_size
+                span = range(first, min(first + self._batch_size, len(self)))
+                # The batch before may still be wanted, as callers read a little ahead.
+                kept = {i: m for i, m in self._ready.items() if i >= first - 4 * self._batch_size}
+                self._ready = kept | dict(zip(span, self._segment(span), strict=True))
+            classes = self._ready[index]
+        channels = [classes + 1]
+        if self._quads:
+            channels += halves(classes, self._classes)
+        return Labels(np.stack(channels).astype(np.uint16))
+
+    def name(self, index: int) -> str:
+        """Return the picture's own name."""
+        return self.pictures.name(index)
+
+    def identity(self) -> dict[str, Any]:
+        """Return the pictures' identity, and hashes of the weights and the preprocessing."""
+        settings = self._processor.to_dict() if hasattr(self._processor, "to_dict") else {}
+        text = json.dumps(settings, sort_keys=True, default=str)
+        return {
+            "segmented": dict(self.pictures.identity()),
+            "weights": fingerprint_of_weights(self._module),
+            "preprocessing": hashlib.sha256(text.encode()).hexdigest()[:16],
+            "quads": self._quads,
+        }
+
+    def check(self) -> list[str]:
+        """Return what the pictures say is wrong with them."""
+        check = getattr(self.pictures, "check", None)
+        return list(check()) if check else []
+
+    def _segment(self, span: range) -> NDArray[np.uint16]:
+        pictures = [self.pictures.image(i).convert("RGB") for i in span]
+        inputs = self._processor(images=pictures, return_tensors="pt")
+        values = inputs["pixel_values"].to(self._device)
+        with torch.no_grad():
+            logits = self._module(pixel_values=values).logits
+        if logits.ndim != 4 or logits.shape[1] != self._classes:
+            raise InputError(
+                f"the segmentation model gives {tuple(logits.shape)}; logits should be "
+                f"images × {self._classes} classes × height × width"
+            )
+        resized = nn.functional.interpolate(
+            logits.float(), self._shape, mode="bilinear", align_corners=False
+        )
+        return np.asarray(resized.argmax(1).cpu().numpy().astype(np.uint16))
+
+
+def halves(classes: NDArray[np.uint16], count: int) -> list[NDArray[np.uint16]]:
+    """Cut each connected region of a class at the middle of its bounding box.
+
+    Regions touch by their sides, not by their corners. Of a region of one row there is no top and
+    no bottom; of one column no left and no right.
+
+    Args:
+        classes: Class of each pixel, from 0, shape (height, width).
+        count: Number of classes.
+
+    Returns:
+        Codes of top and bottom halves, and codes of right and left halves; 0 where there is none.
+    """
+    vertical, horizontal = np.zeros((2, *classes.shape), dtype=np.uint16)
+    for value in np.unique(classes):
+        regions, _ = ndimage.label(classes == value)
+        for number, box in enumerate(ndimage.find_objects(regions), start=1):
+            rows, columns = box
+            mine = regions[box] == number
+            height, width = mine.shape
+            code = int(value) + 1
+            if height > 1:
+                middle = (rows.start + rows.stop) // 2 - rows.start
+                part = vertical[box]
+                part[:middle][mine[:middle]] = code + count
+                part[middle:][mine[middle:]] = code + 3 * count
+            if width > 1:
+                middle = (columns.start + columns.stop) // 2 - columns.start
+                part = horizontal[box]
+                part[:, middle:][mine[:, middle:]] = code + 2 * count
+                part[:, :middle][mine[:, :middle]] = code + 4 * count
+    return [vertical, horizontal]
+
+
+def _loaded(name: str) -> tuple[nn.Module, Any]:
+    from transformers import AutoImageProcessor, AutoModelForSemanticSegmentation
+
+    try:
+        processor = AutoImageProcessor.from_pretrained(name)
+        module = AutoModelForSemanticSegmentation.from_pretrained(name, use_safetensors=True)
+    except (OSError, ValueError, KeyError) as error:
+        first = str(error).strip().splitlines()[0]
+        raise InputError(f"segmentation model {name!r} cannot be loaded: {first}") from error
+    return module, processor
