@@ -28,6 +28,7 @@ COMMANDS = {
     "build": ("milannotations.exemplars.commands", "Find the exemplars of a network's neurons."),
     "merge": ("milannotations.exemplars.merge_commands", "Merge the shards of a build."),
     "view": ("milannotations.viewer.commands", "Write pages of exemplars to look at."),
+    "dissect": ("baselines.dissect_commands", "Compare units with labels of segmented images."),
     "describe": ("baselines.commands", "Describe neurons with a baseline."),
     "score": ("benchmark.commands", "Score a file of descriptions against annotations."),
     "leaderboard": ("leaderboard.commands", "Render results as a page."),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ from baselines.compexp.english import english
 from baselines.compexp.explanation import Explanation, Kept
 from baselines.compexp.formula import Formula, parse
 from baselines.compexp.optimal import optimal
+from baselines.compexp.report import write_report
 from baselines.concepts.counting import Masking
 from baselines.concepts.dissector import NOTHING, Dissector
 from baselines.concepts.hierarchy import read_hierarchy, with_groups
@@ -90,6 +91,15 @@ class CompExp(Dissector):
     def describe_units(self, tally: Tally, units: Sequence[int]) -> list[Description]:
         """Return each unit's best formula; one that no label overlaps is ``nothing``."""
         return [self._description(one) for one in self.explanations(tally, units)]
+
+    def report(self, tallies: Mapping[str, Tally], folder: Path) -> list[str]:
+        """See ``baselines.compexp.report.write_report``."""
+        found = {
+            layer: self.explanations(tally, range(tally.units)) for layer, tally in tallies.items()
+        }
+        settings = {"search": self._search, **vars(self._options), **vars(self.masking)}
+        settings |= {"seconds": self._seconds, "hierarchy": sorted(self._groups) or None}
+        return write_report(folder, self.facts("compexp", settings), found)
 
     def explanations(self, tally: Tally, units: Sequence[int]) -> list[Explanation]:
         """Return the explanations of some units; those found before are only read."""

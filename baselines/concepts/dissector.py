@@ -16,6 +16,7 @@ from baselines.concepts.names import open_concepts
 from baselines.concepts.network import SYNTHETIC, network_maps
 from baselines.concepts.packing import PackedConcepts, packed
 from baselines.concepts.probing import tallies
+from baselines.concepts.report import Facts
 from baselines.concepts.tally import Tally
 from milannotations.catalog.models import ENTRIES
 from milannotations.describer import Description
@@ -71,14 +72,15 @@ class Dissector(ABC):
         if model and activations:
             raise InputError("give a model or recorded activations, not both")
         self._device = resolve_device(device)
+        self._name = concepts
         self._source = open_concepts(concepts, device)
         self._model, self._weights = model, weights
         self._activations = Path(activations) if activations else None
-        self._frame, self._masking, self._shape = frame, masking, shape
+        self._frame, self.masking, self._shape = frame, masking, shape
         self.work = Path(work) if work else home() / "dissection"
         self._batch_size, self._readers = batch_size, readers
         self._packed: PackedConcepts | None = None
-        self.identity: dict[str, Any] = {}
+        self._probed: tuple[str, dict[str, Any]] = ("", {})
 
     def fit(self, neurons: Dataset) -> None:
         """Learn nothing: labels are all that it knows."""
@@ -118,6 +120,21 @@ class Dissector(ABC):
     def report(self, tallies: Mapping[str, Tally], folder: Path) -> list[str]:
         """Write tables, figures and a page of some layers; return what to tell people."""
 
+    def facts(self, method: str, settings: Mapping[str, Any]) -> Facts:
+        """Return how the tallies that were asked for last were made, for a report."""
+        model, identity = self._probed
+        return Facts(
+            method=method,
+            model=model,
+            concepts=self._name,
+            labels=self.concepts.content,
+            images=len(self.concepts),
+            shape=self.concepts.shape,
+            frame=self._frame,
+            maps=identity,
+            settings=dict(settings),
+        )
+
     @property
     def concepts(self) -> PackedConcepts:
         """The labelled images; they are packed when they are first asked for."""
@@ -138,8 +155,9 @@ class Dissector(ABC):
             layers: Patterns of layers; none for the network's own choice.
         """
         maps = self._maps(model, layers)
-        self.identity = maps.identity()
-        return tallies(maps, self.concepts, self._masking, self.work, self._device)
+        name = self._activations.name if self._activations else model
+        self._probed = (name, maps.identity())
+        return tallies(maps, self.concepts, self.masking, self.work, self._device)
 
     def _maps(self, model: str, layers: Sequence[str]) -> ActivationMaps:
         if self._activations is None:

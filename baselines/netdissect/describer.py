@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from baselines.concepts.counting import Masking
 from baselines.concepts.dissector import NOTHING, Dissector
 from baselines.concepts.tally import Tally
 from baselines.concepts.words import milan_label, plain
+from baselines.netdissect.report import write_report
 from baselines.netdissect.scores import UnitResult, detect
 from baselines.netdissect.variants import VARIANTS, Variant
 from milannotations.describer import Description, register
@@ -63,6 +65,15 @@ class NetDissect(Dissector):
         """Return each unit's best label; a dead one is described as ``nothing``."""
         results = self.results(tally)
         return [self._description(results[unit]) for unit in units]
+
+    def report(self, tallies: Mapping[str, Tally], folder: Path) -> list[str]:
+        """See ``baselines.netdissect.report.write_report``."""
+        results = {layer: self.results(tally) for layer, tally in tallies.items()}
+        settings = {"variant": self.variant.name, **vars(self.masking)}
+        facts = self.facts("netdissect", settings)
+        return write_report(
+            folder, facts, results, self.concepts.partition.categories, self.variant
+        )
 
     def results(self, tally: Tally) -> list[UnitResult]:
         """Return the scores of all units of a layer."""

@@ -1,0 +1,101 @@
+"""The page of a dissection: its figures, and every unit of every layer to search and sort."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from milannotations.page import as_json, clean, content_policy, environment, themed
+from milannotations.storage import atomic_path
+
+_SITE = Path(__file__).parent / "site"
+
+
+@dataclass(frozen=True)
+class UnitRow:
+    """One unit on the page.
+
+    Attributes:
+        unit: The unit.
+        text: What is said of it.
+        kind: The category of that.
+        iou: Its IoU.
+        more: Further candidates and their IoU, best first.
+        note: A remark, such as ``dead``.
+    """
+
+    unit: int
+    text: str
+    kind: str
+    iou: float
+    more: Sequence[tuple[str, float]] = ()
+    note: str = ""
+
+
+def render(
+    path: Path,
+    *,
+    title: str,
+    method: str,
+    lead: str,
+    facts: Mapping[str, str],
+    layers: Mapping[str, Sequence[UnitRow]],
+    figures: Mapping[str, Path],
+    bar: float,
+) -> None:
+    """Write the page: one file that needs nothing else.
+
+    Args:
+        path: The HTML file.
+        title: Its title.
+        method: Which baseline it is of.
+        lead: A sentence below the title.
+        facts: Settings, by name.
+        layers: The units of each layer.
+        figures: PNG files, by what they show.
+        bar: Units below this IoU are shown in grey.
+    """
+    data = {
+        "bar": bar,
+        "layers": [
+            {
+                "name": clean(name),
+                "units": [
+                    [u.unit, clean(u.text), clean(u.kind), round(u.iou, 4), u.note,
+                     [[clean(text), round(iou, 4)] for text, iou in u.more]]
+                    for u in units
+                ],
+            }
+            for name, units in layers.items()
+        ],
+    }  # fmt: skip
+    style, script = themed(_SITE / "style.css"), (_SITE / "app.js").read_text(encoding="utf-8")
+    context: dict[str, Any] = {
+        "title": title,
+        "method": method,
+        "lead": lead,
+        "facts": facts,
+        "figures": {what: _data_uri(file) for what, file in figures.items()},
+        "units": sum(map(len, layers.values())),
+        "bar": bar,
+        "data": as_json(data),
+        "style": _markup(style),
+        "script": _markup(script),
+        "policy": content_policy(style, script),
+    }
+    text = environment(_SITE).get_template("page.html.j2").render(context)
+    with atomic_path(path) as partial:
+        partial.write_text(text, encoding="utf-8")
+
+
+def _data_uri(file: Path) -> str:
+    return "data:image/png;base64," + base64.b64encode(file.read_bytes()).decode()
+
+
+def _markup(text: str) -> Any:
+    from markupsafe import Markup
+
+    return Markup(text)
