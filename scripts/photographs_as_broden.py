@@ -87,7 +87,7 @@ def stamps_below(root: Path) -> list[tuple[str, str, Image.Image]]:
 
 def _name(caption: str) -> str:
     """Return what a caption names: "A red panda." gives "red panda"."""
-    text = re.split(r"[.,;:!?(]", caption.lower())[0].strip()
+    text = re.split(r"[.,;:!?(—–]", caption.lower())[0].strip()
     return re.sub(r"^(an?|the|some)\s+", "", text)
 
 

@@ -16,6 +16,8 @@ NOTHING = "nothing"
 # Categories whose labels say what something is like, not what it is.
 ADJECTIVES = frozenset({"color", "colour", "texture", "size"})
 
+SCENE = "scene"
+
 
 @dataclass(frozen=True)
 class _Phrase:
@@ -23,6 +25,8 @@ class _Phrase:
     adjective: bool = False
     simple: bool = True
     choice: bool = False  # "a or b": one more can be added
+    place: bool = False  # a scene: things are in it
+    negated: bool = False  # ends with "not ..."
 
 
 def english(formula: Formula, names: Sequence[str], categories: Sequence[str]) -> str:
@@ -40,12 +44,15 @@ def english(formula: Formula, names: Sequence[str], categories: Sequence[str]) -
     >>> names = ["river", "lake", "blue-c"]
     >>> english(Formula(0, ((0, 1), (2, 2))), names, ["object", "object", "color"])
     'river or lake, but not blue'
+    >>> english(Formula(0, ((1, 1),)), ["bed", "hotel_room-s"], ["object", "scene"])
+    'bed in a hotel room'
     """
     if formula.first is None:
         return NOTHING
 
     def said(label: int) -> _Phrase:
-        return _Phrase(plain(names[label]), categories[label] in ADJECTIVES)
+        category = categories[label]
+        return _Phrase(plain(names[label]), category in ADJECTIVES, place=category == SCENE)
 
     phrase = said(formula.first)
     for operator, label in formula.rest:
@@ -64,6 +71,8 @@ def _either(left: _Phrase, right: _Phrase) -> _Phrase:
 def _both(left: _Phrase, right: _Phrase) -> _Phrase:
     if not left.simple:
         return _Phrase(f"{_noun(left)}, and also {_what(right)}", simple=False)
+    if right.place and not left.place:
+        return _Phrase(f"{_noun(left)} {_what(right)}", simple=False)
     if left.adjective and right.adjective:
         return _Phrase(f"{left.text} and {right.text} things", simple=False)
     if right.adjective:
@@ -75,9 +84,11 @@ def _both(left: _Phrase, right: _Phrase) -> _Phrase:
 
 def _without(left: _Phrase, right: _Phrase) -> _Phrase:
     if not left.simple:
-        return _Phrase(f"{_noun(left)}, but not {_what(right)}", simple=False)
+        word = "and" if left.negated else "but"
+        return _Phrase(f"{_noun(left)}, {word} not {_what(right)}", simple=False, negated=True)
     verb = "are" if left.adjective else "is"
-    return _Phrase(f"{_noun(left)} that {verb} not {_what(right)}", simple=False)
+    text = f"{_noun(left)} that {verb} not {_what(right)}"
+    return _Phrase(text, simple=False, negated=True)
 
 
 def _noun(phrase: _Phrase) -> str:
@@ -85,8 +96,10 @@ def _noun(phrase: _Phrase) -> str:
 
 
 def _what(phrase: _Phrase) -> str:
-    """Return what something can be said to be: "a river", "blue", "trousers"."""
+    """Return what something can be said to be: "a river", "blue", "trousers", "in a kitchen"."""
     text = phrase.text
+    if phrase.place:
+        return f"in {'an' if text[:1] in 'aeiou' else 'a'} {text}"
     if phrase.adjective or (text.endswith("s") and not text.endswith("ss")):
         return text
     return f"an {text}" if text[:1] in "aeiou" else f"a {text}"
