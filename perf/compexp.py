@@ -256,12 +256,15 @@ def compare(images: int, labels: int, units: int, peer_units: int, folder: Path)
         f"({per_image:.0f} an image, {held:.1f} labels each), "
         f"made, packed and tallied in {made:.0f} s"
     )
+    before = _peak()
     space = Space(partition.holds, partition.areas)
     start = time.perf_counter()
     found = search(space, tally.counts)
     whole = time.perf_counter() - start
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(f"ours: {units} units in {whole:.1f} s, {whole / units:.4f} s a unit; peak {peak:.0f} MB")
+    print(
+        f"ours: {units} units in {whole:.1f} s, {whole / units:.4f} s a unit; peak memory "
+        f"{_peak():.0f} MB, {before:.0f} MB of it when the search began"
+    )
     distinct = search(space, tally.counts, Options(distinct=True))
     better = np.mean([d.iou > f.iou + 1e-12 for d, f in zip(distinct, found, strict=True)])
     some = range(min(32, units))
@@ -297,6 +300,10 @@ def compare(images: int, labels: int, units: int, peer_units: int, folder: Path)
         f"({np.median(theirs) / np.median(ours):,.0f} times faster), {whole / units:.4f} s among "
         f"{units} ({np.median(theirs) / (whole / units):,.0f} times)"
     )
+
+
+def _peak() -> float:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 def growth(folder: Path) -> None:
