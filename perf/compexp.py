@@ -321,10 +321,12 @@ def growth(folder: Path) -> None:
         axes_of["concepts"].append((labels, seconds_per_unit(concepts, tally, Options())))
     figure = Figure(figsize=(9, 2.8), layout="constrained")
     for axes, (what, points) in zip(figure.subplots(1, 3), axes_of.items(), strict=True):
-        axes.plot(*zip(*points, strict=True), marker="o", color="#0072b2")
+        places, seconds = zip(*points, strict=True)
+        taken = [1000 * value for value in seconds]
+        axes.plot(places, taken, marker="o", color="#0072b2")
         axes.set_xlabel(what)
-        axes.set_ylim(bottom=0)
-        axes.set_ylabel("seconds a unit")
+        axes.set_ylim(0, 1.15 * max(taken))
+        axes.set_ylabel("ms a unit")
         axes.spines[["top", "right"]].set_visible(False)
         print(what, ", ".join(f"{x}: {y * 1000:.1f} ms" for x, y in points))
     figure.savefig(folder / "growth.svg")

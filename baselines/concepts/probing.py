@@ -30,6 +30,7 @@ from milannotations.progress import Bar, progress_bar
 from milannotations.storage import atomic_path, locked
 
 _SPAN = 1024  # images between two savings
+_KEPT_SPAN = 128  # the same where maps are kept: those of so many images are in memory at once
 _KEPT = 2**32  # bytes of maps that are kept from the first pass to the second
 
 
@@ -105,6 +106,7 @@ class _Work:
         floats = len(maps) * sum(u * h * w for u, h, w in (maps.layers[n] for n in layers))
         few = 4 * floats <= _KEPT and masking.threshold is None
         self.maps = KeptMaps(maps, layers, place, device) if few else maps
+        self._step = _KEPT_SPAN if few else _SPAN
         self.concepts = concepts
         self.masking = masking
         self.place = place
@@ -158,8 +160,8 @@ class _Work:
 
     @property
     def _spans(self) -> list[range]:
-        total = len(self.maps)
-        return [range(start, min(start + _SPAN, total)) for start in range(0, total, _SPAN)]
+        total, step = len(self.maps), self._step
+        return [range(start, min(start + step, total)) for start in range(0, total, step)]
 
     def count(self, thresholds: Mapping[str, Tensor]) -> None:
         """Write each layer's tally, from a second pass."""
@@ -169,16 +171,18 @@ class _Work:
         }
         prefix = f"part-{_name_of(self.layers)}"
         done = 0
-        while done < len(self.maps) and all(
-            _kept(self._part(prefix, done, n), name) for n, name in enumerate(self.layers)
-        ):
-            done = min(done + _SPAN, len(self.maps))
+        for span in self._spans:
+            if not all(
+                _kept(self._part(prefix, span.start, n), name) for n, name in enumerate(self.layers)
+            ):
+                break
+            done = span.stop
 
         def update(layer: str, ids: Tensor, maps: Tensor) -> Tensor:
             return counters[layer].update(ids, maps)
 
         def save(stop: int) -> None:
-            start = (stop - 1) // _SPAN * _SPAN
+            start = (stop - 1) // self._step * self._step
             for number, (name, counter) in enumerate(counters.items()):
                 counter.take(name).save(self._part(prefix, start, number))
 

@@ -187,7 +187,7 @@ def test_few_maps_are_kept_and_computed_once(
 def test_kept_maps_of_an_interrupted_run_are_used(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(probing, "_SPAN", 4)
+    monkeypatch.setattr(probing, "_KEPT_SPAN", 4)
     labels = concepts(tmp_path)
     recorded = RecordedMaps(record(tmp_path / "maps", {"a": random_maps()}))
     undisturbed = tallies(recorded, labels, Masking(quantile=0.1), tmp_path / "other")["a"]
