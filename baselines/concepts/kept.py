@@ -18,7 +18,8 @@ from milannotations.exemplars.histogram import rank_from_top
 from milannotations.storage import atomic_path
 
 _BATCH = 32  # images
-_VALUES = 2**23  # activations looked at at once: 32 MB
+# Activations looked at at once: 64 MB. Of pieces below 32 MB the C library may keep what is freed.
+_VALUES = 2**24
 
 
 class KeptMaps:
