@@ -44,7 +44,7 @@ COLOURS, TEXTURES = 11, 47
 
 
 class BrodenShaped:
-    """Made-up labels with Broden's numbers: about 25 labels an image, few of them frequent.
+    """Made-up labels of Broden's shape: about 17 labels an image, few of them frequent.
 
     Every pixel has a colour; regions are objects, some of which have parts; a third of the images
     have a scene, a tenth a texture, of the whole image.

@@ -27,6 +27,7 @@ class _Phrase:
     choice: bool = False  # "a or b": one more can be added
     place: bool = False  # a scene: things are in it
     negated: bool = False  # ends with "not ..."
+    modified: bool = False  # "blue river": what follows must not seem to be blue
 
 
 def english(formula: Formula, names: Sequence[str], categories: Sequence[str]) -> str:
@@ -61,7 +62,7 @@ def english(formula: Formula, names: Sequence[str], categories: Sequence[str]) -
 
 
 def _either(left: _Phrase, right: _Phrase) -> _Phrase:
-    if left.simple or left.choice:
+    if (left.simple and not left.modified) or left.choice:
         alike = left.adjective and right.adjective
         text = f"{left.text} or {right.text}" if alike else f"{_noun(left)} or {_noun(right)}"
         return _Phrase(text, alike, simple=False, choice=True)
@@ -76,9 +77,9 @@ def _both(left: _Phrase, right: _Phrase) -> _Phrase:
     if left.adjective and right.adjective:
         return _Phrase(f"{left.text} and {right.text} things", simple=False)
     if right.adjective:
-        return _Phrase(f"{right.text} {left.text}")
+        return _Phrase(f"{right.text} {left.text}", modified=True)
     if left.adjective:
-        return _Phrase(f"{left.text} {right.text}")
+        return _Phrase(f"{left.text} {right.text}", modified=True)
     return _Phrase(f"{left.text} that is also {_what(right)}", simple=False)
 
 

@@ -73,6 +73,7 @@ KINDS = ["object", "object", "color", "texture", "scene", "object", "object"]
         (Formula(2, ((2, 3),)), "blue things that are not dotted"),
         (Formula(0, ((1, 2),)), "blue river"),
         (Formula(2, ((1, 3),)), "blue and dotted things"),
+        (Formula(0, ((1, 2), (0, 1))), "blue river, or lake"),
         (Formula(0, ((1, 1),)), "river that is also a lake"),
         (Formula(0, ((1, 4),)), "river in a kitchen"),
         (Formula(0, ((2, 4),)), "river that is not in a kitchen"),
@@ -86,11 +87,12 @@ def test_english(formula: Formula, text: str) -> None:
     assert english(formula, WORDS, KINDS) == text
 
 
-def test_different_formulas_are_said_differently() -> None:
-    """All of three different labels, but for the order of OR, AND and NOT among themselves."""
+@pytest.mark.parametrize("kinds", [["object"] * 5, ["object", "color", "object", "scene", "color"]])
+def test_different_formulas_are_said_differently(kinds: list[str]) -> None:
+    """All of up to three labels."""
     said: dict[str, list[np.ndarray]] = {}
     columns = Pixels(0, concepts=5, pixels=4000).space.columns
-    names, kinds = ["river", "lake", "hill", "road", "sky"], ["object"] * 5
+    names = ["river", "lake", "hill", "road", "sky"]
     for first in range(5):
         for one in range(15):
             for two in range(15):
