@@ -91,9 +91,10 @@ def _worlds(place: str, options: Options) -> ConceptSource:
 
 
 def _segmenter(place: str, options: Options) -> ConceptSource:
-    from baselines.concepts.segmented import PictureFolder, Pictures, Segmented
+    from baselines.concepts.segmented import PictureFolder, Segmented
     from milannotations.catalog.models import load_model
     from milannotations.exemplars.generators import Latents
+    from milannotations.exemplars.sources import Pictures
 
     if "model" not in options:
         raise InputError(f"labelled images 'segmenter:{place}': add ?model=NAME")

@@ -5,9 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import threading
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import torch
@@ -21,25 +20,10 @@ from baselines.concepts.tables import open_inside
 from milannotations.device import resolve_device
 from milannotations.errors import InputError
 from milannotations.exemplars.plan import fingerprint_of_weights
-from milannotations.exemplars.sources import ImageFolder
+from milannotations.exemplars.sources import ImageFolder, Pictures
 
 SHAPE = (56, 56)  # 224 / 4, as the published code segments
 _HALVES = ("t", "r", "b", "l")  # of an object: top, right, bottom, left
-
-
-class Pictures(Protocol):
-    """Pictures by index."""
-
-    def __len__(self) -> int: ...
-
-    def image(self, index: int) -> Image.Image:
-        """Return a picture, RGB."""
-
-    def name(self, index: int) -> str:
-        """Return a name for people."""
-
-    def identity(self) -> Mapping[str, Any]:
-        """Return what tells these pictures from others, as JSON."""
 
 
 class PictureFolder:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
@@ -12,24 +11,10 @@ from baselines.concepts.figure import unique_detectors, units_per_label
 from baselines.concepts.page import UnitRow, render
 from baselines.concepts.report import Facts, file_names, save_report, save_table
 from baselines.concepts.words import plain
-from baselines.netdissect.scores import BAR, UnitResult, summarize
+from baselines.netdissect.scores import BAR, Match, UnitResult, summarize
 from baselines.netdissect.variants import Variant
 
 NOTHING = "nothing"
-
-
-class MatchEntry(BaseModel):
-    """One unit and one label; see ``baselines.netdissect.scores.Match``."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    name: str
-    category: str
-    number: int
-    iou: float
-    intersection: int
-    truth: int
-    activated: int
 
 
 class UnitEntry(BaseModel):
@@ -40,7 +25,7 @@ class UnitEntry(BaseModel):
     unit: int
     threshold: float
     dead: bool
-    top: list[MatchEntry]
+    top: tuple[Match, ...]
 
 
 class LayerEntry(BaseModel):
@@ -137,8 +122,7 @@ def write_report(
 
 
 def _entry(result: UnitResult) -> UnitEntry:
-    top = [MatchEntry(**asdict(match)) for match in result.top]
-    return UnitEntry(unit=result.unit, threshold=result.threshold, dead=result.dead, top=top)
+    return UnitEntry(unit=result.unit, threshold=result.threshold, dead=result.dead, top=result.top)
 
 
 def _row(result: UnitResult) -> UnitRow:

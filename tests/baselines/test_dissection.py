@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 import milannotations
 from baselines.commands import app as describe_app
 from baselines.compexp.describer import CompExp
+from baselines.compexp.optimal import optimal
 from baselines.compexp.report import Explanations
 from baselines.concepts.dissector import Dissector
 from baselines.concepts.report import load_report
@@ -129,6 +130,31 @@ def test_formulas_found_before_are_only_read(
     assert CompExp(f"broden:{broden}", **options).describe(neurons) == first
     with pytest.raises(pytest.fail.Exception):
         CompExp(f"broden:{broden}", length=2, **options).describe(neurons)
+
+
+def test_proofs_that_were_made_before_an_interruption_are_kept(
+    tmp_path: Path, broden: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options: dict[str, Any] = {
+        "activations": str(recorded(tmp_path / "maps")), "threshold": 0.5, "length": 2,
+        "work": str(tmp_path / "work"), "search": "optimal",
+    }  # fmt: skip
+    neurons = neurons_of("mine", "data", "conv", [0, 1])
+    monkeypatch.setattr("os.cpu_count", lambda: 1)
+    real, calls = optimal, []
+
+    def interrupted(*arguments: Any, **rest: Any) -> Any:
+        calls.append(1)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return real(*arguments, **rest)
+
+    monkeypatch.setattr("baselines.compexp.describer.optimal", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        CompExp(f"broden:{broden}", **options).describe(neurons)
+    found = CompExp(f"broden:{broden}", **options).describe(neurons)
+    assert len(calls) == 3
+    assert [one.text for one in found] == ["circle", "red"]
 
 
 def test_the_embedded_neurons_are_described() -> None:

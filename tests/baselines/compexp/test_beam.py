@@ -109,12 +109,3 @@ def test_progress_and_threads_change_nothing() -> None:
     one = search(pixels.space, pixels.counts, threads=1, advance=steps.append)
     assert sum(steps) == 9
     assert search(pixels.space, pixels.counts, threads=4) == one
-
-
-def test_iou_is_symmetric() -> None:
-    """Units that are labels, and labels that are those units."""
-    pixels = Pixels(5)
-    pixels.units[1:] = pixels.labels[1:4]
-    for one in range(1, 4):
-        for other in range(1, 4):
-            assert pixels.iou(Formula(one), other) == pixels.iou(Formula(other), one)

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import threading
+
 import pytest
 
 from baselines.compexp.beam import Options, dense_row, search
@@ -69,6 +71,14 @@ def test_too_little_time_proves_nothing() -> None:
     hurried = optimal(pixels.space, dense_row(pixels.counts, 2), 3, seconds=0.0)
     assert not hurried.proved
     assert hurried.bound > hurried.iou > 0
+
+
+def test_a_search_that_is_stopped_keeps_what_it_has() -> None:
+    pixels, stop = Pixels(2, concepts=6), threading.Event()
+    stop.set()
+    stopped = optimal(pixels.space, dense_row(pixels.counts, 2), 3, stop=stop)
+    assert not stopped.proved
+    assert stopped.bound > stopped.iou > 0
 
 
 def test_a_dead_unit() -> None:

@@ -133,6 +133,23 @@ def test_labels_that_never_occur_have_no_score() -> None:
     assert np.isfinite(found.iou).all()
 
 
+@pytest.mark.parametrize("seed", range(5))
+def test_iou_is_symmetric(seed: int) -> None:
+    """Units that are the labels: the IoU of unit i and label j is that of unit j and label i."""
+    rng = np.random.default_rng(seed)
+    held = (rng.random((40, 6)) < 0.3).astype(np.uint8)
+    areas = rng.integers(1, 50, 40)
+    concepts = tuple(Concept(f"c{i}", "object", i + 1) for i in range(6))
+    partition = Partition(concepts, ("object",), csr_array(held), areas)
+    counts = csr_array(held.T.astype(np.int64) * areas)
+    gated = np.zeros((6, 1), dtype=np.int64)
+    tally = Tally("layer", np.zeros(6, np.float32), counts, gated, gated)
+    found = scores(partition, tally, VARIANTS["segmenter"]).iou
+    np.testing.assert_array_equal(found, found.T)
+    np.testing.assert_array_equal(np.diag(found), held.any(0).astype(float))
+    assert 0 < found[0, 1] < 1
+
+
 def unit(number: int, name: str, category: str, iou: float) -> UnitResult:
     match = Match(name, category, 1, iou, 1, 1, 1)
     return UnitResult(number, 0.0, False, match, (match,), {category: match})
