@@ -104,7 +104,13 @@ class CompExp(Dissector):
         }
         settings = {"search": self._search, **vars(self._options), **vars(self.masking)}
         settings |= {"seconds": self._seconds, "hierarchy": sorted(self._groups) or None}
-        return write_report(folder, self.facts("compexp", settings), found)
+        pictures = {
+            layer: self.pictures(
+                tally, [one.unit for one in sorted(found[layer], key=lambda one: -one.iou)]
+            )
+            for layer, tally in tallies.items()
+        }
+        return write_report(folder, self.facts("compexp", settings), found, pictures)
 
     def explanations(self, tally: Tally, units: Sequence[int]) -> list[Explanation]:
         """Return the explanations of some units; those found before are only read."""

@@ -37,13 +37,22 @@ class Explanations(Facts):
 
 
 def write_report(
-    folder: Path, facts: Facts, found: Mapping[str, Sequence[Explanation]]
+    folder: Path,
+    facts: Facts,
+    found: Mapping[str, Sequence[Explanation]],
+    pictures: Mapping[str, Mapping[int, str]] | None = None,
 ) -> list[str]:
     """Write all files of a report.
 
     - ``tally_<layer>.csv``: the columns of the original code, and what is new here.
     - ``report.json``: everything.
     - ``iou.svg``, the same as PNG, and ``index.html``.
+
+    Args:
+        folder: Where to write.
+        facts: How it was made.
+        found: Of all units of each layer.
+        pictures: Of layers and units the address of a picture of their exemplars.
 
     Returns:
         A line for each layer, for people.
@@ -77,19 +86,23 @@ def write_report(
         lead="Each unit with the formula over labels that its masks overlap most, by intersection "
         "over union.",
         facts=facts.shown(),
-        layers={layer: [_row(one) for one in units] for layer, units in found.items()},
+        layers={
+            layer: [_row(one, (pictures or {}).get(layer, {})) for one in units]
+            for layer, units in found.items()
+        },
         figures={"IoU with one label and with a formula": iou_by_length(ious, folder / "iou")[1]},
         bar=BAR,
     )
     return lines
 
 
-def _row(one: Explanation) -> UnitRow:
+def _row(one: Explanation, pictures: Mapping[int, str]) -> UnitRow:
+    picture = pictures.get(one.unit, "")
     if one.iou == 0:
-        return UnitRow(one.unit, one.english, "", 0.0, note="no label")
+        return UnitRow(one.unit, one.english, "", 0.0, note="no label", picture=picture)
     note = "" if one.proved is None else ", proved" if one.proved else f", at most {one.bound:.3f}"
     more = [(f"one label: {plain(one.single)}", one.single_iou), *one.alternatives]
-    return UnitRow(one.unit, one.english, f"{one.formula}{note}", one.iou, more)
+    return UnitRow(one.unit, one.english, f"{one.formula}{note}", one.iou, more, picture=picture)
 
 
 def _table_row(one: Explanation) -> dict[str, object]:

@@ -11,11 +11,13 @@ from scipy.sparse import csr_array
 from torch import Tensor
 
 from baselines.concepts.packing import PackedConcepts
-from baselines.concepts.tally import Tally
+from baselines.concepts.tally import Tally, Top
 from baselines.concepts.upsampling import matrices
+from milannotations.exemplars.statistics import TopK
 
 # Masks worked on at once: 256 of 112 × 112 in double precision are 26 MB.
 _MASKS = 256
+SHOWN = 5  # exemplars of a unit that are kept to be shown
 
 
 @dataclass(frozen=True)
@@ -96,6 +98,7 @@ class Counter:
         shape = (len(self.thresholds), len(self.concepts.partition.categories))
         self._in_images = np.zeros(shape, dtype=np.int64)
         self._in_masks = np.zeros(shape, dtype=np.int64)
+        self._top: TopK | None = None
 
     def update(self, ids: Tensor, maps: Tensor) -> Tensor:
         """Add maps of shape (images, units, height, width).
@@ -109,6 +112,10 @@ class Counter:
         bad = ~(peaks.isfinite() & flat.amin(2).isfinite())
         if bool(bad.any()):
             return bad
+        if self._top is None:
+            units, height, width = maps.shape[1:]
+            self._top = TopK(units, SHOWN, height, width, maps.device)
+        self._top.update(ids, peaks.float(), maps.float())
         image, unit = (self.upsampler.most(peaks.float()) > self.thresholds).nonzero(as_tuple=True)
         indices = ids.tolist()
         lists = [self.concepts.atoms_of(i) for i in indices]
@@ -132,7 +139,15 @@ class Counter:
         ] * 3
         # Entries of the same unit and atom are added up.
         counts = csr_array((columns[2], (columns[0], columns[1])), shape=(units, atoms))
-        tally = Tally(layer, self.thresholds.cpu().numpy(), counts, self._in_images, self._in_masks)
+        top = None if self._top is None else _top(self._top)
+        tally = Tally(
+            layer,
+            self.thresholds.cpu().numpy(),
+            counts,
+            self._in_images,
+            self._in_masks,
+            top,
+        )
         self._forget()
         return tally
 
@@ -186,4 +201,23 @@ def united(tallies: list[Tally]) -> Tally:
         csr_array(counts),
         np.sum([t.in_images for t in tallies], axis=0),
         np.sum([t.in_masks for t in tallies], axis=0),
+        _united_tops([t.top for t in tallies if t.top is not None]),
     )
+
+
+def _top(kept: TopK) -> Top:
+    state = kept.state()
+    return Top(state["ids"].numpy(), state["values"].numpy(), state["maps"].numpy())
+
+
+def _united_tops(tops: list[Top]) -> Top | None:
+    if not tops:
+        return None
+    units, k, height, width = tops[0].maps.shape
+    every = TopK(units, k, height, width)
+    for top in tops:
+        other = TopK(units, k, height, width)
+        arrays = {"ids": top.ids, "values": top.peaks, "maps": top.maps}
+        other.restore({name: torch.from_numpy(array) for name, array in arrays.items()})
+        every.merge(other)
+    return _top(every)

@@ -7,14 +7,17 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
+import torch
 from datasets import Dataset
 
 from baselines.concepts import CONCEPTS_HELP
 from baselines.concepts.activations import ActivationMaps, RecordedMaps
-from baselines.concepts.counting import Masking
+from baselines.concepts.counting import Masking, Upsampler
+from baselines.concepts.images import ConceptImages
 from baselines.concepts.names import open_concepts
 from baselines.concepts.network import SYNTHETIC, network_maps
 from baselines.concepts.packing import PackedConcepts, packed
+from baselines.concepts.pictures import strips
 from baselines.concepts.probing import tallies
 from baselines.concepts.report import Facts
 from baselines.concepts.tally import Tally
@@ -27,6 +30,7 @@ from milannotations.record import NeuronKey, keys_of
 from milannotations.store import home
 
 NOTHING = "nothing"
+_MOST_PICTURES = 1024  # units of a layer whose exemplars stand on the page: about 10 MB
 
 
 class Dissector(ABC):
@@ -81,6 +85,7 @@ class Dissector(ABC):
         self._batch_size, self._readers = batch_size, readers
         self._packed: PackedConcepts | None = None
         self._probed: tuple[str, dict[str, Any]] = ("", {})
+        self._input_size = (0, 0)
 
     def fit(self, neurons: Dataset) -> None:
         """Learn nothing: labels are all that it knows."""
@@ -135,6 +140,25 @@ class Dissector(ABC):
             settings=dict(settings),
         )
 
+    def pictures(self, tally: Tally, units: Sequence[int]) -> dict[int, str]:
+        """Return the exemplars of units of a layer of the tallies that were asked for last.
+
+        Args:
+            tally: The layer.
+            units: Which, the most important first; only so many are drawn as a page can bear.
+        """
+        if tally.top is None:
+            return {}
+        size = (tally.top.maps.shape[2], tally.top.maps.shape[3])
+        upsampler = Upsampler(
+            self.masking, size, self.concepts.shape, self._input_size, torch.device("cpu")
+        )
+        images = ConceptImages(self._source, self._frame)
+        some = units[:_MOST_PICTURES]
+        with progress_bar() as progress:
+            bar = Bar(progress, f"Exemplars of {tally.layer}", len(some))
+            return strips(tally, some, images.image, upsampler, bar.advance)
+
     @property
     def concepts(self) -> PackedConcepts:
         """The labelled images; they are packed when they are first asked for."""
@@ -157,6 +181,7 @@ class Dissector(ABC):
         maps = self._maps(model, layers)
         name = self._activations.name if self._activations else model
         self._probed = (name, maps.identity())
+        self._input_size = maps.input_size
         return tallies(maps, self.concepts, self.masking, self.work, self._device)
 
     def _maps(self, model: str, layers: Sequence[str]) -> ActivationMaps:

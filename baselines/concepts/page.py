@@ -25,6 +25,7 @@ class UnitRow:
         iou: Its IoU.
         more: Further candidates and their IoU, best first.
         note: A remark, such as ``dead``.
+        picture: Address of its exemplars, a data URI; empty if there are none.
     """
 
     unit: int
@@ -33,6 +34,7 @@ class UnitRow:
     iou: float
     more: Sequence[tuple[str, float]] = ()
     note: str = ""
+    picture: str = ""
 
 
 def render(
@@ -65,7 +67,7 @@ def render(
                 "name": clean(name),
                 "units": [
                     [u.unit, clean(u.text), clean(u.kind), round(u.iou, 4), u.note,
-                     [[clean(text), round(iou, 4)] for text, iou in u.more]]
+                     [[clean(text), round(iou, 4)] for text, iou in u.more], u.picture]
                     for u in units
                 ],
             }

@@ -13,7 +13,22 @@ from scipy.sparse import csr_array
 
 from milannotations.storage import atomic_path
 
-_FORMAT = "1"
+_FORMAT = "2"
+
+
+@dataclass(frozen=True)
+class Top:
+    """The images that activate each unit most, strongest first, to show them.
+
+    Attributes:
+        ids: Shape (units, k), int64: which images; beyond all images where there are fewer.
+        peaks: Shape (units, k), float32: peak activations; -inf where there are fewer.
+        maps: Shape (units, k, height, width), float32: activation maps.
+    """
+
+    ids: NDArray[np.int64]
+    peaks: NDArray[np.float32]
+    maps: NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -29,6 +44,7 @@ class Tally:
             label of the category (Network Dissection, as first published).
         in_masks: Shape (units, categories), int64: activated pixels in images where some
             activated pixel of the unit has a label of the category (NetDissect-Lite).
+        top: Exemplars, where they were kept.
     """
 
     layer: str
@@ -36,6 +52,7 @@ class Tally:
     counts: csr_array
     in_images: NDArray[np.int64]
     in_masks: NDArray[np.int64]
+    top: Top | None = None
 
     @property
     def units(self) -> int:
@@ -53,6 +70,8 @@ class Tally:
             "in_images": self.in_images,
             "in_masks": self.in_masks,
         }
+        if self.top is not None:
+            tensors |= {f"top.{name}": array for name, array in vars(self.top).items()}
         with atomic_path(path) as partial:
             save_file(tensors, partial, metadata={"format": _FORMAT, "layer": self.layer})
 
@@ -73,8 +92,10 @@ class Tally:
                 (kept["data"], kept["indices"], kept["indptr"]), shape=tuple(kept["shape"])
             )
             counts.check_format()
+            top = {n.removeprefix("top."): a for n, a in kept.items() if n.startswith("top.")}
             return cls(
-                facts["layer"], kept["thresholds"], counts, kept["in_images"], kept["in_masks"]
-            )
+                facts["layer"], kept["thresholds"], counts, kept["in_images"], kept["in_masks"],
+                Top(**top) if top else None,
+            )  # fmt: skip
         except (OSError, KeyError, SafetensorError) as error:
             raise ValueError(f"{path}: {error}") from error

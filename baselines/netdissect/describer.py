@@ -71,9 +71,14 @@ class NetDissect(Dissector):
         results = {layer: self.results(tally) for layer, tally in tallies.items()}
         settings = {"variant": self.variant.name, **vars(self.masking)}
         facts = self.facts("netdissect", settings)
+        pictures = {
+            layer: self.pictures(tally, _strongest_first(results[layer]))
+            for layer, tally in tallies.items()
+        }
         return write_report(
-            folder, facts, results, self.concepts.partition.categories, self.variant
-        )
+            folder, facts, results, self.concepts.partition.categories, self.variant,
+            pictures=pictures,
+        )  # fmt: skip
 
     def results(self, tally: Tally) -> list[UnitResult]:
         """Return the scores of all units of a layer."""
@@ -84,6 +89,10 @@ class NetDissect(Dissector):
             return Description(text=NOTHING, score=0.0)
         texts = list(dict.fromkeys(self._said(match.name) for match in result.top))
         return Description(text=texts[0], score=result.best.iou, alternatives=tuple(texts[1:]))
+
+
+def _strongest_first(results: Sequence[UnitResult]) -> list[int]:
+    return [r.unit for r in sorted(results, key=lambda r: -(r.best.iou if r.best else 0))]
 
 
 def chosen(name: str) -> Variant:

@@ -53,6 +53,7 @@ def write_report(
     categories: Sequence[str],
     variant: Variant,
     bar: float = BAR,
+    pictures: Mapping[str, Mapping[int, str]] | None = None,
 ) -> list[str]:
     """Write all files of a report.
 
@@ -68,6 +69,7 @@ def write_report(
         categories: In the order wanted.
         variant: Which it is.
         bar: The least IoU of a detector.
+        pictures: Of layers and units the address of a picture of their exemplars.
 
     Returns:
         A line for each layer, for people.
@@ -76,15 +78,15 @@ def write_report(
     summaries = {n: summarize(found, categories, variant, bar) for n, found in results.items()}
     entries, rows, lines, figures = [], [], [], {}
     unique = {layer: summary.unique for layer, summary in summaries.items()}
-    pictures = unique_detectors(unique, bar, folder / "detectors")
-    figures["Labels with a detector, by layer"] = pictures[1]
+    drawn = unique_detectors(unique, bar, folder / "detectors")
+    figures["Labels with a detector, by layer"] = drawn[1]
     for layer, found in results.items():
         summary = summaries[layer]
         _layer_table(folder / f"{names[layer]}.csv", found, categories)
-        pictures = units_per_label(
+        drawn = units_per_label(
             summary.labels, f"Detectors in {layer}", folder / f"{names[layer]}-labels"
         )
-        figures[f"Units per label in {layer}"] = pictures[1]
+        figures[f"Units per label in {layer}"] = drawn[1]
         entries.append(
             LayerEntry(
                 layer=layer,
@@ -114,7 +116,10 @@ def write_report(
         lead="Each unit with the label whose pixels its masks overlap most, by intersection over "
         "union. A unit's label is the best there is, however weak.",
         facts=facts.shown(),
-        layers={layer: [_row(r) for r in found] for layer, found in results.items()},
+        layers={
+            layer: [_row(r, (pictures or {}).get(layer, {})) for r in found]
+            for layer, found in results.items()
+        },
         figures=figures,
         bar=bar,
     )
@@ -125,13 +130,22 @@ def _entry(result: UnitResult) -> UnitEntry:
     return UnitEntry(unit=result.unit, threshold=result.threshold, dead=result.dead, top=result.top)
 
 
-def _row(result: UnitResult) -> UnitRow:
+def _row(result: UnitResult, pictures: Mapping[int, str]) -> UnitRow:
+    picture = pictures.get(result.unit, "")
     if result.best is None:
-        return UnitRow(result.unit, NOTHING, "", 0.0, note="dead" if result.dead else "no label")
+        return UnitRow(
+            result.unit,
+            NOTHING,
+            "",
+            0.0,
+            note="dead" if result.dead else "no label",
+            picture=picture,
+        )
     more = [(plain(match.name), match.iou) for match in result.top[1:]]
     return UnitRow(
-        result.unit, plain(result.best.name), result.best.category, result.best.iou, more
-    )
+        result.unit, plain(result.best.name), result.best.category, result.best.iou, more,
+        picture=picture,
+    )  # fmt: skip
 
 
 def _layer_table(path: Path, found: Sequence[UnitResult], categories: Sequence[str]) -> None:

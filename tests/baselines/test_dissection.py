@@ -248,6 +248,8 @@ def test_the_command_on_a_network(tmp_path: Path, broden: Path) -> None:
         assert int(counted["_blocks.10", category]["unique_detectors"]) == number
     names = {u.top[0].name for u in layer.units if u.top and u.top[0].iou >= 0.04}
     assert sum(layer.unique_detectors.values()) == len(names)
+    page = (tmp_path / "out" / "index.html").read_text(encoding="utf-8")
+    assert page.count("data:image/jpeg") == 152  # a strip of exemplars for every unit
     for name in ("index.html", "detectors.svg", "detectors.png", "_blocks.3-labels.svg"):
         assert (tmp_path / "out" / name).stat().st_size > 1000
 

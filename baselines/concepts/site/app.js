@@ -1,7 +1,7 @@
 "use strict";
 (() => {
   const data = JSON.parse(document.getElementById("page-data").textContent);
-  const [UNIT, TEXT, KIND, IOU, NOTE, MORE] = [0, 1, 2, 3, 4, 5];
+  const [UNIT, TEXT, KIND, IOU, NOTE, MORE, PICTURE] = [0, 1, 2, 3, 4, 5, 6];
   const AT_ONCE = 120;
   const byId = (id) => document.getElementById(id);
   const layer = byId("layer"), search = byId("search"), sort = byId("sort");
@@ -39,6 +39,13 @@
     const bar = element("span");
     bar.style.setProperty("width", `${Math.min(100, 100 * row[IOU])}%`);
     meter.append(bar);
+    if (row[PICTURE]) {
+      const image = element("img", "strip");
+      image.loading = "lazy";
+      image.alt = `images that activate unit ${row[UNIT]} most`;
+      image.src = row[PICTURE];
+      item.append(image);
+    }
     item.append(top, meter, element("p", "unit", `unit ${row[UNIT]}${row[KIND] ? " · " + row[KIND] : ""}`));
     if (row[MORE].length) {
       const details = element("details");

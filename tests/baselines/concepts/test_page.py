@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import base64
+import io
 from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 
 from baselines.concepts.figure import iou_by_length, unique_detectors, units_per_label
 from baselines.concepts.page import UnitRow, render
@@ -16,12 +19,19 @@ __all__ = ["browser"]  # a fixture, found by its name
 pytestmark = pytest.mark.browser
 
 
+def pixel() -> str:
+    buffer = io.BytesIO()
+    Image.new("RGB", (1, 1)).save(buffer, format="PNG")
+    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
+
+
 def written(folder: Path, units: int = 300) -> Path:
     figure = unique_detectors({"conv": {"object": 3, "part": 0}}, 0.04, folder / "detectors")[1]
     rows = [
         UnitRow(i, f"label {i % 7}", "object", i / (2 * units), [("other", 0.01)])
         for i in range(units)
     ]
+    rows[4] = UnitRow(4, "with a picture", "part", 0.95, picture=pixel())
     rows[5] = UnitRow(5, HOSTILE, HOSTILE, 0.9, [(HOSTILE, 0.2)])
     rows[6] = UnitRow(6, "nothing", "", 0.0, note="dead")
     render(
@@ -67,9 +77,12 @@ def test_units_can_be_searched_and_sorted(browser: Any, tmp_path: Path) -> None:
 
 def test_text_of_others_does_no_harm(browser: Any, tmp_path: Path) -> None:
     page, _, complaints = opened(browser, written(tmp_path))
+    strips = page.locator("#list .strip")
+    assert strips.count() == 1
+    assert strips.evaluate("image => image.complete && image.naturalWidth") == 1
     page.locator("#list details summary").first.click()
     assert page.evaluate("window.hacked") is None
-    assert page.locator("#list strong").first.inner_text().startswith("</script>")
+    assert page.locator("#list strong").nth(1).inner_text().startswith("</script>")
     assert not complaints
     page.close()
 

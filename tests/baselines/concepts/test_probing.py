@@ -287,3 +287,20 @@ def test_maps_on_another_device_count_the_same(tmp_path: Path) -> None:
     gpu = torch.device("cuda")
     there = tallies(RecordedMaps(folder, gpu), labels, Masking(), tmp_path / "gpu", gpu)["a"]
     assert (here.counts != there.counts).nnz == 0
+
+
+@pytest.mark.parametrize("span", [4, 1024])
+def test_exemplars_are_the_strongest_images(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, span: int
+) -> None:
+    monkeypatch.setattr(probing, "_KEPT_SPAN", span)
+    maps = random_maps()
+    recorded = RecordedMaps(record(tmp_path / "maps", {"a": maps}))
+    tally = tallies(recorded, concepts(tmp_path), Masking(quantile=0.1), tmp_path / "work")["a"]
+    assert tally.top is not None
+    peaks = maps.max((2, 3))
+    for unit in range(2, UNITS):
+        order = np.argsort(-peaks[:, unit], kind="stable")[:5]
+        np.testing.assert_array_equal(tally.top.ids[unit], order)
+        np.testing.assert_array_equal(tally.top.peaks[unit], peaks[order, unit])
+        np.testing.assert_array_equal(tally.top.maps[unit], maps[order, unit])
