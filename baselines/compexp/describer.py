@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import os
-import threading
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from scipy.sparse import csr_array
-
-from baselines.compexp.beam import Found, Options, Space, dense_row, search
+from baselines.compexp.beam import Found, Options, Space, search
 from baselines.compexp.english import english
 from baselines.compexp.explanation import Explanation, Kept
 from baselines.compexp.formula import Formula, parse
-from baselines.compexp.optimal import Proof, optimal
+from baselines.compexp.proofs import AT_ONCE, prove
 from baselines.compexp.report import write_report
 from baselines.concepts.counting import Masking
 from baselines.concepts.dissector import NOTHING, Dissector
@@ -127,7 +123,8 @@ class CompExp(Dissector):
             bar = Bar(progress, f"Formulas of {tally.layer}", len(units))
             bar.advance(len(units) - len(waiting))
             # Proofs can take long, so no more of them are at stake than run at once.
-            step = (os.cpu_count() or 1) if self._search == "optimal" else _UNITS
+            proving = self._search == "optimal"
+            step = AT_ONCE * (os.cpu_count() or 1) if proving else _UNITS
             for first in range(0, len(waiting), step):
                 some = waiting[first : first + step]
                 kept.add(self._explained(tally, some, bar))
@@ -143,7 +140,10 @@ class CompExp(Dissector):
         explained = [self._explanation(unit, f) for unit, f in zip(units, found, strict=True)]
         if not proving:
             return explained
-        proofs = self._proofs(counts, [f.formula for f in found], bar)
+        proofs = prove(
+            self._space, counts, [f.formula for f in found], self._options.length,
+            self._seconds, bar.advance,
+        )  # fmt: skip
         return [
             one.model_copy(
                 update=self._facts(proof.formula, proof.iou)
@@ -151,29 +151,6 @@ class CompExp(Dissector):
             )
             for one, proof in zip(explained, proofs, strict=True)
         ]
-
-    def _proofs(self, counts: csr_array, starts: list[Formula], bar: Bar) -> list[Proof]:
-        """Find the best formulas of some units, each in a thread."""
-        stop = threading.Event()
-        with ThreadPoolExecutor(os.cpu_count()) as pool:
-            futures = [
-                pool.submit(
-                    optimal, self._space, dense_row(counts, row), self._options.length,
-                    seconds=self._seconds, start=start, stop=stop,
-                )
-                for row, start in enumerate(starts)
-            ]  # fmt: skip
-            try:
-                proofs = []
-                for future in futures:
-                    proofs.append(future.result())
-                    bar.advance(1)
-            except BaseException:
-                stop.set()  # or the pool would wait for proofs that nobody wants any more
-                for future in futures:
-                    future.cancel()
-                raise
-        return proofs
 
     def _explanation(self, unit: int, found: Found) -> Explanation:
         names, categories = self._names()

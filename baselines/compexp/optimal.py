@@ -14,7 +14,6 @@ published beam search misses the optimum.
 from __future__ import annotations
 
 import math
-import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -57,7 +56,6 @@ def optimal(
     *,
     seconds: float | None = None,
     start: Formula | None = None,
-    stop: threading.Event | None = None,
 ) -> Proof:
     """Find the best formula of at most ``length`` labels.
 
@@ -68,7 +66,6 @@ def optimal(
         seconds: Stop after that long, with what is proved until then.
         start: A formula to begin with, such as the beam search's; default that of the distinct
             beam search. The result is never worse.
-        stop: Once it is set, the search ends as if time were up.
     """
     if start is None:
         counts = csr_array(row[None])
@@ -78,10 +75,7 @@ def optimal(
         return Proof(start, 0.0, True, 0.0, len(space.labels))
     ends = math.inf if seconds is None else time.monotonic() + seconds
 
-    def late() -> bool:
-        return time.monotonic() > ends or (stop is not None and stop.is_set())
-
-    work = _Work(space, row, start, late)
+    work = _Work(space, row, start, ends)
     left = work.below(None, length)
     found = work.iou_of(work.best)
     return Proof(work.best, found, left == 0, max(found, left), work.examined)
@@ -90,13 +84,13 @@ def optimal(
 class _Work:
     """The search for one unit."""
 
-    def __init__(self, space: Space, row: Floats, start: Formula, late: Callable[[], bool]) -> None:
+    def __init__(self, space: Space, row: Floats, start: Formula, ends: float) -> None:
         self.space = space
         self.row = row.astype(np.int64)
         self.areas = space.areas.astype(np.int64)
         self.holds = csr_array(space.holds, dtype=np.int64)
         self.unit = int(self.row.sum())
-        self._late = late
+        self._ends = ends
         self.examined = 0
         # A label that no activated pixel has can only help after AND NOT: anywhere else it adds
         # pixels outside the mask and none inside.
@@ -283,6 +277,9 @@ class _Work:
         # |F and U| <= bound / q + (p / q) |F - U|: the ratio to |U| + |F - U| is greatest where
         # F - U is empty.
         return min(1.0, bound / (self.denominator * self.unit))
+
+    def _late(self) -> bool:
+        return time.monotonic() > self._ends
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 import milannotations
 from baselines.commands import app as describe_app
 from baselines.compexp.describer import CompExp
-from baselines.compexp.optimal import optimal
+from baselines.compexp.proofs import prove
 from baselines.compexp.report import Explanations
 from baselines.concepts.dissector import Dissector
 from baselines.concepts.report import load_report
@@ -141,7 +141,8 @@ def test_proofs_that_were_made_before_an_interruption_are_kept(
     }  # fmt: skip
     neurons = neurons_of("mine", "data", "conv", [0, 1])
     monkeypatch.setattr("os.cpu_count", lambda: 1)
-    real, calls = optimal, []
+    monkeypatch.setattr("baselines.compexp.describer.AT_ONCE", 1)
+    real, calls = prove, []
 
     def interrupted(*arguments: Any, **rest: Any) -> Any:
         calls.append(1)
@@ -149,7 +150,7 @@ def test_proofs_that_were_made_before_an_interruption_are_kept(
             raise KeyboardInterrupt
         return real(*arguments, **rest)
 
-    monkeypatch.setattr("baselines.compexp.describer.optimal", interrupted)
+    monkeypatch.setattr("baselines.compexp.describer.prove", interrupted)
     with pytest.raises(KeyboardInterrupt):
         CompExp(f"broden:{broden}", **options).describe(neurons)
     found = CompExp(f"broden:{broden}", **options).describe(neurons)

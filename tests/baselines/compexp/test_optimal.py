@@ -1,12 +1,11 @@
 from __future__ import annotations
 
-import threading
-
 import pytest
 
 from baselines.compexp.beam import Options, dense_row, search
 from baselines.compexp.formula import Formula
 from baselines.compexp.optimal import optimal
+from baselines.compexp.proofs import prove
 from tests.baselines.compexp.spaces import Pixels
 
 
@@ -73,12 +72,15 @@ def test_too_little_time_proves_nothing() -> None:
     assert hurried.bound > hurried.iou > 0
 
 
-def test_a_search_that_is_stopped_keeps_what_it_has() -> None:
-    pixels, stop = Pixels(2, concepts=6), threading.Event()
-    stop.set()
-    stopped = optimal(pixels.space, dense_row(pixels.counts, 2), 3, stop=stop)
-    assert not stopped.proved
-    assert stopped.bound > stopped.iou > 0
+def test_many_units_on_all_cores() -> None:
+    pixels = Pixels(4, concepts=6, units=20)
+    starts = [found.formula for found in search(pixels.space, pixels.counts)]
+    steps: list[int] = []
+    proofs = prove(pixels.space, pixels.counts, starts, 3, advance=steps.append)
+    assert sum(steps) == 20
+    for unit, proof in enumerate(proofs):
+        alone = optimal(pixels.space, dense_row(pixels.counts, unit), 3, start=starts[unit])
+        assert proof == alone
 
 
 def test_a_dead_unit() -> None:
