@@ -3,12 +3,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from baselines.concepts.broden import Broden
-from milannotations.worlds.broden import write_broden
 
+from baselines.concepts.broden import Broden
 from baselines.concepts.names import open_concepts
 from baselines.concepts.worlds import Worlds
 from milannotations.errors import InputError
+from milannotations.worlds.broden import write_broden
 
 
 def test_worlds() -> None:
