@@ -295,6 +295,8 @@ def compare(images: int, labels: int, units: int, peer_units: int, folder: Path)
         ours.append(time.perf_counter() - start)
         same = (alone.formula, alone.iou) == expected
         print(f"unit {unit}: {theirs[-1]:.1f} s and {ours[-1]:.3f} s; identical: {same}")
+        if not same:
+            raise SystemExit(f"unit {unit}: found {alone.formula, alone.iou}, the peer {expected}")
     print(
         f"peer {np.median(theirs):.1f} s a unit; ours {np.median(ours):.3f} s alone "
         f"({np.median(theirs) / np.median(ours):,.0f} times faster), {whole / units:.4f} s among "

@@ -11,18 +11,13 @@ import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import csc_array, csr_array
+from scipy.sparse import csr_array
 
-from baselines.compexp.formula import OPERATORS, Formula, by_columns
-
-Ints = NDArray[np.int64]
-Floats = NDArray[np.float64]
-_EPSILON = 1e-10  # of the original code
-_CACHED = 4096  # formulas whose areas are remembered
+from baselines.compexp.formula import OPERATORS, Formula
+from baselines.compexp.space import Floats, Ints, Space, counted, dense_row, iou
 
 
 @dataclass(frozen=True)
@@ -103,77 +98,6 @@ def search(
     return found
 
 
-def dense_row(counts: csr_array, unit: int) -> Floats:
-    """Return a unit's activated pixels of each atom, float64 (atoms,)."""
-    row = np.zeros(counts.shape[1])
-    span = slice(counts.indptr[unit], counts.indptr[unit + 1])
-    row[counts.indices[span]] = counts.data[span]
-    return row
-
-
-class Space:
-    """The atoms, with what can be said of formulas for all units alike.
-
-    Args:
-        holds: ``Partition.holds``.
-        areas: ``Partition.areas``.
-    """
-
-    def __init__(self, holds: csr_array, areas: Ints) -> None:
-        self.holds = holds
-        self.areas = areas.astype(np.float64)
-        self.columns: csc_array = by_columns(holds)
-        self.labels = np.flatnonzero(self.concept_areas > 0)
-        self._cache: dict[Formula, Covered] = {}
-
-    @cached_property
-    def concept_areas(self) -> Ints:
-        """Pixels of each label, (concepts,)."""
-        return counted(self.areas @ self.holds)
-
-    def covered(self, formula: Formula) -> Covered:
-        """Return what a formula covers."""
-        known = self._cache.get(formula)
-        if known is None:
-            rows = np.flatnonzero(formula.atoms(self.columns))
-            part = self.holds[rows]
-            known = Covered(
-                rows, part, counted(self.areas[rows] @ part), int(self.areas[rows].sum())
-            )
-            if len(self._cache) >= _CACHED:
-                self._cache.clear()  # single labels, which recur most, are soon back
-            self._cache[formula] = known
-        return known
-
-
-@dataclass(frozen=True)
-class Covered:
-    """The atoms of a formula, whatever the unit.
-
-    Attributes:
-        rows: Which atoms.
-        holds: Their rows of ``Partition.holds``.
-        with_label: Pixels of the formula and each label, (concepts,).
-        area: Pixels of the formula.
-    """
-
-    rows: NDArray[np.intp]
-    holds: csr_array
-    with_label: Ints
-    area: int
-
-
-def iou(both: Ints, area: Ints | int, unit: int) -> Floats:
-    """Return the IoU as the original code computes it, to the last bit."""
-    ratio: Floats = both / (area + unit - both + _EPSILON)
-    return ratio
-
-
-def counted(sums: NDArray[np.float64]) -> Ints:
-    """Return sums of pixels, which floating point holds exactly, as integers."""
-    return np.rint(np.asarray(sums)).astype(np.int64)
-
-
 def _search(space: Space, row: Floats, options: Options) -> Found:
     unit = int(row.sum())
     active = np.flatnonzero(row)
@@ -184,7 +108,10 @@ def _search(space: Space, row: Floats, options: Options) -> Found:
     if not len(order):
         nothing = Formula(None)
         return Found(nothing, 0.0, (), nothing, 0.0)
-    beam = [(Formula(int(c)), float(single[c])) for c in order[: options.beam]]
+    if options.distinct:
+        beam = _distinct(space, single, lambda c: Formula(c), options.beam)
+    else:
+        beam = [(Formula(int(c)), float(single[c])) for c in order[: options.beam]]
     best_single, single_iou = beam[0]
     candidates = space.labels if options.candidates is None else order[: options.candidates]
     for _ in range(options.length - 1):
@@ -221,7 +148,8 @@ def _round(
             area_there = space.concept_areas[candidates]
             same = np.stack([shared == area_there, shared == area, shared == 0], axis=1)
         lengths = [formula.joined(i, 0).published_length for i in range(len(OPERATORS))]
-        scored = options.penalty ** (np.array(lengths) - 1) * ious
+        # Powers as Python takes them: numpy's may differ in the last bit.
+        scored = np.array([options.penalty ** (length - 1) for length in lengths]) * ious
         scores.append((np.where(same, 0.0, scored) if options.distinct else scored).ravel())
     flat = np.concatenate(scores)
 

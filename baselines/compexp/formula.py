@@ -115,32 +115,41 @@ def parse(text: str, names: Sequence[str]) -> Formula:
         position.setdefault(name, i)
     if text == NONE and NONE not in position:
         return Formula(None)
-    steps: list[tuple[int, int]] = []
-    rest = text
-    while rest not in position:
-        # Names may hold spaces and parentheses, so the label at the end is looked for by name.
-        step = _last(rest, position)
-        if step is None:
-            raise InputError(f"{text!r} is no formula over these labels: {rest!r} is not known")
-        rest, operator, label = step
-        steps.append((operator, label))
-    return Formula(position[rest], tuple(reversed(steps)))
+    dead_end: str | None = None
+    seen: set[str] = set()
+    # Names may hold operators and parentheses, so that there can be more than one way to read a
+    # text: what is left of it, and what was read of its end.
+    ways: list[tuple[str, tuple[tuple[int, int], ...]]] = [(text, ())]
+    while ways:
+        left, rest = ways.pop()
+        if left in position:
+            return Formula(position[left], rest)
+        if left in seen:
+            continue
+        seen.add(left)
+        steps = _last(left, position)
+        if not steps and dead_end is None:
+            dead_end = left
+        ways += [(before, (step, *rest)) for before, step in steps]
+    raise InputError(f"{text!r} is no formula over these labels: {dead_end!r} is not known")
 
 
-def _last(text: str, position: dict[str, int]) -> tuple[str, int, int] | None:
-    """Return what stands before the last label of a formula, its operator and the label."""
+def _last(text: str, position: dict[str, int]) -> list[tuple[str, tuple[int, int]]]:
+    """Return ways to take the last operator and label off a formula; the likeliest last."""
+    found: list[tuple[str, tuple[int, int]]] = []
     if not (text.startswith("(") and text.endswith(")")):
-        return None
+        return found
     inside = text[1:-1]
-    for match in reversed([*re.finditer(r" (OR|AND) ", inside)]):
-        before, operator, after = inside[: match.start()], match[1], inside[match.end() :]
+    # Looking ahead, as operators in names may share a space.
+    for match in re.finditer(r" (OR|AND)(?= )", inside):
+        before, operator, after = inside[: match.start()], match[1], inside[match.end() + 1 :]
+        if after in position:
+            found.append((before, (OPERATORS.index(operator), position[after])))
         if operator == "AND" and after.startswith("(NOT ") and after.endswith(")"):
             name = after[5:-1]
             if name in position:
-                return before, 2, position[name]
-        if after in position:
-            return before, OPERATORS.index(operator), position[after]
-    return None
+                found.append((before, (2, position[name])))
+    return found
 
 
 def by_columns(holds: csr_array) -> csc_array:

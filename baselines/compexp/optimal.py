@@ -20,10 +20,13 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import csc_array, csr_array
+from scipy.sparse import csr_array
 
-from baselines.compexp.beam import Floats, Ints, Options, Space, iou, search
+from baselines.compexp.beam import Options, search
+from baselines.compexp.bounds import Part, Weights
 from baselines.compexp.formula import Formula
+from baselines.compexp.space import Floats, Ints, Space, iou
+from milannotations.errors import InputError
 
 _OR, _AND, _NOT = range(3)
 _AT_ONCE = 64
@@ -66,7 +69,18 @@ def optimal(
         seconds: Stop after that long, with what is proved until then.
         start: A formula to begin with, such as the beam search's; default that of the distinct
             beam search. The result is never worse.
+
+    Raises:
+        InputError: If the start is longer than ``length``, or there are so many pixels that sums
+            of weights would not fit into 64 bits.
     """
+    if start is not None and start.length > length:
+        raise InputError(f"the formula to begin with has {start.length} labels, more than {length}")
+    if int(space.areas.sum()) * int(row.sum()) * (length + 1) >= 2**63:
+        raise InputError(
+            f"{int(space.areas.sum()):,} pixels, {int(row.sum()):,} of them activated, are too "
+            "many for exact sums; use smaller label maps or search=distinct"
+        )
     if start is None:
         counts = csr_array(row[None])
         options = Options(length=length, distinct=True)
@@ -122,7 +136,7 @@ class _Work:
             children = [pair for pair in self._children(prefix, more) if pair[1] not in done]
             for bound, child in children if self.best is best else ():
                 if self._late():
-                    return max(left, self._as_iou(bound))
+                    return max(left, self.now.as_iou(bound))
                 left = max(left, self.below(child, more - 1))
                 done.add(child)
                 if self.best is not best:
@@ -137,8 +151,10 @@ class _Work:
             self.examined += len(sums)
             if self._look(sums, join):
                 return []
-            bounds = self._bound(sums, ups, more - 1)
-            children += [(int(bounds[i]), join(int(i))) for i in np.flatnonzero(bounds > self.goal)]
+            bounds = self.now.bound(sums, ups, more - 1)
+            children += [
+                (int(bounds[i]), join(int(i))) for i in np.flatnonzero(bounds > self.now.goal)
+            ]
         return sorted(children, key=lambda pair: -pair[0]) if more > 1 else []
 
     def _first(self) -> Iterator[tuple[Join, Ints, Ints]]:
@@ -147,18 +163,18 @@ class _Work:
         def join(i: int) -> Formula:
             return Formula(int(labels[i]))
 
-        yield join, self.sums[labels], self.ups[labels]
+        yield join, self.now.sums[labels], self.now.ups[labels]
 
     def _joined(self, prefix: Formula) -> Iterator[tuple[Join, Ints, Ints]]:
         """For each operator give W and W+ of a prefix joined with the labels worth joining."""
-        for operator, labels, sums, ups in self._steps(prefix, _Part.of(self, prefix)):
+        for operator, labels, sums, ups in self._steps(prefix, self._part(prefix)):
             yield _join(prefix, operator, labels), sums, ups
 
-    def _steps(self, prefix: Formula, part: _Part) -> Iterator[tuple[int, Ints, Ints, Ints]]:
+    def _steps(self, prefix: Formula, part: Part) -> Iterator[tuple[int, Ints, Ints, Ints]]:
         """For each operator give the labels that are worth joining, and W and W+ with each."""
         before, label = prefix.rest[-1] if prefix.rest else (None, prefix.first)
         for operator in (_OR, _AND, _NOT):
-            labels = np.arange(len(self.sums)) if operator == _NOT else self.positive
+            labels = np.arange(len(self.now.sums)) if operator == _NOT else self.positive
             # Of labels that the same operator joins one after the other the order does not
             # matter: the ascending one stands for all.
             if before == operator or (before is None and operator != _NOT):
@@ -167,8 +183,8 @@ class _Work:
                 labels = labels[part.overlap[labels] > 0]
             both, both_up = part.sums[labels], part.ups[labels]
             if operator == _OR:
-                sums = part.whole + self.sums[labels] - both
-                ups = part.whole_up + self.ups[labels] - both_up
+                sums = part.whole + self.now.sums[labels] - both
+                ups = part.whole_up + self.now.ups[labels] - both_up
             elif operator == _AND:
                 sums, ups = both, both_up
             else:
@@ -177,36 +193,41 @@ class _Work:
 
     def _last_two(self, prefix: Formula) -> float:
         """Look at all formulas of a prefix and one or two labels more; see ``below``."""
-        part = _Part.of(self, prefix)
+        part = self._part(prefix)
+        waiting: list[tuple[int, int, Ints, Ints]] = []
         for operator, labels, sums, ups in self._steps(prefix, part):
             self.examined += len(labels)
             if self._look(sums, _join(prefix, operator, labels)):
                 return 0.0
-            bounds = self._bound(sums, ups, 1)
-            some = np.flatnonzero(bounds > self.goal)
-            # The most promising first, few at a time: a better formula spares the rest.
+            bounds = self.now.bound(sums, ups, 1)
+            some = np.flatnonzero(bounds > self.now.goal)
+            # Few at a time: a better formula spares the rest.
             some = some[np.argsort(-bounds[some], kind="stable")]
             for first in range(0, len(some), _AT_ONCE):
                 chosen = some[first : first + _AT_ONCE]
-                if self._late():
-                    return self._as_iou(int(bounds[chosen[0]]))
-                if self._try(prefix, part, operator, labels[chosen], sums[chosen]):
-                    return 0.0
+                waiting.append((int(bounds[chosen[0]]), operator, labels[chosen], sums[chosen]))
+        # The most promising first, whatever the operator: so the first bound that is left when time
+        # is up holds for all that are.
+        for bound, operator, labels, sums in sorted(waiting, key=lambda group: -group[0]):
+            if self._late():
+                return self.now.as_iou(bound)
+            if self._try(prefix, part, operator, labels, sums):
+                return 0.0
         return 0.0
 
-    def _try(self, prefix: Formula, part: _Part, operator: int, labels: Ints, sums: Ints) -> bool:
+    def _try(self, prefix: Formula, part: Part, operator: int, labels: Ints, sums: Ints) -> bool:
         """Join every label to (prefix operator label); return whether one is a better formula."""
         # W(prefix and B and C), for labels B in rows and all C in columns.
         triple = (part.columns[:, labels].T @ part.weighted).toarray()
         if operator == _OR:
-            both = part.sums + self._pairs(labels) - triple
+            both = part.sums + self.now.pairs(labels) - triple
         elif operator == _AND:
             both = triple
         else:
             both = part.sums - triple
         self.examined += 3 * both.size
         whole = sums[:, None]
-        with_or = (whole + self.sums - both)[:, self.positive]
+        with_or = (whole + self.now.sums - both)[:, self.positive]
         join = _join(prefix, operator, labels)
         return (
             self._look(with_or.ravel(), _join_two(join, _OR, self.positive))
@@ -216,7 +237,7 @@ class _Work:
 
     def _look(self, sums: Ints, join: Join) -> bool:
         """Take the best of some formulas if it is better than the best so far; say whether."""
-        if not len(sums) or int(sums.max()) <= self.goal:
+        if not len(sums) or int(sums.max()) <= self.now.goal:
             return False
         self._improve(join(int(sums.argmax())))
         return True
@@ -225,15 +246,11 @@ class _Work:
         """Make a formula the one to beat, and weigh the atoms anew."""
         self.best = formula
         both, union = self._pixels(formula)
-        self.denominator = union
-        self.weights: Ints = union * self.row - both * (self.areas - self.row)
-        self.goal = both * self.unit
-        self.sums: Ints = self.weights @ self.holds
-        self.ups: Ints = self.weights.clip(min=0) @ self.holds
-        self.most = int(self.sums[self.positive].max())
-        self.most_up = int(self.ups[self.positive].max())
-        self.most_down = int((self.ups - self.sums).max())
-        self._pair_rows: dict[int, Ints] = {}
+        self.now = Weights(self.holds, self.row, self.areas, both, union, self.positive)
+
+    def _part(self, prefix: Formula) -> Part:
+        rows = np.flatnonzero(prefix.atoms(self.space.columns))
+        return Part.of(self.holds[rows], self.now.atoms[rows], self.areas[rows])
 
     def _pixels(self, formula: Formula) -> tuple[int, int]:
         """Return |F and U| and |F or U|."""
@@ -241,84 +258,8 @@ class _Work:
         both = int(self.row[atoms].sum())
         return both, int(self.areas[atoms].sum()) + self.unit - both
 
-    def _pairs(self, labels: Ints) -> Ints:
-        """Return W(B and C) of some labels B with every label C, (labels, concepts)."""
-        missing = [int(b) for b in labels if int(b) not in self._pair_rows]
-        if missing:
-            columns = self.holds[:, missing]
-            found = (columns.multiply(self.weights[:, None]).T.tocsr() @ self.holds).toarray()
-            self._pair_rows |= dict(zip(missing, found, strict=True))
-        return np.stack([self._pair_rows[int(b)] for b in labels])
-
-    def _bound(self, sums: Ints, ups: Ints, more: int) -> Ints:
-        """Return what W cannot exceed, of formulas with up to ``more`` labels more.
-
-        Args:
-            sums: W of the formulas.
-            ups: W+ of the formulas: the sum of their positive weights.
-            more: How many labels.
-        """
-        if more == 0:
-            return sums
-        joined_or = np.minimum(sums + self.most_up, ups + self.most)
-        joined_and = np.minimum(ups, self.most_up)
-        joined_not = np.minimum(ups, sums + self.most_down)
-        return np.maximum.reduce(
-            [
-                sums,
-                self._bound(joined_or, ups + self.most_up, more - 1),
-                self._bound(joined_and, joined_and, more - 1),
-                self._bound(joined_not, ups, more - 1),
-            ]
-        )
-
-    def _as_iou(self, bound: int) -> float:
-        """Return the greatest IoU of a formula whose W does not exceed a bound above the goal."""
-        # |F and U| <= bound / q + (p / q) |F - U|: the ratio to |U| + |F - U| is greatest where
-        # F - U is empty.
-        return min(1.0, bound / (self.denominator * self.unit))
-
     def _late(self) -> bool:
         return time.monotonic() > self._ends
-
-
-@dataclass(frozen=True)
-class _Part:
-    """The atoms of a prefix, weighed.
-
-    Attributes:
-        columns: Their labels, by columns.
-        weighted: The same, with weights in place of ones.
-        whole: W of the prefix.
-        whole_up: W+ of it.
-        sums: W of it and each label.
-        ups: W+ of it and each label.
-        overlap: Pixels of it and each label.
-    """
-
-    columns: csc_array
-    weighted: csr_array
-    whole: int
-    whole_up: int
-    sums: Ints
-    ups: Ints
-    overlap: Ints
-
-    @classmethod
-    def of(cls, work: _Work, prefix: Formula) -> _Part:
-        rows = np.flatnonzero(prefix.atoms(work.space.columns))
-        holds, weights = work.holds[rows], work.weights[rows]
-        up = weights.clip(min=0)
-        times = np.repeat(weights, np.diff(holds.indptr))
-        return cls(
-            csc_array(holds),
-            csr_array((times, holds.indices, holds.indptr), shape=holds.shape),
-            int(weights.sum()),
-            int(up.sum()),
-            weights @ holds,
-            up @ holds,
-            work.areas[rows] @ holds,
-        )
 
 
 def _join(prefix: Formula, operator: int, labels: Ints) -> Join:

@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 from scipy.sparse import csr_array
 
+from baselines.compexp import space as spaces_module
 from baselines.compexp.beam import Options, search
 from baselines.compexp.formula import Formula
+from baselines.compexp.space import Space
 from tests.baselines.compexp.spaces import Pixels
 
 SEEDS = range(12)
@@ -79,6 +81,31 @@ def test_a_distinct_beam_holds_no_set_of_pixels_twice(seed: int) -> None:
         beam = [found.formula, *(formula for formula, _ in found.alternatives)]
         masks = {pixels.mask(formula).tobytes() for formula in beam}
         assert len(masks) == len(beam)
+
+
+@pytest.mark.parametrize("length", [1, 2])
+def test_labels_of_the_same_pixels_count_once_in_a_distinct_beam(length: int) -> None:
+    pixels = Pixels(2, concepts=4)
+    twice = csr_array(np.concatenate([pixels.space.holds.toarray()] * 2, axis=1))
+    space = Space(twice, pixels.space.areas.astype(np.int64))
+    for distinct in (True, False):
+        options = Options(length=length, distinct=distinct)
+        for found in search(space, pixels.counts, options)[1:]:
+            beam = [found.formula, *(formula for formula, _ in found.alternatives)]
+            sets = {formula.atoms(space.columns).tobytes() for formula in beam}
+            assert (len(sets) == len(beam)) is distinct
+
+
+@pytest.mark.parametrize("limit", [0, 4000])
+def test_few_formulas_remembered_change_nothing(
+    limit: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pixels = Pixels(5, concepts=7, units=9)
+    expected = search(pixels.space, pixels.counts)
+    monkeypatch.setattr(spaces_module, "_REMEMBERED", limit)
+    space = Space(pixels.space.holds, pixels.space.areas.astype(np.int64))
+    assert search(space, pixels.counts, threads=3) == expected
+    assert space.remembered <= limit < pixels.space.remembered
 
 
 @pytest.mark.parametrize("seed", SEEDS)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 import random
 
 import numpy as np
@@ -23,6 +24,26 @@ def random_formula(rng: random.Random, concepts: int) -> Formula:
 def test_what_is_printed_is_read_back(seed: int) -> None:
     formula = random_formula(random.Random(seed), len(NAMES))
     assert parse(formula.text(NAMES), NAMES) == formula
+
+
+def test_names_that_look_like_formulas() -> None:
+    """Every formula of up to three labels whose text no other has."""
+    names = ["a", "b", "c", "b OR c", "(a OR b)", "(NOT b)", "x AND (NOT c)"]
+    joins = list(itertools.product(range(3), range(len(names))))
+    formulas = [
+        Formula(first, rest)
+        for first in range(len(names))
+        for length in range(3)
+        for rest in itertools.product(joins, repeat=length)
+    ]
+    written: dict[str, list[Formula]] = {}
+    for formula in formulas:
+        written.setdefault(formula.text(names), []).append(formula)
+    alone = 0
+    for text, meanings in written.items():
+        assert parse(text, names) in meanings
+        alone += len(meanings) == 1
+    assert len(written) > alone > 1000
 
 
 def test_the_original_form() -> None:

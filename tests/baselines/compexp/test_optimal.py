@@ -1,11 +1,15 @@
 from __future__ import annotations
 
+import itertools
+
 import pytest
 
-from baselines.compexp.beam import Options, dense_row, search
+from baselines.compexp import optimal as module
+from baselines.compexp.beam import Options, Space, dense_row, search
 from baselines.compexp.formula import Formula
 from baselines.compexp.optimal import optimal
 from baselines.compexp.proofs import prove
+from milannotations.errors import InputError
 from tests.baselines.compexp.spaces import Pixels
 
 
@@ -63,6 +67,50 @@ def test_what_was_not_looked_at_in_time_is_below_the_bound(seed: int) -> None:
         assert hurried.bound >= best - 1e-12
         assert hurried.iou <= hurried.bound
         assert hurried.proved == (hurried.bound == hurried.iou)
+
+
+@pytest.mark.parametrize(("seed", "unit"), [(9, 1), (3, 2), (5, 3)])
+def test_the_bound_holds_whenever_time_is_up(
+    seed: int, unit: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A clock that moves on by one at each look stops the search at every possible place."""
+    pixels = Pixels(seed, concepts=6, pixels=60)
+    best = max(pixels.iou(formula, unit) for formula in pixels.formulas(3))
+    monkeypatch.setattr(module, "_AT_ONCE", 1)
+    unproved = 0
+    for looks in itertools.count():
+        ticks = itertools.count()
+        monkeypatch.setattr(module.time, "monotonic", lambda ticks=ticks: next(ticks))
+        proof = optimal(
+            pixels.space, dense_row(pixels.counts, unit), 3, seconds=looks + 0.5, start=Formula(1)
+        )
+        assert proof.bound >= best - 1e-12
+        if proof.proved:
+            assert proof.iou == pytest.approx(best, abs=1e-12)
+            break
+        unproved += 1
+    assert unproved > 10
+
+
+def test_a_start_that_is_too_long() -> None:
+    pixels = Pixels(2)
+    row = dense_row(pixels.counts, 1)
+    start = Formula(1, ((0, 2),))
+    assert optimal(pixels.space, row, 2, start=start).proved
+    with pytest.raises(InputError, match="has 2 labels, more than 1"):
+        optimal(pixels.space, row, 1, start=start)
+
+
+def test_too_many_pixels_for_exact_sums() -> None:
+    pixels = Pixels(2)
+    row = dense_row(pixels.counts, 1)
+    many = 10**6  # of each pixel
+    grown = Space(pixels.space.holds, (pixels.space.areas * many).astype("int64"))
+    assert optimal(grown, row * many, 3).formula == optimal(pixels.space, row, 3).formula
+    more = 10**8
+    grown = Space(pixels.space.holds, (pixels.space.areas * more).astype("int64"))
+    with pytest.raises(InputError, match=r"too many for exact sums; use smaller label maps"):
+        optimal(grown, row * more, 3)
 
 
 def test_too_little_time_proves_nothing() -> None:
