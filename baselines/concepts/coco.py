@@ -10,13 +10,15 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from baselines.concepts.source import Concept, Labels
+from baselines.concepts.ade20k import check_size
+from baselines.concepts.source import MOST_CONCEPTS, Concept, Labels
 from baselines.concepts.tables import codes_of, inside, missing_files, open_inside, sizes
 from milannotations.errors import InputError
 from milannotations.exemplars.sources import hash_of
 
 _LAST_THING = 91  # ids of COCO-Stuff: things up to here, stuff from here on
-_UNLABELLED = 255
+_UNLABELLED = 255  # as a pixel's value
+_NO_LABEL = "unlabeled"  # as a name
 
 
 class CocoPanoptic:
@@ -41,11 +43,18 @@ class CocoPanoptic:
         try:
             plain = json.loads(annotations.read_text(encoding="utf-8"))
             files = {int(one["id"]): str(one["file_name"]) for one in plain["images"]}
-            kinds = sorted(plain["categories"], key=lambda one: int(one["id"]))
+            kinds = {int(one["id"]): one for one in plain["categories"]}
             self.concepts = tuple(
-                Concept(str(k["name"]), "thing" if k["isthing"] else "stuff", int(k["id"]))
-                for k in kinds
+                Concept(str(kinds[n]["name"]), "thing" if kinds[n]["isthing"] else "stuff", n)
+                for n in sorted(kinds)
             )
+            strange = [n for n in kinds if not 0 < n <= MOST_CONCEPTS]
+            if strange or len(kinds) < len(plain["categories"]):
+                what = f"is {strange[0]}" if strange else "occurs twice"
+                raise InputError(
+                    f"{annotations}: the id of a category {what}; each has one of its own, "
+                    f"from 1 to {MOST_CONCEPTS}"
+                )
             self._rows = [
                 (
                     inside(images, files[int(one["image_id"])], str(annotations)),
@@ -56,7 +65,9 @@ class CocoPanoptic:
             ]
         except FileNotFoundError as error:
             raise InputError(f"{annotations} does not exist") from error
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except InputError:
+            raise
+        except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
             raise InputError(f"{annotations} is no panoptic annotation: {error!r}") from error
         if not self._rows:
             raise InputError(f"{annotations} annotates no image")
@@ -74,11 +85,15 @@ class CocoPanoptic:
         """Return an image's labels.
 
         Raises:
-            InputError: If the map is missing or damaged, or holds a segment or a category that
-                the JSON file does not list.
+            InputError: If the map is missing or damaged, of another size than the picture, or
+                holds a segment or a category that the JSON file does not list.
         """
-        _, path, segments = self._rows[index]
-        rgb = np.asarray(open_inside(self._maps, path).convert("RGB")).astype(np.int64)
+        image, path, segments = self._rows[index]
+        picture = open_inside(self._maps, path)
+        if picture.mode not in ("RGB", "RGBA"):
+            raise InputError(f"{path} is no RGB picture of ids of segments")
+        rgb = np.asarray(picture)[..., :3].astype(np.int64)
+        check_size(self._images, path, rgb[..., 0], image)
         ids, where = np.unique(rgb @ np.array([1, 256, 65536]), return_inverse=True)
         unknown = [int(i) for i in ids if i and int(i) not in segments]
         if unknown:
@@ -113,7 +128,8 @@ class CocoStuff:
     """Things and stuff by pixel: ``stuffthingmaps``, 8-bit PNG files.
 
     A pixel's value is its label's id less 1; 255 is unlabelled. ``labels.txt`` has a line
-    ``1: person`` for each id; ids up to 91 are things.
+    ``1: person`` for each id; ids up to 91 are things. A list that begins with ``0: person``, in
+    which the numbers are the pixels' values, is read as such.
 
     Args:
         images: Folder of the pictures.
@@ -146,11 +162,17 @@ class CocoStuff:
         return open_inside(self._folder, self._images[index]).convert("RGB")
 
     def labels(self, index: int) -> Labels:
-        """Return an image's labels; InputError for a missing or damaged map or an unknown value."""
+        """Return an image's labels.
+
+        Raises:
+            InputError: If the map is missing or damaged, of another size than the picture, or
+                holds a value that has no label.
+        """
         path = self._map(index)
         values = np.asarray(open_inside(self._maps, path)).astype(np.int64)
         if values.ndim != 2:
             raise InputError(f"{path} is no greyscale picture of labels")
+        check_size(self._folder, path, values, self._images[index])
         return Labels(self._codes.find(np.where(values == _UNLABELLED, 0, values + 1), path)[None])
 
     def name(self, index: int) -> str:
@@ -180,16 +202,19 @@ class CocoStuff:
 
 def _stuff_labels(path: Path) -> dict[int, str]:
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path} cannot be read: {error}") from error
-    found: dict[int, str] = {}
+    named: dict[int, str] = {}
     for line in filter(str.strip, lines):
         number, colon, name = line.partition(":")
         if not colon or not number.strip().isdecimal() or not name.strip():
             raise InputError(f"{path}: {line!r} should be a number, a colon and a name")
-        if int(number):
-            found[int(number)] = name.strip()
-    if not found or max(found) > _UNLABELLED:
+        if int(number) in named:
+            raise InputError(f"{path} has the label {int(number)} twice")
+        named[int(number)] = name.strip()
+    shift = 0 if named.get(0, _NO_LABEL) == _NO_LABEL else 1
+    found = {number + shift: name for number, name in named.items() if name != _NO_LABEL}
+    if not found or not 0 < min(found) <= max(found) <= _UNLABELLED:
         raise InputError(f"{path} names no labels from 1 to {_UNLABELLED}")
     return found

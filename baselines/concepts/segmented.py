@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from PIL import Image
+from safetensors import SafetensorError
 from scipy import ndimage
 from torch import nn
 
@@ -23,6 +24,12 @@ from milannotations.exemplars.plan import fingerprint_of_weights
 from milannotations.exemplars.sources import ImageFolder, Pictures
 
 SHAPE = (56, 56)  # 224 / 4, as the published code segments
+# Raise it whenever labels of an older version would differ.
+_VERSION = 2
+# Those that give masks and a class of each, to be put together by the image processor.
+_OF_MASKS = ("maskformer", "mask2former")
+# What transformers raises for models that are missing, damaged, or of another kind.
+_ERRORS = (OSError, ValueError, KeyError, TypeError, ImportError, RuntimeError, SafetensorError)
 _HALVES = ("t", "r", "b", "l")  # of an object: top, right, bottom, left
 
 
@@ -61,12 +68,15 @@ class Segmented:
     """Images whose labels a model of ``transformers`` gives: the most likely class of each pixel.
 
     The class numbers are the model's own, plus one, as 0 is no label; every pixel has a label.
+    A picture that is no square is squashed to one first, for the model and for whoever asks for
+    the image, so that labels and image cover the same.
 
     Args:
         pictures: The images.
-        model: A folder or a hub id (weights as safetensors, no code of its own), or a module
-            called with ``pixel_values`` that gives ``logits`` of shape (images, classes, height,
-            width) and has ``config.id2label``, with its image processor.
+        model: A folder or a hub id (weights as safetensors, no code of its own), or a module that
+            has ``config.id2label``, with its image processor. A module is called with
+            ``pixel_values`` and gives ``logits`` of shape (images, classes, height, width), or
+            masks, as MaskFormer does, for the processor's ``post_process_semantic_segmentation``.
         device: Where the model runs.
         batch_size: Images per forward pass.
         shape: Height and width of the label maps.
@@ -74,13 +84,13 @@ class Segmented:
             ``car-t`` and so on, of the category ``part``; what is too small to be cut has none.
 
     Raises:
-        InputError: If the model cannot be loaded or names no classes.
+        InputError: If the model cannot be loaded, lacks weights, or names no classes.
     """
 
     def __init__(
         self,
         pictures: Pictures,
-        model: str | tuple[nn.Module, Any],
+        model: str | Path | tuple[nn.Module, Any],
         *,
         device: str = "auto",
         batch_size: int = 8,
@@ -90,7 +100,7 @@ class Segmented:
         if batch_size < 1:
             raise InputError(f"batch size is {batch_size}; it must be at least 1")
         self.pictures = pictures
-        module, self._processor = _loaded(model) if isinstance(model, str) else model
+        module, self._processor = model if isinstance(model, tuple) else _loaded(str(model))
         self._device = resolve_device(device)
         self._module = module.eval().to(self._device)
         self.shape: tuple[int, int] | None = shape
@@ -119,13 +129,18 @@ class Segmented:
         return len(self.pictures)
 
     def image(self, index: int) -> Image.Image:
-        """Return a picture; errors are those of the pictures."""
-        return self.pictures.image(index)
+        """Return a picture, RGB, squashed to a square; errors are those of the pictures."""
+        picture = self.pictures.image(index).convert("RGB")
+        side = max(picture.size)
+        return picture if picture.size == (side, side) else picture.resize((side, side))
 
     def labels(self, index: int) -> Labels:
         """Return an image's labels: its classes, and with ``quads`` two channels of halves.
 
         Images that follow are segmented with it, in one batch.
+
+        Raises:
+            InputError: If a picture cannot be read, or the model gives no classes of pixels.
         """
         with self._lock:
             if index not in self._ready:
@@ -133,7 +148,8 @@ class Segmented:
                 first = index // self._batch_size * self._batch_size
                 span = range(first, min(first + self._batch_size, len(self)))
                 # The batch before may still be wanted, as callers read a little ahead.
-                kept = {i: m for i, m in self._ready.items() if i >= first - 4 * self._batch_size}
+                near = 4 * self._batch_size
+                kept = {i: m for i, m in self._ready.items() if abs(i - first) <= near}
                 self._ready = kept | dict(zip(span, self._segment(span), strict=True))
             classes = self._ready[index]
         channels = [classes + 1]
@@ -150,6 +166,7 @@ class Segmented:
         settings = self._processor.to_dict() if hasattr(self._processor, "to_dict") else {}
         text = json.dumps(settings, sort_keys=True, default=str)
         return {
+            "version": _VERSION,
             "segmented": dict(self.pictures.identity()),
             "weights": fingerprint_of_weights(self._module),
             "preprocessing": hashlib.sha256(text.encode()).hexdigest()[:16],
@@ -162,27 +179,41 @@ class Segmented:
         return list(check()) if check else []
 
     def _segment(self, span: range) -> NDArray[np.uint16]:
-        pictures = [self.pictures.image(i).convert("RGB") for i in span]
-        inputs = self._processor(images=pictures, return_tensors="pt")
-        values = inputs["pixel_values"].to(self._device)
+        """Return the class of each pixel, from 0, shape (images, height, width)."""
+        # The whole picture is wanted, whatever the model was tested with.
+        off = {n: False for n in ("do_center_crop", "do_pad") if getattr(self._processor, n, False)}
+        pictures = [self.image(i) for i in span]
+        inputs = self._processor(images=pictures, return_tensors="pt", **off)
+        if not inputs.get("pixel_mask", torch.ones(1)).all():
+            raise InputError("the segmentation model's image processor pads pictures; turn it off")
         with torch.no_grad():
-            logits = self._module(pixel_values=values).logits
-        if logits.ndim != 4 or logits.shape[1] != self._classes:
+            output = self._module(pixel_values=inputs["pixel_values"].to(self._device))
+        if hasattr(output, "masks_queries_logits"):
+            join = self._processor.post_process_semantic_segmentation
+            found = torch.stack(join(output, target_sizes=[self._shape] * len(pictures)))
+        else:
+            logits = output.logits
+            if logits.ndim != 4 or logits.shape[1] != self._classes:
+                raise InputError(
+                    f"the segmentation model gives {tuple(logits.shape)}; logits should be "
+                    f"images × {self._classes} classes × height × width"
+                )
+            found = nn.functional.interpolate(
+                logits.float(), self._shape, mode="bilinear", align_corners=False
+            ).argmax(1)
+        if int(found.max()) >= self._classes:
             raise InputError(
-                f"the segmentation model gives {tuple(logits.shape)}; logits should be "
-                f"images × {self._classes} classes × height × width"
+                f"the segmentation model gives the class {int(found.max())}; the highest that "
+                f"it names is {self._classes - 1}"
             )
-        resized = nn.functional.interpolate(
-            logits.float(), self._shape, mode="bilinear", align_corners=False
-        )
-        return np.asarray(resized.argmax(1).cpu().numpy().astype(np.uint16))
+        return np.asarray(found.cpu().numpy().astype(np.uint16))
 
 
 def halves(classes: NDArray[np.uint16], count: int) -> list[NDArray[np.uint16]]:
     """Cut each connected region of a class at the middle of its bounding box.
 
-    Regions touch by their sides, not by their corners. Of a region of one row there is no top and
-    no bottom; of one column no left and no right.
+    Pixels that touch by a corner are connected, as in the published code. Of a region of one row
+    there is no top and no bottom; of one column no left and no right.
 
     Args:
         classes: Class of each pixel, from 0, shape (height, width).
@@ -193,7 +224,7 @@ def halves(classes: NDArray[np.uint16], count: int) -> list[NDArray[np.uint16]]:
     """
     vertical, horizontal = np.zeros((2, *classes.shape), dtype=np.uint16)
     for value in np.unique(classes):
-        regions, _ = ndimage.label(classes == value)
+        regions, _ = ndimage.label(classes == value, structure=np.ones((3, 3)))
         for number, box in enumerate(ndimage.find_objects(regions), start=1):
             rows, columns = box
             mine = regions[box] == number
@@ -213,12 +244,25 @@ def halves(classes: NDArray[np.uint16], count: int) -> list[NDArray[np.uint16]]:
 
 
 def _loaded(name: str) -> tuple[nn.Module, Any]:
-    from transformers import AutoImageProcessor, AutoModelForSemanticSegmentation
+    import transformers
 
     try:
-        processor = AutoImageProcessor.from_pretrained(name)
-        module = AutoModelForSemanticSegmentation.from_pretrained(name, use_safetensors=True)
-    except (OSError, ValueError, KeyError) as error:
-        first = str(error).strip().splitlines()[0]
+        config = transformers.AutoConfig.from_pretrained(name, trust_remote_code=False)
+        kind: Any = transformers.AutoModelForSemanticSegmentation
+        if config.model_type in _OF_MASKS:
+            kind = transformers.AutoModelForUniversalSegmentation
+        processor = transformers.AutoImageProcessor.from_pretrained(name, trust_remote_code=False)
+        module, info = kind.from_pretrained(
+            name, trust_remote_code=False, use_safetensors=True, output_loading_info=True
+        )
+    except _ERRORS as error:
+        first = (str(error).strip() or repr(error)).splitlines()[0]
         raise InputError(f"segmentation model {name!r} cannot be loaded: {first}") from error
+    # Of what is missing transformers itself makes a random one, and labels would be noise.
+    lacking = sorted(set(info["missing_keys"]) & {key for key, _ in module.named_parameters()})
+    if lacking:
+        raise InputError(
+            f"segmentation model {name!r}: the weights lack {len(lacking)} parameters, such as "
+            f"{', '.join(lacking[:3])}; take a model that was trained for segmentation"
+        )
     return module, processor

@@ -33,6 +33,10 @@ def scene_parsing(root: Path) -> Path:
     return root
 
 
+def class_lines(root: Path, *lines: str) -> None:
+    (root / "objectInfo150.txt").write_text(HEADER + "\n".join(lines) + "\n")
+
+
 def challenge_map(index: int) -> np.ndarray:
     return ((np.arange(48).reshape(6, 8) + index) % 4).astype(np.uint8)
 
@@ -67,6 +71,10 @@ def test_the_challenge_without_scenes(tmp_path: Path) -> None:
         (lambda f: (f / "objectInfo150.txt").write_text("Idx,Name\n"), "between tabs"),
         (lambda f: (f / "objectInfo150.txt").write_text(HEADER + "x\t1\n"), "is no class"),
         (lambda f: (f / "objectInfo150.txt").write_text(HEADER), "names no class"),
+        (lambda f: class_lines(f, "0\t\t\t\t\tnone"), "is no class"),
+        (lambda f: class_lines(f, "99999999999\t\t\t\t\tfar"), "is no class"),
+        (lambda f: class_lines(f, "1\t\t\t\t\twall", "1\t\t\t\t\tdoor"), "number of another"),
+        (lambda f: (f / "sceneCategories.txt").write_bytes(b"\xff\xfe"), "cannot be read"),
         (lambda f: (f / "sceneCategories.txt").write_text("a b c\n"), "name and its scene"),
     ],
 )
@@ -80,6 +88,8 @@ def test_bad_tables(tmp_path: Path, spoil: Callable[[Path], Any], message: str) 
     ("picture", "message"),
     [
         (Image.fromarray(np.full((6, 8), 9, dtype=np.uint8)), "label 9"),
+        # The number that the first scene has among the concepts: no pixel can be a scene.
+        (Image.fromarray(np.full((6, 8), 4, dtype=np.uint8)), "label 4"),
         (Image.new("L", (8, 5)), "5 × 8, and .* 6 × 8"),
         (Image.new("RGB", (8, 6)), "no greyscale"),
     ],
@@ -100,6 +110,23 @@ def test_splits_and_folders(tmp_path: Path) -> None:
     (tmp_path / "annotations/validation/ADE_val_00000002.png").unlink()
     assert len(source.check()) == 1
     assert "00000002.png does not exist" in source.check()[0]
+
+
+def test_pictures_that_cannot_be_read_or_lie_elsewhere(tmp_path: Path) -> None:
+    source = SceneParsing(scene_parsing(tmp_path / "ade"))
+    image = tmp_path / "ade/images/validation/ADE_val_00000001.jpg"
+    image.write_bytes(b"no picture")
+    with pytest.raises(InputError, match=r"00000001\.jpg cannot be read"):
+        source.labels(0)
+    image.unlink()
+    Image.new("RGB", (8, 6)).save(tmp_path / "elsewhere.jpg")
+    image.symlink_to(tmp_path / "elsewhere.jpg")
+    with pytest.raises(InputError, match="link that leads out"):
+        source.labels(0)
+    (tmp_path / "ade/objectInfo150.txt").rename(tmp_path / "classes.txt")
+    (tmp_path / "ade/objectInfo150.txt").symlink_to(tmp_path / "classes.txt")
+    with pytest.raises(InputError, match="link that leads out"):
+        SceneParsing(tmp_path / "ade")
 
 
 def full(root: Path) -> Path:
@@ -164,7 +191,8 @@ def test_names_are_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        (None, "does not exist"),
+        (None, r"does not exist.*index_ade20k\.pkl is not read"),
+        ("[" * 100_000, "does not list objects"),
         ("{", "does not list objects"),
         ('{"annotation": {}}', "does not list objects"),
         ('{"annotation": {"object": [{"name": "x"}]}}', "does not list objects"),
@@ -191,4 +219,21 @@ def test_a_class_that_no_file_names(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     path = next(full(tmp_path / "ade").rglob("*_00000001_seg.png"))
     save(np.full((6, 8), 1234), path)
     with pytest.raises(InputError, match=r"00000001_seg\.png holds the label 1234"):
+        ADE20K(tmp_path / "ade").labels(0)
+
+
+def test_names_are_not_read_through_a_link(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MILANNOTATIONS_HOME", str(tmp_path / "home"))
+    path = next(full(tmp_path / "ade").rglob("*_00000001.json"))
+    path.rename(tmp_path / "elsewhere.json")
+    path.symlink_to(tmp_path / "elsewhere.json")
+    with pytest.raises(InputError, match="link that leads out"):
+        ADE20K(tmp_path / "ade")
+
+
+def test_a_map_without_colours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MILANNOTATIONS_HOME", str(tmp_path / "home"))
+    path = next(full(tmp_path / "ade").rglob("*_00000001_seg.png"))
+    Image.new("L", (8, 6)).save(path)
+    with pytest.raises(InputError, match=r"00000001_seg\.png is no RGB picture"):
         ADE20K(tmp_path / "ade").labels(0)

@@ -71,6 +71,9 @@ def test_panoptic(tmp_path: Path) -> None:
     ("place", "value", "message"),
     [
         (("categories", 0, "id"), "x", "no panoptic annotation"),
+        (("categories", 0, "id"), 1, "occurs twice"),
+        (("categories", 0, "id"), -1, "a category is -1"),
+        (("categories", 0, "id"), 10**12, "a category is 1000000000000"),
         (("annotations", 0, "image_id"), 5, "no panoptic annotation"),
         (("images", 0, "file_name"), "../../x.jpg", "outside"),
         (("annotations", 0, "file_name"), "/etc/x.png", "outside"),
@@ -101,6 +104,18 @@ def test_segments_and_categories_that_are_not_listed(tmp_path: Path) -> None:
     write(tmp_path, plain)
     with pytest.raises(InputError, match=r"139\.png holds the label 55"):
         open_concepts(f"coco-panoptic:{tmp_path}").labels(0)
+
+
+def test_panoptic_maps_of_another_kind_or_size(tmp_path: Path) -> None:
+    panoptic(tmp_path)
+    source = open_concepts(f"coco-panoptic:{tmp_path}")
+    path = tmp_path / "annotations/panoptic_val2017/000000000139.png"
+    save_segments(SEGMENTS[:5], path)
+    with pytest.raises(InputError, match=r"139\.png is 5 × 8, and 000000000139\.jpg 6 × 8"):
+        source.labels(0)
+    Image.new("L", (8, 6)).save(path)
+    with pytest.raises(InputError, match="no RGB picture"):
+        source.labels(0)
 
 
 def test_panoptic_files_that_are_missing(tmp_path: Path) -> None:
@@ -140,12 +155,30 @@ def test_stuff(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [("person\n", "a number, a colon"), ("0: unlabeled\n", "names no labels"),
-     ("300: x\n", "names no labels")],
+     ("300: x\n", "names no labels"), ("1: person\n1: car\n", "label 1 twice")],
 )  # fmt: skip
 def test_bad_stuff_labels(tmp_path: Path, text: str, message: str) -> None:
     (stuff(tmp_path) / "labels.txt").write_text(text)
     with pytest.raises(InputError, match=message):
         open_concepts(f"coco-stuff:{tmp_path}")
+
+
+def test_stuff_labels_that_count_as_the_pixels_do(tmp_path: Path) -> None:
+    wanted = open_concepts(f"coco-stuff:{stuff(tmp_path)}")
+    (tmp_path / "labels.txt").write_text(
+        "0: person\n90: hair brush\n91: banner\n181: wood\n255: unlabeled\n"
+    )
+    found = open_concepts(f"coco-stuff:{tmp_path}")
+    assert found.concepts == wanted.concepts
+    np.testing.assert_array_equal(found.labels(0).pixels, wanted.labels(0).pixels)
+
+
+def test_stuff_maps_of_another_size(tmp_path: Path) -> None:
+    source = open_concepts(f"coco-stuff:{stuff(tmp_path)}")
+    path = tmp_path / "stuffthingmaps/val2017/000000000285.png"
+    Image.fromarray(VALUES[:, :2]).save(path)
+    with pytest.raises(InputError, match=r"285\.png is 2 × 2, and 000000000285\.jpg 2 × 3"):
+        source.labels(0)
 
 
 def test_bad_stuff_maps(tmp_path: Path) -> None:
