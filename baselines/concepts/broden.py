@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
@@ -132,6 +133,13 @@ class Broden:
             )
         return self._codes.find(numbers, path)
 
+    def _whole(self, entry: str, where: str) -> int:
+        # A longer number is no label, and numpy may not be able to hold it.
+        digits = entry.lstrip("0")
+        if len(digits) > len(str(MOST_CONCEPTS)):
+            raise InputError(f"{where} holds the label {digits[:20]}, which has no name")
+        return int(self._codes.find(np.array([int(digits)]), where)[0])
+
     def _read_index(self) -> list[_Row]:
         rows = []
         table = read_table(self._index, [*_FIXED, *self.categories])
@@ -143,9 +151,8 @@ class Broden:
                 for entry in filter(None, (part.strip() for part in row[category].split(";"))):
                     if not entry.isdecimal():
                         maps.append(inside(self._images, entry, where))
-                    elif int(entry):
-                        column = f"{where}, column {category}"
-                        whole.append(int(self._codes.find(np.array([int(entry)]), column)[0]))
+                    elif entry.strip("0"):
+                        whole.append(self._whole(entry, f"{where}, column {category}"))
             if whole or maps:
                 height, width = (whole_number(row[n], f"{where}: {n}") for n in ("sh", "sw"))
                 if not height or not width:
@@ -158,17 +165,24 @@ class Broden:
 
 
 def _categories(folder: Path, wanted: Sequence[str] | None) -> tuple[str, ...]:
-    known = [row["name"] for row in read_table(folder / "category.csv", ["name"])]
+    path = folder / "category.csv"
+    known = [row["name"] for row in read_table(path, ["name"])]
+    if len(set(known)) < len(known):
+        twice = next(name for i, name in enumerate(known) if name in known[:i])
+        raise InputError(f"{path} has the category {twice!r} twice")
+    for name in known:
+        if PurePosixPath(name).name != name or "\\" in name or name in _FIXED:
+            raise InputError(f"{path}: {name!r} cannot be the name of a category")
     for name in wanted or ():
         # The published list is the default; not every subset has all of it.
         if name not in known and wanted is not CATEGORIES:
             raise InputError(
-                f"{folder / 'category.csv'} has no category {name!r}{did_you_mean(name, known)} "
+                f"{path} has no category {name!r}{did_you_mean(name, known)} "
                 f"(it has {', '.join(known)})"
             )
     found = tuple(name for name in known if wanted is None or name in wanted)
     if not found:
-        raise InputError(f"{folder / 'category.csv'} has none of the categories {wanted}")
+        raise InputError(f"{path} has none of the categories {wanted}")
     return found
 
 
@@ -200,7 +214,13 @@ def _coverage(path: Path, names: Mapping[int, str]) -> dict[int, float]:
         if number not in names:
             raise InputError(f"{path}: label {number} is not in label.csv")
         try:
-            found[number] = float(row["coverage"])
-        except ValueError as error:
-            raise InputError(f"{path}: coverage is {row['coverage']!r}, not a number") from error
+            coverage = float(row["coverage"])
+        except ValueError:
+            coverage = math.nan
+        if not 0 <= coverage < math.inf:
+            raise InputError(
+                f"{path}: coverage of label {number} is {row['coverage']!r}; "
+                "it should be a number from 0 on"
+            )
+        found[number] = coverage
     return found

@@ -12,11 +12,14 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from milannotations.errors import InputError
+from milannotations.storage import atomic_folder
 from milannotations.worlds.concepts import Anything
 from milannotations.worlds.scenes import SHAPES, TEXTURES, Scene, make_scene
 from milannotations.worlds.spatial import Part
 
 Entry = NDArray[np.int64] | int
+_GREATEST = 65_535
 _SCENES = ("plain", "gradient", "speckled")  # scenes with another background have no scene label
 _PARTS = ("upper edge", "outline")  # they overlap, so each has a channel
 
@@ -26,15 +29,23 @@ class BrodenWriter:
 
     Args:
         folder: An empty folder.
-        labels: The labels of each category, in the order in which they are numbered from 1; a name
-            that occurs in two categories is one label.
+        labels: The labels of each category, in the order in which they are numbered; a name that
+            occurs in two categories is one label. Those that no image has are listed with a
+            frequency of 0.
         first: Number of the first label.
+
+    Raises:
+        InputError: If a number is not from 1 to 65,535, the most that red and green can hold.
     """
 
     def __init__(self, folder: Path, labels: Mapping[str, Sequence[str]], first: int = 1) -> None:
         self._folder = folder
         self._labels = {category: list(names) for category, names in labels.items()}
         names = dict.fromkeys(name for of_it in self._labels.values() for name in of_it)
+        if first < 1 or first + len(names) - 1 > _GREATEST:
+            raise InputError(
+                f"first is {first}: {len(names)} labels from there are not within 1 to {_GREATEST}"
+            )
         self.numbers = {name: first + i for i, name in enumerate(names)}
         self._frequency: Counter[tuple[str, int]] = Counter()
         self._coverage: defaultdict[tuple[str, int], float] = defaultdict(float)
@@ -93,14 +104,17 @@ class BrodenWriter:
             self._table("index_ade20k.csv", header, self._rows[:subset])
         labels, categories = [], []
         for name, number in self.numbers.items():
-            mine = [c for c in self._labels if self._frequency[c, number]]
+            # Never empty: the published loaders cannot read a label of no category.
+            mine = [c for c in self._labels if self._frequency[c, number]] or [
+                c for c, names in self._labels.items() if name in names
+            ]
             every = sum(self._frequency[c, number] for c in mine)
             in_all = sum(self._coverage[c, number] for c in mine)
             listed = ";".join(f"{c}({self._frequency[c, number]})" for c in mine)
             labels.append([number, name, listed, every, f"{in_all:.6f}", ""])
         for category, names in self._labels.items():
             header = ["code", "number", "name", "frequency", "coverage"]
-            rows: list[list[Any]] = [[0, 0, "-", 0, "0.000000"]]
+            rows: list[list[Any]] = []
             for code, name in enumerate(names, start=1):
                 key = category, self.numbers[name]
                 cover = f"{self._coverage[key]:.6f}"
@@ -132,33 +146,37 @@ def write_broden(
     The label ``outline`` is a part, and of circles an object too.
 
     Args:
-        folder: Folder to write.
+        folder: Folder to write; it appears when all is written.
         seed: Of the scenes.
-        scenes: How many.
+        scenes: How many; ``index_ade20k.csv`` has the first half of them.
         size: Side of the pictures: 224, or 227 as Broden for AlexNet has it.
         segmentation: Side of the label maps: 112, or 113.
         first: Number of the first label; above 255 the green channel is needed for all.
+
+    Raises:
+        InputError: If a count or size is below 1, a label has no number, or the folder is not
+            empty.
     """
+    for name, value in (("scenes", scenes), ("size", size), ("segmentation", segmentation)):
+        if value < 1:
+            raise InputError(f"{name} is {value}; it must be 1 or more")
     world = [make_scene(seed, index) for index in range(scenes)]
     colours = sorted({item.colour for scene in world for item in scene.objects})
-    writer = BrodenWriter(
-        folder,
-        {
-            "object": [*SHAPES, "outline"],
-            "part": list(_PARTS),
-            "scene": [f"{kind}-s" for kind in _SCENES],
-            "texture": list(TEXTURES),
-            "color": [f"{colour}-c" for colour in colours],
-        },
-        first,
-    )
+    labels = {
+        "object": [*SHAPES, "outline"],
+        "part": list(_PARTS),
+        "scene": [f"{kind}-s" for kind in _SCENES],
+        "texture": list(TEXTURES),
+        "color": [f"{colour}-c" for colour in colours],
+    }
     shape = (segmentation, segmentation)
-    for index, scene in enumerate(world):
-        picture = scene.image if size == scene.image.width else scene.image.resize((size, size))
-        writer.add(
-            f"{index:05d}", picture, shape, broden_entries(scene, index, writer.numbers, shape)
-        )
-    writer.finish(subset=scenes // 2)
+    with atomic_folder(folder) as target:
+        writer = BrodenWriter(target, labels, first)
+        for index, scene in enumerate(world):
+            picture = scene.image if size == scene.image.width else scene.image.resize((size, size))
+            entries = broden_entries(scene, index, writer.numbers, shape)
+            writer.add(f"{index:05d}", picture, shape, entries)
+        writer.finish(subset=scenes // 2)
 
 
 def broden_entries(

@@ -165,7 +165,13 @@ def drop(column: str) -> Callable[[dict[str, str]], dict[str, str]]:
         (lambda f: rewrite(f / "label.csv", first_row({"number": "x"})), "number is 'x'"),
         (lambda f: rewrite(f / "label.csv", first_row({"number": "251"})), "label 251 twice"),
         (lambda f: rewrite(f / "label.csv", first_row({"number": "70000"})), "label 70000"),
+        (lambda f: rewrite(f / "index.csv", first_row({"scene": "9" * 5000})), "label 999"),
+        (lambda f: rewrite(f / "category.csv", lambda row: row | {"name": "part"}), "'part' twice"),
+        (lambda f: rewrite(f / "category.csv", first_row({"name": "x/../y"})), "cannot be the"),
+        (lambda f: rewrite(f / "category.csv", first_row({"name": "sh"})), "'sh' cannot be"),
         (lambda f: rewrite(f / "c_color.csv", lambda row: row | {"coverage": "?"}), "'\\?'"),
+        (lambda f: rewrite(f / "c_color.csv", lambda row: row | {"coverage": "nan"}), "'nan'"),
+        (lambda f: rewrite(f / "c_color.csv", lambda row: row | {"coverage": "-1"}), "'-1'"),
         (lambda f: rewrite(f / "c_color.csv", lambda row: row | {"number": "9"}), "label 9 is"),
         (lambda f: (f / "label.csv").write_bytes(b"number,name\n1,\xff\n"), "cannot be read"),
         (lambda f: (f / "index.csv").write_text("image,split\na"), "no column"),
@@ -197,6 +203,53 @@ def test_bad_label_maps_are_named(
     source = Broden(folder)
     with pytest.raises(InputError, match=f"00000_object_1.png.*{message}"):
         source.labels(0)
+
+
+def test_a_damaged_picture_is_named(folder: Path) -> None:
+    (folder / "images" / "00001.jpg").write_text("no picture")
+    source = Broden(folder)
+    assert source.image(0).mode == "RGB"
+    with pytest.raises(InputError, match=r"00001\.jpg cannot be read"):
+        source.image(1)
+
+
+def test_files_in_folders_below_images(folder: Path) -> None:
+    """Broden has a folder for each of the data sets that it is made of."""
+    images = folder / "images"
+    (images / "dtd").mkdir()
+    for name in ("00000.jpg", "00000_object_1.png"):
+        (images / name).rename(images / "dtd" / name)
+    before = Broden(folder)
+    assert len(before.check()) == 2
+    move = {"image": "dtd/00000.jpg", "object": "dtd/00000_object_1.png"}
+    rewrite(folder / "index.csv", first_row(move))
+    source = Broden(folder)
+    assert source.check() == []
+    assert source.name(0) == "dtd/00000.jpg"
+    assert source.labels(0).pixels.any()
+
+
+def test_a_label_of_no_chosen_category_counts_where_a_chosen_map_has_it(folder: Path) -> None:
+    """As in the original code, which gives it to the last category."""
+    source = Broden(folder, categories=["object", "scene"])
+    red = next(c for c in source.concepts if c.name == "red-c")
+    assert red.category == "scene"
+    pixel = (red.number % 256, red.number // 256, 0)
+    Image.new("RGB", (112, 112), pixel).save(folder / "images" / "00000_object_1.png")
+    assert set(numbers_of(source)[source.labels(0).pixels[0]].ravel()) == {red.number}
+
+
+def test_maps_of_many_sizes_have_no_common_shape(folder: Path) -> None:
+    rewrite(folder / "index.csv", first_row({"sh": "60", "sw": "50"}))
+    with (folder / "index.csv").open() as file:
+        row = next(csv.DictReader(file))
+    for category in ("object", "part", "color"):
+        for name in row[category].split(";"):
+            Image.new("RGB", (50, 60), (251, 0, 0)).save(folder / "images" / name)
+    source = Broden(folder)
+    assert source.shape is None
+    assert source.labels(0).pixels.shape[1:] == (60, 50)
+    assert source.labels(1).pixels.shape[1:] == (112, 112)
 
 
 def test_greyscale_maps_have_no_green(folder: Path) -> None:
