@@ -9,18 +9,11 @@ from datasets import Dataset
 from torch import Tensor
 from torch.nn import functional
 
-from baselines.retrieval.features import MaskedFeatures
-from milannotations.catalog.models import load_model
+from baselines.features.cache import cached_features
+from baselines.features.encoder import PyramidEncoder, encoder_spec
 from milannotations.describer import Description, register
 from milannotations.device import resolve_device
 from milannotations.errors import InputError
-
-_LAYERS = {
-    "efficientnet_lite0": ("_blocks.2", "_blocks.4", "_blocks.10", "_blocks.15"),
-    "resnet18": ("layer1", "layer2", "layer3", "layer4"),
-    "resnet50": ("layer1", "layer2", "layer3", "layer4"),
-    "resnet101": ("layer1", "layer2", "layer3", "layer4"),
-}
 
 
 @register("retrieval")
@@ -46,10 +39,10 @@ class Retrieval:
         device: str = "auto",
         alternatives: int = 4,
     ) -> None:
-        names = layers.split(",") if layers else _LAYERS.get(encoder)
-        if not names:
-            raise InputError(f"name the layers of encoder {encoder!r} that retrieval should read")
-        self._features = MaskedFeatures(load_model(encoder), names, resolve_device(device))
+        names = layers.split(",") if layers else ()
+        changes = {"masks": "area", "empty": "whole"}
+        self._device = resolve_device(device)
+        self._encoder = PyramidEncoder(encoder_spec(encoder, names, changes))
         self._alternatives = alternatives
         self._texts: list[str] = []
         self._train = torch.zeros(0)
@@ -66,7 +59,7 @@ class Retrieval:
         if not annotated:
             raise InputError("retrieval needs annotated neurons to learn from")
         neurons = neurons.select(annotated)
-        means = self._features(neurons).mean(1)
+        means = cached_features(self._encoder, neurons, self._device).mean(1)
         self._mean, self._std = means.mean(0), means.std(0).clamp(min=1e-6)
         self._train = self._standardized(means)
         self._texts = [texts[0] for texts in neurons["annotations"]]
@@ -79,7 +72,10 @@ class Retrieval:
         """
         if not self._texts:
             raise InputError("retrieval describes with training neurons: give it some")
-        similarity = self._standardized(self._features(neurons).mean(1)) @ self._train.T
+        similarity = (
+            self._standardized(cached_features(self._encoder, neurons, self._device).mean(1))
+            @ self._train.T
+        )
         order = similarity.argsort(dim=1, descending=True, stable=True)
         return [self._description(s, o.tolist()) for s, o in zip(similarity, order, strict=True)]
 
@@ -93,6 +89,6 @@ class Retrieval:
 
     def _standardized(self, means: Tensor) -> Tensor:
         scaled = (means - self._mean) / self._std
-        parts = scaled.split(self._features.widths, dim=1)
+        parts = scaled.split(self._encoder.widths, dim=1)
         equal = torch.cat([functional.normalize(part, dim=1) for part in parts], dim=1)
         return functional.normalize(equal, dim=1)

@@ -8,8 +8,9 @@ from torch import nn
 from torch.nn import functional
 from torchvision.transforms.v2.functional import pil_to_tensor
 
+from baselines.features.cache import exemplar_features
+from baselines.features.encoder import EncoderSpec, PyramidEncoder
 from baselines.retrieval import Retrieval
-from baselines.retrieval.features import MaskedFeatures
 from milannotations.catalog.models import LoadedModel
 from milannotations.errors import InputError
 from milannotations.exemplars.sources import Preprocessing
@@ -21,7 +22,8 @@ def test_masked_features_equal_a_slow_loop() -> None:
     module = nn.Sequential(conv, nn.ReLU(inplace=True))
     model = LoadedModel(module, "m", "d", Preprocessing())
     neurons = load("demo", "test").select(range(3))
-    found = MaskedFeatures(model, ["0"], batch_size=5)(neurons)
+    spec = EncoderSpec(model="m", layers=("0",), masks="area", empty="whole")
+    found = exemplar_features(PyramidEncoder(spec, model), neurons, batch_size=5)
     assert found.shape == (3, 15, 4)
     for n, record in enumerate(neurons):
         for e, (image, mask) in enumerate(zip(record["images"], record["masks"], strict=True)):
@@ -47,4 +49,4 @@ def test_it_needs_annotations_and_known_layers() -> None:
     with pytest.raises(InputError, match="annotated"):
         Retrieval(device="cpu").fit(load("demo", "network").select(range(2)))
     with pytest.raises(InputError, match="name the layers"):
-        Retrieval(encoder="alexnet")
+        Retrieval(encoder="vgg11")

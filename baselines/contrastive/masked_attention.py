@@ -1,0 +1,74 @@
+"""Attention of the class token that only sees the patches inside a mask.
+
+The April 2022 addition to MILAN lets CLIP look at a region of an image: in every layer of its
+vision transformer the attention that the class token pays to each patch, after the softmax, is
+multiplied by how much of the patch the mask covers, and is not normalized again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from milannotations.errors import InputError
+
+_NAME = "class_token_in_mask"
+_weights: ContextVar[Tensor | None] = ContextVar("weights", default=None)
+
+
+@contextmanager
+def class_token_in_mask(vision: nn.Module, weights: Tensor) -> Iterator[None]:
+    """Multiply the class token's attention to each patch, in all layers, while in the block.
+
+    Args:
+        vision: A vision transformer of ``transformers`` whose token 0 is the class token.
+        weights: (images, patches) in [0, 1].
+
+    Raises:
+        InputError: If this version of ``transformers`` does not allow it.
+    """
+    try:
+        from transformers import AttentionInterface
+    except ImportError as error:
+        raise InputError(
+            "masked attention needs a newer version of transformers: pip install -U transformers"
+        ) from error
+    AttentionInterface.register(_NAME, _attention)
+    configs: list[Any] = [module.config for module in vision.modules() if hasattr(module, "config")]
+    before = [config._attn_implementation for config in configs]
+    token = _weights.set(weights)
+    try:
+        for config in configs:
+            config._attn_implementation = _NAME
+        yield
+    finally:
+        for config, name in zip(configs, before, strict=True):
+            config._attn_implementation = name
+        _weights.reset(token)
+
+
+def _attention(
+    module: nn.Module,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    attention_mask: Tensor | None,
+    scaling: float,
+    **_: Any,
+) -> tuple[Tensor, Tensor]:
+    """Attend as ``transformers`` does, images × heads × tokens × channels, but for token 0."""
+    del module
+    scores = query @ key.transpose(-1, -2) * scaling
+    if attention_mask is not None:
+        scores = scores + attention_mask
+    attention = scores.softmax(-1, dtype=torch.float32).to(query.dtype)
+    weights = _weights.get()
+    assert weights is not None
+    attention = attention.clone()
+    attention[:, :, 0, 1:] *= weights[:, None].to(attention.dtype)
+    return (attention @ value).transpose(1, 2).contiguous(), attention

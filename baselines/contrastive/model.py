@@ -1,0 +1,123 @@
+"""CLIP, SigLIP and their like, as ``transformers`` has them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from PIL import Image
+from torch import Tensor
+from torch.nn import functional
+
+from baselines.contrastive.masked_attention import class_token_in_mask
+from baselines.contrastive.pretrained import first_line, load_pretrained, load_processor
+from milannotations.errors import InputError
+
+
+class ContrastiveModel:
+    """Embeds texts and images in one space, where cosine similarity says what goes together.
+
+    Args:
+        name: A folder, or OWNER/NAME of the hub.
+        device: Where it runs.
+        batch_size: Texts or images at once.
+
+    Raises:
+        InputError: If there is no such model, or it is of another kind.
+    """
+
+    def __init__(self, name: str, device: torch.device | str = "cpu", batch_size: int = 64) -> None:
+        from transformers import AutoImageProcessor, AutoModel, AutoTokenizer
+
+        self.name = name
+        self.device = torch.device(device)
+        self.batch_size = batch_size
+        what = "contrastive model"
+
+        self.module = load_pretrained(AutoModel, name, what).to(self.device)
+        for method in ("get_text_features", "get_image_features"):
+            if not hasattr(self.module, method):
+                kind = type(self.module).__name__
+                raise InputError(f"{what} {name!r} is a {kind}; name a CLIP or SigLIP model")
+        self._images = load_processor(AutoImageProcessor, name, f"image processor of {what}")
+        self._tokens = load_processor(AutoTokenizer, name, f"tokenizer of {what}")
+        config: Any = self.module.config
+        self.size = int(config.vision_config.image_size)
+        self._patches = self.size // int(config.vision_config.patch_size)
+        self._longest = int(config.text_config.max_position_embeddings)
+
+    @property
+    def has_class_token(self) -> bool:
+        """Whether the image is read off a class token, whose attention a mask can restrict."""
+        embeddings = getattr(self.module.vision_model, "embeddings", None)
+        return hasattr(embeddings, "class_embedding")
+
+    @torch.inference_mode()
+    def texts(self, texts: Sequence[str]) -> Tensor:
+        """Return unit vectors of texts, float32 (texts, width), on the CPU.
+
+        Texts that are longer than the model's limit are cut.
+        """
+        found = []
+        for first in range(0, len(texts), self.batch_size):
+            tokens = self._tokens(
+                list(texts[first : first + self.batch_size]),
+                # SigLIP was trained with padding to its full length, and CLIP masks it.
+                padding="max_length", max_length=self._longest, truncation=True,
+                return_tensors="pt",
+            ).to(self.device)  # fmt: skip
+            found.append(_vectors(self.module.get_text_features(**tokens)))
+        return torch.cat(found) if found else torch.zeros(0, 1)
+
+    @torch.inference_mode()
+    def images(self, images: Sequence[Image.Image], masks: Tensor | None = None) -> Tensor:
+        """Return unit vectors of images, float32 (images, width), on the CPU.
+
+        Images are resized as a whole, not cropped: an exemplar is already what a network saw.
+
+        Args:
+            images: RGB images.
+            masks: For each the region to look at, in [0, 1], (images, height, width): the
+                attention of the class token is restricted to it.
+
+        Raises:
+            InputError: If masks are given and the model has no class token.
+        """
+        if masks is not None and not self.has_class_token:
+            raise InputError(
+                f"{self.name} has no class token whose attention a mask could restrict; take a "
+                "CLIP model, or clip_weight=1 to look at whole images only"
+            )
+        found = []
+        for first in range(0, len(images), self.batch_size):
+            part = slice(first, first + self.batch_size)
+            pixels = self._pixels(images[part])
+            if masks is None:
+                found.append(_vectors(self.module.get_image_features(pixel_values=pixels)))
+                continue
+            side = (self._patches, self._patches)
+            weights = functional.interpolate(masks[part, None].float(), size=side, mode="area")
+            with class_token_in_mask(self.module.vision_model, weights.flatten(1).to(self.device)):
+                found.append(_vectors(self.module.get_image_features(pixel_values=pixels)))
+        return torch.cat(found) if found else torch.zeros(0, 1)
+
+    def _pixels(self, images: Sequence[Image.Image]) -> Tensor:
+        try:
+            pixels: Tensor = self._images(
+                images=list(images),
+                size={"height": self.size, "width": self.size},
+                do_center_crop=False,
+                return_tensors="pt",
+            )["pixel_values"]
+        except (TypeError, ValueError, KeyError) as error:
+            raise InputError(
+                f"the image processor of {self.name!r} cannot be used: {first_line(error)}"
+            ) from error
+        return pixels.to(self.device)
+
+
+def _vectors(output: Any) -> Tensor:
+    """Return unit vectors of what a model gave: a tensor, or, since version 5, an output."""
+    vectors = output if isinstance(output, Tensor) else output.pooler_output
+    return functional.normalize(vectors.float(), dim=-1).cpu()

@@ -1,0 +1,51 @@
+"""Loading models of ``transformers``, by hub id or folder, without running code of theirs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from milannotations.errors import InputError
+
+
+def load_pretrained(kind: Any, name: str, what: str) -> Any:
+    """Load a model with all of its weights.
+
+    Args:
+        kind: An ``Auto…`` class of ``transformers``.
+        name: A folder, or OWNER/NAME of the hub.
+        what: What it is, for messages.
+
+    Raises:
+        InputError: If there is no such model, its weights are pickled, or some are missing.
+    """
+    try:
+        module, info = kind.from_pretrained(
+            name, trust_remote_code=False, use_safetensors=True, output_loading_info=True
+        )
+    except (OSError, ValueError, KeyError, ImportError, RuntimeError) as error:
+        raise InputError(f"{what} {name!r} cannot be loaded: {first_line(error)}") from error
+    # Of what is missing transformers itself makes a random one.
+    lacking = sorted(set(info["missing_keys"]) & {key for key, _ in module.named_parameters()})
+    if lacking:
+        raise InputError(
+            f"{what} {name!r}: the weights lack {len(lacking)} parameters, such as "
+            f"{', '.join(lacking[:3])}; is it a model of this kind?"
+        )
+    return module.eval().requires_grad_(False)
+
+
+def load_processor(kind: Any, name: str, what: str) -> Any:
+    """Load a model's processor, tokenizer or image processor.
+
+    Raises:
+        InputError: If there is none.
+    """
+    try:
+        return kind.from_pretrained(name, trust_remote_code=False)
+    except (OSError, ValueError, KeyError, ImportError, RuntimeError, TypeError) as error:
+        raise InputError(f"{what} {name!r} cannot be loaded: {first_line(error)}") from error
+
+
+def first_line(error: BaseException) -> str:
+    """Return the first line of an error's message; transformers' are long."""
+    return (str(error).strip() or repr(error)).splitlines()[0][:300]

@@ -1,0 +1,139 @@
+"""Features of all exemplars, computed once: in memory, or in a file that is mapped into it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from datasets import Dataset
+from numpy.typing import NDArray
+from torch import Tensor
+
+from baselines.features.encoder import PyramidEncoder
+from baselines.features.exemplars import DistinctExemplars
+from milannotations.errors import InputError
+from milannotations.progress import progress_bar
+from milannotations.storage import atomic_path, resumable_folder
+from milannotations.store import home, make_folder
+
+_VERSION = 1  # of the cache; raised when the same inputs give other features
+_FILE, _DONE, _IDENTITY = "features.npy", "done.json", "identity.json"
+_READERS = 4
+_CHECKPOINT = 16  # batches between two records of how far the work is
+
+
+def exemplar_features(
+    encoder: PyramidEncoder,
+    neurons: Dataset,
+    device: torch.device | str = "cpu",
+    batch_size: int = 32,
+) -> Tensor:
+    """Return features of all exemplars, computed into memory.
+
+    Returns:
+        float32 on the CPU, of shape (neurons, k, ``encoder.width``).
+
+    Raises:
+        InputError: If neurons lack images or masks, or differ in their number of exemplars.
+    """
+    exemplars = DistinctExemplars(neurons, encoder.spec.masks != "none")
+    found = np.zeros((len(neurons), exemplars.k, encoder.width), dtype=np.float32)
+    _compute(encoder, exemplars, found, device, batch_size)
+    return torch.from_numpy(found)
+
+
+def cached_features(
+    encoder: PyramidEncoder,
+    neurons: Dataset,
+    device: torch.device | str = "cpu",
+    batch_size: int = 32,
+    work: Path | None = None,
+) -> Tensor:
+    """Return the same features from a memory-mapped file, which is made where it is missing.
+
+    The file's name comes from the encoder (its weights too) and from the exemplars' own bytes. An
+    interrupted computation goes on where it stopped.
+
+    Args:
+        encoder: The encoder.
+        neurons: Records with images.
+        device: Where the encoder runs.
+        batch_size: Images per forward pass.
+        work: Folder of such files; default in the cache.
+
+    Raises:
+        InputError: As ``exemplar_features``; or if the folder cannot be written.
+    """
+    exemplars = DistinctExemplars(neurons, encoder.spec.masks != "none")
+    shape = (len(neurons), exemplars.k, encoder.width)
+    identity: dict[str, Any] = {
+        "version": _VERSION,
+        "encoder": encoder.identity(),
+        "exemplars": exemplars.content,
+        "shape": list(shape),
+    }
+    name = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:24]
+    target = make_folder(work or home() / "features") / name
+    if not _is_whole(target, identity):
+        with resumable_folder(target, identity, overwrite=True) as folder:
+            place, record = folder / _FILE, folder / _DONE
+            started = place.is_file() and record.is_file()
+            mapped = np.lib.format.open_memmap(
+                place, mode="r+" if started else "w+", dtype=np.float32, shape=shape
+            )
+            done = json.loads(record.read_text(encoding="utf-8")) if started else 0
+            _compute(encoder, exemplars, mapped, device, batch_size, done, record)
+            mapped.flush()
+            record.unlink(missing_ok=True)
+            (folder / _IDENTITY).write_text(json.dumps(identity), encoding="utf-8")
+    # Copy-on-write: torch has no read-only tensors, and nothing may reach the file.
+    return torch.from_numpy(np.load(target / _FILE, mmap_mode="c", allow_pickle=False))
+
+
+def _compute(
+    encoder: PyramidEncoder,
+    exemplars: DistinctExemplars,
+    found: NDArray[np.float32],
+    device: torch.device | str,
+    batch_size: int,
+    done: int = 0,
+    record: Path | None = None,
+) -> None:
+    """Fill in features, from distinct image number ``done`` on; note in ``record`` how far."""
+    encoder.to(device)
+    masked = encoder.spec.masks != "none"
+    with progress_bar() as progress, ThreadPoolExecutor(_READERS) as pool:
+        task = progress.add_task("Encoding exemplars", total=len(exemplars), completed=done)
+        for count, first in enumerate(range(done, len(exemplars), batch_size), start=1):
+            numbers = range(first, min(first + batch_size, len(exemplars)))
+            inputs = torch.stack([encoder.tensor(i) for i in exemplars.images(numbers, pool)])
+            maps = encoder.maps(inputs.to(device))
+            for row, number in enumerate(numbers):
+                uses = exemplars.uses[number]
+                masks = exemplars.masks(number) if masked else None
+                pooled = encoder.pool(maps, row, masks).cpu().numpy()
+                at = np.array(uses)
+                found[at[:, 0], at[:, 1]] = pooled
+            progress.advance(task, len(numbers))
+            if record is not None and isinstance(found, np.memmap) and count % _CHECKPOINT == 0:
+                found.flush()
+                with atomic_path(record) as path:
+                    path.write_text(json.dumps(numbers[-1] + 1), encoding="utf-8")
+
+
+def _is_whole(target: Path, identity: dict[str, Any]) -> bool:
+    try:
+        known = json.loads((target / _IDENTITY).read_text(encoding="utf-8"))
+        header = np.load(target / _FILE, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError):
+        return False
+    if known != identity or list(header.shape) != identity["shape"]:
+        return False
+    if header.dtype != np.float32:
+        raise InputError(f"{target} holds {header.dtype}; delete it")
+    return True

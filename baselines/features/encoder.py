@@ -1,0 +1,230 @@
+"""The pyramid encoder: features of a pretrained network at several layers, averaged over a mask."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from typing import Literal
+
+import torch
+from PIL import Image
+from pydantic import BaseModel, ConfigDict, Field
+from torch import Tensor
+from torch.nn import functional
+
+from milannotations.catalog.models import LoadedModel, load_model
+from milannotations.errors import InputError
+from milannotations.exemplars.instrument import activations, match_layers, probe
+from milannotations.exemplars.sources import Preprocessing
+
+Resizing = Literal["bilinear", "area", "none"]
+_RESNET = ("conv1", "layer1", "layer2", "layer3", "layer4")
+
+
+class EncoderSpec(BaseModel):
+    """Which network is read where, and how masks are laid over its activation maps.
+
+    Attributes:
+        model: Name of the network; see ``milannotations.catalog.models.load_model``.
+        layers: Its layers with activation maps, as PyTorch names them.
+        weights: ``published``, ``random``, a file, or ``included``: they lie beside the model
+            that was trained on these features.
+        masks: How a mask is brought to a layer's resolution. ``bilinear`` is MILAN's, which
+            samples without averaging and so loses small masks at coarse layers; ``area``
+            averages; ``none`` takes the whole image whatever the mask.
+        empty: What a mask that is empty at a layer's resolution gives there: ``zeros``, as in
+            MILAN, or the ``whole`` image.
+        size: Side of the images the network is given; default its own.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    model: str
+    layers: tuple[str, ...] = Field(min_length=1)
+    weights: str = "published"
+    masks: Resizing = "bilinear"
+    empty: Literal["zeros", "whole"] = "zeros"
+    size: int | None = Field(default=None, ge=8)
+
+
+# MILAN's own configurations, and the small network that installs from the package index. The
+# original reads AlexNet's maps after the ReLU has changed them in place: hence the layers' numbers.
+ENCODERS: dict[str, EncoderSpec] = {
+    "alexnet": EncoderSpec(
+        model="alexnet",
+        layers=("features.1", "features.4", "features.7", "features.9", "features.11"),
+    ),
+    "resnet18": EncoderSpec(model="resnet18", layers=_RESNET),
+    "resnet50": EncoderSpec(model="resnet50", layers=_RESNET),
+    "resnet101": EncoderSpec(model="resnet101", layers=_RESNET),
+    "efficientnet_lite0": EncoderSpec(
+        model="efficientnet_lite0",
+        layers=("_blocks.2", "_blocks.4", "_blocks.10", "_blocks.15"),
+        masks="area",
+        empty="whole",
+    ),
+}
+
+
+class PyramidEncoder(torch.nn.Module):
+    """Features of masked images at several layers, one after the other.
+
+    As in MILAN's encoder (MILAN paper, appendix on the captioning model) a mask is resized to each
+    layer's resolution, normalized to sum to 1, and the layer's maps are averaged with it as
+    weights. The network is frozen: no gradient reaches it.
+
+    Args:
+        spec: The network, its layers and the masks' treatment.
+        model: The network itself, where it is at hand.
+
+    Raises:
+        InputError: If there is no such network or layer, or a layer has no activation maps.
+    """
+
+    def __init__(self, spec: EncoderSpec, model: LoadedModel | None = None) -> None:
+        super().__init__()
+        loaded = model or load_model(spec.model, spec.weights)
+        if loaded.latents is not None:
+            raise InputError(f"encoder {spec.model!r} is a generator; choose one that takes images")
+        self.spec = spec
+        self.preprocessing = _sized(loaded.preprocessing, spec.size)
+        self.network = loaded.module.eval().requires_grad_(False)
+        self.layers = match_layers(self.network, spec.layers)
+        height, width = self.preprocessing.shape
+        image = torch.zeros(1, len(self.preprocessing.mean), height, width)
+        self.taps = [*probe(self.network, self.layers, (image,), loaded.layouts).values()]
+        pooled = [tap.layer for tap in self.taps if tap.layout.kind == "vector"]
+        if pooled:
+            raise InputError(
+                f"{', '.join(pooled)}: one activation per image, which no mask can be laid over; "
+                "choose layers with activation maps"
+            )
+        self.widths = [tap.units for tap in self.taps]
+
+    @property
+    def width(self) -> int:
+        """Length of the features: the sum of the layers' units."""
+        return sum(self.widths)
+
+    def train(self, mode: bool = True) -> PyramidEncoder:
+        """Stay in evaluation mode: batch normalization must not learn from exemplars."""
+        del mode
+        return super().train(False)
+
+    def identity(self) -> dict[str, object]:
+        """Return what tells this encoder's features from another's, as JSON."""
+        digest = hashlib.sha256()
+        for name, value in sorted(self.network.state_dict().items()):
+            digest.update(name.encode())
+            digest.update(value.detach().cpu().contiguous().view(-1).numpy().tobytes())
+        return {
+            **self.spec.model_dump(exclude={"weights"}),
+            "layers": self.layers,
+            "weights": digest.hexdigest()[:32],
+        }
+
+    def tensor(self, image: Image.Image) -> Tensor:
+        """Return one exemplar as the network's input, (channels, height, width).
+
+        An exemplar is already what a network saw: it is resized as a whole, never cropped, which
+        would shift its mask.
+        """
+        height, width = self.preprocessing.shape
+        image = image.convert("RGB")
+        view = image if image.size == (width, height) else image.resize((width, height))
+        return self.preprocessing.tensor(view)
+
+    @torch.no_grad()
+    def forward(self, inputs: Tensor, masks: Tensor | None = None) -> Tensor:
+        """Return features of images, one mask each: (n, width).
+
+        Args:
+            inputs: Network inputs, (n, channels, height, width); see ``tensor``.
+            masks: Weights in [0, 1], (n, height, width); None for whole images.
+        """
+        maps = self.maps(inputs)
+        rows = range(len(inputs))
+        return torch.cat(
+            [self.pool(maps, n, None if masks is None else masks[n, None]) for n in rows]
+        )
+
+    @torch.inference_mode()
+    def maps(self, inputs: Tensor) -> list[Tensor]:
+        """Return the activation maps of each layer, (n, units, height, width), float32."""
+        kept: dict[str, Tensor] = {}
+        with activations(
+            self.network,
+            self.taps,
+            lambda layer, maps: kept.update({layer: maps.float().clone()}),
+            stop_early=True,
+        ) as run:
+            run(inputs)
+        return [kept[layer] for layer in self.layers]
+
+    def pool(self, maps: Sequence[Tensor], row: int, masks: Tensor | None) -> Tensor:
+        """Average the maps of one image over several masks.
+
+        Args:
+            maps: Maps of a batch, from ``maps``.
+            row: Which image of the batch.
+            masks: (masks, height, width) in [0, 1]; None for the whole image, once.
+
+        Returns:
+            Features of shape (masks, width).
+        """
+        if masks is None or self.spec.masks == "none":
+            whole = torch.cat([m[row].mean((1, 2)) for m in maps])
+            return whole.expand(1 if masks is None else len(masks), -1)
+        parts = []
+        for image_map in (m[row] for m in maps):
+            weights = self._weights(masks, image_map)
+            parts.append(weights.flatten(1) @ image_map.flatten(1).T)
+        return torch.cat(parts, dim=1)
+
+    def _weights(self, masks: Tensor, like: Tensor) -> Tensor:
+        size = (like.shape[-2], like.shape[-1])
+        masks = masks[:, None].float()
+        if self.spec.masks == "area":
+            weights = functional.interpolate(masks, size=size, mode="area")
+        else:
+            weights = functional.interpolate(
+                masks, size=size, mode="bilinear", align_corners=False, antialias=False
+            )
+        weights = weights[:, 0].to(like.device)
+        total = weights.sum((1, 2), keepdim=True)
+        if self.spec.empty == "whole":
+            weights = torch.where(total > 0, weights, torch.ones_like(weights))
+            total = weights.sum((1, 2), keepdim=True)
+        return weights / total.clamp(min=torch.finfo(weights.dtype).tiny)
+
+
+def encoder_spec(
+    name: str, layers: Sequence[str] = (), changes: Mapping[str, object] | None = None
+) -> EncoderSpec:
+    """Return a known configuration by its name, or one for any network and layers.
+
+    Args:
+        name: One of ``ENCODERS``, or any model that takes images.
+        layers: Layers to read; needed where the encoder is not a known one.
+        changes: Further fields of ``EncoderSpec``.
+
+    Raises:
+        InputError: If layers are needed and not named.
+    """
+    known = ENCODERS.get(name)
+    if known is None and not layers:
+        raise InputError(
+            f"name the layers of encoder {name!r} that should be read (known without: "
+            f"{', '.join(ENCODERS)})"
+        )
+    fields: dict[str, object] = (
+        known.model_dump() if known else {"model": name, "masks": "area", "empty": "whole"}
+    )
+    fields |= {"layers": tuple(layers)} if layers else {}
+    return EncoderSpec.model_validate({**fields, **(changes or {})})
+
+
+def _sized(preprocessing: Preprocessing, size: int | None) -> Preprocessing:
+    from dataclasses import replace
+
+    return preprocessing if size is None else replace(preprocessing, size=size, resize=size)

@@ -1,0 +1,54 @@
+"""The model card: what a model is, what it has seen, and how to use it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import jinja2
+
+if TYPE_CHECKING:
+    from baselines.milan.model import MilanConfig
+
+_CARD = """\
+---
+library_name: milannotations
+tags: [interpretability, neurons, milan]
+language: en
+---
+# A MILAN model
+
+Describes a neuron of a vision network in words, from the images that activate it most (its
+exemplars) and where in them it is activated (their masks). Architecture: *Natural Language
+Descriptions of Deep Visual Features*, Hernandez et al., ICLR 2022 (arXiv 2201.11114).
+
+```python
+from baselines.milan import Milan
+model = Milan.from_pretrained("FOLDER OR OWNER/NAME")
+model.describe(neurons)          # a dataset of neuron records with {{ config.k }} exemplars each
+```
+
+| | |
+| --- | --- |
+| encoder | {{ config.encoder.model }}: {{ config.encoder.layers | join(", ") }} |
+| masks | {{ config.encoder.masks }} |
+| decoder | embedding {{ config.decoder.embedding }}, hidden {{ config.decoder.hidden }} |
+| language model | {{ "none" if not config.language_model else "%d layers of %d" % \
+(config.language_model.layers, config.language_model.hidden) }} |
+| search | {{ config.decoding.strategy }}, beam {{ config.decoding.beam }}, \
+PMI weight {{ config.decoding.pmi }}, {{ config.decoding.length }} tokens |
+{%- for name, value in config.training.items() %}
+| {{ name | replace("_", " ") }} | {{ value | cell }} |
+{%- endfor %}
+
+Descriptions are what people would probably say of the exemplars, not what the neuron computes. The
+model knows the words of its training data and no others; with neurons of other kinds of networks
+or images it says the nearest thing it knows.
+"""
+
+
+def card(config: MilanConfig) -> str:
+    """Return the model card of a configuration, as Markdown."""
+    # Markdown, not HTML: nothing is escaped here but what would end a cell of the table.
+    environment = jinja2.Environment(keep_trailing_newline=True, undefined=jinja2.StrictUndefined)
+    environment.filters["cell"] = lambda value: " ".join(str(value).split()).replace("|", "\\|")
+    return environment.from_string(_CARD).render(config=config)

@@ -1,0 +1,82 @@
+"""Ordering candidates anew by CLIP, as the original's addition of April 2022 does."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from datasets import Dataset
+from PIL.Image import Image
+from torch import Tensor
+from torchvision.transforms.v2 import functional as transforms
+
+from baselines.contrastive import ContrastiveModel
+from milannotations.describer import Description
+from milannotations.errors import InputError
+from milannotations.progress import progress_bar
+
+
+class ClipReranker:
+    """Orders candidates by their similarity to all exemplars together.
+
+    The score of a candidate is the mean over exemplars of (1 − w) times its similarity to the part
+    of the image inside the mask (the class token's attention is restricted to it) plus w times
+    that to the whole image. The original documents w = .5 and sets 1, which ignores the masks.
+
+    Args:
+        name: A CLIP model: a folder, or OWNER/NAME of the hub.
+        device: Where it runs.
+        weight: w, from 0 to 1.
+
+    Raises:
+        InputError: If there is no such model, or w is out of range.
+    """
+
+    def __init__(self, name: str, device: torch.device | str = "cpu", weight: float = 0.5) -> None:
+        if not 0 <= weight <= 1:
+            raise InputError(f"clip_weight={weight}; it must be between 0 and 1")
+        self._weight = weight
+        self._model = ContrastiveModel(name, device)
+        if weight < 1 and not self._model.has_class_token:
+            raise InputError(
+                f"{name} has no class token whose attention a mask could restrict; take a CLIP "
+                "model, or clip_weight=1 to look at whole images only"
+            )
+
+    def scores(
+        self, images: Sequence[Image], masks: Sequence[Image], texts: Sequence[str]
+    ) -> Tensor:
+        """Return the score of each text for one neuron, (texts,)."""
+        said = self._model.texts(texts)
+        total = torch.zeros(len(texts))
+        if self._weight < 1:
+            regions = torch.stack([_mask(mask) for mask in masks])
+            total += (1 - self._weight) * (self._model.images(images, regions) @ said.T).mean(0)
+        if self._weight > 0:
+            total += self._weight * (self._model.images(images) @ said.T).mean(0)
+        return total
+
+    def reorder(
+        self, neurons: Dataset, found: Sequence[Description], alternatives: int
+    ) -> list[Description]:
+        """Return descriptions whose candidates stand in CLIP's order."""
+        ordered = []
+        with progress_bar() as progress:
+            for record, said in progress.track(
+                zip(neurons, found, strict=True), total=len(found), description="Reranking by CLIP"
+            ):
+                texts = [said.text, *said.alternatives]
+                scores = self.scores(record["images"], record["masks"], texts)
+                order = scores.argsort(descending=True, stable=True).tolist()
+                ordered.append(
+                    Description(
+                        text=texts[order[0]],
+                        score=float(scores[order[0]]),
+                        alternatives=tuple(texts[i] for i in order[1 : 1 + alternatives]),
+                    )
+                )
+        return ordered
+
+
+def _mask(mask: Image) -> Tensor:
+    return transforms.pil_to_tensor(mask.convert("L"))[0].float() / 255

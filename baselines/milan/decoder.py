@@ -1,0 +1,133 @@
+"""p(description | exemplars): an LSTM that attends over the features of the exemplars.
+
+The architecture is MILAN's (MILAN paper, appendix on the captioning model), after *Show, Attend and
+Tell* (Xu et al., ICML 2015): the initial state comes from the mean of the features; at each step
+they are weighted by attention, gated, and given to the LSTM beside the last word.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from pydantic import BaseModel, ConfigDict, Field
+from torch import Tensor, nn
+
+
+class DecoderSpec(BaseModel):
+    """Sizes of the decoder; the defaults are the paper's.
+
+    Attributes:
+        embedding: Length of word embeddings.
+        hidden: Length of the LSTM's state.
+        attention: Width of the attention's hidden layer; default the smaller of ``hidden`` and
+            the features' length.
+        dropout: Before the output layer.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    embedding: int = Field(default=128, ge=1)
+    hidden: int = Field(default=512, ge=1)
+    attention: int | None = Field(default=None, ge=1)
+    dropout: float = Field(default=0.5, ge=0, lt=1)
+
+
+class Exemplars(NamedTuple):
+    """What is looked at in every step, worked out once per neuron.
+
+    Attributes:
+        features: (neurons, k, features).
+        keys: Their projections for the attention, (neurons, k, attention).
+    """
+
+    features: Tensor
+    keys: Tensor
+
+
+class State(NamedTuple):
+    """The LSTM's state, (neurons, hypotheses, hidden) each."""
+
+    hidden: Tensor
+    cell: Tensor
+
+
+class Decoder(nn.Module):
+    """Gives the log probability of the next word.
+
+    Args:
+        features: Length of the features.
+        words: Number of tokens, special ones included.
+        spec: The sizes.
+    """
+
+    def __init__(self, features: int, words: int, spec: DecoderSpec | None = None) -> None:
+        super().__init__()
+        spec = spec or DecoderSpec()
+        attention = spec.attention or min(spec.hidden, features)
+        self.initial_hidden = nn.Linear(features, spec.hidden)
+        self.initial_cell = nn.Linear(features, spec.hidden)
+        self.embedding = nn.Embedding(words, spec.embedding)
+        self.query = nn.Linear(spec.hidden, attention)
+        self.key = nn.Linear(features, attention)
+        self.attention = nn.Linear(attention, 1)
+        self.gate = nn.Linear(spec.hidden, features)
+        self.lstm = nn.LSTMCell(spec.embedding + features, spec.hidden)
+        self.dropout = nn.Dropout(spec.dropout)
+        self.output = nn.Linear(spec.hidden, words)
+
+    def look(self, features: Tensor) -> tuple[Exemplars, State]:
+        """Return what every step looks at, and the state before the first.
+
+        Args:
+            features: (neurons, k, features).
+        """
+        mean = features.mean(1, keepdim=True)
+        state = State(self.initial_hidden(mean).tanh(), self.initial_cell(mean).tanh())
+        return Exemplars(features, self.key(features)), state
+
+    def step(
+        self, exemplars: Exemplars, words: Tensor, state: State
+    ) -> tuple[Tensor, State, Tensor]:
+        """Take one step, for several hypotheses of each neuron.
+
+        Args:
+            exemplars: From ``look``.
+            words: The last word of each hypothesis, int64 (neurons, hypotheses).
+            state: The state of each.
+
+        Returns:
+            Log probabilities (neurons, hypotheses, words), the next state, and the attention
+            (neurons, hypotheses, k), which sums to 1 over the exemplars.
+        """
+        query = self.query(state.hidden)
+        compared = (query[:, :, None] + exemplars.keys[:, None]).tanh()
+        attention = self.attention(compared).squeeze(-1).softmax(-1)
+        seen = torch.bmm(attention, exemplars.features.to(attention.dtype))
+        gated = seen * self.gate(state.hidden).sigmoid()
+        inputs = torch.cat([self.embedding(words), gated], dim=-1)
+        hidden, cell = self.lstm(
+            inputs.flatten(0, 1), (state.hidden.flatten(0, 1), state.cell.flatten(0, 1))
+        )
+        state = State(hidden.view_as(state.hidden), cell.view_as(state.cell))
+        logits = self.output(self.dropout(state.hidden))
+        return logits.float().log_softmax(-1), state, attention
+
+    def forward(self, features: Tensor, words: Tensor) -> tuple[Tensor, Tensor]:
+        """Read texts word by word (teacher forcing).
+
+        Args:
+            features: (neurons, k, features).
+            words: One text for each, beginning with the start, int64 (neurons, tokens).
+
+        Returns:
+            Log probabilities of what follows each token but the last, (neurons, tokens − 1,
+            words), and the attention at each, (neurons, tokens − 1, k).
+        """
+        exemplars, state = self.look(features)
+        logs, attentions = [], []
+        for time in range(words.shape[1] - 1):
+            log, state, attention = self.step(exemplars, words[:, time, None], state)
+            logs.append(log)
+            attentions.append(attention)
+        return torch.cat(logs, 1), torch.cat(attentions, 1)

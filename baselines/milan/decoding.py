@@ -1,0 +1,201 @@
+"""From exemplars' features to candidate descriptions, by every strategy of the paper."""
+
+from __future__ import annotations
+
+from typing import Literal, NamedTuple
+
+import torch
+from pydantic import BaseModel, ConfigDict, Field
+from torch import Tensor
+
+from baselines.milan.decoder import Decoder, Exemplars
+from baselines.milan.decoder import State as DecoderState
+from baselines.milan.language_model import LanguageModel, sequence_log_prob
+from baselines.milan.search import Found, State, Step, beam_search, greedy_search
+from baselines.milan.vocabulary import Vocabulary
+from milannotations.errors import InputError
+
+Strategy = Literal["greedy", "sample", "beam", "rerank"]
+
+
+class Decoding(BaseModel):
+    """How descriptions are searched for.
+
+    The strategy and the weight of p(d) are independent, so that the effect of one is never taken
+    for that of the other.
+
+    Attributes:
+        strategy: ``greedy`` takes the best word in each step, ``sample`` draws it, ``beam`` keeps
+            the best hypotheses; ``rerank`` searches as ``beam`` with ``pmi`` 0, and then orders
+            what it found by log p(d | E) − ``pmi`` · log p(d) (MILAN paper, section 3.2).
+        pmi: λ, the weight of p(d). With ``greedy``, ``sample`` and ``beam`` each word is scored by
+            log p(w | E) − λ log p(w) (token-wise mutual information). 0 is no PMI.
+        beam: Hypotheses; with ``sample`` how many are drawn.
+        length: Tokens of the longest description, the stop included.
+        seed: For ``sample``.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    strategy: Strategy = "rerank"
+    pmi: float = Field(default=0.2, ge=0, allow_inf_nan=False)
+    beam: int = Field(default=50, ge=1, le=10_000)
+    length: int = Field(default=15, ge=1, le=200)
+    seed: int = Field(default=0, ge=0)
+
+
+# Ablations by name: one option away from the paper's method.
+VARIANTS: dict[str, Decoding] = {
+    "milan": Decoding(),
+    "no-pmi": Decoding(pmi=0),
+    "greedy": Decoding(strategy="greedy", pmi=0),
+    "beam": Decoding(strategy="beam", pmi=0),
+    "rerank": Decoding(strategy="rerank", pmi=0.2),
+    "mi-greedy": Decoding(strategy="greedy", pmi=0.2),
+    "mi-beam": Decoding(strategy="beam", pmi=0.2),
+    "sample": Decoding(strategy="sample", pmi=0, beam=1),
+    "mi-sample": Decoding(strategy="sample", pmi=0.2, beam=1),
+    **{f"rerank-{weight:g}": Decoding(pmi=weight) for weight in (0.1, 0.3, 0.5, 0.7, 1.0)},
+}
+
+
+class Candidates(NamedTuple):
+    """Candidate descriptions of neurons, the best first.
+
+    Attributes:
+        tokens: int64 (neurons, candidates, length).
+        scores: What they are ordered by, (neurons, candidates); −inf where there is none.
+        log_prob: log p(d | E) in nats, (neurons, candidates).
+        prior: log p(d) in nats, or None where no language model was needed.
+    """
+
+    tokens: Tensor
+    scores: Tensor
+    log_prob: Tensor
+    prior: Tensor | None
+
+
+@torch.inference_mode()
+def decode(
+    decoder: Decoder,
+    language_model: LanguageModel | None,
+    vocabulary: Vocabulary,
+    features: Tensor,
+    decoding: Decoding,
+    *,
+    uniform: Tensor | None = None,
+    speakable_only: bool = True,
+) -> Candidates:
+    """Search for descriptions of neurons.
+
+    Args:
+        decoder: p(d | E), in evaluation mode.
+        language_model: p(d), in evaluation mode; None where ``pmi`` is 0.
+        vocabulary: What the numbers of words stand for.
+        features: (neurons, k, features), on the decoder's device.
+        decoding: How to search.
+        uniform: For ``sample``: numbers in [0, 1), (neurons, beam, length).
+        speakable_only: Never say the start, the padding or the unknown word.
+
+    Raises:
+        InputError: If p(d) is needed and there is no language model.
+    """
+    if decoding.pmi and language_model is None:
+        raise InputError(
+            f"pmi={decoding.pmi:g} needs a language model, and this model was trained without "
+            "one; take pmi=0, or a variant such as greedy or beam"
+        )
+    token_wise = decoding.pmi if decoding.strategy != "rerank" else 0.0
+    with_prior = language_model if token_wise else None
+    found = _search(decoder, with_prior, vocabulary, features, decoding, uniform, speakable_only)
+    log_prob, prior = found.scores, None
+    if decoding.pmi:
+        assert language_model is not None
+        prior = language_model_log_prob(language_model, found.tokens, vocabulary)
+    scores = found.scores
+    if token_wise:
+        # The search added up differences; what it adds up to says the rest.
+        assert prior is not None
+        log_prob = scores + token_wise * prior
+    elif prior is not None:
+        scores = log_prob - decoding.pmi * prior
+    order = scores.argsort(dim=1, descending=True, stable=True)
+    rows = torch.arange(len(order), device=order.device)[:, None]
+    return Candidates(
+        found.tokens[rows, order],
+        scores[rows, order],
+        log_prob[rows, order],
+        None if prior is None else prior[rows, order],
+    )
+
+
+def language_model_log_prob(
+    language_model: LanguageModel, tokens: Tensor, vocabulary: Vocabulary
+) -> Tensor:
+    """Return log p(d) of texts without their start, (…, length) to (…)."""
+    flat = tokens.flatten(0, -2)
+    # Up to the longest text: what follows is stops, which are not counted.
+    longest = int((flat == vocabulary.stop).long().cumsum(1).eq(0).sum(1).max()) + 1
+    starts = flat.new_full((len(flat), 1), vocabulary.start)
+    words = torch.cat([starts, flat[:, :longest]], dim=1)
+    sums = sequence_log_prob(language_model(words), words, vocabulary.stop, vocabulary.pad)
+    return sums.view(tokens.shape[:-1])
+
+
+def text_log_prob(
+    decoder: Decoder, vocabulary: Vocabulary, features: Tensor, words: Tensor
+) -> Tensor:
+    """Return log p(d | E) of one text per neuron, (neurons,).
+
+    Args:
+        decoder: p(d | E).
+        vocabulary: What the numbers of words stand for.
+        features: (neurons, k, features).
+        words: Texts that begin with the start, int64 (neurons, tokens).
+    """
+    logs, _ = decoder(features, words)
+    return sequence_log_prob(logs, words, vocabulary.stop, vocabulary.pad)
+
+
+def _search(
+    decoder: Decoder,
+    language_model: LanguageModel | None,
+    vocabulary: Vocabulary,
+    features: Tensor,
+    decoding: Decoding,
+    uniform: Tensor | None,
+    speakable_only: bool,
+) -> Found:
+    exemplars, first = decoder.look(features)
+    sampling = decoding.strategy == "sample"
+    width = decoding.beam if sampling else 1
+    state: State = tuple(part.expand(-1, width, -1).contiguous() for part in first)
+    if language_model is not None:
+        start = language_model.start(len(features) * width)
+        state += tuple(part.unflatten(0, (len(features), width)) for part in start)
+    step = _step(decoder, language_model, exemplars, decoding.pmi)
+    forbidden = vocabulary.unspeakable if speakable_only else ()
+    common = {"start": vocabulary.start, "stop": vocabulary.stop, "length": decoding.length}
+    if decoding.strategy in ("beam", "rerank"):
+        return beam_search(step, state, beam=decoding.beam, forbidden=forbidden, **common)
+    if sampling and uniform is None:
+        raise InputError("sampling needs random numbers")
+    return greedy_search(
+        step, state, forbidden=forbidden, uniform=uniform if sampling else None, **common
+    )
+
+
+def _step(
+    decoder: Decoder, language_model: LanguageModel | None, exemplars: Exemplars, pmi: float
+) -> Step:
+    def step(words: Tensor, state: State) -> tuple[Tensor, State]:
+        log, (hidden, cell), _ = decoder.step(exemplars, words, DecoderState(*state[:2]))
+        if language_model is None:
+            return log, (hidden, cell)
+        shape = words.shape
+        before = (state[2].flatten(0, 1), state[3].flatten(0, 1))
+        prior, after = language_model.step(words.flatten(), before)
+        log = log - pmi * prior.unflatten(0, shape)
+        return log, (hidden, cell, *(part.unflatten(0, shape) for part in after))
+
+    return step

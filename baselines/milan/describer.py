@@ -1,0 +1,173 @@
+"""MILAN as a describer: with a trained model, or trained on the neurons it is given."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import Any, ClassVar, TypeVar
+
+from datasets import Dataset
+from pydantic import BaseModel, ValidationError
+
+from baselines.features.encoder import PyramidEncoder, encoder_spec
+from baselines.milan.clip import ClipReranker
+from baselines.milan.decoder import DecoderSpec
+from baselines.milan.decoding import VARIANTS, Decoding
+from baselines.milan.language_model import LanguageModelSpec
+from baselines.milan.model import Milan
+from baselines.milan.options import TrainingOptions
+from baselines.milan.training import examples_of, train
+from milannotations.describer import Description, register
+from milannotations.device import resolve_device
+from milannotations.errors import InputError, did_you_mean
+from milannotations.store import home
+
+_SEARCHING = frozenset(Decoding.model_fields) - {"seed"}
+_Model = TypeVar("_Model", bound=BaseModel)
+
+
+@register("milan")
+class MilanDescriber:
+    """Describe neurons by the sentence of highest pointwise mutual information.
+
+    Without ``model`` one is trained on the neurons given to ``fit``.
+
+    Args:
+        model: A trained model: a folder, or OWNER/NAME of the hub.
+        variant: A named way of searching, one of ``VARIANTS``; default the model's own.
+        encoder: For training: the network whose features are described; see ``encoder_spec``.
+        layers: For training: its layers, comma-separated; known encoders have their own.
+        masks: For training: how masks are laid over features; ``none`` ignores them.
+        validation: For training: a dataset, with ``validation_split`` one of its splits, for early
+            stopping; default a part of the training neurons.
+        validation_split: See ``validation``.
+        hidden: For training: length of the states of both LSTMs.
+        clip: A CLIP model that orders the candidates anew; a folder or OWNER/NAME.
+        clip_weight: Weight of the similarity of whole images to that of masked ones; see
+            ``ClipReranker``.
+        alternatives: How many further candidates to name.
+        batch_size: Neurons decoded at once.
+        any_k: 1 to describe neurons with another number of exemplars than in training.
+        device: Where it runs.
+        options: ``strategy``, ``pmi``, ``beam``, ``length`` change the search; the fields of
+            ``TrainingOptions`` the training.
+    """
+
+    sees_references: ClassVar[bool] = False
+
+    def __init__(
+        self,
+        model: str | None = None,
+        variant: str | None = None,
+        encoder: str = "resnet101",
+        layers: str | None = None,
+        masks: str | None = None,
+        validation: str | None = None,
+        validation_split: str | None = None,
+        hidden: int | None = None,
+        clip: str | None = None,
+        clip_weight: float = 0.5,
+        alternatives: int = 4,
+        batch_size: int = 16,
+        any_k: int = 0,
+        device: str = "auto",
+        **options: Any,
+    ) -> None:
+        self._device = resolve_device(device)
+        searching = {n: options.pop(n) for n in tuple(options) if n in _SEARCHING}
+        if "seed" in options:
+            searching["seed"] = options["seed"]
+        self._training = checked(TrainingOptions, options, "milan")
+        self._variant = named_variant(variant) if variant else None
+        self._searching = searching
+        self._alternatives = alternatives
+        self._batch_size = batch_size
+        self._any_k = bool(any_k)
+        self._hidden = hidden
+        self._validation = (validation, validation_split)
+        self._model = Milan.from_pretrained(model, self._device) if model else None
+        self._given = model is not None
+        self._encoder = None
+        if self._model is None:
+            names = layers.split(",") if layers else ()
+            spec = encoder_spec(encoder, names, {"masks": masks} if masks else None)
+            self._encoder = PyramidEncoder(spec)
+        self._clip = ClipReranker(clip, self._device, clip_weight) if clip else None
+
+    def fit(self, neurons: Dataset) -> None:
+        """Train on the annotated ones of some neurons; a model that was given stays as it is.
+
+        Raises:
+            InputError: If none is annotated, or there are too few.
+        """
+        if self._given:
+            return
+        assert self._encoder is not None
+        learn = examples_of(self._encoder, neurons, self._device)
+        name, split = self._validation
+        validation = None
+        if name:
+            from milannotations.loading import load_split
+
+            held = load_split(name, split)
+            validation = examples_of(self._encoder, held, self._device)
+        sizes = {} if self._hidden is None else {"hidden": self._hidden}
+        with tempfile.TemporaryDirectory() as folder:
+            self._model = train(
+                learn, self._encoder, Path(folder) / "model",
+                options=self._training, validation=validation, device=self._device,
+                decoder=DecoderSpec(**sizes), language_model=LanguageModelSpec(**sizes),
+            )  # fmt: skip
+
+    def describe(self, neurons: Dataset) -> list[Description]:
+        """Describe neurons; the score is what candidates were ordered by.
+
+        Raises:
+            InputError: If there is no model yet, or neurons lack images or masks.
+        """
+        if self._model is None:
+            raise InputError(
+                "milan has no model: name one with model=, or give it neurons to learn"
+            )
+        decoding = self._variant or self._model.config.decoding
+        decoding = checked(Decoding, {**decoding.model_dump(), **self._searching}, "milan")
+        features = self._model.features(neurons, work=home() / "features")
+        found = self._model.describe(
+            neurons, decoding,
+            alternatives=decoding.beam if self._clip else self._alternatives,
+            batch_size=self._batch_size, features=features, any_k=self._any_k,
+        )  # fmt: skip
+        if self._clip is None:
+            return found
+        return self._clip.reorder(neurons, found, self._alternatives)
+
+
+def named_variant(name: str) -> Decoding:
+    """Return a named way of searching.
+
+    Raises:
+        InputError: If there is none of that name.
+    """
+    if name not in VARIANTS:
+        raise InputError(
+            f"no variant is named {name!r}{did_you_mean(name, VARIANTS)} (known: "
+            f"{', '.join(VARIANTS)})"
+        )
+    return VARIANTS[name]
+
+
+def checked(kind: type[_Model], values: dict[str, Any], who: str) -> _Model:
+    """Return settings, checked.
+
+    Raises:
+        InputError: If one is unknown or out of range; names it.
+    """
+    try:
+        return kind.model_validate(values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = ".".join(str(part) for part in first["loc"])
+        if first["type"] == "extra_forbidden":
+            hint = did_you_mean(name, kind.model_fields)
+            raise InputError(f"{who} has no option {name!r}{hint}") from error
+        raise InputError(f"{who}: option {name}={first['input']!r}: {first['msg']}") from error

@@ -1,0 +1,69 @@
+"""Models on the hub: fetching their files, and uploading them."""
+
+from __future__ import annotations
+
+import re
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from huggingface_hub import HfApi, snapshot_download
+
+from milannotations.errors import InputError
+
+if TYPE_CHECKING:
+    from baselines.milan.model import Milan
+
+# No file of another kind is fetched: above all no pickles.
+FILES = ("config.json", "vocabulary.json", "model.safetensors", "README.md")
+_NAME = re.compile(r"[\w.-]+/[\w.-]+")
+
+
+def model_folder(source: str, revision: str | None = None) -> Path:
+    """Return the folder of a model: its own, or that of a repository's copy.
+
+    Raises:
+        InputError: If there is no such folder or repository, or the hub cannot be reached.
+    """
+    folder = Path(source).expanduser()
+    if folder.is_dir():
+        if not (folder / FILES[0]).is_file():
+            raise InputError(f"{folder} holds no {FILES[0]}; is it a model that `train` wrote?")
+        return folder
+    if folder.is_file():
+        raise InputError(
+            f"{folder} is a file; for the authors' checkpoints run `milannotations "
+            "import-checkpoint` first"
+        )
+    if not _NAME.fullmatch(source) or source.startswith("."):
+        raise InputError(f"model {source!r} is neither a folder nor OWNER/NAME of the hub")
+    try:
+        return Path(snapshot_download(source, revision=revision, allow_patterns=list(FILES)))
+    except Exception as error:  # the client's errors differ between its versions
+        raise InputError(
+            f"model {source!r} is no folder here, and cannot be had from the hub: {error}"
+        ) from error
+
+
+def push(model: Milan, repository: str, private: bool, token: str | None) -> str:
+    """Upload a model's files as one commit; return its address.
+
+    Raises:
+        InputError: If the name is not OWNER/NAME, or the hub refuses.
+    """
+    if not _NAME.fullmatch(repository):
+        raise InputError(f"repository {repository!r}; write it as OWNER/NAME")
+    api = HfApi(token=token)
+    with tempfile.TemporaryDirectory() as folder:
+        model.write(Path(folder))
+        try:
+            api.create_repo(repository, private=private, exist_ok=True)
+            commit = api.upload_folder(
+                repo_id=repository,
+                folder_path=folder,
+                allow_patterns=list(FILES),
+                commit_message="Upload a MILAN model",
+            )
+        except Exception as error:  # the client's errors differ between its versions
+            raise InputError(f"{repository} cannot be written: {error}") from error
+    return str(commit.commit_url)

@@ -1,0 +1,396 @@
+"""MILAN as one object: load it, describe neurons with it, save it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from datasets import Dataset
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from baselines.features.cache import cached_features, exemplar_features
+from baselines.features.encoder import EncoderSpec, PyramidEncoder
+from baselines.milan.decoder import Decoder, DecoderSpec
+from baselines.milan.decoding import (
+    Candidates,
+    Decoding,
+    decode,
+    language_model_log_prob,
+    text_log_prob,
+)
+from baselines.milan.language_model import LanguageModel, LanguageModelSpec
+from baselines.milan.vocabulary import SPECIALS, Vocabulary
+from milannotations.describer import Description
+from milannotations.device import resolve_device
+from milannotations.errors import InputError
+from milannotations.progress import progress_bar
+from milannotations.record import NeuronKey, encoded_records, keys_of
+from milannotations.storage import atomic_folder
+
+FORMAT = 1  # of a model's folder
+CONFIG, VOCABULARY, WEIGHTS, CARD = (
+    "config.json",
+    "vocabulary.json",
+    "model.safetensors",
+    "README.md",
+)
+_ENCODER = "encoder."
+_MAX_JSON = 50_000_000
+
+
+class MilanConfig(BaseModel):
+    """What a model's ``config.json`` says.
+
+    Attributes:
+        format: Version of the folder's format.
+        encoder: The network whose features are described.
+        encoder_identity: Digest of its weights, so that no other is taken for it.
+        features: Length of the features.
+        k: Exemplars per neuron in training.
+        decoder: Sizes of the decoder.
+        language_model: Sizes of the language model; None where the model has none.
+        decoding: How it searches unless told otherwise.
+        speakable_only: Never say the start, the padding or the unknown word. The original does
+            not forbid them, and leaves them out of the text.
+        training: What it was trained on and how, for people.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    format: int = FORMAT
+    encoder: EncoderSpec
+    encoder_identity: str = ""
+    features: int = Field(ge=1)
+    k: int = Field(ge=1)
+    decoder: DecoderSpec = DecoderSpec()
+    language_model: LanguageModelSpec | None = LanguageModelSpec()
+    decoding: Decoding = Decoding()
+    speakable_only: bool = True
+    training: dict[str, Any] = {}
+
+
+class Milan(nn.Module):
+    """Describes a neuron by the sentence of highest mutual information with its exemplars.
+
+    >>> from baselines.milan import Milan
+    >>> model = Milan.from_pretrained("milan-demo")             # doctest: +SKIP
+    >>> model.describe(milannotations.load("demo", "test"))      # doctest: +SKIP
+
+    Args:
+        config: The sizes and settings.
+        vocabulary: The words.
+        encoder: The encoder, where it is at hand; else it is loaded when it is first needed.
+
+    Raises:
+        InputError: If the vocabulary is of another size than the configuration's.
+    """
+
+    def __init__(
+        self, config: MilanConfig, vocabulary: Vocabulary, encoder: PyramidEncoder | None = None
+    ) -> None:
+        super().__init__()
+        self.config = config
+        self.vocabulary = vocabulary
+        self.decoder = Decoder(config.features, len(vocabulary), config.decoder)
+        self.language_model = (
+            LanguageModel(len(vocabulary), vocabulary.pad, config.language_model)
+            if config.language_model
+            else None
+        )
+        # Not a submodule: it is frozen, mostly stored elsewhere, and only needed for images.
+        self._encoder: list[PyramidEncoder] = [encoder] if encoder else []
+
+    @property
+    def device(self) -> torch.device:
+        """Where the model is."""
+        return self.decoder.output.weight.device
+
+    @property
+    def encoder(self) -> PyramidEncoder:
+        """The encoder, loaded when it is first asked for.
+
+        Raises:
+            InputError: If its weights are not those that the model was trained with.
+        """
+        if not self._encoder:
+            encoder = PyramidEncoder(self.config.encoder)
+            known = self.config.encoder_identity
+            if known and str(encoder.identity()["weights"]) != known:
+                raise InputError(
+                    f"the weights of encoder {self.config.encoder.model!r} are other than those "
+                    "this model was trained with; its features would mean something else"
+                )
+            self._encoder.append(encoder)
+        return self._encoder[0]
+
+    def features(self, neurons: Dataset, batch_size: int = 32, work: Path | None = None) -> Tensor:
+        """Return features of all exemplars, (neurons, k, features), on the CPU.
+
+        Args:
+            neurons: Records with images and masks.
+            batch_size: Images per forward pass.
+            work: Keep them in a file below this folder, and find them there again.
+
+        Raises:
+            InputError: If neurons lack images or masks, or differ in their number of exemplars.
+        """
+        if work is None:
+            return exemplar_features(self.encoder, neurons, self.device, batch_size)
+        return cached_features(self.encoder, neurons, self.device, batch_size, work)
+
+    def describe(
+        self,
+        neurons: Dataset,
+        decoding: Decoding | None = None,
+        *,
+        alternatives: int = 4,
+        batch_size: int = 16,
+        features: Tensor | None = None,
+        any_k: bool = False,
+    ) -> list[Description]:
+        """Describe neurons.
+
+        Args:
+            neurons: Records with images and masks.
+            decoding: How to search; default the model's own.
+            alternatives: How many further candidates to name.
+            batch_size: Neurons decoded at once. It changes the speed, never the words.
+            features: Their features, where they are at hand.
+            any_k: Allow another number of exemplars than in training.
+
+        Returns:
+            One description per neuron; its score is what candidates were ordered by.
+
+        Raises:
+            InputError: If neurons lack images or masks, or have another number of exemplars than
+                the model was trained with.
+        """
+        decoding = decoding or self.config.decoding
+        if not len(neurons):
+            return []
+        keys = keys_of(neurons)
+        if not any_k:
+            # Before the features, which take long.
+            first_record = next(encoded_records(neurons.select([0]), ["images"]))
+            self._check_k(len(first_record["images"]) if features is None else features.shape[1])
+        features = self.features(neurons) if features is None else features
+        if features.shape[::2] != (len(keys), self.config.features):
+            raise InputError(
+                f"features are of shape {tuple(features.shape)}; there are {len(keys)} neurons "
+                f"and {self.config.features} features"
+            )
+        found: list[Description] = []
+        with progress_bar() as progress:
+            task = progress.add_task("Searching for descriptions", total=len(keys))
+            for first in range(0, len(keys), batch_size):
+                part = slice(first, first + batch_size)
+                candidates = self.search(features[part], decoding, keys[part])
+                found += [
+                    self._description(tokens, scores, alternatives)
+                    for tokens, scores in zip(
+                        candidates.tokens.tolist(), candidates.scores.tolist(), strict=True
+                    )
+                ]
+                progress.advance(task, len(keys[part]))
+        return found
+
+    def search(
+        self, features: Tensor, decoding: Decoding, keys: Sequence[NeuronKey] | None = None
+    ) -> Candidates:
+        """Return the candidates of some neurons, the best first.
+
+        Args:
+            features: (neurons, k, features).
+            decoding: How to search.
+            keys: Who they are; needed for sampling, where each neuron has random numbers of its
+                own.
+        """
+        self.eval()
+        uniform = None
+        if decoding.strategy == "sample":
+            if keys is None:
+                raise InputError("sampling needs the neurons' keys")
+            uniform = torch.stack([_uniform(key, decoding) for key in keys]).to(self.device)
+        return decode(
+            self.decoder,
+            self.language_model,
+            self.vocabulary,
+            features.to(self.device),
+            decoding,
+            uniform=uniform,
+            speakable_only=self.config.speakable_only,
+        )
+
+    @torch.inference_mode()
+    def log_prob(self, texts: Sequence[str], features: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Return log p(d | E) and log p(d) of given texts, one per neuron, in nats.
+
+        Args:
+            texts: One description per neuron, of any length.
+            features: (neurons, k, features).
+        """
+        self.eval()
+        words = self.vocabulary.encode(texts).to(self.device)
+        given = text_log_prob(self.decoder, self.vocabulary, features.to(self.device), words)
+        if self.language_model is None:
+            return given, None
+        return given, language_model_log_prob(self.language_model, words[:, 1:], self.vocabulary)
+
+    def save_pretrained(self, folder: Path | str, overwrite: bool = False) -> Path:
+        """Write the model: ``config.json``, ``vocabulary.json``, ``model.safetensors``, a card.
+
+        Raises:
+            InputError: If the folder holds something and ``overwrite`` is not set.
+        """
+        target = Path(folder)
+        with atomic_folder(target, overwrite) as work:
+            self.write(work)
+        return target
+
+    def write(self, folder: Path) -> None:
+        """Write the model's files into a folder that is there."""
+        from baselines.milan.card import card
+
+        _write_json(folder / CONFIG, self.config.model_dump(mode="json"))
+        _write_json(
+            folder / VOCABULARY, {"specials": list(SPECIALS), "words": self.vocabulary.words}
+        )
+        state = dict(self.state_dict())
+        if self.config.encoder.weights == "included":
+            inner = self.encoder.network.state_dict()
+            state |= {f"{_ENCODER}{name}": value for name, value in inner.items()}
+        save_file({n: v.detach().cpu().contiguous() for n, v in state.items()}, folder / WEIGHTS)
+        (folder / CARD).write_text(card(self.config), encoding="utf-8")
+
+    @classmethod
+    def from_pretrained(
+        cls, source: str | Path, device: str | torch.device = "auto", revision: str | None = None
+    ) -> Milan:
+        """Load a model from a folder, or from a repository of the hub.
+
+        Args:
+            source: A folder that ``save_pretrained`` wrote, or ``OWNER/NAME``.
+            device: Where it shall be.
+            revision: Of the repository.
+
+        Raises:
+            InputError: If there is no such model, it is damaged or of another version, or its
+                parts do not fit together.
+        """
+        from baselines.milan.hub import model_folder
+
+        folder = model_folder(str(source), revision)
+        config = _config(folder / CONFIG)
+        vocabulary = _vocabulary(folder / VOCABULARY)
+        place = folder / WEIGHTS
+        try:
+            state = load_file(place)
+        except (OSError, SafetensorError) as error:
+            raise InputError(f"{place} cannot be read: {error}") from error
+        inner = {n.removeprefix(_ENCODER): v for n, v in state.items() if n.startswith(_ENCODER)}
+        encoder = _included(config.encoder, inner, place) if inner else None
+        model = cls(config, vocabulary, encoder)
+        _fit(model, {n: v for n, v in state.items() if not n.startswith(_ENCODER)}, place)
+        model.to(resolve_device(device) if isinstance(device, str) else device)
+        return model.eval()
+
+    def push_to_hub(self, repository: str, private: bool = False, token: str | None = None) -> str:
+        """Upload the model to a repository of the hub; return the commit's address."""
+        from baselines.milan.hub import push
+
+        return push(self, repository, private, token)
+
+    def _description(
+        self, tokens: list[list[int]], scores: list[float], others: int
+    ) -> Description:
+        texts: dict[str, float] = {}
+        for numbers, score in zip(tokens, scores, strict=True):
+            if score > -np.inf:
+                texts.setdefault(self.vocabulary.decode(numbers), score)
+        (text, score), *rest = texts.items()
+        return Description(text=text, score=score, alternatives=tuple(t for t, _ in rest[:others]))
+
+    def _check_k(self, k: int) -> None:
+        if k and k != self.config.k:
+            raise InputError(
+                f"these neurons have {k} exemplars, and the model was trained on {self.config.k}; "
+                "build them with as many, or pass any_k=1 to describe them all the same"
+            )
+
+
+def _uniform(key: NeuronKey, decoding: Decoding) -> Tensor:
+    from milannotations.worlds.neurons import stable_seed
+
+    rng = np.random.default_rng(stable_seed(decoding.seed, *key))
+    return torch.from_numpy(rng.random((decoding.beam, decoding.length)))
+
+
+def _included(spec: EncoderSpec, state: dict[str, Tensor], place: Path) -> PyramidEncoder:
+    from milannotations.catalog.models import load_model
+    from milannotations.catalog.weights import fit
+
+    loaded = load_model(spec.model, "random")
+    fit(loaded.module, state, f"file {place}, part {_ENCODER}")
+    return PyramidEncoder(spec, loaded)
+
+
+def _fit(model: Milan, state: dict[str, Tensor], place: Path) -> None:
+    words = len(model.vocabulary)
+    for name in ("decoder.embedding.weight", "language_model.embedding.weight"):
+        if name in state and len(state[name]) != words:
+            raise InputError(
+                f"{place}: {name} is for {len(state[name])} words, and the vocabulary has {words} "
+                "with its special tokens; decoder, language model and vocabulary must be of one "
+                "training"
+            )
+    try:
+        model.load_state_dict(state)
+    except RuntimeError as error:
+        lines = "\n".join(line[:300] for line in str(error).splitlines()[:6])
+        raise InputError(f"{place} does not fit its {CONFIG}: {lines}") from error
+
+
+def _config(place: Path) -> MilanConfig:
+    plain = _read_json(place)
+    version = plain.get("format") if isinstance(plain, dict) else None
+    if version != FORMAT:
+        raise InputError(
+            f"{place} is of format {version!r}, and this version reads {FORMAT}; train or import "
+            "the model again, or install the version of milannotations that wrote it"
+        )
+    try:
+        return MilanConfig.model_validate(plain)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise InputError(f"{place}: {where}: {first['msg']}") from error
+
+
+def _vocabulary(place: Path) -> Vocabulary:
+    plain = _read_json(place)
+    words = plain.get("words") if isinstance(plain, dict) else None
+    if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
+        raise InputError(f"{place} holds no list of words")
+    return Vocabulary(words)
+
+
+def _read_json(place: Path) -> Any:
+    try:
+        if place.stat().st_size > _MAX_JSON:
+            raise InputError(f"{place} is larger than {_MAX_JSON:,} bytes")
+        return json.loads(place.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(f"{place} cannot be read: {error}") from error
+
+
+def _write_json(place: Path, plain: object) -> None:
+    place.write_text(json.dumps(plain, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")

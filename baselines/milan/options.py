@@ -1,0 +1,43 @@
+"""How a MILAN is trained."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class TrainingOptions(BaseModel):
+    """Settings of the training; the defaults are the paper's and the original code's.
+
+    Attributes:
+        batch_size: Descriptions per step of the decoder.
+        language_model_batch_size: Descriptions per step of the language model.
+        epochs: The most epochs of each of the two.
+        patience: Stop after more than this many epochs without improvement.
+        hold_out: Fraction of the neurons held out for validation, where none are given for it.
+        stop_on: What early stopping of the decoder looks at on the held-out neurons: ``bleu`` of
+            greedy descriptions, or the ``loss``. The language model's looks at its loss.
+        learning_rate: Of AdamW.
+        weight_decay: Of AdamW.
+        regularization: Weight of the doubly stochastic term: over a description, each exemplar
+            should receive attention of 1 in sum (Xu et al., ICML 2015, section 4.2.1).
+        longest: Tokens after which descriptions are cut; they then have no end to learn.
+        precision: ``float32``, or ``bfloat16`` or ``float16`` (mixed).
+        seed: Of the split, the initial weights, the order and the dropout.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    batch_size: int = Field(default=64, ge=1)
+    language_model_batch_size: int = Field(default=128, ge=1)
+    epochs: int = Field(default=100, ge=1)
+    patience: int = Field(default=4, ge=0)
+    hold_out: float = Field(default=0.1, gt=0, lt=1)
+    stop_on: Literal["bleu", "loss"] = "bleu"
+    learning_rate: float = Field(default=1e-3, gt=0)
+    weight_decay: float = Field(default=1e-2, ge=0)
+    regularization: float = Field(default=1.0, ge=0)
+    longest: int = Field(default=50, ge=1)
+    precision: Literal["float32", "bfloat16", "float16"] = "float32"
+    seed: int = Field(default=0, ge=0)

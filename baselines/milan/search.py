@@ -1,0 +1,147 @@
+"""Searching for descriptions: greedy, by sampling, and with a beam, for many neurons at once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+State = tuple[Tensor, ...]
+# Given the last words (neurons, hypotheses) and the state, whose tensors begin with the same two
+# dimensions, returns scores of what may follow (neurons, hypotheses, words), and the next state.
+Step = Callable[[Tensor, State], tuple[Tensor, State]]
+
+
+class Found(NamedTuple):
+    """Hypotheses of each neuron, the best first.
+
+    Attributes:
+        tokens: int64 (neurons, hypotheses, length); after a stop only stops follow.
+        scores: Sum of the scores of their tokens, up to and with the first stop, (neurons,
+            hypotheses); −inf where there are fewer hypotheses than that.
+    """
+
+    tokens: Tensor
+    scores: Tensor
+
+
+@torch.inference_mode()
+def beam_search(
+    step: Step,
+    state: State,
+    *,
+    start: int,
+    stop: int,
+    beam: int,
+    length: int,
+    forbidden: Sequence[int] = (),
+) -> Found:
+    """Find the sequences of highest total score that a beam of this width comes across.
+
+    In each step every hypothesis is extended by every word, and the best ``beam`` of all stay; a
+    finished one stays as it is. Nothing is normalized by length. All neurons and hypotheses go
+    through the network together.
+
+    Args:
+        step: The model.
+        state: Before the first word, one hypothesis per neuron.
+        start: Number of the start.
+        stop: Number of the stop.
+        beam: Hypotheses per neuron.
+        length: Tokens of the longest sequence, the stop included.
+        forbidden: Words that may not be said.
+
+    Returns:
+        At most ``beam`` hypotheses; fewer where there are not so many sequences.
+    """
+    neurons, device = len(state[0]), state[0].device
+    tokens = torch.empty(neurons, 1, 0, dtype=torch.int64, device=device)
+    words = torch.full((neurons, 1), start, device=device)
+    scores = torch.zeros(neurons, 1, device=device)
+    for time in range(length):
+        log, state = step(words, state)
+        log = _allowed(log, forbidden)
+        if time:
+            log = _keep_finished(log, words == stop, stop)
+        size = log.shape[-1]
+        totals = (scores[:, :, None] + log).flatten(1)
+        scores, at = totals.topk(min(beam, totals.shape[1]), dim=1)
+        parents, words = at // size, at % size
+        state = tuple(_take(part, parents) for part in state)
+        tokens = torch.cat([_take(tokens, parents), words[:, :, None]], dim=2)
+        if (words == stop).logical_or(scores.isneginf()).all():
+            break
+    return Found(_padded(tokens, length, stop), scores)
+
+
+@torch.inference_mode()
+def greedy_search(
+    step: Step,
+    state: State,
+    *,
+    start: int,
+    stop: int,
+    length: int,
+    forbidden: Sequence[int] = (),
+    uniform: Tensor | None = None,
+) -> Found:
+    """Take the best word in each step, or draw it.
+
+    Args:
+        step: The model.
+        state: Before the first word, any number of hypotheses per neuron.
+        start: Number of the start.
+        stop: Number of the stop.
+        length: Tokens of the longest sequence, the stop included.
+        forbidden: Words that may not be said.
+        uniform: Numbers in [0, 1), (neurons, hypotheses, length): words are drawn in proportion
+            to the exponentials of their scores, by these numbers. The same numbers draw the same
+            words whatever else is in the batch.
+
+    Returns:
+        As many hypotheses as there were states, unsorted.
+    """
+    shape, device = state[0].shape[:2], state[0].device
+    words = torch.full(shape, start, device=device)
+    scores = torch.zeros(shape, device=device)
+    chosen: list[Tensor] = []
+    for time in range(length):
+        log, state = step(words, state)
+        log = _allowed(log, forbidden)
+        if time:
+            log = _keep_finished(log, words == stop, stop)
+        if uniform is None:
+            words = log.argmax(-1)
+        else:
+            reached = log.softmax(-1).double().cumsum(-1)
+            at = uniform[:, :, time, None].to(reached) * reached[:, :, -1:]
+            words = (reached <= at).sum(-1).clamp(max=log.shape[-1] - 1)
+        scores = scores + log.gather(2, words[:, :, None])[:, :, 0]
+        chosen.append(words)
+        if (words == stop).all():
+            break
+    return Found(_padded(torch.stack(chosen, dim=2), length, stop), scores)
+
+
+def _allowed(log: Tensor, forbidden: Sequence[int]) -> Tensor:
+    if not forbidden:
+        return log
+    return log.index_fill(-1, torch.tensor(list(forbidden), device=log.device), -torch.inf)
+
+
+def _keep_finished(log: Tensor, finished: Tensor, stop: int) -> Tensor:
+    """After a stop only stops follow, and they cost nothing."""
+    log = log.masked_fill(finished[:, :, None], -torch.inf)
+    log[:, :, stop] = log[:, :, stop].masked_fill(finished, 0)
+    return log
+
+
+def _take(part: Tensor, parents: Tensor) -> Tensor:
+    """Take hypotheses (neurons, hypotheses, …) by their numbers (neurons, new hypotheses)."""
+    return part[torch.arange(len(part), device=part.device)[:, None], parents]
+
+
+def _padded(tokens: Tensor, length: int, stop: int) -> Tensor:
+    return torch.nn.functional.pad(tokens, (0, length - tokens.shape[2]), value=stop)

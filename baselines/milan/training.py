@@ -1,0 +1,356 @@
+"""Training a MILAN: features once, then the language model, then the decoder."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from datasets import Dataset
+from rich.progress import Progress
+from sacrebleu.metrics import BLEU
+from torch import Tensor
+from torch.nn import functional
+
+from baselines.features.cache import cached_features
+from baselines.features.encoder import PyramidEncoder
+from baselines.milan.decoder import DecoderSpec
+from baselines.milan.decoding import Decoding
+from baselines.milan.language_model import LanguageModelSpec, sequence_log_prob
+from baselines.milan.model import FORMAT, Milan, MilanConfig
+from baselines.milan.options import TrainingOptions
+from baselines.milan.stage import OnEpoch, Stage
+from baselines.milan.vocabulary import Vocabulary
+from benchmark.text import normalize
+from milannotations.errors import InputError
+from milannotations.progress import progress_bar
+from milannotations.record import NeuronKey, keys_of
+from milannotations.storage import resumable_folder
+
+GREEDY = Decoding(strategy="greedy", pmi=0)
+_STATES = {"language model": "language_model.pt", "decoder": "decoder.pt"}
+_HISTORY, _HELD_OUT = "training.json", "held_out.csv"
+
+
+@dataclass(frozen=True)
+class Examples:
+    """Annotated neurons as they are learnt from.
+
+    Attributes:
+        features: (neurons, k, features), on the CPU; may be a mapped file.
+        texts: The annotations of each neuron, at least one.
+        keys: Who they are.
+    """
+
+    features: Tensor
+    texts: list[list[str]]
+    keys: list[NeuronKey]
+
+    def part(self, rows: Sequence[int]) -> Rows:
+        """Return some of the neurons, by their rows."""
+        return Rows(self, list(rows))
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Some neurons of ``Examples``; their features are not copied."""
+
+    examples: Examples
+    rows: list[int]
+
+    @property
+    def texts(self) -> list[list[str]]:
+        """Their annotations."""
+        return [self.examples.texts[row] for row in self.rows]
+
+    def pairs(self) -> tuple[list[int], list[str]]:
+        """Return the row and the text of every annotation."""
+        pairs = [(row, text) for row in self.rows for text in self.examples.texts[row]]
+        return [row for row, _ in pairs], [text for _, text in pairs]
+
+
+def examples_of(
+    encoder: PyramidEncoder,
+    neurons: Dataset,
+    device: torch.device | str = "cpu",
+    batch_size: int = 32,
+    work: Path | None = None,
+) -> Examples:
+    """Return the annotated ones of some neurons, with their features.
+
+    Raises:
+        InputError: If none is annotated, or they lack images or masks.
+    """
+    rows = [i for i, texts in enumerate(neurons["annotations"]) if any(t.strip() for t in texts)]
+    if not rows:
+        raise InputError("none of the neurons is annotated; there is nothing to learn from")
+    if len(rows) < len(neurons):
+        neurons = neurons.select(rows)
+    texts = [[t for t in texts if t.strip()] for texts in neurons["annotations"]]
+    features = cached_features(encoder, neurons, device, batch_size, work)
+    return Examples(features, texts, keys_of(neurons))
+
+
+def hold_out(count: int, options: TrainingOptions) -> tuple[list[int], list[int]]:
+    """Split neurons at random into those to learn from and those held out, by the seed.
+
+    Raises:
+        InputError: If one of the two would be empty.
+    """
+    held = round(count * options.hold_out)
+    if not 0 < held < count:
+        raise InputError(
+            f"hold_out={options.hold_out:g} of {count} neurons leaves {held} for validation and "
+            f"{count - held} to learn from; both need some"
+        )
+    order = np.random.default_rng(options.seed).permutation(count)
+    return sorted(order[held:].tolist()), sorted(order[:held].tolist())
+
+
+def train(
+    learn: Examples,
+    encoder: PyramidEncoder,
+    folder: Path,
+    *,
+    options: TrainingOptions | None = None,
+    validation: Examples | None = None,
+    decoder: DecoderSpec | None = None,
+    language_model: LanguageModelSpec | None = LanguageModelSpec(),  # noqa: B008  (frozen)
+    decoding: Decoding | None = None,
+    device: torch.device | str = "cpu",
+    facts: dict[str, Any] | None = None,
+    overwrite: bool = False,
+    on_epoch: OnEpoch = lambda name, numbers: None,
+) -> Milan:
+    """Train a model into a folder; a training that was interrupted goes on.
+
+    Args:
+        learn: Neurons to learn from.
+        encoder: What made their features.
+        folder: Where the model is written.
+        options: Settings.
+        validation: Neurons for early stopping; default a part held out from ``learn``.
+        decoder: Sizes of the decoder.
+        language_model: Sizes of the language model; None trains none, and PMI is then not to be
+            had.
+        decoding: How the model shall search unless told otherwise.
+        device: Where it is trained.
+        facts: What to say of the training data in the model card.
+        overwrite: Replace the folder if it is there.
+        on_epoch: Called after each epoch with the stage's name and its numbers.
+
+    Returns:
+        The model with its best weights, in evaluation mode.
+
+    Raises:
+        InputError: If the folder is there, the neurons are too few, or the loss diverges.
+    """
+    options = options or TrainingOptions()
+    if validation is None:
+        rows, held = hold_out(len(learn.texts), options)
+        train_part, held_part = learn.part(rows), learn.part(held)
+    else:
+        train_part = learn.part(range(len(learn.texts)))
+        held_part = validation.part(range(len(validation.texts)))
+    _, texts = train_part.pairs()
+    vocabulary = Vocabulary.of(texts)
+    if decoding is None:
+        decoding = Decoding() if language_model else Decoding(strategy="beam", pmi=0)
+    encoder_facts = encoder.identity()
+    config = MilanConfig(
+        encoder=encoder.spec,
+        encoder_identity=str(encoder_facts["weights"]),
+        features=learn.features.shape[2],
+        k=learn.features.shape[1],
+        decoder=decoder or DecoderSpec(),
+        language_model=language_model,
+        decoding=decoding,
+        training={**(facts or {}), "neurons": len(train_part.rows), "descriptions": len(texts)},
+    )
+    identity = {
+        "format": FORMAT,
+        "config": config.model_dump(mode="json"),
+        "options": options.model_dump(mode="json"),
+        "texts": _digest([train_part.texts, held_part.texts]),
+        "neurons": _digest([learn.keys, train_part.rows, held_part.rows]),
+        "features": _digest([learn.features[::17, :1].tolist()]),
+    }
+    with resumable_folder(folder, identity, overwrite) as work, progress_bar() as progress:
+        torch.manual_seed(options.seed)
+        model = Milan(config, vocabulary, encoder).to(device)
+        stages = _stages(model, train_part, held_part, options, work, progress, on_epoch)
+        history = {stage.name: stage.run() for stage in stages}
+        last = history["decoder"]
+        key = "validation_bleu" if options.stop_on == "bleu" else "validation_loss"
+        best = (max if options.stop_on == "bleu" else min)(last, key=lambda e: e[key])
+        trained = {
+            **config.training,
+            "held_out_neurons": len(held_part.rows),
+            "epochs": len(last),
+            **{name: round(value, 4) for name, value in best.items()},
+            **options.model_dump(mode="json"),
+        }
+        model.config = config.model_copy(update={"training": trained})
+        model.write(work)
+        (work / _HISTORY).write_text(json.dumps(history, indent=1) + "\n", encoding="utf-8")
+        with (work / _HELD_OUT).open("w", newline="", encoding="utf-8") as file:
+            writer = csv.writer(file)
+            writer.writerow(NeuronKey._fields)
+            writer.writerows(held_part.examples.keys[row] for row in held_part.rows)
+        for name in _STATES.values():
+            (work / name).unlink(missing_ok=True)
+    return model.eval()
+
+
+def validation_bleu(model: Milan, rows: Rows, batch_size: int = 64) -> float:
+    """Return corpus BLEU (0 to 100) of greedy descriptions, without PMI, of held-out neurons."""
+    said = []
+    for first in range(0, len(rows.rows), batch_size):
+        part = rows.examples.features[rows.rows[first : first + batch_size]]
+        tokens = model.search(part, GREEDY).tokens[:, 0].tolist()
+        said += [normalize(model.vocabulary.decode(numbers)) for numbers in tokens]
+    most = max(len(texts) for texts in rows.texts)
+    # None where a neuron has fewer references than another, as sacrebleu allows.
+    references: Any = [
+        [normalize(texts[i]) if i < len(texts) else None for texts in rows.texts]
+        for i in range(most)
+    ]
+    return float(BLEU().corpus_score(said, references).score)
+
+
+def decoder_loss(model: Milan, features: Tensor, words: Tensor, regularization: float) -> Tensor:
+    """Return the mean negative log probability of a word, and the doubly stochastic term.
+
+    Args:
+        model: The model; only its decoder takes part.
+        features: (descriptions, k, features).
+        words: Descriptions that begin with the start, int64 (descriptions, tokens).
+        regularization: Weight of the second term, the mean of (1 − Σ attention)² over exemplars.
+    """
+    logs, attention = model.decoder(features, words)
+    targets = words[:, 1:]
+    padding = model.vocabulary.pad
+    loss = functional.nll_loss(logs.flatten(0, 1), targets.flatten(), ignore_index=padding)
+    if regularization:
+        # Padding is left out: how long the longest neighbour is must not matter.
+        received = (attention * (targets != padding)[:, :, None]).sum(1)
+        loss = loss + regularization * ((1 - received) ** 2).mean()
+    return loss
+
+
+def _stages(
+    model: Milan,
+    learn: Rows,
+    held: Rows,
+    options: TrainingOptions,
+    work: Path,
+    progress: Progress,
+    on_epoch: OnEpoch,
+) -> list[Stage]:
+    rows, texts = learn.pairs()
+    held_rows, held_texts = held.pairs()
+    words = model.vocabulary.encode(texts, options.longest)
+    held_words = model.vocabulary.encode(held_texts, options.longest)
+    device = model.device
+    at, held_at = torch.tensor(rows), torch.tensor(held_rows)
+
+    def stage(name: str, size: int, **parts: Any) -> Stage:
+        task = progress.add_task(
+            f"Training the {name}", total=options.epochs * -(-len(rows) // size)
+        )
+
+        def after(stage_name: str, numbers: dict[str, float]) -> None:
+            shown = " ".join(f"{n.replace('validation_', '')} {v:.3g}" for n, v in numbers.items())
+            progress.update(task, description=f"Training the {name}: {shown}")
+            on_epoch(stage_name, numbers)
+
+        return Stage(
+            name=name, options=options, place=work / _STATES[name], on_epoch=after,
+            on_batch=lambda: progress.advance(task),
+            batches=lambda order: _batches(len(rows), size, order), **parts,
+        )  # fmt: skip
+
+    def look(batch: Tensor, trim: Tensor) -> Tensor:
+        return _trimmed(trim[batch], model.vocabulary.pad).to(device)
+
+    def loss_of_decoder(batch: Tensor) -> Tensor:
+        features = learn.examples.features[at[batch]].to(device)
+        return decoder_loss(model, features, look(batch, words), options.regularization)
+
+    def evaluate_decoder() -> dict[str, float]:
+        total = 0.0
+        for batch in _batches(len(held_rows), options.batch_size):
+            features = held.examples.features[held_at[batch]].to(device)
+            logs, _ = model.decoder(features, part := look(batch, held_words))
+            total -= float(
+                sequence_log_prob(logs, part, model.vocabulary.stop, model.vocabulary.pad).sum()
+            )
+        bleu = validation_bleu(model, held)
+        loss = total / _words(held_words, model.vocabulary)
+        value = bleu if options.stop_on == "bleu" else -loss
+        return {"validation_loss": loss, "validation_bleu": bleu, "value": value}
+
+    found = []
+    if model.language_model is not None:
+        prior = model.language_model
+
+        def loss_of_language_model(batch: Tensor) -> Tensor:
+            part = look(batch, words)
+            return functional.nll_loss(
+                prior(part).flatten(0, 1), part[:, 1:].flatten(), ignore_index=model.vocabulary.pad
+            )
+
+        def evaluate_language_model() -> dict[str, float]:
+            total = 0.0
+            for batch in _batches(len(held_rows), options.language_model_batch_size):
+                part = look(batch, held_words)
+                sums = sequence_log_prob(
+                    prior(part), part, model.vocabulary.stop, model.vocabulary.pad
+                )
+                total -= float(sums.sum())
+            loss = total / _words(held_words, model.vocabulary)
+            return {"validation_loss": loss, "value": -loss}
+
+        found.append(
+            stage(
+                "language model",
+                options.language_model_batch_size,
+                module=prior,
+                loss=loss_of_language_model,
+                evaluate=evaluate_language_model,
+            )
+        )
+    found.append(
+        stage(
+            "decoder",
+            options.batch_size,
+            module=model.decoder,
+            loss=loss_of_decoder,
+            evaluate=evaluate_decoder,
+        )
+    )
+    return found
+
+
+def _batches(count: int, size: int, order: torch.Generator | None = None) -> Iterator[Tensor]:
+    numbers = torch.arange(count) if order is None else torch.randperm(count, generator=order)
+    yield from numbers.split(size)
+
+
+def _trimmed(words: Tensor, padding: int) -> Tensor:
+    """Cut off the columns in which all texts are padded."""
+    return words[:, : int((words != padding).sum(1).max())]
+
+
+def _words(words: Tensor, vocabulary: Vocabulary) -> int:
+    return int((words[:, 1:] != vocabulary.pad).sum())
+
+
+def _digest(plain: Iterable[object]) -> str:
+    return hashlib.sha256(json.dumps(list(plain)).encode()).hexdigest()[:16]

@@ -1,0 +1,146 @@
+"""Words: spaCy's rule-based English tokenizer, and the vocabulary of a model."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from functools import cache
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from milannotations.errors import InputError
+
+SPECIALS = ("<start>", "<stop>", "<pad>", "<unk>")
+_LATIN = re.compile(r"[a-z]", re.IGNORECASE)
+_LETTER = re.compile(r"[^\W\d_]")
+# How tokens go together again: no space before these, none after those, none around hyphens.
+_BEFORE = re.compile(r" (?=[.,;:!?)\]}%]|'s\b|n't\b|'\B)")
+_AFTER = re.compile(r"(?<=[(\[{$#]) ")
+_AROUND = re.compile(r" ?([-/]) ?")
+
+
+def tokenize(texts: Iterable[str]) -> list[list[str]]:
+    """Split texts into lower-case tokens; punctuation is kept.
+
+    The tokenizer is that of ``spacy.blank("en")``, which is also that of the pipeline
+    ``en_core_web_sm`` that MILAN used: rules alone, no model to download.
+
+    >>> tokenize(["Red-striped dogs' heads."])
+    [['red', '-', 'striped', 'dogs', "'", 'heads', '.']]
+    """
+    return [
+        [token.text.lower() for token in document if token.text.strip()]
+        for document in _tokenizer().pipe(texts)
+    ]
+
+
+def detokenize(tokens: Sequence[str]) -> str:
+    """Write tokens as a text, with spaces where English has them.
+
+    >>> detokenize(["red", "-", "striped", "dogs", "'", "heads", ",", "or", "a", "cat", "'s"])
+    "red-striped dogs' heads, or a cat's"
+    """
+    text = _AROUND.sub(r"\1", " ".join(tokens))
+    return _AFTER.sub("", _BEFORE.sub("", text))
+
+
+class Vocabulary:
+    """The words a model knows, and what stands for them.
+
+    Words are numbered from 0; after them come the start, the stop, the padding and the unknown
+    word, in the order of the original's checkpoints.
+
+    Args:
+        words: Distinct tokens.
+
+    Raises:
+        InputError: If there are none, or one occurs twice.
+    """
+
+    def __init__(self, words: Sequence[str]) -> None:
+        self.words = tuple(words)
+        self.numbers = {word: number for number, word in enumerate(self.words)}
+        if not self.words:
+            raise InputError("the vocabulary is empty: the descriptions to learn from have no word")
+        if len(self.numbers) < len(self.words):
+            twice = [word for word, count in Counter(self.words).items() if count > 1]
+            raise InputError(f"the vocabulary holds words twice: {twice[:5]}")
+        self.start, self.stop, self.pad, self.unknown = range(
+            len(self.words), len(self.words) + len(SPECIALS)
+        )
+
+    @classmethod
+    def of(cls, texts: Sequence[str]) -> Vocabulary:
+        """Return the vocabulary of texts, the most frequent word first.
+
+        Raises:
+            InputError: If the texts hold no word, or are not English.
+        """
+        check_english(texts)
+        counts = Counter(token for tokens in tokenize(texts) for token in tokens)
+        # Of equally frequent words the first by alphabet: no order of texts may change a model.
+        return cls(sorted(counts, key=lambda word: (-counts[word], word)))
+
+    def __len__(self) -> int:
+        return len(self.words) + len(SPECIALS)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Vocabulary) and self.words == other.words
+
+    def __hash__(self) -> int:
+        return hash(self.words)
+
+    @property
+    def unspeakable(self) -> list[int]:
+        """Numbers of the start, the padding and the unknown word, which no description holds."""
+        return [self.start, self.pad, self.unknown]
+
+    def encode(self, texts: Sequence[str], longest: int | None = None) -> Tensor:
+        """Return the numbers of texts' tokens, int64 of shape (texts, tokens).
+
+        Each row begins with the start and ends with the stop, then padding. A text of more than
+        ``longest`` tokens is cut there and has no stop: it does not end there.
+        """
+        rows = []
+        for tokens in tokenize(texts):
+            numbers = [self.numbers.get(token, self.unknown) for token in tokens]
+            whole = longest is None or len(numbers) <= longest
+            ended = [*numbers, self.stop] if whole else numbers[:longest]
+            rows.append(torch.tensor([self.start, *ended]))
+        if not rows:
+            return torch.zeros(0, 2, dtype=torch.int64)
+        return torch.nn.utils.rnn.pad_sequence(rows, batch_first=True, padding_value=self.pad)
+
+    def decode(self, numbers: Sequence[int]) -> str:
+        """Return the text of token numbers, up to the first stop, without special tokens."""
+        ended = list(numbers)
+        if self.stop in ended:
+            ended = ended[: ended.index(self.stop)]
+        return detokenize([self.words[n] for n in ended if n < len(self.words)])
+
+
+def check_english(texts: Sequence[str]) -> None:
+    """Raise InputError if there are no texts, or most are not written in Latin letters.
+
+    The tokenizer's rules are those of English, and the published data are English: a model of
+    another language would be trained on whole sentences as words, without anyone noticing.
+    """
+    written = [text for text in texts if text.strip()]
+    if not written:
+        raise InputError("there are no descriptions to learn from; are the neurons annotated?")
+    foreign = [t for t in written if _LETTER.search(t) and not _LATIN.search(t)]
+    if len(foreign) > len(written) / 2:
+        raise InputError(
+            f"{len(foreign)} of {len(written)} descriptions are not in Latin letters, as "
+            f"{foreign[0][:40]!r}; this model's tokenizer is English"
+        )
+
+
+@cache
+def _tokenizer() -> Any:
+    import spacy  # here: it takes a second to import, and only MILAN needs it
+
+    return spacy.blank("en").tokenizer
