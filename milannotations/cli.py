@@ -13,7 +13,7 @@ from typing import Any
 import typer
 from typer.core import TyperCommand, TyperGroup
 
-# Command: (module with a typer ``app``, what it does).
+# Command: (module with a typer ``app``, or module:name of another, what it does).
 COMMANDS = {
     "demo": ("leaderboard.demo", "Describe and score the embedded neurons; write a page."),
     "download": ("milannotations.download.commands", "Fetch and import the original releases."),
@@ -29,6 +29,12 @@ COMMANDS = {
     "merge": ("milannotations.exemplars.merge_commands", "Merge the shards of a build."),
     "view": ("milannotations.viewer.commands", "Write pages of exemplars to look at."),
     "dissect": ("baselines.dissect_commands", "Compare units with labels of segmented images."),
+    "train": ("baselines.milan.commands", "Train a MILAN on annotated neurons."),
+    "import-checkpoint": (
+        "baselines.milan.commands:import_app",
+        "Convert a checkpoint of the original MILAN.",
+    ),
+    "push-model": ("baselines.milan.commands:push_app", "Upload a trained model to the hub."),
     "describe": ("baselines.commands", "Describe neurons with a baseline."),
     "score": ("benchmark.commands", "Score a file of descriptions against annotations."),
     "leaderboard": ("leaderboard.commands", "Render results as a page."),
@@ -49,7 +55,8 @@ class _LazyGroup(TyperGroup):
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         name, command, rest = super().resolve_command(ctx, args)
         if name in COMMANDS:
-            app = importlib.import_module(COMMANDS[name][0]).app
+            module, _, attribute = COMMANDS[name][0].partition(":")
+            app = getattr(importlib.import_module(module), attribute or "app")
             command = typer.main.get_command(app)
         return name, command, rest
 

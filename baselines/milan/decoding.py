@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
 import torch
@@ -10,7 +11,7 @@ from torch import Tensor
 
 from baselines.milan.decoder import Decoder, Exemplars
 from baselines.milan.decoder import State as DecoderState
-from baselines.milan.language_model import LanguageModel, sequence_log_prob
+from baselines.milan.language_model import LanguageModel, sequence_log_prob, text_lengths
 from baselines.milan.search import Found, State, Step, beam_search, greedy_search
 from baselines.milan.vocabulary import Vocabulary
 from milannotations.errors import InputError
@@ -44,7 +45,7 @@ class Decoding(BaseModel):
     seed: int = Field(default=0, ge=0)
 
 
-# Ablations by name: one option away from the paper's method.
+# Ablations by name: one option away from the paper's method. Other weights of p(d) are ``pmi=``.
 VARIANTS: dict[str, Decoding] = {
     "milan": Decoding(),
     "no-pmi": Decoding(pmi=0),
@@ -55,7 +56,6 @@ VARIANTS: dict[str, Decoding] = {
     "mi-beam": Decoding(strategy="beam", pmi=0.2),
     "sample": Decoding(strategy="sample", pmi=0, beam=1),
     "mi-sample": Decoding(strategy="sample", pmi=0.2, beam=1),
-    **{f"rerank-{weight:g}": Decoding(pmi=weight) for weight in (0.1, 0.3, 0.5, 0.7, 1.0)},
 }
 
 
@@ -84,7 +84,7 @@ def decode(
     decoding: Decoding,
     *,
     uniform: Tensor | None = None,
-    speakable_only: bool = True,
+    as_original: bool = False,
 ) -> Candidates:
     """Search for descriptions of neurons.
 
@@ -95,7 +95,7 @@ def decode(
         features: (neurons, k, features), on the decoder's device.
         decoding: How to search.
         uniform: For ``sample``: numbers in [0, 1), (neurons, beam, length).
-        speakable_only: Never say the start, the padding or the unknown word.
+        as_original: Behave as the original code also where it is at fault; see ``MilanConfig``.
 
     Raises:
         InputError: If p(d) is needed and there is no language model.
@@ -107,11 +107,13 @@ def decode(
         )
     token_wise = decoding.pmi if decoding.strategy != "rerank" else 0.0
     with_prior = language_model if token_wise else None
-    found = _search(decoder, with_prior, vocabulary, features, decoding, uniform, speakable_only)
+    forbidden = () if as_original else vocabulary.unspeakable
+    found = _search(decoder, with_prior, vocabulary, features, decoding, uniform, forbidden)
     log_prob, prior = found.scores, None
     if decoding.pmi:
         assert language_model is not None
-        prior = language_model_log_prob(language_model, found.tokens, vocabulary)
+        second_stop = as_original and not token_wise
+        prior = language_model_log_prob(language_model, found.tokens, vocabulary, second_stop)
     scores = found.scores
     if token_wise:
         # The search added up differences; what it adds up to says the rest.
@@ -130,16 +132,29 @@ def decode(
 
 
 def language_model_log_prob(
-    language_model: LanguageModel, tokens: Tensor, vocabulary: Vocabulary
+    language_model: LanguageModel,
+    tokens: Tensor,
+    vocabulary: Vocabulary,
+    second_stop: bool = False,
 ) -> Tensor:
-    """Return log p(d) of texts without their start, (…, length) to (…)."""
-    flat = tokens.flatten(0, -2)
-    # Up to the longest text: what follows is stops, which are not counted.
-    longest = int((flat == vocabulary.stop).long().cumsum(1).eq(0).sum(1).max()) + 1
+    """Return log p(d) of candidates without their start, (neurons, candidates).
+
+    Args:
+        language_model: p(d).
+        tokens: int64 (neurons, candidates, length).
+        vocabulary: What the numbers of words stand for.
+        second_stop: Also count a second stop after the first, in all candidates but those as long
+            as the neuron's longest. That is what the original code does, by an index that is off
+            by one.
+    """
+    lengths = text_lengths(tokens, vocabulary.stop, vocabulary.pad)
+    longest = lengths.amax(-1, keepdim=True)
+    if second_stop:
+        lengths = (lengths + 1).minimum(longest)
+    flat = tokens.flatten(0, -2)[:, : int(longest.max())]
     starts = flat.new_full((len(flat), 1), vocabulary.start)
-    words = torch.cat([starts, flat[:, :longest]], dim=1)
-    sums = sequence_log_prob(language_model(words), words, vocabulary.stop, vocabulary.pad)
-    return sums.view(tokens.shape[:-1])
+    logs = language_model(torch.cat([starts, flat], dim=1))
+    return sequence_log_prob(logs, flat, lengths.flatten()).view(tokens.shape[:-1])
 
 
 def text_log_prob(
@@ -154,7 +169,8 @@ def text_log_prob(
         words: Texts that begin with the start, int64 (neurons, tokens).
     """
     logs, _ = decoder(features, words)
-    return sequence_log_prob(logs, words, vocabulary.stop, vocabulary.pad)
+    targets = words[:, 1:]
+    return sequence_log_prob(logs, targets, text_lengths(targets, vocabulary.stop, vocabulary.pad))
 
 
 def _search(
@@ -164,7 +180,7 @@ def _search(
     features: Tensor,
     decoding: Decoding,
     uniform: Tensor | None,
-    speakable_only: bool,
+    forbidden: Sequence[int],
 ) -> Found:
     exemplars, first = decoder.look(features)
     sampling = decoding.strategy == "sample"
@@ -174,7 +190,6 @@ def _search(
         start = language_model.start(len(features) * width)
         state += tuple(part.unflatten(0, (len(features), width)) for part in start)
     step = _step(decoder, language_model, exemplars, decoding.pmi)
-    forbidden = vocabulary.unspeakable if speakable_only else ()
     common = {"start": vocabulary.start, "stop": vocabulary.stop, "length": decoding.length}
     if decoding.strategy in ("beam", "rerank"):
         return beam_search(step, state, beam=decoding.beam, forbidden=forbidden, **common)

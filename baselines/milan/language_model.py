@@ -76,21 +76,29 @@ class LanguageModel(nn.Module):
         return log, (hidden.transpose(0, 1), cell.transpose(0, 1))
 
 
-def sequence_log_prob(logs: Tensor, words: Tensor, stop: int, padding: int) -> Tensor:
-    """Sum the log probabilities of texts' tokens, up to and with the first stop.
+def text_lengths(words: Tensor, stop: int, padding: int) -> Tensor:
+    """Return how many tokens texts have, the first stop included, (…, tokens) to (…).
+
+    >>> text_lengths(torch.tensor([[5, 6, 9, 9], [5, 6, 7, 8], [5, 10, 10, 10]]), 9, 10)
+    tensor([3, 4, 1])
+    """
+    stops, pads = words == stop, words == padding
+    before = (stops | pads).long().cumsum(-1) == 0
+    # A text that is cut off has no stop: it ends with its last word.
+    return before.sum(-1) + (stops & ((stops | pads).long().cumsum(-1) == 1)).any(-1)
+
+
+def sequence_log_prob(logs: Tensor, targets: Tensor, lengths: Tensor) -> Tensor:
+    """Sum the log probabilities of texts' first tokens.
 
     Args:
-        logs: Log probabilities of what follows each token, (texts, tokens − 1, words).
-        words: The texts, beginning with the start, (texts, tokens).
-        stop: Number of the stop.
-        padding: Number of the padding, which is skipped wherever it stands after the stop.
+        logs: Log probabilities of each token, (texts, tokens, words).
+        targets: The tokens, (texts, tokens).
+        lengths: How many of each text are counted, (texts,).
 
     Returns:
         (texts,), in nats.
     """
-    targets = words[:, 1:]
-    # Cut off after the first stop; what has none is counted to its end.
-    after = (targets == stop).long().cumsum(1) - (targets == stop).long() > 0
-    counted = ~(after | (targets == padding))
+    counted = torch.arange(targets.shape[1], device=targets.device) < lengths[:, None]
     chosen = logs.gather(2, targets[:, :, None])[:, :, 0]
     return torch.where(counted, chosen, torch.zeros_like(chosen)).sum(1)

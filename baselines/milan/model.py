@@ -57,8 +57,9 @@ class MilanConfig(BaseModel):
         decoder: Sizes of the decoder.
         language_model: Sizes of the language model; None where the model has none.
         decoding: How it searches unless told otherwise.
-        speakable_only: Never say the start, the padding or the unknown word. The original does
-            not forbid them, and leaves them out of the text.
+        as_original: Set for the authors' checkpoints: behave as their code does also where it is at
+            fault, so that captions are the same. It may say the start, the padding and the
+            unknown word (they are left out of the text), and p(d) counts a second stop.
         training: What it was trained on and how, for people.
     """
 
@@ -72,7 +73,7 @@ class MilanConfig(BaseModel):
     decoder: DecoderSpec = DecoderSpec()
     language_model: LanguageModelSpec | None = LanguageModelSpec()
     decoding: Decoding = Decoding()
-    speakable_only: bool = True
+    as_original: bool = False
     training: dict[str, Any] = {}
 
 
@@ -225,7 +226,7 @@ class Milan(nn.Module):
             features.to(self.device),
             decoding,
             uniform=uniform,
-            speakable_only=self.config.speakable_only,
+            as_original=self.config.as_original,
         )
 
     @torch.inference_mode()
@@ -241,7 +242,12 @@ class Milan(nn.Module):
         given = text_log_prob(self.decoder, self.vocabulary, features.to(self.device), words)
         if self.language_model is None:
             return given, None
-        return given, language_model_log_prob(self.language_model, words[:, 1:], self.vocabulary)
+        return given, self._prior(words)
+
+    def _prior(self, words: Tensor) -> Tensor:
+        assert self.language_model is not None
+        prior = language_model_log_prob(self.language_model, words[:, None, 1:], self.vocabulary)
+        return prior[:, 0]
 
     def save_pretrained(self, folder: Path | str, overwrite: bool = False) -> Path:
         """Write the model: ``config.json``, ``vocabulary.json``, ``model.safetensors``, a card.

@@ -21,8 +21,8 @@ from torch.nn import functional
 from baselines.features.cache import cached_features
 from baselines.features.encoder import PyramidEncoder
 from baselines.milan.decoder import DecoderSpec
-from baselines.milan.decoding import Decoding
-from baselines.milan.language_model import LanguageModelSpec, sequence_log_prob
+from baselines.milan.decoding import Decoding, language_model_log_prob, text_log_prob
+from baselines.milan.language_model import LanguageModelSpec
 from baselines.milan.model import FORMAT, Milan, MilanConfig
 from baselines.milan.options import TrainingOptions
 from baselines.milan.stage import OnEpoch, Stage
@@ -287,10 +287,8 @@ def _stages(
         total = 0.0
         for batch in _batches(len(held_rows), options.batch_size):
             features = held.examples.features[held_at[batch]].to(device)
-            logs, _ = model.decoder(features, part := look(batch, held_words))
-            total -= float(
-                sequence_log_prob(logs, part, model.vocabulary.stop, model.vocabulary.pad).sum()
-            )
+            part = look(batch, held_words)
+            total -= float(text_log_prob(model.decoder, model.vocabulary, features, part).sum())
         bleu = validation_bleu(model, held)
         loss = total / _words(held_words, model.vocabulary)
         value = bleu if options.stop_on == "bleu" else -loss
@@ -309,11 +307,8 @@ def _stages(
         def evaluate_language_model() -> dict[str, float]:
             total = 0.0
             for batch in _batches(len(held_rows), options.language_model_batch_size):
-                part = look(batch, held_words)
-                sums = sequence_log_prob(
-                    prior(part), part, model.vocabulary.stop, model.vocabulary.pad
-                )
-                total -= float(sums.sum())
+                part = look(batch, held_words)[:, None, 1:]
+                total -= float(language_model_log_prob(prior, part, model.vocabulary).sum())
             loss = total / _words(held_words, model.vocabulary)
             return {"validation_loss": loss, "value": -loss}
 

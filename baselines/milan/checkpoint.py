@@ -1,0 +1,178 @@
+"""The authors' published checkpoints, turned into this project's format.
+
+A file is what the original's ``SerializableModule.save`` wrote: nested dictionaries of
+``properties`` (the constructor's arguments, themselves so written), ``children`` (which kind of
+module a property is) and, at the top, a ``state_dict``. It is read without executing anything of
+it: tensors and plain values are all that is let through, and the one class it names, spaCy's
+configuration, is replaced by an inert dictionary.
+"""
+
+from __future__ import annotations
+
+import pickle
+from collections import OrderedDict
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from baselines.features.encoder import ENCODERS, PyramidEncoder
+from baselines.milan.decoder import DecoderSpec
+from baselines.milan.decoding import Decoding
+from baselines.milan.language_model import LanguageModelSpec
+from baselines.milan.model import Milan, MilanConfig
+from baselines.milan.vocabulary import Vocabulary
+from milannotations.catalog.models import load_model
+from milannotations.catalog.weights import fit
+from milannotations.errors import InputError
+from milannotations.record import DEFAULT_K
+
+HOST = "http://milan.csail.mit.edu/models"
+# What the authors published: one file for each group of training networks.
+PUBLISHED = {
+    group: f"{HOST}/milan-{group}.pth"
+    for group in (
+        "base", "cls", "gen", "imagenet", "places365", "alexnet", "resnet152", "biggan",
+    )
+}  # fmt: skip
+_PYRAMID = "PyramidConvEncoder"
+# The original's names of the parameters, and ours.
+_DECODER = {
+    "init_h.0": "initial_hidden",
+    "init_c.0": "initial_cell",
+    "embedding": "embedding",
+    "attend.query_to_hidden": "query",
+    "attend.key_to_hidden": "key",
+    "attend.output.0": "attention",
+    "feature_gate.0": "gate",
+    "lstm": "lstm",
+    "output.1": "output",
+}
+_LANGUAGE_MODEL = {"embedding": "embedding", "lstm": "lstm", "output.0": "output"}
+# Where instances of spaCy's configuration are defined, by version.
+_CONFIGS = ("thinc.config.Config", "confection.Config", "confection._config.Config")
+
+
+class _Inert:
+    """Stands for spaCy's configuration; nothing in it is looked at."""
+
+    def __new__(cls, *_: object) -> Any:
+        """Return a plain dictionary: torch fills in no other kind."""
+        return OrderedDict()
+
+
+def import_checkpoint(path: Path) -> Milan:
+    """Read a checkpoint of the original.
+
+    Raises:
+        InputError: If the file is missing, damaged, holds more than tensors and plain values, or
+            is no MILAN decoder; or if decoder and language model have different vocabularies.
+    """
+    payload = _read(path)
+    properties = _part(payload, "properties", path)
+    state = _part(payload, "state_dict", path)
+    kind = _part(payload, "children", path).get("encoder")
+    if kind != _PYRAMID:
+        raise InputError(f"{path}: its encoder is a {kind!r}; only {_PYRAMID} was published")
+    words = _words(properties, path)
+    prior = properties.get("lm")
+    spec = None
+    if prior is not None:
+        sizes = _part(prior, "properties", path)
+        other = _words(sizes, path)
+        if other != words:
+            missing, more = set(words) - set(other), set(other) - set(words)
+            raise InputError(
+                f"{path}: the vocabularies of decoder and language model differ "
+                f"({len(missing)} words are missing from the second, {len(more)} from the first"
+                f"{', the order is another' if not missing and not more else ''}); their numbers "
+                "would mean different words"
+            )
+        spec = LanguageModelSpec(
+            embedding=sizes["embedding_size"], hidden=sizes["hidden_size"],
+            layers=sizes["layers"], dropout=sizes["dropout"],
+        )  # fmt: skip
+    encoder = _encoder(_part(properties["encoder"], "properties", path), state, path)
+    searching = {"beam": properties.get("beam_size", 50), "length": properties.get("length", 15)}
+    strategy = str(properties.get("strategy") or ("rerank" if prior else "beam"))
+    weight = float(properties.get("temperature", 0.2)) if prior else 0.0
+    config = MilanConfig(
+        encoder=encoder.spec,
+        encoder_identity=str(encoder.identity()["weights"]),
+        features=encoder.width,
+        k=DEFAULT_K,
+        decoder=DecoderSpec(
+            embedding=properties["embedding_size"], hidden=properties["hidden_size"],
+            attention=properties["attention_hidden_size"], dropout=properties["dropout"],
+        ),
+        language_model=spec,
+        decoding=Decoding(strategy=strategy, pmi=weight, **searching),  # type: ignore[arg-type]
+        as_original=True,
+        training={"imported_from": path.name, "published_by": "Hernandez et al., 2022"},
+    )  # fmt: skip
+    model = Milan(config, Vocabulary(words), encoder)
+    renamed = _renamed(state, "", "decoder.", _DECODER)
+    if spec is not None:
+        renamed |= _renamed(state, "lm.", "language_model.", _LANGUAGE_MODEL)
+    fit(model, renamed, f"file {path}")
+    return model.eval()
+
+
+def _read(path: Path) -> Mapping[str, Any]:
+    if not path.is_file():
+        published = ", ".join(PUBLISHED.values())
+        raise InputError(f"{path} does not exist; the authors publish {published}")
+    try:
+        with torch.serialization.safe_globals([(_Inert, name) for name in _CONFIGS]):
+            payload = torch.load(path, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, ValueError, EOFError, OSError) as error:
+        raise InputError(
+            f"{path} is damaged, or holds more than tensors and plain values, which could run code"
+        ) from error
+    if not isinstance(payload, Mapping):
+        raise InputError(f"{path} holds a {type(payload).__name__}, not a MILAN checkpoint")
+    return payload
+
+
+def _part(tree: object, name: str, path: Path) -> Mapping[str, Any]:
+    part = tree.get(name) if isinstance(tree, Mapping) else None
+    if not isinstance(part, Mapping):
+        raise InputError(f"{path} is no checkpoint of the original MILAN: it has no {name!r}")
+    return part
+
+
+def _words(properties: Mapping[str, Any], path: Path) -> tuple[str, ...]:
+    indexer = _part(_part(properties, "indexer", path), "properties", path)
+    words = _part(_part(indexer, "vocab", path), "properties", path).get("tokens")
+    if not isinstance(words, list | tuple) or not all(isinstance(word, str) for word in words):
+        raise InputError(f"{path}: its vocabulary is not a list of words")
+    return tuple(words)
+
+
+def _encoder(
+    properties: Mapping[str, Any], state: Mapping[str, Tensor], path: Path
+) -> PyramidEncoder:
+    name = properties.get("config")
+    if name not in ENCODERS:
+        raise InputError(f"{path}: encoder {name!r} is not one of {', '.join(ENCODERS)}")
+    spec = ENCODERS[str(name)].model_copy(update={"weights": "included"})
+    loaded = load_model(spec.model, "random")
+    prefix = "encoder.encoder.model."
+    inner = {n.removeprefix(prefix): v for n, v in state.items() if n.startswith(prefix)}
+    if not inner:
+        raise InputError(f"{path} holds no weights of its encoder ({prefix}…)")
+    fit(loaded.module, inner, f"file {path}, part {prefix}")
+    return PyramidEncoder(spec, loaded)
+
+
+def _renamed(
+    state: Mapping[str, Tensor], theirs: str, ours: str, names: Mapping[str, str]
+) -> dict[str, Tensor]:
+    found = {}
+    for name, value in state.items():
+        module, _, parameter = name.removeprefix(theirs).rpartition(".")
+        if name.startswith(theirs) and module in names:
+            found[f"{ours}{names[module]}.{parameter}"] = value
+    return found

@@ -1,0 +1,164 @@
+"""``milannotations train``, ``import-checkpoint`` and ``push-model``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from milannotations.device import DEVICE_HELP
+
+app = typer.Typer(add_completion=False)
+import_app = typer.Typer(add_completion=False)
+push_app = typer.Typer(add_completion=False)
+
+
+@app.command()
+def train(
+    out: Annotated[Path, typer.Option(help="folder to write the model to")],
+    data: Annotated[
+        str, typer.Option(help="demo, a config or group, or a dataset folder")
+    ] = "demo",
+    split: Annotated[
+        str | None, typer.Option(help="split to learn from; default train for demo, else the only")
+    ] = None,
+    validation: Annotated[
+        str | None,
+        typer.Option(help="dataset for early stopping; default part of --data is held out"),
+    ] = None,
+    validation_split: Annotated[str | None, typer.Option(help="its split")] = None,
+    encoder: Annotated[
+        str,
+        typer.Option(
+            help="network whose features are described: alexnet, resnet18, resnet50, resnet101, "
+            "efficientnet_lite0, or any model that build takes, with --layers"
+        ),
+    ] = "resnet101",
+    layers: Annotated[str, typer.Option(help="its layers, comma-separated")] = "",
+    weights: Annotated[str, typer.Option(help="published, random, or a file")] = "published",
+    masks: Annotated[
+        str | None,
+        typer.Option(
+            help="bilinear (MILAN's), area, or none to ignore masks; default the encoder's"
+        ),
+    ] = None,
+    variant: Annotated[
+        str | None, typer.Option(help="how the model shall search; as milan, no-pmi, greedy, beam")
+    ] = None,
+    language_model: Annotated[
+        bool, typer.Option("--language-model/--no-language-model", help="without, there is no PMI")
+    ] = True,
+    hidden: Annotated[int, typer.Option(help="length of the states of both LSTMs")] = 512,
+    embedding: Annotated[int, typer.Option(help="length of word embeddings")] = 128,
+    option: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="NAME=VALUE, repeatable: batch_size, language_model_batch_size, epochs, "
+            "patience, hold_out, stop_on, learning_rate, weight_decay, regularization, longest"
+        ),
+    ] = None,
+    precision: Annotated[
+        str, typer.Option(help="float32, bfloat16 or float16 (mixed)")
+    ] = "float32",
+    seed: Annotated[int, typer.Option(help="of the split, weights, order and dropout")] = 0,
+    device: Annotated[str, typer.Option(help=DEVICE_HELP)] = "auto",
+    batch_size: Annotated[int, typer.Option(help="images per forward pass of the encoder")] = 32,
+    work: Annotated[
+        Path | None, typer.Option(help="folder that keeps features; default in the cache")
+    ] = None,
+    tensorboard: Annotated[
+        Path | None, typer.Option(help="folder for TensorBoard (extra: tensorboard)")
+    ] = None,
+    overwrite: Annotated[bool, typer.Option(help="replace the folder of --out")] = False,
+) -> None:
+    """Train a MILAN on annotated neurons; run it again to go on after an interruption."""
+    from rich.console import Console
+
+    from baselines.features.encoder import PyramidEncoder, encoder_spec
+    from baselines.milan.board import epoch_writer
+    from baselines.milan.decoder import DecoderSpec
+    from baselines.milan.describer import checked, named_variant
+    from baselines.milan.language_model import LanguageModelSpec
+    from baselines.milan.options import TrainingOptions
+    from baselines.milan.training import examples_of
+    from baselines.milan.training import train as run
+    from baselines.options import read_options
+    from milannotations.device import resolve_device
+    from milannotations.errors import InputError
+    from milannotations.loading import load_split
+    from milannotations.progress import silence_libraries
+    from milannotations.storage import check_target
+
+    silence_libraries()
+    check_target(out, overwrite)
+    given = {**read_options(option or []), "precision": precision, "seed": seed}
+    options = checked(TrainingOptions, given, "train")
+    decoding = named_variant(variant) if variant else None
+    if decoding is not None and decoding.pmi and not language_model:
+        raise InputError(f"variant {variant!r} needs a language model; take no-pmi, greedy or beam")
+    processor = resolve_device(device)
+    changes = {"weights": weights, **({"masks": masks} if masks else {})}
+    names = [name.strip() for name in layers.split(",") if name.strip()]
+    spec = encoder_spec(encoder, names, changes)
+    learned = load_split(data, split or ("train" if data == "demo" else None))
+    held = load_split(validation, validation_split) if validation else None
+    console = Console(markup=False, highlight=False, soft_wrap=True)
+    with epoch_writer(tensorboard, console.print) as on_epoch:
+        network = PyramidEncoder(spec)
+        learn = examples_of(network, learned, processor, batch_size, work)
+        check = examples_of(network, held, processor, batch_size, work) if held else None
+        sizes = {"hidden": hidden, "embedding": embedding}
+        model = run(
+            learn, network, out,
+            options=options, validation=check, device=processor,
+            decoder=DecoderSpec(**sizes),
+            language_model=LanguageModelSpec(**sizes) if language_model else None,
+            decoding=decoding, overwrite=overwrite, on_epoch=on_epoch,
+            facts={"data": f"{data}/{split}" if split else data},
+        )  # fmt: skip
+    said = model.config.training
+    console.print(
+        f"Model: {out.resolve()} ({said['neurons']} neurons, {said['epochs']} epochs, validation "
+        f"BLEU {said['validation_bleu']}, loss {said['validation_loss']} nats a word)"
+    )
+
+
+@import_app.command()
+def import_checkpoint(
+    checkpoint: Annotated[Path, typer.Argument(help="the authors' file, as milan-base.pth")],
+    out: Annotated[
+        Path | None, typer.Option(help="folder to write; default the file's name without .pth")
+    ] = None,
+    overwrite: Annotated[bool, typer.Option(help="replace the folder of --out")] = False,
+) -> None:
+    """Turn a checkpoint of the original MILAN into a model of this project."""
+    from baselines.milan.checkpoint import import_checkpoint as run
+    from milannotations.progress import silence_libraries
+    from milannotations.storage import check_target
+
+    silence_libraries()
+    target = out or Path(checkpoint.stem)
+    check_target(target, overwrite)
+    model = run(checkpoint)
+    model.save_pretrained(target, overwrite)
+    typer.echo(
+        f"Model: {target.resolve()} ({len(model.vocabulary.words)} words, encoder "
+        f"{model.config.encoder.model})"
+    )
+
+
+@push_app.command()
+def push_model(
+    model: Annotated[Path, typer.Argument(help="folder of a model")],
+    repo: Annotated[str, typer.Option(metavar="USER/NAME", help="model repository on the hub")],
+    private: Annotated[
+        bool, typer.Option("--private/--public", help="whether a new repository is private")
+    ] = True,
+) -> None:
+    """Upload a model to the hub, with its card."""
+    from baselines.milan.model import Milan
+    from milannotations.progress import silence_libraries
+
+    silence_libraries()
+    typer.echo(Milan.from_pretrained(model, "cpu").push_to_hub(repo, private))
