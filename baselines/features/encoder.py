@@ -51,7 +51,7 @@ class EncoderSpec(BaseModel):
 # original reads AlexNet's maps after the ReLU has changed them in place: hence the layers' numbers.
 ENCODERS: dict[str, EncoderSpec] = {
     "alexnet": EncoderSpec(
-        model="alexnet",
+        model="torchvision:alexnet",
         layers=("features.1", "features.4", "features.7", "features.9", "features.11"),
     ),
     "resnet18": EncoderSpec(model="resnet18", layers=_RESNET),

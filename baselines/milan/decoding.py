@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field
@@ -107,8 +106,7 @@ def decode(
         )
     token_wise = decoding.pmi if decoding.strategy != "rerank" else 0.0
     with_prior = language_model if token_wise else None
-    forbidden = () if as_original else vocabulary.unspeakable
-    found = _search(decoder, with_prior, vocabulary, features, decoding, uniform, forbidden)
+    found = _search(decoder, with_prior, vocabulary, features, decoding, uniform, as_original)
     log_prob, prior = found.scores, None
     if decoding.pmi:
         assert language_model is not None
@@ -180,7 +178,7 @@ def _search(
     features: Tensor,
     decoding: Decoding,
     uniform: Tensor | None,
-    forbidden: Sequence[int],
+    as_original: bool,
 ) -> Found:
     exemplars, first = decoder.look(features)
     sampling = decoding.strategy == "sample"
@@ -190,14 +188,15 @@ def _search(
         start = language_model.start(len(features) * width)
         state += tuple(part.unflatten(0, (len(features), width)) for part in start)
     step = _step(decoder, language_model, exemplars, decoding.pmi)
-    common = {"start": vocabulary.start, "stop": vocabulary.stop, "length": decoding.length}
+    common: dict[str, Any] = {
+        "start": vocabulary.start, "stop": vocabulary.stop, "length": decoding.length,
+        "forbidden": () if as_original else vocabulary.unspeakable, "empty": as_original,
+    }  # fmt: skip
     if decoding.strategy in ("beam", "rerank"):
-        return beam_search(step, state, beam=decoding.beam, forbidden=forbidden, **common)
+        return beam_search(step, state, beam=decoding.beam, **common)
     if sampling and uniform is None:
         raise InputError("sampling needs random numbers")
-    return greedy_search(
-        step, state, forbidden=forbidden, uniform=uniform if sampling else None, **common
-    )
+    return greedy_search(step, state, uniform=uniform if sampling else None, **common)
 
 
 def _step(

@@ -58,8 +58,8 @@ class MilanConfig(BaseModel):
         language_model: Sizes of the language model; None where the model has none.
         decoding: How it searches unless told otherwise.
         as_original: Set for the authors' checkpoints: behave as their code does also where it is at
-            fault, so that captions are the same. It may say the start, the padding and the
-            unknown word (they are left out of the text), and p(d) counts a second stop.
+            fault, so that captions are the same. It may say nothing, or the start, the padding
+            and the unknown word (they are left out of the text), and p(d) counts a second stop.
         training: What it was trained on and how, for people.
     """
 
@@ -187,6 +187,18 @@ class Milan(nn.Module):
                 f"features are of shape {tuple(features.shape)}; there are {len(keys)} neurons "
                 f"and {self.config.features} features"
             )
+        return self.describe_features(keys, features, decoding, alternatives, batch_size)
+
+    def describe_features(
+        self,
+        keys: Sequence[NeuronKey],
+        features: Tensor,
+        decoding: Decoding | None = None,
+        alternatives: int = 4,
+        batch_size: int = 16,
+    ) -> list[Description]:
+        """Describe neurons whose features are at hand, (neurons, k, features)."""
+        decoding = decoding or self.config.decoding
         found: list[Description] = []
         with progress_bar() as progress:
             task = progress.add_task("Searching for descriptions", total=len(keys))

@@ -37,6 +37,7 @@ def beam_search(
     beam: int,
     length: int,
     forbidden: Sequence[int] = (),
+    empty: bool = True,
 ) -> Found:
     """Find the sequences of highest total score that a beam of this width comes across.
 
@@ -52,6 +53,7 @@ def beam_search(
         beam: Hypotheses per neuron.
         length: Tokens of the longest sequence, the stop included.
         forbidden: Words that may not be said.
+        empty: Whether the stop may come first.
 
     Returns:
         At most ``beam`` hypotheses; fewer where there are not so many sequences.
@@ -62,7 +64,7 @@ def beam_search(
     scores = torch.zeros(neurons, 1, device=device)
     for time in range(length):
         log, state = step(words, state)
-        log = _allowed(log, forbidden)
+        log = _allowed(log, forbidden if time or empty else [*forbidden, stop])
         if time:
             log = _keep_finished(log, words == stop, stop)
         size = log.shape[-1]
@@ -85,6 +87,7 @@ def greedy_search(
     stop: int,
     length: int,
     forbidden: Sequence[int] = (),
+    empty: bool = True,
     uniform: Tensor | None = None,
 ) -> Found:
     """Take the best word in each step, or draw it.
@@ -96,6 +99,7 @@ def greedy_search(
         stop: Number of the stop.
         length: Tokens of the longest sequence, the stop included.
         forbidden: Words that may not be said.
+        empty: Whether the stop may come first.
         uniform: Numbers in [0, 1), (neurons, hypotheses, length): words are drawn in proportion
             to the exponentials of their scores, by these numbers. The same numbers draw the same
             words whatever else is in the batch.
@@ -109,7 +113,7 @@ def greedy_search(
     chosen: list[Tensor] = []
     for time in range(length):
         log, state = step(words, state)
-        log = _allowed(log, forbidden)
+        log = _allowed(log, forbidden if time or empty else [*forbidden, stop])
         if time:
             log = _keep_finished(log, words == stop, stop)
         if uniform is None:

@@ -152,6 +152,8 @@ def train(
         InputError: If the folder is there, the neurons are too few, or the loss diverges.
     """
     options = options or TrainingOptions()
+    if options.precision == "float16" and torch.device(device).type != "cuda":
+        raise InputError("float16 is for CUDA; take bfloat16 or float32 on other devices")
     if validation is None:
         rows, held = hold_out(len(learn.texts), options)
         train_part, held_part = learn.part(rows), learn.part(held)

@@ -1,0 +1,199 @@
+"""Saving, loading, and what does not fit together."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from baselines.milan import hub as model_hub
+from baselines.milan.decoding import VARIANTS, Decoding
+from baselines.milan.model import Milan
+from milannotations.describer import create
+from milannotations.errors import InputError
+from tests.baselines.milan.made_up import neurons, some_features, tiny_encoder, tiny_model
+
+
+def with_encoder(seed: int = 0) -> Milan:
+    model = tiny_model(seed)
+    model._encoder.append(tiny_encoder())
+    return model
+
+
+def test_a_model_describes_as_before_after_a_round_trip(tmp_path: Path) -> None:
+    model, records = with_encoder(), neurons(4)
+    folder = model.save_pretrained(tmp_path / "model")
+    loaded = Milan.from_pretrained(folder, "cpu")
+    loaded._encoder.append(tiny_encoder())
+    assert loaded.config == model.config and loaded.vocabulary == model.vocabulary
+    for name in VARIANTS:
+        assert model.describe(records, VARIANTS[name]) == loaded.describe(records, VARIANTS[name])
+    card = (folder / "README.md").read_text()
+    assert card.startswith("---\n") and "| encoder | tests: 0, 2 |" in card
+    with pytest.raises(InputError, match="not empty"):
+        model.save_pretrained(folder)
+    model.save_pretrained(folder, overwrite=True)
+
+
+def test_alternatives_are_the_other_candidates() -> None:
+    model, records = with_encoder(), neurons(3)
+    many = model.describe(records, alternatives=20)
+    few = model.describe(records, alternatives=2)
+    assert [d.text for d in many] == [d.text for d in few]
+    for long, short in zip(many, few, strict=True):
+        assert short.alternatives == long.alternatives[:2]
+        assert long.text not in long.alternatives
+        assert len(set(long.alternatives)) == len(long.alternatives) == 20
+    assert model.describe(records.select([])) == []
+
+
+@pytest.mark.parametrize("batch_size", [1, 3, 64])
+def test_batch_size_changes_no_word(batch_size: int) -> None:
+    model, records = with_encoder(), neurons(5)
+    said = [d.text for d in model.describe(records, batch_size=batch_size)]
+    assert said == [d.text for d in model.describe(records)]
+    alone = [model.describe(records.select([row]))[0].text for row in range(5)]
+    assert said == alone
+
+
+def test_masks_of_zeros_are_described() -> None:
+    (description, *_) = with_encoder().describe(neurons(2, empty=True))
+    assert description.score is not None and description.text
+
+
+def test_another_number_of_exemplars() -> None:
+    model = with_encoder()
+    with pytest.raises(InputError, match=r"have 5 exemplars.*trained on 3.*any_k"):
+        model.describe(neurons(2, k=5))
+    assert len(model.describe(neurons(2, k=5), any_k=True)) == 2
+    mixed = neurons(2).to_list() + neurons(1, k=5).to_list()
+    from datasets import Dataset
+
+    records = Dataset.from_list(mixed, features=neurons(1).features)
+    with pytest.raises(InputError, match="different numbers"):
+        model.describe(records)
+    with pytest.raises(InputError, match="features are of shape"):
+        model.describe(neurons(3), features=some_features(2))
+
+
+def changed(folder: Path, file: str, change: Any) -> None:
+    plain = json.loads((folder / file).read_text())
+    change(plain)
+    (folder / file).write_text(json.dumps(plain))
+
+
+def test_parts_that_do_not_fit(tmp_path: Path) -> None:
+    def saved(name: str) -> Path:
+        return tiny_model().save_pretrained(tmp_path / name)
+
+    folder = saved("version")
+    changed(folder, "config.json", lambda plain: plain.update(format=99))
+    with pytest.raises(InputError, match=r"config\.json is of format 99"):
+        Milan.from_pretrained(folder, "cpu")
+    folder = saved("unknown")
+    changed(folder, "config.json", lambda plain: plain.update(colour="red"))
+    with pytest.raises(InputError, match="colour"):
+        Milan.from_pretrained(folder, "cpu")
+    folder = saved("vocabulary")
+    changed(folder, "vocabulary.json", lambda plain: plain["words"].append("green"))
+    with pytest.raises(InputError, match=r"for 9 words, and the vocabulary has 10"):
+        Milan.from_pretrained(folder, "cpu")
+    folder = saved("language model")
+    state = load_file(folder / "model.safetensors")
+    embedding = state["language_model.embedding.weight"]
+    state["language_model.embedding.weight"] = torch.cat([embedding, embedding[:1]])
+    save_file(state, folder / "model.safetensors")
+    with pytest.raises(InputError, match=r"language_model.*10 words.*one training"):
+        Milan.from_pretrained(folder, "cpu")
+    folder = saved("sizes")
+    changed(folder, "config.json", lambda plain: plain["decoder"].update(hidden=9))
+    with pytest.raises(InputError, match="does not fit"):
+        Milan.from_pretrained(folder, "cpu")
+    folder = saved("damaged")
+    (folder / "model.safetensors").write_bytes(b"nothing")
+    with pytest.raises(InputError, match="cannot be read"):
+        Milan.from_pretrained(folder, "cpu")
+    folder = saved("no words")
+    (folder / "vocabulary.json").write_text('{"words": 3}')
+    with pytest.raises(InputError, match="no list of words"):
+        Milan.from_pretrained(folder, "cpu")
+
+
+def test_another_encoder_is_noticed(tmp_path: Path) -> None:
+    model = tiny_model()
+    spec = model.config.encoder.model_copy(
+        update={"model": "torchvision:resnet18", "layers": ("layer1",), "weights": "random"}
+    )
+    update = {"encoder": spec, "encoder_identity": "0" * 32}
+    model.config = model.config.model_copy(update=update)
+    with pytest.raises(InputError, match="are other than those"):
+        _ = model.encoder
+
+
+def test_places_where_there_is_no_model(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"holds no config\.json"):
+        Milan.from_pretrained(tmp_path)
+    with pytest.raises(InputError, match="neither a folder nor OWNER/NAME"):
+        Milan.from_pretrained("./nowhere")
+    (tmp_path / "milan-base.pth").write_bytes(b"")
+    with pytest.raises(InputError, match="import-checkpoint"):
+        Milan.from_pretrained(tmp_path / "milan-base.pth")
+    with pytest.raises(InputError, match="cannot be had from the hub"):
+        Milan.from_pretrained("owner/name")
+
+
+def test_pushing(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: dict[str, Any] = {}
+
+    class Api:
+        def __init__(self, token: str | None = None) -> None:
+            calls["token"] = token
+
+        def create_repo(self, repository: str, **options: Any) -> None:
+            calls["created"] = (repository, options["private"])
+
+        def upload_folder(self, repo_id: str, folder_path: str, **options: Any) -> Any:
+            calls["files"] = sorted(p.name for p in Path(folder_path).iterdir())
+            loaded = Milan.from_pretrained(folder_path, "cpu")
+            assert loaded.config == tiny_model().config
+
+            class Commit:
+                commit_url = f"https://hub/{repo_id}"
+
+            return Commit()
+
+    monkeypatch.setattr(model_hub, "HfApi", Api)
+    assert tiny_model().push_to_hub("me/model", private=True) == "https://hub/me/model"
+    assert calls["created"] == ("me/model", True)
+    assert calls["files"] == sorted(model_hub.FILES)
+    with pytest.raises(InputError, match="OWNER/NAME"):
+        tiny_model().push_to_hub("model")
+
+
+def test_the_describers_options(tmp_path: Path) -> None:
+    folder = tiny_model().save_pretrained(tmp_path / "model")
+    for options, message in (
+        ({"variant": "beem"}, "did you mean 'beam'"),
+        ({"pmi": -1}, "pmi"),
+        ({"beam": "many"}, "beam"),
+        ({"beans": 3}, r"no option 'beans'"),
+        ({"epochs": 0}, "epochs"),
+        ({"clip_weight": 0.5, "clip": str(tmp_path / "no")}, "cannot be loaded"),
+    ):
+        with pytest.raises(InputError, match=message):
+            describer = create("milan", model=str(folder), device="cpu", **options)
+            describer.describe(neurons(1))
+    with pytest.raises(InputError, match="milan has no model"):
+        create("milan", encoder="efficientnet_lite0", device="cpu").describe(neurons(1))
+
+
+def test_decoding_of_the_model_itself_is_the_default() -> None:
+    model = with_encoder()
+    config = model.config.model_copy(update={"decoding": Decoding(strategy="greedy", pmi=0)})
+    model.config = config
+    records = neurons(3)
+    assert model.describe(records) == model.describe(records, VARIANTS["greedy"])
