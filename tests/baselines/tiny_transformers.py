@@ -8,17 +8,34 @@ from typing import Any
 import torch
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 from transformers import (
+    BlipConfig,
+    BlipForConditionalGeneration,
+    BlipImageProcessor,
+    BlipProcessor,
     CLIPConfig,
     CLIPImageProcessor,
     CLIPModel,
     CLIPTextConfig,
     CLIPVisionConfig,
+    GitConfig,
+    GitForCausalLM,
+    GitProcessor,
+    GPT2Config,
+    GPT2LMHeadModel,
+    LlamaConfig,
+    LlavaConfig,
+    LlavaForConditionalGeneration,
+    LlavaProcessor,
     PreTrainedTokenizerFast,
     SiglipConfig,
     SiglipImageProcessor,
     SiglipModel,
     SiglipTextConfig,
     SiglipVisionConfig,
+    VisionEncoderDecoderConfig,
+    VisionEncoderDecoderModel,
+    ViTConfig,
+    ViTImageProcessor,
 )
 
 WORDS = """
@@ -83,4 +100,117 @@ def tiny_siglip(folder: Path, seed: int = 0) -> Path:
     SiglipModel(config).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     SiglipImageProcessor(size={"height": SIDE, "width": SIDE}).save_pretrained(folder)
+    return folder
+
+
+def tiny_blip(folder: Path, seed: int = 0) -> Path:
+    """Save a small BLIP captioner."""
+    tokenizer = word_tokenizer()
+    sizes = {"hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 2,
+             "num_attention_heads": 4}  # fmt: skip
+    config = BlipConfig(
+        text_config={
+            "vocab_size": len(tokenizer), "max_position_embeddings": 64, "bos_token_id": 1,
+            "eos_token_id": 2, "sep_token_id": 2, "pad_token_id": 0, "projection_dim": 16,
+            "encoder_hidden_size": 16, **sizes,
+        },
+        vision_config={"image_size": SIDE, "patch_size": PATCH, **sizes},
+    )  # fmt: skip
+    torch.manual_seed(seed)
+    BlipForConditionalGeneration(config).save_pretrained(folder)
+    processor = BlipImageProcessor(size={"height": SIDE, "width": SIDE})
+    BlipProcessor(processor, tokenizer).save_pretrained(folder)
+    return folder
+
+
+def tiny_git(folder: Path, seed: int = 0) -> Path:
+    """Save a small GIT captioner, which puts the image's tokens before the text's."""
+    tokenizer = word_tokenizer()
+    sizes = {"hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 2,
+             "num_attention_heads": 4}  # fmt: skip
+    config = GitConfig(
+        vision_config={"image_size": SIDE, "patch_size": PATCH, **sizes},
+        vocab_size=len(tokenizer), max_position_embeddings=64, bos_token_id=1, eos_token_id=2,
+        pad_token_id=0, **sizes,
+    )  # fmt: skip
+    torch.manual_seed(seed)
+    GitForCausalLM(config).save_pretrained(folder)
+    processor = CLIPImageProcessor(
+        size={"height": SIDE, "width": SIDE}, crop_size={"height": SIDE, "width": SIDE}
+    )
+    GitProcessor(processor, tokenizer).save_pretrained(folder)
+    return folder
+
+
+def tiny_pair(folder: Path, seed: int = 0) -> Path:
+    """Save a small vision transformer with a GPT-2 as its decoder."""
+    tokenizer = word_tokenizer()
+    vision = ViTConfig(
+        image_size=SIDE, patch_size=PATCH, hidden_size=16, intermediate_size=32,
+        num_hidden_layers=2, num_attention_heads=4,
+    )  # fmt: skip
+    text = GPT2Config(
+        vocab_size=len(tokenizer), n_positions=64, n_embd=16, n_layer=2, n_head=4,
+        bos_token_id=1, eos_token_id=2, pad_token_id=0,
+    )  # fmt: skip
+    config = VisionEncoderDecoderConfig.from_encoder_decoder_configs(
+        vision, text, decoder_start_token_id=1, pad_token_id=0, eos_token_id=2
+    )
+    torch.manual_seed(seed)
+    model = VisionEncoderDecoderModel(config=config)
+    model.generation_config.decoder_start_token_id = 1
+    model.generation_config.eos_token_id = 2
+    model.generation_config.pad_token_id = 0
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    ViTImageProcessor(size={"height": SIDE, "width": SIDE}).save_pretrained(folder)
+    return folder
+
+
+def tiny_llava(folder: Path, seed: int = 0) -> Path:
+    """Save a small LLaVA, which chats."""
+    tokenizer = word_tokenizer()
+    sizes = {"hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 2,
+             "num_attention_heads": 4}  # fmt: skip
+    config = LlavaConfig(
+        vision_config=CLIPVisionConfig(image_size=SIDE, patch_size=PATCH, **sizes),
+        text_config=LlamaConfig(
+            vocab_size=len(tokenizer), max_position_embeddings=256, bos_token_id=1,
+            eos_token_id=2, pad_token_id=0, **sizes,
+        ),
+        image_token_index=4,
+    )  # fmt: skip
+    torch.manual_seed(seed)
+    LlavaForConditionalGeneration(config).save_pretrained(folder)
+    images = CLIPImageProcessor(
+        size={"shortest_edge": SIDE}, crop_size={"height": SIDE, "width": SIDE}
+    )
+    template = (
+        "{% for m in messages %}{% for c in m['content'] %}{% if c['type'] == 'image' %}<image> "
+        "{% else %}{{ c['text'] }} {% endif %}{% endfor %}{% endfor %}"
+    )
+    LlavaProcessor(
+        images, tokenizer, patch_size=PATCH, vision_feature_select_strategy="default",
+        chat_template=template, image_token="<image>", num_additional_image_tokens=1,
+    ).save_pretrained(folder)  # fmt: skip
+    return folder
+
+
+def tiny_language_model(folder: Path, seed: int = 0) -> Path:
+    """Save a small GPT-2."""
+    tokenizer = word_tokenizer()
+    torch.manual_seed(seed)
+    GPT2LMHeadModel(
+        GPT2Config(
+            vocab_size=len(tokenizer),
+            n_positions=64,
+            n_embd=16,
+            n_layer=2,
+            n_head=4,
+            bos_token_id=1,
+            eos_token_id=2,
+            pad_token_id=0,
+        )
+    ).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
     return folder

@@ -138,7 +138,7 @@ def prior_by_hand(model: Milan, tokens: list[int]) -> float:
 
 
 def all_texts(model: Milan, length: int) -> list[list[int]]:
-    """Return every sequence of one or more speakable words, of at most that length with its stop."""
+    """Return every sequence of one or more words, of at most that length with its stop."""
     words = range(len(model.vocabulary.words))
     stop = model.vocabulary.stop
     texts: list[list[int]] = []

@@ -1,0 +1,184 @@
+"""CLIP-Dissect as a describer, with any set of texts."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from pathlib import Path
+from typing import ClassVar
+
+import torch
+from datasets import Dataset
+from torch import Tensor
+
+from baselines.clip_dissect.probe import mean_activations
+from baselines.clip_dissect.scores import TOP_IMAGES, soft_wpmi
+from baselines.contrastive import ContrastiveModel
+from baselines.features.exemplars import DistinctExemplars
+from benchmark.text import normalize
+from milannotations.catalog.models import load_model
+from milannotations.describer import Description, register
+from milannotations.device import resolve_device
+from milannotations.errors import InputError
+from milannotations.exemplars.sources import ImageFolder
+from milannotations.record import NeuronKey, keys_of
+
+_MAX_TEXTS = 100_000_000  # bytes of a file of texts
+
+
+@register("clip-dissect")
+class ClipDissect:
+    """Describe neurons by the text of highest SoftWPMI (CLIP-Dissect, ICLR 2023).
+
+    Without ``images`` a neuron's images are its own exemplars. With ``images`` they are the 100 of
+    that folder that activate it most, as the authors do it: the neurons' networks are loaded and
+    run on all of them. Either way masks are not looked at. Units are scored together with the
+    others of their layer among the neurons that are described, which their scores depend on.
+
+    Args:
+        clip: A CLIP or SigLIP model: a folder, or OWNER/NAME of the hub.
+        texts: A file with a text per line; default the annotations of the training neurons.
+        images: A folder of probe images.
+        model: The network, where its name in the records is not enough to load it.
+        weights: See ``milannotations.catalog.models.load_model``.
+        top: Images per unit.
+        pmi: λ, the weight of log p(c).
+        alternatives: How many further texts to name.
+        batch_size: Images per forward pass.
+        device: Where the models run.
+    """
+
+    sees_references: ClassVar[bool] = False
+
+    def __init__(
+        self,
+        clip: str,
+        texts: str | None = None,
+        images: str | None = None,
+        model: str | None = None,
+        weights: str = "published",
+        top: int = TOP_IMAGES,
+        pmi: float = 1.0,
+        alternatives: int = 4,
+        batch_size: int = 32,
+        device: str = "auto",
+    ) -> None:
+        if top < 1 or alternatives < 0 or batch_size < 1:
+            raise InputError("top and batch_size must be at least 1, alternatives at least 0")
+        self._device = resolve_device(device)
+        self._given = _read_texts(Path(texts)) if texts else []
+        self._texts = self._given
+        self._folder = Path(images) if images else None
+        self._network, self._weights = model, weights
+        self._top, self._pmi = top, pmi
+        self._alternatives, self._batch_size = alternatives, batch_size
+        self._clip = ContrastiveModel(clip, self._device, batch_size)
+
+    def fit(self, neurons: Dataset) -> None:
+        """Take the annotations as the texts to choose from, where no file of texts was given."""
+        if not self._given:
+            said = (text for of_one in neurons["annotations"] for text in of_one)
+            self._texts = list(dict.fromkeys(filter(None, map(normalize, said))))
+
+    def describe(self, neurons: Dataset) -> list[Description]:
+        """Describe neurons; the score is the SoftWPMI.
+
+        Raises:
+            InputError: If there are no texts to choose from, or neurons lack images.
+        """
+        if not self._texts:
+            raise InputError(
+                "clip-dissect has no texts to choose from: give it a file with texts=FILE, or "
+                "annotated neurons to learn from"
+            )
+        if not len(neurons):
+            return []
+        keys = keys_of(neurons)
+        said = self._clip.texts(self._texts)
+        found: list[Description | None] = [None] * len(keys)
+        if self._folder is None:
+            seen, top = self._exemplars(neurons)
+            cosines = seen @ said.T
+            for rows in _by_layer(keys).values():
+                self._fill(found, rows, cosines, top[rows])
+        else:
+            self._probe(keys, said, found)
+        assert None not in found
+        return [description for description in found if description is not None]
+
+    def _exemplars(self, neurons: Dataset) -> tuple[Tensor, Tensor]:
+        """Return embeddings of distinct exemplars, and which are each neuron's, best first."""
+        from concurrent.futures import ThreadPoolExecutor
+
+        exemplars = DistinctExemplars(neurons, masks=False)
+        top = torch.zeros(len(neurons), exemplars.k, dtype=torch.int64)
+        parts = []
+        with ThreadPoolExecutor(4) as pool:
+            for first in range(0, len(exemplars), self._batch_size):
+                numbers = range(first, min(first + self._batch_size, len(exemplars)))
+                parts.append(self._clip.images(list(exemplars.images(numbers, pool))))
+        for number, uses in enumerate(exemplars.uses):
+            for row, place in uses:
+                top[row, place] = number
+        return torch.cat(parts), top[:, : self._top]
+
+    def _probe(self, keys: list[NeuronKey], said: Tensor, found: list[Description | None]) -> None:
+        assert self._folder is not None
+        networks: dict[tuple[str, str], dict[str, list[int]]] = defaultdict(dict)
+        for (model, dataset, layer), rows in _by_layer(keys).items():
+            networks[model, dataset][layer] = rows
+        if self._network and len(networks) > 1:
+            raise InputError("model= names one network, and these neurons are of several")
+        seen: Tensor | None = None
+        for (name, dataset), layers in networks.items():
+            loaded = load_model(self._network or f"{name}-{dataset}", self._weights)
+            source = ImageFolder(self._folder, loaded.preprocessing)
+            maps = mean_activations(loaded, list(layers), source, self._device, self._batch_size)
+            if seen is None:
+                seen = torch.cat(
+                    [
+                        self._clip.images([source.image(i) for i in part.tolist()])
+                        for part in torch.arange(len(source)).split(self._batch_size)
+                    ]
+                )
+            cosines = seen @ said.T
+            for layer, rows in layers.items():
+                units = [keys[row].unit for row in rows]
+                if max(units) >= maps[layer].shape[1]:
+                    raise InputError(
+                        f"layer {layer!r} has {maps[layer].shape[1]} units, and there is a neuron "
+                        f"{max(units)}"
+                    )
+                of_units = maps[layer][:, units].T
+                top = of_units.topk(min(self._top, len(source)), dim=1).indices
+                self._fill(found, rows, cosines, top)
+
+    def _fill(
+        self, found: list[Description | None], rows: list[int], cosines: Tensor, top: Tensor
+    ) -> None:
+        scores = soft_wpmi(cosines, top, self._pmi)
+        best = scores.topk(min(1 + self._alternatives, scores.shape[1]), dim=1)
+        for row, values, indices in zip(rows, best.values, best.indices, strict=True):
+            texts = [self._texts[i] for i in indices.tolist()]
+            found[row] = Description(
+                text=texts[0], score=float(values[0]), alternatives=tuple(texts[1:])
+            )
+
+
+def _by_layer(keys: list[NeuronKey]) -> dict[tuple[str, str, str], list[int]]:
+    rows: dict[tuple[str, str, str], list[int]] = defaultdict(list)
+    for row, key in enumerate(keys):
+        rows[key.model, key.dataset, key.layer].append(row)
+    return rows
+
+
+def _read_texts(path: Path) -> list[str]:
+    try:
+        if path.stat().st_size > _MAX_TEXTS:
+            raise InputError(f"{path} is larger than {_MAX_TEXTS:,} bytes")
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"texts {path} cannot be read: {error}") from error
+    texts = list(dict.fromkeys(line.strip() for line in lines if line.strip()))
+    if not texts:
+        raise InputError(f"{path} holds no texts; write one per line")
+    return texts

@@ -1,0 +1,217 @@
+"""A pretrained image-text-to-text model that proposes descriptions, and says how probable they are.
+
+Three kinds of models of ``transformers`` are spoken to: those with a chat template (LLaVA,
+Qwen2-VL, SmolVLM and the like), captioners that continue an empty text (BLIP, GIT), and pairs of an
+encoder and a decoder (ViT-GPT-2).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from PIL import Image
+from torch import Tensor
+
+from baselines.contrastive.pretrained import first_line, load_pretrained, load_processor
+from milannotations.errors import InputError
+
+PROMPT = (
+    "What do the bright regions of these pictures have in common? Answer with a short phrase, such "
+    "as: red circles"
+)
+_LONGEST = 200  # characters of a proposal that are kept
+
+
+class Speaker:
+    """Proposes texts for images, and gives log p(text | image).
+
+    Args:
+        name: An image-text-to-text model: a folder, or OWNER/NAME of the hub.
+        device: Where it runs.
+        prompt: What a model with a chat template is asked.
+        batch_size: Pairs of image and text at once.
+
+    Raises:
+        InputError: If there is no such model, or it is of another kind.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        device: torch.device | str = "cpu",
+        prompt: str = PROMPT,
+        batch_size: int = 16,
+    ) -> None:
+        from transformers import (
+            AutoImageProcessor,
+            AutoModelForImageTextToText,
+            AutoProcessor,
+            AutoTokenizer,
+        )
+
+        what = "vision-language model"
+        self.name = name
+        self.device = torch.device(device)
+        self.batch_size = batch_size
+        self._model = load_pretrained(AutoModelForImageTextToText, name, what).to(self.device)
+        self._processor = load_processor(AutoProcessor, name, f"processor of {what}")
+        self._tokenizer: Any = getattr(self._processor, "tokenizer", None)
+        self._images: Any = getattr(self._processor, "image_processor", None)
+        if self._tokenizer is None or self._images is None:
+            # Pairs of an encoder and a decoder have the two side by side.
+            self._tokenizer = load_processor(AutoTokenizer, name, f"tokenizer of {what}")
+            self._images = load_processor(AutoImageProcessor, name, f"image processor of {what}")
+        self._kind = str(self._model.config.model_type)
+        self.chats = bool(getattr(self._processor, "chat_template", None))
+        self._prompt = ""
+        if self.chats:
+            content = [{"type": "image"}, {"type": "text", "text": prompt}]
+            self._prompt = self._processor.apply_chat_template(
+                [{"role": "user", "content": content}], add_generation_prompt=True
+            )
+        self._start, self._end = self._limits()
+
+    @torch.inference_mode()
+    def propose(self, image: Image.Image, count: int, length: int = 20) -> list[str]:
+        """Return at most ``count`` different texts for an image, by beam search.
+
+        Args:
+            image: RGB.
+            count: Width of the beam.
+            length: Tokens of the longest.
+        """
+        inputs = self._inputs(image)
+        beam = {"num_beams": count, "num_return_sequences": count, "max_new_tokens": length}
+        made = self._model.generate(**inputs, **beam, do_sample=False)
+        if self.chats:
+            made = made[:, inputs["input_ids"].shape[1] :]
+        texts = self._tokenizer.batch_decode(made, skip_special_tokens=True)
+        cleaned = (_clean(text) for text in texts)
+        return list(dict.fromkeys(text for text in cleaned if text))
+
+    @torch.inference_mode()
+    def log_prob(self, texts: Sequence[str], image: Image.Image) -> Tensor:
+        """Return log p(text | image) of each text with its end, in nats, (texts,).
+
+        The texts' own tokens are put after those of the prompt, so that what is counted is the
+        text alone.
+        """
+        inputs = self._inputs(image)
+        before = inputs.pop("input_ids", None)
+        inputs.pop("attention_mask", None)
+        if before is None:
+            before = torch.tensor([[self._start]], device=self.device)
+        found = [
+            self._log_prob(texts[first : first + self.batch_size], before, inputs)
+            for first in range(0, len(texts), self.batch_size)
+        ]
+        return torch.cat(found) if found else torch.zeros(0)
+
+    def _log_prob(self, texts: Sequence[str], before: Tensor, inputs: dict[str, Any]) -> Tensor:
+        rows = [
+            torch.tensor([*self._tokenizer(text, add_special_tokens=False)["input_ids"], self._end])
+            for text in texts
+        ]
+        lengths = torch.tensor([len(row) for row in rows])
+        # Padding comes last, where causal attention keeps it from what is counted.
+        after = torch.nn.utils.rnn.pad_sequence(rows, batch_first=True, padding_value=self._end)
+        words = torch.cat([before.cpu().expand(len(texts), -1), after], dim=1)
+        attended = torch.ones_like(words)
+        for row, length in enumerate(lengths.tolist()):
+            attended[row, before.shape[1] + length :] = 0
+        decoding = "decoder_" if self._kind == "vision-encoder-decoder" else ""
+        given = {f"{decoding}input_ids": words, f"{decoding}attention_mask": attended}
+        repeated = {name: _repeat(value, len(texts)) for name, value in inputs.items()}
+        outputs = self._model(**{k: v.to(self.device) for k, v in (given | repeated).items()})
+        # From the end: some models put the image's tokens before those of the text.
+        size = after.shape[1]
+        logs = outputs.logits[:, -size - 1 : -1].float().log_softmax(-1).cpu()
+        chosen = logs.gather(2, after[:, :, None])[:, :, 0]
+        counted = torch.arange(size) < lengths[:, None]
+        return torch.where(counted, chosen, torch.zeros_like(chosen)).sum(1)
+
+    def _inputs(self, image: Image.Image) -> dict[str, Any]:
+        try:
+            if self.chats:
+                made = self._processor(images=image, text=self._prompt, return_tensors="pt")
+            else:
+                made = self._images(images=image, return_tensors="pt")
+        except (TypeError, ValueError, KeyError) as error:
+            raise InputError(
+                f"{self.name!r} does not take an image: {first_line(error)}"
+            ) from error
+        return {name: value.to(self.device) for name, value in made.items()}
+
+    def _limits(self) -> tuple[int, int]:
+        """Return the tokens that a text begins and ends with."""
+        config, generation = self._model.config, self._model.generation_config
+        text = getattr(config, "text_config", config)
+        starts = (
+            getattr(generation, "decoder_start_token_id", None),
+            getattr(config, "decoder_start_token_id", None),
+            getattr(text, "bos_token_id", None),
+            getattr(generation, "bos_token_id", None),
+            self._tokenizer.bos_token_id,
+            self._tokenizer.cls_token_id,
+        )
+        # BLIP ends with BERT's separator, whatever its configuration calls the end.
+        ends = (
+            getattr(text, "sep_token_id", None) if self._kind.startswith("blip") else None,
+            getattr(generation, "eos_token_id", None),
+            getattr(text, "eos_token_id", None),
+            self._tokenizer.eos_token_id,
+            self._tokenizer.sep_token_id,
+        )
+        start = next((token for token in starts if token is not None), None)
+        end = next((token for token in ends if token is not None), None)
+        end = end[0] if isinstance(end, list | tuple) else end
+        if start is None or end is None:
+            raise InputError(f"{self.name!r} does not say which tokens begin and end a text")
+        return int(start), int(end)
+
+
+class TextPrior:
+    """log p(text) of a causal language model.
+
+    Args:
+        name: A folder, or OWNER/NAME of the hub.
+        device: Where it runs.
+
+    Raises:
+        InputError: If there is no such model.
+    """
+
+    def __init__(self, name: str, device: torch.device | str = "cpu") -> None:
+        from transformers import AutoModelForCausalLM, AutoTokenizer
+
+        self.device = torch.device(device)
+        self._model = load_pretrained(AutoModelForCausalLM, name, "language model").to(self.device)
+        self._tokenizer = load_processor(AutoTokenizer, name, "tokenizer of language model")
+        end = self._tokenizer.eos_token_id
+        start = self._tokenizer.bos_token_id
+        if end is None:
+            raise InputError(f"language model {name!r} has no token that ends a text")
+        self._start, self._end = end if start is None else start, end
+
+    @torch.inference_mode()
+    def log_prob(self, texts: Sequence[str]) -> Tensor:
+        """Return log p of each text with its end, in nats, (texts,)."""
+        found = []
+        for text in texts:
+            tokens = self._tokenizer(text, add_special_tokens=False)["input_ids"]
+            words = torch.tensor([[self._start, *tokens, self._end]], device=self.device)
+            logs = self._model(input_ids=words).logits[0, :-1].float().log_softmax(-1)
+            found.append(logs.gather(1, words[0, 1:, None]).sum().cpu())
+        return torch.stack(found) if found else torch.zeros(0)
+
+
+def _repeat(value: Tensor, count: int) -> Tensor:
+    return value.repeat(count, *[1] * (value.dim() - 1))
+
+
+def _clean(text: str) -> str:
+    """Return the first line of what a model said, without quotes around it."""
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    return lines[0].strip("\"'` ").rstrip(".")[:_LONGEST].strip() if lines else ""
