@@ -100,18 +100,24 @@ class Decoder(nn.Module):
             Log probabilities (neurons, hypotheses, words), the next state, and the attention
             (neurons, hypotheses, k), which sums to 1 over the exemplars.
         """
+        state, attention = self._advance(exemplars, self.embedding(words), state)
+        return self._log_probs(state.hidden), state, attention
+
+    def _advance(
+        self, exemplars: Exemplars, embedded: Tensor, state: State
+    ) -> tuple[State, Tensor]:
         query = self.query(state.hidden)
         compared = (query[:, :, None] + exemplars.keys[:, None]).tanh()
         attention = self.attention(compared).squeeze(-1).softmax(-1)
         seen = torch.bmm(attention, exemplars.features.to(attention.dtype))
         gated = seen * self.gate(state.hidden).sigmoid()
-        inputs = torch.cat([self.embedding(words), gated], dim=-1)
-        hidden, cell = self.lstm(
-            inputs.flatten(0, 1), (state.hidden.flatten(0, 1), state.cell.flatten(0, 1))
-        )
-        state = State(hidden.view_as(state.hidden), cell.view_as(state.cell))
-        logits = self.output(self.dropout(state.hidden))
-        return logits.float().log_softmax(-1), state, attention
+        inputs = torch.cat([embedded, gated], dim=-1)
+        before = (state.hidden.flatten(0, 1), state.cell.flatten(0, 1))
+        hidden, cell = self.lstm(inputs.flatten(0, 1), before)
+        return State(hidden.view_as(state.hidden), cell.view_as(state.cell)), attention
+
+    def _log_probs(self, hidden: Tensor) -> Tensor:
+        return self.output(self.dropout(hidden)).float().log_softmax(-1)
 
     def forward(self, features: Tensor, words: Tensor) -> tuple[Tensor, Tensor]:
         """Read texts word by word (teacher forcing).
@@ -125,9 +131,11 @@ class Decoder(nn.Module):
             words), and the attention at each, (neurons, tokens − 1, k).
         """
         exemplars, state = self.look(features)
-        logs, attentions = [], []
-        for time in range(words.shape[1] - 1):
-            log, state, attention = self.step(exemplars, words[:, time, None], state)
-            logs.append(log)
+        embedded = self.embedding(words[:, :-1])
+        hidden, attentions = [], []
+        for time in range(embedded.shape[1]):
+            state, attention = self._advance(exemplars, embedded[:, time, None], state)
+            hidden.append(state.hidden)
             attentions.append(attention)
-        return torch.cat(logs, 1), torch.cat(attentions, 1)
+        # The output layer takes all steps at once: it is the larger part of the work.
+        return self._log_probs(torch.cat(hidden, 1)), torch.cat(attentions, 1)

@@ -1,0 +1,213 @@
+"""Does mutual information help? MILAN on neurons whose concept is certain, over several seeds.
+
+    python scripts/milan_study.py --out study --seeds 5
+
+trains models on the demo's synthetic training neurons (with ``--more``, on those of further seeds
+too, without any concept combination of the validation and test splits) and describes the test
+split with every strategy, with and without PMI under the same search, with several weights, and
+with a model that ignores masks. Beside them stand retrieval, the controls and the oracle. It writes
+
+- ``table.md``: the mean over seeds of every metric, its standard deviation, and the fraction of
+  the way from the shuffled oracle to the oracle; and paired differences with and without PMI;
+- ``results/`` and ``index.html``: the first seed's results as on the leaderboard, with the words of
+  all variants under each of thirty neurons.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from datasets import Dataset, concatenate_datasets, load_dataset, load_from_disk
+
+from baselines.features.encoder import PyramidEncoder, encoder_spec
+from baselines.milan.decoder import DecoderSpec
+from baselines.milan.decoding import VARIANTS, Decoding
+from baselines.milan.language_model import LanguageModelSpec
+from baselines.milan.model import Milan
+from baselines.milan.options import TrainingOptions
+from baselines.milan.training import Examples, examples_of, train
+from benchmark.harness import Entry, Scored, Task, describe, fixed_entry, make_task, score
+from benchmark.metrics.base import Metric
+from benchmark.metrics.bertscore import BertScore
+from benchmark.metrics.bleu import Bleu
+from benchmark.metrics.identification import Identification
+from benchmark.result import Method
+from benchmark.statistics import paired_difference
+from leaderboard.render import render
+from milannotations.describer import create
+from milannotations.device import resolve_device
+from milannotations.exemplars.build import build
+from milannotations.exemplars.options import BuildOptions
+from milannotations.loading import load_split
+from milannotations.progress import silence_libraries
+from milannotations.record import undecoded
+from milannotations.worlds import SyntheticNetwork, World, synthetic_neurons
+
+ENCODER = "packaged/all-MiniLM-L6-v2"
+HIDDEN = 256
+OPTIONS = TrainingOptions(
+    batch_size=32, language_model_batch_size=32, learning_rate=0.003, patience=6, stop_on="loss"
+)
+LARGER = TrainingOptions(learning_rate=0.002, stop_on="loss")
+WEIGHTS = (0.1, 0.3, 0.5, 0.7, 1.0)
+SEARCHES: dict[str, Decoding] = {
+    **{name: VARIANTS[name] for name in ("greedy", "mi-greedy", "beam", "mi-beam", "rerank")},
+    "sample": VARIANTS["sample"],
+    **{f"rerank-{round(100 * w):03d}": Decoding(pmi=w) for w in WEIGHTS},
+}
+# Each with PMI, and the same search without.
+PAIRS = (("mi-greedy", "greedy"), ("mi-beam", "beam"), ("rerank", "beam"))
+UNMASKED = {"nomasks-beam": VARIANTS["beam"], "nomasks-rerank": VARIANTS["rerank"]}
+CONTROLS = ("oracle", "shuffled-oracle", "random-train", "constant-frequent")
+
+
+def further_neurons(count: int, work: Path) -> Iterator[Dataset]:
+    """Yield training neurons of other seeds, whose combinations are in no split but training."""
+    held = {n.concept.key for n in synthetic_neurons() if n.split != "train"}
+    for seed in range(1, count + 1):
+        place = work / f"seed{seed}"
+        if not place.is_dir():
+            neurons = [n for n in synthetic_neurons(seed) if n.concept.key not in held]
+            world = World(100 + seed, 256)
+            network = SyntheticNetwork(neurons, world)
+            report = build(
+                network, world, network.names, work / f"built{seed}", model="synthetic",
+                dataset=f"worlds{seed}", options=BuildOptions(image_format="webp"),
+            )  # fmt: skip
+            built = load_dataset(str(report.folder), split="train", cache_dir=str(work / "cache"))
+            by_layer = {name: [n for n in neurons if n.layer == name] for name in network.names}
+            texts = [
+                list(by_layer[layer][unit].references)
+                for layer, unit in zip(built["layer"], built["unit"], strict=True)
+            ]
+            features = built.features["annotations"]
+            named = built.remove_columns("annotations").add_column(
+                "annotations", texts, feature=features
+            )
+            undecoded(named).select_columns(built.column_names).save_to_disk(str(place))
+        yield load_from_disk(str(place))
+
+
+def together(parts: list[Examples]) -> Examples:
+    """Return several sets of examples as one."""
+    return Examples(
+        torch.cat([part.features for part in parts]),
+        [texts for part in parts for texts in part.texts],
+        [key for part in parts for key in part.keys],
+    )
+
+
+def method(name: str, kind: str = "method") -> Method:
+    """Return who a variant is, for results."""
+    return Method(
+        name=name, title=name, kind=kind, authors="milannotations", training_data=["demo/train"],
+        annotations_seen="train", licence="MIT", seed=0,
+    )  # fmt: skip
+
+
+def described(model: Milan, task: Task, features: torch.Tensor, how: Decoding) -> Entry:
+    """Let a model describe the test split."""
+    found = model.describe_features(task.keys, features, how, batch_size=32)
+    return fixed_entry(task, [description.text for description in found])
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Train, describe, score, write."""
+    silence_libraries()
+    out: Path = arguments.out
+    out.mkdir(parents=True, exist_ok=True)
+    device = resolve_device(arguments.device)
+    learned, held = load_split("demo", "train"), load_split("demo", "validation")
+    test = load_split("demo", "test")
+    task = make_task("test", test)
+    metrics: list[Metric] = [Identification(ENCODER, device), Bleu(), BertScore(ENCODER, device)]
+    further = list(further_neurons(arguments.more, out / "neurons"))
+    examples, features, encoders = {}, {}, {}
+    for masks in ("area", "none"):
+        encoder = PyramidEncoder(encoder_spec("efficientnet_lite0", (), {"masks": masks}))
+        encoders[masks] = encoder
+        parts = [examples_of(encoder, part, device) for part in [learned, *further]]
+        examples[masks] = (together(parts), examples_of(encoder, held, device))
+        features[masks] = examples_of(encoder, test, device).features
+    fixed: dict[str, Entry] = {}
+    everything = concatenate_datasets([undecoded(learned), *further]) if further else learned
+    for name in ("retrieval", *CONTROLS):
+        describer = create(name, **({"device": arguments.device} if name == "retrieval" else {}))
+        describer.fit(everything.cast(learned.features) if further else learned)
+        fixed[name] = describe(describer, task)
+    scored: list[dict[str, Scored]] = []
+    for seed in range(arguments.seeds):
+        options = (LARGER if further else OPTIONS).model_copy(update={"seed": seed})
+        entries = {(name, "test"): entry for name, entry in fixed.items()}
+        for masks, searches in (("area", SEARCHES), ("none", UNMASKED)):
+            learn, check = examples[masks]
+            model = train(
+                learn, encoders[masks], out / f"model-{masks}-{seed}", options=options,
+                validation=check, decoder=DecoderSpec(hidden=HIDDEN), overwrite=True,
+                language_model=LanguageModelSpec(hidden=HIDDEN), device=device,
+                facts={"data": "demo/train" + (f" and {len(further)} more" if further else "")},
+            )  # fmt: skip
+            for name, how in searches.items():
+                entries[name, "test"] = described(model, task, features[masks], how)
+        methods = {
+            name: method(name, "control" if name in CONTROLS else "method") for name, _ in entries
+        }
+        scored.append(score(methods, [task], entries, metrics, seed=seed))
+        print(f"seed {seed}: {len(learn.texts)} neurons, {model.config.training['epochs']} epochs")
+        (out / "table.md").write_text(table(scored, metrics), encoding="utf-8")
+        print((out / "table.md").read_text(), flush=True)
+    for one in scored[0].values():
+        one.result.save(out / "results", one.per_neuron)
+    render(out / "results", {"test": test}, out / "index.html", gallery_size=30)
+    (out / "settings.json").write_text(
+        json.dumps({"more": arguments.more, "seeds": arguments.seeds, **options.model_dump()})
+    )
+
+
+def table(scored: list[dict[str, Scored]], metrics: list[Metric]) -> str:
+    """Return the means over seeds, and the paired differences, as Markdown."""
+    rows = []
+    for name in scored[0]:
+        row: dict[str, object] = {"variant": name}
+        for metric in metrics:
+            values = [s[name].result.splits["test"].scores[metric.name].value for s in scored]
+            spread = f" ± {np.std(values, ddof=1):.3f}" if np.ptp(values) else ""
+            row[metric.name] = f"{np.mean(values):.3f}{spread}"
+            if metric.name == "identification":
+                low, high = (
+                    np.mean([s[n].result.splits["test"].scores[metric.name].value for s in scored])
+                    for n in ("shuffled-oracle", "oracle")
+                )
+                row["of the oracle"] = f"{(np.mean(values) - low) / (high - low):.0%}"
+        rows.append(row)
+    lines = [pd.DataFrame(rows).to_markdown(index=False), "", f"Over {len(scored)} seeds. PMI:", ""]
+    differences = []
+    for with_pmi, without in PAIRS:
+        row = {"with": with_pmi, "without": without}
+        for metric in metrics:
+            first, second = (
+                sum(s[name].statistics["test", metric.name] for s in scored)
+                for name in (with_pmi, without)
+            )
+            found = paired_difference(metric, first, second)
+            row[metric.name] = (
+                f"{found.value:+.3f} [{found.low:+.3f}, {found.high:+.3f}] p={found.p:.3f}"
+            )
+        differences.append(row)
+    lines.append(pd.DataFrame(differences).to_markdown(index=False))
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--out", type=Path, default=Path("milan-study"))
+    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--more", type=int, default=0, help="further seeds of training neurons")
+    parser.add_argument("--device", default="cpu")
+    run(parser.parse_args())
