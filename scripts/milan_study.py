@@ -4,8 +4,10 @@
 
 trains models on the demo's synthetic training neurons (with ``--more``, on those of further seeds
 too, without any concept combination of the validation and test splits) and describes the test
-split with every strategy, with and without PMI under the same search, with several weights, and
-with a model that ignores masks. Beside them stand retrieval, the controls and the oracle. It writes
+split with every strategy, with and without PMI under the same search, with several weights, and with
+a model that ignores masks. With ``--vague P`` each training reference is replaced, with probability P, by
+one that is true and says nothing ("objects", "things"), as people's often are; the references of
+the test split stay as they are. Beside them stand retrieval, the controls and the oracle. It writes
 
 - ``table.md``: the mean over seeds of every metric, its standard deviation, and the fraction of
   the way from the shuffled oracle to the oracle; and paired differences with and without PMI;
@@ -48,6 +50,7 @@ from milannotations.loading import load_split
 from milannotations.progress import silence_libraries
 from milannotations.record import undecoded
 from milannotations.worlds import SyntheticNetwork, World, synthetic_neurons
+from milannotations.worlds.neurons import stable_seed
 
 ENCODER = "packaged/all-MiniLM-L6-v2"
 HIDDEN = 256
@@ -64,6 +67,7 @@ SEARCHES: dict[str, Decoding] = {
 # Each with PMI, and the same search without.
 PAIRS = (("mi-greedy", "greedy"), ("mi-beam", "beam"), ("rerank", "beam"))
 UNMASKED = {"nomasks-beam": VARIANTS["beam"], "nomasks-rerank": VARIANTS["rerank"]}
+VAGUE = ("objects", "things", "shapes", "colored objects")
 CONTROLS = ("oracle", "shuffled-oracle", "random-train", "constant-frequent")
 
 
@@ -103,6 +107,18 @@ def together(parts: list[Examples]) -> Examples:
     )
 
 
+def vaguer(learn: Examples, share: float) -> Examples:
+    """Return examples whose references say nothing with some probability, drawn by neuron."""
+    texts = []
+    for key, said in zip(learn.keys, learn.texts, strict=True):
+        rng = np.random.default_rng(stable_seed("vague", *key))
+        drawn, which = rng.random(len(said)), rng.integers(len(VAGUE), size=len(said))
+        texts.append(
+            [VAGUE[w] if d < share else t for t, d, w in zip(said, drawn, which, strict=True)]
+        )
+    return Examples(learn.features, texts, learn.keys)
+
+
 def method(name: str, kind: str = "method") -> Method:
     """Return who a variant is, for results."""
     return Method(
@@ -133,7 +149,8 @@ def run(arguments: argparse.Namespace) -> None:
         encoder = PyramidEncoder(encoder_spec("efficientnet_lite0", (), {"masks": masks}))
         encoders[masks] = encoder
         parts = [examples_of(encoder, part, device) for part in [learned, *further]]
-        examples[masks] = (together(parts), examples_of(encoder, held, device))
+        learn, check = together(parts), examples_of(encoder, held, device)
+        examples[masks] = tuple(vaguer(part, arguments.vague) for part in (learn, check))
         features[masks] = examples_of(encoder, test, device).features
     fixed: dict[str, Entry] = {}
     everything = concatenate_datasets([undecoded(learned), *further]) if further else learned
@@ -166,7 +183,14 @@ def run(arguments: argparse.Namespace) -> None:
         one.result.save(out / "results", one.per_neuron)
     render(out / "results", {"test": test}, out / "index.html", gallery_size=30)
     (out / "settings.json").write_text(
-        json.dumps({"more": arguments.more, "seeds": arguments.seeds, **options.model_dump()})
+        json.dumps(
+            {
+                "more": arguments.more,
+                "vague": arguments.vague,
+                "seeds": arguments.seeds,
+                **options.model_dump(),
+            }
+        )
     )
 
 
@@ -209,5 +233,6 @@ if __name__ == "__main__":
     parser.add_argument("--out", type=Path, default=Path("milan-study"))
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--more", type=int, default=0, help="further seeds of training neurons")
+    parser.add_argument("--vague", type=float, default=0.0, help="share of empty references")
     parser.add_argument("--device", default="cpu")
     run(parser.parse_args())

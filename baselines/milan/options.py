@@ -23,6 +23,8 @@ class TrainingOptions(BaseModel):
         regularization: Weight of the doubly stochastic term: over a description, each exemplar
             should receive attention of 1 in sum (Xu et al., ICML 2015, section 4.2.1).
         longest: Tokens after which descriptions are cut; they then have no end to learn.
+        resample: Draw as many exemplars with replacement from a neuron's own, anew each time it is
+            looked at. The paper does not; it keeps small training sets from being learnt by heart.
         precision: ``float32``, or ``bfloat16`` or ``float16`` (mixed).
         seed: Of the split, the initial weights, the order and the dropout.
     """
@@ -39,5 +41,6 @@ class TrainingOptions(BaseModel):
     weight_decay: float = Field(default=1e-2, ge=0)
     regularization: float = Field(default=1.0, ge=0)
     longest: int = Field(default=50, ge=1)
+    resample: bool = False
     precision: Literal["float32", "bfloat16", "float16"] = "float32"
     seed: int = Field(default=0, ge=0)

@@ -282,7 +282,12 @@ def _stages(
         return _trimmed(trim[batch], model.vocabulary.pad).to(device)
 
     def loss_of_decoder(batch: Tensor) -> Tensor:
-        features = learn.examples.features[at[batch]].to(device)
+        features = learn.examples.features[at[batch]]
+        if options.resample:
+            k = features.shape[1]
+            drawn = torch.randint(k, (len(batch), k))
+            features = features[torch.arange(len(batch))[:, None], drawn]
+        features = features.to(device)
         return decoder_loss(model, features, look(batch, words), options.regularization)
 
     def evaluate_decoder() -> dict[str, float]:
