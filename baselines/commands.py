@@ -25,9 +25,14 @@ def describe(
     option: Annotated[
         list[str] | None, typer.Option(help="NAME=VALUE for the describer; repeatable")
     ] = None,
+    alternatives: Annotated[
+        bool, typer.Option("--alternatives", help="add a column with other candidates, as JSON")
+    ] = False,
     device: Annotated[str, typer.Option(help=DEVICE_HELP)] = "auto",
 ) -> None:
     """Describe neurons and write a file that ``milannotations score`` reads."""
+    import json
+
     import pandas as pd
     from rich.console import Console
 
@@ -57,6 +62,8 @@ def describe(
     table = pd.DataFrame(keys_of(described), columns=list(NeuronKey._fields))
     table["description"] = [description.text for description in found]
     table["score"] = [description.score for description in found]
+    if alternatives:
+        table["alternatives"] = [json.dumps(d.alternatives, ensure_ascii=False) for d in found]
     with atomic_path(out) as path:
         table.to_csv(path, index=False)
     Console().print(f"{len(table)} descriptions: {out}", markup=False, highlight=False)

@@ -3,11 +3,12 @@
     python scripts/milan_study.py --out study --seeds 5
 
 trains models on the demo's synthetic training neurons (with ``--more``, on those of further seeds
-too, without any concept combination of the validation and test splits) and describes the test
-split with every strategy, with and without PMI under the same search, with several weights, and with
-a model that ignores masks. With ``--vague P`` each training reference is replaced, with probability P, by
-one that is true and says nothing ("objects", "things"), as people's often are; the references of
-the test split stay as they are. Beside them stand retrieval, the controls and the oracle. It writes
+too, without any concept combination of the validation and test splits) and describes the test split
+with every strategy, with and without PMI under the same search, with several weights, and with a
+model that ignores masks. Beside them stand retrieval, the controls and the oracle. With ``--vague P``
+each training reference is replaced, with probability P, by one that is true and says nothing
+("objects", "things"), as people's often are; the references of the test split stay as they are. It
+writes
 
 - ``table.md``: the mean over seeds of every metric, its standard deviation, and the fraction of
   the way from the shuffled oracle to the oracle; and paired differences with and without PMI;

@@ -12,12 +12,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from PIL import Image
-from safetensors import SafetensorError
 from scipy import ndimage
 from torch import nn
 
 from baselines.concepts.source import Concept, Labels
 from baselines.concepts.tables import open_inside
+from baselines.pretrained import load_pretrained, load_processor
 from milannotations.device import resolve_device
 from milannotations.errors import InputError
 from milannotations.exemplars.plan import fingerprint_of_weights
@@ -28,8 +28,6 @@ SHAPE = (56, 56)  # 224 / 4, as the published code segments
 _VERSION = 2
 # Those that give masks and a class of each, to be put together by the image processor.
 _OF_MASKS = ("maskformer", "mask2former")
-# What transformers raises for models that are missing, damaged, or of another kind.
-_ERRORS = (OSError, ValueError, KeyError, TypeError, ImportError, RuntimeError, SafetensorError)
 _HALVES = ("t", "r", "b", "l")  # of an object: top, right, bottom, left
 
 
@@ -246,23 +244,11 @@ def halves(classes: NDArray[np.uint16], count: int) -> list[NDArray[np.uint16]]:
 def _loaded(name: str) -> tuple[nn.Module, Any]:
     import transformers
 
-    try:
-        config = transformers.AutoConfig.from_pretrained(name, trust_remote_code=False)
-        kind: Any = transformers.AutoModelForSemanticSegmentation
-        if config.model_type in _OF_MASKS:
-            kind = transformers.AutoModelForUniversalSegmentation
-        processor = transformers.AutoImageProcessor.from_pretrained(name, trust_remote_code=False)
-        module, info = kind.from_pretrained(
-            name, trust_remote_code=False, use_safetensors=True, output_loading_info=True
-        )
-    except _ERRORS as error:
-        first = (str(error).strip() or repr(error)).splitlines()[0]
-        raise InputError(f"segmentation model {name!r} cannot be loaded: {first}") from error
-    # Of what is missing transformers itself makes a random one, and labels would be noise.
-    lacking = sorted(set(info["missing_keys"]) & {key for key, _ in module.named_parameters()})
-    if lacking:
-        raise InputError(
-            f"segmentation model {name!r}: the weights lack {len(lacking)} parameters, such as "
-            f"{', '.join(lacking[:3])}; take a model that was trained for segmentation"
-        )
+    what = "segmentation model"
+    config = load_processor(transformers.AutoConfig, name, what)
+    kind: Any = transformers.AutoModelForSemanticSegmentation
+    if config.model_type in _OF_MASKS:
+        kind = transformers.AutoModelForUniversalSegmentation
+    processor = load_processor(transformers.AutoImageProcessor, name, what)
+    module = load_pretrained(kind, name, what)
     return module, processor

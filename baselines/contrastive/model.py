@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from baselines.contrastive.masked_attention import class_token_in_mask
-from baselines.contrastive.pretrained import first_line, load_pretrained, load_processor
+from baselines.pretrained import first_line, load_pretrained, load_processor
 from milannotations.errors import InputError
 
 

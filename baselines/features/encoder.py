@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Literal
 
 import torch
@@ -15,6 +15,7 @@ from torch.nn import functional
 from milannotations.catalog.models import LoadedModel, load_model
 from milannotations.errors import InputError
 from milannotations.exemplars.instrument import activations, match_layers, probe
+from milannotations.exemplars.plan import fingerprint_of_weights
 from milannotations.exemplars.sources import Preprocessing
 
 Resizing = Literal["bilinear", "area", "none"]
@@ -113,14 +114,10 @@ class PyramidEncoder(torch.nn.Module):
 
     def identity(self) -> dict[str, object]:
         """Return what tells this encoder's features from another's, as JSON."""
-        digest = hashlib.sha256()
-        for name, value in sorted(self.network.state_dict().items()):
-            digest.update(name.encode())
-            digest.update(value.detach().cpu().contiguous().view(-1).numpy().tobytes())
         return {
             **self.spec.model_dump(exclude={"weights"}),
             "layers": self.layers,
-            "weights": digest.hexdigest()[:32],
+            "weights": fingerprint_of_weights(self.network),
         }
 
     def tensor(self, image: Image.Image) -> Tensor:
@@ -225,6 +222,4 @@ def encoder_spec(
 
 
 def _sized(preprocessing: Preprocessing, size: int | None) -> Preprocessing:
-    from dataclasses import replace
-
     return preprocessing if size is None else replace(preprocessing, size=size, resize=size)

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from pydantic import ValidationError
 from torch import Tensor
 
 from baselines.features.encoder import ENCODERS, PyramidEncoder
@@ -71,6 +72,14 @@ def import_checkpoint(path: Path) -> Milan:
             is no MILAN decoder; or if decoder and language model have different vocabularies.
     """
     payload = _read(path)
+    try:
+        return _model(payload, path)
+    except (KeyError, TypeError, ValidationError, AttributeError) as error:
+        first = str(error).splitlines()[0][:200]
+        raise InputError(f"{path} is no checkpoint of the original MILAN: {first}") from error
+
+
+def _model(payload: Mapping[str, Any], path: Path) -> Milan:
     properties = _part(payload, "properties", path)
     state = _part(payload, "state_dict", path)
     kind = _part(payload, "children", path).get("encoder")

@@ -230,7 +230,7 @@ class Milan(nn.Module):
         if decoding.strategy == "sample":
             if keys is None:
                 raise InputError("sampling needs the neurons' keys")
-            uniform = torch.stack([_uniform(key, decoding) for key in keys]).to(self.device)
+            uniform = torch.stack([_uniform(key, decoding) for key in keys])
         return decode(
             self.decoder,
             self.language_model,

@@ -119,9 +119,10 @@ def greedy_search(
         if uniform is None:
             words = log.argmax(-1)
         else:
-            reached = log.softmax(-1).double().cumsum(-1)
+            # On the CPU: not every device has double precision.
+            reached = log.softmax(-1).cpu().double().cumsum(-1)
             at = uniform[:, :, time, None].to(reached) * reached[:, :, -1:]
-            words = (reached <= at).sum(-1).clamp(max=log.shape[-1] - 1)
+            words = (reached <= at).sum(-1).clamp(max=log.shape[-1] - 1).to(device)
         scores = scores + log.gather(2, words[:, :, None])[:, :, 0]
         chosen.append(words)
         if (words == stop).all():

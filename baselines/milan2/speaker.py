@@ -14,7 +14,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from baselines.contrastive.pretrained import first_line, load_pretrained, load_processor
+from baselines.pretrained import first_line, load_pretrained, load_processor
 from milannotations.errors import InputError
 
 PROMPT = (

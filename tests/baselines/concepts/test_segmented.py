@@ -251,7 +251,9 @@ def test_a_model_that_was_not_trained_for_segmentation(tmp_path: Path, segformer
     config = SegformerConfig.from_pretrained(segformer)
     shutil.copytree(segformer, tmp_path / "m")
     SegformerForImageClassification(config).save_pretrained(tmp_path / "m")
-    with pytest.raises(InputError, match=r"weights lack .* decode_head.*trained for segmentation"):
+    with pytest.raises(
+        InputError, match=r"weights lack .* decode_head.*trained as a segmentation model"
+    ):
         Segmented(PictureFolder(pictures(tmp_path / "p", 1)), tmp_path / "m", device="cpu")
 
 

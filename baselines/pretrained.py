@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from safetensors import SafetensorError
+
 from milannotations.errors import InputError
+
+_ERRORS = (OSError, ValueError, KeyError, TypeError, ImportError, RuntimeError, SafetensorError)
 
 
 def load_pretrained(kind: Any, name: str, what: str) -> Any:
@@ -22,14 +26,14 @@ def load_pretrained(kind: Any, name: str, what: str) -> Any:
         module, info = kind.from_pretrained(
             name, trust_remote_code=False, use_safetensors=True, output_loading_info=True
         )
-    except (OSError, ValueError, KeyError, ImportError, RuntimeError) as error:
+    except _ERRORS as error:
         raise InputError(f"{what} {name!r} cannot be loaded: {first_line(error)}") from error
     # Of what is missing transformers itself makes a random one.
     lacking = sorted(set(info["missing_keys"]) & {key for key, _ in module.named_parameters()})
     if lacking:
         raise InputError(
             f"{what} {name!r}: the weights lack {len(lacking)} parameters, such as "
-            f"{', '.join(lacking[:3])}; is it a model of this kind?"
+            f"{', '.join(lacking[:3])}; was it trained as a {what}?"
         )
     return module.eval().requires_grad_(False)
 
@@ -42,7 +46,7 @@ def load_processor(kind: Any, name: str, what: str) -> Any:
     """
     try:
         return kind.from_pretrained(name, trust_remote_code=False)
-    except (OSError, ValueError, KeyError, ImportError, RuntimeError, TypeError) as error:
+    except _ERRORS as error:
         raise InputError(f"{what} {name!r} cannot be loaded: {first_line(error)}") from error
 
 
