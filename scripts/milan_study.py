@@ -5,10 +5,10 @@
 trains models on the demo's synthetic training neurons (with ``--more``, on those of further seeds
 too, without any concept combination of the validation and test splits) and describes the test split
 with every strategy, with and without PMI under the same search, with several weights, and with a
-model that ignores masks. Beside them stand retrieval, the controls and the oracle. With ``--vague P``
-each training reference is replaced, with probability P, by one that is true and says nothing
-("objects", "things"), as people's often are; the references of the test split stay as they are. It
-writes
+model that ignores masks. Beside them stand retrieval, the controls and the oracle. With
+``--vague P`` each training reference is replaced, with probability P, by one that is true and says
+nothing ("objects", "things"), as people's often are; the references of the test split stay as they
+are. Models that are in the folder already are not trained again. It writes
 
 - ``table.md``: the mean over seeds of every metric, its standard deviation, and the fraction of
   the way from the shuffled oracle to the oracle; and paired differences with and without PMI;
@@ -65,8 +65,11 @@ SEARCHES: dict[str, Decoding] = {
     "sample": VARIANTS["sample"],
     **{f"rerank-{round(100 * w):03d}": Decoding(pmi=w) for w in WEIGHTS},
 }
-# Each with PMI, and the same search without.
-PAIRS = (("mi-greedy", "greedy"), ("mi-beam", "beam"), ("rerank", "beam"))
+# Each with PMI and the same search without; then against other methods.
+PAIRS = (
+    ("mi-greedy", "greedy"), ("mi-beam", "beam"), ("rerank", "beam"), ("rerank-050", "beam"),
+    ("rerank", "retrieval"), ("rerank-050", "retrieval"), ("rerank", "nomasks-rerank"),
+)  # fmt: skip
 UNMASKED = {"nomasks-beam": VARIANTS["beam"], "nomasks-rerank": VARIANTS["rerank"]}
 VAGUE = ("objects", "things", "shapes", "colored objects")
 CONTROLS = ("oracle", "shuffled-oracle", "random-train", "constant-frequent")
@@ -165,12 +168,16 @@ def run(arguments: argparse.Namespace) -> None:
         entries = {(name, "test"): entry for name, entry in fixed.items()}
         for masks, searches in (("area", SEARCHES), ("none", UNMASKED)):
             learn, check = examples[masks]
-            model = train(
-                learn, encoders[masks], out / f"model-{masks}-{seed}", options=options,
-                validation=check, decoder=DecoderSpec(hidden=HIDDEN), overwrite=True,
-                language_model=LanguageModelSpec(hidden=HIDDEN), device=device,
-                facts={"data": "demo/train" + (f" and {len(further)} more" if further else "")},
-            )  # fmt: skip
+            place = out / f"model-{masks}-{seed}"
+            if place.is_dir():
+                model = Milan.from_pretrained(place, device)
+            else:
+                model = train(
+                    learn, encoders[masks], place, options=options, validation=check,
+                    decoder=DecoderSpec(hidden=HIDDEN), device=device,
+                    language_model=LanguageModelSpec(hidden=HIDDEN),
+                    facts={"data": "demo/train, and more" if further else "demo/train"},
+                )  # fmt: skip
             for name, how in searches.items():
                 entries[name, "test"] = described(model, task, features[masks], how)
         methods = {
@@ -211,10 +218,15 @@ def table(scored: list[dict[str, Scored]], metrics: list[Metric]) -> str:
                 )
                 row["of the oracle"] = f"{(np.mean(values) - low) / (high - low):.0%}"
         rows.append(row)
-    lines = [pd.DataFrame(rows).to_markdown(index=False), "", f"Over {len(scored)} seeds. PMI:", ""]
+    lines = [
+        pd.DataFrame(rows).to_markdown(index=False),
+        "",
+        f"Over {len(scored)} seeds; paired differences:",
+        "",
+    ]
     differences = []
     for with_pmi, without in PAIRS:
-        row = {"with": with_pmi, "without": without}
+        row = {"of": with_pmi, "and": without}
         for metric in metrics:
             first, second = (
                 sum(s[name].statistics["test", metric.name] for s in scored)
