@@ -12,6 +12,7 @@ are. Models that are in the folder already are not trained again. It writes
 
 - ``table.md``: the mean over seeds of every metric, its standard deviation, and the fraction of
   the way from the shuffled oracle to the oracle; and paired differences with and without PMI;
+- ``sweep.csv``: identification by the weight λ of p(d), for ``scripts/milan_figure.py``;
 - ``results/`` and ``index.html``: the first seed's results as on the leaderboard, with the words of
   all variants under each of thirty neurons.
 """
@@ -187,6 +188,7 @@ def run(arguments: argparse.Namespace) -> None:
         print(f"seed {seed}: {len(learn.texts)} neurons, {model.config.training['epochs']} epochs")
         (out / "table.md").write_text(table(scored, metrics), encoding="utf-8")
         print((out / "table.md").read_text(), flush=True)
+        sweep(scored).to_csv(out / "sweep.csv", index=False)
     for one in scored[0].values():
         one.result.save(out / "results", one.per_neuron)
     render(out / "results", {"test": test}, out / "index.html", gallery_size=30)
@@ -200,6 +202,16 @@ def run(arguments: argparse.Namespace) -> None:
             }
         )
     )
+
+
+def sweep(scored: list[dict[str, Scored]]) -> pd.DataFrame:
+    """Return identification of the reranked beam by λ, mean and deviation over seeds."""
+    names = {0.0: "beam", 0.2: "rerank", **{w: f"rerank-{round(100 * w):03d}" for w in WEIGHTS}}
+    rows = []
+    for weight, name in sorted(names.items()):
+        values = [s[name].result.splits["test"].scores["identification"].value for s in scored]
+        rows.append((weight, np.mean(values), np.std(values, ddof=1) if len(values) > 1 else 0.0))
+    return pd.DataFrame(rows, columns=["weight", "mean", "deviation"])
 
 
 def table(scored: list[dict[str, Scored]], metrics: list[Metric]) -> str:
