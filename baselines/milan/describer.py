@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import tempfile
 from pathlib import Path
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar, TypeVar, get_args
 
 from datasets import Dataset
 from pydantic import BaseModel, ValidationError
 
-from baselines.features.encoder import PyramidEncoder, encoder_spec
+from baselines.features.encoder import PyramidEncoder, Resizing, encoder_spec
 from baselines.milan.clip import ClipReranker
 from baselines.milan.decoder import DecoderSpec
 from baselines.milan.decoding import VARIANTS, Decoding
@@ -35,9 +35,11 @@ class MilanDescriber:
     Args:
         model: A trained model: a folder, or OWNER/NAME of the hub.
         variant: A named way of searching, one of ``VARIANTS``; default the model's own.
-        encoder: For training: the network whose features are described; see ``encoder_spec``.
+        encoder: For training: the network whose features are described; see ``encoder_spec``;
+            default resnet101.
         layers: For training: its layers, comma-separated; known encoders have their own.
-        masks: For training: how masks are laid over features; ``none`` ignores them.
+        masks: How masks are laid over features: ``bilinear``, ``area``, or ``none``, which ignores
+            them; default the model's, or in training the encoder's.
         validation: For training: a dataset, with ``validation_split`` one of its splits, for early
             stopping; default a part of the training neurons.
         validation_split: See ``validation``.
@@ -59,7 +61,7 @@ class MilanDescriber:
         self,
         model: str | None = None,
         variant: str | None = None,
-        encoder: str = "resnet101",
+        encoder: str | None = None,
         layers: str | None = None,
         masks: str | None = None,
         validation: str | None = None,
@@ -78,19 +80,37 @@ class MilanDescriber:
         if "seed" in options:
             searching["seed"] = options["seed"]
         self._training = checked(TrainingOptions, options, "milan")
+        if masks not in (None, *get_args(Resizing)):
+            raise InputError(f"masks={masks!r}; choose one of {', '.join(get_args(Resizing))}")
         self._variant = named_variant(variant) if variant else None
         self._searching = searching
+        # What is wrong with the search is said before anything is loaded or trained.
+        self._decoding(self._variant or Decoding())
         self._alternatives = alternatives
         self._batch_size = batch_size
         self._any_k = bool(any_k)
         self._hidden = hidden
         self._validation = (validation, validation_split)
-        self._model = Milan.from_pretrained(model, self._device) if model else None
         self._given = model is not None
+        self._model: Milan | None = None
         self._encoder = None
-        if self._model is None:
+        if model is not None:
+            learning = {
+                "encoder": encoder, "layers": layers, "validation": validation, "hidden": hidden,
+                **{name: value for name, value in options.items() if name != "seed"},
+            }  # fmt: skip
+            given = [name for name, value in learning.items() if value is not None]
+            if given:
+                raise InputError(
+                    f"milan: {', '.join(given)} is for training, and model={model!r} is trained "
+                    "already; leave out one of the two"
+                )
+            self._model = Milan.from_pretrained(model, self._device)
+            if masks:
+                self._model.use_masks(masks)  # type: ignore[arg-type]
+        else:
             names = layers.split(",") if layers else ()
-            spec = encoder_spec(encoder, names, {"masks": masks} if masks else None)
+            spec = encoder_spec(encoder or "resnet101", names, {"masks": masks} if masks else None)
             self._encoder = PyramidEncoder(spec)
         self._clip = ClipReranker(clip, self._device, clip_weight) if clip else None
 
@@ -129,8 +149,7 @@ class MilanDescriber:
             raise InputError(
                 "milan has no model: name one with model=, or give it neurons to learn"
             )
-        decoding = self._variant or self._model.config.decoding
-        decoding = checked(Decoding, {**decoding.model_dump(), **self._searching}, "milan")
+        decoding = self._decoding(self._variant or self._model.config.decoding)
         features = self._model.features(neurons, work=home() / "features")
         found = self._model.describe(
             neurons, decoding,
@@ -140,6 +159,9 @@ class MilanDescriber:
         if self._clip is None:
             return found
         return self._clip.reorder(neurons, found, self._alternatives)
+
+    def _decoding(self, usual: Decoding) -> Decoding:
+        return checked(Decoding, {**usual.model_dump(), **self._searching}, "milan")
 
 
 def named_variant(name: str) -> Decoding:

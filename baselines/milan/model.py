@@ -16,7 +16,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from baselines.features.cache import cached_features, exemplar_features
-from baselines.features.encoder import EncoderSpec, PyramidEncoder
+from baselines.features.encoder import EncoderSpec, PyramidEncoder, Resizing
 from baselines.milan.decoder import Decoder, DecoderSpec
 from baselines.milan.decoding import (
     Candidates,
@@ -43,6 +43,7 @@ CONFIG, VOCABULARY, WEIGHTS, CARD = (
 )
 _ENCODER = "encoder."
 _MAX_JSON = 50_000_000
+_USUAL_BEAM = 50
 
 
 class MilanConfig(BaseModel):
@@ -131,6 +132,13 @@ class Milan(nn.Module):
             self._encoder.append(encoder)
         return self._encoder[0]
 
+    def use_masks(self, masks: Resizing) -> None:
+        """Lay masks over features in another way than in training; ``none`` ignores them."""
+        spec = self.config.encoder.model_copy(update={"masks": masks})
+        self.config = self.config.model_copy(update={"encoder": spec})
+        for encoder in self._encoder:
+            encoder.spec = spec
+
     def features(self, neurons: Dataset, batch_size: int = 32, work: Path | None = None) -> Tensor:
         """Return features of all exemplars, (neurons, k, features), on the CPU.
 
@@ -197,8 +205,18 @@ class Milan(nn.Module):
         alternatives: int = 4,
         batch_size: int = 16,
     ) -> list[Description]:
-        """Describe neurons whose features are at hand, (neurons, k, features)."""
+        """Describe neurons whose features are at hand, (neurons, k, features).
+
+        Args:
+            keys: Who they are.
+            features: Their features.
+            decoding: How to search; default the model's own.
+            alternatives: How many further candidates to name.
+            batch_size: Neurons decoded at once, with a beam of 50; fewer with a wider one.
+        """
         decoding = decoding or self.config.decoding
+        # Memory grows with both: a wide beam takes fewer neurons at once.
+        batch_size = max(1, min(batch_size, batch_size * _USUAL_BEAM // decoding.beam))
         found: list[Description] = []
         with progress_bar() as progress:
             task = progress.add_task("Searching for descriptions", total=len(keys))

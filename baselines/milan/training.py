@@ -181,7 +181,7 @@ def train(
         "options": options.model_dump(mode="json"),
         "texts": _digest([train_part.texts, held_part.texts]),
         "neurons": _digest([learn.keys, train_part.rows, held_part.rows]),
-        "features": _digest([learn.features[::17, :1].tolist()]),
+        "features": hashlib.sha256(learn.features[::17, 0].numpy().tobytes()).hexdigest()[:16],
     }
     with resumable_folder(folder, identity, overwrite) as work, progress_bar() as progress:
         torch.manual_seed(options.seed)

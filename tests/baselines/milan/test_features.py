@@ -19,6 +19,7 @@ from milannotations.catalog.models import LoadedModel
 from milannotations.errors import InputError
 from milannotations.exemplars.sources import Preprocessing
 from tests.baselines.milan.made_up import SPEC, neurons, tiny_encoder
+from tests.baselines.tiny_transformers import tiny_clip
 
 
 def slow(encoder: PyramidEncoder, records) -> torch.Tensor:
@@ -182,6 +183,15 @@ def test_the_papers_encoders_have_the_papers_widths(name: str, width: int) -> No
     assert encoder.width == width
     features = encoder(torch.rand(2, 3, 224, 224), torch.ones(2, 224, 224))
     assert features.shape == (2, width) and torch.isfinite(features).all()
+
+
+def test_a_backbone_of_transformers(tmp_path: Path) -> None:
+    folder = tiny_clip(tmp_path / "clip")
+    encoder = PyramidEncoder(encoder_spec(f"hf:{folder}", ("encoder.layers.0", "encoder.layers.1")))
+    found = exemplar_features(encoder, neurons(2))
+    assert found.shape == (2, 3, 32) and torch.isfinite(found).all()
+    with pytest.raises(InputError, match="cannot be loaded"):
+        PyramidEncoder(encoder_spec(f"hf:{tmp_path / 'none'}", ("x",)))
 
 
 @pytest.mark.slow

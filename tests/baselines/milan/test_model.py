@@ -10,6 +10,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from baselines.features.cache import exemplar_features
 from baselines.milan import hub as model_hub
 from baselines.milan.decoding import VARIANTS, Decoding
 from baselines.milan.model import Milan
@@ -123,6 +124,17 @@ def test_parts_that_do_not_fit(tmp_path: Path) -> None:
         Milan.from_pretrained(folder, "cpu")
 
 
+def test_masks_can_be_ignored(tmp_path: Path) -> None:
+    model, records = with_encoder(), neurons(3)
+    seen = model.features(records)
+    model.use_masks("none")
+    spec = tiny_model().config.encoder.model_copy(update={"masks": "none"})
+    assert torch.equal(model.features(records), exemplar_features(tiny_encoder(spec), records))
+    assert not torch.allclose(model.features(records), seen)
+    loaded = Milan.from_pretrained(model.save_pretrained(tmp_path / "model"), "cpu")
+    assert loaded.config.encoder.masks == "none"
+
+
 def test_another_encoder_is_noticed(tmp_path: Path) -> None:
     model = tiny_model()
     spec = model.config.encoder.model_copy(
@@ -182,6 +194,8 @@ def test_the_describers_options(tmp_path: Path) -> None:
         ({"beam": "many"}, "beam"),
         ({"beans": 3}, r"no option 'beans'"),
         ({"epochs": 0}, "epochs"),
+        ({"epochs": 3, "hidden": 8}, r"hidden, epochs is for training, and model="),
+        ({"masks": "soft"}, "choose one of bilinear, area, none"),
         ({"clip_weight": 0.5, "clip": str(tmp_path / "no")}, "cannot be loaded"),
     ):
         with pytest.raises(InputError, match=message):
