@@ -24,8 +24,9 @@ from torch import Tensor
 from baselines.features.cache import exemplar_features
 from baselines.features.encoder import ENCODERS, PyramidEncoder
 from baselines.features.exemplars import DistinctExemplars
+from baselines.milan.config import MilanConfig
 from baselines.milan.decoding import Decoding
-from baselines.milan.model import Milan, MilanConfig
+from baselines.milan.model import Milan
 from baselines.milan.options import TrainingOptions
 from baselines.milan.stage import Stage
 from baselines.milan.training import decoder_loss

@@ -32,10 +32,11 @@ from datasets import Dataset, concatenate_datasets, load_dataset, load_from_disk
 from baselines.features.encoder import PyramidEncoder, encoder_spec
 from baselines.milan.decoder import DecoderSpec
 from baselines.milan.decoding import VARIANTS, Decoding
+from baselines.milan.examples import Examples, examples_of
 from baselines.milan.language_model import LanguageModelSpec
 from baselines.milan.model import Milan
 from baselines.milan.options import TrainingOptions
-from baselines.milan.training import Examples, examples_of, train
+from baselines.milan.training import train
 from benchmark.harness import Entry, Scored, Task, describe, fixed_entry, make_task, score
 from benchmark.metrics.base import Metric
 from benchmark.metrics.bertscore import BertScore

@@ -1,6 +1,7 @@
 """MILAN: descriptions of highest pointwise mutual information with a neuron's exemplars."""
 
+from baselines.milan.config import MilanConfig
 from baselines.milan.decoding import VARIANTS, Decoding
-from baselines.milan.model import Milan, MilanConfig
+from baselines.milan.model import Milan
 
 __all__ = ["VARIANTS", "Decoding", "Milan", "MilanConfig"]

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import jinja2
 
-if TYPE_CHECKING:
-    from baselines.milan.model import MilanConfig
+from baselines.milan.config import MilanConfig
 
 _CARD = """\
 ---

@@ -20,10 +20,11 @@ from pydantic import ValidationError
 from torch import Tensor
 
 from baselines.features.encoder import ENCODERS, PyramidEncoder
+from baselines.milan.config import MilanConfig
 from baselines.milan.decoder import DecoderSpec
 from baselines.milan.decoding import Decoding
 from baselines.milan.language_model import LanguageModelSpec
-from baselines.milan.model import Milan, MilanConfig
+from baselines.milan.model import Milan
 from baselines.milan.vocabulary import Vocabulary
 from milannotations.catalog.models import load_model
 from milannotations.catalog.weights import fit

@@ -79,9 +79,9 @@ def train(
     from baselines.milan.board import epoch_writer
     from baselines.milan.decoder import DecoderSpec
     from baselines.milan.describer import checked, named_variant
+    from baselines.milan.examples import examples_of
     from baselines.milan.language_model import LanguageModelSpec
     from baselines.milan.options import TrainingOptions
-    from baselines.milan.training import examples_of
     from baselines.milan.training import train as run
     from baselines.options import read_options
     from milannotations.device import resolve_device

@@ -13,10 +13,11 @@ from baselines.features.encoder import PyramidEncoder, Resizing, encoder_spec
 from baselines.milan.clip import ClipReranker
 from baselines.milan.decoder import DecoderSpec
 from baselines.milan.decoding import VARIANTS, Decoding
+from baselines.milan.examples import examples_of
 from baselines.milan.language_model import LanguageModelSpec
 from baselines.milan.model import Milan
 from baselines.milan.options import TrainingOptions
-from baselines.milan.training import examples_of, train
+from baselines.milan.training import train
 from milannotations.describer import Description, register
 from milannotations.device import resolve_device
 from milannotations.errors import InputError, did_you_mean
@@ -50,6 +51,7 @@ class MilanDescriber:
         alternatives: How many further candidates to name.
         batch_size: Neurons decoded at once.
         any_k: 1 to describe neurons with another number of exemplars than in training.
+        trust: 1 to load a model whose encoder is code of its own.
         device: Where it runs.
         options: ``strategy``, ``pmi``, ``beam``, ``length`` change the search; the fields of
             ``TrainingOptions`` the training.
@@ -72,6 +74,7 @@ class MilanDescriber:
         alternatives: int = 4,
         batch_size: int = 16,
         any_k: int = 0,
+        trust: int = 0,
         device: str = "auto",
         **options: Any,
     ) -> None:
@@ -105,7 +108,7 @@ class MilanDescriber:
                     f"milan: {', '.join(given)} is for training, and model={model!r} is trained "
                     "already; leave out one of the two"
                 )
-            self._model = Milan.from_pretrained(model, self._device)
+            self._model = Milan.from_pretrained(model, self._device, trust_encoder=bool(trust))
             if masks:
                 self._model.use_masks(masks)  # type: ignore[arg-type]
         else:

@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING
 
 from huggingface_hub import HfApi, snapshot_download
 
+from baselines.milan.files import CARD, CONFIG, VOCABULARY, WEIGHTS, write
 from milannotations.errors import InputError
 
 if TYPE_CHECKING:
     from baselines.milan.model import Milan
 
 # No file of another kind is fetched: above all no pickles.
-FILES = ("config.json", "vocabulary.json", "model.safetensors", "README.md")
+FILES = (CONFIG, VOCABULARY, WEIGHTS, CARD)
 _NAME = re.compile(r"[\w.-]+/[\w.-]+")
 
 
@@ -55,7 +56,7 @@ def push(model: Milan, repository: str, private: bool, token: str | None) -> str
         raise InputError(f"repository {repository!r}; write it as OWNER/NAME")
     api = HfApi(token=token)
     with tempfile.TemporaryDirectory() as folder:
-        model.write(Path(folder))
+        write(model, Path(folder))
         try:
             api.create_repo(repository, private=private, exist_ok=True)
             commit = api.upload_folder(

@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from datasets import Dataset
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from baselines.features.cache import cached_features, exemplar_features
-from baselines.features.encoder import EncoderSpec, PyramidEncoder, Resizing
-from baselines.milan.decoder import Decoder, DecoderSpec
+from baselines.features.encoder import PyramidEncoder, Resizing
+from baselines.milan.config import MilanConfig
+from baselines.milan.decoder import Decoder
 from baselines.milan.decoding import (
     Candidates,
     Decoding,
@@ -25,57 +21,19 @@ from baselines.milan.decoding import (
     language_model_log_prob,
     text_log_prob,
 )
-from baselines.milan.language_model import LanguageModel, LanguageModelSpec
-from baselines.milan.vocabulary import SPECIALS, Vocabulary
+from baselines.milan.files import fit_state, read, write
+from baselines.milan.hub import model_folder, push
+from baselines.milan.language_model import LanguageModel
+from baselines.milan.vocabulary import Vocabulary
 from milannotations.describer import Description
 from milannotations.device import resolve_device
 from milannotations.errors import InputError
 from milannotations.progress import progress_bar
 from milannotations.record import NeuronKey, encoded_records, keys_of
 from milannotations.storage import atomic_folder
+from milannotations.worlds.neurons import stable_seed
 
-FORMAT = 1  # of a model's folder
-CONFIG, VOCABULARY, WEIGHTS, CARD = (
-    "config.json",
-    "vocabulary.json",
-    "model.safetensors",
-    "README.md",
-)
-_ENCODER = "encoder."
-_MAX_JSON = 50_000_000
 _USUAL_BEAM = 50
-
-
-class MilanConfig(BaseModel):
-    """What a model's ``config.json`` says.
-
-    Attributes:
-        format: Version of the folder's format.
-        encoder: The network whose features are described.
-        encoder_identity: Digest of its weights, so that no other is taken for it.
-        features: Length of the features.
-        k: Exemplars per neuron in training.
-        decoder: Sizes of the decoder.
-        language_model: Sizes of the language model; None where the model has none.
-        decoding: How it searches unless told otherwise.
-        as_original: Set for the authors' checkpoints: behave as their code does also where it is at
-            fault, so that captions are the same. It may say nothing, or the start, the padding
-            and the unknown word (they are left out of the text), and p(d) counts a second stop.
-        training: What it was trained on and how, for people.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    format: int = FORMAT
-    encoder: EncoderSpec
-    encoder_identity: str = ""
-    features: int = Field(ge=1)
-    k: int = Field(ge=1)
-    decoder: DecoderSpec = DecoderSpec()
-    language_model: LanguageModelSpec | None = LanguageModelSpec()
-    decoding: Decoding = Decoding()
-    as_original: bool = False
-    training: dict[str, Any] = {}
 
 
 class Milan(nn.Module):
@@ -287,27 +245,16 @@ class Milan(nn.Module):
         """
         target = Path(folder)
         with atomic_folder(target, overwrite) as work:
-            self.write(work)
+            write(self, work)
         return target
-
-    def write(self, folder: Path) -> None:
-        """Write the model's files into a folder that is there."""
-        from baselines.milan.card import card
-
-        _write_json(folder / CONFIG, self.config.model_dump(mode="json"))
-        _write_json(
-            folder / VOCABULARY, {"specials": list(SPECIALS), "words": self.vocabulary.words}
-        )
-        state = dict(self.state_dict())
-        if self.config.encoder.weights == "included":
-            inner = self.encoder.network.state_dict()
-            state |= {f"{_ENCODER}{name}": value for name, value in inner.items()}
-        save_file({n: v.detach().cpu().contiguous() for n, v in state.items()}, folder / WEIGHTS)
-        (folder / CARD).write_text(card(self.config), encoding="utf-8")
 
     @classmethod
     def from_pretrained(
-        cls, source: str | Path, device: str | torch.device = "auto", revision: str | None = None
+        cls,
+        source: str | Path,
+        device: str | torch.device = "auto",
+        revision: str | None = None,
+        trust_encoder: bool = False,
     ) -> Milan:
         """Load a model from a folder, or from a repository of the hub.
 
@@ -315,32 +262,22 @@ class Milan(nn.Module):
             source: A folder that ``save_pretrained`` wrote, or ``OWNER/NAME``.
             device: Where it shall be.
             revision: Of the repository.
+            trust_encoder: Allow an encoder that is code of its own (``package.module:factory``, or
+                of ``torch.hub``).
 
         Raises:
             InputError: If there is no such model, it is damaged or of another version, or its
                 parts do not fit together.
         """
-        from baselines.milan.hub import model_folder
-
         folder = model_folder(str(source), revision)
-        config = _config(folder / CONFIG)
-        vocabulary = _vocabulary(folder / VOCABULARY)
-        place = folder / WEIGHTS
-        try:
-            state = load_file(place)
-        except (OSError, SafetensorError) as error:
-            raise InputError(f"{place} cannot be read: {error}") from error
-        inner = {n.removeprefix(_ENCODER): v for n, v in state.items() if n.startswith(_ENCODER)}
-        encoder = _included(config.encoder, inner, place) if inner else None
+        config, vocabulary, state, encoder = read(folder, trust_encoder)
         model = cls(config, vocabulary, encoder)
-        _fit(model, {n: v for n, v in state.items() if not n.startswith(_ENCODER)}, place)
+        fit_state(model, state, folder)
         model.to(resolve_device(device) if isinstance(device, str) else device)
         return model.eval()
 
     def push_to_hub(self, repository: str, private: bool = False, token: str | None = None) -> str:
         """Upload the model to a repository of the hub; return the commit's address."""
-        from baselines.milan.hub import push
-
         return push(self, repository, private, token)
 
     def _description(
@@ -362,71 +299,5 @@ class Milan(nn.Module):
 
 
 def _uniform(key: NeuronKey, decoding: Decoding) -> Tensor:
-    from milannotations.worlds.neurons import stable_seed
-
     rng = np.random.default_rng(stable_seed(decoding.seed, *key))
     return torch.from_numpy(rng.random((decoding.beam, decoding.length)))
-
-
-def _included(spec: EncoderSpec, state: dict[str, Tensor], place: Path) -> PyramidEncoder:
-    from milannotations.catalog.models import load_model
-    from milannotations.catalog.weights import fit
-
-    loaded = load_model(spec.model, "random")
-    fit(loaded.module, state, f"file {place}, part {_ENCODER}")
-    return PyramidEncoder(spec, loaded)
-
-
-def _fit(model: Milan, state: dict[str, Tensor], place: Path) -> None:
-    words = len(model.vocabulary)
-    for name in ("decoder.embedding.weight", "language_model.embedding.weight"):
-        if name in state and len(state[name]) != words:
-            raise InputError(
-                f"{place}: {name} is for {len(state[name])} words, and the vocabulary has {words} "
-                "with its special tokens; decoder, language model and vocabulary must be of one "
-                "training"
-            )
-    try:
-        model.load_state_dict(state)
-    except RuntimeError as error:
-        lines = "\n".join(line[:300] for line in str(error).splitlines()[:6])
-        raise InputError(f"{place} does not fit its {CONFIG}: {lines}") from error
-
-
-def _config(place: Path) -> MilanConfig:
-    plain = _read_json(place)
-    version = plain.get("format") if isinstance(plain, dict) else None
-    if version != FORMAT:
-        raise InputError(
-            f"{place} is of format {version!r}, and this version reads {FORMAT}; train or import "
-            "the model again, or install the version of milannotations that wrote it"
-        )
-    try:
-        return MilanConfig.model_validate(plain)
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise InputError(f"{place}: {where}: {first['msg']}") from error
-
-
-def _vocabulary(place: Path) -> Vocabulary:
-    plain = _read_json(place)
-    words = plain.get("words") if isinstance(plain, dict) else None
-    if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
-        raise InputError(f"{place} holds no list of words")
-    return Vocabulary(words)
-
-
-def _read_json(place: Path) -> Any:
-    try:
-        if place.stat().st_size > _MAX_JSON:
-            raise InputError(f"{place} is larger than {_MAX_JSON:,} bytes")
-        return json.loads(place.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        if isinstance(error, InputError):
-            raise
-        raise InputError(f"{place} cannot be read: {error}") from error
-
-
-def _write_json(place: Path, plain: object) -> None:
-    place.write_text(json.dumps(plain, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")

@@ -12,9 +12,10 @@ from PIL import Image
 from torch import Tensor, nn
 
 from baselines.features.encoder import EncoderSpec, PyramidEncoder
+from baselines.milan.config import MilanConfig
 from baselines.milan.decoder import DecoderSpec
 from baselines.milan.language_model import LanguageModelSpec
-from baselines.milan.model import Milan, MilanConfig
+from baselines.milan.model import Milan
 from baselines.milan.vocabulary import Vocabulary
 from milannotations.catalog.models import LoadedModel
 from milannotations.exemplars.sources import Preprocessing

@@ -135,6 +135,17 @@ def test_masks_can_be_ignored(tmp_path: Path) -> None:
     assert loaded.config.encoder.masks == "none"
 
 
+@pytest.mark.parametrize("name", ["os:getcwd", "hub:owner/repository:entry"])
+def test_a_model_that_names_code_as_its_encoder(tmp_path: Path, name: str) -> None:
+    folder = tiny_model().save_pretrained(tmp_path / "model")
+    changed(folder, "config.json", lambda plain: plain["encoder"].update(model=name))
+    with pytest.raises(InputError, match="runs code of its own"):
+        Milan.from_pretrained(folder, "cpu")
+    with pytest.raises(InputError, match="runs code of its own"):
+        create("milan", model=str(folder), device="cpu")
+    assert Milan.from_pretrained(folder, "cpu", trust_encoder=True).config.encoder.model == name
+
+
 def test_another_encoder_is_noticed(tmp_path: Path) -> None:
     model = tiny_model()
     spec = model.config.encoder.model_copy(

@@ -14,18 +14,12 @@ from sacrebleu.metrics import BLEU
 from baselines.milan import stage
 from baselines.milan.decoder import DecoderSpec
 from baselines.milan.decoding import Decoding
+from baselines.milan.examples import Examples, examples_of, hold_out
 from baselines.milan.language_model import LanguageModelSpec
 from baselines.milan.model import Milan
 from baselines.milan.options import TrainingOptions
 from baselines.milan.stage import Stage
-from baselines.milan.training import (
-    Examples,
-    decoder_loss,
-    examples_of,
-    hold_out,
-    train,
-    validation_bleu,
-)
+from baselines.milan.training import decoder_loss, train, validation_bleu
 from milannotations.errors import InputError
 from milannotations.record import NeuronKey
 from tests.baselines.milan.made_up import neurons, tiny_encoder, tiny_model

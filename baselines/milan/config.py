@@ -1,0 +1,46 @@
+"""What a model's ``config.json`` says."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from baselines.features.encoder import EncoderSpec
+from baselines.milan.decoder import DecoderSpec
+from baselines.milan.decoding import Decoding
+from baselines.milan.language_model import LanguageModelSpec
+
+FORMAT = 1  # of a model's folder
+
+
+class MilanConfig(BaseModel):
+    """What a model's ``config.json`` says.
+
+    Attributes:
+        format: Version of the folder's format.
+        encoder: The network whose features are described.
+        encoder_identity: Digest of its weights, so that no other is taken for it.
+        features: Length of the features.
+        k: Exemplars per neuron in training.
+        decoder: Sizes of the decoder.
+        language_model: Sizes of the language model; None where the model has none.
+        decoding: How it searches unless told otherwise.
+        as_original: Set for the authors' checkpoints: behave as their code does also where it is at
+            fault, so that captions are the same. It may say nothing, or the start, the padding
+            and the unknown word (they are left out of the text), and p(d) counts a second stop.
+        training: What it was trained on and how, for people.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    format: int = FORMAT
+    encoder: EncoderSpec
+    encoder_identity: str = ""
+    features: int = Field(ge=1)
+    k: int = Field(ge=1)
+    decoder: DecoderSpec = DecoderSpec()
+    language_model: LanguageModelSpec | None = LanguageModelSpec()
+    decoding: Decoding = Decoding()
+    as_original: bool = False
+    training: dict[str, Any] = {}

@@ -1,0 +1,144 @@
+"""A model's folder: writing it, and reading what others wrote."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pydantic import ValidationError
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from baselines.features.encoder import EncoderSpec, PyramidEncoder
+from baselines.milan.card import card
+from baselines.milan.config import FORMAT, MilanConfig
+from baselines.milan.vocabulary import SPECIALS, Vocabulary
+from milannotations.catalog.models import load_model
+from milannotations.catalog.weights import fit
+from milannotations.errors import InputError
+
+if TYPE_CHECKING:
+    from baselines.milan.model import Milan
+
+CONFIG, VOCABULARY, WEIGHTS, CARD = (
+    "config.json", "vocabulary.json", "model.safetensors", "README.md",
+)  # fmt: skip
+_ENCODER = "encoder."
+_MAX_JSON = 50_000_000
+# Kinds of models whose loading runs no code but that of installed libraries.
+_HARMLESS = ("torchvision", "timm", "hf")
+
+
+def write(model: Milan, folder: Path) -> None:
+    """Write a model's files into a folder that is there."""
+    _write_json(folder / CONFIG, model.config.model_dump(mode="json"))
+    words = {"specials": list(SPECIALS), "words": model.vocabulary.words}
+    _write_json(folder / VOCABULARY, words)
+    state = dict(model.state_dict())
+    if model.config.encoder.weights == "included":
+        inner = model.encoder.network.state_dict()
+        state |= {f"{_ENCODER}{name}": value for name, value in inner.items()}
+    save_file({n: v.detach().cpu().contiguous() for n, v in state.items()}, folder / WEIGHTS)
+    (folder / CARD).write_text(card(model.config), encoding="utf-8")
+
+
+def read(
+    folder: Path, trust_encoder: bool = False
+) -> tuple[MilanConfig, Vocabulary, dict[str, Tensor], PyramidEncoder | None]:
+    """Read a model's files.
+
+    Args:
+        folder: The folder.
+        trust_encoder: Allow an encoder whose loading runs the code that its name names.
+
+    Returns:
+        The configuration, the words, the parameters, and the encoder if its weights are there.
+
+    Raises:
+        InputError: If a file is missing, damaged, of another version, or names code.
+    """
+    config = _config(folder / CONFIG)
+    kind, colon, _ = config.encoder.model.partition(":")
+    if colon and kind not in _HARMLESS and not trust_encoder:
+        raise InputError(
+            f"{folder / CONFIG} names the encoder {config.encoder.model!r}, whose loading runs "
+            "code of its own; if you trust it, pass trust_encoder=True (or the option trust=1)"
+        )
+    vocabulary = _vocabulary(folder / VOCABULARY)
+    place = folder / WEIGHTS
+    try:
+        state = load_file(place)
+    except (OSError, SafetensorError) as error:
+        raise InputError(f"{place} cannot be read: {error}") from error
+    inner = {n.removeprefix(_ENCODER): v for n, v in state.items() if n.startswith(_ENCODER)}
+    encoder = _included(config.encoder, inner, place) if inner else None
+    own = {n: v for n, v in state.items() if not n.startswith(_ENCODER)}
+    return config, vocabulary, own, encoder
+
+
+def fit_state(model: Milan, state: dict[str, Tensor], folder: Path) -> None:
+    """Load parameters into a model.
+
+    Raises:
+        InputError: If they are for another vocabulary, or of other shapes.
+    """
+    place, words = folder / WEIGHTS, len(model.vocabulary)
+    for name in ("decoder.embedding.weight", "language_model.embedding.weight"):
+        if name in state and len(state[name]) != words:
+            raise InputError(
+                f"{place}: {name} is for {len(state[name])} words, and the vocabulary has {words} "
+                "with its special tokens; decoder, language model and vocabulary must be of one "
+                "training"
+            )
+    try:
+        model.load_state_dict(state)
+    except RuntimeError as error:
+        lines = "\n".join(line[:300] for line in str(error).splitlines()[:6])
+        raise InputError(f"{place} does not fit its {CONFIG}: {lines}") from error
+
+
+def _included(spec: EncoderSpec, state: dict[str, Tensor], place: Path) -> PyramidEncoder:
+    loaded = load_model(spec.model, "random")
+    fit(loaded.module, state, f"file {place}, part {_ENCODER}")
+    return PyramidEncoder(spec, loaded)
+
+
+def _config(place: Path) -> MilanConfig:
+    plain = _read_json(place)
+    version = plain.get("format") if isinstance(plain, dict) else None
+    if version != FORMAT:
+        raise InputError(
+            f"{place} is of format {version!r}, and this version reads {FORMAT}; train or import "
+            "the model again, or install the version of milannotations that wrote it"
+        )
+    try:
+        return MilanConfig.model_validate(plain)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise InputError(f"{place}: {where}: {first['msg']}") from error
+
+
+def _vocabulary(place: Path) -> Vocabulary:
+    plain = _read_json(place)
+    words = plain.get("words") if isinstance(plain, dict) else None
+    if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
+        raise InputError(f"{place} holds no list of words")
+    return Vocabulary(words)
+
+
+def _read_json(place: Path) -> Any:
+    try:
+        if place.stat().st_size > _MAX_JSON:
+            raise InputError(f"{place} is larger than {_MAX_JSON:,} bytes")
+        return json.loads(place.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(f"{place} cannot be read: {error}") from error
+
+
+def _write_json(place: Path, plain: object) -> None:
+    place.write_text(json.dumps(plain, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
