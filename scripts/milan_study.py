@@ -51,7 +51,7 @@ from milannotations.exemplars.build import build
 from milannotations.exemplars.options import BuildOptions
 from milannotations.loading import load_split
 from milannotations.progress import silence_libraries
-from milannotations.record import undecoded
+from milannotations.record import keys_of, undecoded
 from milannotations.worlds import SyntheticNetwork, World, synthetic_neurons
 from milannotations.worlds.neurons import stable_seed
 
@@ -96,11 +96,7 @@ def further_neurons(count: int, work: Path) -> Iterator[Dataset]:
                 list(by_layer[layer][unit].references)
                 for layer, unit in zip(built["layer"], built["unit"], strict=True)
             ]
-            features = built.features["annotations"]
-            named = built.remove_columns("annotations").add_column(
-                "annotations", texts, feature=features
-            )
-            undecoded(named).select_columns(built.column_names).save_to_disk(str(place))
+            undecoded(annotated(built, texts)).save_to_disk(str(place))
         yield load_from_disk(str(place))
 
 
@@ -113,16 +109,26 @@ def together(parts: list[Examples]) -> Examples:
     )
 
 
-def vaguer(learn: Examples, share: float) -> Examples:
-    """Return examples whose references say nothing with some probability, drawn by neuron."""
+def vaguer(neurons: Dataset, share: float) -> Dataset:
+    """Return neurons whose annotations say nothing with some probability, drawn by neuron."""
+    if not share:
+        return neurons
     texts = []
-    for key, said in zip(learn.keys, learn.texts, strict=True):
+    for key, said in zip(keys_of(neurons), neurons["annotations"], strict=True):
         rng = np.random.default_rng(stable_seed("vague", *key))
         drawn, which = rng.random(len(said)), rng.integers(len(VAGUE), size=len(said))
         texts.append(
             [VAGUE[w] if d < share else t for t, d, w in zip(said, drawn, which, strict=True)]
         )
-    return Examples(learn.features, texts, learn.keys)
+    return annotated(neurons, texts)
+
+
+def annotated(neurons: Dataset, texts: list[list[str]]) -> Dataset:
+    """Return neurons with other annotations."""
+    feature = neurons.features["annotations"]
+    bare = neurons.remove_columns("annotations")
+    changed = bare.add_column("annotations", texts, feature=feature)
+    return changed.select_columns(neurons.column_names)
 
 
 def method(name: str, kind: str = "method") -> Method:
@@ -145,18 +151,20 @@ def run(arguments: argparse.Namespace) -> None:
     out: Path = arguments.out
     out.mkdir(parents=True, exist_ok=True)
     device = resolve_device(arguments.device)
-    learned, held = load_split("demo", "train"), load_split("demo", "validation")
+    learned = vaguer(load_split("demo", "train"), arguments.vague)
+    held = vaguer(load_split("demo", "validation"), arguments.vague)
     test = load_split("demo", "test")
     task = make_task("test", test)
     metrics: list[Metric] = [Identification(ENCODER, device), Bleu(), BertScore(ENCODER, device)]
-    further = list(further_neurons(arguments.more, out / "neurons"))
+    further = [
+        vaguer(part, arguments.vague) for part in further_neurons(arguments.more, out / "neurons")
+    ]
     examples, features, encoders = {}, {}, {}
     for masks in ("area", "none"):
         encoder = PyramidEncoder(encoder_spec("efficientnet_lite0", (), {"masks": masks}))
         encoders[masks] = encoder
         parts = [examples_of(encoder, part, device) for part in [learned, *further]]
-        learn, check = together(parts), examples_of(encoder, held, device)
-        examples[masks] = tuple(vaguer(part, arguments.vague) for part in (learn, check))
+        examples[masks] = (together(parts), examples_of(encoder, held, device))
         features[masks] = examples_of(encoder, test, device).features
     fixed: dict[str, Entry] = {}
     everything = concatenate_datasets([undecoded(learned), *further]) if further else learned
