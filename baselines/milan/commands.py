@@ -115,7 +115,7 @@ def train(
             decoder=DecoderSpec(**sizes),
             language_model=LanguageModelSpec(**sizes) if language_model else None,
             decoding=decoding, overwrite=overwrite, on_epoch=on_epoch,
-            facts={"data": f"{data}/{split}" if split else data},
+            facts={"data": Path(data).name + (f", split {split}" if split else "")},
         )  # fmt: skip
     said = model.config.training
     console.print(

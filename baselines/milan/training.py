@@ -88,10 +88,13 @@ def train(
     vocabulary = Vocabulary.of(texts)
     if decoding is None:
         decoding = Decoding() if language_model else Decoding(strategy="beam", pmi=0)
-    encoder_facts = encoder.identity()
+    spec = encoder.spec
+    if spec.weights not in ("published", "random"):
+        # A file of this machine: the weights must travel with the model.
+        spec = spec.model_copy(update={"weights": "included"})
     config = MilanConfig(
-        encoder=encoder.spec,
-        encoder_identity=str(encoder_facts["weights"]),
+        encoder=spec,
+        encoder_identity=str(encoder.identity()["weights"]),
         features=learn.features.shape[2],
         k=learn.features.shape[1],
         decoder=decoder or DecoderSpec(),

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 from sacrebleu.metrics import BLEU
+from safetensors.torch import load_file
 
 from baselines.milan import stage
 from baselines.milan.decoder import DecoderSpec
@@ -22,7 +23,7 @@ from baselines.milan.stage import Stage
 from baselines.milan.training import decoder_loss, train, validation_bleu
 from milannotations.errors import InputError
 from milannotations.record import NeuronKey
-from tests.baselines.milan.made_up import neurons, tiny_encoder, tiny_model
+from tests.baselines.milan.made_up import SPEC, neurons, tiny_encoder, tiny_model
 
 SMALL = {
     "decoder": DecoderSpec(embedding=8, hidden=24),
@@ -128,6 +129,17 @@ def _recorded(inner, trained: list[str]):
         return inner(self, *arguments)
 
     return epoch
+
+
+def test_weights_from_a_file_travel_with_the_model(tmp_path: Path) -> None:
+    encoder = tiny_encoder(SPEC.model_copy(update={"weights": str(tmp_path / "mine.pt")}))
+    options = TrainingOptions(epochs=1)
+    train(made_up(), encoder, tmp_path / "m", options=options, **SMALL)
+    config = json.loads((tmp_path / "m" / "config.json").read_text())
+    assert config["encoder"]["weights"] == "included"
+    assert str(tmp_path) not in (tmp_path / "m" / "README.md").read_text()
+    state = load_file(tmp_path / "m" / "model.safetensors")
+    assert torch.equal(state["encoder.0.weight"], encoder.network.state_dict()["0.weight"])
 
 
 def test_other_data_begin_anew(tmp_path: Path) -> None:
