@@ -18,6 +18,7 @@ from baselines.milan.vocabulary import SPECIALS, Vocabulary
 from milannotations.catalog.models import load_model
 from milannotations.catalog.weights import fit
 from milannotations.errors import InputError
+from milannotations.storage import atomic_path
 
 if TYPE_CHECKING:
     from baselines.milan.model import Milan
@@ -40,7 +41,10 @@ def write(model: Milan, folder: Path) -> None:
     if model.config.encoder.weights == "included":
         inner = model.encoder.network.state_dict()
         state |= {f"{_ENCODER}{name}": value for name, value in inner.items()}
-    save_file({n: v.detach().cpu().contiguous() for n, v in state.items()}, folder / WEIGHTS)
+    # By way of a temporary file, which gets the permissions of the others: safetensors writes
+    # files that nobody else may read.
+    with atomic_path(folder / WEIGHTS) as path:
+        save_file({n: v.detach().cpu().contiguous() for n, v in state.items()}, path)
     (folder / CARD).write_text(card(model.config), encoding="utf-8")
 
 

@@ -33,6 +33,8 @@ def test_a_model_describes_as_before_after_a_round_trip(tmp_path: Path) -> None:
     assert loaded.config == model.config and loaded.vocabulary == model.vocabulary
     for name in VARIANTS:
         assert model.describe(records, VARIANTS[name]) == loaded.describe(records, VARIANTS[name])
+    modes = {file.stat().st_mode for file in folder.iterdir()}
+    assert len(modes) == 1  # all may be read by the same people
     card = (folder / "README.md").read_text()
     assert card.startswith("---\n") and "| encoder | tests: 0, 2 |" in card
     with pytest.raises(InputError, match="not empty"):
