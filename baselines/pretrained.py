@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import torch
 from safetensors import SafetensorError
 
 from milannotations.errors import InputError
@@ -11,13 +12,15 @@ from milannotations.errors import InputError
 _ERRORS = (OSError, ValueError, KeyError, TypeError, ImportError, RuntimeError, SafetensorError)
 
 
-def load_pretrained(kind: Any, name: str, what: str) -> Any:
+def load_pretrained(kind: Any, name: str, what: str, own_precision: bool = False) -> Any:
     """Load a model with all of its weights.
 
     Args:
         kind: An ``Auto…`` class of ``transformers``.
         name: A folder, or OWNER/NAME of the hub.
         what: What it is, for messages.
+        own_precision: Keep the precision that the weights are stored in, which large models need;
+            else float32. What ``transformers`` does by itself depends on its version.
 
     Raises:
         InputError: If there is no such model, its weights are pickled, or some are missing.
@@ -35,7 +38,10 @@ def load_pretrained(kind: Any, name: str, what: str) -> Any:
             f"{what} {name!r}: the weights lack {len(lacking)} parameters, such as "
             f"{', '.join(lacking[:3])}; was it trained as a {what}?"
         )
-    return module.eval().requires_grad_(False)
+    config = module.config
+    stored = getattr(config, "dtype", None) or getattr(config, "torch_dtype", None)
+    known = own_precision and isinstance(stored, torch.dtype)
+    return module.to(stored if known else torch.float32).eval().requires_grad_(False)
 
 
 def load_processor(kind: Any, name: str, what: str) -> Any:

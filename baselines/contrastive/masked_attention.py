@@ -19,6 +19,7 @@ from milannotations.errors import InputError
 
 _NAME = "class_token_in_mask"
 _weights: ContextVar[Tensor | None] = ContextVar("weights", default=None)
+_calls: ContextVar[list[None] | None] = ContextVar("calls", default=None)
 
 
 @contextmanager
@@ -30,7 +31,8 @@ def class_token_in_mask(vision: nn.Module, weights: Tensor) -> Iterator[None]:
         weights: (images, patches) in [0, 1].
 
     Raises:
-        InputError: If this version of ``transformers`` does not allow it.
+        InputError: If this version of ``transformers``, or this model, does not allow it: also if
+            nothing attended by way of it, so that masks are never ignored in silence.
     """
     try:
         from transformers import AttentionInterface
@@ -41,15 +43,23 @@ def class_token_in_mask(vision: nn.Module, weights: Tensor) -> Iterator[None]:
     AttentionInterface.register(_NAME, _attention)
     configs: list[Any] = [module.config for module in vision.modules() if hasattr(module, "config")]
     before = [config._attn_implementation for config in configs]
-    token = _weights.set(weights)
+    calls: list[None] = []
+    token, counting = _weights.set(weights), _calls.set(calls)
     try:
         for config in configs:
             config._attn_implementation = _NAME
         yield
+        if not calls:
+            raise InputError(
+                f"the attention of {type(vision).__name__} cannot be restricted to a mask with "
+                "this version of transformers; take a CLIP model and transformers 4.52 or newer, "
+                "or clip_weight=1 to look at whole images only"
+            )
     finally:
         for config, name in zip(configs, before, strict=True):
             config._attn_implementation = name
         _weights.reset(token)
+        _calls.reset(counting)
 
 
 def _attention(
@@ -67,8 +77,9 @@ def _attention(
     if attention_mask is not None:
         scores = scores + attention_mask
     attention = scores.softmax(-1, dtype=torch.float32).to(query.dtype)
-    weights = _weights.get()
-    assert weights is not None
+    weights, calls = _weights.get(), _calls.get()
+    assert weights is not None and calls is not None
+    calls.append(None)
     attention = attention.clone()
     attention[:, :, 0, 1:] *= weights[:, None].to(attention.dtype)
     return (attention @ value).transpose(1, 2).contiguous(), attention

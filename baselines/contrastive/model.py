@@ -43,15 +43,30 @@ class ContrastiveModel:
         self._images = load_processor(AutoImageProcessor, name, f"image processor of {what}")
         self._tokens = load_processor(AutoTokenizer, name, f"tokenizer of {what}")
         config: Any = self.module.config
-        self.size = int(config.vision_config.image_size)
-        self._patches = self.size // int(config.vision_config.patch_size)
-        self._longest = int(config.text_config.max_position_embeddings)
+        try:
+            self.size = int(config.vision_config.image_size)
+            self._patches = self.size // int(config.vision_config.patch_size)
+            self._longest = int(config.text_config.max_position_embeddings)
+        except (AttributeError, TypeError) as error:
+            raise InputError(
+                f"{what} {name!r} is a {type(self.module).__name__}, whose images or texts have no "
+                "fixed size; name a CLIP or SigLIP model"
+            ) from error
 
     @property
     def has_class_token(self) -> bool:
         """Whether the image is read off a class token, whose attention a mask can restrict."""
         embeddings = getattr(self.module.vision_model, "embeddings", None)
         return hasattr(embeddings, "class_embedding")
+
+    def check_masks(self) -> None:
+        """Try a mask on a grey image, so that what cannot be masked is refused at once.
+
+        Raises:
+            InputError: If the class token's attention cannot be restricted.
+        """
+        grey = Image.new("RGB", (self.size, self.size), (127, 127, 127))
+        self.images([grey], torch.ones(1, self.size, self.size))
 
     @torch.inference_mode()
     def texts(self, texts: Sequence[str]) -> Tensor:

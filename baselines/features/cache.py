@@ -21,7 +21,7 @@ from milannotations.progress import progress_bar
 from milannotations.storage import atomic_path, resumable_folder
 from milannotations.store import home, make_folder
 
-_VERSION = 1  # of the cache; raised when the same inputs give other features
+_VERSION = 2  # of the cache; raised when the same inputs give other features
 _FILE, _DONE, _IDENTITY = "features.npy", "done.json", "identity.json"
 _READERS = 4
 _CHECKPOINT = 16  # batches between two records of how far the work is

@@ -117,6 +117,7 @@ class PyramidEncoder(torch.nn.Module):
         return {
             **self.spec.model_dump(exclude={"weights"}),
             "layers": self.layers,
+            "preprocessing": repr(self.preprocessing),
             "weights": fingerprint_of_weights(self.network),
         }
 

@@ -37,11 +37,8 @@ class ClipReranker:
             raise InputError(f"clip_weight={weight}; it must be between 0 and 1")
         self._weight = weight
         self._model = ContrastiveModel(name, device)
-        if weight < 1 and not self._model.has_class_token:
-            raise InputError(
-                f"{name} has no class token whose attention a mask could restrict; take a CLIP "
-                "model, or clip_weight=1 to look at whole images only"
-            )
+        if weight < 1:
+            self._model.check_masks()
 
     def scores(
         self, images: Sequence[Image], masks: Sequence[Image], texts: Sequence[str]

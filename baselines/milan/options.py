@@ -43,4 +43,4 @@ class TrainingOptions(BaseModel):
     longest: int = Field(default=50, ge=1)
     resample: bool = False
     precision: Literal["float32", "bfloat16", "float16"] = "float32"
-    seed: int = Field(default=0, ge=0)
+    seed: int = Field(default=0, ge=0, lt=2**32)

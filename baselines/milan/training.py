@@ -107,8 +107,8 @@ def train(
         "config": config.model_dump(mode="json"),
         "options": options.model_dump(mode="json"),
         "texts": _digest([train_part.texts, held_part.texts]),
-        "neurons": _digest([learn.keys, train_part.rows, held_part.rows]),
-        "features": hashlib.sha256(learn.features[::17, 0].numpy().tobytes()).hexdigest()[:16],
+        "neurons": _digest([learn.keys, train_part.rows, held_part.examples.keys, held_part.rows]),
+        "features": [_sample(part.examples.features) for part in (train_part, held_part)],
     }
     with resumable_folder(folder, identity, overwrite) as work, progress_bar() as progress:
         torch.manual_seed(options.seed)
@@ -279,6 +279,11 @@ def _trimmed(words: Tensor, padding: int) -> Tensor:
 
 def _words(words: Tensor, vocabulary: Vocabulary) -> int:
     return int((words[:, 1:] != vocabulary.pad).sum())
+
+
+def _sample(features: Tensor) -> str:
+    """Return a digest of some of the features: reading all of a mapped file would take long."""
+    return hashlib.sha256(features[::17, 0].numpy().tobytes()).hexdigest()[:16]
 
 
 def _digest(plain: Iterable[object]) -> str:

@@ -78,6 +78,8 @@ class Milan2:
         processor = resolve_device(device)
         self._speaker = Speaker(model, processor, prompt)
         self._clip = ContrastiveModel(clip, processor) if clip else None
+        if self._clip is not None and self._clip.has_class_token:
+            self._clip.check_masks()
         self._prior = TextPrior(prior, processor) if prior != "blank" else None
         self._pmi, self._clip_weight = pmi, clip_weight
         self._proposals, self._pictures, self._length = proposals, pictures, length

@@ -2,17 +2,19 @@
 
 Three kinds of models of ``transformers`` are spoken to: those with a chat template (LLaVA,
 Qwen2-VL, SmolVLM and the like), captioners that continue an empty text (BLIP, GIT), and pairs of an
-encoder and a decoder (ViT-GPT-2).
+encoder and a decoder (ViT-GPT-2). They run in the precision that their weights are stored in.
 """
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Sequence
 from typing import Any
 
 import torch
 from PIL import Image
 from torch import Tensor
+from torch.nn import functional
 
 from baselines.pretrained import first_line, load_pretrained, load_processor
 from milannotations.errors import InputError
@@ -55,7 +57,8 @@ class Speaker:
         self.name = name
         self.device = torch.device(device)
         self.batch_size = batch_size
-        self._model = load_pretrained(AutoModelForImageTextToText, name, what).to(self.device)
+        self._model = load_pretrained(AutoModelForImageTextToText, name, what, own_precision=True)
+        self._model = self._model.to(self.device)
         self._processor = load_processor(AutoProcessor, name, f"processor of {what}")
         self._tokenizer: Any = getattr(self._processor, "tokenizer", None)
         self._images: Any = getattr(self._processor, "image_processor", None)
@@ -71,7 +74,8 @@ class Speaker:
             self._prompt = self._processor.apply_chat_template(
                 [{"role": "user", "content": content}], add_generation_prompt=True
             )
-        self._start, self._end = self._limits()
+        self._start, self._ends = self._limits()
+        self._keeps = "logits_to_keep" in inspect.signature(self._model.forward).parameters
 
     @torch.inference_mode()
     def propose(self, image: Image.Image, count: int, length: int = 20) -> list[str]:
@@ -111,12 +115,21 @@ class Speaker:
 
     def _log_prob(self, texts: Sequence[str], before: Tensor, inputs: dict[str, Any]) -> Tensor:
         rows = [
-            torch.tensor([*self._tokenizer(text, add_special_tokens=False)["input_ids"], self._end])
+            torch.tensor(
+                [*self._tokenizer(text, add_special_tokens=False)["input_ids"], self._ends[0]]
+            )
             for text in texts
         ]
         lengths = torch.tensor([len(row) for row in rows])
         # Padding comes last, where causal attention keeps it from what is counted.
-        after = torch.nn.utils.rnn.pad_sequence(rows, batch_first=True, padding_value=self._end)
+        after = torch.nn.utils.rnn.pad_sequence(rows, batch_first=True, padding_value=self._ends[0])
+        # Some processors also say of each token of the prompt whether it is the image's.
+        inputs = {
+            name: functional.pad(value, (0, after.shape[1]))
+            if name.endswith("token_type_ids") and value.shape == before.shape
+            else value
+            for name, value in inputs.items()
+        }
         words = torch.cat([before.cpu().expand(len(texts), -1), after], dim=1)
         attended = torch.ones_like(words)
         for row, length in enumerate(lengths.tolist()):
@@ -124,11 +137,18 @@ class Speaker:
         decoding = "decoder_" if self._kind == "vision-encoder-decoder" else ""
         given = {f"{decoding}input_ids": words, f"{decoding}attention_mask": attended}
         repeated = {name: _repeat(value, len(texts)) for name, value in inputs.items()}
-        outputs = self._model(**{k: v.to(self.device) for k, v in (given | repeated).items()})
-        # From the end: some models put the image's tokens before those of the text.
         size = after.shape[1]
+        # A prompt may hold a thousand tokens of the image, whose logits nobody needs.
+        kept = {"logits_to_keep": size + 1} if self._keeps else {}
+        outputs = self._model(
+            **{name: value.to(self.device) for name, value in (given | repeated).items()}, **kept
+        )
+        # From the end: some models put the image's tokens before those of the text.
         logs = outputs.logits[:, -size - 1 : -1].float().log_softmax(-1).cpu()
         chosen = logs.gather(2, after[:, :, None])[:, :, 0]
+        # A text may end in several ways, as with the end of a turn or of all.
+        ended = logs[:, :, list(self._ends)].logsumexp(2)
+        chosen = torch.where(torch.arange(size) == lengths[:, None] - 1, ended, chosen)
         counted = torch.arange(size) < lengths[:, None]
         return torch.where(counted, chosen, torch.zeros_like(chosen)).sum(1)
 
@@ -142,10 +162,14 @@ class Speaker:
             raise InputError(
                 f"{self.name!r} does not take an image: {first_line(error)}"
             ) from error
-        return {name: value.to(self.device) for name, value in made.items()}
+        floating = self._model.dtype
+        return {
+            name: value.to(self.device, floating if value.is_floating_point() else value.dtype)
+            for name, value in made.items()
+        }
 
-    def _limits(self) -> tuple[int, int]:
-        """Return the tokens that a text begins and ends with."""
+    def _limits(self) -> tuple[int, tuple[int, ...]]:
+        """Return the token that a text begins with, and those that may end it."""
         config, generation = self._model.config, self._model.generation_config
         text = getattr(config, "text_config", config)
         starts = (
@@ -166,10 +190,10 @@ class Speaker:
         )
         start = next((token for token in starts if token is not None), None)
         end = next((token for token in ends if token is not None), None)
-        end = end[0] if isinstance(end, list | tuple) else end
         if start is None or end is None:
             raise InputError(f"{self.name!r} does not say which tokens begin and end a text")
-        return int(start), int(end)
+        several = end if isinstance(end, list | tuple) else [end]
+        return int(start), tuple(int(token) for token in several)
 
 
 class TextPrior:

@@ -95,7 +95,7 @@ def test_a_killed_training_ends_with_the_same_weights(
     class Killed(BaseException):
         pass
 
-    for stop_at in (2, 6):  # in the language model, then in the decoder
+    for stop_at in (2, 4):  # in the language model, then in the middle of the decoder
         epochs = 0
 
         def on_epoch(name: str, numbers: dict[str, float], stop_at: int = stop_at) -> None:
@@ -110,7 +110,7 @@ def test_a_killed_training_ends_with_the_same_weights(
     trained: list[str] = []
     monkeypatch.setattr(stage.Stage, "_epoch", _recorded(stage.Stage._epoch, trained), raising=True)
     resumed = train(learn, encoder, tmp_path / "m", options=options, **SMALL)
-    assert len(trained) < 8  # some epochs were not done again
+    assert trained == ["decoder", "decoder"]  # the other epochs were not done again
     assert same_weights(whole, resumed)
     loaded = Milan.from_pretrained(tmp_path / "m", "cpu")
     assert same_weights(whole, loaded)
