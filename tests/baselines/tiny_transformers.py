@@ -214,3 +214,50 @@ def tiny_language_model(folder: Path, seed: int = 0) -> Path:
     ).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return folder
+
+
+def tiny_qwen(folder: Path, seed: int = 0) -> Path:
+    """Save a small Qwen2-VL, whose processor says of each token whether it is the image's."""
+    from transformers import (
+        Qwen2VLConfig,
+        Qwen2VLForConditionalGeneration,
+        Qwen2VLImageProcessor,
+        Qwen2VLProcessor,
+        Qwen2VLVideoProcessor,
+    )
+
+    tokenizer = word_tokenizer()
+    tokenizer.add_special_tokens(
+        {"additional_special_tokens": ["<image>", "<|image_pad|>", "<|video_pad|>"]}
+    )
+    image, video = (tokenizer.convert_tokens_to_ids(f"<|{n}_pad|>") for n in ("image", "video"))
+    config = Qwen2VLConfig(
+        text_config={
+            "vocab_size": len(tokenizer), "hidden_size": 16, "intermediate_size": 32,
+            "num_hidden_layers": 2, "num_attention_heads": 2, "num_key_value_heads": 2,
+            "bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 0,
+            "rope_scaling": {"type": "mrope", "mrope_section": [1, 1, 2]},
+        },
+        vision_config={
+            "depth": 1, "embed_dim": 16, "num_heads": 2, "hidden_size": 16, "patch_size": 4,
+            "spatial_merge_size": 2, "temporal_patch_size": 2, "in_channels": 3,
+        },
+        image_token_id=image, video_token_id=video, vision_start_token_id=1,
+        vision_end_token_id=2,
+    )  # fmt: skip
+    torch.manual_seed(seed)
+    model = Qwen2VLForConditionalGeneration(config)
+    model.generation_config.eos_token_id = [2, 3]
+    model.generation_config.pad_token_id = 0
+    model.save_pretrained(folder)
+    options = {"patch_size": 4, "temporal_patch_size": 2, "merge_size": 2,
+               "min_pixels": 64, "max_pixels": 1024}  # fmt: skip
+    template = (
+        "{% for m in messages %}{% for c in m['content'] %}{% if c['type'] == 'image' %}"
+        "<|image_pad|> {% else %}{{ c['text'] }} {% endif %}{% endfor %}{% endfor %}"
+    )
+    Qwen2VLProcessor(
+        Qwen2VLImageProcessor(**options), tokenizer, Qwen2VLVideoProcessor(**options),
+        chat_template=template,
+    ).save_pretrained(folder)  # fmt: skip
+    return folder

@@ -7,11 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import transformers
 from PIL import Image
 from torch.nn import functional
-from transformers import CLIPImageProcessor, CLIPModel
+from transformers import BlipConfig, BlipModel, CLIPImageProcessor, CLIPModel
 
-from baselines.contrastive import ContrastiveModel
+from baselines.contrastive import ContrastiveModel, masked_attention
 from baselines.milan.clip import ClipReranker
 from milannotations.describer import Description
 from milannotations.errors import InputError
@@ -130,6 +131,45 @@ def test_reranking_by_hand(clip: Path, weight: float) -> None:
         order = (scores / 3).argsort(descending=True).tolist()
         assert [description.text, *description.alternatives] == [TEXTS[i] for i in order]
         assert description.score == pytest.approx(float(scores.max()) / 3, abs=1e-5)
+
+
+def test_masks_that_would_be_ignored(
+    tmp_path: Path, clip: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """BLIP has a class token, and an attention of its own that nothing can restrict."""
+    sizes = {"hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 1,
+             "num_attention_heads": 4}  # fmt: skip
+    config = BlipConfig(
+        text_config={"vocab_size": len(word_tokenizer()), "max_position_embeddings": 16, **sizes},
+        vision_config={"image_size": SIDE, "patch_size": PATCH, **sizes},
+    )
+    BlipModel(config).save_pretrained(tmp_path)
+    for file in clip.iterdir():
+        if file.name not in ("config.json", "model.safetensors"):
+            (tmp_path / file.name).write_bytes(file.read_bytes())
+    with pytest.raises(InputError, match="cannot be restricted to a mask"):
+        ClipReranker(str(tmp_path))
+    ClipReranker(str(tmp_path), weight=1)
+    # The same where a version of transformers does not let CLIP's be replaced.
+    monkeypatch.setattr(transformers.AttentionInterface, "register", lambda *arguments: None)
+    monkeypatch.setattr(masked_attention, "_NAME", "eager")
+    with pytest.raises(InputError, match="cannot be restricted to a mask"):
+        ClipReranker(str(clip))
+
+
+def test_half_precision_is_computed_in_full(tmp_path: Path, clip: Path) -> None:
+    for file in clip.iterdir():
+        (tmp_path / file.name).write_bytes(file.read_bytes())
+    CLIPModel.from_pretrained(clip).half().save_pretrained(tmp_path)
+    model = ContrastiveModel(str(tmp_path))
+    assert model.module.dtype == torch.float32
+    rounded = CLIPModel.from_pretrained(clip).half().float().eval()
+    pixels = CLIPImageProcessor.from_pretrained(clip)(images=pictures(), return_tensors="pt")
+    with torch.no_grad():
+        expected = rounded.get_image_features(**pixels)
+    expected = expected if isinstance(expected, torch.Tensor) else expected.pooler_output
+    expected = functional.normalize(expected, dim=1)
+    assert torch.allclose(model.images(pictures()), expected, atol=1e-5)
 
 
 def test_what_is_no_contrastive_model(tmp_path: Path, clip: Path) -> None:

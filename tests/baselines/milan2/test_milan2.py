@@ -22,7 +22,9 @@ from tests.baselines.milan.made_up import neurons
 
 KINDS: dict[str, Callable[[Path], Path]] = {
     "blip": tiny.tiny_blip, "git": tiny.tiny_git, "pair": tiny.tiny_pair, "llava": tiny.tiny_llava,
+    "qwen": tiny.tiny_qwen,
 }  # fmt: skip
+ENDS = {"qwen": [2, 3]}  # of the others one token ends a text
 TEXTS = ["red circles", "a dog", "blue striped squares and things"]
 
 
@@ -46,6 +48,8 @@ def step_by_step(speaker: Speaker, tokens: list[int], image: Image.Image) -> tor
     before = given.pop("input_ids", torch.tensor([[1]]))
     given.pop("attention_mask", None)
     words = torch.cat([before, torch.tensor([tokens], dtype=torch.int64)], dim=1)
+    for key in [key for key in given if key.endswith("token_type_ids")]:
+        given[key] = torch.nn.functional.pad(given[key], (0, len(tokens)))
     name = "decoder_input_ids" if speaker._kind == "vision-encoder-decoder" else "input_ids"
     with torch.inference_mode():
         logits = speaker._model(**given, **{name: words}).logits
@@ -57,11 +61,13 @@ def test_log_probabilities_token_by_token(folders: dict[str, str], kind: str) ->
     speaker, tokenizer = Speaker(folders[kind]), tiny.word_tokenizer()
     found = speaker.log_prob(TEXTS, picture())
     for text, value in zip(TEXTS, found, strict=True):
-        tokens = [*tokenizer(text, add_special_tokens=False)["input_ids"], 2]
+        tokens = tokenizer(text, add_special_tokens=False)["input_ids"]
         expected = sum(
             float(step_by_step(speaker, tokens[:at], picture())[token])
             for at, token in enumerate(tokens)
         )
+        after = step_by_step(speaker, tokens, picture())
+        expected += float(after[ENDS.get(kind, [2])].logsumexp(0))
         assert float(value) == pytest.approx(expected, abs=1e-3)
     # Neither neighbours nor padding matter.
     for text, value in zip(TEXTS, found, strict=True):
@@ -73,7 +79,7 @@ def test_log_probabilities_token_by_token(folders: dict[str, str], kind: str) ->
 def test_a_beam_of_one_proposes_the_most_probable_words(folders: dict[str, str], kind: str) -> None:
     speaker, tokenizer = Speaker(folders[kind]), tiny.word_tokenizer()
     tokens: list[int] = []
-    while len(tokens) < 6 and tokens[-1:] != [2]:
+    while len(tokens) < 6 and not {*tokens[-1:]} & {*ENDS.get(kind, [2])}:
         tokens.append(int(step_by_step(speaker, tokens, picture()).argmax()))
     expected = tokenizer.decode(tokens, skip_special_tokens=True)
     proposed = speaker.propose(picture(), 1, length=6)
