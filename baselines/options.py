@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeVar
 
-from milannotations.errors import InputError
+from pydantic import BaseModel, ValidationError
+
+from milannotations.errors import InputError, did_you_mean
 
 Value = int | float | str
+_Model = TypeVar("_Model", bound=BaseModel)
 
 
 def read_options(texts: Sequence[str]) -> dict[str, Value]:
@@ -34,3 +38,20 @@ def _value(text: str) -> Value:
     if re.fullmatch(r"[+-]?([0-9]+\.[0-9]*|\.[0-9]+|[0-9]+(?=e))(e[+-]?[0-9]+)?", text):
         return float(text)
     return text
+
+
+def checked(kind: type[_Model], values: Mapping[str, Any], who: str) -> _Model:
+    """Return settings, checked.
+
+    Raises:
+        InputError: If one is unknown or out of range; names it.
+    """
+    try:
+        return kind.model_validate(dict(values))
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = ".".join(str(part) for part in first["loc"])
+        if first["type"] == "extra_forbidden":
+            hint = did_you_mean(name, kind.model_fields)
+            raise InputError(f"{who} has no option {name!r}{hint}") from error
+        raise InputError(f"{who}: option {name}={first['input']!r}: {first['msg']}") from error

@@ -97,9 +97,8 @@ class ClipDissect:
         found: list[Description | None] = [None] * len(keys)
         if self._folder is None:
             seen, top = self._exemplars(neurons)
-            cosines = seen @ said.T
             for rows in _by_layer(keys).values():
-                self._fill(found, rows, cosines, top[rows])
+                self._fill(found, rows, seen, said, top[rows])
         else:
             self._probe(keys, said, found)
         assert None not in found
@@ -140,7 +139,6 @@ class ClipDissect:
                         for part in torch.arange(len(source)).split(self._batch_size)
                     ]
                 )
-            cosines = seen @ said.T
             for layer, rows in layers.items():
                 units = [keys[row].unit for row in rows]
                 if max(units) >= maps[layer].shape[1]:
@@ -150,12 +148,19 @@ class ClipDissect:
                     )
                 of_units = maps[layer][:, units].T
                 top = of_units.topk(min(self._top, len(source)), dim=1).indices
-                self._fill(found, rows, cosines, top)
+                self._fill(found, rows, seen, said, top)
 
     def _fill(
-        self, found: list[Description | None], rows: list[int], cosines: Tensor, top: Tensor
+        self,
+        found: list[Description | None],
+        rows: list[int],
+        seen: Tensor,
+        said: Tensor,
+        top: Tensor,
     ) -> None:
-        scores = soft_wpmi(cosines, top, self._pmi)
+        # Only the layer's own images: those of all, times all texts, do not fit into memory.
+        used, top = top.unique(return_inverse=True)
+        scores = soft_wpmi(seen[used] @ said.T, top, self._pmi)
         best = scores.topk(min(1 + self._alternatives, scores.shape[1]), dim=1)
         for row, values, indices in zip(rows, best.values, best.indices, strict=True):
             texts = [self._texts[i] for i in indices.tolist()]

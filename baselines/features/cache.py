@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -86,6 +87,7 @@ def cached_features(
             mapped = np.lib.format.open_memmap(
                 place, mode="r+" if started else "w+", dtype=np.float32, shape=shape
             )
+            _reserve(place)
             done = json.loads(record.read_text(encoding="utf-8")) if started else 0
             _compute(encoder, exemplars, mapped, device, batch_size, done, record)
             mapped.flush()
@@ -124,6 +126,13 @@ def _compute(
                 found.flush()
                 with atomic_path(record) as path:
                     path.write_text(json.dumps(numbers[-1] + 1), encoding="utf-8")
+
+
+def _reserve(place: Path) -> None:
+    """Take the file's room on the disk now: writing to a mapped file on a full one is a crash."""
+    if hasattr(os, "posix_fallocate"):
+        with place.open("r+b") as file:
+            os.posix_fallocate(file.fileno(), 0, place.stat().st_size)
 
 
 def _is_whole(target: Path, identity: dict[str, Any]) -> bool:

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 from torch.nn import functional
 
+from baselines.options import checked
 from milannotations.catalog.models import LoadedModel, load_model
 from milannotations.errors import InputError
 from milannotations.exemplars.instrument import activations, match_layers, probe
@@ -45,7 +46,7 @@ class EncoderSpec(BaseModel):
     weights: str = "published"
     masks: Resizing = "bilinear"
     empty: Literal["zeros", "whole"] = "zeros"
-    size: int | None = Field(default=None, ge=8)
+    size: int | None = Field(default=None, ge=8, le=4096)
 
 
 # MILAN's own configurations, and the small network that installs from the package index. The
@@ -219,7 +220,7 @@ def encoder_spec(
         known.model_dump() if known else {"model": name, "masks": "area", "empty": "whole"}
     )
     fields |= {"layers": tuple(layers)} if layers else {}
-    return EncoderSpec.model_validate({**fields, **(changes or {})})
+    return checked(EncoderSpec, {**fields, **(changes or {})}, "encoder")
 
 
 def _sized(preprocessing: Preprocessing, size: int | None) -> Preprocessing:

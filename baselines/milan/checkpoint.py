@@ -16,13 +16,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from pydantic import ValidationError
 from torch import Tensor
 
 from baselines.features.encoder import ENCODERS, PyramidEncoder
 from baselines.milan.config import MilanConfig
 from baselines.milan.decoder import DecoderSpec
 from baselines.milan.decoding import Decoding
+from baselines.milan.files import fit_state
 from baselines.milan.language_model import LanguageModelSpec
 from baselines.milan.model import Milan
 from baselines.milan.vocabulary import Vocabulary
@@ -75,7 +75,9 @@ def import_checkpoint(path: Path) -> Milan:
     payload = _read(path)
     try:
         return _model(payload, path)
-    except (KeyError, TypeError, ValidationError, AttributeError) as error:
+    except InputError:
+        raise
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
         first = str(error).splitlines()[0][:200]
         raise InputError(f"{path} is no checkpoint of the original MILAN: {first}") from error
 
@@ -122,11 +124,13 @@ def _model(payload: Mapping[str, Any], path: Path) -> Milan:
         as_original=True,
         training={"imported_from": path.name, "published_by": "Hernandez et al., 2022"},
     )  # fmt: skip
-    model = Milan(config, Vocabulary(words), encoder)
+    # Without memory, until the file's own tensors are put in: sizes may be absurd.
+    with torch.device("meta"):
+        model = Milan(config, Vocabulary(words), encoder)
     renamed = _renamed(state, "", "decoder.", _DECODER)
     if spec is not None:
         renamed |= _renamed(state, "lm.", "language_model.", _LANGUAGE_MODEL)
-    fit(model, renamed, f"file {path}")
+    fit_state(model, renamed, path)
     return model.eval()
 
 

@@ -14,6 +14,7 @@ from baselines.contrastive import ContrastiveModel
 from milannotations.describer import Description
 from milannotations.errors import InputError
 from milannotations.progress import progress_bar
+from milannotations.record import encoded_records, key_of
 
 
 class ClipReranker:
@@ -47,11 +48,23 @@ class ClipReranker:
         said = self._model.texts(texts)
         total = torch.zeros(len(texts))
         if self._weight < 1:
-            regions = torch.stack([_mask(mask) for mask in masks])
+            regions = torch.stack([_mask(mask.resize(images[0].size)) for mask in masks])
             total += (1 - self._weight) * (self._model.images(images, regions) @ said.T).mean(0)
         if self._weight > 0:
             total += self._weight * (self._model.images(images) @ said.T).mean(0)
         return total
+
+    def check(self, neurons: Dataset) -> None:
+        """Raise InputError if a neuron lacks a mask for an image, and masks are looked at."""
+        if self._weight == 1:
+            return
+        columns = ["model", "dataset", "layer", "unit", "images", "masks"]
+        for record in encoded_records(neurons, columns):
+            if len(record["masks"]) != len(record["images"]):
+                raise InputError(
+                    f"neuron {key_of(record)} has {len(record['images'])} images and "
+                    f"{len(record['masks'])} masks; CLIP needs one for each, or clip_weight=1"
+                )
 
     def reorder(
         self, neurons: Dataset, found: Sequence[Description], alternatives: int

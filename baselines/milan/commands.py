@@ -63,7 +63,9 @@ def train(
     ] = "float32",
     seed: Annotated[int, typer.Option(help="of the split, weights, order and dropout")] = 0,
     device: Annotated[str, typer.Option(help=DEVICE_HELP)] = "auto",
-    batch_size: Annotated[int, typer.Option(help="images per forward pass of the encoder")] = 32,
+    batch_size: Annotated[
+        int, typer.Option(min=1, help="images per forward pass of the encoder")
+    ] = 32,
     work: Annotated[
         Path | None, typer.Option(help="folder that keeps features; default in the cache")
     ] = None,
@@ -78,12 +80,12 @@ def train(
     from baselines.features.encoder import PyramidEncoder, encoder_spec
     from baselines.milan.board import epoch_writer
     from baselines.milan.decoder import DecoderSpec
-    from baselines.milan.describer import checked, named_variant
+    from baselines.milan.describer import named_variant
     from baselines.milan.examples import examples_of
     from baselines.milan.language_model import LanguageModelSpec
     from baselines.milan.options import TrainingOptions
     from baselines.milan.training import train as run
-    from baselines.options import read_options
+    from baselines.options import checked, read_options
     from milannotations.device import resolve_device
     from milannotations.errors import InputError
     from milannotations.loading import load_split
@@ -98,6 +100,12 @@ def train(
     if decoding is not None and decoding.pmi and not language_model:
         raise InputError(f"variant {variant!r} needs a language model; take no-pmi, greedy or beam")
     processor = resolve_device(device)
+    options.check(processor)
+    sizes = {"hidden": hidden, "embedding": embedding}
+    decoder, prior = (
+        checked(DecoderSpec, sizes, "train"),
+        checked(LanguageModelSpec, sizes, "train"),
+    )
     changes = {"weights": weights, **({"masks": masks} if masks else {})}
     names = [name.strip() for name in layers.split(",") if name.strip()]
     spec = encoder_spec(encoder, names, changes)
@@ -108,12 +116,10 @@ def train(
         network = PyramidEncoder(spec)
         learn = examples_of(network, learned, processor, batch_size, work)
         check = examples_of(network, held, processor, batch_size, work) if held else None
-        sizes = {"hidden": hidden, "embedding": embedding}
         model = run(
             learn, network, out,
             options=options, validation=check, device=processor,
-            decoder=DecoderSpec(**sizes),
-            language_model=LanguageModelSpec(**sizes) if language_model else None,
+            decoder=decoder, language_model=prior if language_model else None,
             decoding=decoding, overwrite=overwrite, on_epoch=on_epoch,
             facts={"data": Path(data).name + (f", split {split}" if split else "")},
         )  # fmt: skip

@@ -15,6 +15,7 @@ from baselines.milan.search import Found, State, Step, beam_search, greedy_searc
 from baselines.milan.vocabulary import Vocabulary
 from milannotations.errors import InputError
 
+_AT_ONCE = 20_000_000  # logits of p(d) held at once
 Strategy = Literal["greedy", "sample", "beam", "rerank"]
 
 
@@ -99,11 +100,7 @@ def decode(
     Raises:
         InputError: If p(d) is needed and there is no language model.
     """
-    if decoding.pmi and language_model is None:
-        raise InputError(
-            f"pmi={decoding.pmi:g} needs a language model, and this model was trained without "
-            "one; take pmi=0, or a variant such as greedy or beam"
-        )
+    needs_prior(decoding, language_model)
     token_wise = decoding.pmi if decoding.strategy != "rerank" else 0.0
     with_prior = language_model if token_wise else None
     found = _search(decoder, with_prior, vocabulary, features, decoding, uniform, as_original)
@@ -129,6 +126,15 @@ def decode(
     )
 
 
+def needs_prior(decoding: Decoding, language_model: LanguageModel | None) -> None:
+    """Raise InputError if PMI is asked for and there is no language model."""
+    if decoding.pmi and language_model is None:
+        raise InputError(
+            f"pmi={decoding.pmi:g} needs a language model, and this model was trained without "
+            "one; take pmi=0, or a variant such as greedy or beam"
+        )
+
+
 def language_model_log_prob(
     language_model: LanguageModel,
     tokens: Tensor,
@@ -150,9 +156,11 @@ def language_model_log_prob(
     if second_stop:
         lengths = (lengths + 1).minimum(longest)
     flat = tokens.flatten(0, -2)[:, : int(longest.max())]
-    starts = flat.new_full((len(flat), 1), vocabulary.start)
-    logs = language_model(torch.cat([starts, flat], dim=1))
-    return sequence_log_prob(logs, flat, lengths.flatten()).view(tokens.shape[:-1])
+    words = torch.cat([flat.new_full((len(flat), 1), vocabulary.start), flat], dim=1)
+    at_once = max(1, _AT_ONCE // (flat.shape[1] * len(vocabulary)))
+    parts = zip(words.split(at_once), lengths.flatten().split(at_once), strict=True)
+    sums = [sequence_log_prob(language_model(part), part[:, 1:], size) for part, size in parts]
+    return torch.cat(sums).view(tokens.shape[:-1])
 
 
 def text_log_prob(

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import tempfile
 from pathlib import Path
-from typing import Any, ClassVar, TypeVar, get_args
+from typing import Any, ClassVar, get_args
 
 from datasets import Dataset
-from pydantic import BaseModel, ValidationError
 
 from baselines.features.encoder import PyramidEncoder, Resizing, encoder_spec
 from baselines.milan.clip import ClipReranker
@@ -18,13 +17,15 @@ from baselines.milan.language_model import LanguageModelSpec
 from baselines.milan.model import Milan
 from baselines.milan.options import TrainingOptions
 from baselines.milan.training import train
+from baselines.options import checked
 from milannotations.describer import Description, register
 from milannotations.device import resolve_device
 from milannotations.errors import InputError, did_you_mean
+from milannotations.loading import load_split
 from milannotations.store import home
 
+_BLOCK = 256
 _SEARCHING = frozenset(Decoding.model_fields) - {"seed"}
-_Model = TypeVar("_Model", bound=BaseModel)
 
 
 @register("milan")
@@ -92,7 +93,11 @@ class MilanDescriber:
         self._alternatives = alternatives
         self._batch_size = batch_size
         self._any_k = bool(any_k)
-        self._hidden = hidden
+        sizes = {} if hidden is None else {"hidden": hidden}
+        self._sizes = (
+            checked(DecoderSpec, sizes, "milan"), checked(LanguageModelSpec, sizes, "milan")
+        )  # fmt: skip
+        self._training.check(self._device)
         self._validation = (validation, validation_split)
         self._given = model is not None
         self._model: Milan | None = None
@@ -126,20 +131,15 @@ class MilanDescriber:
         if self._given:
             return
         assert self._encoder is not None
-        learn = examples_of(self._encoder, neurons, self._device)
         name, split = self._validation
-        validation = None
-        if name:
-            from milannotations.loading import load_split
-
-            held = load_split(name, split)
-            validation = examples_of(self._encoder, held, self._device)
-        sizes = {} if self._hidden is None else {"hidden": self._hidden}
+        held = load_split(name, split) if name else None
+        learn = examples_of(self._encoder, neurons, self._device)
+        validation = examples_of(self._encoder, held, self._device) if held else None
         with tempfile.TemporaryDirectory() as folder:
             self._model = train(
                 learn, self._encoder, Path(folder) / "model",
                 options=self._training, validation=validation, device=self._device,
-                decoder=DecoderSpec(**sizes), language_model=LanguageModelSpec(**sizes),
+                decoder=self._sizes[0], language_model=self._sizes[1],
             )  # fmt: skip
 
     def describe(self, neurons: Dataset) -> list[Description]:
@@ -153,15 +153,27 @@ class MilanDescriber:
                 "milan has no model: name one with model=, or give it neurons to learn"
             )
         decoding = self._decoding(self._variant or self._model.config.decoding)
+        if not len(neurons):
+            return []
+        self._model.check(neurons, decoding, self._any_k)
+        if self._clip is not None:
+            self._clip.check(neurons)
         features = self._model.features(neurons, work=home() / "features")
-        found = self._model.describe(
-            neurons, decoding,
-            alternatives=decoding.beam if self._clip else self._alternatives,
-            batch_size=self._batch_size, features=features, any_k=self._any_k,
-        )  # fmt: skip
-        if self._clip is None:
-            return found
-        return self._clip.reorder(neurons, found, self._alternatives)
+        described: list[Description] = []
+        # With CLIP in blocks: the candidates of all neurons at once may be millions of texts.
+        block = _BLOCK if self._clip else len(neurons)
+        for first in range(0, len(neurons), block):
+            rows = range(first, min(first + block, len(neurons)))
+            part = neurons.select(rows) if len(rows) < len(neurons) else neurons
+            found = self._model.describe(
+                part, decoding,
+                alternatives=decoding.beam if self._clip else self._alternatives,
+                batch_size=self._batch_size, features=features[first : rows.stop], any_k=True,
+            )  # fmt: skip
+            if self._clip is not None:
+                found = self._clip.reorder(part, found, self._alternatives)
+            described += found
+        return described
 
     def _decoding(self, usual: Decoding) -> Decoding:
         return checked(Decoding, {**usual.model_dump(), **self._searching}, "milan")
@@ -179,20 +191,3 @@ def named_variant(name: str) -> Decoding:
             f"{', '.join(VARIANTS)})"
         )
     return VARIANTS[name]
-
-
-def checked(kind: type[_Model], values: dict[str, Any], who: str) -> _Model:
-    """Return settings, checked.
-
-    Raises:
-        InputError: If one is unknown or out of range; names it.
-    """
-    try:
-        return kind.model_validate(values)
-    except ValidationError as error:
-        first = error.errors()[0]
-        name = ".".join(str(part) for part in first["loc"])
-        if first["type"] == "extra_forbidden":
-            hint = did_you_mean(name, kind.model_fields)
-            raise InputError(f"{who} has no option {name!r}{hint}") from error
-        raise InputError(f"{who}: option {name}={first['input']!r}: {first['msg']}") from error

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import torch
 from pydantic import ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
@@ -44,7 +45,7 @@ def write(model: Milan, folder: Path) -> None:
     # By way of a temporary file, which gets the permissions of the others: safetensors writes
     # files that nobody else may read.
     with atomic_path(folder / WEIGHTS) as path:
-        save_file({n: v.detach().cpu().contiguous() for n, v in state.items()}, path)
+        save_file({n: v.detach().cpu().contiguous().clone() for n, v in state.items()}, path)
     (folder / CARD).write_text(card(model.config), encoding="utf-8")
 
 
@@ -70,6 +71,11 @@ def read(
             f"{folder / CONFIG} names the encoder {config.encoder.model!r}, whose loading runs "
             "code of its own; if you trust it, pass trust_encoder=True (or the option trust=1)"
         )
+    if config.encoder.weights not in ("published", "random", "included"):
+        raise InputError(
+            f"{folder / CONFIG}: encoder.weights is {config.encoder.weights!r}; it must be "
+            "published, random or included"
+        )
     vocabulary = _vocabulary(folder / VOCABULARY)
     place = folder / WEIGHTS
     try:
@@ -77,18 +83,23 @@ def read(
     except (OSError, SafetensorError) as error:
         raise InputError(f"{place} cannot be read: {error}") from error
     inner = {n.removeprefix(_ENCODER): v for n, v in state.items() if n.startswith(_ENCODER)}
+    if config.encoder.weights == "included" and not inner:
+        raise InputError(f"{place} lacks the encoder's weights, which {CONFIG} says are included")
     encoder = _included(config.encoder, inner, place) if inner else None
     own = {n: v for n, v in state.items() if not n.startswith(_ENCODER)}
     return config, vocabulary, own, encoder
 
 
-def fit_state(model: Milan, state: dict[str, Tensor], folder: Path) -> None:
-    """Load parameters into a model.
+def fit_state(model: Milan, state: dict[str, Tensor], place: Path) -> None:
+    """Put a file's parameters into a model, in place of its own.
 
     Raises:
         InputError: If they are for another vocabulary, or of other shapes.
     """
-    place, words = folder / WEIGHTS, len(model.vocabulary)
+    words = len(model.vocabulary)
+    odd = [name for name, value in state.items() if value.dtype != torch.float32]
+    if odd:
+        raise InputError(f"{place}: {odd[0]} is of {state[odd[0]].dtype}; parameters are float32")
     for name in ("decoder.embedding.weight", "language_model.embedding.weight"):
         if name in state and len(state[name]) != words:
             raise InputError(
@@ -97,10 +108,10 @@ def fit_state(model: Milan, state: dict[str, Tensor], folder: Path) -> None:
                 "training"
             )
     try:
-        model.load_state_dict(state)
+        model.load_state_dict(state, assign=True)
     except RuntimeError as error:
         lines = "\n".join(line[:300] for line in str(error).splitlines()[:6])
-        raise InputError(f"{place} does not fit its {CONFIG}: {lines}") from error
+        raise InputError(f"the parameters in {place} do not fit the model: {lines}") from error
 
 
 def _included(spec: EncoderSpec, state: dict[str, Tensor], place: Path) -> PyramidEncoder:

@@ -14,7 +14,7 @@ class LanguageModelSpec(BaseModel):
 
     embedding: int = Field(default=128, ge=1)
     hidden: int = Field(default=512, ge=1)
-    layers: int = Field(default=2, ge=1)
+    layers: int = Field(default=2, ge=1, le=16)
     dropout: float = Field(default=0.5, ge=0, lt=1)
 
 

@@ -19,9 +19,10 @@ from baselines.milan.decoding import (
     Decoding,
     decode,
     language_model_log_prob,
+    needs_prior,
     text_log_prob,
 )
-from baselines.milan.files import fit_state, read, write
+from baselines.milan.files import WEIGHTS, fit_state, read, write
 from baselines.milan.hub import model_folder, push
 from baselines.milan.language_model import LanguageModel
 from baselines.milan.vocabulary import Vocabulary
@@ -128,7 +129,8 @@ class Milan(nn.Module):
             neurons: Records with images and masks.
             decoding: How to search; default the model's own.
             alternatives: How many further candidates to name.
-            batch_size: Neurons decoded at once. It changes the speed, never the words.
+            batch_size: Neurons decoded at once: for speed alone. Sums are rounded differently, so
+                candidates that are equal to the last digits may change places.
             features: Their features, where they are at hand.
             any_k: Allow another number of exemplars than in training.
 
@@ -143,10 +145,7 @@ class Milan(nn.Module):
         if not len(neurons):
             return []
         keys = keys_of(neurons)
-        if not any_k:
-            # Before the features, which take long.
-            first_record = next(encoded_records(neurons.select([0]), ["images"]))
-            self._check_k(len(first_record["images"]) if features is None else features.shape[1])
+        self.check(neurons, decoding, any_k)
         features = self.features(neurons) if features is None else features
         if features.shape[::2] != (len(keys), self.config.features):
             raise InputError(
@@ -154,6 +153,20 @@ class Milan(nn.Module):
                 f"and {self.config.features} features"
             )
         return self.describe_features(keys, features, decoding, alternatives, batch_size)
+
+    def check(self, neurons: Dataset, decoding: Decoding, any_k: bool = False) -> None:
+        """Raise InputError, before anything that takes long, if neurons cannot be described so.
+
+        That is so if a language model is needed and there is none, or if the first neuron has
+        another number of exemplars than in training and ``any_k`` is not set.
+        """
+        needs_prior(decoding, self.language_model)
+        k = len(next(encoded_records(neurons.select([0]), ["images"]))["images"])
+        if k and k != self.config.k and not any_k:
+            raise InputError(
+                f"these neurons have {k} exemplars, and the model was trained on {self.config.k}; "
+                "build them with as many, or pass any_k=1 to describe them all the same"
+            )
 
     def describe_features(
         self,
@@ -180,6 +193,11 @@ class Milan(nn.Module):
             task = progress.add_task("Searching for descriptions", total=len(keys))
             for first in range(0, len(keys), batch_size):
                 part = slice(first, first + batch_size)
+                if not torch.isfinite(features[part]).all():
+                    raise InputError(
+                        f"features of {keys[first]} or one of the {batch_size - 1} neurons after "
+                        "it are not finite; are the encoder's weights damaged?"
+                    )
                 candidates = self.search(features[part], decoding, keys[part])
                 found += [
                     self._description(tokens, scores, alternatives)
@@ -271,8 +289,10 @@ class Milan(nn.Module):
         """
         folder = model_folder(str(source), revision)
         config, vocabulary, state, encoder = read(folder, trust_encoder)
-        model = cls(config, vocabulary, encoder)
-        fit_state(model, state, folder)
+        # Without memory, until the file's own tensors are put in: sizes may be absurd.
+        with torch.device("meta"):
+            model = cls(config, vocabulary, encoder)
+        fit_state(model, state, folder / WEIGHTS)
         model.to(resolve_device(device) if isinstance(device, str) else device)
         return model.eval()
 
@@ -289,13 +309,6 @@ class Milan(nn.Module):
                 texts.setdefault(self.vocabulary.decode(numbers), score)
         (text, score), *rest = texts.items()
         return Description(text=text, score=score, alternatives=tuple(t for t, _ in rest[:others]))
-
-    def _check_k(self, k: int) -> None:
-        if k and k != self.config.k:
-            raise InputError(
-                f"these neurons have {k} exemplars, and the model was trained on {self.config.k}; "
-                "build them with as many, or pass any_k=1 to describe them all the same"
-            )
 
 
 def _uniform(key: NeuronKey, decoding: Decoding) -> Tensor:

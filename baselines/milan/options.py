@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import Literal
 
+import torch
 from pydantic import BaseModel, ConfigDict, Field
+
+from milannotations.errors import InputError
 
 
 class TrainingOptions(BaseModel):
@@ -44,3 +47,8 @@ class TrainingOptions(BaseModel):
     resample: bool = False
     precision: Literal["float32", "bfloat16", "float16"] = "float32"
     seed: int = Field(default=0, ge=0, lt=2**32)
+
+    def check(self, device: torch.device | str) -> None:
+        """Raise InputError if the precision is not for this device."""
+        if self.precision == "float16" and torch.device(device).type != "cuda":
+            raise InputError("float16 is for CUDA; take bfloat16 or float32 on other devices")

@@ -27,7 +27,6 @@ from baselines.milan.options import TrainingOptions
 from baselines.milan.stage import OnEpoch, Stage
 from baselines.milan.vocabulary import Vocabulary
 from benchmark.text import normalize
-from milannotations.errors import InputError
 from milannotations.progress import progress_bar
 from milannotations.record import NeuronKey
 from milannotations.storage import resumable_folder
@@ -76,8 +75,7 @@ def train(
         InputError: If the folder is there, the neurons are too few, or the loss diverges.
     """
     options = options or TrainingOptions()
-    if options.precision == "float16" and torch.device(device).type != "cuda":
-        raise InputError("float16 is for CUDA; take bfloat16 or float32 on other devices")
+    options.check(device)
     if validation is None:
         rows, held = hold_out(len(learn.texts), options)
         train_part, held_part = learn.part(rows), learn.part(held)

@@ -114,7 +114,7 @@ def test_parts_that_do_not_fit(tmp_path: Path) -> None:
         Milan.from_pretrained(folder, "cpu")
     folder = saved("sizes")
     changed(folder, "config.json", lambda plain: plain["decoder"].update(hidden=9))
-    with pytest.raises(InputError, match="does not fit"):
+    with pytest.raises(InputError, match="do not fit the model"):
         Milan.from_pretrained(folder, "cpu")
     folder = saved("damaged")
     (folder / "model.safetensors").write_bytes(b"nothing")
