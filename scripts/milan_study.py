@@ -52,6 +52,7 @@ from milannotations.exemplars.options import BuildOptions
 from milannotations.loading import load_split
 from milannotations.progress import silence_libraries
 from milannotations.record import keys_of, undecoded
+from milannotations.storage import atomic_folder
 from milannotations.worlds import SyntheticNetwork, World, synthetic_neurons
 from milannotations.worlds.neurons import stable_seed
 
@@ -96,7 +97,8 @@ def further_neurons(count: int, work: Path) -> Iterator[Dataset]:
                 list(by_layer[layer][unit].references)
                 for layer, unit in zip(built["layer"], built["unit"], strict=True)
             ]
-            undecoded(annotated(built, texts)).save_to_disk(str(place))
+            with atomic_folder(place) as temporary:
+                undecoded(annotated(built, texts)).save_to_disk(str(temporary))
         yield load_from_disk(str(place))
 
 
@@ -150,6 +152,11 @@ def run(arguments: argparse.Namespace) -> None:
     silence_libraries()
     out: Path = arguments.out
     out.mkdir(parents=True, exist_ok=True)
+    settings = json.dumps({"more": arguments.more, "vague": arguments.vague}) + "\n"
+    record = out / "settings.json"
+    if record.is_file() and record.read_text(encoding="utf-8") != settings:
+        raise SystemExit(f"{out} holds a study with other settings; choose another --out")
+    record.write_text(settings, encoding="utf-8")
     device = resolve_device(arguments.device)
     learned = vaguer(load_split("demo", "train"), arguments.vague)
     held = vaguer(load_split("demo", "validation"), arguments.vague)
@@ -201,16 +208,6 @@ def run(arguments: argparse.Namespace) -> None:
     for one in scored[0].values():
         one.result.save(out / "results", one.per_neuron)
     render(out / "results", {"test": test}, out / "index.html", gallery_size=30)
-    (out / "settings.json").write_text(
-        json.dumps(
-            {
-                "more": arguments.more,
-                "vague": arguments.vague,
-                "seeds": arguments.seeds,
-                **options.model_dump(),
-            }
-        )
-    )
 
 
 def sweep(scored: list[dict[str, Scored]]) -> pd.DataFrame:

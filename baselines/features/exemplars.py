@@ -15,7 +15,7 @@ from torchvision.transforms.v2 import functional as transforms
 
 from milannotations.errors import InputError
 from milannotations.exemplars.sources import DAMAGED
-from milannotations.record import encoded_records, key_of
+from milannotations.record import NeuronKey, encoded_records, key_of
 
 Use = tuple[int, int]  # a neuron's row, and the exemplar's place in it
 
@@ -46,6 +46,13 @@ class DistinctExemplars:
                     f"neuron {key_of(record)} has no images; attach the source images first "
                     "(milannotations attach-images)"
                 )
+            if any(
+                image["bytes"] is None for image in [*images, *(record["masks"] if masks else [])]
+            ):
+                raise InputError(
+                    f"neuron {key_of(record)} has images or masks that are only named, not stored; "
+                    "write the records with `milannotations build` or attach-images"
+                )
             counts.add(len(images))
             for place, image in enumerate(images):
                 digest = hashlib.blake2b(image["bytes"], digest_size=16).digest()
@@ -70,6 +77,7 @@ class DistinctExemplars:
         self.k = counts.pop()
         self.uses = list(places.values())
         self.content = content.hexdigest()[:32]
+        self._keys = neurons.select_columns(list(NeuronKey._fields))
         self._images = neurons.select_columns(["images"]).with_format("arrow")
 
     def __len__(self) -> int:
@@ -84,8 +92,23 @@ class DistinctExemplars:
         return pool.map(self._image, numbers)
 
     def masks(self, number: int) -> Tensor:
-        """Return the masks of all uses of a distinct image, float32 (uses, height, width)."""
-        return torch.stack([_mask(self._masks[row][place]) for row, place in self.uses[number]])
+        """Return the masks of all uses of a distinct image, float32 (uses, height, width).
+
+        Raises:
+            InputError: If one is damaged, or they are of different sizes; names the neuron.
+        """
+        found: list[Tensor] = []
+        for row, place in self.uses[number]:
+            try:
+                found.append(_mask(self._masks[row][place]))
+            except DAMAGED as error:
+                raise self._damaged("mask", row, place, error) from error
+            if found[-1].shape != found[0].shape:
+                raise InputError(
+                    f"mask {place} of neuron {key_of(self._keys[row])} is of another size than "
+                    "another neuron's mask of the same image"
+                )
+        return torch.stack(found)
 
     def _image(self, number: int) -> Image.Image:
         row, place = self.uses[number][0]
@@ -94,9 +117,11 @@ class DistinctExemplars:
             with Image.open(io.BytesIO(encoded)) as opened:
                 return opened.convert("RGB")
         except DAMAGED as error:
-            raise InputError(
-                f"exemplar {place} of neuron number {row} is damaged: {error}"
-            ) from error
+            raise self._damaged("exemplar", row, place, error) from error
+
+    def _damaged(self, what: str, row: int, place: int, error: Exception) -> InputError:
+        neuron = key_of(self._keys[row])
+        return InputError(f"{what} {place} of neuron {neuron} is damaged: {error}")
 
 
 def _mask(encoded: bytes) -> Tensor:

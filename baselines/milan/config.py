@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from baselines.features.encoder import EncoderSpec
 from baselines.milan.decoder import DecoderSpec
 from baselines.milan.decoding import Decoding
-from baselines.milan.language_model import LanguageModelSpec
+from baselines.milan.language_model import MAX_SIZE, LanguageModelSpec
 
 FORMAT = 1  # of a model's folder
 
@@ -37,7 +37,7 @@ class MilanConfig(BaseModel):
     format: int = FORMAT
     encoder: EncoderSpec
     encoder_identity: str = ""
-    features: int = Field(ge=1)
+    features: int = Field(ge=1, le=MAX_SIZE)
     k: int = Field(ge=1)
     decoder: DecoderSpec = DecoderSpec()
     language_model: LanguageModelSpec | None = LanguageModelSpec()

@@ -13,6 +13,8 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 
+from baselines.milan.language_model import MAX_SIZE
+
 
 class DecoderSpec(BaseModel):
     """Sizes of the decoder; the defaults are the paper's.
@@ -27,9 +29,9 @@ class DecoderSpec(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    embedding: int = Field(default=128, ge=1)
-    hidden: int = Field(default=512, ge=1)
-    attention: int | None = Field(default=None, ge=1)
+    embedding: int = Field(default=128, ge=1, le=MAX_SIZE)
+    hidden: int = Field(default=512, ge=1, le=MAX_SIZE)
+    attention: int | None = Field(default=None, ge=1, le=MAX_SIZE)
     dropout: float = Field(default=0.5, ge=0, lt=1)
 
 

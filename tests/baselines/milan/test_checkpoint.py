@@ -216,6 +216,12 @@ def test_checkpoints_that_are_refused(tmp_path: Path, capsys: pytest.CaptureFixt
         import_checkpoint(checkpoint(tmp_path, encoder=node({"config": "resnet34"})))
     with pytest.raises(InputError, match="do not fit the model"):
         import_checkpoint(checkpoint(tmp_path, hidden_size=9))
-    for changes in ({"hidden_size": "many"}, {"beam_size": -1}, {"strategy": "dance"}):
+    for changes in (
+        {"hidden_size": "many"},
+        {"hidden_size": 10**9},
+        {"beam_size": -1},
+        {"strategy": "dance"},
+        {"temperature": "warm"},
+    ):
         with pytest.raises(InputError, match="no checkpoint of the original"):
             import_checkpoint(checkpoint(tmp_path, **changes))

@@ -69,6 +69,11 @@ def test_mistakes_come_before_long_work(tmp_path: Path) -> None:
         ((*out, "--encoder", "vgg11"), "name the layers"),
         ((*out, "--data", "alexnet-imagnet"), "alexnet-imagenet"),
         ((*out, "--device", "tpu"), "device 'tpu'"),
+        ((*out, "--hidden", "0"), "hidden"),
+        ((*out, "--masks", "soft", *QUICK), "masks"),
+        ((*out, "--precision", "float16", *QUICK), "float16 is for CUDA"),
+        ((*out, "--seed", str(10**15)), "seed"),
+        ((*out, "--validation", "demmo", *QUICK), "demo"),
         ((*out, "--data", "demo", "--split", "network", *QUICK), "none of the neurons"),
     ):
         with pytest.raises(InputError, match=message):

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from datasets import Dataset
 from torch.nn import functional
 from torchvision.transforms.v2.functional import pil_to_tensor
 
@@ -18,6 +20,7 @@ from baselines.features.exemplars import DistinctExemplars
 from milannotations.catalog.models import LoadedModel
 from milannotations.errors import InputError
 from milannotations.exemplars.sources import Preprocessing
+from milannotations.record import encode_mask, undecoded
 from tests.baselines.milan.made_up import SPEC, neurons, tiny_encoder
 from tests.baselines.tiny_transformers import tiny_clip
 
@@ -141,6 +144,42 @@ def test_a_damaged_cache_is_made_again(tmp_path: Path) -> None:
     (file,) = tmp_path.rglob("features.npy")
     file.write_bytes(file.read_bytes()[:-100])
     assert torch.equal(cached_features(encoder, records, work=tmp_path), found)
+
+
+def encoded(column: str, change) -> Dataset:
+    """Two neurons, of which the second has something else as its first image or mask."""
+    rows = undecoded(neurons(2)).to_list()
+    rows[1][column][0] = change(rows[1][column][0])
+    return Dataset.from_list(rows, features=neurons(1).features)
+
+
+def test_images_and_masks_that_cannot_be_read() -> None:
+    damaged = {"bytes": b"no image", "path": None}
+    for column, what in (("images", "exemplar 0"), ("masks", "mask 0")):
+        records = encoded(column, lambda _: damaged)
+        with pytest.raises(InputError, match=f"{what} of neuron m-d l:1 is damaged"):
+            exemplar_features(tiny_encoder(), records)
+        named = encoded(column, lambda _: {"bytes": None, "path": "/nowhere.png"})
+        with pytest.raises(InputError, match="m-d l:1 has images or masks that are only named"):
+            exemplar_features(tiny_encoder(), named)
+    other = {"bytes": encode_mask(np.ones((8, 8), dtype=bool)), "path": None}
+    with pytest.raises(InputError, match="m-d l:1 is of another size"):
+        exemplar_features(tiny_encoder(), encoded("masks", lambda _: other))
+
+
+def test_no_room_for_the_features(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(cache.os, "posix_fallocate", full, raising=False)
+    with pytest.raises(InputError, match="no room to write"):
+        cached_features(tiny_encoder(), neurons(2), work=tmp_path)
+
+
+def test_other_preprocessing_gives_other_features() -> None:
+    encoder, other = tiny_encoder(), tiny_encoder()
+    other.preprocessing = Preprocessing(size=32, resize=32, mean=(0.0, 0.0, 0.0))
+    assert encoder.identity() != other.identity()
 
 
 def test_no_gradient_reaches_the_encoder() -> None:

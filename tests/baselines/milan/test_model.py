@@ -11,12 +11,15 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from baselines.features.cache import exemplar_features
+from baselines.milan import describer as describer_module
 from baselines.milan import hub as model_hub
 from baselines.milan.decoding import VARIANTS, Decoding
 from baselines.milan.model import Milan
 from milannotations.describer import create
 from milannotations.errors import InputError
+from milannotations.record import keys_of
 from tests.baselines.milan.made_up import neurons, some_features, tiny_encoder, tiny_model
+from tests.baselines.tiny_transformers import tiny_clip
 
 
 def with_encoder(seed: int = 0) -> Milan:
@@ -146,6 +149,68 @@ def test_a_model_that_names_code_as_its_encoder(tmp_path: Path, name: str) -> No
     with pytest.raises(InputError, match="runs code of its own"):
         create("milan", model=str(folder), device="cpu")
     assert Milan.from_pretrained(folder, "cpu", trust_encoder=True).config.encoder.model == name
+
+
+def test_absurd_sizes_are_refused_without_memory(tmp_path: Path) -> None:
+    for number, change in enumerate(
+        (
+            {"features": 10**13},
+            {"decoder": {"hidden": 10**10}},
+            {"language_model": {"layers": 20_000}},
+            {"encoder": {**tiny_model().config.encoder.model_dump(), "weights": "/etc/passwd"}},
+            {"encoder": {**tiny_model().config.encoder.model_dump(), "weights": "included"}},
+        )
+    ):
+        folder = tiny_model().save_pretrained(tmp_path / str(number))
+        changed(folder, "config.json", lambda plain, change=change: plain.update(change))
+        with pytest.raises(InputError):
+            Milan.from_pretrained(folder, "cpu")
+    folder = tiny_model().save_pretrained(tmp_path / "half")
+    state = load_file(folder / "model.safetensors")
+    save_file({n: v.half() for n, v in state.items()}, folder / "model.safetensors")
+    with pytest.raises(InputError, match="parameters are float32"):
+        Milan.from_pretrained(folder, "cpu")
+
+
+def test_what_cannot_be_described_is_said_before_encoding(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tiny_model().save_pretrained(tmp_path / "model")
+    describer = create("milan", model=str(folder), device="cpu")
+    monkeypatch.setattr(Milan, "features", lambda *_, **__: pytest.fail("features were computed"))
+    with pytest.raises(InputError, match="have 5 exemplars"):
+        describer.describe(neurons(2, k=5))
+    describer._model.language_model = None
+    with pytest.raises(InputError, match="needs a language model"):
+        describer.describe(neurons(2))
+    assert describer.describe(neurons(1).select([])) == []
+
+
+def test_features_that_are_no_numbers() -> None:
+    features = some_features(3)
+    features[1, 0, 0] = torch.nan
+    with pytest.raises(InputError, match="not finite"):
+        tiny_model().describe_features(keys_of(neurons(3)), features)
+
+
+def test_candidates_are_reranked_in_blocks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    clip = tiny_clip(tmp_path / "clip")
+    folder = tiny_model().save_pretrained(tmp_path / "model")
+
+    def described() -> list[str]:
+        made = create("milan", model=str(folder), clip=str(clip), beam=6, device="cpu")
+        made._model._encoder.append(tiny_encoder())
+        return [d.text for d in made.describe(records)]
+
+    monkeypatch.setenv("MILANNOTATIONS_HOME", str(tmp_path / "home"))
+    records = neurons(5)
+    together = described()
+    monkeypatch.setattr(describer_module, "_BLOCK", 2)
+    assert described() == together
+    bare = records.map(lambda row: {"masks": []}, features=records.features)
+    made = create("milan", model=str(folder), clip=str(clip), masks="none", device="cpu")
+    with pytest.raises(InputError, match="CLIP needs one for each"):
+        made.describe(bare)
 
 
 def test_another_encoder_is_noticed(tmp_path: Path) -> None:

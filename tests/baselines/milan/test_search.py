@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from baselines.milan import decoding as decoding_module
 from baselines.milan.decoding import VARIANTS, Decoding
 from baselines.milan.search import beam_search, greedy_search
 from milannotations.errors import InputError
@@ -155,6 +156,18 @@ def test_pmi_without_a_language_model_and_sampling_without_keys() -> None:
     with pytest.raises(InputError, match=r"pmi=0\.2 needs a language model"):
         model.search(some_features(1), VARIANTS["milan"])
     model.search(some_features(1), VARIANTS["beam"])
+
+
+def test_log_probabilities_do_not_depend_on_how_many_are_held(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    model, features = tiny_model(8), some_features(3)
+    whole = model.search(features, Decoding(beam=7, length=5))
+    monkeypatch.setattr(decoding_module, "_AT_ONCE", 1)
+    parts = model.search(features, Decoding(beam=7, length=5))
+    assert torch.equal(whole.tokens, parts.tokens)
+    assert whole.prior is not None and parts.prior is not None
+    assert torch.allclose(whole.prior, parts.prior, atol=1e-5)
 
 
 def test_a_table_of_transitions() -> None:
