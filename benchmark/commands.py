@@ -40,54 +40,74 @@ def score(
     ] = False,
     resamples: Annotated[int, typer.Option(min=1000, help="bootstrap resamples")] = 1000,
     seed: Annotated[int, typer.Option(help="seed of the bootstrap and the shuffled control")] = 0,
+    metric: Annotated[
+        list[str] | None,
+        typer.Option(help="metric, the main one first, or all; repeatable; also NAME-corrected"),
+    ] = None,
+    stratify: Annotated[
+        bool, typer.Option(help="bootstrap within the layers of each model")
+    ] = False,
+    sanity: Annotated[
+        bool, typer.Option(help="also check whether these metrics can be fooled here")
+    ] = True,
     device: Annotated[str, typer.Option(help=DEVICE_HELP)] = "auto",
 ) -> None:
     """Score descriptions against human annotations, beside people and controls."""
     from rich.console import Console
 
-    from benchmark.metrics.base import Metric
-    from benchmark.metrics.bertscore import BertScore
-    from benchmark.metrics.bleu import Bleu
-    from benchmark.metrics.identification import Identification
+    from benchmark.metrics.registry import USUAL, Settings, check_names, make_metrics
     from benchmark.report import markdown_table, terminal_table
-    from benchmark.score_files import differences, score_files
+    from benchmark.sanity.report import markdown_table as sanity_markdown
+    from benchmark.sanity.report import terminal_table as sanity_table
+    from benchmark.sanity.suite import check_metrics
+    from benchmark.score_files import differences, lines, score_files
     from milannotations.device import resolve_device
     from milannotations.progress import silence_libraries
     from milannotations.storage import atomic_path
 
     silence_libraries()
     console = Console(stderr=True)
-    processor = resolve_device(device)
-
-    def metrics() -> list[Metric]:
-        return [
-            Identification(encoder or sentence_encoder, processor),
-            Bleu(),
-            BertScore(encoder or bertscore_encoder, processor),
-        ]
-
+    wanted = check_names(metric or USUAL)
+    settings = Settings(
+        encoder or bertscore_encoder, encoder or sentence_encoder, resolve_device(device)
+    )
     with console.status("Reading files") as status:
-        scored, main = score_files(
+        scored, metrics, task = score_files(
             references,
             descriptions,
-            metrics,
+            lambda: make_metrics(wanted, settings),
             constants=constant or _CONSTANTS,
             only_described=only_described,
             resamples=resamples,
             seed=seed,
             notify=lambda line: status.update(line),
+            stratify=stratify,
         )
+        report = None
+        if sanity:
+            report = check_metrics(
+                task, metrics, resamples, seed, lambda line: status.update(f"Sanity: {line}")
+            )
+        status.update("Comparing")
+        compared = differences(scored, metrics[0], task.name, resamples, seed)
     results = [one.result for one in scored.values()]
-    split = references.stem
-    pairs = differences(scored, main, split, resamples, seed)
-    Console().print(terminal_table(results, split, f"Scores against {references.name}"))
+    pairs = lines(compared, scored, metrics[0])
+    Console().print(terminal_table(results, task.name, f"Scores against {references.name}"))
     for line in pairs:
         Console().print(line, highlight=False, markup=False)
+    if report is not None:
+        Console().print(sanity_table(report))
     if out is not None:
         for one in scored.values():
             one.result.save(out, one.per_neuron)
+        if report is not None:
+            report.save(out)
+        with atomic_path(out / "comparisons" / f"{task.name}.csv") as path:
+            compared.to_csv(path, index=False)
         Console().print(f"Results: {out}", highlight=False)
     if markdown is not None:
-        text = markdown_table(results, split) + "\n" + "\n".join(f"- {line}" for line in pairs)
+        text = markdown_table(results, task.name) + "\n" + "\n".join(f"- {line}" for line in pairs)
+        if report is not None:
+            text += "\n\n" + sanity_markdown(report)
         with atomic_path(markdown) as path:
-            path.write_text(text + "\n", encoding="utf-8")
+            path.write_text(text.rstrip() + "\n", encoding="utf-8")

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import os
 import platform
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from importlib.metadata import version
 
 import pandas as pd
@@ -47,7 +49,7 @@ class Task:
     folds: list[Fold]
     groups: list[str]
 
-    @property
+    @cached_property
     def problem(self) -> Problem:
         """What metrics see."""
         return Problem(self.folds, self.groups)
@@ -136,6 +138,7 @@ def score(
     resamples: int = RESAMPLES,
     seed: int = 0,
     notify: Notify = lambda _: None,
+    stratify: bool = False,
 ) -> dict[str, Scored]:
     """Score all methods on all splits.
 
@@ -147,9 +150,11 @@ def score(
         resamples: Bootstrap resamples over neurons.
         seed: Seed of the bootstrap.
         notify: Called with a line of text before each metric of each split.
+        stratify: Draw as many neurons from each layer of each model as it has.
 
     Returns:
-        A result for every method, in the order of ``methods``.
+        A result for every method, in the order of ``methods``. A metric that has no value for a
+        method, as a chance-corrected one where people gain nothing over chance, is left out.
     """
     splits: dict[str, dict[str, SplitResult]] = {name: {} for name in methods}
     tables: dict[str, list[pd.DataFrame]] = {name: [] for name in methods}
@@ -176,7 +181,11 @@ def score(
             notify(f"{metric.facts.title} on {task.name}")
             found = metric.statistics(task.problem, {n: e.predictions for n, e in present.items()})
             for name, values in found.items():
-                interval = bootstrap(metric, values, resamples, seed)
+                interval = bootstrap(
+                    metric, values, resamples, seed, task.groups if stratify else None
+                )
+                if not all(map(math.isfinite, (interval.value, interval.low, interval.high))):
+                    continue
                 splits[name][task.name].scores[metric.name] = Score(
                     value=interval.value,
                     low=interval.low,

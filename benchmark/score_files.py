@@ -7,10 +7,12 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+import pandas as pd
+
+from benchmark.comparisons import compare
 from benchmark.harness import Entry, Notify, Scored, Task, describe, fixed_entry, make_task, score
 from benchmark.metrics.base import Metric
 from benchmark.result import Method
-from benchmark.statistics import paired_difference
 from milannotations.annotations import align, read_annotations, read_descriptions, to_dataset
 from milannotations.describer import create
 from milannotations.errors import InputError
@@ -29,7 +31,8 @@ def score_files(
     resamples: int,
     seed: int,
     notify: Notify,
-) -> tuple[dict[str, Scored], Metric]:
+    stratify: bool = False,
+) -> tuple[dict[str, Scored], list[Metric], Task]:
     """Score files, people and controls on the same neurons.
 
     A method is named after its file. The controls are each constant, the most frequent reference
@@ -45,9 +48,10 @@ def score_files(
         resamples: Bootstrap resamples.
         seed: Seed of the bootstrap and of dealing out.
         notify: Called with a line before each long step.
+        stratify: Bootstrap within layers.
 
     Returns:
-        What each was scored, by name, and the first of the metrics, which is the main one.
+        What each was scored, by name; the metrics, the main one first; and the task.
 
     Raises:
         InputError: If a file cannot be used, or no neuron has two annotations.
@@ -64,7 +68,7 @@ def score_files(
     if len(task.positions) < 2:
         raise InputError(f"{references}: fewer than two neurons have the two annotations needed")
     notify("Loading encoders")
-    made = metrics()
+    made = list(metrics())
     methods, entries = _controls(task, constants)
     for name, found in said.items():
         texts = [found[key] for key in task.keys]
@@ -78,36 +82,31 @@ def score_files(
             seed=seed,
         )
         entries[shuffled, task.name] = fixed_entry(task, _within_layers(task, texts, seed))
-    return score(methods, [task], entries, made, resamples, seed, notify), made[0]
+    return score(methods, [task], entries, made, resamples, seed, notify, stratify), made, task
 
 
 def differences(
     scored: Mapping[str, Scored], metric: Metric, split: str, resamples: int, seed: int
-) -> list[str]:
-    """Say, by a paired test on one metric, how each method stands to people and constants."""
+) -> pd.DataFrame:
+    """Compare all methods, people and the best constant on one metric; see ``compare``."""
 
     def value(name: str) -> float:
         return scored[name].result.splits[split].scores[metric.name].value
 
     best_constant = max((n for n in scored if n.startswith(CONSTANT)), key=value)
     methods = [name for name, one in scored.items() if one.result.method.kind == "method"]
-    lines = []
-    for first, second in (
-        (a, b) for name in methods for a, b in ((HUMAN, name), (name, best_constant))
-    ):
-        gap = paired_difference(
-            metric,
-            scored[first].statistics[split, metric.name],
-            scored[second].statistics[split, metric.name],
-            resamples,
-            seed,
-        )
-        lines.append(
-            f"{metric.facts.title}: {scored[first].result.method.title} − "
-            f"{scored[second].result.method.title} = {gap.value:+.3f} "
-            f"[{gap.low:+.3f}, {gap.high:+.3f}], paired permutation p = {gap.p:.4f}"
-        )
-    return lines
+    return compare(scored, metric, split, [HUMAN, *methods, best_constant], resamples, seed)
+
+
+def lines(table: pd.DataFrame, scored: Mapping[str, Scored], metric: Metric) -> list[str]:
+    """Say each difference in a line."""
+    return [
+        f"{metric.facts.title}: {scored[row.first].result.method.title} − "
+        f"{scored[row.second].result.method.title} = {row.difference:+.3f} "
+        f"[{row.low:+.3f}, {row.high:+.3f}], p = {row.p:.4f}, with all pairs {row.p_holm:.4f} "
+        f"(Holm), d = {row.effect:.2f}, better on {row.superiority:.0%}"
+        for row in table.itertuples()
+    ]
 
 
 def _controls(

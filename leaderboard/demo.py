@@ -63,6 +63,8 @@ def demo(
     from benchmark.metrics.identification import Identification
     from benchmark.report import terminal_table
     from benchmark.result import Method
+    from benchmark.sanity.report import terminal_table as sanity_table
+    from benchmark.sanity.suite import check_metrics
     from leaderboard.render import render
     from milannotations.describer import accepts, create
     from milannotations.device import resolve_device
@@ -104,6 +106,11 @@ def demo(
     )  # fmt: skip
     for one in scored.values():
         one.result.save(out / "results", one.per_neuron)
+    report = check_metrics(
+        tasks[0], metrics, seed=seed,
+        notify=lambda line: console.print(f"Checking: {line}", markup=False, highlight=False),
+    )  # fmt: skip
+    report.save(out / "results")
     page = render(
         out / "results",
         {task.name: task.neurons for task in tasks},
@@ -112,4 +119,5 @@ def demo(
     )
     results = [one.result for one in scored.values()]
     console.print(terminal_table(results, "test", "Synthetic neurons, test split"))
+    console.print(sanity_table(report))
     console.print(f"Page: {page.resolve()}", markup=False, highlight=False, soft_wrap=True)

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from markupsafe import Markup
 
 from benchmark.result import Score
+from benchmark.sanity.checks import CHECKS
+from benchmark.sanity.report import SanityReport, cell, read_reports
 from leaderboard.board import (
     MAIN_METRIC,
     Board,
@@ -59,7 +61,8 @@ def render(
     """Write the leaderboard as one HTML file that works from a server and from a disk.
 
     Args:
-        results: Folder of ``<method>.json`` and ``<method>.per_neuron.parquet``.
+        results: Folder of ``<method>.json`` and ``<method>.per_neuron.parquet``, and of
+            ``sanity/<split>.json`` where metrics were checked.
         neurons: The data set of each split that the gallery shows, by split name.
         out: The file to write; its folder is made if need be.
         title: Heading of the page.
@@ -73,10 +76,13 @@ def render(
         ``out``. The same input gives the same bytes.
 
     Raises:
-        InputError: If a result is invalid, or a split or metric is in no result.
+        InputError: If a result or sanity report is invalid, a split or metric is in no result, or
+            the metric that ranks is known to fail the sanity checks on its split.
     """
     loaded = load_results(results)
     board = build_board(loaded, main_metric, main_split)
+    reports = read_reports(results)
+    _check_main(board, reports)
     notes = dict(split_notes or {})
     for split in notes:
         if split not in board.splits:
@@ -85,11 +91,32 @@ def render(
     ordered = {split: neurons[split] for split in board.splits if split in neurons}
     ordered |= neurons  # unknown splits last: the gallery refuses them by name
     cards = build_gallery(board, loaded, ordered, main_metric, gallery_size, seed)
-    html = _page(title, board, loaded, cards, notes)
+    shown = [reports[split] for split in board.splits if split in reports]
+    html = _page(title, board, loaded, cards, notes, shown)
     out.parent.mkdir(parents=True, exist_ok=True)
     with atomic_path(out) as path:
         path.write_bytes(html.encode("utf-8"))  # bytes: the hashes hold for these line ends
     return out
+
+
+def _check_main(board: Board, reports: Mapping[str, SanityReport]) -> None:
+    """Refuse to rank by a metric that can be fooled."""
+    if board.main is None:
+        return
+    key = board.columns[board.main].key
+    report = reports.get(key.split)
+    if report is None or key.metric not in report.metrics:
+        return
+    found = report.metrics[key.metric]
+    if found.signature != key.signature or report.fingerprint != key.fingerprint or found.passed:
+        return
+    failed = [c.name for c in CHECKS if c.required and not found.checks[c.name].passed]
+    good = [name for name, metric in report.metrics.items() if metric.passed]
+    raise InputError(
+        f"{found.title} may not rank on {key.split!r}: it fails "
+        f"{', '.join(failed) if found.tells_people else 'to tell people from chance'}; choose "
+        f"another main metric ({', '.join(good) or 'none of those checked passes'})"
+    )
 
 
 def _page(
@@ -98,11 +125,12 @@ def _page(
     loaded: Sequence[LoadedResult],
     cards: Sequence[Card],
     notes: Mapping[str, str],
+    sanity: Sequence[SanityReport],
 ) -> str:
     style = themed(SITE / "style.css")
     script = (SITE / "app.js").read_text(encoding="utf-8").strip()
     templates = environment(SITE)
-    templates.filters.update(link=_link, number=_number)
+    templates.filters.update(link=_link, number=_number, outcome=cell)
     templates.tests["link"] = lambda text: bool(_link(text))
     by_name = {result.method.name: result.result for result in loaded}
     return templates.get_template("page.html.j2").render(
@@ -119,6 +147,8 @@ def _page(
         best=_best(board),
         splits=[_split(name, loaded, notes.get(name, "")) for name in board.splits],
         cards=cards,
+        sanity=sanity,
+        checks=CHECKS,
         bar_width=BAR_WIDTH,
         uri=Markup,  # data URIs are made here, of base64: safe, and longer than any text may be
     )

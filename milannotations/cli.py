@@ -37,6 +37,7 @@ COMMANDS = {
     "push-model": ("baselines.milan.commands:push_app", "Upload a trained model to the hub."),
     "describe": ("baselines.commands", "Describe neurons with a baseline."),
     "score": ("benchmark.commands", "Score a file of descriptions against annotations."),
+    "sanity": ("benchmark.sanity.commands", "Ask which metrics can be fooled."),
     "leaderboard": ("leaderboard.commands", "Render results as a page."),
 }
 

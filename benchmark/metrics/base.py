@@ -6,8 +6,10 @@ The two are kept apart so that a bootstrap over neurons only re-sums (as sacrebl
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +18,7 @@ from benchmark.references import Fold
 from benchmark.result import Metric as MetricFacts
 
 Floats = NDArray[np.float64]
+Integers = NDArray[np.int64]
 Predictions = Sequence[Sequence[str]]  # one list of normalized descriptions per fold
 
 
@@ -27,15 +30,45 @@ class Problem:
         folds: Held-out references; see ``benchmark.references``.
         groups: For each neuron the layer it belongs to; neurons of one layer are told apart
             from one another.
+        known: The references of each neuron of the whole split, each once; what metrics that weigh
+            words by how rare they are count. Default: those of the folds.
     """
 
     folds: Sequence[Fold]
     groups: Sequence[str]
+    known: Sequence[Sequence[str]] = field(default=())
 
     @property
     def neurons(self) -> int:
         """Number of neurons."""
         return len(self.groups)
+
+    @cached_property
+    def corpus(self) -> Sequence[Sequence[str]]:
+        """All references of each neuron once, though they stand in several folds."""
+        return self.known or _each_once(self.folds, self.neurons)
+
+    def permuted(self, order: Integers) -> Problem:
+        """Return the problem in which neuron *i* has the references of neuron ``order[i]``."""
+        folds = [
+            Fold([f.held_out[j] for j in order], [f.references[j] for j in order])
+            for f in self.folds
+        ]
+        return Problem(folds, self.groups, self.corpus)
+
+    def part(self, positions: Sequence[int], folds: int | None = None) -> Problem:
+        """Return the problem of some neurons and, if said, the first folds alone.
+
+        Words are weighed as in the whole.
+        """
+        return Problem(
+            [
+                Fold([f.held_out[i] for i in positions], [f.references[i] for i in positions])
+                for f in self.folds[:folds]
+            ],
+            [self.groups[i] for i in positions],
+            self.corpus,
+        )
 
 
 class Metric(ABC):
@@ -72,3 +105,91 @@ class MeanMetric(Metric):
         """Return sum / count; NaN where nothing was counted."""
         with np.errstate(invalid="ignore", divide="ignore"):
             return sums[..., 0] / sums[..., 1]
+
+
+class PairMetric(MeanMetric):
+    """A mean over neurons of a score of description and reference, over the references.
+
+    Subclasses score pairs of sentences; every distinct pair is scored once, whatever methods,
+    folds and neurons it occurs in.
+
+    Attributes:
+        best: Whether a neuron's value is that of the best reference; else the mean over them.
+    """
+
+    best = True
+
+    @abstractmethod
+    def scores(
+        self, sentences: Sequence[str], texts: Integers, references: Integers, problem: Problem
+    ) -> Floats:
+        """Score pairs of sentences.
+
+        Args:
+            sentences: Distinct sentences.
+            texts: The description of each pair, by its place in ``sentences``; shape (pairs,).
+            references: Likewise the reference.
+            problem: Where the sentences come from.
+
+        Returns:
+            Scores of shape (pairs,).
+        """
+
+    def statistics(self, problem: Problem, methods: Mapping[str, Predictions]) -> dict[str, Floats]:
+        """Score every distinct pair of sentences once, then reduce over references."""
+        table = SentenceTable()
+        references = [table.references(fold) for fold in problem.folds]
+        pairs = [
+            np.stack([np.repeat(table.texts(texts), np.diff(starts)), numbers])
+            for predictions in methods.values()
+            for texts, (numbers, starts) in zip(predictions, references, strict=True)
+        ]
+        sentences = table.sentences
+        flat = np.concatenate(pairs, axis=1) if pairs else np.zeros((2, 0), dtype=np.int64)
+        keys, inverse = np.unique(flat[0] * len(sentences) + flat[1], return_inverse=True)
+        distinct = self.scores(sentences, keys // len(sentences), keys % len(sentences), problem)
+        values = np.asarray(distinct, dtype=np.float64)[inverse]
+        found, at = {}, 0
+        for name in methods:
+            sums = np.zeros((problem.neurons, 2))
+            for numbers, starts in references:
+                part = values[at : at + len(numbers)]
+                at += len(numbers)
+                if self.best:
+                    sums[:, 0] += np.maximum.reduceat(part, starts[:-1])
+                else:
+                    sums[:, 0] += np.add.reduceat(part, starts[:-1]) / np.diff(starts)
+                sums[:, 1] += 1
+            found[name] = sums
+        return found
+
+
+class SentenceTable:
+    """Numbers for sentences, equal ones for equal sentences, in the order they are first met."""
+
+    def __init__(self) -> None:
+        self._numbers: dict[str, int] = {}
+
+    @property
+    def sentences(self) -> list[str]:
+        """The distinct sentences, by number."""
+        return list(self._numbers)
+
+    def texts(self, texts: Sequence[str]) -> Integers:
+        """Return the number of each text, shape (texts,)."""
+        known = self._numbers
+        return np.array([known.setdefault(text, len(known)) for text in texts], dtype=np.int64)
+
+    def references(self, fold: Fold) -> tuple[Integers, Integers]:
+        """Return all references' numbers in a row, and where each neuron's begin, and the end."""
+        counts = [len(references) for references in fold.references]
+        flat = self.texts([text for references in fold.references for text in references])
+        return flat, np.concatenate([[0], np.cumsum(counts, dtype=np.int64)])
+
+
+def _each_once(folds: Sequence[Fold], neurons: int) -> list[list[str]]:
+    counts = [Counter[str]() for _ in range(neurons)]
+    for fold in folds:
+        for count, references in zip(counts, fold.references, strict=True):
+            count |= Counter(references)
+    return [list(count.elements()) for count in counts]

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from functools import cache
+from importlib.metadata import version
+from typing import NamedTuple
 
 import numpy as np
 from sacrebleu.metrics import BLEU
+from sacrebleu.metrics.helpers import extract_all_word_ngrams
+from sacrebleu.tokenizers.tokenizer_13a import Tokenizer13a
 
 from benchmark.metrics.base import Floats, Metric, Predictions, Problem
+from benchmark.metrics.modules import EvaluateModule
 from benchmark.result import Metric as MetricFacts
+from milannotations.errors import InputError
 
-_ORDER = 4
+ORDERS = (1, 2, 3, 4)
 
 
 class Bleu(Metric):
@@ -18,69 +26,114 @@ class Bleu(Metric):
 
     The corpus of a method is every neuron in every fold. A neuron's own value is its sentence
     BLEU with sacrebleu's exponential smoothing and effective order.
+
+    Args:
+        order: Length of the longest n-grams, 1 to 4; BLEU without more is BLEU-4.
+
+    Raises:
+        InputError: If there is no such order.
     """
 
     name = "bleu"
     facts = MetricFacts(title="BLEU", description="n-gram overlap with the references, 0 to 100")
 
-    def __init__(self) -> None:
-        self._bleu = BLEU(effective_order=True)
+    def __init__(self, order: int = 4) -> None:
+        if order not in ORDERS:
+            raise InputError(f"BLEU-{order}; the order is one of {', '.join(map(str, ORDERS))}")
+        self._order = order
+        self._tokenize = Tokenizer13a()
+        if order != ORDERS[-1]:
+            self.name = f"bleu-{order}"
+            self.facts = MetricFacts(
+                title=f"BLEU-{order}",
+                description=f"overlap of up to {order}-grams with the references, 0 to 100",
+            )
 
     @property
     def signature(self) -> str:
         """sacrebleu's own settings; the number of references varies by neuron."""
-        return (
-            f"bleu|refs:var|case:lc|tok:{self._bleu.trg_lang or '13a'}|smooth:exp|"
-            f"sacrebleu:{_version()}"
-        )
+        order = "" if self._order == ORDERS[-1] else f"n:{self._order}|"
+        return f"bleu|{order}refs:var|case:lc|tok:13a|smooth:exp|sacrebleu:{version('sacrebleu')}"
 
     def statistics(self, problem: Problem, methods: Mapping[str, Predictions]) -> dict[str, Floats]:
-        """Return clipped matches and totals of 1- to 4-grams, and both lengths: 10 numbers."""
-        cache: dict[tuple[str, tuple[str, ...]], Floats] = {}
-
-        def of(prediction: str, references: tuple[str, ...]) -> Floats:
-            key = (prediction, references)
-            if key not in cache:
-                score = self._bleu.sentence_score(prediction, list(references))
-                cache[key] = np.array(
-                    [*score.counts, *score.totals, score.sys_len, score.ref_len], dtype=np.float64
-                )
-            return cache[key]
-
+        """Return clipped matches and totals by n, and both lengths."""
+        # sacrebleu counts a sentence's n-grams each time it is scored; here each is counted once.
+        count = cache(self._count)
+        against = cache(lambda texts: _Against([count(text) for text in texts]))
+        known: dict[tuple[str, tuple[str, ...]], list[int]] = {}
         found = {}
         for name, predictions in methods.items():
-            sums = np.zeros((problem.neurons, 2 * _ORDER + 2))
+            sums = np.zeros((problem.neurons, 2 * self._order + 2))
             for fold, texts in zip(problem.folds, predictions, strict=True):
-                for i, (text, references) in enumerate(zip(texts, fold.references, strict=True)):
-                    sums[i] += of(text, tuple(references))
+                pairs = zip(texts, map(tuple, fold.references), strict=True)
+                rows = []
+                for pair in pairs:
+                    if pair not in known:
+                        known[pair] = self._matches(count(pair[0]), against(pair[1]))
+                    rows.append(known[pair])
+                sums += rows
             found[name] = sums
         return found
+
+    def _count(self, text: str) -> _Counted:
+        words = self._tokenize(text)
+        return _Counted(*extract_all_word_ngrams(words, 1, self._order))
+
+    def _matches(self, text: _Counted, references: _Against) -> list[int]:
+        correct = [0] * self._order
+        for ngram, count in text.ngrams.items():
+            if ngram in references.most:
+                correct[len(ngram) - 1] += min(count, references.most[ngram])
+        total = [max(0, text.words - n) for n in range(self._order)]
+        return [*correct, *total, text.words, references.closest(text.words)]
 
     def aggregate(self, sums: Floats) -> Floats:
         """Return corpus BLEU, as sacrebleu computes it from summed statistics."""
         rows = sums.reshape(-1, sums.shape[-1])
-        values = [_compute(row, effective_order=False) for row in rows]
+        values = [self._compute(row, effective_order=False) for row in rows]
         return np.array(values).reshape(sums.shape[:-1])
 
     def per_neuron(self, statistics: Floats) -> Floats:
         """Return sentence BLEU of each neuron over its folds."""
-        return np.array([_compute(row, effective_order=True) for row in statistics])
+        return np.array([self._compute(row, effective_order=True) for row in statistics])
+
+    def _compute(self, row: Floats, effective_order: bool) -> float:
+        *counts, sys_len, ref_len = row.round().astype(int).tolist()
+        return float(
+            BLEU.compute_bleu(
+                correct=counts[: self._order],
+                total=counts[self._order :],
+                sys_len=sys_len,
+                ref_len=ref_len,
+                smooth_method="exp",
+                effective_order=effective_order,
+                max_ngram_order=self._order,
+            ).score
+        )
 
 
-def _compute(row: Floats, effective_order: bool) -> float:
-    return float(
-        BLEU.compute_bleu(
-            correct=row[:_ORDER].round().astype(int).tolist(),
-            total=row[_ORDER : 2 * _ORDER].round().astype(int).tolist(),
-            sys_len=round(row[-2]),
-            ref_len=round(row[-1]),
-            smooth_method="exp",
-            effective_order=effective_order,
-        ).score
-    )
+class _Counted(NamedTuple):
+    """A sentence's n-grams with their counts, and its length in words."""
+
+    ngrams: Counter[tuple[str, ...]]
+    words: int
 
 
-def _version() -> str:
-    from importlib.metadata import version
+class _Against:
+    """References of one neuron: how often each n-gram occurs at most, and their lengths."""
 
-    return version("sacrebleu")
+    def __init__(self, references: Sequence[_Counted]) -> None:
+        self.most: Counter[tuple[str, ...]] = Counter()
+        for reference in references:
+            self.most |= reference.ngrams
+        self._lengths = [reference.words for reference in references]
+
+    def closest(self, words: int) -> int:
+        """Return the length nearest to that of a description; of two as near, the shorter."""
+        return min(self._lengths, key=lambda length: (abs(length - words), length))
+
+
+class Evaluate(EvaluateModule):
+    """BLEU as a module of Hugging Face's evaluate."""
+
+    metric = Bleu

@@ -2,33 +2,97 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Mapping
-from importlib.metadata import version
+from functools import lru_cache
 
 import numpy as np
 import torch
-from sentence_transformers import SentenceTransformer
+from scipy.stats import hypergeom
 
-from benchmark.encoders import DEFAULT_SENTENCE_ENCODER, cannot_load, resolve_encoder
-from benchmark.metrics.base import Floats, MeanMetric, Predictions, Problem
+from benchmark.encoders import DEFAULT_SENTENCE_ENCODER
+from benchmark.metrics.base import (
+    Floats,
+    Integers,
+    MeanMetric,
+    Predictions,
+    Problem,
+    SentenceTable,
+)
+from benchmark.metrics.modules import EvaluateModule
+from benchmark.metrics.sentence import sentence_encoder
 from benchmark.result import Metric as MetricFacts
 
+DISTRACTORS = 9
 
-class Identification(MeanMetric):
-    """Area under the ROC curve of telling a neuron from the others of its layer by its words.
 
-    The fit of description *d* to a neuron is its mean cosine similarity with the neuron's
-    references in a sentence encoder's space. A neuron's value is the share of the other neurons
-    of its layer that its description fits less well than itself, ties counting one half. All
-    others are distractors, so no sampling is involved, and any constant gets exactly 0.5 in
-    every layer: each pair of neurons is won once and lost once.
+class RankMetric(MeanMetric):
+    """A mean over neurons of how their own references rank among those of their layer.
 
-    Neurons that are alone in their layer have no value.
+    The fit of a description to a neuron is its mean cosine similarity with the neuron's references
+    in a sentence encoder's space. Every other neuron of the layer is a distractor, or distractors
+    are drawn and the value is its exact expectation, so no chance is involved. Neurons without
+    enough others in their layer have no value.
 
     Args:
         encoder: See ``benchmark.encoders``.
         device: Where the encoder runs.
-        batch_size: Sentences per forward pass.
+    """
+
+    def __init__(
+        self,
+        encoder: str = DEFAULT_SENTENCE_ENCODER,
+        device: torch.device | str = "cpu",
+    ) -> None:
+        self._encoder = sentence_encoder(encoder, str(device))
+
+    @property
+    @abstractmethod
+    def least(self) -> int:
+        """How many other neurons a layer must have."""
+
+    @abstractmethod
+    def value(self, better: Integers, equal: Integers, others: int) -> Floats:
+        """Return each neuron's value.
+
+        Args:
+            better: How many of the others its description fits better; shape (neurons,).
+            equal: How many it fits just as well.
+            others: How many there are.
+        """
+
+    def statistics(self, problem: Problem, methods: Mapping[str, Predictions]) -> dict[str, Floats]:
+        """Return each neuron's summed value over folds, and the number of folds."""
+        table = SentenceTable()
+        references = [table.references(fold) for fold in problem.folds]
+        texts = {
+            name: [table.texts(texts) for texts in predictions]
+            for name, predictions in methods.items()
+        }
+        vectors = self._encoder.encode(table.sentences)
+        layers: dict[str, list[int]] = {}
+        for neuron, group in enumerate(problem.groups):
+            layers.setdefault(group, []).append(neuron)
+        found = {name: np.zeros((problem.neurons, 2)) for name in methods}
+        for number, (flat, starts) in enumerate(references):
+            sizes = np.diff(starts)[:, None]
+            centres = np.add.reduceat(vectors[flat], starts[:-1], axis=0) / sizes
+            for members in layers.values():
+                if len(members) <= self.least:
+                    continue
+                for name, said in texts.items():
+                    better, equal = _ranks(vectors, said[number][members], centres[members])
+                    values = self.value(better, equal, len(members) - 1)
+                    found[name][members] += np.stack([values, np.ones(len(members))], 1)
+        return found
+
+
+class Identification(RankMetric):
+    """Area under the ROC curve of telling a neuron from the others of its layer by its words.
+
+    A neuron's value is the share of the other neurons of its layer that its description fits less
+    well than itself, ties counting one half. Any constant gets exactly 0.5 in every layer: each
+    pair of neurons is won once and lost once.
     """
 
     name = "identification"
@@ -38,73 +102,106 @@ class Identification(MeanMetric):
         description="share of the layer's other neurons that the description fits less well",
     )
 
-    def __init__(
-        self,
-        encoder: str = DEFAULT_SENTENCE_ENCODER,
-        device: torch.device | str = "cpu",
-        batch_size: int = 64,
-    ) -> None:
-        self._encoder = resolve_encoder(encoder)
-        self._batch_size = batch_size
-        try:
-            self._model = SentenceTransformer(self._encoder.location, device=str(device))
-        except (OSError, ValueError, RuntimeError) as error:
-            raise cannot_load(self._encoder, error) from error
+    @property
+    def signature(self) -> str:
+        """Encoder, similarity and distractors."""
+        return (
+            f"identification-auc|similarity:mean-cosine|distractors:layer|{self._encoder.signature}"
+        )
+
+    @property
+    def least(self) -> int:
+        """One other neuron."""
+        return 1
+
+    def value(self, better: Integers, equal: Integers, others: int) -> Floats:
+        """Return the share of others that fit less well, ties counting one half."""
+        return np.asarray(1 - (better + 0.5 * equal) / others)
+
+
+class IdentificationAccuracy(RankMetric):
+    """How often a description picks its own neuron out of ten of the layer.
+
+    Nine distractors are drawn from the layer without replacement, ties are broken at random; the
+    value is the expectation over both, worked out exactly. Any constant gets exactly 0.1.
+    """
+
+    name = "identification-accuracy"
+    facts = MetricFacts(
+        title="Identification, 1 of 10",
+        chance=1 / (DISTRACTORS + 1),
+        description="how often the description fits its neuron best among ten of the layer",
+    )
 
     @property
     def signature(self) -> str:
         """Encoder, similarity and distractors."""
         return (
-            f"identification-auc|encoder:{self._encoder.label}|similarity:mean-cosine|"
-            f"distractors:layer|sentence-transformers:{version('sentence-transformers')}"
+            f"identification-accuracy|similarity:mean-cosine|distractors:{DISTRACTORS}-of-layer|"
+            f"{self._encoder.signature}"
         )
 
-    def statistics(self, problem: Problem, methods: Mapping[str, Predictions]) -> dict[str, Floats]:
-        """Return each neuron's summed AUC over folds, and the number of folds."""
-        sentences: dict[str, int] = {}
-        for fold in problem.folds:
-            for references in fold.references:
-                for text in references:
-                    sentences.setdefault(text, len(sentences))
-        for predictions in methods.values():
-            for texts in predictions:
-                for text in texts:
-                    sentences.setdefault(text, len(sentences))
-        vectors = self._embed(list(sentences))
-        layers: dict[str, list[int]] = {}
-        for neuron, group in enumerate(problem.groups):
-            layers.setdefault(group, []).append(neuron)
-        found = {name: np.zeros((problem.neurons, 2)) for name in methods}
-        for number, fold in enumerate(problem.folds):
-            centres = np.stack(
-                [vectors[[sentences[t] for t in texts]].mean(0) for texts in fold.references]
-            )
-            for members in layers.values():
-                if len(members) < 2:
-                    continue
-                for name, predictions in methods.items():
-                    rows = [sentences[predictions[number][i]] for i in members]
-                    found[name][members, 0] += _auc(vectors, rows, centres[members])
-                    found[name][members, 1] += 1
-        return found
+    @property
+    def least(self) -> int:
+        """As many others as distractors."""
+        return DISTRACTORS
 
-    def _embed(self, sentences: list[str]) -> Floats:
-        vectors = self._model.encode(
-            sentences,
-            batch_size=self._batch_size,
-            normalize_embeddings=True,
-            show_progress_bar=False,
-            convert_to_numpy=True,
-        )
-        return np.asarray(vectors, dtype=np.float64)
+    def value(self, better: Integers, equal: Integers, others: int) -> Floats:
+        """Return the probability that none of the distractors is ranked higher."""
+        return _over_ties(_expected(others, "accuracy"), better, equal)
 
 
-def _auc(vectors: Floats, rows: list[int], centres: Floats) -> Floats:
-    """Return each description's AUC at finding its own centre among all of them."""
+class IdentificationRank(IdentificationAccuracy):
+    """Mean reciprocal rank of a description's own neuron among ten of the layer.
+
+    Distractors and ties are as in ``IdentificationAccuracy``. Any constant gets exactly the mean of
+    1, 1/2, …, 1/10.
+    """
+
+    name = "identification-mrr"
+    facts = MetricFacts(
+        title="Identification MRR of 10",
+        chance=sum(1 / rank for rank in range(1, DISTRACTORS + 2)) / (DISTRACTORS + 1),
+        description="mean reciprocal rank of the own neuron among ten of the layer",
+    )
+
+    @property
+    def signature(self) -> str:
+        """Encoder, similarity and distractors."""
+        return super().signature.replace("-accuracy", "-mrr", 1)
+
+    def value(self, better: Integers, equal: Integers, others: int) -> Floats:
+        """Return the expected reciprocal rank."""
+        return _over_ties(_expected(others, "rank"), better, equal)
+
+
+@lru_cache(maxsize=256)
+def _expected(others: int, what: str) -> Floats:
+    """Return the expectation by how many of the others are ranked higher, from none to all."""
+    higher = np.arange(others + 1)[:, None]
+    drawn = np.arange(DISTRACTORS + 1)[None]
+    chance = hypergeom.pmf(drawn, others, higher, DISTRACTORS)
+    gained = (drawn == 0) if what == "accuracy" else 1 / (1 + drawn)
+    return np.asarray((chance * gained).sum(1))
+
+
+def _over_ties(expected: Floats, better: Integers, equal: Integers) -> Floats:
+    """Average over the places that a neuron may take among those that fit just as well."""
+    sums = np.concatenate([[0.0], np.cumsum(expected)])
+    return np.asarray((sums[better + equal + 1] - sums[better]) / (equal + 1))
+
+
+def _ranks(vectors: Floats, rows: Integers, centres: Floats) -> tuple[Integers, Integers]:
+    """Return how many centres each description fits better than its own, and how many as well."""
     # Descriptions that are equal must give equal similarities to the last bit, so each distinct
     # one is multiplied once.
     distinct, inverse = np.unique(rows, return_inverse=True)
     similarity = (vectors[distinct] @ centres.T)[inverse]
     own = similarity.diagonal()[:, None]
-    wins = (own > similarity).sum(1) + 0.5 * ((own == similarity).sum(1) - 1)
-    return np.asarray(wins / (len(rows) - 1))
+    return (similarity > own).sum(1), (similarity == own).sum(1) - 1
+
+
+class Evaluate(EvaluateModule):
+    """Identification as a module of Hugging Face's evaluate."""
+
+    metric = Identification

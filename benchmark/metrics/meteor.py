@@ -1,0 +1,104 @@
+"""METEOR: words matched exactly, by their stems and by their synonyms."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from importlib.metadata import version
+from typing import Any
+
+import numpy as np
+from nltk.corpus import wordnet
+from nltk.stem import PorterStemmer
+from nltk.tokenize import TreebankWordTokenizer
+from nltk.translate.meteor_score import single_meteor_score
+
+from benchmark.metrics.base import Floats, Integers, PairMetric, Problem
+from benchmark.metrics.modules import EvaluateModule
+from benchmark.result import Metric as MetricFacts
+from milannotations.errors import InputError
+
+
+class Meteor(PairMetric):
+    """METEOR with the best reference (Banerjee and Lavie, 2005), averaged over neurons and folds.
+
+    Scores are nltk's own, with its usual parameters. Synonyms need WordNet's data, which nltk
+    downloads: ``python -m nltk.downloader wordnet``.
+
+    Args:
+        synonyms: Match synonyms too. Without, words match exactly and by their stems, and the
+            signature says so.
+
+    Raises:
+        InputError: If synonyms are wanted and WordNet's data is not installed.
+    """
+
+    name = "meteor"
+    facts = MetricFacts(
+        title="METEOR", description="words matched exactly, by stem and by synonym, in few chunks"
+    )
+
+    def __init__(self, synonyms: bool = True) -> None:
+        self._synonyms = synonyms
+        if synonyms:
+            try:
+                wordnet.ensure_loaded()
+            except LookupError as error:
+                raise InputError(
+                    "METEOR's synonyms need WordNet: run `python -m nltk.downloader wordnet`, or "
+                    "score meteor-stem instead, which leaves synonyms out"
+                ) from error
+        else:
+            self.name = "meteor-stem"
+            self.facts = MetricFacts(
+                title="METEOR (no synonyms)",
+                description="words matched exactly and by stem, in few chunks",
+            )
+        self._tokenizer = TreebankWordTokenizer()
+        self._stemmer = _KeptStems()
+
+    @property
+    def signature(self) -> str:
+        """Matchers and version."""
+        matchers = "exact+stem" + ("+wordnet" if self._synonyms else "")
+        return f"meteor|refs:best|match:{matchers}|tok:treebank|nltk:{version('nltk')}"
+
+    def scores(
+        self, sentences: Sequence[str], texts: Integers, references: Integers, problem: Problem
+    ) -> Floats:
+        """Return METEOR of each pair."""
+        words = [self._tokenizer.tokenize(text) for text in sentences]
+        source: Any = wordnet if self._synonyms else _NoSynonyms()
+        return np.array(
+            [
+                single_meteor_score(words[r], words[t], stemmer=self._stemmer, wordnet=source)
+                for t, r in zip(texts, references, strict=True)
+            ]
+        )
+
+
+class _KeptStems(PorterStemmer):
+    """Stems are asked for again and again."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._known: dict[str, str] = {}
+
+    def stem(self, word: str, to_lowercase: bool = True) -> str:
+        """Return a word's stem."""
+        if word not in self._known:
+            self._known[word] = super().stem(word, to_lowercase)
+        return self._known[word]
+
+
+class _NoSynonyms:
+    """Stands for WordNet, and knows no word."""
+
+    def synsets(self, _: str) -> list[Any]:
+        """Return nothing."""
+        return []
+
+
+class Evaluate(EvaluateModule):
+    """METEOR as a module of Hugging Face's evaluate."""
+
+    metric = Meteor

@@ -1,0 +1,123 @@
+"""Sentence similarity: cosines in a sentence encoder's space."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+from importlib.metadata import version
+
+import numpy as np
+import torch
+from sentence_transformers import SentenceTransformer
+
+from benchmark.encoders import DEFAULT_SENTENCE_ENCODER, cannot_load, resolve_encoder
+from benchmark.metrics.base import Floats, Integers, PairMetric, Problem
+from benchmark.metrics.modules import EvaluateModule
+from benchmark.result import Metric as MetricFacts
+
+_KEPT = 200_000  # sentences whose vectors are kept, 300 MB of MiniLM's
+_ROWS = 65_536  # pairs at once
+
+
+class SentenceEncoder:
+    """A sentence encoder that keeps what it has encoded.
+
+    Args:
+        encoder: See ``benchmark.encoders``.
+        device: Where it runs.
+        batch_size: Sentences per forward pass.
+
+    Raises:
+        InputError: If it cannot be loaded.
+    """
+
+    def __init__(
+        self,
+        encoder: str = DEFAULT_SENTENCE_ENCODER,
+        device: torch.device | str = "cpu",
+        batch_size: int = 64,
+    ) -> None:
+        found = resolve_encoder(encoder)
+        self.label = found.label
+        self._batch_size = batch_size
+        self._kept: dict[str, Floats] = {}
+        try:
+            self._model = SentenceTransformer(found.location, device=str(device))
+        except (OSError, ValueError, RuntimeError) as error:
+            raise cannot_load(found, error) from error
+
+    @property
+    def signature(self) -> str:
+        """Encoder and version, as a part of signatures."""
+        return f"encoder:{self.label}|sentence-transformers:{version('sentence-transformers')}"
+
+    def encode(self, sentences: Sequence[str]) -> Floats:
+        """Return vectors of length 1, shape (sentences, width); equal ones for equal sentences."""
+        new = [text for text in dict.fromkeys(sentences) if text not in self._kept]
+        if len(self._kept) + len(new) > _KEPT:
+            self._kept.clear()
+            new = list(dict.fromkeys(sentences))
+        if new:
+            vectors = self._model.encode(
+                new,
+                batch_size=self._batch_size,
+                normalize_embeddings=True,
+                show_progress_bar=False,
+                convert_to_numpy=True,
+            )
+            self._kept.update(zip(new, np.asarray(vectors, dtype=np.float64), strict=True))
+        return np.stack([self._kept[text] for text in sentences]) if sentences else np.zeros((0, 1))
+
+
+@lru_cache(maxsize=2)
+def sentence_encoder(encoder: str, device: str) -> SentenceEncoder:
+    """Return an encoder that all metrics of a run share."""
+    return SentenceEncoder(encoder, device)
+
+
+class SentenceSimilarity(PairMetric):
+    """Mean cosine similarity with the references in a sentence encoder's space.
+
+    The metric of works that report cosine similarity of embeddings. A constant wins it on real
+    annotations; it is here to be compared with.
+
+    Args:
+        encoder: See ``benchmark.encoders``.
+        device: Where the encoder runs.
+    """
+
+    name = "similarity"
+    best = False
+    facts = MetricFacts(
+        title="Sentence similarity", description="mean cosine of sentence embeddings"
+    )
+
+    def __init__(
+        self,
+        encoder: str = DEFAULT_SENTENCE_ENCODER,
+        device: torch.device | str = "cpu",
+    ) -> None:
+        self._encoder = sentence_encoder(encoder, str(device))
+
+    @property
+    def signature(self) -> str:
+        """Encoder and version."""
+        return f"similarity|refs:mean|{self._encoder.signature}"
+
+    def scores(
+        self, sentences: Sequence[str], texts: Integers, references: Integers, problem: Problem
+    ) -> Floats:
+        """Return the cosine of each pair."""
+        vectors = self._encoder.encode(sentences)
+        starts = range(0, len(texts), _ROWS)
+        parts = [
+            np.einsum("pw,pw->p", vectors[texts[i : i + _ROWS]], vectors[references[i : i + _ROWS]])
+            for i in starts
+        ]
+        return np.concatenate(parts) if parts else np.zeros(0)
+
+
+class Evaluate(EvaluateModule):
+    """Sentence similarity as a module of Hugging Face's evaluate."""
+
+    metric = SentenceSimilarity

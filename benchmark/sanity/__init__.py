@@ -1,0 +1,1 @@
+"""Which metrics can be fooled: checks that a metric must pass before it may rank."""

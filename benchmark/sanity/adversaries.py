@@ -1,0 +1,164 @@
+"""Descriptions that are worse than a person's in a known way, made of a person's.
+
+Each is made of the held-out annotation, so that every metric's ceiling is the same person.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from spacy.lang.en.stop_words import STOP_WORDS
+
+from benchmark.metrics.base import Predictions, Problem
+from benchmark.quality.texts import words_of
+from benchmark.text import normalize
+
+LISTED = 200  # words of the all-words list; encoders read no more
+_NEGATIONS = ("not {}", "no {}", "anything but {}")
+_PARAPHRASES = ("something that shows {}", "{} can be seen here", "this looks like {}")
+_WORD = re.compile(r"\S+")
+
+
+def human(problem: Problem) -> list[list[str]]:
+    """Return the annotation held out in each fold."""
+    return [[normalize(text) for text in fold.held_out] for fold in problem.folds]
+
+
+def shuffled(problem: Problem, seed: int) -> list[list[str]]:
+    """Return annotations dealt out to other neurons of the same layer: right words, wrong place."""
+    order = _within_layers(problem, lambda row, rng: rng.permutation(row), seed)
+    return [[texts[j] for j in order] for texts in human(problem)]
+
+
+def neighbour(problem: Problem, seed: int) -> list[list[str]]:
+    """Return the annotation of the next neuron of the layer."""
+    order = _within_layers(problem, lambda row, _: np.roll(row, 1), seed)
+    return [[texts[j] for j in order] for texts in human(problem)]
+
+
+def truncated(problem: Problem, seed: int) -> list[list[str]]:
+    """Return the first half of each annotation's words; a single word stays."""
+    return _each(human(problem), lambda text: _join(_words(text)[: max(1, _count(text) // 2)]))
+
+
+def missing(problem: Problem, seed: int) -> list[list[str]]:
+    """Return annotations without a random half of their content words.
+
+    The missing-labels test of Oikarinen et al. (ICML 2025), for words. At least one content word
+    stays, so an annotation that has only one stays as it is.
+    """
+    rng = np.random.default_rng(seed)
+
+    def change(text: str) -> str:
+        words = _words(text)
+        content = [i for i, word in enumerate(words) if word not in STOP_WORDS]
+        if len(content) < 2:
+            return text
+        gone = set(rng.choice(content, size=len(content) // 2, replace=False).tolist())
+        return _join([word for i, word in enumerate(words) if i not in gone])
+
+    return _each(human(problem), change)
+
+
+def extra(problem: Problem, seed: int) -> list[list[str]]:
+    """Return annotations joined with that of another neuron of the layer.
+
+    The extra-labels test of Oikarinen et al. (ICML 2025), for words: half of what is said is true.
+    """
+    other = shuffled(problem, seed)
+    return [
+        [f"{a} and {b}" for a, b in zip(own, others, strict=True)]
+        for own, others in zip(human(problem), other, strict=True)
+    ]
+
+
+def repeated(problem: Problem, seed: int) -> list[list[str]]:
+    """Return annotations said three times."""
+    return _each(human(problem), lambda text: f"{text} {text} {text}")
+
+
+def negated(problem: Problem, seed: int) -> list[list[str]]:
+    """Return annotations turned into their opposite."""
+    return _framed(problem, _NEGATIONS, seed)
+
+
+def paraphrased(problem: Problem, seed: int) -> list[list[str]]:
+    """Return annotations in another frame that says no more and no less."""
+    return _framed(problem, _PARAPHRASES, seed)
+
+
+def all_words(problem: Problem, seed: int) -> list[list[str]]:
+    """Return for every neuron the same list of the most frequent words of all references."""
+    counts = vocabulary(problem)
+    listed = " ".join(word for word, _ in counts.most_common(LISTED))
+    return [[listed] * problem.neurons for _ in problem.folds]
+
+
+# What each is called.
+ADVERSARIES: dict[str, Callable[[Problem, int], Predictions]] = {
+    "all-words": all_words,
+    "shuffled": shuffled,
+    "neighbour": neighbour,
+    "repeated": repeated,
+    "truncated": truncated,
+    "missing": missing,
+    "extra": extra,
+    "negated": negated,
+    "paraphrased": paraphrased,
+}
+
+
+def vocabulary(problem: Problem) -> Counter[str]:
+    """Count in how many references each word occurs."""
+    counts: Counter[str] = Counter()
+    for of_one in problem.corpus:
+        for text in of_one:
+            counts.update(set(words_of(text)))
+    return counts
+
+
+def constants(problem: Problem) -> list[str]:
+    """Return every word and every sentence of the references, the most frequent first."""
+    sentences = Counter(text for of_one in problem.corpus for text in of_one)
+    counts = vocabulary(problem) | sentences
+    return [text for text, _ in sorted(counts.items(), key=lambda item: (-item[1], item[0]))]
+
+
+def _within_layers(
+    problem: Problem,
+    move: Callable[[np.ndarray, np.random.Generator], np.ndarray],
+    seed: int,
+) -> np.ndarray:
+    rng = np.random.default_rng(seed)
+    layers: dict[str, list[int]] = {}
+    for neuron, group in enumerate(problem.groups):
+        layers.setdefault(group, []).append(neuron)
+    order = np.arange(problem.neurons)
+    for members in layers.values():
+        row = np.array(members)
+        order[row] = move(row, rng)
+    return order
+
+
+def _framed(problem: Problem, frames: Sequence[str], seed: int) -> list[list[str]]:
+    rng = np.random.default_rng(seed)
+    return _each(human(problem), lambda text: frames[int(rng.integers(len(frames)))].format(text))
+
+
+def _each(predictions: Predictions, change: Callable[[str], str]) -> list[list[str]]:
+    return [[change(text) for text in texts] for texts in predictions]
+
+
+def _words(text: str) -> list[str]:
+    return _WORD.findall(text)
+
+
+def _count(text: str) -> int:
+    return len(_words(text))
+
+
+def _join(words: Sequence[str]) -> str:
+    return " ".join(words)

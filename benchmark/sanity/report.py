@@ -1,0 +1,178 @@
+"""The sanity report: one JSON beside the results, and its table."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from rich.markup import escape
+from rich.table import Table
+
+from benchmark.result import MAX_RESULT_BYTES, wrong_fields
+from benchmark.sanity.checks import CHECKS, PEOPLE
+from milannotations.errors import InputError
+from milannotations.storage import atomic_path
+
+FOLDER = "sanity"
+PASS, FAIL = "✓", "✗"
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
+
+
+class Outcome(_Model):
+    """What one check found.
+
+    Attributes:
+        value: On the scale from 0 (a person's words at the wrong neurons) to 1 (at their own);
+            None where the metric has no such scale.
+        low: Lower end of its 95 % bootstrap interval over neurons.
+        high: Upper end.
+        passed: Whether the value is on the good side of the check's bound.
+        score: The metric itself.
+        detail: What was said, where it is one text.
+    """
+
+    value: float | None
+    low: float | None
+    high: float | None
+    passed: bool
+    score: float | None
+    detail: str = Field(default="", max_length=300)
+
+
+class MetricSanity(_Model):
+    """All checks of one metric.
+
+    Attributes:
+        title: The metric's.
+        signature: The metric's.
+        human: Its value for people, one annotation held out.
+        wrong: Its value for the same annotations at the wrong neurons.
+        tells_people: Whether the first is higher than the second, its interval above 0.
+        checks: By name.
+        passed: Whether people are told from chance and every required check is passed: only then
+            may it be a board's main number.
+    """
+
+    title: str
+    signature: str
+    human: float | None
+    wrong: float | None
+    tells_people: bool
+    checks: dict[str, Outcome]
+    passed: bool
+
+
+class SanityReport(_Model):
+    """The sanity of several metrics on one split."""
+
+    schema_version: Literal[1] = 1
+    split: str
+    fingerprint: str
+    neurons: int = Field(ge=2)
+    seed: int
+    metrics: dict[str, MetricSanity]
+
+    def save(self, results: Path) -> Path:
+        """Write the report below a folder of results and return its path."""
+        target = results / FOLDER / f"{self.split}.json"
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with atomic_path(target) as path:
+            path.write_text(self.model_dump_json(indent=1) + "\n", encoding="utf-8")
+        return target
+
+
+def read_reports(results: Path) -> dict[str, SanityReport]:
+    """Read the reports that lie below a folder of results, by split.
+
+    Raises:
+        InputError: Names the file and what is wrong with it.
+    """
+    reports: dict[str, SanityReport] = {}
+    for path in sorted((results / FOLDER).glob("*.json")):
+        if path.stat().st_size > MAX_RESULT_BYTES:
+            raise InputError(f"{path} is larger than {MAX_RESULT_BYTES:,} bytes")
+        try:
+            report = SanityReport.model_validate(json.loads(path.read_text(encoding="utf-8")))
+        except ValidationError as error:
+            raise InputError(f"{path}: {wrong_fields(error, 'report')}") from error
+        except (UnicodeDecodeError, ValueError) as error:
+            raise InputError(f"{path}: not JSON: {error}") from error
+        reports[report.split] = report
+    return reports
+
+
+def cell(outcome: Outcome | None, required: bool = True) -> str:
+    """Return an outcome as text: ``0.02 ✓``; one that is not required stands in brackets."""
+    if outcome is None:
+        return "–"
+    mark = PASS if outcome.passed else FAIL
+    value = "?" if outcome.value is None else f"{outcome.value:.2f}".replace("-", "−")
+    return f"{value} {mark}" if required else f"({value} {mark})"
+
+
+def rows(report: SanityReport) -> tuple[list[str], list[list[str]]]:
+    """Return the head and the body of the table, metrics that pass first."""
+    head = ["Metric", PEOPLE, *(check.name for check in CHECKS), "may rank"]
+    order = sorted(report.metrics.values(), key=lambda metric: not metric.passed)
+    body = [
+        [
+            metric.title,
+            PASS if metric.tells_people else FAIL,
+            *(cell(metric.checks.get(check.name), check.required) for check in CHECKS),
+            "yes" if metric.passed else "no",
+        ]
+        for metric in order
+    ]
+    return head, body
+
+
+def terminal_table(report: SanityReport) -> Table:
+    """Return what each metric fails, for a terminal; all numbers are in the JSON and the page."""
+    table = Table(
+        title=f"Which metrics can be trusted, on {report.split}",
+        caption="0: a person's words at the wrong neurons of the layer; 1: at their own",
+    )
+    table.add_column("Metric")
+    table.add_column("may rank")
+    table.add_column("fails")
+    for metric in sorted(report.metrics.values(), key=lambda metric: not metric.passed):
+        failed = [
+            f"{check.name} {cell(metric.checks[check.name], check.required)}"
+            for check in CHECKS
+            if check.name in metric.checks and not metric.checks[check.name].passed
+        ]
+        if not metric.tells_people:
+            failed = ["people score no higher at their own neuron than at others"]
+        table.add_row(
+            escape(metric.title), "yes" if metric.passed else "no", escape(", ".join(failed))
+        )
+    return table
+
+
+def markdown_table(report: SanityReport) -> str:
+    """Return the table as Markdown, with the best constants, the rules and the signatures."""
+    head, body = rows(report)
+    lines = ["| " + " | ".join(head) + " |", "| --- |" + " ---: |" * (len(head) - 1)]
+    lines += ["| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in body]
+    lines += ["", "Best constants found:", ""]
+    for metric in report.metrics.values():
+        outcome = metric.checks.get("constant")
+        if outcome is not None and outcome.score is not None and metric.human is not None:
+            lines.append(
+                f"- {metric.title}: {outcome.detail} scores {_number(outcome.score)}, people "
+                f"{_number(metric.human)}, people's words at the wrong neurons "
+                f"{_number(metric.wrong)}"
+            )
+    lines += ["", f"n = {report.neurons} neurons; data fingerprint `{report.fingerprint}`.", ""]
+    lines += [f"- `{metric.signature}`" for metric in report.metrics.values()]
+    return "\n".join(lines) + "\n"
+
+
+def _number(value: float | None) -> str:
+    return "?" if value is None or not math.isfinite(value) else f"{value:.3f}"

@@ -1,0 +1,126 @@
+"""Run the sanity checks on metrics: which of them can be fooled?"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from benchmark.harness import Task
+from benchmark.metrics.base import Floats, Metric, Predictions
+from benchmark.metrics.corrected import Corrected
+from benchmark.sanity.adversaries import ADVERSARIES, constants, human
+from benchmark.sanity.checks import CHECKS, CONSTANT
+from benchmark.sanity.constants import Best, best_constant
+from benchmark.sanity.report import MetricSanity, Outcome, SanityReport
+from benchmark.statistics import RESAMPLES, Interval, interval
+from milannotations.errors import InputError
+from milannotations.fingerprints import fingerprint
+
+_HUMAN, _WRONG = "human", "shuffled"
+
+
+def check_metrics(
+    task: Task,
+    metrics: Sequence[Metric],
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+    notify: Callable[[str], None] = lambda _: None,
+) -> SanityReport:
+    """Run every check on every metric.
+
+    Args:
+        task: The split whose annotations the checks are made of.
+        metrics: What to check. The best constant of a chance-corrected metric is that of the
+            metric it corrects.
+        resamples: Bootstrap resamples.
+        seed: Of the bootstrap and of what is drawn for the checks.
+        notify: Called with a line before each long step.
+
+    Raises:
+        InputError: If the split has too few annotated neurons.
+    """
+    if len(task.positions) < 2:
+        raise InputError(f"{task.name}: fewer than two neurons have the two annotations needed")
+    problem = task.problem
+    said: dict[str, Predictions] = {_HUMAN: human(problem)}
+    said |= {name: make(problem, seed) for name, make in ADVERSARIES.items()}
+    candidates = constants(problem)
+    found: dict[str, Best] = {}
+    checked: dict[str, MetricSanity] = {}
+    for metric in metrics:
+        base = metric.base if isinstance(metric, Corrected) else metric
+        if base.name not in found:
+            notify(f"{base.facts.title}: searching for the best constant")
+            found[base.name] = best_constant(base, problem, candidates, seed)
+        notify(f"{metric.facts.title}: checks")
+        best = found[base.name].text
+        constant = [[best] * problem.neurons] * len(problem.folds)
+        statistics = metric.statistics(problem, {**said, CONSTANT: constant})
+        checked[metric.name] = _judge(metric, statistics, found[base.name], resamples, seed)
+    return SanityReport(
+        split=task.name,
+        fingerprint=fingerprint(task.neurons),
+        neurons=problem.neurons,
+        seed=seed,
+        metrics=checked,
+    )
+
+
+def _judge(
+    metric: Metric, statistics: dict[str, Floats], best: Best, resamples: int, seed: int
+) -> MetricSanity:
+    sign = 1 if metric.facts.higher_is_better else -1
+    gap = _gap(metric, statistics[_HUMAN], statistics[_WRONG], resamples, seed)
+    tells = sign * (gap.low if sign > 0 else gap.high) > 0
+    outcomes = {}
+    for check in CHECKS:
+        where = _place(metric, statistics, check.name, resamples, seed)
+        outcomes[check.name] = Outcome(
+            value=_finite(where.value),
+            low=_finite(where.low),
+            high=_finite(where.high),
+            # Without a scale nothing has been shown.
+            passed=bool(tells and check.passes(where.value)),
+            score=_finite(float(metric.aggregate(statistics[check.name].sum(0)))),
+            detail=f"“{best.text[:200]}”, best of {best.tried:,}" if check.name == CONSTANT else "",
+        )
+    return MetricSanity(
+        title=metric.facts.title,
+        signature=metric.signature,
+        human=_finite(float(metric.aggregate(statistics[_HUMAN].sum(0)))),
+        wrong=_finite(float(metric.aggregate(statistics[_WRONG].sum(0)))),
+        tells_people=bool(tells),
+        checks=outcomes,
+        passed=bool(
+            tells and all(outcomes[check.name].passed for check in CHECKS if check.required)
+        ),
+    )
+
+
+def _gap(metric: Metric, own: Floats, wrong: Floats, resamples: int, seed: int) -> Interval:
+    width = own.shape[1]
+
+    def gap(sums: Floats) -> Floats:
+        return metric.aggregate(sums[..., :width]) - metric.aggregate(sums[..., width:])
+
+    return interval(gap, np.concatenate([own, wrong], axis=1), resamples, seed)
+
+
+def _place(
+    metric: Metric, statistics: dict[str, Floats], name: str, resamples: int, seed: int
+) -> Interval:
+    """Return where a description falls between people's words at wrong neurons and at their own."""
+    blocks = [statistics[_HUMAN], statistics[_WRONG], statistics[name]]
+
+    def place(sums: Floats) -> Floats:
+        own, wrong, value = (metric.aggregate(s) for s in np.split(sums, 3, axis=-1))
+        with np.errstate(invalid="ignore", divide="ignore"):
+            return np.asarray((value - wrong) / (own - wrong))
+
+    return interval(place, np.concatenate(blocks, axis=1), resamples, seed)
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None
