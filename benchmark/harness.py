@@ -52,7 +52,12 @@ class Task:
     @cached_property
     def problem(self) -> Problem:
         """What metrics see."""
-        return Problem(self.folds, self.groups)
+        return Problem(self.folds, self.groups, keys=[self.keys[i] for i in self.positions])
+
+    @cached_property
+    def everyone(self) -> Problem:
+        """What metrics see that need no references: all neurons."""
+        return Problem([], [_layer(key) for key in self.keys], keys=self.keys)
 
 
 @dataclass
@@ -90,7 +95,7 @@ def make_task(name: str, neurons: Dataset) -> Task:
         keys=keys,
         positions=positions,
         folds=leave_one_out([annotations[i] for i in positions]),
-        groups=[f"{k.model}/{k.dataset}/{k.layer}" for k in (keys[i] for i in positions)],
+        groups=[_layer(keys[i]) for i in positions],
     )
 
 
@@ -175,14 +180,20 @@ def score(
                     split=task.name, description=entry.shown
                 )
             )
-        if len(task.positions) < 2:
-            continue
         for metric in metrics:
+            if metric.needs_references:
+                problem, positions = task.problem, task.positions
+                said = {n: e.predictions for n, e in present.items()}
+            else:
+                problem, positions = task.everyone, list(range(len(task.keys)))
+                said = {n: [[normalize(t) for t in e.shown]] for n, e in present.items()}
+            if len(positions) < 2:
+                continue
             notify(f"{metric.facts.title} on {task.name}")
-            found = metric.statistics(task.problem, {n: e.predictions for n, e in present.items()})
+            found = metric.statistics(problem, said)
             for name, values in found.items():
                 interval = bootstrap(
-                    metric, values, resamples, seed, task.groups if stratify else None
+                    metric, values, resamples, seed, problem.groups if stratify else None
                 )
                 if not all(map(math.isfinite, (interval.value, interval.low, interval.high))):
                     continue
@@ -190,11 +201,11 @@ def score(
                     value=interval.value,
                     low=interval.low,
                     high=interval.high,
-                    n=len(task.positions),
+                    n=len(positions),
                     signature=metric.signature,
                 )
                 statistics[name][task.name, metric.name] = values
-                tables[name][-1].loc[task.positions, metric.name] = metric.per_neuron(values)
+                tables[name][-1].loc[positions, metric.name] = metric.per_neuron(values)
     return {
         name: Scored(
             Result(
@@ -211,6 +222,10 @@ def score(
         )
         for name, method in methods.items()
     }
+
+
+def _layer(key: NeuronKey) -> str:
+    return f"{key.model}/{key.dataset}/{key.layer}"
 
 
 def _checked(describer: Describer, neurons: Dataset) -> list[Description]:

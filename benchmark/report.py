@@ -55,11 +55,22 @@ def rows(results: Sequence[Result], split: str) -> tuple[list[str], list[list[st
 def terminal_table(results: Sequence[Result], split: str, title: str) -> Table:
     """Return a split's table for a terminal."""
     head, body = rows(results, split)
-    table = Table(title=title, caption="mean [95 % bootstrap interval over neurons]")
+    # Intervals of more columns would leave no room for the names of the methods.
+    narrow = len(head) > 4
+    table = Table(
+        title=title,
+        caption="" if narrow else "mean [95 % bootstrap interval over neurons]",
+    )
     for position, name in enumerate(head):
-        table.add_column(name, justify="left" if position == 0 else "right", no_wrap=position > 0)
-    for row in body:
-        table.add_row(*(escape(cell) for cell in row))
+        table.add_column(
+            name,
+            justify="left" if position == 0 else "right",
+            no_wrap=position > 0 and not narrow,
+            min_width=16 if position == 0 else None,
+        )
+    for method, *cells in body:
+        shown = [cell.partition(" ")[0] for cell in cells] if narrow else cells
+        table.add_row(*(escape(cell) for cell in (method, *shown)))
     return table
 
 

@@ -57,7 +57,7 @@ def score_files(
         InputError: If a file cannot be used, or no neuron has two annotations.
     """
     annotations = read_annotations(references)
-    said = {_name(path): read_descriptions(path) for path in descriptions}
+    said = {method_name(path): read_descriptions(path) for path in descriptions}
     if len(said) < len(descriptions):
         raise InputError("two description files have the same name; methods are named after files")
     keys = list(annotations)
@@ -81,7 +81,7 @@ def score_files(
             kind="control",
             seed=seed,
         )
-        entries[shuffled, task.name] = fixed_entry(task, _within_layers(task, texts, seed))
+        entries[shuffled, task.name] = fixed_entry(task, within_layers(task, texts, seed))
     return score(methods, [task], entries, made, resamples, seed, notify, stratify), made, task
 
 
@@ -139,7 +139,12 @@ def _controls(
     return methods, entries
 
 
-def _name(path: Path) -> str:
+def method_name(path: Path) -> str:
+    """Return the name of a file's method.
+
+    Raises:
+        InputError: If it has none, or that of a control.
+    """
     name = re.sub(r"[^a-z0-9_-]+", "-", path.stem.lower()).strip("-_")[:55]
     if not name:
         raise InputError(f"{path}: a method is named after its file; use letters or digits")
@@ -148,7 +153,7 @@ def _name(path: Path) -> str:
     return name
 
 
-def _within_layers(task: Task, texts: Sequence[str], seed: int) -> list[str]:
+def within_layers(task: Task, texts: Sequence[str], seed: int) -> list[str]:
     """Deal each layer's descriptions out to its neurons at random."""
     rng = random.Random(seed)
     layers: dict[tuple[str, ...], list[int]] = {}

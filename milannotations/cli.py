@@ -37,6 +37,11 @@ COMMANDS = {
     "push-model": ("baselines.milan.commands:push_app", "Upload a trained model to the hub."),
     "describe": ("baselines.commands", "Describe neurons with a baseline."),
     "score": ("benchmark.commands", "Score a file of descriptions against annotations."),
+    "functional": (
+        "benchmark.functional.commands",
+        "Score descriptions by the activations they predict.",
+    ),
+    "splits": ("benchmark.splits.commands", "List the splits; look for leaks."),
     "sanity": ("benchmark.sanity.commands", "Ask which metrics can be fooled."),
     "leaderboard": ("leaderboard.commands", "Render results as a page."),
 }

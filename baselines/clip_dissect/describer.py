@@ -10,15 +10,15 @@ import torch
 from datasets import Dataset
 from torch import Tensor
 
-from baselines.clip_dissect.probe import mean_activations
 from baselines.clip_dissect.scores import TOP_IMAGES, soft_wpmi
-from baselines.contrastive import ContrastiveModel
 from baselines.features.exemplars import DistinctExemplars
+from benchmark.contrastive import ContrastiveModel
 from benchmark.text import normalize
 from milannotations.catalog.models import load_model
 from milannotations.describer import Description, register
 from milannotations.device import resolve_device
 from milannotations.errors import InputError
+from milannotations.exemplars.responses import responses
 from milannotations.exemplars.sources import ImageFolder
 from milannotations.record import NeuronKey, keys_of
 
@@ -131,7 +131,15 @@ class ClipDissect:
         for (name, dataset), layers in networks.items():
             loaded = load_model(self._network or f"{name}-{dataset}", self._weights)
             source = ImageFolder(self._folder, loaded.preprocessing)
-            maps = mean_activations(loaded, list(layers), source, self._device, self._batch_size)
+            if loaded.latents is not None:
+                raise InputError(
+                    f"{loaded.name} is a generator; CLIP-Dissect needs one that takes images"
+                )
+            # The spatial mean is the authors'.
+            maps = responses(
+                loaded.module, list(layers), source, reduction="mean", layouts=loaded.layouts,
+                device=self._device, batch_size=self._batch_size,
+            )  # fmt: skip
             if seen is None:
                 seen = torch.cat(
                     [

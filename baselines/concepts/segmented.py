@@ -17,11 +17,11 @@ from torch import nn
 
 from baselines.concepts.source import Concept, Labels
 from baselines.concepts.tables import open_inside
-from baselines.pretrained import load_pretrained, load_processor
 from milannotations.device import resolve_device
 from milannotations.errors import InputError
 from milannotations.exemplars.plan import fingerprint_of_weights
 from milannotations.exemplars.sources import ImageFolder, Pictures
+from milannotations.pretrained import load_pretrained, load_processor
 
 SHAPE = (56, 56)  # 224 / 4, as the published code segments
 # Raise it whenever labels of an older version would differ.

@@ -10,7 +10,7 @@ from PIL.Image import Image
 from torch import Tensor
 from torchvision.transforms.v2 import functional as transforms
 
-from baselines.contrastive import ContrastiveModel
+from benchmark.contrastive import ContrastiveModel
 from milannotations.describer import Description
 from milannotations.errors import InputError
 from milannotations.progress import progress_bar

@@ -11,8 +11,8 @@ from PIL import Image
 from torch import Tensor
 from torchvision.transforms.v2 import functional as transforms
 
-from baselines.contrastive import ContrastiveModel
 from baselines.milan2.speaker import PROMPT, Speaker, TextPrior
+from benchmark.contrastive import ContrastiveModel
 from benchmark.text import normalize
 from milannotations.describer import Description, register
 from milannotations.device import resolve_device

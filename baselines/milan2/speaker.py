@@ -16,8 +16,8 @@ from PIL import Image
 from torch import Tensor
 from torch.nn import functional
 
-from baselines.pretrained import first_line, load_pretrained, load_processor
 from milannotations.errors import InputError
+from milannotations.pretrained import first_line, load_pretrained, load_processor
 
 PROMPT = (
     "What do the bright regions of these pictures have in common? Answer with a short phrase, such "

@@ -10,12 +10,14 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from benchmark.references import Fold
 from benchmark.result import Metric as MetricFacts
+from milannotations.record import NeuronKey
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
@@ -32,11 +34,13 @@ class Problem:
             from one another.
         known: The references of each neuron of the whole split, each once; what metrics that weigh
             words by how rare they are count. Default: those of the folds.
+        keys: Which neurons they are, where that is known.
     """
 
     folds: Sequence[Fold]
     groups: Sequence[str]
     known: Sequence[Sequence[str]] = field(default=())
+    keys: Sequence[NeuronKey] = field(default=())
 
     @property
     def neurons(self) -> int:
@@ -54,7 +58,7 @@ class Problem:
             Fold([f.held_out[j] for j in order], [f.references[j] for j in order])
             for f in self.folds
         ]
-        return Problem(folds, self.groups, self.corpus)
+        return Problem(folds, self.groups, self.corpus, [self.keys[j] for j in order if self.keys])
 
     def part(self, positions: Sequence[int], folds: int | None = None) -> Problem:
         """Return the problem of some neurons and, if said, the first folds alone.
@@ -68,6 +72,7 @@ class Problem:
             ],
             [self.groups[i] for i in positions],
             self.corpus,
+            [self.keys[i] for i in positions if self.keys],
         )
 
 
@@ -76,6 +81,8 @@ class Metric(ABC):
 
     name: str
     facts: MetricFacts
+    # Whether it compares with annotations; if not, every neuron that is described is scored.
+    needs_references: ClassVar[bool] = True
 
     @property
     @abstractmethod

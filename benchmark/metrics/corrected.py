@@ -79,7 +79,7 @@ class Corrected(Metric):
         folds = [fold for order in orders for fold in problem.permuted(order).folds]
         # Sums over all permutations stay as they are: values do not depend on their scale.
         return self.base.statistics(
-            Problem(folds, problem.groups, problem.corpus),
+            Problem(folds, problem.groups, problem.corpus, problem.keys),
             {name: [*said] * len(orders) for name, said in methods.items()},
         )
 

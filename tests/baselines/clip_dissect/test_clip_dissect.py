@@ -12,11 +12,11 @@ from PIL import Image
 
 from baselines.clip_dissect import scores as scores_module
 from baselines.clip_dissect.describer import ClipDissect
-from baselines.clip_dissect.probe import mean_activations
 from baselines.clip_dissect.scores import soft_wpmi
-from baselines.contrastive import ContrastiveModel
+from benchmark.contrastive import ContrastiveModel
 from milannotations.catalog.models import load_model
 from milannotations.errors import InputError
+from milannotations.exemplars.responses import responses
 from milannotations.exemplars.sources import ImageFolder
 from tests.baselines.milan.made_up import neurons
 from tests.baselines.tiny_transformers import tiny_clip
@@ -130,9 +130,8 @@ def test_probe_images_as_the_authors_do_it(clip: str, texts: str, photographs: P
             loaded.module.eval()(source.inputs(index)[None])
     handle.remove()
     activations = torch.cat(maps)
-    assert torch.allclose(
-        mean_activations(loaded, ["_blocks.3"], source)["_blocks.3"], activations, atol=1e-4
-    )
+    found_means = responses(loaded.module, ["_blocks.3"], source, reduction="mean")["_blocks.3"]
+    assert torch.allclose(found_means, activations, atol=1e-4)
     model = ContrastiveModel(clip)
     seen = model.images([source.image(index) for index in range(9)])
     top = activations[:, :3].T.topk(4, dim=1).indices

@@ -11,9 +11,9 @@ import torch
 from PIL import Image
 from torchvision.transforms.v2.functional import pil_to_tensor
 
-from baselines.contrastive import ContrastiveModel
 from baselines.milan2.describer import Milan2
 from baselines.milan2.speaker import Speaker, TextPrior
+from benchmark.contrastive import ContrastiveModel
 from milannotations.describer import create
 from milannotations.errors import InputError
 from milannotations.record import image_grid, masked_images

@@ -12,8 +12,8 @@ from PIL import Image
 from torch.nn import functional
 from transformers import BlipConfig, BlipModel, CLIPImageProcessor, CLIPModel
 
-from baselines.contrastive import ContrastiveModel, masked_attention
 from baselines.milan.clip import ClipReranker
+from benchmark.contrastive import ContrastiveModel, masked_attention
 from milannotations.describer import Description
 from milannotations.errors import InputError
 from tests.baselines.milan.made_up import neurons

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -10,9 +11,9 @@ from PIL import Image
 from torch import Tensor
 from torch.nn import functional
 
-from baselines.contrastive.masked_attention import class_token_in_mask
-from baselines.pretrained import first_line, load_pretrained, load_processor
+from benchmark.contrastive.masked_attention import class_token_in_mask
 from milannotations.errors import InputError
+from milannotations.pretrained import first_line, load_pretrained, load_processor
 
 
 class ContrastiveModel:
@@ -31,6 +32,7 @@ class ContrastiveModel:
         from transformers import AutoImageProcessor, AutoModel, AutoTokenizer
 
         self.name = name
+        self.label = Path(name).expanduser().resolve().name if Path(name).is_dir() else name
         self.device = torch.device(device)
         self.batch_size = batch_size
         what = "contrastive model"

@@ -1,0 +1,117 @@
+"""Running networks on images, for metrics that need no annotations."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from benchmark.contrastive import ContrastiveModel
+from benchmark.functional.metrics import Probe
+from benchmark.functional.scorers import ContrastiveScorer, WorldScorer
+from milannotations.catalog.models import load_model
+from milannotations.errors import InputError
+from milannotations.exemplars.responses import responses
+from milannotations.exemplars.sources import ImageFolder
+from milannotations.record import NeuronKey
+from milannotations.worlds import SyntheticNetwork, World, synthetic_neurons
+
+WORLDS = "worlds:"
+SYNTHETIC = "synthetic"
+
+
+def probe_neurons(
+    keys: Sequence[NeuronKey],
+    images: str,
+    *,
+    model: str | None = None,
+    weights: str = "published",
+    clip: str | None = None,
+    share: float = 0.05,
+    device: torch.device | str = "cpu",
+    batch_size: int = 32,
+) -> Probe:
+    """Run neurons' networks on images.
+
+    Args:
+        keys: The neurons.
+        images: A folder of images; or ``worlds:SEED:SCENES``, rendered scenes whose truth is known,
+            for synthetic neurons.
+        model: The network, where its name in the keys is not enough to load it.
+        weights: See ``milannotations.catalog.models.load_model``.
+        clip: What looks at a folder's images: a CLIP or SigLIP model.
+        share: How many of a folder's images count as showing a text.
+        device: Where networks run.
+        batch_size: Images per forward pass.
+
+    Raises:
+        InputError: If there are no such images, networks, layers or units, or no ``clip``.
+    """
+    if images.startswith(WORLDS):
+        world = _world(images)
+        return Probe(_synthetic(keys, world, device, batch_size), WorldScorer(world))
+    if clip is None:
+        raise InputError("a folder's images need a text-image model to look at them: name --clip")
+    if not 0 < share < 1:
+        raise InputError(f"share is {share}; it must lie between 0 and 1")
+    networks: dict[tuple[str, str], dict[str, list[NeuronKey]]] = defaultdict(
+        lambda: defaultdict(list)
+    )
+    for key in keys:
+        networks[key.model, key.dataset][key.layer].append(key)
+    if model is not None and len(networks) > 1:
+        raise InputError("one network is named, and these neurons are of several")
+    looking = ContrastiveModel(clip, device, batch_size)
+    found: dict[NeuronKey, NDArray[np.float32]] = {}
+    source = None
+    for (name, dataset), layers in networks.items():
+        known = f"{name}-{dataset}" if dataset else name
+        loaded = load_model(model or known, weights)
+        if loaded.latents is not None:
+            raise InputError(f"{loaded.name} is a generator; images cannot be shown to it")
+        source = ImageFolder(Path(images), loaded.preprocessing)
+        of_layers = responses(
+            loaded.module, list(layers), source,
+            layouts=loaded.layouts, device=device, batch_size=batch_size,
+        )  # fmt: skip
+        for layer, members in layers.items():
+            units = of_layers[layer].shape[1]
+            for key in members:
+                if key.unit >= units:
+                    raise InputError(f"{key}: layer {layer!r} has {units} units")
+                found[key] = of_layers[layer][:, key.unit].numpy()
+    if source is None:
+        raise InputError("there are no neurons to probe")
+    return Probe(found, ContrastiveScorer(looking, source, share))
+
+
+def _world(images: str) -> World:
+    parts = images.removeprefix(WORLDS).split(":")
+    if len(parts) != 2 or not all(part.isdecimal() and len(part) < 10 for part in parts):
+        raise InputError(f"images {images!r}: write worlds:SEED:SCENES")
+    return World(int(parts[0]), int(parts[1]))
+
+
+def _synthetic(
+    keys: Sequence[NeuronKey], world: World, device: torch.device | str, batch_size: int
+) -> dict[NeuronKey, NDArray[np.float32]]:
+    known = {(n.layer, n.unit): n for n in synthetic_neurons()}
+    wanted = dict.fromkeys((key.layer, key.unit) for key in keys)
+    missing = [f"{layer}:{unit}" for layer, unit in wanted if (layer, unit) not in known]
+    if missing or any(key.model != SYNTHETIC for key in keys):
+        raise InputError(
+            "rendered scenes are for the demo's synthetic neurons; there is none "
+            f"{missing[0] if missing else 'of model ' + repr(keys[0].model)}"
+        )
+    network = SyntheticNetwork([known[place] for place in wanted], world)
+    of_layers = responses(network, network.names, world, device=device, batch_size=batch_size)
+    found = {}
+    for key in keys:
+        # Channels follow the order of a layer's neurons as they were given.
+        channel = [unit for layer, unit in wanted if layer == key.layer].index(key.unit)
+        found[key] = of_layers[key.layer][:, channel].numpy()
+    return found

@@ -1,0 +1,61 @@
+"""What kind of thing a neuron's annotations name, for splits by concept category.
+
+No file can be published for these: they depend on the annotations. The rule is simple so that it
+can be repeated: an annotation's category is the first below one of whose words it holds, and a
+neuron's is that of most of its annotations.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+
+from datasets import Dataset
+
+from benchmark.quality.texts import words_of
+
+OTHER = "objects"
+_WORDS = {
+    "text": "text word words letter letters writing lettering number numbers sign signs logo",
+    "people": "person people man men woman women human humans face faces hand hands head heads "
+    "child children body bodies skin hair clothing clothes",
+    "animals": "animal animals dog dogs cat cats bird birds fish insect insects fur feather "
+    "feathers snake snakes bear bears spider spiders horse horses wildlife",
+    "scenes": "sky water ocean sea grass tree trees forest mountain mountains building buildings "
+    "house houses room rooms road street landscape field fields plant plants leaves flower flowers",
+    "textures": "texture textures textured pattern patterns patterned stripe stripes striped "
+    "stripy dot dots dotted spots spotted grid grids mesh checkered checked fabric metal wood fuzzy",
+    "colors": "color colors colored red orange yellow green blue purple violet pink brown black "
+    "white gray grey dark bright light tan beige",
+    "shapes": "shape shapes round circle circles circular square squares rectangle rectangular "
+    "triangle triangles line lines edge edges curve curves curved corner corners star stars ring "
+    "rings hoop hoops cross crosses box boxes disc discs",
+}
+CATEGORIES = (*_WORDS, OTHER)
+_LOOKUP = {word: name for name, words in _WORDS.items() for word in words.split()}
+
+
+def category_of(annotations: Iterable[str]) -> str | None:
+    """Return the category of most annotations, of equals the first of ``CATEGORIES``.
+
+    >>> category_of(["red dogs", "the color red", "dog faces"])
+    'animals'
+    """
+    counts: Counter[str] = Counter()
+    for text in annotations:
+        named = {_LOOKUP[word] for word in words_of(text) if word in _LOOKUP}
+        if named or words_of(text):
+            counts[next((name for name in CATEGORIES if name in named), OTHER)] += 1
+    if not counts:
+        return None
+    return max(CATEGORIES, key=lambda name: counts[name])
+
+
+def by_category(neurons: Dataset) -> dict[str, Dataset]:
+    """Return the annotated neurons of each category that has any."""
+    found: dict[str, list[int]] = {}
+    for row, texts in enumerate(neurons["annotations"]):
+        category = category_of(texts)
+        if category is not None:
+            found.setdefault(category, []).append(row)
+    return {name: neurons.select(found[name]) for name in CATEGORIES if name in found}

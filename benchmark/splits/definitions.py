@@ -1,0 +1,222 @@
+"""Splits as data: families of pairs of selections, the same on every machine.
+
+Those of the seven annotated models are published as files beside this module, one per family; a
+test makes them anew from the catalog and compares.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field
+
+from milannotations.errors import InputError, did_you_mean
+from milannotations.worlds.neurons import stable_seed
+
+PUBLISHED = Path(__file__).parent / "published"
+HELD_OUT = 0.1  # of the neurons, within a network (MILAN paper, section 4)
+
+Task = Literal["classifier", "generator"]
+
+
+@dataclass(frozen=True)
+class Network:
+    """What splits need to know of an annotated network.
+
+    Attributes:
+        name: Name of its config.
+        model: Architecture.
+        dataset: Data it was trained on.
+        layers: Its layers from input to output, with the units of each.
+        task: What it does.
+        base: Whether it is one of those that models are trained on; the others are for testing.
+    """
+
+    name: str
+    model: str
+    dataset: str
+    layers: Mapping[str, Sequence[int]]
+    task: Task = "classifier"
+    base: bool = True
+
+
+class Selection(BaseModel):
+    """Some neurons of one config.
+
+    Attributes:
+        config: The config.
+        units: By layer; None for all.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    config: str
+    units: dict[str, list[int]] | None = None
+
+
+class Split(BaseModel):
+    """What is learnt from, and what is described.
+
+    Attributes:
+        family: Kind of generalization.
+        name: Unique in its family.
+        train: What is learnt from, in words.
+        test: What is described, in words.
+        learn: What is learnt from.
+        describe: What is described.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    family: str
+    name: str
+    train: str
+    test: str
+    learn: tuple[Selection, ...] = Field(min_length=1)
+    describe: tuple[Selection, ...] = Field(min_length=1)
+
+
+def splits_of(family: str, networks: Sequence[Network], seed: int = 0) -> list[Split]:
+    """Return the splits of a family over some networks.
+
+    Args:
+        family: One of ``FAMILIES``.
+        networks: The annotated networks.
+        seed: Of the neurons held out within a network; 0 gives the published splits.
+
+    Raises:
+        InputError: If there is no such family.
+    """
+    if family not in FAMILIES:
+        raise InputError(
+            f"no family of splits is named {family!r}{did_you_mean(family, FAMILIES)} (families: "
+            f"{', '.join(FAMILIES)})"
+        )
+    return list(FAMILIES[family](networks, seed))
+
+
+def published(family: str) -> list[Split]:
+    """Return the published splits of the seven annotated models.
+
+    Raises:
+        InputError: If there is no such family.
+    """
+    splits_of(family, ())
+    plain = json.loads((PUBLISHED / f"{family}.json").read_text(encoding="utf-8"))
+    return [Split.model_validate(one) for one in plain["splits"]]
+
+
+def as_json(family: str, splits: Sequence[Split]) -> str:
+    """Return the file of a family's splits."""
+    plain = {
+        "family": family,
+        "seed": 0,
+        "splits": [split.model_dump(exclude_none=True) for split in splits],
+    }
+    return json.dumps(plain, separators=(",", ":")).replace('{"family"', '\n{"family"') + "\n"
+
+
+def _within(networks: Sequence[Network], seed: int) -> Iterator[Split]:
+    """Yield, for each base network, a tenth of each layer's units held out."""
+    for network in networks:
+        if not network.base:
+            continue
+        kept, held = {}, {}
+        for layer, units in network.layers.items():
+            rng = np.random.default_rng(stable_seed("within", seed, network.name, layer))
+            out = set(rng.permutation(len(units))[: max(1, round(HELD_OUT * len(units)))].tolist())
+            held[layer] = [unit for place, unit in enumerate(units) if place in out]
+            kept[layer] = [unit for place, unit in enumerate(units) if place not in out]
+        kept = {layer: units for layer, units in kept.items() if units}
+        yield Split(
+            family="within-network",
+            name=network.name,
+            train=network.name,
+            test=network.name,
+            learn=(Selection(config=network.name, units=kept),),
+            describe=(Selection(config=network.name, units=held),),
+        )
+
+
+def _across(
+    family: str, value: Callable[[Network], str], only: Callable[[Network], bool]
+) -> Callable[[Sequence[Network], int], Iterator[Split]]:
+    """Return what yields a split for each ordered pair of different values."""
+
+    def make(networks: Sequence[Network], _: int) -> Iterator[Split]:
+        chosen = [network for network in networks if only(network)]
+        values = list(dict.fromkeys(map(value, chosen)))
+        for first in values:
+            for second in values:
+                if first != second:
+                    yield _split(
+                        family, first, second,
+                        [n for n in chosen if value(n) == first],
+                        [n for n in chosen if value(n) == second],
+                    )  # fmt: skip
+
+    return make
+
+
+def _architecture(networks: Sequence[Network], _: int) -> Iterator[Split]:
+    """Yield splits from all base networks to each of the others."""
+    base = [network for network in networks if network.base]
+    for network in networks:
+        if base and not network.base:
+            yield _split("across-architecture", "base", network.name, base, [network])
+
+
+def _leave_one_out(networks: Sequence[Network], _: int) -> Iterator[Split]:
+    base = [network for network in networks if network.base]
+    for network in base if len(base) > 1 else ():
+        others = [one for one in base if one is not network]
+        yield _split("leave-one-out", f"not-{network.name}", network.name, others, [network])
+
+
+def _depth(networks: Sequence[Network], _: int) -> Iterator[Split]:
+    """Yield, both ways, splits between the first and the last layers of all base networks."""
+    halves: dict[str, list[Selection]] = {"shallow": [], "deep": []}
+    for network in networks:
+        if network.base and len(network.layers) > 1:
+            names = list(network.layers)
+            half = len(names) // 2
+            for side, chosen in (("shallow", names[:half]), ("deep", names[len(names) - half :])):
+                units = {name: list(network.layers[name]) for name in chosen}
+                halves[side].append(Selection(config=network.name, units=units))
+    if halves["shallow"]:
+        for first, second in (("shallow", "deep"), ("deep", "shallow")):
+            yield Split(
+                family="across-depth", name=f"{first}-to-{second}", train=first, test=second,
+                learn=tuple(halves[first]), describe=tuple(halves[second]),
+            )  # fmt: skip
+
+
+def _split(
+    family: str, train: str, test: str, learn: Sequence[Network], describe: Sequence[Network]
+) -> Split:
+    return Split(
+        family=family, name=f"{train}-to-{test}", train=train, test=test,
+        learn=tuple(Selection(config=n.name) for n in learn),
+        describe=tuple(Selection(config=n.name) for n in describe),
+    )  # fmt: skip
+
+
+# In the order of the paper's table 3; the last three are ours.
+FAMILIES: dict[str, Callable[[Sequence[Network], int], Iterator[Split]]] = {
+    "within-network": _within,
+    "across-network": _across(
+        "across-network", lambda n: n.model, lambda n: n.base and n.task == "classifier"
+    ),
+    "across-architecture": _architecture,
+    "across-dataset": _across("across-dataset", lambda n: n.dataset, lambda n: n.base),
+    "across-task": _across(
+        "across-task", lambda n: "gen" if n.task == "generator" else "cls", lambda n: n.base
+    ),
+    "leave-one-out": _leave_one_out,
+    "across-depth": _depth,
+}

@@ -1,0 +1,73 @@
+"""How strongly each unit responds to each image: one number, where the builder keeps maps."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from milannotations.errors import InputError
+from milannotations.exemplars.instrument import activations, match_layers, probe
+from milannotations.exemplars.layout import Layout
+from milannotations.exemplars.sources import Inputs, Source
+from milannotations.progress import progress_bar
+
+Reduction = Literal["mean", "peak"]
+
+
+def responses(
+    module: nn.Module,
+    layers: Sequence[str],
+    images: Source,
+    *,
+    reduction: Reduction = "peak",
+    layouts: Mapping[str, Layout] | None = None,
+    device: torch.device | str = "cpu",
+    batch_size: int = 32,
+) -> dict[str, Tensor]:
+    """Return one response of each unit to each image.
+
+    Args:
+        module: The network.
+        layers: Its layers, or patterns.
+        images: The images, with the network's own preprocessing.
+        reduction: The map's largest value (``peak``, by which exemplars are chosen) or its mean.
+        layouts: See ``probe``.
+        device: Where it runs.
+        batch_size: Images per forward pass.
+
+    Returns:
+        float32 (images, units) for each layer, on the CPU.
+
+    Raises:
+        InputError: If a layer is unknown, or there are no images.
+    """
+    if not len(images):
+        raise InputError("there are no images to run the network on")
+    module = module.eval().to(device)
+    names = match_layers(module, layers)
+    example = tuple(x.to(device) for x in _stacked(images, range(1)))
+    taps = [*probe(module, names, example, layouts or {}).values()]
+    found: dict[str, list[Tensor]] = {name: [] for name in names}
+
+    def keep(layer: str, maps: Tensor) -> None:
+        values = maps.float().amax((2, 3)) if reduction == "peak" else maps.float().mean((2, 3))
+        found[layer].append(values.cpu())
+
+    with torch.inference_mode(), progress_bar() as progress:
+        task = progress.add_task("Running the network", total=len(images))
+        for first in range(0, len(images), batch_size):
+            numbers = range(first, min(first + batch_size, len(images)))
+            inputs = [x.to(device) for x in _stacked(images, numbers)]
+            with activations(module, taps, keep, stop_early=True) as run:
+                run(*inputs)
+            progress.advance(task, len(numbers))
+    return {name: torch.cat(parts) for name, parts in found.items()}
+
+
+def _stacked(images: Source, numbers: range) -> Inputs:
+    given = [images.inputs(number) for number in numbers]
+    tuples = [one if isinstance(one, tuple) else (one,) for one in given]
+    return tuple(torch.stack(parts) for parts in zip(*tuples, strict=True))

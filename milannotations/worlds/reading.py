@@ -1,0 +1,103 @@
+"""Reading descriptions: which concept of a world do words mean?"""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Iterator
+from functools import cache
+
+import numpy as np
+
+from milannotations.worlds.concepts import (
+    And,
+    AndNot,
+    Anything,
+    Attribute,
+    Background,
+    Concept,
+    Dead,
+    Or,
+    Polysemantic,
+)
+from milannotations.worlds.grammar import STYLES, plural
+from milannotations.worlds.scenes import ATTRIBUTES, BACKGROUNDS, Scene
+from milannotations.worlds.spatial import PARTS, Part, Relation
+
+_END = re.compile(r"[.\s]+$")
+_WORDS = re.compile(r"[a-z][a-z-]*")
+
+
+def read(text: str) -> Concept | None:
+    """Return the concept that a sentence of the grammar means; None for any other sentence.
+
+    >>> read("Red circles.").key
+    '(circle AND red)'
+    """
+    return _sentences().get(_END.sub("", text.lower().strip()))
+
+
+def shown(text: str, scene: Scene) -> float:
+    """Return how much of what a text says a scene shows, from 0 to 1.
+
+    A sentence of the grammar is shown (1) where its concept is visible, and else not (0): that is
+    exact. For other texts, such as a label or a formula, it is the share of the attributes named
+    that one object has, of the object that has most; 0 for a text that names none.
+    """
+    concept = read(text)
+    if concept is not None:
+        return float(concept.mask(scene).any())
+    named = _named(text)
+    if not named:
+        return 0.0
+    having = np.array([[getattr(o, a.kind) == a.value for a in named] for o in scene.objects])
+    return float(having.mean(1).max()) if len(having) else 0.0
+
+
+@cache
+def _sentences() -> dict[str, Concept]:
+    found: dict[str, Concept] = {}
+    for concept in _concepts():
+        for style in range(STYLES):
+            found.setdefault(plural(concept, style), concept)
+    return found
+
+
+def _concepts() -> Iterator[Concept]:
+    """Yield every kind of concept that the grammar has words for, simple ones first."""
+    attributes = [Attribute(kind, value) for kind, values in ATTRIBUTES.items() for value in values]
+    shapes = [a for a in attributes if a.kind == "shape"]
+    colours = [a for a in attributes if a.kind == "colour"]
+    yield from (Dead(), Anything(), *attributes, *(Background(kind) for kind in BACKGROUNDS))
+    pairs = list(itertools.permutations(attributes, 2))
+    yield from (And(a, b) for a, b in pairs if a.kind != b.kind)
+    yield from (Part(part, shape) for part in PARTS for shape in shapes)
+    yield from (AndNot(a, b) for a, b in pairs)
+    yield from (Or(a, b) for a, b in pairs)
+    yield from (Polysemantic(a, b) for a, b in pairs)
+    for kind in ("above", "below", "left of", "right of"):
+        yield from (Relation(kind, a, b) for a, b in itertools.permutations(shapes, 2))
+    yield from (Relation("inside", a, Anything()) for a in [*shapes, *colours])
+    yield from (Relation("inside", Anything(), b) for b in shapes)
+
+
+@cache
+def _names() -> dict[str, Attribute]:
+    """Return which attribute each word or phrase of the grammar names."""
+    found: dict[str, Attribute] = {}
+    for kind, values in ATTRIBUTES.items():
+        for value in values:
+            attribute = Attribute(kind, value)
+            found[value] = attribute
+            if kind == "shape":
+                for style in range(STYLES):
+                    found[plural(attribute, style)] = attribute
+    return found
+
+
+@cache
+def _named(text: str) -> tuple[Attribute, ...]:
+    joined = " ".join(_WORDS.findall(text.lower()))
+    return tuple(
+        dict.fromkeys(a for name, a in _names().items() if re.search(rf"\b{name}\b", joined))
+    )
