@@ -36,11 +36,11 @@ def describe(
     import pandas as pd
     from rich.console import Console
 
-    from baselines.options import read_options
     from milannotations.describer import accepts, create
     from milannotations.device import resolve_device
     from milannotations.errors import InputError
     from milannotations.loading import load_split
+    from milannotations.options import read_options
     from milannotations.progress import silence_libraries
     from milannotations.record import NeuronKey, keys_of
     from milannotations.storage import atomic_path

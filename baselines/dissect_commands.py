@@ -46,9 +46,9 @@ def dissect(
     from rich.console import Console
 
     from baselines.concepts.dissector import Dissector
-    from baselines.options import read_options
     from milannotations.describer import create
     from milannotations.errors import InputError
+    from milannotations.options import read_options
     from milannotations.progress import silence_libraries
     from milannotations.storage import atomic_folder, check_target
 

@@ -41,6 +41,7 @@ COMMANDS = {
         "benchmark.functional.commands",
         "Score descriptions by the activations they predict.",
     ),
+    "experiment": ("benchmark.experiments.commands", "Run the experiments of the paper."),
     "splits": ("benchmark.splits.commands", "List the splits; look for leaks."),
     "sanity": ("benchmark.sanity.commands", "Ask which metrics can be fooled."),
     "leaderboard": ("leaderboard.commands", "Render results as a page."),

@@ -12,12 +12,12 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 from torch.nn import functional
 
-from baselines.options import checked
 from milannotations.catalog.models import LoadedModel, load_model
 from milannotations.errors import InputError
 from milannotations.exemplars.instrument import activations, match_layers, probe
 from milannotations.exemplars.plan import fingerprint_of_weights
 from milannotations.exemplars.sources import Preprocessing
+from milannotations.options import checked
 
 Resizing = Literal["bilinear", "area", "none"]
 _RESNET = ("conv1", "layer1", "layer2", "layer3", "layer4")

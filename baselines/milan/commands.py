@@ -85,10 +85,10 @@ def train(
     from baselines.milan.language_model import LanguageModelSpec
     from baselines.milan.options import TrainingOptions
     from baselines.milan.training import train as run
-    from baselines.options import checked, read_options
     from milannotations.device import resolve_device
     from milannotations.errors import InputError
     from milannotations.loading import load_split
+    from milannotations.options import checked, read_options
     from milannotations.progress import silence_libraries
     from milannotations.storage import check_target
 

@@ -17,11 +17,11 @@ from baselines.milan.language_model import LanguageModelSpec
 from baselines.milan.model import Milan
 from baselines.milan.options import TrainingOptions
 from baselines.milan.training import train
-from baselines.options import checked
 from milannotations.describer import Description, register
 from milannotations.device import resolve_device
 from milannotations.errors import InputError, did_you_mean
 from milannotations.loading import load_split
+from milannotations.options import checked
 from milannotations.store import home
 
 _BLOCK = 256

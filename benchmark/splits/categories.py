@@ -22,9 +22,11 @@ _WORDS = {
     "animals": "animal animals dog dogs cat cats bird birds fish insect insects fur feather "
     "feathers snake snakes bear bears spider spiders horse horses wildlife",
     "scenes": "sky water ocean sea grass tree trees forest mountain mountains building buildings "
-    "house houses room rooms road street landscape field fields plant plants leaves flower flowers",
+    "house houses room rooms road street landscape field fields plant plants leaves flower "
+    "flowers",
     "textures": "texture textures textured pattern patterns patterned stripe stripes striped "
-    "stripy dot dots dotted spots spotted grid grids mesh checkered checked fabric metal wood fuzzy",
+    "stripy dot dots dotted spots spotted grid grids mesh checkered checked fabric "
+    "metal wood fuzzy",
     "colors": "color colors colored red orange yellow green blue purple violet pink brown black "
     "white gray grey dark bright light tan beige",
     "shapes": "shape shapes round circle circles circular square squares rectangle rectangular "

@@ -68,7 +68,10 @@ def _concepts() -> Iterator[Concept]:
     attributes = [Attribute(kind, value) for kind, values in ATTRIBUTES.items() for value in values]
     shapes = [a for a in attributes if a.kind == "shape"]
     colours = [a for a in attributes if a.kind == "colour"]
-    yield from (Dead(), Anything(), *attributes, *(Background(kind) for kind in BACKGROUNDS))
+    yield Dead()
+    yield Anything()
+    yield from attributes
+    yield from (Background(kind) for kind in BACKGROUNDS)
     pairs = list(itertools.permutations(attributes, 2))
     yield from (And(a, b) for a, b in pairs if a.kind != b.kind)
     yield from (Part(part, shape) for part in PARTS for shape in shapes)

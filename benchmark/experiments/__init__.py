@@ -1,0 +1,1 @@
+"""The paper's experiments as commands: train here, describe there, score, tabulate."""

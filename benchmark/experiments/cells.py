@@ -1,0 +1,145 @@
+"""Cells: one method, trained on one side of a split and scored on the other, in one trial.
+
+Each is a file of its own, written when it is done, so that an interrupted experiment goes on where
+it was.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from datasets import Dataset
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from benchmark.harness import Entry, Task, describe, make_task, score
+from benchmark.metrics.base import Metric
+from benchmark.result import Method, Score
+from benchmark.splits.definitions import Split
+from milannotations.describer import accepts, create
+from milannotations.fingerprints import fingerprint
+from milannotations.storage import atomic_path
+
+# Controls that every test set is scored with: the scale that methods are read on.
+ORACLE, SHUFFLED = "oracle", "shuffled-oracle"
+CONTROLS = (ORACLE, SHUFFLED)
+
+
+@dataclass(frozen=True)
+class Contestant:
+    """A method of an experiment.
+
+    Attributes:
+        name: What the tables call it.
+        describer: Its registered name.
+        options: Of the describer.
+    """
+
+    name: str
+    describer: str
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Cell(BaseModel):
+    """What one method scored.
+
+    Attributes:
+        family: Of the split.
+        split: Its name.
+        train: What was learnt from.
+        test: What was described.
+        method: The contestant.
+        trial: Number of the trial; the seed of all that is drawn.
+        neurons: Neurons scored.
+        scores: By metric.
+        seconds: Time to train and describe.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    family: str
+    split: str
+    train: str
+    test: str
+    method: str
+    trial: int
+    neurons: int
+    scores: dict[str, Score]
+    seconds: float
+
+
+def run_cell(
+    split: Split,
+    contestant: Contestant,
+    trial: int,
+    train: Dataset,
+    test: Dataset,
+    metrics: Sequence[Metric],
+    folder: Path,
+    device: str,
+    resamples: int,
+) -> Cell:
+    """Return a cell, from its file if it is done.
+
+    Raises:
+        InputError: If the method cannot be made, trained or run.
+    """
+    identity = {
+        "split": [split.family, split.name],
+        "train": fingerprint(train),
+        "test": fingerprint(test),
+        "describer": contestant.describer,
+        "options": dict(contestant.options),
+        "trial": trial,
+        "metrics": [metric.signature for metric in metrics],
+        "resamples": resamples,
+    }
+    digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:16]
+    place = folder / f"{split.family}-{split.name}-{contestant.name}-{trial}-{digest}.json"
+    kept = _kept(place)
+    if kept is not None:
+        return kept
+    import time
+
+    start = time.perf_counter()
+    task = make_task("test", test)
+    entry = _described(contestant, trial, train, task, device)
+    seconds = time.perf_counter() - start
+    method = Method(name="method", title=contestant.name)
+    scored = score(
+        {"method": method}, [task], {("method", "test"): entry}, metrics, resamples, trial
+    )["method"]
+    cell = Cell(
+        family=split.family, split=split.name, train=split.train, test=split.test,
+        method=contestant.name, trial=trial, neurons=len(task.positions),
+        scores=scored.result.splits["test"].scores, seconds=seconds,
+    )  # fmt: skip
+    folder.mkdir(parents=True, exist_ok=True)
+    with atomic_path(place) as path:
+        path.write_text(cell.model_dump_json(indent=1) + "\n", encoding="utf-8")
+    return cell
+
+
+def _described(
+    contestant: Contestant, trial: int, train: Dataset, task: Task, device: str
+) -> Entry:
+    options = dict(contestant.options)
+    for name, value in (("device", device), ("seed", trial)):
+        if accepts(contestant.describer, name):
+            options.setdefault(name, value)
+    describer = create(contestant.describer, **options)
+    describer.fit(train)
+    return describe(describer, task)
+
+
+def _kept(place: Path) -> Cell | None:
+    if not place.is_file():
+        return None
+    try:
+        return Cell.model_validate_json(place.read_text(encoding="utf-8"))
+    except (ValidationError, UnicodeDecodeError):
+        return None  # of another version: it is run again

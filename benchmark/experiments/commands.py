@@ -1,0 +1,175 @@
+"""``milannotations experiment``: the paper's tables, on the release or at small scale."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from benchmark.encoders import DEFAULT_BERTSCORE_ENCODER, DEFAULT_SENTENCE_ENCODER, ENCODER_HELP
+from milannotations.device import DEVICE_HELP
+
+if TYPE_CHECKING:
+    from benchmark.experiments.cells import Contestant
+
+app = typer.Typer(no_args_is_help=True, help="Run the experiments of the paper.")
+
+_SMALL_MILAN = {
+    "encoder": "efficientnet_lite0", "hidden": 128, "epochs": 40, "learning_rate": 0.005,
+    "batch_size": 32, "language_model_batch_size": 32, "stop_on": "loss", "resample": True,
+}  # fmt: skip
+_FAMILIES = (
+    "within-network", "across-network", "across-architecture", "across-dataset", "across-task",
+)  # fmt: skip
+
+Out = Annotated[Path, typer.Option(help="folder for tables, figures and finished cells")]
+Data = Annotated[
+    str, typer.Option(help="release, or worlds[:UNITS:SCENES]: small synthetic networks")
+]
+Methods = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--method", help="describer, or NAME=describer, with options: milan:epochs=20,pmi=0.5"
+    ),
+]
+Trials = Annotated[int, typer.Option(min=1, help="repetitions with another seed")]
+Metrics = Annotated[list[str] | None, typer.Option("--metric", help="metric; repeatable")]
+EncoderOption = Annotated[
+    str | None, typer.Option(help=f"one encoder for all metrics: {ENCODER_HELP}")
+]
+Resamples = Annotated[int, typer.Option(min=1000, help="bootstrap resamples")]
+Device = Annotated[str, typer.Option(help=DEVICE_HELP)]
+
+
+@app.command()
+def generalization(
+    out: Out = Path("generalization"),
+    data: Data = "release",
+    family: Annotated[
+        list[str] | None, typer.Option(help="family of splits; default those of the paper")
+    ] = None,
+    method: Methods = None,
+    trials: Trials = 1,
+    metric: Metrics = None,
+    encoder: EncoderOption = None,
+    resamples: Resamples = 1000,
+    device: Device = "auto",
+) -> None:
+    """Train on some networks, describe others: the paper's table 3."""
+    small = data != "release"
+    usual: list[tuple[str, str, dict[str, Any]]] = [
+        ("milan", "milan", _SMALL_MILAN if small else {}),
+        ("retrieval", "retrieval", {}),
+    ]
+    _run(
+        out, data, family or list(_FAMILIES), method, usual, trials, metric, encoder, resamples,
+        device, "Generalization",
+    )  # fmt: skip
+
+
+@app.command()
+def baselines(
+    out: Out = Path("baselines-table"),
+    data: Data = "release",
+    concepts: Annotated[
+        str | None,
+        typer.Option(
+            help="labelled images for the two dissection baselines, as --concepts of "
+            "`milannotations dissect`; without, they are left out"
+        ),
+    ] = None,
+    method: Methods = None,
+    trials: Trials = 1,
+    metric: Metrics = None,
+    encoder: EncoderOption = None,
+    resamples: Resamples = 1000,
+    device: Device = "auto",
+) -> None:
+    """Train on all networks but one, describe it, beside the baselines: the paper's table 2."""
+    training = _SMALL_MILAN if data != "release" else {}
+    usual: list[tuple[str, str, dict[str, Any]]] = [
+        ("milan", "milan", training),
+        # The same search, without the weight of p(d).
+        ("milan-no-pmi", "milan", {**training, "variant": "beam"}),
+        ("retrieval", "retrieval", {}),
+    ]
+    if concepts is not None:
+        usual += [(name, name, {"concepts": concepts}) for name in ("netdissect", "compexp")]
+    _run(
+        out, data, ["leave-one-out"], method, usual, trials, metric, encoder, resamples, device,
+        "Baselines",
+    )  # fmt: skip
+
+
+def _run(
+    out: Path,
+    data: str,
+    families: list[str],
+    methods: list[str] | None,
+    usual: list[tuple[str, str, dict[str, Any]]],
+    trials: int,
+    metrics: list[str] | None,
+    encoder: str | None,
+    resamples: int,
+    device: str,
+    title: str,
+) -> None:
+    from rich.console import Console
+    from rich.markup import escape
+
+    from benchmark.experiments.cells import Contestant
+    from benchmark.experiments.figure import draw
+    from benchmark.experiments.run import run_experiment
+    from benchmark.experiments.tables import pivot, summarize, write_tables
+    from benchmark.experiments.universe import universe, work_folder
+    from benchmark.metrics.registry import USUAL, Settings, check_names, make_metrics
+    from benchmark.splits.definitions import splits_of
+    from milannotations.device import resolve_device
+    from milannotations.progress import silence_libraries
+
+    silence_libraries()
+    console = Console()
+    wanted = check_names(metrics or USUAL)
+    place = universe(data)
+    for family in families:
+        splits_of(family, ())  # a wrong name is said before anything is built
+    contestants = (
+        [_parsed(text) for text in methods] if methods else [Contestant(*one) for one in usual]
+    )
+    settings = Settings(
+        encoder or DEFAULT_BERTSCORE_ENCODER, encoder or DEFAULT_SENTENCE_ENCODER,
+        resolve_device(device),
+    )  # fmt: skip
+    made = make_metrics(wanted, settings)
+    cells = run_experiment(
+        place, families, contestants, made, work_folder(out), trials, device, resamples,
+        say=lambda line: console.print(escape(line), highlight=False),
+    )  # fmt: skip
+    summary = summarize(cells)
+    note = f"{place.note} {trials} {'trial' if trials == 1 else 'trials'}; " + (
+        "± standard deviation over trials." if trials > 1 else "intervals over neurons."
+    )
+    write_tables(summary, out, note)
+    for metric in made:
+        draw(summary, metric.name, metric.facts.title, note, out / f"{metric.name}.png")
+    table = pivot(summary, made[0].name)
+    console.print(f"{title}: {made[0].facts.title}", markup=False)
+    console.print(table.to_string(index=False), markup=False, highlight=False, soft_wrap=True)
+    console.print(f"Tables and figures: {out}", markup=False, highlight=False)
+
+
+def _parsed(text: str) -> Contestant:
+    """Read ``NAME=describer:option=value,…``.
+
+    >>> _parsed("mine=milan:epochs=3").options
+    {'epochs': 3}
+    """
+    from benchmark.experiments.cells import Contestant
+    from milannotations.options import read_options
+
+    head, _, options = text.partition(":")
+    name, _, describer = head.rpartition("=")
+    return Contestant(
+        name or describer, describer, read_options(options.split(",") if options else [])
+    )

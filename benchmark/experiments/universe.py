@@ -1,0 +1,179 @@
+"""What experiments run on: the annotated networks, or small synthetic ones in their place."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import ClassVar
+
+from datasets import Dataset, load_dataset
+
+from benchmark.splits.definitions import Network, Task
+from benchmark.splits.released import released
+from milannotations.errors import InputError
+from milannotations.exemplars.build import build
+from milannotations.exemplars.options import BuildOptions
+from milannotations.loading import load_split
+from milannotations.record import FEATURES
+from milannotations.store import home
+from milannotations.worlds import SyntheticNetwork, SyntheticNeuron, World, synthetic_neurons
+from milannotations.worlds.neurons import LAYERS
+
+
+class Universe(ABC):
+    """Annotated networks and their neurons.
+
+    Attributes:
+        name: What the tables call it.
+        note: What a reader must know of it.
+        networks: The annotated networks.
+    """
+
+    name: str
+    note: str
+    networks: Sequence[Network]
+
+    @abstractmethod
+    def load(self, config: str) -> Dataset:
+        """Return all neurons of a config.
+
+        Raises:
+            InputError: If they are not to be had.
+        """
+
+
+class Released(Universe):
+    """MILANNOTATIONS: the seven annotated networks."""
+
+    name = "release"
+    note = "MILANNOTATIONS (Hernandez et al., 2022); references are human."
+
+    def __init__(self) -> None:
+        self.networks = released()
+
+    def load(self, config: str) -> Dataset:
+        """Return a config, downloaded and imported if need be, with its images."""
+        neurons = load_split(config)
+        if any(not count for count in _image_counts(neurons)):
+            raise InputError(
+                f"{config} has no images; attach the source images first "
+                f"(milannotations attach-images {config})"
+            )
+        return neurons
+
+
+class Worlds(Universe):
+    """Seven small synthetic networks, which stand to one another as the annotated ones do.
+
+    Two architectures and a stand-in for generators, each on two kinds of scenes' concepts, and an
+    architecture of its own for testing only. Architectures differ in their layers and how noisy
+    their neurons are; data sets in what neurons respond to: attributes of objects and their
+    combinations, or parts, relations and exclusions. References are ground truth from a grammar.
+
+    Args:
+        units: Neurons per network.
+        scenes: Scenes that their exemplars are chosen from.
+    """
+
+    name = "worlds"
+    note = "Synthetic networks; references are ground truth from a grammar, not human."
+    _KINDS: ClassVar[dict[str, tuple[str, ...]]] = {
+        "objects": ("single", "and", "or"),
+        "places": ("and-not", "part", "relation", "polysemantic"),
+    }
+    # Model: (layers from input to output, noise relative to the usual, task, base).
+    _MODELS: ClassVar[dict[str, tuple[tuple[str, ...], float, Task, bool]]] = {
+        "shallownet": (("fine", "middle"), 0.6, "classifier", True),
+        "deepnet": (("fine", "middle", "coarse"), 1.0, "classifier", True),
+        "gan": (("coarse", "middle", "fine"), 0.3, "generator", True),
+        "vit": (("middle", "coarse"), 1.0, "classifier", False),
+    }
+
+    def __init__(self, units: int = 48, scenes: int = 160) -> None:
+        if units < 10 or scenes < 40:
+            raise InputError("worlds need at least 10 units per network and 40 scenes")
+        self._scenes = scenes
+        self._neurons: dict[str, list[SyntheticNeuron]] = {}
+        self._seeds: dict[str, int] = {}
+        self.networks = []
+        for number, (model, facts) in enumerate(self._MODELS.items()):
+            layers, noise, task, base = facts
+            for place, dataset in enumerate(self._KINDS if base else ("objects",)):
+                name = f"{model}-{dataset}"
+                self._seeds[name] = 100 + 10 * number + place
+                chosen = self._choose(name, dataset, layers, noise, units)
+                self._neurons[name] = chosen
+                of_layers = {
+                    layer: [n.unit for n in chosen if n.layer == layer] for layer in layers
+                }
+                self.networks.append(Network(name, model, dataset, of_layers, task, base))
+
+    def _choose(
+        self, name: str, dataset: str, layers: Sequence[str], noise: float, units: int
+    ) -> list[SyntheticNeuron]:
+        found = [
+            neuron
+            for neuron in synthetic_neurons(self._seeds[name])
+            if neuron.kind in self._KINDS[dataset]
+        ]
+        # Spread evenly over the kinds, which follow one another.
+        step = max(1.0, len(found) / units)
+        some = [found[int(i * step)] for i in range(min(units, len(found)))]
+        return [
+            replace(
+                neuron, layer=layers[i % len(layers)], unit=i // len(layers),
+                noise=min(1.0, neuron.noise * noise),
+            )
+            for i, neuron in enumerate(some)
+        ]  # fmt: skip
+
+    def load(self, config: str) -> Dataset:
+        """Return a network's neurons, built on its own scenes the first time."""
+        neurons = self._neurons[config]
+        model, dataset = config.rsplit("-", 1)
+        place = home() / "experiments" / f"{config}-{len(neurons)}-{self._scenes}"
+        if not (place / "data").is_dir() and not any(place.glob("*.parquet")):
+            world = World(self._seeds[config], self._scenes)
+            network = SyntheticNetwork(neurons, world)
+            build(
+                network, world, network.names, place, model=model, dataset=dataset,
+                options=BuildOptions(image_format="webp"),
+            )  # fmt: skip
+        built = load_dataset(str(place), split="train", cache_dir=str(home() / "experiments-cache"))
+        members = {name: [n for n in neurons if n.layer == name] for name in LAYERS}
+        texts, units = [], []
+        for layer, channel in zip(built["layer"], built["unit"], strict=True):
+            neuron = members[layer][channel]
+            texts.append(list(neuron.references))
+            units.append(neuron.unit)
+        bare = built.remove_columns(["annotations", "unit"])
+        bare = bare.add_column("annotations", texts, feature=FEATURES["annotations"])
+        return bare.add_column("unit", units, feature=FEATURES["unit"]).select_columns(
+            list(FEATURES)
+        )
+
+
+def universe(name: str) -> Universe:
+    """Return what experiments run on, by name: ``release``, or ``worlds``, ``worlds:UNITS:SCENES``.
+
+    Raises:
+        InputError: If there is none of that name.
+    """
+    if name == "release":
+        return Released()
+    kind, *sizes = name.split(":")
+    if kind == "worlds" and len(sizes) in (0, 2) and all(s.isdecimal() for s in sizes):
+        return Worlds(*map(int, sizes))
+    raise InputError(f"data {name!r}: choose release, worlds or worlds:UNITS:SCENES")
+
+
+def work_folder(out: Path) -> Path:
+    """Return where an experiment keeps its cells."""
+    return out / "cells"
+
+
+def _image_counts(neurons: Dataset) -> list[int]:
+    lengths = neurons.with_format("arrow")
+    return [len(images) for images in lengths[: min(8, len(neurons))]["images"]]
