@@ -28,7 +28,7 @@ def summarize(cells: Sequence[Cell]) -> pd.DataFrame:
     for the same networks and metric; its metric has the paper's configuration, which differs from
     ours unless the signature says roberta-large with rescaling.
     """
-    rows: dict[tuple[str, ...], list[tuple[Cell, str]]] = {}
+    rows: dict[tuple[str, str, str, str, str], list[tuple[Cell, str]]] = {}
     for cell in cells:
         for metric in cell.scores:
             key = (cell.family, cell.train, cell.test, cell.method, metric)

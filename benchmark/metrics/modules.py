@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any
 
@@ -23,7 +23,7 @@ _CITATION = """@inproceedings{hernandez2022natural,
 }"""
 
 
-class EvaluateModule(evaluate.Metric):
+class EvaluateModule(evaluate.Metric, ABC):
     """A metric as a module of evaluate; subclasses say which in ``metric``.
 
     ``compute(predictions=…, references=…)`` takes one description and one list of references per

@@ -27,9 +27,21 @@ def human(problem: Problem) -> list[list[str]]:
     return [[normalize(text) for text in fold.held_out] for fold in problem.folds]
 
 
-def shuffled(problem: Problem, seed: int) -> list[list[str]]:
-    """Return annotations dealt out to other neurons of the same layer: right words, wrong place."""
-    order = _within_layers(problem, lambda row, rng: rng.permutation(row), seed)
+def dealt(problem: Problem, seed: int, turn: int = 0) -> list[list[str]]:
+    """Return annotations dealt out to other neurons of the same layer: right words, wrong place.
+
+    No neuron of a layer of two or more keeps its own. Turns deal differently, until every neuron
+    has had the annotation of each other.
+    """
+
+    def move(row: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        order = rng.permutation(len(row))
+        steps = 1 + rng.permutation(max(1, len(row) - 1))
+        moved = row.copy()
+        moved[order] = row[np.roll(order, steps[turn % len(steps)])]
+        return moved
+
+    order = _within_layers(problem, move, seed)
     return [[texts[j] for j in order] for texts in human(problem)]
 
 
@@ -68,7 +80,7 @@ def extra(problem: Problem, seed: int) -> list[list[str]]:
 
     The extra-labels test of Oikarinen et al. (ICML 2025), for words: half of what is said is true.
     """
-    other = shuffled(problem, seed)
+    other = dealt(problem, seed)
     return [
         [f"{a} and {b}" for a, b in zip(own, others, strict=True)]
         for own, others in zip(human(problem), other, strict=True)
@@ -100,7 +112,6 @@ def all_words(problem: Problem, seed: int) -> list[list[str]]:
 # What each is called.
 ADVERSARIES: dict[str, Callable[[Problem, int], Predictions]] = {
     "all-words": all_words,
-    "shuffled": shuffled,
     "neighbour": neighbour,
     "repeated": repeated,
     "truncated": truncated,

@@ -12,7 +12,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from benchmark.result import MAX_RESULT_BYTES, wrong_fields
-from benchmark.sanity.checks import CHECKS, PEOPLE
+from benchmark.sanity.checks import CHECKS, CONSTANT, PEOPLE
+from benchmark.sanity.ladder import OTHERS
 from milannotations.errors import InputError
 from milannotations.storage import atomic_path
 
@@ -55,6 +56,8 @@ class MetricSanity(_Model):
         wrong: Its value for the same annotations at the wrong neurons.
         tells_people: Whether the first is higher than the second, its interval above 0.
         checks: By name.
+        ladder: Kendall's τ with true quality, by what descriptions were replaced with; see
+            ``benchmark.sanity.ladder``.
         passed: Whether people are told from chance and every required check is passed: only then
             may it be a board's main number.
     """
@@ -65,6 +68,7 @@ class MetricSanity(_Model):
     wrong: float | None
     tells_people: bool
     checks: dict[str, Outcome]
+    ladder: dict[str, float] = Field(default_factory=dict)
     passed: bool
 
 
@@ -160,6 +164,17 @@ def markdown_table(report: SanityReport) -> str:
     head, body = rows(report)
     lines = ["| " + " | ".join(head) + " |", "| --- |" + " ---: |" * (len(head) - 1)]
     lines += ["| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in body]
+    lines += [
+        "",
+        "Agreement (Kendall's τ) with true quality on ladders of corrupted descriptions:",
+        "",
+    ]
+    lines += ["| Metric | corrupted with other neurons' words | with the best constant |"]
+    lines += ["| --- | ---: | ---: |"]
+    for metric in report.metrics.values():
+        values = (metric.ladder.get(kind) for kind in (OTHERS, CONSTANT))
+        cells = ("–" if tau is None else f"{tau:.2f}".replace("-", "−") for tau in values)
+        lines.append(f"| {metric.title} | " + " | ".join(cells) + " |")
     lines += ["", "Best constants found:", ""]
     for metric in report.metrics.values():
         outcome = metric.checks.get("constant")

@@ -10,15 +10,17 @@ import numpy as np
 from benchmark.harness import Task
 from benchmark.metrics.base import Floats, Metric, Predictions
 from benchmark.metrics.corrected import Corrected
-from benchmark.sanity.adversaries import ADVERSARIES, constants, human
+from benchmark.sanity.adversaries import ADVERSARIES, constants, dealt, human
 from benchmark.sanity.checks import CHECKS, CONSTANT
 from benchmark.sanity.constants import Best, best_constant
+from benchmark.sanity.ladder import ladder
 from benchmark.sanity.report import MetricSanity, Outcome, SanityReport
 from benchmark.statistics import RESAMPLES, Interval, interval
 from milannotations.errors import InputError
 from milannotations.fingerprints import fingerprint
 
-_HUMAN, _WRONG = "human", "shuffled"
+_HUMAN, _WRONG = "human", "wrong"
+_TURNS = 8  # of dealing out to wrong neurons: in small layers one turn is a matter of luck
 
 
 def check_metrics(
@@ -45,6 +47,7 @@ def check_metrics(
         raise InputError(f"{task.name}: fewer than two neurons have the two annotations needed")
     problem = task.problem
     said: dict[str, Predictions] = {_HUMAN: human(problem)}
+    said |= {f"{_WRONG}-{turn}": dealt(problem, seed, turn) for turn in range(_TURNS)}
     said |= {name: make(problem, seed) for name, make in ADVERSARIES.items()}
     candidates = constants(problem)
     found: dict[str, Best] = {}
@@ -58,6 +61,8 @@ def check_metrics(
         best = found[base.name].text
         constant = [[best] * problem.neurons] * len(problem.folds)
         statistics = metric.statistics(problem, {**said, CONSTANT: constant})
+        turns = [statistics[f"{_WRONG}-{turn}"] for turn in range(_TURNS)]
+        statistics[_WRONG] = np.mean(turns, axis=0)
         checked[metric.name] = _judge(metric, statistics, found[base.name], resamples, seed)
     return SanityReport(
         split=task.name,
@@ -93,6 +98,7 @@ def _judge(
         wrong=_finite(float(metric.aggregate(statistics[_WRONG].sum(0)))),
         tells_people=bool(tells),
         checks=outcomes,
+        ladder=ladder(metric, statistics[_HUMAN], statistics[_WRONG], statistics[CONSTANT], seed),
         passed=bool(
             tells and all(outcomes[check.name].passed for check in CHECKS if check.required)
         ),

@@ -1,0 +1,176 @@
+"""Experiments end to end at the smallest scale, resumed, and their tables."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from PIL import Image
+from typer.testing import CliRunner
+
+from benchmark.encoders import PACKAGED
+from benchmark.experiments import cells as cells_module
+from benchmark.experiments.cells import Cell, Contestant
+from benchmark.experiments.commands import _parsed
+from benchmark.experiments.run import run_experiment
+from benchmark.experiments.tables import PUBLISHED, pivot, summarize, write_tables
+from benchmark.experiments.universe import Released, Worlds, universe
+from benchmark.metrics.rouge import RougeL
+from benchmark.result import Score
+from benchmark.splits import FAMILIES, published, splits_of
+from milannotations.cli import app
+from milannotations.errors import InputError
+from milannotations.record import keys_of
+from milannotations.worlds.reading import read
+
+
+@pytest.fixture(scope="module")
+def worlds(tmp_path_factory: pytest.TempPathFactory):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MILANNOTATIONS_HOME", str(tmp_path_factory.mktemp("home")))
+        yield Worlds(units=10, scenes=40)
+
+
+def test_synthetic_networks_stand_to_one_another_as_the_annotated_ones(worlds: Worlds) -> None:
+    for family in FAMILIES:
+        made = splits_of(family, worlds.networks)
+        assert len(made) == len(published(family))
+    neurons = worlds.load("deepnet-places")
+    (network,) = (n for n in worlds.networks if n.name == "deepnet-places")
+    expected = {(layer, unit) for layer, units in network.layers.items() for unit in units}
+    assert {(k.layer, k.unit) for k in keys_of(neurons)} == expected
+    assert len(neurons) == 10
+    # The words belong to the neurons: a place-like network has no plain attributes.
+    for texts in neurons["annotations"]:
+        assert len({read(text).key for text in texts}) == 1
+    by_key = {(n.layer, n.unit): n.concept.key for n in worlds._neurons["deepnet-places"]}
+    for key, texts in zip(keys_of(neurons), neurons["annotations"], strict=True):
+        assert read(texts[0]).key == by_key[key.layer, key.unit]
+
+
+def test_names_of_data() -> None:
+    assert isinstance(universe("release"), Released)
+    assert len(universe("worlds:12:60").networks) == 7
+    for wrong in ("world", "worlds:3", "worlds:a:b", "worlds:5:100"):
+        with pytest.raises(InputError):
+            universe(wrong)
+
+
+def test_cells_are_run_once(worlds: Worlds, tmp_path: Path, monkeypatch) -> None:
+    contestants = [Contestant("frequent", "constant-frequent"), Contestant("any", "random-train")]
+
+    def run() -> list[Cell]:
+        return run_experiment(
+            worlds, ["across-architecture"], contestants, [RougeL()], tmp_path, trials=2,
+            device="cpu",
+        )  # fmt: skip
+
+    first = run()
+    assert len(first) == 1 * 2 * (2 + 2)
+    files = {path: path.read_text() for path in tmp_path.iterdir()}
+    assert len(files) == 8
+    monkeypatch.setattr(cells_module, "describe", lambda *_: pytest.fail("described again"))
+    assert run() == first
+    damaged = next(iter(files))
+    damaged.write_text("{")
+    monkeypatch.undo()
+    again = run()
+    drop = {"seconds"}
+    assert [c.model_dump(exclude=drop) for c in again] == [
+        c.model_dump(exclude=drop) for c in first
+    ]
+    random = [c.scores["rouge-l"].value for c in first if c.method == "any"]
+    assert random[0] != random[1]
+    oracle = [c.scores["rouge-l"].value for c in first if c.method == "oracle"]
+    assert oracle[0] == oracle[1]
+
+
+def cell(method: str, value: float, trial: int, test: str = "alexnet-imagenet") -> Cell:
+    score = Score(value=value, low=value - 0.1, high=value + 0.1, n=9, signature="s")
+    return Cell(
+        family="within-network", split=test, train=test, test=test, method=method, trial=trial,
+        neurons=9, scores={"bertscore": score}, seconds=1,
+    )  # fmt: skip
+
+
+def test_tables_by_hand(tmp_path: Path) -> None:
+    summary = summarize([cell("milan", v, t) for t, v in enumerate((0.4, 0.5, 0.3))] + [
+        cell("a_b & c", 0.2, 0)
+    ])  # fmt: skip
+    milan, other = summary.to_dict("records")
+    assert milan["mean"] == pytest.approx(0.4)
+    assert milan["deviation"] == pytest.approx(0.1)
+    # Student's t with two degrees of freedom: 4.3027.
+    assert milan["low"] == pytest.approx(0.4 - 4.302653 * 0.1 / 3**0.5, abs=1e-6)
+    assert milan["published"] == 0.39
+    assert (other["low"], other["high"]) == (pytest.approx(0.1), pytest.approx(0.3))
+    assert pd.isna(other["published"]) and pd.isna(other["deviation"])
+    table = pivot(summary, "bertscore")
+    assert table["milan"][0] == "0.400 ± 0.100 (published 0.39)"
+    write_tables(summary, tmp_path, "A note.")
+    assert (tmp_path / "bertscore.md").read_text().endswith("A note.\n")
+    latex = (tmp_path / "bertscore.tex").read_text()
+    assert r"a\_b \& c" in latex and r"0.400 $\pm$ 0.100 (published 0.39)" in latex
+    assert len(pd.read_csv(tmp_path / "results.csv")) == 2
+
+
+def test_published_numbers_belong_to_splits() -> None:
+    known = pd.read_csv(PUBLISHED)
+    assert known["source"].str.contains("ICLR 2022").all()
+    for family, part in known.groupby("family"):
+        sides = set()
+        for split in published(family):
+            sides.add((split.train, split.test))
+        assert set(zip(part["train"], part["test"], strict=True)) <= sides
+
+
+def test_published_numbers_are_those_of_the_collected_ones(shared_data: Path) -> None:
+    theirs = pd.read_csv(shared_data / "published_numbers.csv")
+    theirs = theirs[theirs["table"].isin(["baselines", *FAMILIES])]
+    ours = pd.read_csv(PUBLISHED)
+    assert sorted(map(float, theirs["value"])) == sorted(ours["value"])
+    assert len(ours) == 29
+
+
+def test_methods_by_name() -> None:
+    assert _parsed("mine=milan:epochs=3,pmi=0.5") == Contestant(
+        "mine", "milan", {"epochs": 3, "pmi": 0.5}
+    )
+    assert _parsed("retrieval") == Contestant("retrieval", "retrieval", {})
+
+
+def test_the_release_without_images_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    from benchmark.experiments import universe as module
+    from tests.benchmark.splits.test_splits import neurons
+
+    monkeypatch.setattr(module, "load_split", lambda _: neurons([0, 1]))
+    with pytest.raises(InputError, match="attach-images alexnet-imagenet"):
+        Released().load("alexnet-imagenet")
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("worlds")
+def test_the_commands(tmp_path: Path) -> None:
+    """Both commands, with a learner that needs no training."""
+    for command, families in (("generalization", ["--family", "across-task"]), ("baselines", [])):
+        done = CliRunner().invoke(
+            app,
+            ["experiment", command, *families, "--data", "worlds:10:40", "--out",
+             str(tmp_path / command), "--method", "random-train", "--encoder", PACKAGED,
+             "--metric", "identification", "--device", "cpu"],
+        )  # fmt: skip
+        assert done.exit_code == 0, done.output
+        results = pd.read_csv(tmp_path / command / "results.csv")
+        assert set(results["method"]) == {"random-train", "oracle", "shuffled-oracle"}
+        assert len(results) == 3 * (2 if families else 6)
+        for name in ("identification.md", "identification.tex"):
+            assert "random-train" in (tmp_path / command / name).read_text()
+        with Image.open(tmp_path / command / "identification.png") as figure:
+            assert figure.format == "PNG" and figure.width > 1000
+        one = next((tmp_path / command / "cells").glob("*random-train*.json"))
+        assert json.loads(one.read_text())["scores"]["identification"]["n"] > 0
+        assert "test annotations occur in training" in " ".join(done.output.split())
+    unknown = CliRunner().invoke(app, ["experiment", "generalization", "--family", "sideways"])
+    assert isinstance(unknown.exception, InputError)
