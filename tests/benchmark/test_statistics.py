@@ -107,7 +107,7 @@ def test_randomization_approaches_all_exchanges(metric) -> None:
 def test_p_values_of_nothing_and_of_everything() -> None:
     same = means(np.random.default_rng(0).random(50))
     assert randomization(Mean(), same, same, rounds=999) == 1.0
-    assert randomization(Mean(), same + [1, 0], same, rounds=999) == 1 / 1000
+    assert randomization(Mean(), same + np.array([1, 0]), same, rounds=999) == 1 / 1000
 
 
 def test_effect_sizes_by_hand() -> None:
