@@ -102,7 +102,9 @@ def score(
             one.result.save(out, one.per_neuron)
         if report is not None:
             report.save(out)
-        with atomic_path(out / "comparisons" / f"{task.name}.csv") as path:
+        compared_in = out / "comparisons"
+        compared_in.mkdir(exist_ok=True)
+        with atomic_path(compared_in / f"{task.name}.csv") as path:
             compared.to_csv(path, index=False)
         Console().print(f"Results: {out}", highlight=False)
     if markdown is not None:
