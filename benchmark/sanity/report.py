@@ -116,8 +116,8 @@ def cell(outcome: Outcome | None, required: bool = True) -> str:
     if outcome is None:
         return "–"
     mark = PASS if outcome.passed else FAIL
-    value = "?" if outcome.value is None else f"{outcome.value:.2f}".replace("-", "−")
-    return f"{value} {mark}" if required else f"({value} {mark})"
+    value = "" if outcome.value is None else f"{outcome.value:.2f} ".replace("-", "−")
+    return f"{value}{mark}" if required else f"({value}{mark})"
 
 
 def rows(report: SanityReport) -> tuple[list[str], list[list[str]]]:

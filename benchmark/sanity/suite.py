@@ -83,10 +83,10 @@ def _judge(
     for check in CHECKS:
         where = _place(metric, statistics, check.name, resamples, seed)
         outcomes[check.name] = Outcome(
-            value=_finite(where.value),
-            low=_finite(where.low),
-            high=_finite(where.high),
-            # Without a scale nothing has been shown.
+            # Where people are not told from chance there is no scale, and nothing is shown.
+            value=_finite(where.value) if tells else None,
+            low=_finite(where.low) if tells else None,
+            high=_finite(where.high) if tells else None,
             passed=bool(tells and check.passes(where.value)),
             score=_finite(float(metric.aggregate(statistics[check.name].sum(0)))),
             detail=f"“{best.text[:200]}”, best of {best.tried:,}" if check.name == CONSTANT else "",
