@@ -110,7 +110,8 @@ def _check_main(board: Board, reports: Mapping[str, SanityReport]) -> None:
     found = report.metrics[key.metric]
     if found.signature != key.signature or report.fingerprint != key.fingerprint or found.passed:
         return
-    failed = [c.name for c in CHECKS if c.required and not found.checks[c.name].passed]
+    checks = ((check.name, found.checks.get(check.name)) for check in CHECKS if check.required)
+    failed = [name for name, outcome in checks if outcome is None or not outcome.passed]
     good = [name for name, metric in report.metrics.items() if metric.passed]
     raise InputError(
         f"{found.title} may not rank on {key.split!r}: it fails "
