@@ -23,8 +23,10 @@ COLUMNS = (
 def summarize(cells: Sequence[Cell]) -> pd.DataFrame:
     """Return one row per split, method and metric, with ``COLUMNS``.
 
-    ``deviation`` is the standard deviation over trials. The interval is Student's over trials;
-    where there is one trial it is the bootstrap's over neurons. ``published`` is the paper's number
+    ``deviation`` is the standard deviation over trials. The interval of 95 % is the bootstrap's over
+    neurons; with several trials it is the normal one whose variance is the sum of two: the
+    bootstrap's, which trials on the same neurons do not reduce, and that of the mean over trials.
+    ``published`` is the paper's number
     for the same networks and metric; its metric has the paper's configuration, which differs from
     ours unless the signature says roberta-large with rescaling.
     """
@@ -41,7 +43,11 @@ def summarize(cells: Sequence[Cell]) -> pd.DataFrame:
         low, high = (getattr(found[0][0].scores[found[0][1]], end) for end in ("low", "high"))
         if len(values) > 1:
             spread = float(values.std(ddof=1))
-            half = stats.t.ppf((1 + LEVEL) / 2, len(values) - 1) * spread / np.sqrt(len(values))
+            wide = float(stats.norm.ppf((1 + LEVEL) / 2))
+            halves = [(c.scores[m].high - c.scores[m].low) / 2 for c, m in found]
+            half = np.hypot(
+                float(np.sqrt(np.mean(np.square(halves)))), wide * spread / np.sqrt(len(values))
+            )
             low, high = mean - half, mean + half
         family, train, test, method, metric = key
         same = known[

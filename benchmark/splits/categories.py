@@ -40,7 +40,7 @@ _LOOKUP = {word: name for name, words in _WORDS.items() for word in words.split(
 def category_of(annotations: Iterable[str]) -> str | None:
     """Return the category of most annotations, of equals the first of ``CATEGORIES``.
 
-    >>> category_of(["red dogs", "the color red", "dog faces"])
+    >>> category_of(["red dogs", "the color red", "brown fur"])
     'animals'
     """
     counts: Counter[str] = Counter()
