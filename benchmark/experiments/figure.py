@@ -62,7 +62,8 @@ def draw(summary: pd.DataFrame, metric: str, title: str, note: str, out: Path) -
                     color=_COLOURS[number % len(_COLOURS)], label=method, zorder=3,
                 )  # fmt: skip
         positions.append(at)
-        labels.append(train if train == test else f"{train} → {test}")
+        name = train if train == test else f"{train} → {test}"
+        labels.append(f"{name}  (n {row['neurons'].iloc[0]:,})")
         at += 1
     axes.set_yticks(positions, labels, color=_INK, fontsize=9)
     axes.set_ylim(at - 0.3, -1.1)

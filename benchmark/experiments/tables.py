@@ -23,7 +23,7 @@ COLUMNS = (
 def summarize(cells: Sequence[Cell]) -> pd.DataFrame:
     """Return one row per split, method and metric, with ``COLUMNS``.
 
-    ``deviation`` is the standard deviation over trials. The interval of 95 % is the bootstrap's over
+    ``deviation`` is the standard deviation over trials. The 95 % interval is the bootstrap's over
     neurons; with several trials it is the normal one whose variance is the sum of two: the
     bootstrap's, which trials on the same neurons do not reduce, and that of the mean over trials.
     ``published`` is the paper's number
