@@ -215,6 +215,7 @@ def score(
                 versions={library: version(library) for library in _LIBRARIES},
                 hardware=_hardware(),
                 seed=seed,
+                resamples=resamples,
                 wall_time_s=sum(e.seconds for (n, _), e in entries.items() if n == name),
             ),
             pd.concat(tables[name], ignore_index=True),

@@ -77,12 +77,23 @@ class SplitResult(_Model):
 
 
 class Result(_Model):
-    """One method's scores on all splits it was run on."""
+    """One method's scores on all splits it was run on.
 
-    schema_version: Literal[1] = 1
+    Version 2 adds ``board``, ``submission`` and ``refused``; files of version 1 are still read.
+    """
+
+    schema_version: Literal[1, 2] = 2
     method: Method
     metrics: dict[str, Metric]
     splits: dict[str, SplitResult]
+    board: str = Field(default="", max_length=100, description="name and version of the board")
+    submission: str = Field(
+        default="", pattern=r"^([0-9a-f]{64})?$", description="SHA-256 of what was submitted"
+    )
+    refused: dict[str, str] = Field(
+        default_factory=dict, description="why a split was not scored, by split"
+    )
+    resamples: int = Field(default=0, ge=0, description="of the bootstrap; 0 if not recorded")
     versions: dict[str, str] = Field(default_factory=dict)
     hardware: str = ""
     seed: int = 0
@@ -94,6 +105,9 @@ class Result(_Model):
             unknown = sorted(set(result.scores) - set(self.metrics))
             if unknown:
                 raise ValueError(f"split {split!r} has scores of undeclared metrics {unknown}")
+        both = sorted(set(self.refused) & set(self.splits))
+        if both:
+            raise ValueError(f"the splits {both} are both scored and refused")
         return self
 
     def save(self, folder: Path, per_neuron: pd.DataFrame) -> Path:

@@ -15,7 +15,9 @@ from typing import NamedTuple
 import pandas as pd
 
 from benchmark.result import Method, Metric, Result, Score, read_per_neuron, read_result
+from leaderboard.ranking import is_mean, rank
 from milannotations.errors import InputError, did_you_mean
+from milannotations.record import NeuronKey
 
 MAIN_METRIC = "identification"
 
@@ -65,14 +67,18 @@ class Row:
 
     Attributes:
         method: Who made the descriptions.
-        rank: 1 for the best; equal values share a rank. None for controls and people (anchors,
-            not competitors) and for methods without a value in the main column.
+        rank: One more than how many methods are significantly better in the main column, so that
+            methods which cannot be told apart share a rank; see ``leaderboard.ranking``. None for
+            controls and people (anchors, not competitors) and for methods without a value there.
         cells: One score or None per column of the board, in their order.
+        refused: For each column why the method was not scored there; empty where it was, or sent
+            nothing in.
     """
 
     method: Method
     rank: int | None
     cells: tuple[Score | None, ...]
+    refused: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -84,12 +90,15 @@ class Board:
         columns: Grouped by split in that order; in each, the main metric first.
         rows: One per method; those without a value in the main column come last, by title.
         main: Index of the main column, or None where no split has scores at all.
+        tested: Whether ranks were tested for significance; only a metric that is the mean of its
+            neurons' own values can be, under others only equal values share a rank.
     """
 
     splits: tuple[str, ...]
     columns: tuple[Column, ...]
     rows: tuple[Row, ...]
     main: int | None
+    tested: bool = False
 
     def column_of(self, split: str, metric: str) -> int | None:
         """Return the index of the first (most used) column of a metric on a split, if any."""
@@ -119,16 +128,30 @@ def load_results(folder: Path) -> list[LoadedResult]:
                 f"{path} is a second result of method {name!r}, after {loaded[name].path}; "
                 "remove one or rename the method"
             )
-        try:
-            table = read_per_neuron(path)
-        except InputError:
-            raise
-        except (OSError, ValueError) as error:  # pyarrow's errors are subclasses of these
-            raise InputError(
-                f"{path.with_suffix('.per_neuron.parquet')}: not a Parquet table: {error}"
-            ) from error
-        loaded[name] = LoadedResult(path, result, table)
+        loaded[name] = _with_table(path, result)
     return list(loaded.values())
+
+
+def load_result(path: Path) -> LoadedResult:
+    """Read one result with its per-neuron table.
+
+    Raises:
+        InputError: Names the file that is missing or invalid.
+    """
+    if not path.is_file():
+        raise InputError(f"{path} does not exist; name the JSON of a result")
+    return _with_table(path, read_result(path))
+
+
+def _with_table(path: Path, result: Result) -> LoadedResult:
+    try:
+        return LoadedResult(path, result, read_per_neuron(path))
+    except InputError:
+        raise
+    except (OSError, ValueError) as error:  # pyarrow's errors are subclasses of these
+        raise InputError(
+            f"{path.with_suffix('.per_neuron.parquet')}: not a Parquet table: {error}"
+        ) from error
 
 
 def build_board(
@@ -160,11 +183,13 @@ def build_board(
         loaded.method.name: tuple(_cell(loaded.result, column.key) for column in columns)
         for loaded in results
     }
+    tested = _ranks(results, columns[main], main, cells) if main is not None else None
     return Board(
         tuple(splits),
         tuple(columns),
-        tuple(_rows([loaded.method for loaded in results], cells, columns, main)),
+        tuple(_rows(results, cells, columns, main, tested)),
         main,
+        tested is not None,
     )
 
 
@@ -251,13 +276,48 @@ def _cell(result: Result, key: ColumnKey) -> Score | None:
     return score if score is not None and score.signature == key.signature else None
 
 
+def _ranks(
+    results: Sequence[LoadedResult],
+    column: Column,
+    at: int,
+    cells: dict[str, tuple[Score | None, ...]],
+) -> dict[str, int] | None:
+    """Return the methods' ranks by the test; None where they cannot be tested."""
+    split, metric = column.key.split, column.key.metric
+    own = {}
+    for loaded in results:
+        score = cells[loaded.method.name][at]
+        if score is None or loaded.method.kind != "method":
+            continue
+        table = loaded.per_neuron
+        if metric not in table.columns:
+            return None
+        part = table[table["split"] == split]
+        keys = [part[name].astype(str) for name in NeuronKey._fields]
+        values = pd.to_numeric(part[metric], errors="coerce").to_numpy(dtype=float)
+        if not is_mean(values, score.value):
+            return None
+        own[loaded.method.name] = pd.Series(values, index=pd.MultiIndex.from_arrays(keys))
+    if len(own) < 2 or any(not one.index.is_unique for one in own.values()):
+        return dict.fromkeys(own, 1) if len(own) == 1 else None
+    table = pd.DataFrame(own)
+    sign = 1.0 if column.metric.higher_is_better else -1.0
+    return dict(zip(table.columns, rank(sign * table.to_numpy().T).ranks, strict=True))
+
+
 def _rows(
-    methods: Sequence[Method],
+    results: Sequence[LoadedResult],
     cells: dict[str, tuple[Score | None, ...]],
     columns: Sequence[Column],
     main: int | None,
+    tested: dict[str, int] | None,
 ) -> list[Row]:
     values: dict[str, float] = {}  # of the main column, turned so that higher is better
+    methods = [loaded.method for loaded in results]
+    refused = {
+        loaded.method.name: tuple(loaded.result.refused.get(c.key.split, "") for c in columns)
+        for loaded in results
+    }
     if main is not None:
         sign = 1 if columns[main].metric.higher_is_better else -1
         for method in methods:
@@ -271,8 +331,9 @@ def _rows(
     competing = [values[m.name] for m in methods if m.kind == "method" and m.name in values]
     rows = []
     for method in ordered:
-        rank = None
+        place = None
         if method.kind == "method" and method.name in values:
-            rank = 1 + sum(value > values[method.name] for value in competing)
-        rows.append(Row(method, rank, cells[method.name]))
+            place = 1 + sum(value > values[method.name] for value in competing)
+            place = tested[method.name] if tested is not None else place
+        rows.append(Row(method, place, cells[method.name], refused[method.name]))
     return rows

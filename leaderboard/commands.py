@@ -1,4 +1,4 @@
-"""``milannotations leaderboard``: results in, one page out."""
+"""``milannotations leaderboard``: submissions in, rows and pages out."""
 
 from __future__ import annotations
 
@@ -7,66 +7,109 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from leaderboard.submission import commands as submission
 from milannotations.errors import InputError
 
 if TYPE_CHECKING:
     from datasets import Dataset
 
-app = typer.Typer(no_args_is_help=True, help="Turn results into the leaderboard page.")
+app = typer.Typer(no_args_is_help=True, help="Submit, score, verify, compare and show.")
 
 
-@app.callback()
-def _group() -> None:
-    """Keep ``render`` a command of its own: typer folds a group of one into its only command."""
+for _command in (
+    submission.init,
+    submission.validate,
+    submission.score,
+    submission.verify,
+    submission.compare,
+    submission.rows,
+):
+    app.command(_command.__name__)(_command)
 
 
 @app.command()
 def render(
     results: Annotated[
-        Path, typer.Option(help="Folder of <method>.json and <method>.per_neuron.parquet.")
-    ],
-    out: Annotated[Path, typer.Option(help="HTML file to write.")],
+        Path | None,
+        typer.Option(help="folder of <method>.json and <method>.per_neuron.parquet"),
+    ] = None,
+    out: Annotated[Path, typer.Option(help="folder to write")] = Path("site"),
+    board: Annotated[
+        str | None,
+        typer.Option(
+            help="demo, milannotations, or a folder with board.yaml: gives the neurons, notes, "
+            "title and main column, and its own rows unless --results is given"
+        ),
+    ] = None,
     neurons: Annotated[
         list[str] | None,
         typer.Option(
             metavar="SPLIT=PATH",
-            help="Neurons that the gallery shows for a split: a folder with a data set, or a "
-            "Parquet file. Once per split.",
+            help="neurons whose exemplars and references are shown for a split: a folder with a "
+            "data set, or a Parquet file; once per split",
         ),
     ] = None,
     note: Annotated[
         list[str] | None,
         typer.Option(
             metavar="SPLIT=TEXT",
-            help="What a reader must know of a split, such as who wrote its references.",
+            help="what a reader must know of a split, such as who wrote its references",
         ),
     ] = None,
-    title: Annotated[str | None, typer.Option(help="Heading of the page.")] = None,
-    gallery_size: Annotated[int, typer.Option(min=0, help="Neurons per split.")] = 24,
-    main_metric: Annotated[str, typer.Option(help="Metric that ranks.")] = "identification",
-    main_split: Annotated[
-        str | None, typer.Option(help="Split that ranks; default the first with that metric.")
+    title: Annotated[str | None, typer.Option(help="heading of the pages")] = None,
+    gallery_size: Annotated[
+        int, typer.Option(min=0, help="neurons per split on the first page")
+    ] = 24,
+    pictures: Annotated[
+        int, typer.Option(min=0, help="neurons per split whose exemplars are drawn")
+    ] = 200,
+    main_metric: Annotated[
+        str | None, typer.Option(help="metric that ranks; default the board's, or identification")
     ] = None,
-    seed: Annotated[int, typer.Option(help="Of the gallery's choice of neurons.")] = 0,
+    main_split: Annotated[
+        str | None, typer.Option(help="split that ranks; default the first with that metric")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="of the choice of neurons")] = 0,
 ) -> None:
-    """Write the leaderboard as one self-contained HTML file."""
+    """Write the leaderboard as a static site: a folder of pages for any web server, or a disk."""
     # Imported here: they bring in pyarrow and pandas, which `--help` must not wait for.
+    from leaderboard.board import MAIN_METRIC, load_results
+    from leaderboard.definition import read_board
     from leaderboard.render import TITLE
-    from leaderboard.render import render as render_page
+    from leaderboard.render import render as render_site
 
+    if results is None and board is None:
+        raise InputError("pass --results FOLDER, --board NAME, or both")
+    asked = read_board(board) if board is not None else None
+    rows = results if results is not None else asked.results if asked is not None else Path()
     sources = _assignments("--neurons", neurons or [])
-    page = render_page(
-        results,
-        {split: load_neurons(source, split) for split, source in sources.items()},
+    data = {split: load_neurons(source, split) for split, source in sources.items()}
+    notes = _assignments("--note", note or [])
+    if asked is not None:
+        present = {split for one in load_results(rows) for split in one.result.splits}
+        for split in asked.splits:
+            if split.name in present:
+                data.setdefault(split.name, asked.neurons(split.name))
+                if split.note:
+                    notes.setdefault(split.name, split.note)
+        title = title if title is not None else asked.title
+        main_metric = main_metric or asked.main_metric
+        if main_split is None and asked.main_split in present:
+            main_split = asked.main_split
+    page = render_site(
+        rows,
+        data,
         out,
         title=title if title is not None else TITLE,
         gallery_size=gallery_size,
-        split_notes=_assignments("--note", note or []),
-        main_metric=main_metric,
+        pictures=pictures,
+        split_notes=notes,
+        main_metric=main_metric or MAIN_METRIC,
         main_split=main_split,
         seed=seed,
     )
-    typer.echo(f"wrote {page} ({page.stat().st_size / 1e6:.1f} MB)")
+    size = sum(path.stat().st_size for path in out.rglob("*") if path.is_file())
+    typer.echo(f"wrote {page} ({size / 1e6:.1f} MB in all)")
 
 
 def load_neurons(source: str, split: str) -> Dataset:

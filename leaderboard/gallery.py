@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-import math
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 from datasets import Dataset
 
-from leaderboard.board import Board, LoadedResult
+from leaderboard.board import Board
+from leaderboard.profiles import address
+from leaderboard.tables import SplitTable
 from milannotations.errors import InputError, did_you_mean
-from milannotations.record import NeuronKey, key_of, keys_of
-from milannotations.viewer.sheets import data_uri, draw_sheet
+from milannotations.record import NeuronKey
+from milannotations.viewer.sheets import draw_sheet
 
+Advance = Callable[[int], object]
 GALLERY_SIZE = 24  # neurons per split
 TILES = 9  # exemplars per neuron
 TILE_SIZE = 128  # pixels; three side by side fill a card
@@ -25,15 +29,15 @@ class Sheet:
     """A neuron's exemplars as one picture, and what darkens them outside the masks.
 
     Attributes:
-        image: Data URI of a JPEG of ``rows`` × ``columns`` tiles.
-        overlay: Data URI of a PNG of the same size, laid over it.
+        image: A JPEG of ``rows`` × ``columns`` tiles.
+        overlay: A PNG of the same size, laid over it.
         columns: Tiles per row.
         rows: Rows; no row is incomplete.
         tile: Side of a tile in pixels.
     """
 
-    image: str
-    overlay: str
+    image: bytes
+    overlay: bytes
     columns: int
     rows: int
     tile: int = TILE_SIZE
@@ -51,13 +55,18 @@ class Said:
 
 @dataclass(frozen=True)
 class Card:
-    """One neuron of the gallery; ``sheet`` is None if its source images are not attached."""
+    """One neuron of the gallery.
+
+    ``sheet`` says how its picture is laid out and where it is; None if its source images are not
+    attached. ``address`` is what follows ``neuron.html#``.
+    """
 
     split: str
     key: NeuronKey
-    sheet: Sheet | None
+    sheet: Mapping[str, Any] | None
     references: tuple[str, ...]
     said: tuple[Said, ...]
+    address: str
 
 
 def pick(keys: Sequence[NeuronKey], size: int, seed: int = 0) -> list[int]:
@@ -108,19 +117,79 @@ def contact_sheet(record: Mapping[str, Any], tile: int = TILE_SIZE) -> Sheet | N
     drawn = draw_sheet(record["images"][:count], record["masks"][:count], min(3, count), tile)
     assert drawn.image and drawn.overlay  # there are images and masks
     return Sheet(
-        image=data_uri(drawn.image, "image/jpeg"),
-        overlay=data_uri(drawn.overlay, "image/png"),
+        image=drawn.image,
+        overlay=drawn.overlay,
         columns=drawn.columns,
         rows=drawn.rows,
         tile=tile,
     )
 
 
+def check_neurons(tables: Sequence[SplitTable], neurons: Mapping[str, Dataset]) -> None:
+    """Look whether the data sets are those of the board's splits.
+
+    Raises:
+        InputError: If no result has a split, or none of its neurons.
+    """
+    by_name = {table.name: table for table in tables}
+    for split, dataset in neurons.items():
+        if split not in by_name:
+            hint = did_you_mean(split, by_name)
+            raise InputError(f"no result has the split {split!r}{hint}")
+        if not any(row >= 0 for row in by_name[split].rows):
+            raise InputError(
+                f"none of the {len(dataset)} neurons given for split {split!r} is in any result; "
+                "are they the neurons that were scored?"
+            )
+
+
+def choose_pictures(table: SplitTable, size: int, seed: int = 0) -> list[int]:
+    """Return the places of neurons to draw, from every layer in turn; see ``pick``.
+
+    Of a smaller size are those of a larger one with the same seed.
+    """
+    with_data = [at for at, row in enumerate(table.rows) if row >= 0]
+    return [with_data[i] for i in pick([table.keys[at] for at in with_data], size, seed)]
+
+
+def draw_pictures(
+    table: SplitTable, dataset: Dataset, places: Sequence[int], folder: Path, advance: Advance
+) -> dict[int, dict[str, Any]]:
+    """Draw neurons' exemplars into files.
+
+    Args:
+        table: The split.
+        dataset: Its neurons.
+        places: Which of them, by their place in the table.
+        folder: The site's folder.
+        advance: Called after each.
+
+    Returns:
+        For each that has images, how its picture is laid out and where it is.
+    """
+    found = {}
+    where = f"pictures/split-{table.number}"
+    records = dataset.with_format(None).select([table.rows[at] for at in places])
+    for at, record in zip(places, records, strict=True):
+        sheet = contact_sheet(record)
+        advance(1)
+        if sheet is None:
+            continue
+        (folder / where).mkdir(parents=True, exist_ok=True)
+        for name, data in ((f"{at}.jpg", sheet.image), (f"{at}.png", sheet.overlay)):
+            (folder / where / name).write_bytes(data)
+        found[at] = {
+            "image": f"{where}/{at}.jpg", "overlay": f"{where}/{at}.png",
+            "columns": sheet.columns, "rows": sheet.rows, "tile": sheet.tile,
+        }  # fmt: skip
+    return found
+
+
 def build_gallery(
     board: Board,
-    results: Sequence[LoadedResult],
-    neurons: Mapping[str, Dataset],
+    tables: Sequence[SplitTable],
     metric: str,
+    pictures: Mapping[int, Mapping[int, Mapping[str, Any]]],
     size: int = GALLERY_SIZE,
     seed: int = 0,
 ) -> list[Card]:
@@ -128,75 +197,34 @@ def build_gallery(
 
     Args:
         board: Gives the order of the methods.
-        results: The results the board was built from.
-        neurons: Data set of each split to show, by split name.
+        tables: The splits; of those whose neurons are known, cards are made.
         metric: Whose per-neuron values to show. A value is shown only if the method's score
             stands in the split's first column of this metric, so that values on one card can
             be compared.
+        pictures: What ``draw_pictures`` gave, by the split's number.
         size: Neurons per split.
         seed: Of the choice.
-
-    Raises:
-        InputError: If no result has a split, or none of its neurons.
     """
-    by_name = {loaded.method.name: loaded for loaded in results}
     cards: list[Card] = []
-    for split, dataset in neurons.items():
-        if split not in board.splits:
-            hint = did_you_mean(split, board.splits)
-            raise InputError(f"no result has the split {split!r}{hint}")
-        column = board.column_of(split, metric)
-        tables = {}
-        for row in board.rows:
-            comparable = column is not None and row.cells[column] is not None
-            loaded = by_name[row.method.name]
-            tables[row.method.name] = _said(loaded, split, metric if comparable else None)
-        keys = keys_of(dataset)
-        described = [i for i, key in enumerate(keys) if any(key in t for t in tables.values())]
-        if not described:
-            raise InputError(
-                f"none of the {len(keys)} neurons given for split {split!r} is in any result; "
-                "are they the neurons that were scored?"
-            )
-        chosen = [described[i] for i in pick([keys[i] for i in described], size, seed)]
-        for record in dataset.with_format(None).select(chosen):
-            key = key_of(record)
-            said = [tables[row.method.name].get(key) for row in board.rows]
+    methods = [row.method for row in board.rows]
+    for table in tables:
+        values = table.values.get(metric, [None] * len(methods))
+        for at in choose_pictures(table, size, seed):
+            said = []
+            for method, texts, own in zip(methods, table.texts, values, strict=True):
+                text = None if texts is None else texts[at]
+                if text is not None:
+                    value = None if own is None or np.isnan(own[at]) else float(own[at])
+                    said.append(Said(method.title, method.kind, text, value))
+            key = table.keys[at]
             cards.append(
                 Card(
-                    split,
+                    table.name,
                     key,
-                    contact_sheet(record),
-                    tuple(record["annotations"]),
-                    tuple(line for line in said if line is not None),
+                    pictures.get(table.number, {}).get(at),
+                    table.references[at],
+                    tuple(said),
+                    address(table.name, key),
                 )
             )
     return cards
-
-
-def _said(loaded: LoadedResult, split: str, metric: str | None) -> dict[NeuronKey, Said]:
-    """Return what a method said of each neuron of a split, with the metric's value if given."""
-    table = loaded.per_neuron[loaded.per_neuron["split"] == split]
-    values: Sequence[Any] = [None] * len(table)
-    if metric is not None and metric in table.columns:
-        values = table[metric].tolist()
-    texts = table["description"].tolist()
-    keys = zip(*(table[name].tolist() for name in NeuronKey._fields), strict=True)
-    method = loaded.method
-    try:
-        return {
-            NeuronKey(str(m), str(d), str(layer), int(unit)): Said(
-                method.title, method.kind, text if isinstance(text, str) else "", _number(value)
-            )
-            for (m, d, layer, unit), text, value in zip(keys, texts, values, strict=True)
-        }
-    except (TypeError, ValueError) as error:
-        path = loaded.path.with_suffix(".per_neuron.parquet")
-        raise InputError(f"{path}: units and values must be numbers: {error}") from error
-
-
-def _number(value: Any) -> float | None:
-    if value is None:
-        return None
-    number = float(value)
-    return number if math.isfinite(number) else None

@@ -1,4 +1,4 @@
-"""Renders results as one self-contained page: no request to anywhere, no script but its own.
+"""Renders results as a site: a folder of pages, no request to anywhere, no script but its own.
 
 Everything in a result was written by others; ``milannotations.page`` sees to it that it does no
 harm.
@@ -7,7 +7,7 @@ harm.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -24,16 +24,31 @@ from leaderboard.board import (
     build_board,
     load_results,
 )
-from leaderboard.gallery import GALLERY_SIZE, Card, build_gallery
+from leaderboard.downloads import write_downloads
+from leaderboard.gallery import (
+    GALLERY_SIZE,
+    Card,
+    build_gallery,
+    check_neurons,
+    choose_pictures,
+    draw_pictures,
+)
+from leaderboard.packing import CHUNK, write_split
+from leaderboard.profiles import WIDTH, Profile, profile
+from leaderboard.tables import SplitTable, split_tables
 from milannotations.errors import InputError, did_you_mean
-from milannotations.page import MAX_TEXT, as_json, clean, clip, content_policy, environment, themed
-from milannotations.storage import atomic_path
+from milannotations.page import MAX_TEXT, as_json, clean, clip, environment, hash_source, themed
+from milannotations.progress import progress_bar
+from milannotations.storage import atomic_folder
 
 if TYPE_CHECKING:
     from datasets import Dataset
 
 TITLE = "What does a vision neuron respond to, in words?"
 SITE = Path(__file__).parent / "site"
+INDEX = "index.html"
+MARK = b'name="generator" content="milannotations leaderboard"'
+PICTURES = 200  # neurons per split whose exemplars are drawn
 BAR_WIDTH, BAR_PADDING = 112, 4  # of an interval's drawing, in its own units
 
 
@@ -53,32 +68,36 @@ def render(
     *,
     title: str = TITLE,
     gallery_size: int = GALLERY_SIZE,
+    pictures: int = PICTURES,
     split_notes: Mapping[str, str] | None = None,
     main_metric: str = MAIN_METRIC,
     main_split: str | None = None,
     seed: int = 0,
 ) -> Path:
-    """Write the leaderboard as one HTML file that works from a server and from a disk.
+    """Write the leaderboard as a folder of pages that works from a server and from a disk.
 
     Args:
         results: Folder of ``<method>.json`` and ``<method>.per_neuron.parquet``, and of
             ``sanity/<split>.json`` where metrics were checked.
-        neurons: The data set of each split that the gallery shows, by split name.
-        out: The file to write; its folder is made if need be.
-        title: Heading of the page.
-        gallery_size: Neurons per split in the gallery.
+        neurons: The data set of each split of which references and exemplars are shown.
+        out: The folder to write; a site that is there is replaced when the new one is whole.
+        title: Heading of the pages.
+        gallery_size: Neurons per split on the first page.
+        pictures: Neurons per split whose exemplars are drawn.
         split_notes: What a reader must know of a split, such as who wrote its references.
         main_metric: Metric that ranks the methods.
         main_split: Split that ranks them; default the first one with that metric.
-        seed: Of the gallery's choice of neurons.
+        seed: Of the choice of neurons.
 
     Returns:
-        ``out``. The same input gives the same bytes.
+        The first page, ``out / "index.html"``. The same input gives the same bytes.
 
     Raises:
-        InputError: If a result or sanity report is invalid, a split or metric is in no result, or
-            the metric that ranks is known to fail the sanity checks on its split.
+        InputError: If a result or sanity report is invalid, a split or metric is in no result,
+            the metric that ranks is known to fail the sanity checks on its split, or ``out`` holds
+            something that is no such site.
     """
+    _check_target(out)
     loaded = load_results(results)
     board = build_board(loaded, main_metric, main_split)
     reports = read_reports(results)
@@ -88,15 +107,47 @@ def render(
         if split not in board.splits:
             hint = did_you_mean(split, board.splits)
             raise InputError(f"a note is for split {split!r}, which is in no result{hint}")
-    ordered = {split: neurons[split] for split in board.splits if split in neurons}
-    ordered |= neurons  # unknown splits last: the gallery refuses them by name
-    cards = build_gallery(board, loaded, ordered, main_metric, gallery_size, seed)
-    shown = [reports[split] for split in board.splits if split in reports]
-    html = _page(title, board, loaded, cards, notes, shown)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    with atomic_path(out) as path:
-        path.write_bytes(html.encode("utf-8"))  # bytes: the hashes hold for these line ends
-    return out
+    tables = split_tables(board, loaded, neurons)
+    check_neurons(tables, neurons)
+    drawn = {t.number: choose_pictures(t, max(pictures, gallery_size), seed) for t in tables}
+    with atomic_folder(out, overwrite=True) as folder, progress_bar() as progress:
+        task = progress.add_task("Drawing neurons", total=sum(map(len, drawn.values())))
+        sheets = {
+            table.number: draw_pictures(
+                table, neurons[table.name], drawn[table.number], folder,
+                lambda count: progress.advance(task, count),
+            )
+            for table in tables
+            if drawn[table.number]
+        }  # fmt: skip
+        task = progress.add_task("Writing pages", total=len(tables) + len(board.rows) + 1)
+        for table in tables:
+            write_split(folder / "data", table, main_metric, sheets.get(table.number, {}))
+            progress.advance(task)
+        with_json = write_downloads(folder / "data", board, loaded, tables)
+        progress.advance(task)
+        cards = build_gallery(board, tables, main_metric, sheets, gallery_size, seed)
+        shown = [reports[split] for split in board.splits if split in reports]
+        site = _Site(title, board, loaded, tables, sheets, cards, notes, shown, with_json)
+        for name, text in site.pages():
+            path = folder / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(text.encode("utf-8"))  # bytes: the hashes hold for these line ends
+            if name.startswith("methods/"):
+                progress.advance(task)
+    return out / INDEX
+
+
+def _check_target(out: Path) -> None:
+    """Refuse to replace what is no site of ours."""
+    if out.is_file():
+        raise InputError(f"{out} is a file; name a folder to write")
+    if not out.is_dir() or not any(out.iterdir()):
+        return
+    index = out / INDEX
+    head = index.read_bytes()[:4096] if index.is_file() else b""
+    if MARK not in head:
+        raise InputError(f"{out} is not empty and no leaderboard site; choose another folder")
 
 
 def _check_main(board: Board, reports: Mapping[str, SanityReport]) -> None:
@@ -120,39 +171,162 @@ def _check_main(board: Board, reports: Mapping[str, SanityReport]) -> None:
     )
 
 
-def _page(
-    title: str,
-    board: Board,
-    loaded: Sequence[LoadedResult],
-    cards: Sequence[Card],
-    notes: Mapping[str, str],
-    sanity: Sequence[SanityReport],
-) -> str:
-    style = themed(SITE / "style.css")
-    script = (SITE / "app.js").read_text(encoding="utf-8").strip()
-    templates = environment(SITE)
-    templates.filters.update(link=_link, number=_number, outcome=cell)
-    templates.tests["link"] = lambda text: bool(_link(text))
-    by_name = {result.method.name: result.result for result in loaded}
-    return templates.get_template("page.html.j2").render(
-        title=title,
-        policy=content_policy(style, script),
-        style=Markup(style),
-        script=Markup(script),
-        data=as_json(_data(board, cards)),
-        board=board,
-        results=by_name,
-        bars=_bars(board),
-        digits=[_digits(scores) for scores in _by_column(board)],
-        counts=[sorted({score.n for score in scores}) for scores in _by_column(board)],
-        best=_best(board),
-        splits=[_split(name, loaded, notes.get(name, "")) for name in board.splits],
-        cards=cards,
-        sanity=sanity,
-        checks=CHECKS,
-        bar_width=BAR_WIDTH,
-        uri=Markup,  # data URIs are made here, of base64: safe, and longer than any text may be
+class _Site:
+    """Renders the pages of one site."""
+
+    def __init__(
+        self,
+        title: str,
+        board: Board,
+        loaded: Sequence[LoadedResult],
+        tables: Sequence[SplitTable],
+        sheets: Mapping[int, Mapping[int, Any]],
+        cards: Sequence[Card],
+        notes: Mapping[str, str],
+        sanity: Sequence[SanityReport],
+        with_json: bool,
+    ) -> None:
+        self._board = board
+        self._loaded = loaded
+        self._tables = [table for table in tables if table.keys]
+        self._sheets = sheets
+        self._cards = cards
+        self._notes = notes
+        self._sanity = sanity
+        self._main = board.columns[board.main] if board.main is not None else None
+        self._digits = [_digits(scores) for scores in _by_column(board)]
+        self._style = themed(SITE / "style.css")
+        self._templates = environment(SITE)
+        self._templates.filters.update(link=_link, number=_number, outcome=cell)
+        self._templates.tests["link"] = lambda text: bool(_link(text))
+        self._shared = {
+            "title": title,
+            "board": board,
+            "digits": self._digits,
+            "style": Markup(self._style),
+            "tables": self._tables,
+            "with_json": with_json,
+        }
+
+    def pages(self) -> Iterator[tuple[str, str]]:
+        """Yield the name and text of each page, the first page last."""
+        board = self._board
+        by_name = {result.method.name: result.result for result in self._loaded}
+        for at, row in enumerate(board.rows):
+            yield (
+                f"methods/{row.method.name}.html",
+                self._render(
+                    "method.html.j2", (), None,
+                    row=row, method=row.method, result=by_name[row.method.name], main=self._main,
+                    profiles=self._profiles(at), drawing=WIDTH, others=len(board.rows) > 1,
+                ),
+            )  # fmt: skip
+        yield "neuron.html", self._render("neuron.html.j2", ("common", "neuron"), self._facts())
+        yield "compare.html", self._render("compare.html.j2", ("common", "compare"), self._facts())
+        trusted = any(
+            report.split == self._main.key.split and self._main.key.metric in report.metrics
+            for report in self._sanity
+            if self._main
+        )
+        versions = sorted({loaded.result.board for loaded in self._loaded} - {""})
+        yield (
+            "rules.html",
+            self._render("rules.html.j2", (), None, trusted=trusted, versions=versions),
+        )
+        yield INDEX, self._index()
+
+    def _index(self) -> str:
+        board = self._board
+        names = list(board.splits)
+        return self._render(
+            "index.html.j2", ("index",), _data(board, self._cards),
+            bars=_bars(board),
+            split_of=[names.index(column.key.split) for column in board.columns],
+            counts=[sorted({score.n for score in scores}) for scores in _by_column(board)],
+            best=_best(board),
+            splits=[_split(name, self._loaded, self._notes.get(name, "")) for name in names],
+            cards=self._cards,
+            sanity=self._sanity,
+            checks=CHECKS,
+            bar_width=BAR_WIDTH,
+        )  # fmt: skip
+
+    def _profiles(self, at: int) -> list[Profile]:
+        if self._main is None:
+            return []
+        metric = self._main.metric
+        found = (
+            profile(t, self._main.key.metric, at, metric.chance, metric.higher_is_better)
+            for t in self._tables
+        )
+        return [one for one in found if one is not None]
+
+    def _facts(self) -> dict[str, Any]:
+        """Return what the pages that load data know from the start."""
+        board, main = self._board, self._main
+        return {
+            "title": clean(str(self._shared["title"])),
+            "chunk": CHUNK,
+            "main": clean(main.key.metric) if main else None,
+            "metric": clean(main.metric.title) if main else "Score",
+            "higherIsBetter": main.metric.higher_is_better if main else True,
+            "pictures": any(self._sheets.values()),
+            "metrics": {
+                clean(column.key.metric): {
+                    "title": clean(column.metric.title),
+                    "higherIsBetter": column.metric.higher_is_better,
+                }
+                for column in board.columns
+            },
+            "methods": [
+                {
+                    "name": row.method.name,
+                    "title": clean(row.method.title),
+                    "kind": row.method.kind,
+                }
+                for row in board.rows
+            ],
+            "splits": [
+                {"number": table.number, "title": clean(table.name)} for table in self._tables
+            ],
+            "scored": {
+                str(table.number): [
+                    at
+                    for at in range(len(board.rows))
+                    if any(own[at] is not None for own in table.values.values())
+                ]
+                for table in self._tables
+            },
+        }
+
+    def _render(
+        self, template: str, scripts: Sequence[str], data: dict[str, Any] | None, **values: Any
+    ) -> str:
+        script = "\n".join(
+            (SITE / f"{name}.js").read_text(encoding="utf-8").strip() for name in scripts
+        )
+        return self._templates.get_template(template).render(
+            **self._shared,
+            **values,
+            policies=_policies(self._style, script, loads="common" in scripts),
+            script=Markup(script),
+            data=None if data is None else as_json(data),
+        )
+
+
+def _policies(style: str, script: str, loads: bool) -> list[str]:
+    """Return the policies of a page, which hold all.
+
+    Pages that load data have two: by the first, scripts run only if they are this one or were
+    loaded by it, not by markup; by the second, they are loaded only from where the page is.
+    """
+    own = hash_source(script) if script else "'none'"
+    dynamic = " 'strict-dynamic'" if loads else ""
+    first = (
+        f"default-src 'none'; img-src 'self' data:; style-src {hash_source(style)}; "
+        f"script-src {own}{dynamic}; base-uri 'none'; form-action 'none'"
     )
+    return [first, f"script-src {own} 'self'"] if loads else [first]
 
 
 def _data(board: Board, cards: Sequence[Card]) -> dict[str, Any]:
@@ -164,14 +338,16 @@ def _data(board: Board, cards: Sequence[Card]) -> dict[str, Any]:
         "methods": [
             {
                 "title": clean(row.method.title),
-                "search": clean(
-                    " ".join(
-                        (row.method.title, row.method.name, row.method.authors, row.method.kind)
-                    )
-                ),
+                "search": clean(" ".join((row.method.title, row.method.name, row.method.authors))),
+                "kind": row.method.kind,
                 "values": [None if score is None else score.value for score in row.cells],
             }
             for row in board.rows
+        ],
+        "scored": [
+            {"split": number, "title": clean(split)}
+            for number, split in enumerate(board.splits)
+            if any(column.key.split == split for column in board.columns)
         ],
         "splits": [clean(split) for split in splits],
         "neurons": [

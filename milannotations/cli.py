@@ -44,7 +44,7 @@ COMMANDS = {
     "experiment": ("benchmark.experiments.commands", "Run the experiments of the paper."),
     "splits": ("benchmark.splits.commands", "List the splits; look for leaks."),
     "sanity": ("benchmark.sanity.commands", "Ask which metrics can be fooled."),
-    "leaderboard": ("leaderboard.commands", "Render results as a page."),
+    "leaderboard": ("leaderboard.commands", "Submit, score, verify, compare; render the site."),
 }
 
 

@@ -25,6 +25,8 @@ THEME = Path(__file__).parent / "theme.css"
 _BIDI_CONTROLS = frozenset(
     "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
 )
+# With these a spreadsheet takes a cell for a formula; the last four are their full-width forms.
+_FORMULA = frozenset("=+-@|%\uff1d\uff0b\uff0d\uff20")
 
 
 def environment(templates: Path) -> Environment:
@@ -96,3 +98,17 @@ def clean(value: Any, limit: int = MAX_TEXT) -> Any:
         # Control characters, and halves of surrogate pairs, which UTF-8 cannot encode.
         kept.append(" " if unicodedata.category(character) in ("Cc", "Cs") else character)
     return clip("".join(kept), limit)
+
+
+def as_cell(text: str) -> str:
+    """Return a text as a cell of a CSV that no spreadsheet takes for a formula.
+
+    A quote goes before whatever would be one, also behind spaces (OWASP, "CSV Injection").
+
+    >>> as_cell("=HYPERLINK(1)")
+    "'=HYPERLINK(1)"
+    >>> as_cell("dogs - and cats")
+    'dogs - and cats'
+    """
+    bare = text.lstrip()
+    return f"'{text}" if bare[:1] in _FORMULA or text[:1] in ("\t", "\r", "\n") else text

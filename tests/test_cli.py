@@ -66,9 +66,9 @@ def test_build_describe_and_score(image_folder: Path, tmp_path: Path) -> None:
     assert "human" in said
     assert "mine" in said
     assert "| mine |" in (tmp_path / "t.md").read_text()
-    page = tmp_path / "page.html"
-    _run("leaderboard", "render", "--results", tmp_path / "results", "--out", page)
-    assert page.stat().st_size > 10_000
+    site = tmp_path / "site"
+    _run("leaderboard", "render", "--results", tmp_path / "results", "--out", site)
+    assert (site / "index.html").stat().st_size > 10_000
 
 
 @pytest.mark.parametrize(
@@ -154,4 +154,10 @@ def test_demo_writes_results_and_a_page(tmp_path: Path) -> None:
     assert min(value["compexp"].low, value["netdissect"].low) > value["retrieval"].high
     assert min(value["milan"].low, value["retrieval"].low) > value["random-train"].high
     assert value["constant"].value == pytest.approx(0.5, abs=1e-9)
-    assert (tmp_path / "index.html").stat().st_size > 500_000
+    site = tmp_path / "site"
+    assert (site / "index.html").stat().st_size > 50_000
+    assert len(list((site / "methods").glob("*.html"))) == 9
+    assert len(list((site / "pictures").rglob("*.jpg"))) == 85 + 200
+    said = _run("leaderboard", "verify", tmp_path / "results" / "retrieval.json",
+                tmp_path / "submissions" / "retrieval")  # fmt: skip
+    assert "verified" in said

@@ -128,7 +128,7 @@ class ZipFiles(Files):
             ) from error
         try:
             members = [m for m in self._zip.infolist() if not m.is_dir()]
-            _check_members(path, members)
+            check_members(path, members)
             super().__init__(path, {_clean(m.filename): m.file_size for m in members})
         except BaseException:
             self._zip.close()
@@ -170,13 +170,24 @@ def _clean(name: str) -> str:
     return name.removeprefix("./")
 
 
-def _check_members(path: Path, members: list[zipfile.ZipInfo]) -> None:
-    if len(members) > MAX_MEMBERS:
-        raise InputError(f"{path} has {len(members)} members; a release has at most {MAX_MEMBERS}")
+def check_members(
+    path: Path,
+    members: list[zipfile.ZipInfo],
+    most: int = MAX_MEMBERS,
+    total_bytes: int = MAX_TOTAL_BYTES,
+) -> None:
+    """Look for members that cannot be trusted, before anything of a zip is read.
+
+    Raises:
+        InputError: Names the zip and the member; also if there are more than ``most`` or if they
+            would take more than ``total_bytes``.
+    """
+    if len(members) > most:
+        raise InputError(f"{path} has {len(members)} members; at most {most} are read")
     total = sum(m.file_size for m in members)
-    if total > MAX_TOTAL_BYTES:
+    if total > total_bytes:
         raise InputError(
-            f"{path} would take {total / 2**30:.0f} GiB; at most {MAX_TOTAL_BYTES >> 30} are read"
+            f"{path} would take {total / 2**30:.2g} GiB; at most {total_bytes / 2**30:.3g} are read"
         )
     seen: set[str] = set()
     for member in members:
@@ -200,7 +211,8 @@ def _problem(member: zipfile.ZipInfo) -> str:
     """Say why a member cannot be trusted; empty if it can."""
     name = member.filename
     place = PurePosixPath(name)
-    if "\\" in name or place.is_absolute() or ".." in place.parts or ":" in place.parts[0]:
+    outside = not place.parts or place.is_absolute() or ".." in place.parts
+    if outside or "\\" in name or ":" in place.parts[0]:
         return "leads out of the folder"
     if any(ord(character) < 32 for character in name):
         return "has control characters in its name"

@@ -178,6 +178,6 @@ def test_results_must_agree_on_what_a_column_means(
 
 def test_a_result_of_the_wrong_schema_version_is_refused(results: Path) -> None:
     path = results / "alpha.json"
-    path.write_text(json.dumps(json.loads(path.read_text()) | {"schema_version": 2}))
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"schema_version": 3}))
     with pytest.raises(InputError, match="schema_version"):
         load_results(results)

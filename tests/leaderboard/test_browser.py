@@ -6,9 +6,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 from datasets import Dataset
 
+from benchmark.result import Metric
 from leaderboard.render import render
 from tests.chromium import HOSTILE, browser
 
@@ -34,11 +36,16 @@ class Tab:
                 else None
             ),
         )
+        self.root = path.parent.as_uri()
         self.page.goto(path.as_uri())
-        self.own = path.as_uri()
+
+    def go(self, name: str) -> None:
+        """Open another page of the site; only the fragment may differ."""
+        self.page.goto(f"{self.root}/{name}")
 
     def outside(self) -> list[str]:
-        return [url for url in self.requests if url != self.own and not url.startswith("data:")]
+        inside = (f"{self.root}/", "data:", "blob:")
+        return [url for url in self.requests if not url.startswith(inside)]
 
     def methods(self) -> list[str]:
         return list(self.page.locator("tbody.entry:visible .name").all_inner_texts())
@@ -55,7 +62,7 @@ class Tab:
 def tab(
     browser: Any, results: Path, neurons: Dataset, network: Dataset, tmp_path: Path
 ) -> Iterator[Tab]:
-    out = render(results, {"test": neurons, "network": network}, tmp_path / "page.html")
+    out = render(results, {"test": neurons, "network": network}, tmp_path / "site")
     tab = Tab(browser, out)
     yield tab
     assert tab.complaints == []
@@ -66,7 +73,8 @@ def tab(
 def test_page_opens_from_disk_and_all_images_decode(tab: Tab) -> None:
     assert tab.methods() == ["People", "Beta", "Alpha", "Gamma", "Random"]
     broken = "[...document.images].filter(i => !(i.complete && i.naturalWidth)).length"
-    tab.page.wait_for_load_state("load")
+    tab.page.evaluate("for (const image of document.images) image.loading = 'eager'")
+    tab.page.wait_for_function(f"{broken} === 0")
     assert tab.page.evaluate("document.images.length") == 28
     assert tab.page.evaluate(broken) == 0
 
@@ -105,15 +113,203 @@ def test_method_filter(tab: Tab) -> None:
     assert len(tab.methods()) == 5
 
 
-def test_details_open_and_travel_with_their_row(tab: Tab) -> None:
-    button = tab.page.get_by_role("button", name="Alpha")
-    details = tab.page.locator("#" + button.get_attribute("aria-controls"))
-    assert details.is_hidden()
-    button.press("Enter")
-    assert details.is_visible()
-    assert button.get_attribute("aria-expanded") == "true"
+def test_kind_filter_and_permalinks(tab: Tab) -> None:
+    tab.page.get_by_label("Kind").select_option(label="Controls")
+    assert tab.methods() == ["Random"]
+    tab.page.get_by_label("Kind").select_option(label="Methods")
     tab.page.get_by_role("button", name="BLEU").click()
-    assert "Alpha" in details.evaluate("row => row.previousElementSibling.textContent")
+    tab.page.get_by_label("Filter methods").fill("a")
+    tab.page.get_by_label("Search words").fill("conv2")
+    tab.page.get_by_role("switch", name="Masks").press("Space")
+    assert tab.methods() == ["Gamma", "Beta", "Alpha"]
+    address = tab.page.url
+    other = tab.page.context.new_page()
+    other.goto(address)
+    assert other.locator("tbody.entry:visible .name").all_inner_texts() == [
+        "Gamma",
+        "Beta",
+        "Alpha",
+    ]
+    assert other.get_by_label("Filter methods").input_value() == "a"
+    assert other.get_by_label("Search words").input_value() == "conv2"
+    assert not other.get_by_role("switch", name="Masks").is_checked()
+    assert other.locator(".card:visible").count() == 4
+    other.close()
+
+
+def test_back_returns_to_the_state_before(tab: Tab) -> None:
+    tab.page.get_by_role("button", name="BLEU").click()
+    tab.page.get_by_role("button", name="BLEU").click()
+    assert tab.sorted_by() == [("BLEU", "ascending")]
+    tab.page.go_back()
+    tab.page.wait_for_function("document.querySelector('[aria-sort=descending]')")
+    assert tab.sorted_by() == [("BLEU", "descending")]
+    tab.page.go_back()
+    tab.page.wait_for_function("location.hash === ''")
+    tab.page.wait_for_timeout(50)
+    assert tab.sorted_by() == [("Identification", "descending")]
+
+
+@pytest.mark.parametrize(
+    "fragment",
+    ["sort=99.descending", "sort=title.sideways", "kind=admin", "split=77&layer==x", "%E0%A4%A",
+     "hide=0.1.99", "sort=__proto__.ascending", "=&=", "methods=%3Cscript%3E"],
+)  # fmt: skip
+def test_addresses_that_mean_nothing_do_no_harm(tab: Tab, fragment: str) -> None:
+    tab.go(f"index.html#{fragment}")
+    tab.page.wait_for_timeout(50)
+    assert tab.sorted_by() in ([("Identification", "descending")],)
+
+
+def test_columns_of_a_split_are_hidden(browser: Any, tmp_path: Path, save_result: Any) -> None:
+    from benchmark.result import SplitResult, read_result
+
+    path = save_result(tmp_path / "r", "m", {"identification": 0.8})
+    result = read_result(path)
+    first = result.splits["test"]
+    result.splits["second"] = SplitResult(**{**first.model_dump(), "fingerprint": "beef"})
+    path.write_text(result.model_dump_json())
+    tab = Tab(browser, render(tmp_path / "r", {}, tmp_path / "site"))
+    assert tab.page.locator("td.score:visible").count() == 2
+    tab.page.get_by_role("checkbox", name="second").uncheck()
+    assert tab.page.locator("td.score:visible").count() == 1
+    tab.page.reload()
+    assert tab.page.locator("td.score:visible").count() == 1
+    assert tab.complaints == []
+    tab.page.close()
+
+
+def test_a_method_s_page_leads_to_its_neurons(tab: Tab) -> None:
+    tab.page.get_by_role("link", name="Alpha").click()
+    assert tab.page.locator("h1").inner_text() == "Alpha"
+    tab.page.locator(".examples a").first.click()
+    tab.page.wait_for_selector("#neuron:not([hidden])")
+    assert tab.page.locator("h1").inner_text() == "conv1 unit 0"
+    assert tab.page.locator("#picture img").count() == 2
+
+
+def test_a_neuron_s_page(tab: Tab) -> None:
+    tab.go("neuron.html#test/net/shapes/conv2/1")
+    tab.page.wait_for_selector("#neuron:not([hidden])")
+    assert tab.page.locator("h1").inner_text() == "conv2 unit 1"
+    said = tab.page.locator("#said tr")
+    assert [row.locator("th").inner_text() for row in said.all()] == [
+        "People", "Beta", "Alpha", "Gamma", "Random",
+    ]  # fmt: skip
+    assert said.nth(1).locator("td").all_inner_texts() == ["beta says conv2", "0.900"]
+    assert tab.page.locator("#references li").all_inner_texts() == [
+        "a red circle", "round things", "discs",
+    ]  # fmt: skip
+    tab.page.get_by_role("button", name="Next").press("Enter")
+    tab.page.wait_for_function("document.querySelector('h1').textContent === 'conv2 unit 2'")
+    assert tab.page.url.endswith("#test/net/shapes/conv2/2")
+    tab.page.go_back()
+    tab.page.wait_for_function("document.querySelector('h1').textContent === 'conv2 unit 1'")
+    tab.page.get_by_label("Split").select_option(label="network")
+    tab.page.wait_for_function("document.querySelector('h1').textContent === 'blocks.1 unit 0'")
+    assert tab.page.locator("#said tr").first.locator(".number").inner_text() == "–"
+    broken = "[...document.images].filter(i => !(i.complete && i.naturalWidth)).length"
+    tab.page.wait_for_function(f"document.images.length === 2 && {broken} === 0")
+
+
+@pytest.mark.parametrize(
+    "fragment",
+    ["nowhere", "test/net/shapes/conv9/0", "test/net/shapes/conv1/99", "%E0%A4%A", "test"],
+)
+def test_a_neuron_that_there_is_not(tab: Tab, fragment: str) -> None:
+    tab.go(f"neuron.html#{fragment}")
+    tab.page.wait_for_selector("#neuron:not([hidden])")
+    assert tab.page.locator("h1").inner_text() == "conv1 unit 0"
+    told = "There is no neuron" in tab.page.locator("#message").inner_text()
+    assert told == fragment.startswith("test/")
+
+
+def test_comparing(tab: Tab, results: Path, neurons: Dataset, tmp_path: Path) -> None:
+    table = pd.read_parquet(results / "alpha.per_neuron.parquet")
+    scored = table["split"] == "test"
+    table.loc[scored, "identification"] = [0.9, 0.95, 1.0, 0.4, 0.6, 0.8, 0.7, 0.2]
+    table.to_parquet(results / "alpha.per_neuron.parquet")
+    render(results, {"test": neurons}, tmp_path / "site")
+    tab.go("compare.html#a=alpha&b=beta")
+    tab.page.wait_for_selector("#comparison:not([hidden])")
+    summary = tab.page.locator("#summary").inner_text()
+    # alpha's mean is .69375, beta's .9 on every neuron.
+    assert summary.startswith("Alpha − Beta = −0.206")
+    assert "over 8 neurons" in summary
+    assert "higher on 25%" in summary
+    best = tab.page.locator("#first-better li")
+    worst = tab.page.locator("#second-better li")
+    assert best.count() == 2
+    assert worst.count() == 5
+    assert best.first.locator("a").inner_text() == "conv1 unit 2"
+    assert worst.first.locator("a").inner_text() == "conv2 unit 3"
+    tab.page.wait_for_function(
+        "document.querySelector('#second-better li').textContent.includes('alpha says conv2')"
+    )
+    tab.page.get_by_label("Layer").select_option(label="conv2")
+    tab.page.wait_for_function(
+        "document.getElementById('summary').textContent.includes('over 4 neurons')"
+    )
+    assert "layer=1" in tab.page.url
+    tab.page.get_by_label("Second (up)").select_option(label="Random")
+    tab.page.wait_for_function("document.getElementById('summary').textContent.includes('Random')")
+    box = tab.page.locator("#scatter").bounding_box()
+    # The lowest of conv2's values of alpha (.2) is the least of both axes, random's .5 above it.
+    tab.page.mouse.click(box["x"] + 46, box["y"] + 12 + (box["height"] - 46) * (1 - 0.3 / 0.6))
+    tab.page.wait_for_selector("#chosen a")
+    assert tab.page.locator("#chosen a").inner_text() == "conv2 unit 3"
+    tab.page.get_by_label("Split").select_option(label="network")
+    tab.page.wait_for_function(
+        "document.getElementById('message').textContent.includes('no score')"
+    )
+
+
+def test_rules_say_what_this_board_is(tab: Tab) -> None:
+    tab.go("rules.html")
+    text = tab.page.locator("main").inner_text()
+    assert "Methods are ranked by Identification on the split test" in text
+    assert "verify" in text
+
+
+def test_data_that_are_missing_are_told(
+    browser: Any, results: Path, neurons: Dataset, tmp_path: Path
+) -> None:
+    index = render(results, {"test": neurons}, tmp_path / "site")
+    (index.parent / "data" / "split-0" / "words-0.js").unlink()
+    page = browser.new_page()
+    page.goto((index.parent / "neuron.html").as_uri())
+    page.wait_for_function(
+        "document.getElementById('message').textContent.includes('whole folder')"
+    )
+    page.close()
+
+
+def test_a_page_served_from_below_a_path(
+    browser: Any, results: Path, neurons: Dataset, tmp_path: Path
+) -> None:
+    """As static hosts do: over HTTP, from a sub-folder."""
+    import http.server
+    import threading
+    from functools import partial
+
+    class Quiet(http.server.SimpleHTTPRequestHandler):
+        def log_message(self, *_: object) -> None:
+            pass
+
+    render(results, {"test": neurons}, tmp_path / "www" / "board" / "site")
+    handler = partial(Quiet, directory=str(tmp_path / "www"))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        page = browser.new_page()
+        complaints: list[str] = []
+        page.on("console", lambda message: complaints.append(message.text))
+        page.goto(f"http://127.0.0.1:{server.server_port}/board/site/neuron.html")
+        page.wait_for_selector("#neuron:not([hidden])")
+        page.goto(f"http://127.0.0.1:{server.server_port}/board/site/compare.html")
+        page.wait_for_selector("#comparison:not([hidden])")
+        assert complaints == []
+        page.close()
+        server.shutdown()
 
 
 def test_gallery_filters(tab: Tab) -> None:
@@ -149,59 +345,151 @@ def test_mask_switch(tab: Tab) -> None:
     expect(mask).to_have_css("opacity", "1")
 
 
+PAGES = ["index.html", "methods/alpha.html", "neuron.html", "compare.html", "rules.html"]
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_phone_shows_everything_without_sideways_scrolling(
     browser: Any, results: Path, neurons: Dataset, tmp_path: Path, scheme: str
 ) -> None:
-    out = render(results, {"test": neurons}, tmp_path / "page.html", title="W" * 300)
+    out = render(results, {"test": neurons}, tmp_path / "site", title="W" * 300)
     tab = Tab(browser, out, viewport={"width": 360, "height": 700}, color_scheme=scheme)
-    assert tab.page.evaluate("document.documentElement.scrollWidth") <= 360
+    for name in PAGES:
+        tab.go(name)
+        tab.page.wait_for_timeout(150)
+        assert tab.page.evaluate("document.documentElement.scrollWidth") <= 360, name
     assert tab.complaints == []
     tab.page.close()
 
 
-def test_page_is_whole_without_scripts(
+CONTRAST = """() => {
+  const parse = (text) => text.match(/[\\d.]+/g).map(Number);
+  const light = ([r, g, b]) => [r, g, b].map((c) => c / 255)
+    .map((c) => (c <= 0.03928 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4))
+    .reduce((sum, c, i) => sum + c * [0.2126, 0.7152, 0.0722][i], 0);
+  const behind = (element) => {
+    for (let at = element; at; at = at.parentElement) {
+      const colour = parse(getComputedStyle(at).backgroundColor);
+      if (colour.length < 4 || colour[3] > 0) return colour;
+    }
+    return [255, 255, 255];
+  };
+  const poor = [];
+  for (const element of document.querySelectorAll("body *")) {
+    const own = [...element.childNodes].some((n) => n.nodeType === 3 && n.textContent.trim());
+    if (!own || !element.checkVisibility() || element.closest(":disabled, svg, noscript")) continue;
+    const style = getComputedStyle(element);
+    const [a, b] = [light(parse(style.color)), light(behind(element))];
+    const ratio = (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
+    const large = parseFloat(style.fontSize) >= 24;
+    if (ratio < (large ? 3 : 4.5)) poor.push(`${element.tagName}.${element.className} ${ratio.toFixed(2)}`);
+  }
+  return poor;
+}"""
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_texts_stand_out_enough(
+    browser: Any, results: Path, neurons: Dataset, tmp_path: Path, scheme: str
+) -> None:
+    """Contrast of at least 4.5 to 1, or 3 to 1 for large text: WCAG 2.2, criterion 1.4.3."""
+    tab = Tab(browser, render(results, {"test": neurons}, tmp_path / "site"), color_scheme=scheme)
+    for name in PAGES:
+        tab.go(name)
+        tab.page.wait_for_timeout(150)
+        assert tab.page.evaluate(CONTRAST) == [], name
+    tab.page.close()
+
+
+def test_everything_has_a_name_and_can_be_reached(
     browser: Any, results: Path, neurons: Dataset, tmp_path: Path
 ) -> None:
-    out = render(results, {"test": neurons}, tmp_path / "page.html")
+    tab = Tab(browser, render(results, {"test": neurons}, tmp_path / "site"))
+    for name in PAGES:
+        tab.go(name)
+        tab.page.wait_for_timeout(150)
+        unnamed = tab.page.evaluate(
+            """() => [...document.querySelectorAll("a, button, select, input, table, canvas, img")]
+              .filter((e) => e.checkVisibility())
+              .filter((e) => !(e.textContent.trim() || e.labels?.length || e.ariaLabel || e.hasAttribute("alt")))
+              .map((e) => e.outerHTML.slice(0, 80))"""
+        )
+        assert unnamed == [], name
+        assert tab.page.locator("html[lang]").count() == 1
+        assert tab.page.locator("h1:visible").count() == 1
+        tab.page.keyboard.press("Tab")
+        assert tab.page.evaluate("document.activeElement.tagName") == "A"
+    tab.page.close()
+
+
+def test_pages_are_of_use_without_scripts(
+    browser: Any, results: Path, neurons: Dataset, tmp_path: Path
+) -> None:
+    out = render(results, {"test": neurons}, tmp_path / "site")
     tab = Tab(browser, out, java_script_enabled=False)
     assert tab.page.locator(".card").count() == 8
     assert tab.page.get_by_label("Filter methods").is_hidden()  # it would do nothing
-    assert tab.page.locator(".details:visible").count() == 5  # nothing could open them
+    tab.page.get_by_role("link", name="Alpha").click()
+    assert tab.page.get_by_text("Best and worst neurons").is_visible()
+    tab.go("neuron.html")
+    assert tab.page.get_by_text("which this browser does not run").is_visible()
     tab.page.close()
 
 
 def test_hostile_submission_runs_no_script(
     browser: Any, tmp_path: Path, make_neurons: Any, save_result: Any, make_score: Any
 ) -> None:
-    neurons = make_neurons(["conv1", HOSTILE], 1, references=[HOSTILE], model=HOSTILE)
-    save_result(
-        tmp_path / "results",
-        "hostile",
-        {"identification": make_score(0.6, HOSTILE)},
-        neurons=neurons,
-        description=HOSTILE,
-        fingerprint=HOSTILE,
-        title=HOSTILE[:200],
-        authors=HOSTILE,
-        paper="javascript:window.hacked=1",
-        training_data=[HOSTILE],
-        unscored={HOSTILE: neurons},
-    )
+    import json
+
+    neurons = make_neurons(["conv1", HOSTILE], 2, references=[HOSTILE], model=HOSTILE)
+    metrics = {
+        "identification": Metric(title=HOSTILE, chance=0.5, description=HOSTILE),
+        HOSTILE: Metric(title=HOSTILE),
+    }
+    for name in ("hostile", "evil"):
+        path = save_result(
+            tmp_path / "results",
+            name,
+            {"identification": make_score(0.6, HOSTILE), HOSTILE: make_score(0.6, HOSTILE)},
+            neurons=neurons,
+            description=HOSTILE,
+            fingerprint=HOSTILE,
+            metrics=metrics,
+            title=HOSTILE[:200],
+            authors=HOSTILE,
+            paper="javascript:window.hacked=1",
+            training_data=[HOSTILE],
+            licence=HOSTILE[:100],
+            annotations_seen=HOSTILE,
+            unscored={HOSTILE: neurons},
+        )
+        plain = json.loads(path.read_text())
+        plain |= {"refused": {"third": HOSTILE}, "hardware": HOSTILE, "board": HOSTILE[:100]}
+        plain["versions"] = {HOSTILE: HOSTILE}
+        path.write_text(json.dumps(plain))
     out = render(
         tmp_path / "results",
         {"test": neurons, HOSTILE: neurons},
-        tmp_path / "page.html",
+        tmp_path / "site",
         title=HOSTILE,
         split_notes={HOSTILE: HOSTILE},
     )
     tab = Tab(browser, out)
-    tab.page.locator(".open").click()
     tab.page.get_by_label("Split").select_option(index=2)
     tab.page.get_by_label("Layer").select_option(index=2)
     tab.page.get_by_label("Search words").fill(HOSTILE[:30])
     tab.page.locator("th .sort").first.click()
-    tab.page.wait_for_timeout(200)
+    for name in ("methods/hostile.html", "rules.html", "neuron.html", "compare.html"):
+        tab.go(name)
+        tab.page.wait_for_timeout(300)
+        for field in tab.page.locator("select:visible").all():
+            field.select_option(index=field.locator("option").count() - 1)
+            tab.page.wait_for_timeout(150)
+        assert tab.page.evaluate("window.hacked") is None
+    tab.go("neuron.html")
+    tab.page.wait_for_selector("#neuron:not([hidden])")
+    assert HOSTILE[:40] in tab.page.locator("#references").inner_text()  # shown, as a text
+    assert HOSTILE[:40] in tab.page.locator("#said").inner_text()
     assert tab.page.evaluate("window.hacked") is None
     assert tab.complaints == []  # not even something for the policy to block
     assert tab.outside() == []

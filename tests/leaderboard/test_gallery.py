@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import io
 from pathlib import Path
 from typing import Any
@@ -14,21 +13,31 @@ from datasets import Dataset
 from PIL import Image as PILImage
 
 from leaderboard.board import build_board, load_results
-from leaderboard.gallery import Card, build_gallery, contact_sheet, pick
+from leaderboard.gallery import (
+    Card,
+    build_gallery,
+    check_neurons,
+    choose_pictures,
+    contact_sheet,
+    draw_pictures,
+    pick,
+)
+from leaderboard.tables import split_tables
 from milannotations.errors import InputError
 from milannotations.record import NeuronKey, image_grid, masked_images
 
 
-def decode(uri: str) -> PILImage.Image:
-    head, _, body = uri.partition(",")
-    assert head in ("data:image/jpeg;base64", "data:image/png;base64")
-    return PILImage.open(io.BytesIO(base64.b64decode(body)))
+def decode(data: bytes) -> PILImage.Image:
+    return PILImage.open(io.BytesIO(data), formats=["JPEG", "PNG"])
 
 
 def cards_of(results: Path, neurons: dict[str, Dataset], **options: Any) -> list[Card]:
     loaded = load_results(results)
     metric = options.pop("metric", "identification")
-    return build_gallery(build_board(loaded), loaded, neurons, metric, **options)
+    board = build_board(loaded)
+    tables = split_tables(board, loaded, neurons)
+    check_neurons(tables, neurons)
+    return build_gallery(board, tables, metric, {}, **options)
 
 
 KEYS = [NeuronKey("m", "d", f"layer{i}", unit) for i in range(4) for unit in range(50)]
@@ -68,8 +77,8 @@ def test_contact_sheet_has_full_rows(make_neurons: Any, k: int, columns: int, ro
     sheet = contact_sheet(make_neurons(["conv"], 1, k=k)[0], tile=16)
     assert sheet is not None
     assert (sheet.columns, sheet.rows) == (columns, rows)
-    for uri in (sheet.image, sheet.overlay):
-        assert decode(uri).size == (columns * 16, rows * 16)
+    for data in (sheet.image, sheet.overlay):
+        assert decode(data).size == (columns * 16, rows * 16)
 
 
 def test_contact_sheet_under_its_overlay_is_the_masked_image(neurons: Dataset) -> None:
@@ -160,3 +169,26 @@ def test_values_that_are_no_numbers_are_refused(results: Path, neurons: Dataset)
     table.to_parquet(path)
     with pytest.raises(InputError, match=r"beta\.per_neuron\.parquet: units and values must be"):
         cards_of(results, {"test": neurons})
+
+
+def test_the_gallery_s_neurons_are_among_those_drawn(results: Path, neurons: Dataset) -> None:
+    loaded = load_results(results)
+    (table, _) = split_tables(build_board(loaded), loaded, {"test": neurons})
+    assert set(choose_pictures(table, 3, seed=5)) <= set(choose_pictures(table, 6, seed=5))
+    assert len(choose_pictures(table, 100)) == 8
+
+
+def test_pictures_are_files_of_the_right_neurons(
+    results: Path, neurons: Dataset, tmp_path: Path
+) -> None:
+    loaded = load_results(results)
+    shuffled = neurons.select([5, 2, 7, 0, 1, 3, 4, 6])
+    (table, _) = split_tables(build_board(loaded), loaded, {"test": shuffled})
+    found = draw_pictures(table, shuffled, [1, 6], tmp_path, lambda _: None)
+    assert sorted(found) == [1, 6]
+    for at, sheet in found.items():
+        record = next(r for r in neurons if (r["layer"], r["unit"]) == table.keys[at][2:])
+        expected = contact_sheet(record)
+        assert expected is not None
+        assert (tmp_path / sheet["image"]).read_bytes() == expected.image
+        assert (tmp_path / sheet["overlay"]).read_bytes() == expected.overlay

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import base64
+import csv
+import gzip
 import hashlib
+import io
 import json
 import re
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 from datasets import Dataset
 from typer.testing import CliRunner
@@ -89,12 +93,18 @@ def hostile_results(folder: Path, text: str, neurons: Dataset, save_result: Any)
     path.write_text(json.dumps(content), encoding="utf-8")
 
 
+def site_pages(index: Path) -> dict[str, Page]:
+    """Return every page of a site by its name."""
+    folder = index.parent
+    return {str(p.relative_to(folder)): Page(p) for p in sorted(folder.rglob("*.html"))}
+
+
 @pytest.fixture
 def page(results: Path, neurons: Dataset, network: Dataset, tmp_path: Path) -> Page:
     out = render(
         results,
         {"network": network, "test": neurons},
-        tmp_path / "site" / "index.html",
+        tmp_path / "site",
         title="A fair title",
         split_notes={"test": "References come from a grammar.", "network": "Nobody annotated it."},
     )
@@ -113,9 +123,6 @@ def test_page_shows_methods_neurons_and_notes(page: Page) -> None:
 
 def test_page_has_every_column_s_signature(page: Page) -> None:
     ids = {attrs.get("id") for _, attrs in page.elements}
-    for href in page.attributes("href"):
-        if href.startswith("#"):
-            assert href[1:] in ids
     assert {"signature-1", "signature-2", "signature-3"} <= ids
     assert "signature-4" not in ids
 
@@ -126,7 +133,7 @@ def test_ids_are_unique(page: Page) -> None:
 
 
 def test_page_loads_nothing_from_outside(page: Page) -> None:
-    assert all(source.startswith("data:image/") for source in page.attributes("src"))
+    assert all(re.fullmatch(r"pictures/split-\d/\d+\.(jpg|png)", s) for s in page.attributes("src"))
     links = [attrs["href"] or "" for tag, attrs in page.elements if tag == "link"]
     assert all(link.startswith("data:") for link in links)
     for css in page.raw["style"]:
@@ -135,34 +142,70 @@ def test_page_loads_nothing_from_outside(page: Page) -> None:
     assert not {"iframe", "object", "embed", "base", "form"} & {tag for tag, _ in page.elements}
 
 
-def test_policy_admits_only_this_style_and_script(page: Page) -> None:
-    (policy,) = (
-        attrs["content"] or ""
-        for _, attrs in page.elements
-        if attrs.get("http-equiv") == "Content-Security-Policy"
-    )
+def test_every_link_leads_somewhere(results: Path, neurons: Dataset, tmp_path: Path) -> None:
+    index = render(results, {"test": neurons}, tmp_path / "site")
+    pages = site_pages(index)
+    ids = {name: {attrs.get("id") for _, attrs in page.elements} for name, page in pages.items()}
+    seen = 0
+    for name, page in pages.items():
+        for href in page.attributes("href"):
+            if href.startswith("data:"):
+                continue
+            path, _, fragment = href.partition("#")
+            target = (index.parent / name).parent / path if path else index.parent / name
+            assert target.resolve().is_file(), (name, href)
+            other = str(target.resolve().relative_to(index.parent.resolve()))
+            if fragment and other not in ("neuron.html", "compare.html"):
+                assert fragment in ids[other], (name, href)
+            seen += 1
+    assert seen > 50
 
+
+def test_every_page_s_policy_admits_only_its_style_and_script(
+    results: Path, neurons: Dataset, tmp_path: Path
+) -> None:
     def digest(text: str) -> str:
         return base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
 
-    assert "default-src 'none'" in policy
-    assert "unsafe" not in policy
-    assert f"style-src 'sha256-{digest(''.join(page.raw['style']))}'" in policy
-    assert f"script-src 'sha256-{digest(page.raw['script'][-1])}'" in policy
-    assert not page.attributes("style")  # the policy would drop them
+    pages = site_pages(render(results, {"test": neurons}, tmp_path / "site"))
+    assert {"index.html", "neuron.html", "compare.html", "rules.html"} < set(pages)
+    assert "methods/alpha.html" in pages
+    for name, page in pages.items():
+        policies = [
+            attrs["content"] or ""
+            for _, attrs in page.elements
+            if attrs.get("http-equiv") == "Content-Security-Policy"
+        ]
+        loads = name in ("neuron.html", "compare.html")
+        assert len(policies) == 1 + loads, name
+        assert "default-src 'none'" in policies[0]
+        assert "unsafe" not in " ".join(policies)
+        assert f"style-src 'sha256-{digest(''.join(page.raw['style']))}'" in policies[0]
+        scripts = page.raw["script"]
+        for policy in policies:
+            assert (f"sha256-{digest(scripts[-1])}" if scripts else "script-src 'none'") in policy
+        assert ("'strict-dynamic'" in policies[0]) == loads
+        assert not page.attributes("style")  # the policy would drop them
 
 
 def test_same_input_gives_the_same_bytes(results: Path, neurons: Dataset, tmp_path: Path) -> None:
-    pages = [render(results, {"test": neurons}, tmp_path / f"{i}.html") for i in range(2)]
-    assert pages[0].read_bytes() == pages[1].read_bytes()
+    pages = [render(results, {"test": neurons}, tmp_path / f"{i}") for i in range(2)]
+    first, second = (
+        {p.relative_to(page.parent): p.read_bytes() for p in page.parent.rglob("*") if p.is_file()}
+        for page in pages
+    )
+    assert first == second
+    assert len(first) > 20
 
 
 def test_page_stays_small(tmp_path: Path, make_neurons: Any, save_result: Any) -> None:
     neurons = make_neurons([f"layer{i}" for i in range(6)], 8)  # of noise, the worst for JPEG
     for i in range(9):
         save_result(tmp_path / "results", f"m{i}", {"identification": 0.5}, neurons=neurons)
-    out = render(tmp_path / "results", {"test": neurons}, tmp_path / "page.html", gallery_size=48)
-    assert out.stat().st_size < 6_000_000
+    out = render(tmp_path / "results", {"test": neurons}, tmp_path / "site", gallery_size=48)
+    assert out.stat().st_size < 500_000
+    whole = sum(path.stat().st_size for path in out.parent.rglob("*") if path.is_file())
+    assert whole < 6_000_000
 
 
 @pytest.mark.parametrize("text", HOSTILE, ids=range(len(HOSTILE)))
@@ -174,22 +217,29 @@ def test_hostile_text_stays_text(
     out = render(
         tmp_path / "results",
         {"test": neurons, text: neurons},
-        tmp_path / "page.html",
+        tmp_path / "site",
         title=text,
         split_notes={"test": text, text: text},
     )
-    page = Page(out)
-    tags = [tag for tag, _ in page.elements]
-    assert tags.count("script") == 2
-    assert tags.count("style") == 1
-    assert tags.count("img") == 4 * 2  # the two neurons on both splits, with their overlays
-    for _, attrs in page.elements:
-        assert not [name for name in attrs if name.startswith("on")]
-        assert not (attrs.get("href") or "").lower().startswith("javascript:")
-    json.loads(page.raw["script"][0])  # one intact block
-    assert not re.search("[\u202a-\u202e\u2066-\u2069\x00\x1b]", page.source)
-    assert "1337" not in page.text  # no template in a template
-    assert "long" * 501 not in page.source
+    pages = site_pages(out)
+    assert len(pages) == 5
+    for name, page in pages.items():
+        tags = [tag for tag, _ in page.elements]
+        with_script = name in ("index.html", "neuron.html", "compare.html")
+        assert tags.count("script") == 2 * with_script, name
+        assert tags.count("style") == 1
+        # The two neurons on both splits, with their overlays.
+        assert tags.count("img") == (4 * 2 if name == "index.html" else 0)
+        for _, attrs in page.elements:
+            assert not [key for key in attrs if key.startswith("on")]
+            assert not (attrs.get("href") or "").lower().startswith("javascript:")
+        if with_script:
+            json.loads(page.raw["script"][0])  # one intact block
+        assert not re.search("[\u202a-\u202e\u2066-\u2069\x00\x1b]", page.source)
+        assert "1337" not in page.text  # no template in a template
+        assert "long" * 501 not in page.source
+    for path in out.parent.rglob("*"):
+        assert re.fullmatch(r"[a-z0-9.-]+", path.name), path  # no text of theirs names a file
 
 
 @pytest.mark.parametrize(
@@ -206,7 +256,8 @@ def test_only_web_addresses_become_links(
     tmp_path: Path, save_result: Any, address: str, linked: bool
 ) -> None:
     save_result(tmp_path / "r", "m", {"identification": 0.5}, paper=address)
-    page = Page(render(tmp_path / "r", {}, tmp_path / "page.html"))
+    index = render(tmp_path / "r", {}, tmp_path / "site")
+    page = Page(index.parent / "methods" / "m.html")
     assert (address in page.attributes("href")) is linked
     assert address in page.text
 
@@ -215,14 +266,14 @@ def test_extreme_numbers_do_not_break_the_page(tmp_path: Path, save_result: Any)
     for name, value in (("up", 1.7e308), ("down", -1.7e308), ("zero", 0.0)):
         score = Score(value=value, low=value, high=value, n=1, signature="s")
         save_result(tmp_path / "r", name, {"identification": score})
-    page = Page(render(tmp_path / "r", {}, tmp_path / "page.html"))
+    page = Page(render(tmp_path / "r", {}, tmp_path / "site"))
     assert "1.7e+308" in page.text
-    assert "nan" not in " ".join(page.attributes("x1") + page.attributes("cx"))
+    assert "nan" not in " ".join(page.attributes("d") + page.attributes("cx"))
 
 
 def test_a_page_without_scores_or_gallery(tmp_path: Path, save_result: Any) -> None:
     save_result(tmp_path / "r", "m")
-    page = Page(render(tmp_path / "r", {}, tmp_path / "page.html"))
+    page = Page(render(tmp_path / "r", {}, tmp_path / "site"))
     ids = page.attributes("id")
     assert "gallery" not in ids
     assert "signatures" not in ids
@@ -233,22 +284,119 @@ def test_neurons_without_images_are_shown_with_their_words(
 ) -> None:
     neurons = make_neurons(images=False)
     save_result(tmp_path / "r", "m", {"identification": 0.5}, neurons=neurons)
-    page = Page(render(tmp_path / "r", {"test": neurons}, tmp_path / "page.html"))
+    page = Page(render(tmp_path / "r", {"test": neurons}, tmp_path / "site"))
     assert "Source images are not attached." in page.text
     assert "m says conv1" in page.text
 
 
 def test_a_note_for_no_split_is_refused(results: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="'tset', which is in no result; did you mean 'test'"):
-        render(results, {}, tmp_path / "page.html", split_notes={"tset": "x"})
+        render(results, {}, tmp_path / "site", split_notes={"tset": "x"})
 
 
-def test_an_error_leaves_the_old_page(results: Path, tmp_path: Path, neurons: Dataset) -> None:
-    out = tmp_path / "page.html"
-    out.write_text("old")
+def test_an_error_leaves_the_old_site(
+    results: Path, tmp_path: Path, neurons: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "site"
+    old = render(results, {}, out).read_bytes()
     with pytest.raises(InputError):
         render(results, {"nowhere": neurons}, out)
-    assert out.read_text() == "old"
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("leaderboard.render.write_downloads", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        render(results, {"test": neurons}, out)
+    assert (out / "index.html").read_bytes() == old
+    assert [path.name for path in tmp_path.iterdir() if "site" in path.name] == ["site"]
+
+
+def test_a_site_is_replaced_and_nothing_else(results: Path, tmp_path: Path) -> None:
+    out = tmp_path / "site"
+    render(results, {}, out)
+    (results / "gamma.json").unlink()
+    render(results, {}, out)
+    assert not (out / "methods" / "gamma.html").exists()
+    other = tmp_path / "thesis"
+    other.mkdir()
+    (other / "index.html").write_text("my thesis")
+    with pytest.raises(InputError, match="no leaderboard site"):
+        render(results, {}, other)
+    with pytest.raises(InputError, match="is a file"):
+        render(results, {}, other / "index.html")
+
+
+def test_a_refused_column_says_why(results: Path, tmp_path: Path) -> None:
+    path = results / "beta.json"
+    plain = json.loads(path.read_text())
+    plain["splits"].pop("test")
+    plain["refused"] = {"test": "trained on shapes/test"}
+    path.write_text(json.dumps(plain))
+    table = pd.read_parquet(results / "beta.per_neuron.parquet")
+    table[table["split"] != "test"].to_parquet(results / "beta.per_neuron.parquet")
+    index = render(results, {}, tmp_path / "site")
+    pages = site_pages(index)
+    assert "refused: trained on shapes/test" in pages["index.html"].text
+    assert "Refused on test: trained on shapes/test." in " ".join(
+        pages["methods/beta.html"].text.split()
+    )
+    with (index.parent / "data" / "board.csv").open(newline="") as file:
+        reasons = {row["method"]: row["refused"] for row in csv.DictReader(file) if row["refused"]}
+    assert reasons == {"beta": "trained on shapes/test"}
+
+
+def test_a_method_s_page(results: Path, neurons: Dataset, tmp_path: Path) -> None:
+    path = results / "alpha.per_neuron.parquet"
+    table = pd.read_parquet(path)
+    scored = table["split"] == "test"
+    table.loc[scored, "identification"] = [0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2]
+    table.to_parquet(path)
+    text = site_pages(render(results, {"test": neurons}, tmp_path / "site"))[
+        "methods/alpha.html"
+    ].text
+    words = " ".join(text.split())
+    assert "conv1 net 4 0.750" in words  # layer, network, n, mean
+    assert "conv2 net 4 0.350" in words
+    best = words[words.index("Best conv1") :]
+    assert best.index("conv1 unit 0 0.90") < best.index("conv1 unit 1 0.80")
+    assert best.index("Worst conv2 unit 3 0.20") > best.index("conv1 unit 3 0.60")
+    assert "a red circle · round things · discs" in words
+
+
+def test_downloads_hold_everything(results: Path, neurons: Dataset, tmp_path: Path) -> None:
+    folder = render(results, {"test": neurons}, tmp_path / "site").parent / "data"
+    with (folder / "board.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 4 * 2 + 1 + 1  # four methods and people, as many metrics as each has
+    board = json.loads((folder / "board.json").read_text())
+    assert board["rows"][0]["result"]["method"]["name"] == "people"
+    table = pd.read_csv(folder / "alpha.csv.gz")
+    own = pd.read_parquet(results / "alpha.per_neuron.parquet")
+    assert len(table) == len(own) == 14
+    merged = table.merge(own, on=["split", "model", "dataset", "layer", "unit"])
+    assert (merged["description_x"] == merged["description_y"]).all()
+    assert merged["identification_x"].equals(merged["identification_y"].astype(float))
+    plain = json.loads(gzip.decompress((folder / "alpha.json.gz").read_bytes()))
+    assert len(plain) == 14
+    assert plain[0]["scores"]["bleu"] == 0.1
+
+
+def test_downloads_run_no_formula(tmp_path: Path, make_neurons: Any, save_result: Any) -> None:
+    evil = '=HYPERLINK("http://x")'
+    neurons = make_neurons([evil], 1, model=evil)
+    save_result(
+        tmp_path / "r", "m", {"identification": 0.5}, neurons=neurons, description=evil,
+        title=evil, fingerprint=evil,
+    )  # fmt: skip
+    folder = render(tmp_path / "r", {"test": neurons}, tmp_path / "site").parent / "data"
+    for text in (
+        (folder / "board.csv").read_text(),
+        gzip.decompress((folder / "m.csv.gz").read_bytes()).decode(),
+    ):
+        cells = [cell for row in csv.reader(io.StringIO(text)) for cell in row]
+        assert "'" + evil in cells
+        assert not [cell for cell in cells if cell[:1] in ("=", "+", "@", "-", "\t", "\r")]
 
 
 # The command ----------------------------------------------------------------------------------
@@ -257,13 +405,13 @@ def test_an_error_leaves_the_old_page(results: Path, tmp_path: Path, neurons: Da
 def test_command_renders(results: Path, neurons: Dataset, network: Dataset, tmp_path: Path) -> None:
     neurons.to_parquet(tmp_path / "neurons.parquet")
     network.save_to_disk(tmp_path / "network")
-    arguments = ["render", "--results", str(results), "--out", str(tmp_path / "page.html")]
+    arguments = ["render", "--results", str(results), "--out", str(tmp_path / "site")]
     arguments += ["--neurons", f"test={tmp_path / 'neurons.parquet'}"]
     arguments += ["--neurons", f"network={tmp_path / 'network'}", "--note", "test=a = b"]
     outcome = CliRunner().invoke(app, arguments, catch_exceptions=False)
     assert outcome.exit_code == 0
     assert "wrote" in outcome.output
-    assert "a = b" in Page(tmp_path / "page.html").text
+    assert "a = b" in Page(tmp_path / "site" / "index.html").text
 
 
 @pytest.mark.parametrize(
@@ -276,7 +424,7 @@ def test_command_renders(results: Path, neurons: Dataset, network: Dataset, tmp_
     ],
 )
 def test_command_refuses(results: Path, tmp_path: Path, values: list[str], message: str) -> None:
-    arguments = ["render", "--results", str(results), "--out", str(tmp_path / "page.html")]
+    arguments = ["render", "--results", str(results), "--out", str(tmp_path / "site")]
     for value in values:
         arguments += ["--neurons", value]
     outcome = CliRunner().invoke(app, arguments)

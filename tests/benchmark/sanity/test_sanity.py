@@ -175,13 +175,13 @@ def test_a_board_is_not_ranked_by_a_metric_that_fails(tmp_path: Path) -> None:
     methods = {n: Method(name=n, title=n) for n in ("oracle", "mine")}
     for one in score(methods, [of], entries, metrics).values():
         one.result.save(tmp_path, one.per_neuron)
-    page = tmp_path / "index.html"
-    render(tmp_path, {}, page, main_metric="content")
+    out = tmp_path / "site"
+    page = render(tmp_path, {}, out, main_metric="content")
     assert 'id="sanity"' not in page.read_text()
     check_metrics(of, metrics).save(tmp_path)
     with pytest.raises(InputError, match=r"Content F1 may not rank .*fails constant"):
-        render(tmp_path, {}, page, main_metric="content")
-    render(tmp_path, {}, page, main_metric="identification")
+        render(tmp_path, {}, out, main_metric="content")
+    render(tmp_path, {}, out, main_metric="identification")
     html = page.read_text()
     assert 'id="sanity"' in html and "best of" in html
 

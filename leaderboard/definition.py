@@ -1,0 +1,215 @@
+"""What a board asks: its splits, its metrics, and which of them ranks.
+
+A board is a folder with ``board.yaml``. Two come with the project, by name: ``demo``, whose data
+are embedded, and ``milannotations``, the human annotations of the seven published networks.
+"""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from datasets import Dataset
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from benchmark.metrics.registry import Settings, check_names, make_metrics
+from benchmark.result import wrong_fields
+from leaderboard.safe_yaml import UnsafeYaml, read_mapping
+from milannotations.errors import InputError, did_you_mean
+
+BOARDS = Path(__file__).parent / "boards"
+DEFAULT = "demo"
+FILE = "board.yaml"
+SPLIT_NAME = r"^[a-z0-9][a-z0-9_.-]{0,63}$"
+CHANGED = 1e-4  # a recomputed value may differ by this much, as encoders round by machine
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class SplitDefinition(_Model):
+    """One split of a board.
+
+    Attributes:
+        name: What submissions call it.
+        source: Where its neurons are: a config, ``config/split``, a published split such as
+            ``within-network/alexnet-imagenet`` (its described side), or a CSV, Parquet file or
+            data set folder beside ``board.yaml``.
+        fingerprint: What the neurons' fingerprint must be; empty until the data were at hand.
+        note: What a reader must know of it.
+    """
+
+    name: str = Field(pattern=SPLIT_NAME)
+    source: str = Field(min_length=1, max_length=300)
+    fingerprint: str = Field(default="", pattern=r"^([0-9a-f]{16})?$")
+    note: str = Field(default="", max_length=1000)
+
+
+class BoardDefinition(_Model):
+    """A board; see the module.
+
+    Attributes:
+        name: Its name.
+        version: Counted up whenever a split, a metric or a setting changes.
+        title: Heading of its pages.
+        frozen: The day from which it takes no more submissions; None while it is open.
+        main_metric: Metric that ranks.
+        main_split: Split that ranks.
+        metrics: Names of its metrics.
+        sentence_encoder: Encoder of identification and similarity.
+        bertscore_encoder: Encoder of BERTScore.
+        resamples: Bootstrap resamples.
+        seed: Seed of the bootstrap.
+        splits: Its splits.
+        folder: Where it lies.
+    """
+
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")
+    version: int = Field(ge=1)
+    title: str = Field(min_length=1, max_length=200)
+    frozen: datetime.date | None = None
+    main_metric: str = "identification"
+    main_split: str
+    metrics: tuple[str, ...] = Field(min_length=1)
+    sentence_encoder: str
+    bertscore_encoder: str
+    resamples: int = Field(default=1000, ge=1000, le=100_000)
+    seed: int = Field(default=0, ge=0)
+    splits: tuple[SplitDefinition, ...] = Field(min_length=1)
+    folder: Path
+
+    @field_validator("metrics")
+    @classmethod
+    def _known(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(check_names(value))
+
+    @model_validator(mode="after")
+    def _consistent(self) -> BoardDefinition:
+        names = [split.name for split in self.splits]
+        if len(set(names)) < len(names):
+            raise ValueError("two splits have the same name")
+        if self.main_split not in names:
+            raise ValueError(f"main_split {self.main_split!r} is none of {names}")
+        if self.main_metric not in self.metrics:
+            raise ValueError(f"main_metric {self.main_metric!r} is none of {list(self.metrics)}")
+        return self
+
+    @property
+    def label(self) -> str:
+        """Name and version, as results record them."""
+        return f"{self.name}@{self.version}"
+
+    @property
+    def results(self) -> Path:
+        """Where its rows are kept."""
+        return self.folder / "results"
+
+    @property
+    def submissions(self) -> Path:
+        """Where what its rows were computed from is kept."""
+        return self.folder / "submissions"
+
+    @property
+    def notes(self) -> dict[str, str]:
+        """The notes of the splits that have one."""
+        return {split.name: split.note for split in self.splits if split.note}
+
+    def split(self, name: str) -> SplitDefinition:
+        """Return a split by name.
+
+        Raises:
+            InputError: If there is none of that name.
+        """
+        for split in self.splits:
+            if split.name == name:
+                return split
+        names = [split.name for split in self.splits]
+        raise InputError(
+            f"board {self.name} has no split {name!r}{did_you_mean(name, names)} (splits: "
+            f"{', '.join(names)})"
+        )
+
+    def chosen(self, names: Sequence[str] | None = None) -> list[SplitDefinition]:
+        """Return some splits in the board's order; default all.
+
+        Raises:
+            InputError: If there is none of a name.
+        """
+        wanted = {self.split(name).name for name in names} if names else None
+        return [split for split in self.splits if wanted is None or split.name in wanted]
+
+    def neurons(self, name: str) -> Dataset:
+        """Load the neurons of a split.
+
+        Raises:
+            InputError: If its data are not on this machine, or are not the board's.
+        """
+        return _neurons(self.split(name), self.folder)
+
+    def make_metrics(self, device: Any = "cpu") -> list[Any]:
+        """Make its metrics, the main one first.
+
+        Raises:
+            InputError: If an encoder is not to be had.
+        """
+        order = [self.main_metric, *(n for n in self.metrics if n != self.main_metric)]
+        return make_metrics(order, Settings(self.bertscore_encoder, self.sentence_encoder, device))
+
+
+def read_board(name: str | Path = DEFAULT) -> BoardDefinition:
+    """Read a board by name, or from a folder with ``board.yaml`` or that file itself.
+
+    Raises:
+        InputError: If there is none, or it is not valid; all that is wrong is named.
+    """
+    place = BOARDS / str(name)
+    if "/" in str(name) or not place.is_dir():
+        place = Path(name).expanduser()
+    file = place if place.name == FILE else place / FILE
+    if not file.is_file():
+        known = sorted(path.parent.name for path in BOARDS.glob(f"*/{FILE}"))
+        raise InputError(
+            f"{str(name)!r} is no board{did_you_mean(str(name), known)}: name one of "
+            f"{', '.join(known)}, or a folder with {FILE}"
+        )
+    try:
+        plain, _ = read_mapping(file.read_bytes())
+        return BoardDefinition(**plain, folder=file.parent)
+    except UnsafeYaml as error:
+        raise InputError(f"{file}, line {error.line}: {error}") from error
+    except ValidationError as error:
+        raise InputError(f"{file}: {wrong_fields(error, 'board')}") from error
+    except TypeError as error:
+        raise InputError(f"{file}: {error}") from error
+
+
+def _neurons(split: SplitDefinition, folder: Path) -> Dataset:
+    from benchmark.splits.definitions import FAMILIES, published
+    from benchmark.splits.selecting import select
+    from milannotations.fingerprints import fingerprint
+    from milannotations.loading import load_split
+
+    family, _, rest = split.source.partition("/")
+    beside = folder / split.source
+    if family in FAMILIES:
+        found = [one for one in published(family) if one.name == rest]
+        if not found:
+            raise InputError(f"{family} has no published split {rest!r}")
+        neurons = select(found[0].describe, load_split)
+    elif beside.exists():
+        neurons = load_split(beside)
+    else:
+        from milannotations.catalog.releases import is_known
+
+        neurons = load_split(*((split.source,) if is_known(split.source) else (family, rest)))
+    if split.fingerprint:
+        own = fingerprint(neurons)
+        if own != split.fingerprint:
+            raise InputError(
+                f"split {split.name}: {split.source} has the fingerprint {own}, but the board was "
+                f"made for {split.fingerprint}; are these the neurons of this version of the board?"
+            )
+    return neurons

@@ -1,0 +1,146 @@
+"""Downloads: all that the site shows, as CSV and JSON.
+
+Texts were written by strangers and CSVs are opened in spreadsheets: what one would run as a formula
+gets a quote before it. JSON has texts as they are.
+"""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import io
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from leaderboard.board import Board, LoadedResult
+from leaderboard.tables import SplitTable
+from milannotations.page import as_cell
+
+MAX_IN_JSON = 300_000  # descriptions; with more, only the CSVs hold every neuron's
+_FIELDS = ("value", "low", "high", "n")
+
+
+def write_downloads(
+    folder: Path, board: Board, results: Sequence[LoadedResult], tables: Sequence[SplitTable]
+) -> bool:
+    """Write ``board.csv``, ``board.json``, and ``<method>.csv.gz`` and ``.json.gz`` for each.
+
+    Args:
+        folder: Where they go; it is made.
+        board: The board.
+        results: What it was built from.
+        tables: Its splits.
+
+    Returns:
+        Whether the JSONs of the methods were written too.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    by_name = {loaded.method.name: loaded.result for loaded in results}
+    (folder / "board.csv").write_text(_board_csv(board), encoding="utf-8", newline="")
+    described = sum(
+        sum(text is not None for text in texts)
+        for table in tables
+        for texts in table.texts
+        if texts is not None
+    )
+    whole = {
+        "columns": [
+            {**column.key._asdict(), "variant": column.variant, **column.metric.model_dump()}
+            for column in board.columns
+        ],
+        "rows": [
+            {"rank": row.rank, "result": by_name[row.method.name].model_dump(mode="json")}
+            for row in board.rows
+        ],
+    }
+    text = json.dumps(whole, indent=1, allow_nan=False)
+    (folder / "board.json").write_text(text + "\n", encoding="utf-8")
+    with_json = described <= MAX_IN_JSON
+    for at, row in enumerate(board.rows):
+        name = row.method.name
+        _write(folder / f"{name}.csv.gz", _method_csv(at, tables))
+        if with_json:
+            plain = json.dumps(_method_json(at, tables), allow_nan=False, separators=(",", ":"))
+            _write(folder / f"{name}.json.gz", plain)
+    return with_json
+
+
+def _write(path: Path, text: str) -> None:
+    # Without a time in it: the same results give the same bytes.
+    path.write_bytes(gzip.compress(text.encode(), 6, mtime=0))
+
+
+def _board_csv(board: Board) -> str:
+    out = io.StringIO(newline="")
+    writer = csv.writer(out)
+    writer.writerow(
+        ("method", "title", "kind", "rank", "split", "metric", *_FIELDS, "signature",
+         "fingerprint", "refused")
+    )  # fmt: skip
+    for row in board.rows:
+        refused = row.refused or ("",) * len(board.columns)
+        for column, score, reason in zip(board.columns, row.cells, refused, strict=True):
+            if score is None and not reason:
+                continue
+            numbers = [None] * 4 if score is None else [getattr(score, f) for f in _FIELDS]
+            writer.writerow(
+                (row.method.name, as_cell(row.method.title), row.method.kind, row.rank,
+                 as_cell(column.key.split), as_cell(column.key.metric), *numbers,
+                 as_cell(column.key.signature), as_cell(column.key.fingerprint), as_cell(reason))
+            )  # fmt: skip
+    return out.getvalue()
+
+
+def _metrics(tables: Sequence[SplitTable]) -> list[str]:
+    return list(dict.fromkeys(metric for table in tables for metric in table.values))
+
+
+def _method_csv(at: int, tables: Sequence[SplitTable]) -> str:
+    metrics = _metrics(tables)
+    out = io.StringIO(newline="")
+    writer = csv.writer(out)
+    writer.writerow(
+        ("split", "model", "dataset", "layer", "unit", "description", *map(as_cell, metrics))
+    )
+    for table in tables:
+        texts = table.texts[at]
+        if texts is None:
+            continue
+        columns = [_rounded(table, metric, at) for metric in metrics]
+        cells = {name: as_cell(name) for group in table.groups for name in group[:3]}
+        split = as_cell(table.name)
+        writer.writerows(
+            (split, cells[key.model], cells[key.dataset], cells[key.layer], key.unit,
+             as_cell(text), *values)
+            for key, text, *values in zip(table.keys, texts, *columns, strict=True)
+            if text is not None
+        )  # fmt: skip
+    return out.getvalue()
+
+
+def _method_json(at: int, tables: Sequence[SplitTable]) -> list[dict[str, Any]]:
+    rows = []
+    for table in tables:
+        texts = table.texts[at]
+        if texts is None:
+            continue
+        columns = [_rounded(table, metric, at) for metric in table.values]
+        for key, text, *values in zip(table.keys, texts, *columns, strict=True):
+            if text is not None:
+                scores = dict(zip(table.values, values, strict=True))
+                rows.append(
+                    {"split": table.name, **key._asdict(), "description": text, "scores": scores}
+                )
+    return rows
+
+
+def _rounded(table: SplitTable, metric: str, at: int) -> list[float | None]:
+    """Return a method's values to six decimals; None where it has none."""
+    values = table.values.get(metric, [None] * len(table.texts))[at]
+    if values is None:
+        return [None] * len(table.keys)
+    return [None if np.isnan(v) else v for v in np.round(values, 6).tolist()]

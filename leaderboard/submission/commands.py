@@ -1,0 +1,265 @@
+"""``milannotations leaderboard init|validate|score|verify|compare``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from milannotations.device import DEVICE_HELP
+from milannotations.errors import InputError
+
+if TYPE_CHECKING:
+    from leaderboard.definition import BoardDefinition
+
+BOARD_HELP = "board: demo, milannotations, or a folder with board.yaml; default the submission's"
+
+BoardOption = Annotated[str | None, typer.Option(help=BOARD_HELP)]
+SubmissionArgument = Annotated[
+    Path, typer.Argument(metavar="SUBMISSION", help="folder or zip of a submission")
+]
+DeviceOption = Annotated[str, typer.Option(help=DEVICE_HELP)]
+
+
+def init(
+    method: Annotated[str, typer.Argument(help="short name of your method")],
+    board: Annotated[
+        str, typer.Option(help="demo, milannotations, or a folder with board.yaml")
+    ] = "demo",
+    split: Annotated[
+        list[str] | None, typer.Option(help="split to describe; repeatable; default all")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="folder to write; default submissions/METHOD")
+    ] = None,
+) -> None:
+    """Write an empty submission: every field, and every neuron with a blank description."""
+    from leaderboard.definition import read_board
+    from leaderboard.submission.template import write_template
+
+    target = out or Path("submissions") / method
+    neurons = write_template(method, read_board(board), target, split)
+    typer.echo(f"{target}: {neurons:,} neurons to describe")
+    typer.echo(f"Fill in the column description of {target / 'descriptions.csv'} and the fields of")
+    typer.echo(f"{target / 'submission.yaml'}; then: milannotations leaderboard validate {target}")
+
+
+def validate(
+    submission: SubmissionArgument,
+    board: BoardOption = None,
+    all_problems: Annotated[
+        bool, typer.Option("--all", help="list every problem, not a few of each kind")
+    ] = False,
+) -> None:
+    """Check a submission and say all that is wrong with it, with line numbers; status 1 if so."""
+    from leaderboard.submission.checks import check
+
+    checked = check(submission, board_of(submission, board))
+    if checked.problems:
+        for line in checked.problems.lines(100 if all_problems else 5):
+            typer.echo(line)
+        typer.echo(f"{checked.problems.total:,} problems", err=True)
+        raise typer.Exit(1)
+    for line in checked.summary():
+        typer.echo(line)
+    typer.echo(f"valid: {submission}")
+
+
+def score(
+    submission: Annotated[
+        list[Path], typer.Argument(metavar="SUBMISSION...", help="folders or zips of submissions")
+    ],
+    board: BoardOption = None,
+    out: Annotated[Path, typer.Option(help="folder for results")] = Path("results"),
+    sanity: Annotated[
+        bool, typer.Option(help="also check, once a split, which metrics can be fooled")
+    ] = True,
+    device: DeviceOption = "auto",
+) -> None:
+    """Score submissions: for each a result as JSON, and its neurons' own scores as Parquet."""
+    from rich.console import Console
+
+    from benchmark.report import terminal_table
+    from leaderboard.submission.checks import check
+    from leaderboard.submission.scoring import check_sanity, score_submissions
+    from milannotations.device import resolve_device
+    from milannotations.progress import silence_libraries
+
+    silence_libraries()
+    asked = board_of(submission[0], board)
+    checked = [check(path, asked) for path in submission]
+    for one in checked:
+        if one.problems:
+            raise InputError(f"{one.path}: " + _told(one.problems.lines()))
+    processor = resolve_device(device)
+    console = Console(stderr=True)
+    with console.status("Loading encoders") as status:
+        scored, tasks, metrics = score_submissions(checked, asked, processor, status.update)
+        if sanity:
+            check_sanity(tasks, metrics, out, asked, status.update)
+    for found in scored.values():
+        found.result.save(out, found.per_neuron)
+    results = [found.result for found in scored.values()]
+    for task in tasks:
+        if len(task.positions) > 1:
+            Console().print(terminal_table(results, task.name, f"{asked.label}, {task.name}"))
+    for one in checked:
+        for split, reason in one.refused.items():
+            typer.echo(f"refused: {split}: {reason}")
+    for name in scored:
+        typer.echo(f"wrote {out / f'{name}.json'} and {name}.per_neuron.parquet")
+
+
+def verify(
+    result: Annotated[Path, typer.Argument(help="JSON of a row, its table beside it")],
+    submission: Annotated[
+        Path | None,
+        typer.Argument(help="folder or zip it came from; default where the board keeps it"),
+    ] = None,
+    board: BoardOption = None,
+    device: DeviceOption = "auto",
+) -> None:
+    """Compute a row anew from its submission; status 1 on any difference."""
+    from rich.console import Console
+
+    from benchmark.result import read_result
+    from leaderboard.definition import read_board
+    from leaderboard.submission.checks import check
+    from leaderboard.submission.scoring import differences
+    from milannotations.device import resolve_device
+    from milannotations.progress import silence_libraries
+
+    silence_libraries()
+    if not result.is_file():
+        raise InputError(f"{result} does not exist; name the JSON of a row")
+    recorded = read_result(result)
+    label = board or recorded.board.partition("@")[0]
+    if not label:
+        raise InputError(f"{result} does not say which board it is of; pass --board")
+    asked = read_board(label)
+    source = submission or asked.submissions / recorded.method.name
+    checked = check(source, asked)
+    if checked.problems:
+        raise InputError(f"{source}: " + _told(checked.problems.lines()))
+    with Console(stderr=True).status("Loading encoders") as status:
+        said, remarks = differences(
+            result, checked, asked, resolve_device(device), lambda line: status.update(line)
+        )
+    for line in remarks:
+        typer.echo(f"note: {line}")
+    for line in said:
+        typer.echo(f"differs: {line}")
+    if said:
+        typer.echo(f"{result}: {len(said)} differences from {source}", err=True)
+        raise typer.Exit(1)
+    typer.echo(f"verified: {result} is what {source} scores on {asked.label}")
+
+
+def compare(
+    first: Annotated[Path, typer.Argument(help="JSON of a row")],
+    second: Annotated[Path, typer.Argument(help="JSON of another")],
+    split: Annotated[
+        str | None, typer.Option(help="split; default the first that both were scored on")
+    ] = None,
+    metric: Annotated[str, typer.Option(help="metric")] = "identification",
+    neurons: Annotated[int, typer.Option(min=0, help="how many neurons to list each way")] = 5,
+    out: Annotated[Path | None, typer.Option(help="CSV of every neuron's difference")] = None,
+) -> None:
+    """Compare two rows: the paired test, and the neurons on which they differ most."""
+    from leaderboard.board import load_result
+    from leaderboard.comparing import compare as run
+    from leaderboard.comparing import report, write_csv
+
+    one, other = load_result(first), load_result(second)
+    shared = [
+        name
+        for name, scored in one.result.splits.items()
+        if metric in scored.scores
+        and name in other.result.splits
+        and metric in other.result.splits[name].scores
+    ]
+    if split is None and not shared:
+        raise InputError(f"{first} and {second} have no split on which both have {metric}")
+    found = run(one, other, split or shared[0], metric)
+    for line in report(found, one.method, other.method, neurons):
+        typer.echo(line)
+    if out is not None:
+        write_csv(found, out)
+        typer.echo(f"wrote {out}")
+
+
+def rows(
+    board: Annotated[
+        str, typer.Option(help="demo, milannotations, or a folder with board.yaml")
+    ] = "demo",
+    out: Annotated[
+        Path | None, typer.Option(help="folder for submissions and results; default the board's")
+    ] = None,
+    only: Annotated[list[str] | None, typer.Option(help="row to make; repeatable")] = None,
+    train: Annotated[
+        str, typer.Option(help="what learning methods learn from: config or config/split")
+    ] = "demo/train",
+    concepts: Annotated[
+        str, typer.Option(help="labelled images for the dissection baselines")
+    ] = "worlds:3:256",
+    seed: Annotated[int, typer.Option(help="seed of those that draw")] = 0,
+    overwrite: Annotated[bool, typer.Option(help="describe anew what is there")] = False,
+    device: DeviceOption = "auto",
+) -> None:
+    """Make this project's own rows: describe with every baseline and control, then score."""
+    from rich.console import Console
+
+    from leaderboard.definition import read_board
+    from leaderboard.rows import write_rows
+    from leaderboard.submission.checks import check
+    from leaderboard.submission.scoring import check_sanity, score_submissions
+    from milannotations.device import resolve_device
+    from milannotations.progress import silence_libraries
+
+    silence_libraries()
+    console = Console()
+
+    def say(line: str) -> None:
+        console.print(line, markup=False, highlight=False)
+
+    processor = resolve_device(device)
+    asked = read_board(board)
+    folder = out or asked.folder
+    folders, skipped = write_rows(
+        asked, folder / "submissions", only, train=train, concepts=concepts, seed=seed,
+        device=device, overwrite=overwrite, notify=lambda line: say(f"Describing: {line}"),
+    )  # fmt: skip
+    checked = [check(one, asked) for one in folders]
+    scored, tasks, metrics = score_submissions(
+        checked, asked, processor, lambda line: say(f"Scoring: {line}")
+    )
+    for found in scored.values():
+        found.result.save(folder / "results", found.per_neuron)
+    check_sanity(tasks, metrics, folder / "results", asked, say)
+    for name, reason in skipped.items():
+        say(f"Left out: {name}: {reason}")
+    say(f"{len(scored)} rows: {folder / 'results'}")
+
+
+def board_of(submission: Path, name: str | None) -> BoardDefinition:
+    """Return the board that is named, or else the one that a submission says it is for."""
+    from leaderboard.definition import DEFAULT, read_board
+    from leaderboard.safe_yaml import read_mapping
+    from leaderboard.submission.package import open_package
+    from leaderboard.submission.problems import Problems
+
+    if name is not None:
+        return read_board(name)
+    data = open_package(submission, Problems()).metadata
+    try:
+        said = read_mapping(data)[0].get("board") if data is not None else None
+    except InputError:
+        said = None  # what is wrong with it is told when it is checked
+    known = str(said).partition("@")[0] if said else DEFAULT
+    # A stranger's file names boards of this project alone, never a path of this machine.
+    return read_board(known if known.replace("-", "").replace("_", "").isalnum() else DEFAULT)
+
+
+def _told(lines: list[str]) -> str:
+    return "\n  ".join(["it cannot be scored:", *lines])

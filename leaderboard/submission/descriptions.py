@@ -1,0 +1,250 @@
+"""The table of descriptions: from bytes to one text per neuron, with every fault and its line."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from leaderboard.submission.problems import Problems
+from leaderboard.submission.texts import fault_of, is_blank
+from milannotations.errors import did_you_mean
+from milannotations.record import NeuronKey
+
+COLUMNS = ("model", "dataset", "layer", "unit", "description")
+SPLIT = "split"
+MAX_ROWS = 1_000_000
+MAX_CELL = 16_384  # bytes of one text of a Parquet file
+MAX_UNPACKED = 512 * 2**20  # bytes of a Parquet file's columns
+
+
+class Row(NamedTuple):
+    """One row as it was written; ``split`` is empty where the table has no such column."""
+
+    line: int
+    split: str
+    model: str
+    dataset: str
+    layer: str
+    unit: str
+    description: str
+
+
+def read_rows(data: bytes, name: str, problems: Problems) -> Iterator[Row]:
+    """Yield the rows of a table.
+
+    Args:
+        data: The file, CSV or Parquet by its name.
+        name: Its name.
+        problems: Gets what is wrong with the file or a row; such rows are left out.
+    """
+    yield from (_parquet if name.endswith(".parquet") else _csv)(data, name, problems)
+
+
+def place_rows(
+    rows: Iterator[Row],
+    keys: Mapping[str, Sequence[NeuronKey]],
+    name: str,
+    problems: Problems,
+) -> dict[str, list[str]]:
+    """Put each description to its neuron.
+
+    Args:
+        rows: What was read.
+        keys: The neurons of each chosen split.
+        name: Name of the file.
+        problems: Gets every row that cannot be used, and every neuron that has no description.
+
+    Returns:
+        For each split one description per neuron; empty where there is none.
+    """
+    found: dict[str, dict[NeuronKey, str]] = {split: {} for split in keys}
+    first: dict[tuple[str, NeuronKey], int] = {}
+    of_key: dict[NeuronKey, list[str]] = {}
+    for split, members in keys.items():
+        for key in members:
+            of_key.setdefault(key, []).append(split)
+    layers = {(key.model, key.dataset, key.layer) for key in of_key}
+    for row in rows:
+        if not (row.unit.isascii() and row.unit.isdigit() and len(row.unit) <= 9):
+            problems.add(name, row.line, "units", f"unit {row.unit[:40]!r} is not a number")
+            continue
+        key = NeuronKey(row.model, row.dataset, row.layer, int(row.unit))
+        splits = [row.split] if row.split else of_key.get(key, [])
+        if row.split and row.split not in keys:
+            problems.add(
+                name, row.line, "splits",
+                f"split {row.split!r} is none of this submission's ({', '.join(keys)})",
+            )  # fmt: skip
+            continue
+        if len(splits) > 1:
+            problems.add(
+                name, row.line, "splits",
+                f"{_said(key)} is in the splits {', '.join(splits)}: add a column split",
+            )  # fmt: skip
+            continue
+        if key not in of_key or splits[0] not in of_key[key]:
+            problems.add(name, row.line, "unknown neurons", _unknown(key, layers))
+            continue
+        if (splits[0], key) in first:
+            problems.add(
+                name, row.line, "duplicates",
+                f"{_said(key)} again, after line {first[splits[0], key]}",
+            )  # fmt: skip
+            continue
+        first[splits[0], key] = row.line
+        found[splits[0]][key] = row.description
+        fault = fault_of(row.description)
+        if fault:
+            problems.add(name, row.line, "texts", f"the description of {_said(key)} {fault}")
+        elif is_blank(row.description):
+            problems.add(name, row.line, "blank", f"the description of {_said(key)} is blank")
+    for split, members in keys.items():
+        lacking = [key for key in members if key not in found[split]]
+        if lacking:
+            examples = "; ".join(map(_said, lacking[:3]))
+            problems.add(
+                name, None, "coverage",
+                f"{len(lacking):,} of {len(members):,} neurons of split {split} are not described: "
+                f"{examples}{', …' if len(lacking) > 3 else ''}",
+            )  # fmt: skip
+    return {s: [found[s].get(key, "") for key in members] for s, members in keys.items()}
+
+
+def _said(key: NeuronKey) -> str:
+    return f"{key.model}/{key.dataset} {key.layer}:{key.unit}"
+
+
+def _unknown(key: NeuronKey, layers: set[tuple[str, str, str]]) -> str:
+    if key[:3] in layers:
+        return f"no neuron {_said(key)}: the layer has no such unit on this board"
+    labels = {f"{model}/{dataset} {layer}" for model, dataset, layer in layers}
+    hint = did_you_mean(f"{key.model}/{key.dataset} {key.layer}", labels)
+    return f"no neuron {_said(key)}{hint or ' on this board'}"
+
+
+def _header(header: Sequence[str], name: str, problems: Problems) -> list[int] | None:
+    """Return the place of split (-1 if there is none) and of each column."""
+    before = problems.total
+    known = (SPLIT, *COLUMNS)
+    for column in COLUMNS:
+        if column not in header:
+            hint = did_you_mean(column, [c for c in header if c not in known])
+            problems.add(name, 1, "columns", f"there is no column {column!r}{hint}")
+    for column in header:
+        if column not in known:
+            problems.add(
+                name, 1, "columns",
+                f"the column {column[:60]!r} is not read{did_you_mean(column[:60], known)}; take "
+                "it out",
+            )  # fmt: skip
+    for column in known:
+        if list(header).count(column) > 1:
+            problems.add(name, 1, "columns", f"there are two columns {column!r}")
+    if problems.total > before:
+        return None
+    return [header.index(c) if c in header else -1 for c in known]
+
+
+def _csv(data: bytes, name: str, problems: Problems) -> Iterator[Row]:
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        kind = "it looks like UTF-16" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else "not UTF-8"
+        problems.add(
+            name, line, "encoding",
+            f"{kind} (byte {error.start}: 0x{data[error.start]:02x}); save it as UTF-8",
+        )  # fmt: skip
+        return
+    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+    places: list[int] | None = None
+    start = 1
+    try:
+        for rows, cells in enumerate(reader):
+            line, start = start, reader.line_num + 1
+            if rows > MAX_ROWS:
+                problems.add(name, line, "rows", f"more than {MAX_ROWS:,} rows")
+                return
+            if not cells:
+                continue  # an empty line
+            if places is None:
+                width = len(cells)
+                places = _header(cells, name, problems)
+                if places is None:
+                    return
+                continue
+            if len(cells) != width:
+                problems.add(
+                    name, line, "cells",
+                    f"{len(cells)} cells, but the header has {width}; a text with a comma needs "
+                    "quotes around it",
+                )  # fmt: skip
+                continue
+            yield Row(line, *("" if at < 0 else cells[at] for at in places))
+    except csv.Error as error:
+        problems.add(name, start, "CSV", f"not a CSV: {error}")
+        return
+    if places is None:
+        problems.add(name, None, "rows", "empty")
+
+
+def _parquet(data: bytes, name: str, problems: Problems) -> Iterator[Row]:
+    try:
+        file = pq.ParquetFile(pa.BufferReader(data))
+        described = file.metadata
+        unpacked = sum(
+            described.row_group(g).column(c).total_uncompressed_size
+            for g in range(described.num_row_groups)
+            for c in range(described.row_group(g).num_columns)
+        )
+        if described.num_rows > MAX_ROWS or unpacked > MAX_UNPACKED:
+            problems.add(
+                name, None, "rows",
+                f"{described.num_rows:,} rows of {unpacked:,} bytes; at most {MAX_ROWS:,} rows of "
+                f"{MAX_UNPACKED:,} bytes are read",
+            )  # fmt: skip
+            return
+        places = _header(file.schema_arrow.names, name, problems)
+        if places is None:
+            return
+        wanted = [c for c, at in zip((SPLIT, *COLUMNS), places, strict=True) if at >= 0]
+        for column in wanted:
+            of = file.schema_arrow.field(column).type
+            of = of.value_type if pa.types.is_dictionary(of) else of
+            good = pa.types.is_string(of) or pa.types.is_large_string(of)
+            if not good and not (column == "unit" and pa.types.is_integer(of)):
+                problems.add(name, None, "columns", f"the column {column!r} has the type {of}")
+        if problems:
+            return
+        # As dictionaries: one long text named by a million rows must not be copied a million times.
+        texts = [column for column in wanted if column != "unit"]
+        file = pq.ParquetFile(pa.BufferReader(data), read_dictionary=texts)
+        row = 0
+        for batch in file.iter_batches(4096, columns=wanted):
+            batch.validate(full=True)
+            for column in batch.columns:
+                if pa.types.is_dictionary(column.type):
+                    longest = pc.max(pc.binary_length(column.dictionary)).as_py() or 0
+                    if longest > MAX_CELL:
+                        problems.add(
+                            name, row + 1, "texts",
+                            f"a cell of {longest:,} bytes; at most {MAX_CELL:,} are read",
+                        )  # fmt: skip
+                        return
+            columns = {c: batch.column(c).to_pylist() for c in wanted}
+            for at in range(batch.num_rows):
+                row += 1
+                cells = [columns[c][at] if c in columns else "" for c in (SPLIT, *COLUMNS)]
+                if any(cell is None for cell in cells):
+                    problems.add(name, row, "cells", "a cell is null")
+                    continue
+                yield Row(row, *map(str, cells))
+    except (OSError, ValueError, pa.ArrowException, MemoryError) as error:
+        message = " ".join(str(error).split())[:200]
+        problems.add(name, None, "Parquet", f"not a Parquet table: {message}")

@@ -1,0 +1,125 @@
+"""The files of a submission, in a folder or a zip, read without trust.
+
+Nothing is ever extracted or followed: of a zip or folder only the two files named below are read,
+up to a size.
+"""
+
+from __future__ import annotations
+
+import stat
+import zipfile
+import zlib
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from leaderboard.safe_yaml import MAX_BYTES as MAX_METADATA
+from leaderboard.submission.problems import Problems
+from milannotations.errors import InputError
+from milannotations.release.archive import check_members
+
+METADATA = "submission.yaml"
+TABLES = ("descriptions.csv", "descriptions.parquet")
+MAX_TABLE = 64 * 2**20
+MAX_MEMBERS = 20
+MAX_TOTAL = 2 * MAX_TABLE
+
+
+@dataclass(frozen=True)
+class Package:
+    """What was sent in.
+
+    Attributes:
+        path: The folder or zip.
+        metadata: Bytes of ``submission.yaml``; None if it cannot be read.
+        table: Bytes of the descriptions; None if there are none or they cannot be read.
+        table_name: Name of that file.
+    """
+
+    path: Path
+    metadata: bytes | None
+    table: bytes | None
+    table_name: str
+
+
+def open_package(path: Path, problems: Problems) -> Package:
+    """Read a submission's files.
+
+    Args:
+        path: Its folder or zip.
+        problems: Gets what is wrong with its files.
+
+    Raises:
+        InputError: If there is no such thing, or it is no zip that can be trusted.
+    """
+    if path.is_dir():
+        files = {name: _from_folder(path, name, problems) for name in (METADATA, *TABLES)}
+    elif path.is_file():
+        files = _from_zip(path, problems)
+    else:
+        raise InputError(f"{path} does not exist; name a submission's folder or zip")
+    if files[METADATA] is None and not _told(problems, METADATA):
+        problems.add(
+            METADATA, None, "missing", "missing; `milannotations leaderboard init` writes one"
+        )
+    present = [name for name in TABLES if files[name] is not None]
+    if len(present) > 1:
+        problems.add(TABLES[1], None, "twice", f"stands beside {TABLES[0]}; send one of them")
+    name = present[0] if present else TABLES[0]
+    return Package(path, files[METADATA], files[name], name)
+
+
+def _told(problems: Problems, file: str) -> bool:
+    return any(one.file == file for one in problems.found)
+
+
+def _limit(name: str) -> int:
+    return MAX_METADATA if name == METADATA else MAX_TABLE
+
+
+def _from_folder(folder: Path, name: str, problems: Problems) -> bytes | None:
+    path = folder / name
+    try:
+        mode = path.lstat()
+    except OSError:
+        return None
+    if not stat.S_ISREG(mode.st_mode):
+        # A link could lead to any file of the scorer's machine, and a pipe never ends.
+        problems.add(name, None, "no file", "is a link, folder or device; send the file itself")
+        return None
+    if mode.st_size > _limit(name):
+        problems.add(
+            name, None, "size", f"has {mode.st_size:,} bytes; at most {_limit(name):,} are read"
+        )
+        return None
+    return path.read_bytes()
+
+
+def _from_zip(path: Path, problems: Problems) -> dict[str, bytes | None]:
+    files: dict[str, bytes | None] = dict.fromkeys((METADATA, *TABLES))
+    try:
+        with zipfile.ZipFile(path) as archive:
+            members = [m for m in archive.infolist() if not m.is_dir()]
+            check_members(path, members, MAX_MEMBERS, MAX_TOTAL)
+            places: dict[str, zipfile.ZipInfo] = {}
+            for member in members:
+                place = PurePosixPath(member.filename)
+                if place.parts[0] == "__MACOSX" or place.name == ".DS_Store":
+                    continue
+                if place.name not in files or len(place.parts) > 2:
+                    continue
+                if place.name in places:
+                    problems.add(place.name, None, "twice", "occurs twice in the zip")
+                places[place.name] = member
+            for name, member in places.items():
+                if member.file_size > _limit(name):
+                    problems.add(
+                        name, None, "size",
+                        f"has {member.file_size:,} bytes; at most {_limit(name):,} are read",
+                    )  # fmt: skip
+                    continue
+                files[name] = archive.read(member)
+    except (zipfile.BadZipFile, EOFError, OSError, ValueError, RuntimeError, zlib.error) as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(f"{path} is no sound zip: {error}") from error
+    return files

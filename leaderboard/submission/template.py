@@ -1,0 +1,114 @@
+"""An empty submission: every field with what it is for, every neuron with a blank text."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from leaderboard.definition import BoardDefinition
+from leaderboard.submission.descriptions import COLUMNS, SPLIT
+from leaderboard.submission.metadata import Submission
+from leaderboard.submission.package import METADATA, TABLES
+from milannotations.errors import InputError
+from milannotations.record import NeuronKey, keys_of
+from milannotations.storage import atomic_folder
+
+_TEMPLATE = """\
+# What every field means: docs/submitting.md. Texts with special characters go in quotes.
+board: {board}
+splits: {splits}
+name: {name}              # lower-case letters, digits, - and _; names your files
+title: {title}            # what pages call your method
+authors: ""               # who made it
+url: ""                   # where its code is: http(s)://…
+paper: ""                 # its paper: an address, or a citation
+training_data: []         # configs and splits of this project it learnt from, such as demo/train;
+                          # where they hold what a column tests, that column is refused
+pretrained_on: ""         # other data that went into it, such as ImageNet, LAION-2B
+annotations_seen: none    # descriptions of neurons by people it has seen, in any way
+parameters: null          # how many it has
+licence: ""               # such as MIT
+seed: null                # its random seed
+hardware: ""              # what it ran on
+wall_time_s: 0            # seconds it took to describe
+"""
+
+
+def write_template(
+    name: str, board: BoardDefinition, out: Path, splits: Sequence[str] | None = None
+) -> int:
+    """Write the folder of an empty submission.
+
+    Args:
+        name: The method's short name.
+        board: The board it is for.
+        out: The folder to write; it must not hold anything yet.
+        splits: Which splits; default all of the board.
+
+    Returns:
+        How many neurons there are to describe.
+
+    Raises:
+        InputError: If the name cannot be used, the folder holds something, the board is frozen or
+            a split's data are not at hand.
+    """
+    if board.frozen:
+        raise InputError(
+            f"{board.label} is frozen since {board.frozen}: it takes no more submissions"
+        )
+    try:
+        Submission(
+            board=board.label, splits=["x"], name=name, title=name, training_data=[],
+            annotations_seen="none",
+        )  # fmt: skip
+    except ValueError as error:
+        raise InputError(
+            f"a method cannot be named {name!r}: use up to 64 lower-case letters, digits, - and _, "
+            "a letter or digit first, and no name that an operating system keeps for itself"
+        ) from error
+    chosen = board.chosen(splits)
+    rows: list[tuple[str, NeuronKey]] = []
+    for split in chosen:
+        rows += [(split.name, key) for key in keys_of(board.neurons(split.name))]
+    with atomic_folder(out) as folder:
+        (folder / METADATA).write_text(
+            _TEMPLATE.format(
+                board=board.label,
+                splits=json.dumps([split.name for split in chosen]),
+                name=json.dumps(name),
+                title=json.dumps(name),
+            ),
+            encoding="utf-8",
+        )
+        with (folder / TABLES[0]).open("w", encoding="utf-8", newline="") as file:
+            table = csv.writer(file, lineterminator="\n")
+            table.writerow((SPLIT, *COLUMNS))
+            table.writerows((split, *key, "") for split, key in rows)
+    return len(rows)
+
+
+def write_submission(
+    submission: Submission, texts: dict[str, list[tuple[NeuronKey, str]]], out: Path
+) -> None:
+    """Write a submission that is complete; one in ``out`` is replaced.
+
+    Args:
+        submission: Its metadata.
+        texts: For each split its neurons and their descriptions; none for a describer.
+        out: The folder to write.
+    """
+    with atomic_folder(out, overwrite=True) as folder:
+        lines = [
+            f"{key}: {json.dumps(value, ensure_ascii=False)}"
+            for key, value in submission.model_dump(exclude_defaults=True).items()
+        ]
+        (folder / METADATA).write_text("\n".join(lines) + "\n", encoding="utf-8")
+        if texts:
+            with (folder / TABLES[0]).open("w", encoding="utf-8", newline="") as file:
+                table = csv.writer(file, lineterminator="\n")
+                table.writerow((SPLIT, *COLUMNS))
+                table.writerows(
+                    (split, *key, text) for split, rows in texts.items() for key, text in rows
+                )
