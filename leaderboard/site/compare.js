@@ -40,6 +40,14 @@
     if (`#${next}` !== location.hash) location.hash = next; // draws by its event
   };
 
+  /** Say why there is nothing to compare, and offer no choice that would change nothing. */
+  const nothing = (reason) => {
+    now = null;
+    byId("comparison").hidden = true;
+    for (const field of [fields.metric, fields.layer]) field.disabled = true;
+    say(reason);
+  };
+
   const rowOf = (name) => data.methods.findIndex((method) => method.name === name);
 
   const draw = async () => {
@@ -53,18 +61,14 @@
       const lacking = rows.filter((row) => !scored.includes(row));
       if (lacking.length) {
         if (own !== turn) return;
-        byId("comparison").hidden = true;
-        now = null;
-        say(`${lacking.map((row) => data.methods[row].title).join(" and ")} ${lacking.length > 1 ? "have" : "has"} no score on this split.`);
+        nothing(`${lacking.map((row) => data.methods[row].title).join(" and ")} ${lacking.length > 1 ? "have" : "has"} no score on this split.`);
         return;
       }
       const values = await Promise.all(rows.map((row) => load(`split-${split.number}/values-${row}`)));
       if (own !== turn) return;
       const shared = index.metrics.filter((metric) => values.every((one) => one[metric]));
       if (!shared.length) {
-        byId("comparison").hidden = true;
-        now = null;
-        say("The two have no metric that can be compared on this split.");
+        nothing("The two have no metric that can be compared on this split.");
         return;
       }
       add(fields.metric, shared.map((metric) => [data.metrics[metric]?.title ?? metric, metric]));
@@ -83,6 +87,7 @@
       }
       now = { split, layers, points, rows, metric };
       byId("comparison").hidden = false;
+      for (const field of [fields.metric, fields.layer]) field.disabled = false;
       say("");
       drawSummary();
       drawLists();
