@@ -58,11 +58,11 @@ def render(
     ] = None,
     title: Annotated[str | None, typer.Option(help="heading of the pages")] = None,
     gallery_size: Annotated[
-        int, typer.Option(min=0, help="neurons per split on the first page")
-    ] = 24,
+        int, typer.Option(min=0, help="neurons on the first page, shared among splits")
+    ] = 48,
     pictures: Annotated[
-        int, typer.Option(min=0, help="neurons per split whose exemplars are drawn")
-    ] = 200,
+        int, typer.Option(min=0, help="neurons whose exemplars are drawn, shared among splits")
+    ] = 300,
     main_metric: Annotated[
         str | None, typer.Option(help="metric that ranks; default the board's, or identification")
     ] = None,

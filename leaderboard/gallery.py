@@ -19,9 +19,10 @@ from milannotations.record import NeuronKey
 from milannotations.viewer.sheets import draw_sheet
 
 Advance = Callable[[int], object]
-GALLERY_SIZE = 24  # neurons per split
+GALLERY_SIZE = 48  # neurons on the first page, of all splits
+SAID = 8  # descriptions on a card; the neuron's own page has all of them
 TILES = 9  # exemplars per neuron
-TILE_SIZE = 128  # pixels; three side by side fill a card
+TILE_SIZE = 112  # pixels; three side by side fill a card
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,8 @@ class Card:
     """One neuron of the gallery.
 
     ``sheet`` says how its picture is laid out and where it is; None if its source images are not
-    attached. ``address`` is what follows ``neuron.html#``.
+    attached. ``said`` has the first ``SAID`` methods of the board that describe it, and ``more``
+    is how many others do. ``address`` is what follows ``neuron.html#``.
     """
 
     split: str
@@ -66,6 +68,7 @@ class Card:
     sheet: Mapping[str, Any] | None
     references: tuple[str, ...]
     said: tuple[Said, ...]
+    more: int
     address: str
 
 
@@ -84,8 +87,6 @@ def pick(keys: Sequence[NeuronKey], size: int, seed: int = 0) -> list[int]:
     >>> [keys[index].layer for index in pick(keys, 6)]
     ['a', 'a', 'b', 'b', 'c', 'c']
     """
-    if size < 0:
-        raise InputError(f"gallery size is {size}; it must be 0 or more")
     generator = random.Random(seed)
     layers: dict[tuple[str, str, str], list[int]] = {}
     for index, key in enumerate(keys):
@@ -100,6 +101,24 @@ def pick(keys: Sequence[NeuronKey], size: int, seed: int = 0) -> list[int]:
         if len(chosen) >= size:
             break
     return sorted(chosen[:size])
+
+
+def share(total: int, sizes: Mapping[int, int]) -> dict[int, int]:
+    """Share places among splits: all get as many, but none more than it has neurons.
+
+    Args:
+        total: Places in all.
+        sizes: Neurons of each split.
+
+    >>> share(10, {0: 2, 1: 100, 2: 100})
+    {0: 2, 1: 4, 2: 4}
+    """
+    shares = dict.fromkeys(sizes, 0)
+    order = sorted(sizes, key=lambda split: sizes[split])
+    for at, split in enumerate(order):
+        shares[split] = min(sizes[split], total // (len(order) - at))
+        total -= shares[split]
+    return shares
 
 
 def contact_sheet(record: Mapping[str, Any], tile: int = TILE_SIZE) -> Sheet | None:
@@ -143,13 +162,27 @@ def check_neurons(tables: Sequence[SplitTable], neurons: Mapping[str, Dataset]) 
             )
 
 
-def choose_pictures(table: SplitTable, size: int, seed: int = 0) -> list[int]:
-    """Return the places of neurons to draw, from every layer in turn; see ``pick``.
+def choose_pictures(tables: Sequence[SplitTable], size: int, seed: int = 0) -> dict[int, list[int]]:
+    """Return for each split's number the places of neurons to show, ``size`` in all.
 
-    Of a smaller size are those of a larger one with the same seed.
+    They come from every layer in turn (see ``pick``); a smaller size chooses some of a larger one's
+    with the same seed.
+
+    Raises:
+        InputError: If the size is negative.
     """
-    with_data = [at for at, row in enumerate(table.rows) if row >= 0]
-    return [with_data[i] for i in pick([table.keys[at] for at in with_data], size, seed)]
+    if size < 0:
+        raise InputError(f"{size} neurons are to be shown; it must be 0 or more")
+    with_data = {
+        table.number: [at for at, row in enumerate(table.rows) if row >= 0] for table in tables
+    }
+    shares = share(size, {number: len(places) for number, places in with_data.items()})
+    chosen = {}
+    for table in tables:
+        places = with_data[table.number]
+        keys = [table.keys[at] for at in places]
+        chosen[table.number] = [places[i] for i in pick(keys, shares[table.number], seed)]
+    return chosen
 
 
 def draw_pictures(
@@ -202,20 +235,26 @@ def build_gallery(
             stands in the split's first column of this metric, so that values on one card can
             be compared.
         pictures: What ``draw_pictures`` gave, by the split's number.
-        size: Neurons per split.
+        size: Neurons in all.
         seed: Of the choice.
     """
     cards: list[Card] = []
     methods = [row.method for row in board.rows]
+    chosen = choose_pictures(tables, size, seed)
     for table in tables:
         values = table.values.get(metric, [None] * len(methods))
-        for at in choose_pictures(table, size, seed):
-            said = []
+        for at in chosen[table.number]:
+            said: list[Said] = []
+            more = 0
             for method, texts, own in zip(methods, table.texts, values, strict=True):
                 text = None if texts is None else texts[at]
-                if text is not None:
-                    value = None if own is None or np.isnan(own[at]) else float(own[at])
-                    said.append(Said(method.title, method.kind, text, value))
+                if text is None:
+                    continue
+                if len(said) == SAID:
+                    more += 1
+                    continue
+                value = None if own is None or np.isnan(own[at]) else float(own[at])
+                said.append(Said(method.title, method.kind, text, value))
             key = table.keys[at]
             cards.append(
                 Card(
@@ -224,6 +263,7 @@ def build_gallery(
                     pictures.get(table.number, {}).get(at),
                     table.references[at],
                     tuple(said),
+                    more,
                     address(table.name, key),
                 )
             )

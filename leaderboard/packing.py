@@ -21,6 +21,7 @@ from milannotations.page import as_json, clean, clip
 
 CHUNK = 200  # neurons in one file of words
 LEVELS = 1000  # that a value is rounded to, of its metric's range on the split
+FIRST = 0x100  # character of a value's least step; all are of two bytes
 MAX_SHOWN = 280  # characters of a text on the site; downloads have all of it
 
 
@@ -83,14 +84,19 @@ def write_split(
         )
 
 
-def quantize(values: Floats, low: float, step: float) -> list[int | None]:
-    """Return how many steps above ``low`` each value is; None for NaN.
+def quantize(values: Floats, low: float, step: float) -> str:
+    """Return how many steps above ``low`` each value is, as one character a value.
 
-    >>> quantize(np.array([0.5, np.nan, 1.0]), 0.0, 0.001)
-    [500, None, 1000]
+    ``-`` stands for NaN, and the letter of the number ``FIRST`` for no step: such a text takes gzip
+    a third less than a list of numbers, and is read faster.
+
+    >>> [ord(c) - FIRST for c in quantize(np.array([0.5, 1.0]), 0.0, 0.001)]
+    [500, 1000]
+    >>> quantize(np.array([np.nan]), 0.0, 0.001)
+    '-'
     """
     steps = np.rint((values - low) / step)
-    return [None if np.isnan(s) else int(s) for s in steps.tolist()]
+    return "".join("-" if np.isnan(s) else chr(FIRST + int(s)) for s in steps.tolist())
 
 
 def _scale(values: Sequence[Floats | None]) -> tuple[float, float]:
@@ -104,28 +110,24 @@ def _scale(values: Sequence[Floats | None]) -> tuple[float, float]:
 
 def _words(
     table: SplitTable,
-    values: Sequence[Sequence[int | None] | None],
+    values: Sequence[str | None],
     scale: tuple[float, float] | None,
     start: int,
     stop: int,
     pictures: Mapping[int, Any],
 ) -> dict[str, Any]:
-    """Return the words of some neurons; every text stands there once."""
-    numbers: dict[str, int] = {}
+    """Return the words of some neurons; gzip makes little of those that occur again."""
 
-    def number(text: str | None) -> int:
-        return -1 if text is None else numbers.setdefault(text, len(numbers))
+    def shown(text: str | None) -> str | None:
+        return None if text is None else clip(clean(text, 2 * MAX_SHOWN), MAX_SHOWN)
 
-    said = [
-        None if texts is None else [number(text) for text in texts[start:stop]]
-        for texts in table.texts
-    ]
-    references = [[number(text) for text in one] for one in table.references[start:stop]]
     return {
-        "said": said,
-        "references": references,
+        "said": [
+            None if texts is None else [shown(text) for text in texts[start:stop]]
+            for texts in table.texts
+        ],
+        "references": [[shown(text) for text in one] for one in table.references[start:stop]],
         "values": [None if own is None else own[start:stop] for own in values],
         "scale": scale,
         "pictures": {str(at - start): pictures[at] for at in range(start, stop) if at in pictures},
-        "texts": [clip(clean(text, 2 * MAX_SHOWN), MAX_SHOWN) for text in numbers],
     }

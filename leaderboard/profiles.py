@@ -11,7 +11,8 @@ from leaderboard.tables import Group, SplitTable
 from milannotations.page import clean
 from milannotations.record import NeuronKey
 
-EXAMPLES = 8  # best, and as many worst
+EXAMPLES = 8  # best neurons of a split, and as many worst
+ALL_EXAMPLES = 24  # best neurons of all splits, but of each at least two
 MAX_LAYERS = 60
 WIDTH, PADDING = 220, 6  # of a drawing, in its own units
 
@@ -66,7 +67,12 @@ class Profile:
 
 
 def profile(
-    table: SplitTable, metric: str, at: int, chance: float | None, higher_is_better: bool = True
+    table: SplitTable,
+    metric: str,
+    at: int,
+    chance: float | None,
+    higher_is_better: bool = True,
+    examples: int = EXAMPLES,
 ) -> Profile | None:
     """Return a method's profile on a split; None where it has no values of the metric.
 
@@ -76,6 +82,7 @@ def profile(
         at: The method's row on the board.
         chance: The metric's chance level, if it is known.
         higher_is_better: Which end is the best.
+        examples: How many of the best neurons, and as many of the worst.
     """
     values = table.values.get(metric, [None] * len(table.texts))[at]
     texts = table.texts[at]
@@ -108,7 +115,7 @@ def profile(
     ]  # fmt: skip
     order = np.argsort(-values if higher_is_better else values, kind="stable")
     order = order[~np.isnan(values[order])]
-    count = min(EXAMPLES, len(order) // 2)
+    count = min(examples, len(order) // 2)
 
     def example(i: int) -> Example:
         text = texts[i]

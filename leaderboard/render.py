@@ -34,7 +34,7 @@ from leaderboard.gallery import (
     draw_pictures,
 )
 from leaderboard.packing import CHUNK, write_split
-from leaderboard.profiles import WIDTH, Profile, profile
+from leaderboard.profiles import ALL_EXAMPLES, EXAMPLES, WIDTH, Profile, profile
 from leaderboard.tables import SplitTable, split_tables
 from milannotations.errors import InputError, did_you_mean
 from milannotations.page import MAX_TEXT, as_json, clean, clip, environment, hash_source, themed
@@ -47,8 +47,9 @@ if TYPE_CHECKING:
 TITLE = "What does a vision neuron respond to, in words?"
 SITE = Path(__file__).parent / "site"
 INDEX = "index.html"
+STYLE = "style.css"
 MARK = b'name="generator" content="milannotations leaderboard"'
-PICTURES = 200  # neurons per split whose exemplars are drawn
+PICTURES = 300  # neurons whose exemplars are drawn, of all splits
 BAR_WIDTH, BAR_PADDING = 112, 4  # of an interval's drawing, in its own units
 
 
@@ -82,8 +83,8 @@ def render(
         neurons: The data set of each split of which references and exemplars are shown.
         out: The folder to write; a site that is there is replaced when the new one is whole.
         title: Heading of the pages.
-        gallery_size: Neurons per split on the first page.
-        pictures: Neurons per split whose exemplars are drawn.
+        gallery_size: Neurons on the first page, shared among the splits.
+        pictures: Neurons whose exemplars are drawn, shared among the splits.
         split_notes: What a reader must know of a split, such as who wrote its references.
         main_metric: Metric that ranks the methods.
         main_split: Split that ranks them; default the first one with that metric.
@@ -109,7 +110,7 @@ def render(
             raise InputError(f"a note is for split {split!r}, which is in no result{hint}")
     tables = split_tables(board, loaded, neurons)
     check_neurons(tables, neurons)
-    drawn = {t.number: choose_pictures(t, max(pictures, gallery_size), seed) for t in tables}
+    drawn = choose_pictures(tables, max(pictures, gallery_size), seed)
     with atomic_folder(out, overwrite=True) as folder, progress_bar() as progress:
         task = progress.add_task("Drawing neurons", total=sum(map(len, drawn.values())))
         sheets = {
@@ -128,6 +129,7 @@ def render(
         progress.advance(task)
         cards = build_gallery(board, tables, main_metric, sheets, gallery_size, seed)
         shown = [reports[split] for split in board.splits if split in reports]
+        (folder / STYLE).write_bytes(themed(SITE / STYLE).encode("utf-8"))
         site = _Site(title, board, loaded, tables, sheets, cards, notes, shown, with_json)
         for name, text in site.pages():
             path = folder / name
@@ -195,7 +197,6 @@ class _Site:
         self._sanity = sanity
         self._main = board.columns[board.main] if board.main is not None else None
         self._digits = [_digits(scores) for scores in _by_column(board)]
-        self._style = themed(SITE / "style.css")
         self._templates = environment(SITE)
         self._templates.filters.update(link=_link, number=_number, outcome=cell)
         self._templates.tests["link"] = lambda text: bool(_link(text))
@@ -203,7 +204,6 @@ class _Site:
             "title": title,
             "board": board,
             "digits": self._digits,
-            "style": Markup(self._style),
             "tables": self._tables,
             "with_json": with_json,
         }
@@ -255,8 +255,9 @@ class _Site:
         if self._main is None:
             return []
         metric = self._main.metric
+        examples = min(EXAMPLES, max(2, ALL_EXAMPLES // max(1, len(self._tables))))
         found = (
-            profile(t, self._main.key.metric, at, metric.chance, metric.higher_is_better)
+            profile(t, self._main.key.metric, at, metric.chance, metric.higher_is_better, examples)
             for t in self._tables
         )
         return [one for one in found if one is not None]
@@ -308,13 +309,14 @@ class _Site:
         return self._templates.get_template(template).render(
             **self._shared,
             **values,
-            policies=_policies(self._style, script, loads="common" in scripts),
+            policies=_policies(script, loads="common" in scripts),
+            root="../" * (template == "method.html.j2"),
             script=Markup(script),
             data=None if data is None else as_json(data),
         )
 
 
-def _policies(style: str, script: str, loads: bool) -> list[str]:
+def _policies(script: str, loads: bool) -> list[str]:
     """Return the policies of a page, which hold all.
 
     Pages that load data have two: by the first, scripts run only if they are this one or were
@@ -323,7 +325,7 @@ def _policies(style: str, script: str, loads: bool) -> list[str]:
     own = hash_source(script) if script else "'none'"
     dynamic = " 'strict-dynamic'" if loads else ""
     first = (
-        f"default-src 'none'; img-src 'self' data:; style-src {hash_source(style)}; "
+        f"default-src 'none'; img-src 'self' data:; style-src 'self'; "
         f"script-src {own}{dynamic}; base-uri 'none'; form-action 'none'"
     )
     return [first, f"script-src {own} 'self'"] if loads else [first]

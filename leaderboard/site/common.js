@@ -72,17 +72,22 @@ const site = (() => {
   const linkTo = (split, group, unit) =>
     `neuron.html#${[split, group.model, group.dataset, group.layer, unit].map(encodeURIComponent).join("/")}`;
 
+  /** Undo `leaderboard.packing.quantize` for one value. */
+  const valueOf = (step, low, size) =>
+    step === "-" ? NaN : low + (step.charCodeAt(0) - 0x100) * size;
+
   /** The words on one neuron. */
   const wordsOf = async (split, place) => {
     const chunk = await load(`split-${split}/words-${Math.floor(place / data.chunk)}`);
     const at = place % data.chunk;
-    const text = (number) => (number < 0 ? null : chunk.texts[number]);
-    const value = (own) =>
-      own === null || own[at] === null ? null : chunk.scale[0] + own[at] * chunk.scale[1];
+    const value = (own) => {
+      const found = own === null ? NaN : valueOf(own[at], ...chunk.scale);
+      return Number.isNaN(found) ? null : found;
+    };
     return {
-      said: chunk.said.map((own) => (own === null ? null : text(own[at]))),
+      said: chunk.said.map((own) => own?.[at] ?? null),
       values: chunk.values.map(value),
-      references: chunk.references[at].map(text),
+      references: chunk.references[at],
       picture: chunk.pictures[at] ?? null,
     };
   };
@@ -90,5 +95,5 @@ const site = (() => {
   const number = (value, digits = 3) => value.toFixed(digits).replace("-", "−");
 
   for (const element of document.querySelectorAll("[data-needs-script]")) element.hidden = false;
-  return { byId, data, make, load, decoded, layersOf, groupAt, linkTo, wordsOf, number };
+  return { byId, data, make, load, decoded, layersOf, groupAt, linkTo, valueOf, wordsOf, number };
 })();

@@ -1,7 +1,7 @@
 // Two methods on the same neurons: a scatter, the paired difference, the largest differences.
 (() => {
   "use strict";
-  const { byId, data, make, load, layersOf, groupAt, linkTo, wordsOf, number } = site;
+  const { byId, data, make, load, layersOf, groupAt, linkTo, valueOf, wordsOf, number } = site;
   const fields = Object.fromEntries(["a", "b", "split", "metric", "layer"].map((name) => [name, byId(name)]));
   const canvas = byId("scatter");
   const EXAMPLES = 8;
@@ -79,7 +79,7 @@
       choose(fields.layer, state().get("layer") ?? "");
       const metric = fields.metric.value;
       const inside = fields.layer.value === "" ? null : layers[Number(fields.layer.value)];
-      const [x, y] = values.map(({ [metric]: { low, step, at } }) => at.map((one) => (one === null ? NaN : low + one * step)));
+      const [x, y] = values.map(({ [metric]: { low, step, at } }) => Array.from(at, (one) => valueOf(one, low, step)));
       const points = [];
       for (let place = 0; place < x.length; place += 1) {
         const fits = !inside || (inside.start <= place && place < inside.start + inside.units.length);

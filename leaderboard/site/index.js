@@ -29,13 +29,16 @@
     return sign * (x - y);
   };
 
+  let order = entries;
   const headerOf = (key) => headers.find((header) => header.dataset.sort === key);
 
   const sortBy = (key, direction) => {
     for (const other of headers) other.removeAttribute("aria-sort");
     headerOf(key)?.setAttribute("aria-sort", direction);
     // Sorting is stable and starts from the board's own order, which settles ties.
-    for (const entry of [...entries].sort(compare(key, direction))) table.append(entry.body);
+    const wanted = [...entries].sort(compare(key, direction));
+    if (wanted.some((entry, at) => entry !== order[at])) table.append(...wanted.map((entry) => entry.body));
+    order = wanted;
   };
 
   for (const header of headers) {

@@ -14,6 +14,7 @@ from PIL import Image as PILImage
 
 from leaderboard.board import build_board, load_results
 from leaderboard.gallery import (
+    SAID,
     Card,
     build_gallery,
     check_neurons,
@@ -21,6 +22,7 @@ from leaderboard.gallery import (
     contact_sheet,
     draw_pictures,
     pick,
+    share,
 )
 from leaderboard.tables import split_tables
 from milannotations.errors import InputError
@@ -64,9 +66,15 @@ def test_pick_fills_up_from_large_layers() -> None:
     assert len(pick(keys, 6)) == 6
 
 
-def test_pick_refuses_a_negative_size() -> None:
-    with pytest.raises(InputError, match="gallery size is -1"):
-        pick(KEYS, -1)
+@pytest.mark.parametrize("total", [0, 1, 2, 3, 7, 50, 500])
+def test_places_are_shared_as_evenly_as_can_be(total: int) -> None:
+    sizes = {0: 40, 1: 3, 2: 0, 3: 100}
+    shares = share(total, sizes)
+    assert sum(shares.values()) == min(total, 143)
+    assert all(shares[split] <= sizes[split] for split in sizes)
+    for split, other in ((a, b) for a in sizes for b in sizes):
+        # None has two more than another that could have had one of them.
+        assert shares[split] - shares[other] < 2 or shares[other] == sizes[other]
 
 
 @pytest.mark.parametrize(
@@ -112,13 +120,24 @@ def test_contact_sheet_crops_what_is_not_square(neurons: Dataset) -> None:
 def test_cards_quote_methods_in_the_board_s_order(
     results: Path, neurons: Dataset, network: Dataset
 ) -> None:
-    cards = cards_of(results, {"test": neurons, "network": network}, size=4)
+    cards = cards_of(results, {"test": neurons, "network": network}, size=8)
     assert [card.split for card in cards] == ["test"] * 4 + ["network"] * 4
     first = cards[0]
     assert [line.method for line in first.said] == ["People", "Beta", "Alpha", "Gamma", "Random"]
     assert [line.value for line in first.said] == [0.95, 0.9, 0.8, 0.7, 0.5]
     assert first.said[1].text == f"beta says {first.key.layer}"
     assert first.references == ("a red circle", "round things", "discs")
+    assert first.more == 0
+
+
+def test_a_card_quotes_a_few_methods_and_counts_the_others(
+    tmp_path: Path, neurons: Dataset, save_result: Any
+) -> None:
+    for i in range(SAID + 3):
+        save_result(tmp_path, f"m{i:02}", {"identification": 0.9 - i / 100}, neurons=neurons)
+    for card in cards_of(tmp_path, {"test": neurons}):
+        assert [line.method for line in card.said] == [f"M{i:02}" for i in range(SAID)]
+        assert card.more == 3
 
 
 def test_cards_of_an_unscored_split_have_words_only(results: Path, network: Dataset) -> None:
@@ -171,11 +190,17 @@ def test_values_that_are_no_numbers_are_refused(results: Path, neurons: Dataset)
         cards_of(results, {"test": neurons})
 
 
-def test_the_gallery_s_neurons_are_among_those_drawn(results: Path, neurons: Dataset) -> None:
+def test_the_gallery_s_neurons_are_among_those_drawn(
+    results: Path, neurons: Dataset, network: Dataset
+) -> None:
     loaded = load_results(results)
-    (table, _) = split_tables(build_board(loaded), loaded, {"test": neurons})
-    assert set(choose_pictures(table, 3, seed=5)) <= set(choose_pictures(table, 6, seed=5))
-    assert len(choose_pictures(table, 100)) == 8
+    tables = split_tables(build_board(loaded), loaded, {"test": neurons, "network": network})
+    few, more = (choose_pictures(tables, size, seed=5) for size in (5, 9))
+    assert [len(few[number]) for number in (0, 1)] == [3, 2]
+    assert all(set(few[number]) <= set(more[number]) for number in (0, 1))
+    assert [len(places) for places in choose_pictures(tables, 100).values()] == [8, 6]
+    with pytest.raises(InputError, match="-1 neurons are to be shown"):
+        choose_pictures(tables, -1)
 
 
 def test_pictures_are_files_of_the_right_neurons(
