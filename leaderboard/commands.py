@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from leaderboard.hub.commands import push
 from leaderboard.submission import commands as submission
 from milannotations.errors import InputError
+from milannotations.options import assignments
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -23,6 +25,7 @@ for _command in (
     submission.verify,
     submission.compare,
     submission.rows,
+    push,
 ):
     app.command(_command.__name__)(_command)
 
@@ -82,9 +85,9 @@ def render(
         raise InputError("pass --results FOLDER, --board NAME, or both")
     asked = read_board(board) if board is not None else None
     rows = results if results is not None else asked.results if asked is not None else Path()
-    sources = _assignments("--neurons", neurons or [])
+    sources = assignments("--neurons", neurons or [])
     data = {split: load_neurons(source, split) for split, source in sources.items()}
-    notes = _assignments("--note", note or [])
+    notes = assignments("--note", note or [])
     if asked is not None:
         present = {split for one in load_results(rows) for split in one.result.splits}
         for split in asked.splits:
@@ -124,23 +127,3 @@ def load_neurons(source: str, split: str) -> Dataset:
 
     loaded = load(source)
     return loaded if isinstance(loaded, Dataset) else load_split(source, split)
-
-
-def _assignments(option: str, values: list[str]) -> dict[str, str]:
-    """Split ``NAME=VALUE`` texts.
-
-    >>> _assignments("--note", ["test=written by a grammar, p = 1"])
-    {'test': 'written by a grammar, p = 1'}
-
-    Raises:
-        InputError: If one has no name or no value, or a name comes twice.
-    """
-    found: dict[str, str] = {}
-    for text in values:
-        name, _, value = text.partition("=")
-        if not name or not value:
-            raise InputError(f"{option} {text!r}: write it as SPLIT=VALUE")
-        if name in found:
-            raise InputError(f"{option} names the split {name!r} twice")
-        found[name] = value
-    return found

@@ -10,7 +10,7 @@ import bz2
 import csv
 import io
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -75,12 +75,14 @@ def _write(path: Path, text: str) -> None:
     path.write_bytes(bz2.compress(text.encode()))
 
 
-def _board_csv(board: Board) -> str:
-    out = io.StringIO(newline="")
-    writer = csv.writer(out)
-    writer.writerow(
-        ("method", "title", "kind", "rank", "split", "metric", *_FIELDS, "signature",
-         "fingerprint", "refused")
+def board_rows(board: Board) -> Iterator[tuple[Any, ...]]:
+    """Yield the names of the columns, and then a row for each method, split and metric.
+
+    Methods that were refused there have a row without numbers.
+    """
+    yield (
+        "method", "title", "kind", "rank", "split", "metric", *_FIELDS, "signature", "fingerprint",
+        "refused",
     )  # fmt: skip
     for row in board.rows:
         refused = row.refused or ("",) * len(board.columns)
@@ -88,11 +90,19 @@ def _board_csv(board: Board) -> str:
             if score is None and not reason:
                 continue
             numbers = [None] * 4 if score is None else [getattr(score, f) for f in _FIELDS]
-            writer.writerow(
-                (row.method.name, as_cell(row.method.title), row.method.kind, row.rank,
-                 as_cell(column.key.split), as_cell(column.key.metric), *numbers,
-                 as_cell(column.key.signature), as_cell(column.key.fingerprint), as_cell(reason))
+            yield (
+                row.method.name, row.method.title, row.method.kind, row.rank,
+                column.key.split, column.key.metric, *numbers, column.key.signature,
+                column.key.fingerprint, reason,
             )  # fmt: skip
+
+
+def _board_csv(board: Board) -> str:
+    out = io.StringIO(newline="")
+    csv.writer(out).writerows(
+        [as_cell(cell) if isinstance(cell, str) else cell for cell in row]
+        for row in board_rows(board)
+    )
     return out.getvalue()
 
 

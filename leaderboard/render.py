@@ -140,15 +140,22 @@ def render(
     return out / INDEX
 
 
+def is_site(folder: Path) -> bool:
+    """Say whether a folder is a site that ``render`` wrote."""
+    index = folder / INDEX
+    if not index.is_file():
+        return False
+    with index.open("rb") as file:
+        return MARK in file.read(4096)
+
+
 def _check_target(out: Path) -> None:
     """Refuse to replace what is no site of ours."""
     if out.is_file():
         raise InputError(f"{out} is a file; name a folder to write")
     if not out.is_dir() or not any(out.iterdir()):
         return
-    index = out / INDEX
-    head = index.read_bytes()[:4096] if index.is_file() else b""
-    if MARK not in head:
+    if not is_site(out):
         raise InputError(f"{out} is not empty and no leaderboard site; choose another folder")
 
 

@@ -32,6 +32,26 @@ def read_options(texts: Sequence[str]) -> dict[str, Value]:
     return options
 
 
+def assignments(option: str, texts: Sequence[str]) -> dict[str, str]:
+    """Split the ``NAME=VALUE`` texts of a repeatable option.
+
+    >>> assignments("--note", ["test=written by a grammar, p = 1"])
+    {'test': 'written by a grammar, p = 1'}
+
+    Raises:
+        InputError: If one has no name or no value, or a name comes twice.
+    """
+    found: dict[str, str] = {}
+    for text in texts:
+        name, _, value = text.partition("=")
+        if not name or not value:
+            raise InputError(f"{option} {text!r}: write it as NAME=VALUE")
+        if name in found:
+            raise InputError(f"{option} names {name!r} twice")
+        found[name] = value
+    return found
+
+
 def _value(text: str) -> Value:
     if re.fullmatch(r"[+-]?[0-9]+", text):
         return int(text)

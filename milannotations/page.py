@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import re
 import unicodedata
 from pathlib import Path
 from typing import Any
@@ -112,3 +113,13 @@ def as_cell(text: str) -> str:
     """
     bare = text.lstrip()
     return f"'{text}" if bare[:1] in _FORMULA or text[:1] in ("\t", "\r", "\n") else text
+
+
+def as_markdown(text: str) -> str:
+    """Return a text as one line in which Markdown and HTML mean nothing.
+
+    >>> print(as_markdown("*a* <b> | c"))
+    \\*a\\* \\<b\\> \\| c
+    """
+    line = " ".join(clean(text).split())
+    return re.sub(r"([\\`*_{}\[\]()#+!|<>~&-])", r"\\\1", line)

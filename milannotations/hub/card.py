@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from milannotations.catalog.releases import RELEASES
 from milannotations.errors import InputError
+from milannotations.page import as_markdown
 from milannotations.record import FEATURES
 
 # Names go into YAML, Markdown tables and paths: nothing that could end any of them is let through.
@@ -149,9 +150,9 @@ def render_card(repo_id: str, facts: Sequence[Facts], present: dict[str, Any] | 
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
-        autoescape=False,  # this is Markdown; what goes in is checked by Facts or by _plain
+        autoescape=False,  # this is Markdown; what goes in is checked by Facts or by as_markdown
     )
-    environment.filters["plain"] = _plain
+    environment.filters["plain"] = as_markdown
     environment.filters["demoted"] = _demoted
     body = environment.get_template("card.md.j2").render(
         title=metadata["pretty_name"],
@@ -239,12 +240,6 @@ def _examples(info: dict[str, Any]) -> int:
     found = splits if isinstance(splits, list) else []
     counts = [split.get("num_examples") for split in found if isinstance(split, dict)]
     return sum(count for count in counts if isinstance(count, int))
-
-
-def _plain(text: str) -> str:
-    """Return a text as one line in which Markdown and HTML mean nothing."""
-    line = " ".join(text.split())
-    return re.sub(r"([\\`*_{}\[\]()#+!|<>~&-])", r"\\\1", line)
 
 
 def _demoted(markdown: str, below: int = 3) -> str:

@@ -87,11 +87,8 @@ def push(
     """
     if isinstance(names_or_folders, (str, Path)):
         names_or_folders = [names_or_folders]
-    _check_repo_id(repo_id)
-    api = api or HfApi(token=token)
-    token = token or (api.token if isinstance(api.token, str) else None) or get_token()
-    if token is None and not dry_run:
-        raise InputError("no token of the hub: run `hf auth login`, or set HF_TOKEN")
+    check_repo_id(repo_id)
+    api, token = connect(api, token, needed=not dry_run)
     contents = [read_contents(folder) for folder in find_folders(names_or_folders)]
     _check_configs(contents, include_images)
     hub = Repository(api, repo_id, revision, token)
@@ -119,7 +116,25 @@ def push(
     return report
 
 
-def _check_repo_id(repo_id: str) -> None:
+def connect(api: HfApi | None, token: str | None, needed: bool) -> tuple[HfApi, str | None]:
+    """Return a client and the token to use.
+
+    Raises:
+        InputError: If a token is needed and there is none.
+    """
+    api = api or HfApi(token=token)
+    token = token or (api.token if isinstance(api.token, str) else None) or get_token()
+    if token is None and needed:
+        raise InputError("no token of the hub: run `hf auth login`, or set HF_TOKEN")
+    return api, token
+
+
+def check_repo_id(repo_id: str) -> None:
+    """Check the name of a repository.
+
+    Raises:
+        InputError: If it is no ``user/name``.
+    """
     try:
         validate_repo_id(repo_id)
     except HFValidationError as error:

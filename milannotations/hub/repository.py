@@ -1,4 +1,4 @@
-"""A dataset repository of a hub: what it holds, and committing to it."""
+"""A repository of a hub: what it holds, and committing to it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi
 from huggingface_hub.errors import (
@@ -23,6 +23,10 @@ from milannotations.hub.card import Facts, facts_from_json, read_metadata
 CARD = "README.md"
 FACTS = "facts.json"
 Operation = CommitOperationAdd | CommitOperationDelete
+Kind = Literal["dataset", "space", "model"]
+# What a hub itself puts into a repository when it is made.
+_FIRST = frozenset({".gitattributes"})
+_FIRST_OF_A_SPACE = _FIRST | {CARD, "index.html", "style.css"}
 _MAX_CARD = 10_000_000
 # The client's errors derive from those of its HTTP library, which is not the same in all versions
 # that we support; RuntimeError is how a failed transfer of a large file ends.
@@ -55,6 +59,10 @@ class Present:
     facts: dict[str, Facts] = field(default_factory=dict)
     branch: bool = True  # whether the revision exists, if one is asked for
 
+    def is_untouched(self, kind: Kind) -> bool:
+        """Whether it holds nothing but what a hub itself puts into a new repository."""
+        return self.files <= (_FIRST_OF_A_SPACE if kind == "space" else _FIRST)
+
     @property
     def configs(self) -> list[str]:
         """Names of the configs that its card lists."""
@@ -64,13 +72,21 @@ class Present:
 class Repository:
     """One repository of a hub; its errors are told as what to do about them."""
 
-    def __init__(self, api: HfApi, repo_id: str, revision: str | None, token: str | None) -> None:
+    def __init__(
+        self,
+        api: HfApi,
+        repo_id: str,
+        revision: str | None,
+        token: str | None,
+        kind: Kind = "dataset",
+    ) -> None:
         self._api = api
         self._revision = revision
-        self._where: dict[str, Any] = {"repo_id": repo_id, "repo_type": "dataset", "token": token}
+        self._kind = kind
+        self._where: dict[str, Any] = {"repo_id": repo_id, "repo_type": kind, "token": token}
 
-    def read(self) -> Present:
-        """Return what the repository holds, at one commit."""
+    def look(self) -> Present:
+        """Return which files the repository holds, at one commit."""
         present = Present()
         with self._told("read"):
             try:
@@ -83,14 +99,19 @@ class Repository:
                 return Present(branch=self._revision is None)
             present.commit, present.private = info.sha, info.private
             present.files = set(self._api.list_repo_files(**self._where, revision=present.commit))
+        return present
+
+    def read(self) -> Present:
+        """Return what a repository of data sets holds, at one commit."""
+        present = self.look()
         if CARD in present.files:
             try:
-                present.metadata = read_metadata(self._text(CARD, present))
+                present.metadata = read_metadata(self.text(CARD, present))
             except InputError as error:
                 raise InputError(f"{self._where['repo_id']}: {CARD}: {error}; mend it") from error
         for config in present.configs:
             path = f"data/{config}/{FACTS}"
-            facts = facts_from_json(self._text(path, present)) if path in present.files else None
+            facts = facts_from_json(self.text(path, present)) if path in present.files else None
             if facts is not None and facts.config == config:
                 present.facts[config] = facts
         return present
@@ -104,14 +125,18 @@ class Repository:
     ) -> str:
         """Create what is missing, commit all at once, and return the commit's address."""
         with self._told("written"):
-            self._api.create_repo(**self._where, private=private, exist_ok=True)
+            where = dict(self._where)
+            if self._kind == "space":
+                where["space_sdk"] = "static"
+            self._api.create_repo(**where, private=private, exist_ok=True)
             parent = present.commit
             if parent is None:
                 # What the token could not read before must not be written over now.
                 found = self._api.repo_info(**self._where)
                 parent = found.sha
                 files = set(self._api.list_repo_files(**self._where, revision=parent))
-                if files - {".gitattributes"} or (private and found.private is False):
+                untouched = Present(files=files).is_untouched(self._kind)
+                if not untouched or (private and found.private is False):
                     raise InputError(
                         f"{self._where['repo_id']} appeared in the meantime: run the same command "
                         "again"
@@ -127,7 +152,16 @@ class Repository:
             )
         return str(commit.commit_url)
 
-    def _text(self, path: str, present: Present) -> str:
+    def propose(self, operations: list[Operation], message: str) -> str:
+        """Open a pull request, and return its address; the repository itself stays as it is."""
+        with self._told("written"):
+            commit = self._api.create_commit(
+                **self._where, operations=operations, commit_message=message, create_pr=True
+            )
+        return str(commit.pr_url)
+
+    def text(self, path: str, present: Present) -> str:
+        """Return a text file of the commit that was looked at."""
         with self._told("read"):
             place = Path(
                 self._api.hf_hub_download(**self._where, filename=path, revision=present.commit)

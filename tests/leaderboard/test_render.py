@@ -420,10 +420,10 @@ def test_command_renders(results: Path, neurons: Dataset, network: Dataset, tmp_
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        (["test"], "write it as SPLIT=VALUE"),
-        (["=x"], "write it as SPLIT=VALUE"),
+        (["test"], "write it as NAME=VALUE"),
+        (["=x"], "write it as NAME=VALUE"),
         (["test=/nowhere/at/all"], "does not exist"),
-        (["test=a", "test=b"], "names the split 'test' twice"),
+        (["test=a", "test=b"], "names 'test' twice"),
     ],
 )
 def test_command_refuses(results: Path, tmp_path: Path, values: list[str], message: str) -> None:

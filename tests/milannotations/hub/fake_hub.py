@@ -38,7 +38,10 @@ class FakeRepo:
 
 
 class FakeHub(ThreadingHTTPServer):
-    """The server; ``repos`` and ``requests`` (method and path) are there to be looked at."""
+    """The server; ``repos`` and ``requests`` (method and path) are there to be looked at.
+
+    Spaces and models are kept under ``spaces/<id>`` and ``models/<id>``, data sets under their id.
+    """
 
     daemon_threads = True
 
@@ -119,6 +122,11 @@ class _Handler(BaseHTTPRequestHandler):
         if self.headers.get("Authorization") != f"Bearer {TOKEN}":
             raise _Refusal(401, message="Invalid credentials in Authorization header")
 
+    def _page(self, repo_id: str) -> str:
+        if repo_id.startswith("models/"):
+            return f"{self.server.url}/{repo_id.removeprefix('models/')}"
+        return f"{self.server.url}/{'' if repo_id.startswith('spaces/') else 'datasets/'}{repo_id}"
+
     def _repo(self, repo_id: str) -> FakeRepo:
         repo = self.server.repos.get(repo_id)
         if repo is None:
@@ -137,15 +145,21 @@ class _Handler(BaseHTTPRequestHandler):
     def create(self, body: bytes) -> None:
         self._may_write()
         asked = json.loads(body)
-        assert asked["type"] == "dataset"
-        repo_id = f"{asked['organization'] or 'user'}/{asked['name']}"
-        answer = {"url": f"{self.server.url}/datasets/{repo_id}"}
+        if asked["type"] == "space" and asked.get("sdk") != "static":
+            raise _Refusal(400, message="a Space needs an SDK")
+        repo_id = place = f"{asked['organization'] or 'user'}/{asked['name']}"
+        if asked["type"] != "dataset":
+            repo_id = f"{asked['type']}s/{place}"
+        answer = {"url": self._page(repo_id)}
         if repo_id in self.server.repos:
             self._json({**answer, "error": "You already created this dataset repo"}, 409)
             return
         private = asked.get("private") or asked.get("visibility") == "private"
         self.server.repos[repo_id] = repo = FakeRepo(bool(private))
-        repo.commit("main", {".gitattributes": b"*.parquet filter=lfs diff=lfs merge=lfs -text\n"})
+        first = {".gitattributes": b"*.parquet filter=lfs diff=lfs merge=lfs -text\n"}
+        if asked["type"] == "space":
+            first |= {"README.md": b"---\nsdk: static\n---\n", "index.html": b"<p>Hello"}
+        repo.commit("main", first)
         self._json(answer)
 
     def validate_yaml(self, body: bytes) -> None:
@@ -221,9 +235,13 @@ class _Handler(BaseHTTPRequestHandler):
                     raise _Refusal(404, "EntryNotFound", "A file with this name doesn't exist")
             else:
                 raise _Refusal(400, message=f"unexpected {item['key']}")
-        made = repo.commit(revision, files)
-        url = f"{self.server.url}/datasets/{repo_id}/commit/{made}"
-        self._json({"commitUrl": url, "commitOid": made, "success": True})
+        proposed = "create_pr" in parse_qs(urlsplit(self.path).query)
+        made = repo.commit("refs/pr/1" if proposed else revision, files)
+        url = f"{self._page(repo_id)}/commit/{made}"
+        answer = {"commitUrl": url, "commitOid": made, "success": True}
+        if proposed:
+            answer["pullRequestUrl"] = f"{self._page(repo_id)}/discussions/1"
+        self._json(answer)
 
     def resolve(self, repo_id: str, revision: str, path: str, body: bytes) -> None:
         _, oid, files = self._at(repo_id, revision)
@@ -259,7 +277,9 @@ def _entries(files: Files) -> dict[str, dict[str, Any]]:
     return entries
 
 
-_API = r"/api/datasets/([^/]+/[^/]+)"
+# A data set is told by its id alone, a Space or model with its kind before it.
+_API = r"/api/(?:datasets/)?((?:spaces/|models/)?(?!datasets/)[^/]+/[^/]+)"
+_PAGE = r"/(?:datasets/)?((?:spaces/)?[^/]+/[^/]+)"
 _ROUTES = (
     (("POST",), r"/api/repos/create", _Handler.create),
     (("POST",), r"/api/validate-yaml", _Handler.validate_yaml),
@@ -269,5 +289,9 @@ _ROUTES = (
     (("POST",), rf"{_API}/branch/([^/]+)", _Handler.branch),
     (("POST",), rf"{_API}/preupload/([^/]+)", _Handler.preupload),
     (("POST",), rf"{_API}/commit/([^/]+)", _Handler.commit),
-    (("GET", "HEAD"), r"/datasets/([^/]+/[^/]+)/resolve/([^/]+)/(.+)", _Handler.resolve),
+    (
+        ("GET", "HEAD"),
+        rf"{_PAGE}/resolve/([^/]+)/(.+)",
+        _Handler.resolve,
+    ),
 )

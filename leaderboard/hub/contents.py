@@ -1,0 +1,200 @@
+"""What a board's repositories hold: results and tables for the one, the site for the other."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+import yaml
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from benchmark.result import PER_NEURON_COLUMNS
+from leaderboard.board import Board, LoadedResult
+from leaderboard.definition import FILE, BoardDefinition
+from leaderboard.downloads import board_rows
+from leaderboard.hub.eval_results import (
+    TASK_SPLIT,
+    address_of,
+    benchmark_file,
+    model_file,
+    neurons_config,
+)
+from leaderboard.render import INDEX, is_site
+from leaderboard.submission.package import METADATA, TABLES
+from milannotations.errors import InputError
+from milannotations.hub.repository import CARD
+from milannotations.page import as_markdown, clean
+from milannotations.record import NeuronKey
+
+TAG = "milannotations-leaderboard"  # by which a repository is known to be a board's
+# Folders of the dataset repository that are ours: what an earlier push left there goes.
+FOLDERS = ("results", "submissions", "neurons", "descriptions", "eval_results")
+_SITE_FILES = {".html", ".css", ".js", ".csv", ".json", ".bz2", ".jpg", ".png"}
+_WHOLE = "train"  # what `datasets` calls the rows of a table that is not split
+Files = dict[str, Path | bytes]
+
+
+def data_files(
+    repo_id: str,
+    board: Board,
+    loaded: Sequence[LoadedResult],
+    results: Path,
+    definition: BoardDefinition | None = None,
+    space: str = "",
+) -> Files:
+    """Return the files of the dataset repository, by their paths.
+
+    Args:
+        repo_id: Its name.
+        board: The board.
+        loaded: What it was built from.
+        results: The folder that was read.
+        definition: The board's definition, where it has one: then the repository is a benchmark.
+        space: The Space with its site, if there is one.
+    """
+    files: Files = {}
+    metrics = list(dict.fromkeys(column.key.metric for column in board.columns))
+    for one in loaded:
+        name = one.method.name
+        files[f"results/{name}.json"] = one.path
+        files[f"results/{name}.per_neuron.parquet"] = one.path.with_suffix(".per_neuron.parquet")
+        files[f"descriptions/{name}.parquet"] = _parquet(_said(one, metrics))
+        evaluated = model_file(board, one.result, repo_id, address_of(space))
+        if evaluated and one.method.kind == "method":
+            files[f"eval_results/{name}.yaml"] = evaluated.encode()
+    for path in sorted((results / "sanity").glob("*.json")):
+        files[f"results/sanity/{path.name}"] = path
+    header, *rows = board_rows(board)
+    files["scores.parquet"] = _parquet(pd.DataFrame(rows, columns=list(header)))
+    scored = list(dict.fromkeys(column.key.split for column in board.columns))
+    tasks = []
+    if definition is not None:
+        files[FILE] = definition.folder / FILE
+        tasks = [split.name for split in definition.splits if split.name in scored]
+        files["eval.yaml"] = benchmark_file(definition, tasks).encode()
+        for split in tasks:
+            files[f"neurons/{split}.parquet"] = _parquet(_neurons(loaded, split))
+        for one in loaded:
+            for name in (METADATA, *TABLES):
+                path = definition.submissions / one.method.name / name
+                if path.is_file() and not path.is_symlink():
+                    files[f"submissions/{one.method.name}/{name}"] = path
+    files[CARD] = _card(repo_id, board, tasks, definition, space).encode()
+    return files
+
+
+def site_files(site: Path, title: str, repo_id: str = "") -> Files:
+    """Return the files of the Space, by their paths.
+
+    Args:
+        site: Folder of a rendered site.
+        title: What the hub calls it.
+        repo_id: The dataset repository, if there is one.
+
+    Raises:
+        InputError: If the folder is no such site, or holds what no site does.
+    """
+    if not is_site(site):
+        raise InputError(
+            f"{site} is no site of a leaderboard; `milannotations leaderboard render` writes one"
+        )
+    files: Files = {}
+    for path in sorted(site.rglob("*")):
+        if path.is_symlink() or (path.is_file() and path.suffix not in _SITE_FILES):
+            raise InputError(f"{path} is no file of a site: take it out, or render the site anew")
+        if path.is_file():
+            files[path.relative_to(site).as_posix()] = path
+    metadata = {
+        "title": clean(title, 100),
+        "emoji": "🔬",
+        "colorFrom": "blue",
+        "colorTo": "green",
+        "sdk": "static",
+        "app_file": INDEX,
+        "pinned": False,
+        "tags": [TAG, "leaderboard"],
+        **({"datasets": [repo_id]} if repo_id else {}),
+    }
+    files[CARD] = f"---\n{_yaml(metadata)}---\n\n{as_markdown(title)}\n".encode()
+    return files
+
+
+def _card(
+    repo_id: str,
+    board: Board,
+    tasks: Sequence[str],
+    definition: BoardDefinition | None,
+    space: str,
+) -> str:
+    configs = [
+        {
+            "config_name": "scores",
+            "default": True,
+            "data_files": [{"split": _WHOLE, "path": "scores.parquet"}],
+        },
+        {
+            "config_name": "descriptions",
+            "data_files": [{"split": _WHOLE, "path": "descriptions/*.parquet"}],
+        },
+        *(
+            {
+                "config_name": neurons_config(split),
+                "data_files": [{"split": TASK_SPLIT, "path": f"neurons/{split}.parquet"}],
+            }
+            for split in tasks
+        ),
+    ]
+    title = definition.title if definition else "Descriptions of vision neurons"
+    metadata = {
+        "pretty_name": clean(title, 100),
+        "tags": [TAG, "leaderboard", "interpretability", "neurons", "milannotations"],
+        "configs": configs,
+    }
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        autoescape=False,  # this is Markdown: every text of a result goes through as_markdown
+    )
+    environment.filters["plain"] = as_markdown
+    body = environment.get_template("card.md.j2").render(
+        title=title,
+        repo_id=repo_id,
+        board=board,
+        main=board.columns[board.main] if board.main is not None else None,
+        label=definition.label if definition else "",
+        tasks=tasks,
+        space=space,
+    )
+    return f"---\n{_yaml(metadata)}---\n\n{body}"
+
+
+def _said(one: LoadedResult, metrics: Sequence[str]) -> pd.DataFrame:
+    """Return a method's table with the columns and types that those of all methods have."""
+    table = one.per_neuron.reindex(columns=[*PER_NEURON_COLUMNS, *metrics])
+    table = table.astype({**dict.fromkeys(PER_NEURON_COLUMNS, "string"), "unit": "int64"})
+    for metric in metrics:
+        table[metric] = pd.to_numeric(table[metric], errors="coerce").astype("float64")
+    table.insert(0, "method", one.method.name)
+    return table
+
+
+def _neurons(loaded: Sequence[LoadedResult], split: str) -> pd.DataFrame:
+    """Return the keys of a split's neurons, each once, as the results have them."""
+    keys = list(NeuronKey._fields)
+    tables = [one.per_neuron.loc[one.per_neuron["split"] == split, keys] for one in loaded]
+    return pd.concat(tables).drop_duplicates(ignore_index=True)
+
+
+def _parquet(table: pd.DataFrame) -> bytes:
+    buffer = io.BytesIO()
+    table.to_parquet(buffer, index=False)
+    return buffer.getvalue()
+
+
+def _yaml(value: object) -> str:
+    return str(yaml.safe_dump(value, sort_keys=False, allow_unicode=True, width=100))

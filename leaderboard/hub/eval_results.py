@@ -1,0 +1,93 @@
+"""Results in the hub's own formats for evaluations, and so on its pages of models.
+
+A dataset repository with ``eval.yaml`` can be a benchmark; a model repository's
+``.eval_results/*.yaml`` says what the model scores on it. The formats are those of
+https://huggingface.co/docs/hub/eval-results, as ``huggingface_hub.EvalResultEntry`` reads them.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import yaml
+
+from benchmark.result import Result
+from leaderboard.board import Board
+from leaderboard.definition import BoardDefinition
+from milannotations.page import clean
+
+FRAMEWORK = "milannotations"
+TASK_SPLIT = "test"  # what the hub calls the rows of a task; each of our splits is a task
+
+
+def address_of(space: str) -> str:
+    """Return the address of a Space; empty for none."""
+    return f"https://huggingface.co/spaces/{space}" if space else ""
+
+
+def neurons_config(split: str) -> str:
+    """Return the config of the dataset repository that says what a split's neurons are."""
+    return f"neurons-{split}"
+
+
+def benchmark_file(definition: BoardDefinition, splits: list[str]) -> str:
+    """Write ``eval.yaml``: the board as a benchmark, each of its splits as a task.
+
+    Args:
+        definition: The board.
+        splits: Its splits that have scores.
+    """
+    return _dump(
+        {
+            "name": clean(definition.title),
+            "description": (
+                "What does a neuron in a vision network respond to, in words? Scores are "
+                f"{definition.main_metric} ({definition.label}), with higher values better."
+            ),
+            "evaluation_framework": FRAMEWORK,
+            "tasks": [
+                {"id": split, "config": neurons_config(split), "split": TASK_SPLIT}
+                for split in splits
+            ],
+        }
+    )
+
+
+def model_file(board: Board, result: Result, repo_id: str, source: str = "") -> str:
+    """Write what goes into a model's ``.eval_results`` folder; empty where it has no scores.
+
+    Args:
+        board: Gives the columns; those of the main metric are the tasks' values.
+        result: The model's result.
+        repo_id: The board's dataset repository.
+        source: Address at which the numbers can be looked at; default that repository's.
+    """
+    if board.main is None:
+        return ""
+    row = next(row for row in board.rows if row.method.name == result.method.name)
+    main = board.columns[board.main].key.metric
+    entries: list[dict[str, Any]] = []
+    for column, score in zip(board.columns, row.cells, strict=True):
+        if score is None or column.key.metric != main or column.variant > 1:
+            continue
+        notes = (
+            f"{column.metric.title}, 95% interval {score.low:.4f} to {score.high:.4f}, n {score.n}"
+            f", {result.board or 'no board'}, {column.key.signature}, neurons "
+            f"{column.key.fingerprint}"
+        )
+        entries.append(
+            {
+                "dataset": {"id": repo_id, "task_id": column.key.split},
+                "value": round(score.value, 6),
+                "source": {
+                    "url": source or f"https://huggingface.co/datasets/{repo_id}",
+                    "name": "milannotations leaderboard",
+                },
+                "notes": clean(notes, 1000),
+            }
+        )
+    return _dump(entries) if entries else ""
+
+
+def _dump(value: Any) -> str:
+    return str(yaml.safe_dump(value, sort_keys=False, allow_unicode=True, width=100))
