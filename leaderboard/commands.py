@@ -24,6 +24,7 @@ for _command in (
     submission.score,
     submission.verify,
     submission.compare,
+    submission.review,
     submission.rows,
     push,
 ):

@@ -159,6 +159,14 @@ class BoardDefinition(_Model):
         return make_metrics(order, Settings(self.bertscore_encoder, self.sentence_encoder, device))
 
 
+def own_boards() -> list[str]:
+    """Return the names of the boards that come with the project.
+
+    What a stranger's file names must be one of these: any other name could be a folder's.
+    """
+    return sorted(path.parent.name for path in BOARDS.glob(f"*/{FILE}"))
+
+
 def read_board(name: str | Path = DEFAULT) -> BoardDefinition:
     """Read a board by name, or from a folder with ``board.yaml`` or that file itself.
 
@@ -170,7 +178,7 @@ def read_board(name: str | Path = DEFAULT) -> BoardDefinition:
         place = Path(name).expanduser()
     file = place if place.name == FILE else place / FILE
     if not file.is_file():
-        known = sorted(path.parent.name for path in BOARDS.glob(f"*/{FILE}"))
+        known = own_boards()
         raise InputError(
             f"{str(name)!r} is no board{did_you_mean(str(name), known)}: name one of "
             f"{', '.join(known)}, or a folder with {FILE}"

@@ -1,4 +1,4 @@
-"""``milannotations leaderboard init|validate|score|verify|compare``."""
+"""``milannotations leaderboard init|validate|score|verify|compare|review|rows``."""
 
 from __future__ import annotations
 
@@ -189,6 +189,28 @@ def compare(
         typer.echo(f"wrote {out}")
 
 
+def review(
+    checkout: Annotated[Path, typer.Argument(help="git checkout of a change")],
+    base: Annotated[str, typer.Option(help="the commit that it is a change to")] = "origin/main",
+    out: Annotated[Path, typer.Option(help="folder for results and summary.md")] = Path("review"),
+    device: DeviceOption = "auto",
+) -> None:
+    """Check and score the submissions that a change adds; status 1 if any cannot be taken."""
+    from rich.console import Console
+
+    from leaderboard.submission.review import review as run
+    from leaderboard.submission.review import summary
+    from milannotations.device import resolve_device
+    from milannotations.progress import silence_libraries
+
+    silence_libraries()
+    with Console(stderr=True).status("Reading the change") as status:
+        found = run(checkout, base, out, resolve_device(device), lambda line: status.update(line))
+    typer.echo(summary(found))
+    if not found.good:
+        raise typer.Exit(1)
+
+
 def rows(
     board: Annotated[
         str, typer.Option(help="demo, milannotations, or a folder with board.yaml")
@@ -244,7 +266,7 @@ def rows(
 
 def board_of(submission: Path, name: str | None) -> BoardDefinition:
     """Return the board that is named, or else the one that a submission says it is for."""
-    from leaderboard.definition import DEFAULT, read_board
+    from leaderboard.definition import DEFAULT, own_boards, read_board
     from leaderboard.safe_yaml import read_mapping
     from leaderboard.submission.package import open_package
     from leaderboard.submission.problems import Problems
@@ -256,9 +278,8 @@ def board_of(submission: Path, name: str | None) -> BoardDefinition:
         said = read_mapping(data)[0].get("board") if data is not None else None
     except InputError:
         said = None  # what is wrong with it is told when it is checked
-    known = str(said).partition("@")[0] if said else DEFAULT
-    # A stranger's file names boards of this project alone, never a path of this machine.
-    return read_board(known if known.replace("-", "").replace("_", "").isalnum() else DEFAULT)
+    asked = str(said).partition("@")[0]
+    return read_board(asked if asked in own_boards() else DEFAULT)
 
 
 def _told(lines: list[str]) -> str:
