@@ -9,7 +9,7 @@ from __future__ import annotations
 import datetime
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from datasets import Dataset
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
@@ -63,6 +63,7 @@ class BoardDefinition(_Model):
         bertscore_encoder: Encoder of BERTScore.
         resamples: Bootstrap resamples.
         seed: Seed of the bootstrap.
+        references: Who wrote the references: people, or a program that knows the truth.
         splits: Its splits.
         folder: Where it lies.
     """
@@ -78,6 +79,7 @@ class BoardDefinition(_Model):
     bertscore_encoder: str
     resamples: int = Field(default=1000, ge=1000, le=100_000)
     seed: int = Field(default=0, ge=0)
+    references: Literal["people", "program"] = "program"
     splits: tuple[SplitDefinition, ...] = Field(min_length=1)
     folder: Path
 

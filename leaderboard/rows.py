@@ -45,6 +45,8 @@ class Contestant:
         demo: Whether the demo, which has a minute, runs it.
         paper: Where it was published.
         pretrained_on: Other data that went into it.
+        references: Who must have written the references for this row to make sense; empty for
+            anybody.
     """
 
     describer: str
@@ -56,6 +58,7 @@ class Contestant:
     demo: bool = True
     paper: str = ""
     pretrained_on: str = ""
+    references: Literal["", "people", "program"] = ""
 
 
 _HERNANDEZ = "https://arxiv.org/abs/2201.11114"
@@ -71,8 +74,13 @@ def _milan(title: str, variant: str = "", demo: bool = False) -> Contestant:
 
 
 CONTESTANTS: dict[str, Contestant] = {
+    "people": Contestant(
+        "oracle", "People: one annotator held out", "human", "the held-out annotation itself",
+        demo=False, references="people",
+    ),
     "oracle": Contestant(
-        "oracle", "Oracle: one reference held out", "control", "the held-out reference itself"
+        "oracle", "Oracle: one reference held out", "control", "the held-out reference itself",
+        references="program",
     ),
     "retrieval": Contestant(
         "retrieval", "Nearest neighbour, masked EfficientNet-Lite0", "method", "train",
@@ -83,6 +91,11 @@ CONTESTANTS: dict[str, Contestant] = {
     "milan-greedy": _milan("MILAN without mutual information, greedy", "greedy"),
     "milan-sample": _milan("MILAN without mutual information, sampled", "sample"),
     "milan-mi-beam": _milan("MILAN, token-wise mutual information, beam search", "mi-beam"),
+    "clip-dissect": Contestant(
+        "clip-dissect", "CLIP-Dissect, training descriptions as texts", "method", "train",
+        {"clip": "openai/clip-vit-base-patch32"}, demo=False,
+        paper="https://arxiv.org/abs/2204.10965", pretrained_on="WebImageText (CLIP)",
+    ),
     "compexp": Contestant(
         "compexp", "Compositional Explanations", "method", "none", paper=_MU
     ),
@@ -155,6 +168,10 @@ def write_rows(
     folders, skipped = [], {}
     for name, one in CONTESTANTS.items():
         if names is not None and name not in names:
+            continue
+        if one.references not in ("", board.references):
+            if names is not None:
+                skipped[name] = f"it is for boards whose references are by {one.references}"
             continue
         target = out / name
         if (target / METADATA).is_file() and not overwrite:

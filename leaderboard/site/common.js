@@ -68,9 +68,13 @@ const site = (() => {
   const groupAt = (layers, place) =>
     layers.findLast((group) => group.start <= place && place < group.start + group.units.length);
 
+  /** What addresses call a neuron of a split. */
+  const keyOf = (group, unit) =>
+    [group.model, group.dataset, group.layer, unit].map(encodeURIComponent).join("/");
+
   /** The address of a neuron on its page. */
   const linkTo = (split, group, unit) =>
-    `neuron.html#${[split, group.model, group.dataset, group.layer, unit].map(encodeURIComponent).join("/")}`;
+    `neuron.html#${encodeURIComponent(split)}/${keyOf(group, unit)}`;
 
   /** Undo `leaderboard.packing.quantize` for one value. */
   const valueOf = (step, low, size) =>
@@ -95,5 +99,5 @@ const site = (() => {
   const number = (value, digits = 3) => value.toFixed(digits).replace("-", "−");
 
   for (const element of document.querySelectorAll("[data-needs-script]")) element.hidden = false;
-  return { byId, data, make, load, decoded, layersOf, groupAt, linkTo, valueOf, wordsOf, number };
+  return { byId, data, make, load, decoded, layersOf, groupAt, keyOf, linkTo, valueOf, wordsOf, number };
 })();

@@ -1,12 +1,13 @@
 // Two methods on the same neurons: a scatter, the paired difference, the largest differences.
 (() => {
   "use strict";
-  const { byId, data, make, load, layersOf, groupAt, linkTo, valueOf, wordsOf, number } = site;
+  const { byId, data, make, load, layersOf, groupAt, keyOf, linkTo, valueOf, wordsOf, number } = site;
   const fields = Object.fromEntries(["a", "b", "split", "metric", "layer"].map((name) => [name, byId(name)]));
   const canvas = byId("scatter");
   const EXAMPLES = 8;
   let turn = 0;
   let now = null;
+  let chosen = null;
 
   const say = (text) => {
     byId("message").textContent = text;
@@ -35,8 +36,9 @@
     choose(fields.split, asked.get("split") ?? data.splits[0].title);
   };
 
-  const write = () => {
-    const next = new URLSearchParams(Object.entries(fields).map(([name, field]) => [name, field.value]).filter(([, value]) => value));
+  const write = (neuron = "") => {
+    const entries = [...Object.entries(fields).map(([name, field]) => [name, field.value]), ["neuron", neuron]];
+    const next = new URLSearchParams(entries.filter(([, value]) => value));
     if (`#${next}` !== location.hash) location.hash = next; // draws by its event
   };
 
@@ -91,8 +93,7 @@
       say("");
       drawSummary();
       drawLists();
-      drawScatter();
-      byId("chosen").replaceChildren();
+      drawChosen(now.points.find((point) => keyAt(point) === state().get("neuron")));
     } catch (error) {
       if (own === turn) say(error.message);
     }
@@ -131,9 +132,14 @@
     });
   };
 
-  const address = (point) => {
+  const unitAt = (point) => {
     const group = groupAt(now.layers, point.place);
-    const unit = group.units[point.place - group.start];
+    return [group, group.units[point.place - group.start]];
+  };
+  const keyAt = (point) => keyOf(...unitAt(point));
+
+  const address = (point) => {
+    const [group, unit] = unitAt(point);
     return make("a", { href: linkTo(now.split.title, group, unit) }, make("bdi", {}, group.layer), ` unit ${unit}`);
   };
 
@@ -166,7 +172,7 @@
     };
   };
 
-  const drawScatter = (marked = null) => {
+  const drawScatter = (marked) => {
     if (!now || !canvas.clientWidth) return;
     const at = scale();
     const ratio = devicePixelRatio || 1;
@@ -217,16 +223,23 @@
     }
   };
 
-  canvas.addEventListener("click", async (event) => {
+  /** Mark a neuron in the plot and show its words; none where nothing was chosen. */
+  const drawChosen = (point) => {
+    chosen = point ?? null;
+    drawScatter(chosen);
+    byId("chosen").replaceChildren();
+    if (!chosen) return;
+    const item = make("div", {}, address(point), " ", make("span", { class: "own" }, `${number(point.x)} against ${number(point.y)}`));
+    byId("chosen").replaceChildren(item);
+    showWords(item, point);
+  };
+
+  canvas.addEventListener("click", (event) => {
     if (!now || !now.points.length) return;
     const at = scale();
     const far = (point) => (at.x(point.x) - event.offsetX) ** 2 + (at.y(point.y) - event.offsetY) ** 2;
     const nearest = now.points.reduce((best, point) => (far(point) < far(best) ? point : best));
-    if (far(nearest) > 400) return;
-    drawScatter(nearest);
-    const item = make("div", {}, address(nearest), " ", make("span", { class: "own" }, `${number(nearest.x)} against ${number(nearest.y)}`));
-    byId("chosen").replaceChildren(item);
-    await showWords(item, nearest);
+    if (far(nearest) <= 400) write(keyAt(nearest));
   });
 
   for (const [name, field] of Object.entries(fields)) {
@@ -236,7 +249,7 @@
     });
   }
   addEventListener("hashchange", draw);
-  addEventListener("resize", () => drawScatter());
-  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => drawScatter());
+  addEventListener("resize", () => drawScatter(chosen));
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => drawScatter(chosen));
   draw();
 })();

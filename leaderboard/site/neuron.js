@@ -1,4 +1,5 @@
-// One neuron: its pictures, references and every method's words. The address says which.
+// One neuron: its pictures, references and every method's words. The address says which, and whether
+// masks are shown: `#split/model/dataset/layer/unit?masks=off`.
 (() => {
   "use strict";
   const { byId, data, make, load, decoded, layersOf, linkTo, wordsOf, number } = site;
@@ -14,15 +15,22 @@
 
   /** Return what the address names; the first neuron where it names none. */
   const wanted = () => {
-    const parts = location.hash.slice(1).split("/").map(decoded);
+    const parts = location.hash.slice(1).split("?")[0].split("/").map(decoded);
     const split = data.splits.find((one) => one.title === parts[0]);
     return { split: split ?? data.splits[0], rest: split ? parts.slice(1) : [] };
   };
 
   const go = (group, unit) => {
-    const target = linkTo(now.split.title, group, unit).split("#")[1];
+    const target = linkTo(now.split.title, group, unit).split("#")[1] + masks();
     if (location.hash === `#${target}`) draw();
     else location.hash = target;
+  };
+
+  const toggle = byId("mask-toggle");
+  const masks = () => (toggle.checked ? "" : "?masks=off");
+  const showMasks = () => {
+    toggle.checked = !location.hash.endsWith("?masks=off");
+    byId("picture").classList.toggle("plain", !toggle.checked);
   };
 
   const fill = (field, options, chosen) => {
@@ -66,6 +74,7 @@
 
   const draw = async () => {
     const own = ++turn;
+    showMasks();
     const { split, rest } = wanted();
     try {
       const layers = layersOf(await load(`split-${split.number}/index`));
@@ -100,7 +109,8 @@
   };
 
   splitField.addEventListener("change", () => {
-    location.hash = encodeURIComponent(data.splits.find((one) => one.number === Number(splitField.value)).title);
+    const split = data.splits.find((one) => one.number === Number(splitField.value));
+    location.hash = encodeURIComponent(split.title) + masks();
   });
   layerField.addEventListener("change", () => {
     const group = now.layers[Number(layerField.value)];
@@ -110,10 +120,11 @@
   const step = (by) => now && now.group.units[now.at + by] !== undefined && go(now.group, now.group.units[now.at + by]);
   byId("previous").addEventListener("click", () => step(-1));
   byId("next").addEventListener("click", () => step(1));
-  const toggle = byId("mask-toggle");
-  const showMasks = () => byId("picture").classList.toggle("plain", !toggle.checked);
-  toggle.addEventListener("change", showMasks);
-  showMasks(); // a browser may restore the switch when the page is opened again
+  toggle.addEventListener("change", () => {
+    // It replaces the address: "back" leads to the neuron before, not to the switch.
+    history.replaceState(null, "", `#${location.hash.slice(1).split("?")[0]}${masks()}`);
+    showMasks();
+  });
   addEventListener("hashchange", draw);
   draw();
 })();

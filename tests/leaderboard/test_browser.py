@@ -218,6 +218,15 @@ def test_a_neuron_s_page(tab: Tab) -> None:
     assert tab.page.url.endswith("#test/net/shapes/conv2/2")
     tab.page.go_back()
     shows(tab.page, "h1", "conv2 unit 1")
+    tab.page.get_by_role("switch", name="Masks").press("Space")
+    assert tab.page.url.endswith("#test/net/shapes/conv2/1?masks=off")
+    tab.page.get_by_role("button", name="Next").click()
+    shows(tab.page, "h1", "conv2 unit 2")
+    assert tab.page.url.endswith("#test/net/shapes/conv2/2?masks=off")
+    tab.page.reload()
+    shows(tab.page, "h1", "conv2 unit 2")
+    assert not tab.page.get_by_role("switch", name="Masks").is_checked()
+    assert tab.page.locator("#picture.plain").count() == 1
     tab.page.get_by_label("Split").select_option(label="network")
     shows(tab.page, "h1", "blocks.1 unit 0")
     assert tab.page.locator("#said tr").first.locator(".number").inner_text() == "–"
@@ -267,6 +276,11 @@ def test_comparing(tab: Tab, results: Path, neurons: Dataset, tmp_path: Path) ->
     tab.page.locator("#scatter").click(position=point)
     tab.page.wait_for_selector("#chosen a")
     assert tab.page.locator("#chosen a").inner_text() == "conv2 unit 3"
+    other = tab.page.context.browser.new_page()
+    other.goto(tab.page.url)
+    shows(other, "#chosen", "conv2 unit 3")
+    shows(other, "#chosen", "alpha says conv2")
+    other.close()
     tab.page.get_by_label("Split").select_option(label="network")
     shows(tab.page, "#message", "no score")
 
