@@ -155,8 +155,23 @@
   };
 
   // Scatter ----------------------------------------------------------------------------------
-  const PAD = { left: 46, right: 12, top: 12, bottom: 34 };
+  const PAD = { left: 64, right: 16, top: 12, bottom: 52 };
   const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+
+  /** Round values between two ends, four of them or so, and how many digits they need. */
+  const ticksOf = (low, high) => {
+    const power = 10 ** Math.floor(Math.log10((high - low) / 4));
+    const step = [1, 2, 5, 10].map((factor) => factor * power).find((size) => size >= (high - low) / 4);
+    const first = Math.ceil(low / step - 1e-9);
+    const count = Math.floor(high / step + 1e-9) - first + 1;
+    const digits = Math.max(0, -Math.floor(Math.log10(step) + 1e-9));
+    return { digits, values: Array.from({ length: count }, (_, at) => (first + at) * step) };
+  };
+
+  const axisTitle = (which) => {
+    const { title } = data.methods[now.rows[which]];
+    return title.length > 44 ? `${title.slice(0, 43)}…` : title;
+  };
 
   const scale = () => {
     const all = now.points.flatMap((point) => [point.x, point.y]);
@@ -182,9 +197,8 @@
     pen.scale(ratio, ratio);
     pen.font = "12px system-ui, sans-serif";
     pen.lineWidth = 1;
-    const digits = at.high - at.low < 2 ? 2 : 1;
-    for (let tick = 0; tick <= 4; tick += 1) {
-      const value = at.low + ((at.high - at.low) * tick) / 4;
+    const { digits, values } = ticksOf(at.low, at.high);
+    for (const value of values) {
       pen.strokeStyle = colour("--line");
       pen.beginPath();
       pen.moveTo(at.x(value), at.y(at.low));
@@ -198,6 +212,13 @@
       pen.textAlign = "right";
       pen.fillText(number(value, digits), PAD.left - 8, at.y(value) + 4);
     }
+    pen.textAlign = "center";
+    pen.fillText(axisTitle(0), (at.x(at.low) + at.x(at.high)) / 2, at.size - 8);
+    pen.save();
+    pen.translate(16, (at.y(at.low) + at.y(at.high)) / 2);
+    pen.rotate(-Math.PI / 2);
+    pen.fillText(axisTitle(1), 0, 0);
+    pen.restore();
     pen.strokeStyle = colour("--chance");
     pen.setLineDash([4, 4]);
     pen.beginPath();

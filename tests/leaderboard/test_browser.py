@@ -272,7 +272,7 @@ def test_comparing(tab: Tab, results: Path, neurons: Dataset, tmp_path: Path) ->
     shows(tab.page, "#summary", "Random")
     box = tab.page.locator("#scatter").bounding_box()
     # The lowest of conv2's values of alpha (.2) is the least of both axes, random's .5 above it.
-    point = {"x": 46, "y": 12 + (box["height"] - 46) * (1 - 0.3 / 0.6)}
+    point = {"x": 64, "y": 12 + (box["height"] - 64) * (1 - 0.3 / 0.6)}
     tab.page.locator("#scatter").click(position=point)
     tab.page.wait_for_selector("#chosen a")
     assert tab.page.locator("#chosen a").inner_text() == "conv2 unit 3"
