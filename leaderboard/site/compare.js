@@ -158,10 +158,10 @@
   const PAD = { left: 64, right: 16, top: 12, bottom: 52 };
   const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 
-  /** Round values between two ends, four of them or so, and how many digits they need. */
+  /** Round values between two ends, five of them or so, and how many digits they need. */
   const ticksOf = (low, high) => {
-    const power = 10 ** Math.floor(Math.log10((high - low) / 4));
-    const step = [1, 2, 5, 10].map((factor) => factor * power).find((size) => size >= (high - low) / 4);
+    const power = 10 ** Math.floor(Math.log10((high - low) / 5));
+    const step = [1, 2, 5, 10].map((factor) => factor * power).find((size) => size >= (high - low) / 5);
     const first = Math.ceil(low / step - 1e-9);
     const count = Math.floor(high / step + 1e-9) - first + 1;
     const digits = Math.max(0, -Math.floor(Math.log10(step) + 1e-9));

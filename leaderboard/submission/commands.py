@@ -35,14 +35,18 @@ def init(
     ] = None,
 ) -> None:
     """Write an empty submission: every field, and every neuron with a blank description."""
-    from leaderboard.definition import read_board
+    from leaderboard.definition import own_boards, read_board
     from leaderboard.submission.template import write_template
 
     target = out or Path("submissions") / method
     neurons = write_template(method, read_board(board), target, split)
     typer.echo(f"{target}: {neurons:,} neurons to describe")
     typer.echo(f"Fill in the column description of {target / 'descriptions.csv'} and the fields of")
-    typer.echo(f"{target / 'submission.yaml'}; then: milannotations leaderboard validate {target}")
+    # Only a board that comes with the project is found by the name that a submission gives it.
+    named = "" if board in own_boards() else f" --board {board}"
+    typer.echo(
+        f"{target / 'submission.yaml'}; then: milannotations leaderboard validate {target}{named}"
+    )
 
 
 def validate(
