@@ -33,7 +33,7 @@ def demo(
     from leaderboard.render import render
     from leaderboard.rows import DEMO, write_rows
     from leaderboard.submission.checks import check
-    from leaderboard.submission.scoring import check_sanity, score_submissions
+    from leaderboard.submission.scoring import score_into
     from milannotations.device import resolve_device
     from milannotations.progress import silence_libraries
 
@@ -54,14 +54,9 @@ def demo(
     )  # fmt: skip
     for name, reason in skipped.items():
         say(f"Left out: {name}: {reason}")
-    scored, tasks, metrics = score_submissions(
-        [check(folder, board) for folder in folders], board, processor,
-        notify=lambda line: say(f"Scoring: {line}"),
-    )  # fmt: skip
     results = out / "results"
-    for one in scored.values():
-        one.result.save(results, one.per_neuron)
-    check_sanity(tasks, metrics, results, board, notify=say)
+    checked = [check(folder, board) for folder in folders]
+    scored, tasks = score_into(results, checked, board, processor, say)
     page = render(
         results,
         {task.name: task.neurons for task in tasks},

@@ -44,6 +44,23 @@ def environment(templates: Path) -> Environment:
     return made
 
 
+def markdown_environment(templates: Path) -> Environment:
+    """Return a Jinja environment for cards in Markdown, with the filter ``plain``.
+
+    Nothing is escaped by itself: what others wrote must go through ``plain``.
+    """
+    made = Environment(
+        loader=FileSystemLoader(templates),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        autoescape=False,
+    )
+    made.filters["plain"] = as_markdown
+    return made
+
+
 def themed(style: Path) -> str:
     """Return the theme with a page's own style behind it."""
     return "\n\n".join(path.read_text(encoding="utf-8").strip() for path in (THEME, style))

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pandas as pd
 import yaml
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from benchmark.result import PER_NEURON_COLUMNS
 from leaderboard.board import Board, LoadedResult
@@ -25,7 +24,7 @@ from leaderboard.render import INDEX, is_site
 from leaderboard.submission.package import METADATA, TABLES
 from milannotations.errors import InputError
 from milannotations.hub.repository import CARD
-from milannotations.page import as_markdown, clean
+from milannotations.page import as_markdown, clean, markdown_environment
 from milannotations.record import NeuronKey
 
 TAG = "milannotations-leaderboard"  # by which a repository is known to be a board's
@@ -152,23 +151,18 @@ def _card(
         "tags": [TAG, "leaderboard", "interpretability", "neurons", "milannotations"],
         "configs": configs,
     }
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-        autoescape=False,  # this is Markdown: every text of a result goes through as_markdown
-    )
-    environment.filters["plain"] = as_markdown
-    body = environment.get_template("card.md.j2").render(
-        title=title,
-        repo_id=repo_id,
-        board=board,
-        main=board.columns[board.main] if board.main is not None else None,
-        label=definition.label if definition else "",
-        tasks=tasks,
-        space=space,
+    body = (
+        markdown_environment(Path(__file__).parent)
+        .get_template("card.md.j2")
+        .render(
+            title=title,
+            repo_id=repo_id,
+            board=board,
+            main=board.columns[board.main] if board.main is not None else None,
+            label=definition.label if definition else "",
+            tasks=tasks,
+            space=space,
+        )
     )
     return f"---\n{_yaml(metadata)}---\n\n{body}"
 

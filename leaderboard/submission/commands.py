@@ -86,7 +86,7 @@ def score(
 
     from benchmark.report import terminal_table
     from leaderboard.submission.checks import check
-    from leaderboard.submission.scoring import check_sanity, score_submissions
+    from leaderboard.submission.scoring import score_into
     from milannotations.device import resolve_device
     from milannotations.progress import silence_libraries
 
@@ -99,11 +99,7 @@ def score(
     processor = resolve_device(device)
     console = Console(stderr=True)
     with console.status("Loading encoders") as status:
-        scored, tasks, metrics = score_submissions(checked, asked, processor, status.update)
-        if sanity:
-            check_sanity(tasks, metrics, out, asked, status.update)
-    for found in scored.values():
-        found.result.save(out, found.per_neuron)
+        scored, tasks = score_into(out, checked, asked, processor, status.update, sanity)
     results = [found.result for found in scored.values()]
     for task in tasks:
         if len(task.positions) > 1:
@@ -239,7 +235,7 @@ def rows(
     from leaderboard.definition import read_board
     from leaderboard.rows import write_rows
     from leaderboard.submission.checks import check
-    from leaderboard.submission.scoring import check_sanity, score_submissions
+    from leaderboard.submission.scoring import score_into
     from milannotations.device import resolve_device
     from milannotations.progress import silence_libraries
 
@@ -257,12 +253,7 @@ def rows(
         device=device, overwrite=overwrite, notify=lambda line: say(f"Describing: {line}"),
     )  # fmt: skip
     checked = [check(one, asked) for one in folders]
-    scored, tasks, metrics = score_submissions(
-        checked, asked, processor, lambda line: say(f"Scoring: {line}")
-    )
-    for found in scored.values():
-        found.result.save(folder / "results", found.per_neuron)
-    check_sanity(tasks, metrics, folder / "results", asked, say)
+    scored, _ = score_into(folder / "results", checked, asked, processor, say)
     for name, reason in skipped.items():
         say(f"Left out: {name}: {reason}")
     say(f"{len(scored)} rows: {folder / 'results'}")

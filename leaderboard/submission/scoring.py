@@ -75,6 +75,36 @@ def score_submissions(
     return scored, order, metrics
 
 
+def score_into(
+    results: Path, submissions: Sequence[Checked], board: BoardDefinition, device: Any = "cpu",
+    notify: Notify = lambda _: None, sanity: bool = True,
+) -> tuple[dict[str, Scored], list[Task]]:  # fmt: skip
+    """Score submissions and save each result, its table, and what may be trusted of the metrics.
+
+    Args:
+        results: Folder for ``<method>.json``, ``<method>.per_neuron.parquet`` and ``sanity``.
+        submissions: See ``score_submissions``.
+        board: See there.
+        device: See there.
+        notify: See there.
+        sanity: Whether metrics are checked, where no report that holds is there.
+
+    Returns:
+        What each was scored, by the method's name, and the splits.
+
+    Raises:
+        InputError: See ``score_submissions``.
+    """
+    scored, tasks, metrics = score_submissions(
+        submissions, board, device, lambda line: notify(f"Scoring: {line}")
+    )
+    for found in scored.values():
+        found.result.save(results, found.per_neuron)
+    if sanity:
+        check_sanity(tasks, metrics, results, board, notify)
+    return scored, tasks
+
+
 def check_sanity(
     tasks: Sequence[Task], metrics: Sequence[Any], results: Path, board: BoardDefinition,
     notify: Notify = lambda _: None,

@@ -11,12 +11,11 @@ import yaml
 from datasets import SplitDict, SplitInfo
 from datasets.info import DatasetInfo, DatasetInfosDict
 from huggingface_hub import DatasetCard, DatasetCardData
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from pydantic import BaseModel, ConfigDict, Field
 
 from milannotations.catalog.releases import RELEASES
 from milannotations.errors import InputError
-from milannotations.page import as_markdown
+from milannotations.page import markdown_environment
 from milannotations.record import FEATURES
 
 # Names go into YAML, Markdown tables and paths: nothing that could end any of them is let through.
@@ -144,15 +143,8 @@ def render_card(repo_id: str, facts: Sequence[Facts], present: dict[str, Any] | 
     metadata = _metadata(list(facts), present or {})
     known = {fact.config: fact for fact in facts}
     configs = [config["config_name"] for config in metadata["configs"]]
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-        autoescape=False,  # this is Markdown; what goes in is checked by Facts or by as_markdown
-    )
-    environment.filters["plain"] = as_markdown
+    # What goes in is checked by Facts, or goes through the filter `plain`.
+    environment = markdown_environment(Path(__file__).parent)
     environment.filters["demoted"] = _demoted
     body = environment.get_template("card.md.j2").render(
         title=metadata["pretty_name"],

@@ -255,6 +255,8 @@ def test_the_workflow_gives_a_stranger_nothing() -> None:
         assert "${{" not in step.get("run", "")
         if step.get("uses", "").startswith("actions/checkout"):
             assert step["with"]["persist-credentials"] is False
+            # With the history's end alone, git could not tell where the change began.
+            assert step["with"]["fetch-depth"] == 0
 
 
 @pytest.mark.slow
