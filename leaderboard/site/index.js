@@ -63,10 +63,9 @@
       else next.delete(name);
     }
     const text = `#${next}`;
-    if (replace) {
-      history.replaceState(null, "", text);
-      restore();
-    } else if (text !== location.hash) location.hash = text; // restores by its event
+    if (replace) history.replaceState(null, "", text);
+    else if (text !== location.hash) location.hash = text;
+    restore(); // at once; the event of a new address comes later, and changes nothing more
   };
 
   const words = (input) => input.value.toLowerCase().split(/\s+/).filter(Boolean);

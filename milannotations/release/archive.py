@@ -128,7 +128,7 @@ class ZipFiles(Files):
             ) from error
         try:
             members = [m for m in self._zip.infolist() if not m.is_dir()]
-            check_members(path, members)
+            check_members(path, members, MAX_MEMBERS, MAX_TOTAL_BYTES)
             super().__init__(path, {_clean(m.filename): m.file_size for m in members})
         except BaseException:
             self._zip.close()
@@ -170,12 +170,7 @@ def _clean(name: str) -> str:
     return name.removeprefix("./")
 
 
-def check_members(
-    path: Path,
-    members: list[zipfile.ZipInfo],
-    most: int = MAX_MEMBERS,
-    total_bytes: int = MAX_TOTAL_BYTES,
-) -> None:
+def check_members(path: Path, members: list[zipfile.ZipInfo], most: int, total_bytes: int) -> None:
     """Look for members that cannot be trusted, before anything of a zip is read.
 
     Raises:
