@@ -6,23 +6,29 @@ harm.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup
 
-from benchmark.result import Score
 from benchmark.sanity.checks import CHECKS
 from benchmark.sanity.report import SanityReport, cell, read_reports
 from leaderboard.board import (
     MAIN_METRIC,
     Board,
-    Column,
     LoadedResult,
     build_board,
     load_results,
+)
+from leaderboard.cells import (
+    BAR_WIDTH,
+    as_link,
+    as_number,
+    best_values,
+    decimals_of,
+    draw_bars,
+    scores_by_column,
 )
 from leaderboard.downloads import write_downloads
 from leaderboard.gallery import (
@@ -50,16 +56,6 @@ INDEX = "index.html"
 STYLE = "style.css"
 MARK = b'name="generator" content="milannotations leaderboard"'
 PICTURES = 300  # neurons whose exemplars are drawn, of all splits
-BAR_WIDTH, BAR_PADDING = 112, 4  # of an interval's drawing, in its own units
-
-
-class Bar(NamedTuple):
-    """Horizontal positions in an interval's drawing; ``chance`` is None if it is not known."""
-
-    low: float
-    high: float
-    value: float
-    chance: float | None
 
 
 def render(
@@ -203,10 +199,10 @@ class _Site:
         self._notes = notes
         self._sanity = sanity
         self._main = board.columns[board.main] if board.main is not None else None
-        self._digits = [_digits(scores) for scores in _by_column(board)]
+        self._digits = [decimals_of(scores) for scores in scores_by_column(board)]
         self._templates = environment(SITE)
-        self._templates.filters.update(link=_link, number=_number, outcome=cell)
-        self._templates.tests["link"] = lambda text: bool(_link(text))
+        self._templates.filters.update(link=as_link, number=as_number, outcome=cell)
+        self._templates.tests["link"] = lambda text: bool(as_link(text))
         self._shared = {
             "title": title,
             "board": board,
@@ -247,10 +243,10 @@ class _Site:
         names = list(board.splits)
         return self._render(
             "index.html.j2", ("index",), _data(board, self._cards),
-            bars=_bars(board),
+            bars=draw_bars(board),
             split_of=[names.index(column.key.split) for column in board.columns],
-            counts=[sorted({score.n for score in scores}) for scores in _by_column(board)],
-            best=_best(board),
+            counts=[sorted({score.n for score in scores}) for scores in scores_by_column(board)],
+            best=best_values(board),
             splits=[_split(name, self._loaded, self._notes.get(name, "")) for name in names],
             cards=self._cards,
             sanity=self._sanity,
@@ -380,61 +376,6 @@ def _data(board: Board, cards: Sequence[Card]) -> dict[str, Any]:
     }
 
 
-def _by_column(board: Board) -> list[list[Score]]:
-    cells = ([row.cells[i] for row in board.rows] for i in range(len(board.columns)))
-    return [[score for score in column if score is not None] for column in cells]
-
-
-def _best(board: Board) -> list[float | None]:
-    """Return the best value of each column, or None where fewer than two methods compete."""
-    best: list[float | None] = []
-    for index, column in enumerate(board.columns):
-        competing = (row.cells[index] for row in board.rows if row.method.kind == "method")
-        values = [score.value for score in competing if score is not None]
-        choose = max if column.metric.higher_is_better else min
-        best.append(choose(values) if len(values) > 1 else None)
-    return best
-
-
-def _bars(board: Board) -> list[list[Bar | None]]:
-    """Return one drawing per row and column; all of a column share their scale."""
-    scales = [
-        _scale(column, scores)
-        for column, scores in zip(board.columns, _by_column(board), strict=True)
-    ]
-    return [
-        [
-            None if score is None or scale is None else _bar(score, column, scale)
-            for score, column, scale in zip(row.cells, board.columns, scales, strict=True)
-        ]
-        for row in board.rows
-    ]
-
-
-def _scale(column: Column, scores: Sequence[Score]) -> tuple[float, float] | None:
-    ends = [end for score in scores for end in (score.low, score.value, score.high)]
-    if column.metric.chance is not None:
-        ends.append(column.metric.chance)
-    start, stop = min(ends), max(ends)
-    return (start, stop) if 0 < stop - start < math.inf else None
-
-
-def _bar(score: Score, column: Column, scale: tuple[float, float]) -> Bar:
-    start, stop = scale
-
-    def position(value: float) -> float:
-        share = (value - start) / (stop - start)
-        return round(BAR_PADDING + share * (BAR_WIDTH - 2 * BAR_PADDING), 1)
-
-    chance = column.metric.chance
-    return Bar(
-        position(min(score.low, score.high)),
-        position(max(score.low, score.high)),
-        position(score.value),
-        None if chance is None else position(chance),
-    )
-
-
 def _split(name: str, loaded: Sequence[LoadedResult], note: str) -> dict[str, Any]:
     """Gather what the results say of a split; they may differ, so each fact is a list."""
     found = [result.result.splits[name] for result in loaded if name in result.result.splits]
@@ -446,19 +387,3 @@ def _split(name: str, loaded: Sequence[LoadedResult], note: str) -> dict[str, An
         "references": sorted({split.references for split in found if split.references}),
         "fingerprints": sorted({split.fingerprint for split in found}),
     }
-
-
-def _digits(scores: Sequence[Score]) -> int:
-    """Return the decimals of a column: 0.842 and 31.4 have as many figures."""
-    return 3 if max(abs(score.value) for score in scores) < 10 else 1
-
-
-def _number(value: float, digits: int) -> str:
-    text = f"{value:.{digits}f}" if abs(value) < 1e6 else f"{value:.3g}"
-    return text.replace("-", "−")
-
-
-def _link(text: str) -> str:
-    """Return a text that is a web address as it is, and an empty string for any other."""
-    one_word = not any(character.isspace() for character in text)
-    return text if text.startswith(("https://", "http://")) and one_word else ""
