@@ -98,8 +98,7 @@ def render(
                     notes.setdefault(split.name, split.note)
         title = title if title is not None else asked.title
         main_metric = main_metric or asked.main_metric
-        if main_split is None and asked.main_split in present:
-            main_split = asked.main_split
+        main_split = main_split or asked.ranking_split(present)
     page = render_site(
         rows,
         data,

@@ -7,7 +7,7 @@ are embedded, and ``milannotations``, the human annotations of the seven publish
 from __future__ import annotations
 
 import datetime
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -142,6 +142,10 @@ class BoardDefinition(_Model):
         """
         wanted = {self.split(name).name for name in names} if names else None
         return [split for split in self.splits if wanted is None or split.name in wanted]
+
+    def ranking_split(self, present: Collection[str]) -> str | None:
+        """Return the split that ranks, or None where no result has it yet."""
+        return self.main_split if self.main_split in present else None
 
     def neurons(self, name: str) -> Dataset:
         """Load the neurons of a split.

@@ -98,7 +98,7 @@ def render(
     loaded = load_results(results)
     board = build_board(loaded, main_metric, main_split)
     reports = read_reports(results)
-    _check_main(board, reports)
+    check_main(board, reports)
     notes = dict(split_notes or {})
     for split in notes:
         if split not in board.splits:
@@ -155,8 +155,12 @@ def _check_target(out: Path) -> None:
         raise InputError(f"{out} is not empty and no leaderboard site; choose another folder")
 
 
-def _check_main(board: Board, reports: Mapping[str, SanityReport]) -> None:
-    """Refuse to rank by a metric that can be fooled."""
+def check_main(board: Board, reports: Mapping[str, SanityReport]) -> None:
+    """Refuse to rank by a metric that can be fooled.
+
+    Raises:
+        InputError: If a report on the very split and metric says so; it says what fails.
+    """
     if board.main is None:
         return
     key = board.columns[board.main].key

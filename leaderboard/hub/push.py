@@ -8,11 +8,12 @@ from pathlib import Path
 
 from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi
 
+from benchmark.sanity.report import read_reports
 from leaderboard.board import MAIN_METRIC, Board, LoadedResult, build_board, load_results
 from leaderboard.definition import BoardDefinition
 from leaderboard.hub.contents import FOLDERS, TAG, Files, data_files, site_files
 from leaderboard.hub.eval_results import address_of, model_file
-from leaderboard.render import TITLE
+from leaderboard.render import TITLE, check_main
 from milannotations.errors import InputError, did_you_mean
 from milannotations.hub.card import read_metadata
 from milannotations.hub.push import check_repo_id, connect
@@ -75,8 +76,9 @@ def push(
         What was done, a repository each.
 
     Raises:
-        InputError: For anything wrong with the results, the site, the names or the token, if a
-            repository holds something else, and if the hub cannot be reached or refuses.
+        InputError: For anything wrong with the results, the site, the names or the token, if the
+            metric that ranks is known to fail the sanity checks, if a repository holds something
+            else, and if the hub cannot be reached or refuses.
     """
     models = dict(models or {})
     if not repo_id and not space:
@@ -89,13 +91,13 @@ def push(
         check_repo_id(name)
     api, token = connect(api, token, needed=not dry_run)
     loaded = load_results(results)
+    present = {split for one in loaded for split in one.result.splits}
     board = build_board(
         loaded,
         definition.main_metric if definition else MAIN_METRIC,
-        definition.main_split
-        if definition and any(definition.main_split in one.result.splits for one in loaded)
-        else None,
+        definition.ranking_split(present) if definition else None,
     )
+    check_main(board, read_reports(results))
     proposed = _proposals(board, loaded, models, repo_id, space)
     title = definition.title if definition else TITLE
     wanted: list[tuple[Kind, str, Files]] = []
@@ -108,10 +110,10 @@ def push(
     planned = [_plan(api, token, *one, private=private, dry_run=dry_run) for one in wanted]
     done = []
     label = definition.label if definition else "the leaderboard"
-    for pushed, hub, present, files in planned:
+    for pushed, hub, before, files in planned:
         if not dry_run:
             operations = _operations(files, pushed.deleted)
-            pushed.url = hub.commit(operations, f"Push {label}"[:200], present, private)
+            pushed.url = hub.commit(operations, f"Push {label}"[:200], before, private)
         done.append(pushed)
     stem = definition.name if definition else "milannotations"
     for method, data in proposed.items():

@@ -23,6 +23,8 @@ from benchmark.sanity.constants import best_constant
 from benchmark.sanity.ladder import ladder
 from benchmark.sanity.report import markdown_table, read_reports
 from benchmark.sanity.suite import check_metrics
+from leaderboard.definition import BoardDefinition, SplitDefinition
+from leaderboard.hub.push import push
 from leaderboard.render import render
 from milannotations.annotations import to_dataset
 from milannotations.cli import app
@@ -179,6 +181,13 @@ def test_a_board_is_not_ranked_by_a_metric_that_fails(tmp_path: Path) -> None:
     page = render(tmp_path, {}, out, main_metric="content")
     assert 'id="sanity"' not in page.read_text()
     check_metrics(of, metrics).save(tmp_path)
+    definition = BoardDefinition(
+        name="made", version=1, title="made", main_metric="content", main_split="made-up",
+        metrics=("content",), sentence_encoder="none", bertscore_encoder="none",
+        splits=(SplitDefinition(name="made-up", source="nowhere"),), folder=tmp_path,
+    )  # fmt: skip
+    with pytest.raises(InputError, match="Content F1 may not rank"):
+        push(tmp_path, definition=definition, repo_id="user/board", dry_run=True)
     with pytest.raises(InputError, match=r"Content F1 may not rank .*fails constant"):
         render(tmp_path, {}, out, main_metric="content")
     render(tmp_path, {}, out, main_metric="identification")
