@@ -40,7 +40,7 @@ def test_a_newcomer_gets_from_nothing_to_a_verified_row(tmp_path: Path) -> None:
     assert "valid: submissions/my-method" in said
     assert "verified: results/my-method.json" in said
     score = read_result(tmp_path / "results" / "my-method.json").splits["test"].scores
-    # Naming a colour is better than chance, and far from the oracle's .95.
+    # A colour's name is little better than chance, and far from the oracle's .95.
     assert 0.52 < score["identification"].value < 0.9
     page = (tmp_path / "site" / "methods" / "my-method.html").read_text(encoding="utf-8")
     assert "Best and worst neurons" in page
