@@ -32,14 +32,7 @@ _FORMULA = frozenset("=+-@|%\uff1d\uff0b\uff0d\uff20")
 
 def environment(templates: Path) -> Environment:
     """Return a Jinja environment that escapes and cleans every value a template prints."""
-    made = Environment(
-        loader=FileSystemLoader(templates),
-        autoescape=True,
-        undefined=StrictUndefined,
-        finalize=clean,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    made = _environment(templates, autoescape=True, finalize=clean)
     made.filters["clip"] = clip
     return made
 
@@ -49,16 +42,19 @@ def markdown_environment(templates: Path) -> Environment:
 
     Nothing is escaped by itself: what others wrote must go through ``plain``.
     """
-    made = Environment(
+    made = _environment(templates, autoescape=False, keep_trailing_newline=True)
+    made.filters["plain"] = as_markdown
+    return made
+
+
+def _environment(templates: Path, **options: Any) -> Environment:
+    return Environment(
         loader=FileSystemLoader(templates),
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
-        keep_trailing_newline=True,
-        autoescape=False,
+        **options,
     )
-    made.filters["plain"] = as_markdown
-    return made
 
 
 def themed(style: Path) -> str:

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
-import yaml
 
 from benchmark.result import PER_NEURON_COLUMNS
 from leaderboard.board import Board, LoadedResult
@@ -17,8 +16,10 @@ from leaderboard.hub.eval_results import (
     TASK_SPLIT,
     address_of,
     benchmark_file,
+    dump,
     model_file,
     neurons_config,
+    tasks_of,
 )
 from leaderboard.render import INDEX, is_site
 from leaderboard.submission.package import METADATA, TABLES
@@ -67,12 +68,11 @@ def data_files(
         files[f"results/sanity/{path.name}"] = path
     header, *rows = board_rows(board)
     files["scores.parquet"] = _parquet(pd.DataFrame(rows, columns=list(header)))
-    scored = list(dict.fromkeys(column.key.split for column in board.columns))
     tasks = []
     if definition is not None:
         files[FILE] = definition.folder / FILE
-        tasks = [split.name for split in definition.splits if split.name in scored]
-        files["eval.yaml"] = benchmark_file(definition, tasks).encode()
+        tasks = tasks_of(board, definition)
+        files["eval.yaml"] = benchmark_file(board, definition).encode()
         for split in tasks:
             files[f"neurons/{split}.parquet"] = _parquet(_neurons(loaded, split))
         for one in loaded:
@@ -116,7 +116,7 @@ def site_files(site: Path, title: str, repo_id: str = "") -> Files:
         "tags": [TAG, "leaderboard"],
         **({"datasets": [repo_id]} if repo_id else {}),
     }
-    files[CARD] = f"---\n{_yaml(metadata)}---\n\n{as_markdown(title)}\n".encode()
+    files[CARD] = f"---\n{dump(metadata)}---\n\n{as_markdown(title)}\n".encode()
     return files
 
 
@@ -164,7 +164,7 @@ def _card(
             space=space,
         )
     )
-    return f"---\n{_yaml(metadata)}---\n\n{body}"
+    return f"---\n{dump(metadata)}---\n\n{body}"
 
 
 def _said(one: LoadedResult, metrics: Sequence[str]) -> pd.DataFrame:
@@ -188,7 +188,3 @@ def _parquet(table: pd.DataFrame) -> bytes:
     buffer = io.BytesIO()
     table.to_parquet(buffer, index=False)
     return buffer.getvalue()
-
-
-def _yaml(value: object) -> str:
-    return str(yaml.safe_dump(value, sort_keys=False, allow_unicode=True, width=100))

@@ -30,24 +30,32 @@ def neurons_config(split: str) -> str:
     return f"neurons-{split}"
 
 
-def benchmark_file(definition: BoardDefinition, splits: list[str]) -> str:
+def tasks_of(board: Board, definition: BoardDefinition) -> list[str]:
+    """Return the splits that have scores by the main metric, in the definition's order."""
+    scored = {c.key.split for c in board.columns if c.key.metric == definition.main_metric}
+    return [split.name for split in definition.splits if split.name in scored]
+
+
+def benchmark_file(board: Board, definition: BoardDefinition) -> str:
     """Write ``eval.yaml``: the board as a benchmark, each of its splits as a task.
 
     Args:
-        definition: The board.
-        splits: Its splits that have scores.
+        board: Says which splits have scores, and whether higher ones are better.
+        definition: The board's definition.
     """
-    return _dump(
+    higher = board.main is None or board.columns[board.main].metric.higher_is_better
+    return dump(
         {
             "name": clean(definition.title),
             "description": (
                 "What does a neuron in a vision network respond to, in words? Scores are "
-                f"{definition.main_metric} ({definition.label}), with higher values better."
+                f"{definition.main_metric} ({definition.label}); "
+                f"{'higher' if higher else 'lower'} values are better."
             ),
             "evaluation_framework": FRAMEWORK,
             "tasks": [
                 {"id": split, "config": neurons_config(split), "split": TASK_SPLIT}
-                for split in splits
+                for split in tasks_of(board, definition)
             ],
         }
     )
@@ -86,8 +94,9 @@ def model_file(board: Board, result: Result, repo_id: str, source: str = "") -> 
                 "notes": clean(notes, 1000),
             }
         )
-    return _dump(entries) if entries else ""
+    return dump(entries) if entries else ""
 
 
-def _dump(value: Any) -> str:
+def dump(value: Any) -> str:
+    """Write YAML, keys in their order."""
     return str(yaml.safe_dump(value, sort_keys=False, allow_unicode=True, width=100))

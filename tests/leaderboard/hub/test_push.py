@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 import yaml
 from datasets import Dataset, load_dataset
-from huggingface_hub import HfApi
+from huggingface_hub import HfApi, parse_eval_result_entries
 from typer.testing import CliRunner
 
 import leaderboard.hub.push as pushing
@@ -126,7 +126,6 @@ def test_tables_load_as_a_data_set(
 def test_the_hub_s_own_parser_reads_what_models_score(
     api: HfApi, hub: FakeHub, results: Path, definition: BoardDefinition
 ) -> None:
-    parse = pytest.importorskip("huggingface_hub").parse_eval_result_entries
     hub.repos[f"models/{MODEL}"] = repo = FakeRepo(private=False)
     repo.commit("main", {"README.md": b"mine"})
     done = push(results, definition=definition, repo_id=REPO, models={"alpha": MODEL}, api=api)
@@ -134,12 +133,13 @@ def test_the_hub_s_own_parser_reads_what_models_score(
     assert set(repo.files) == {"README.md"}  # proposed, not written
     proposed = repo.commits[repo.branches["refs/pr/1"]][".eval_results/small.yaml"]
     assert proposed == hub.repos[REPO].files["eval_results/alpha.yaml"]
-    (entry,) = parse(yaml.safe_load(proposed))
+    (entry,) = parse_eval_result_entries(yaml.safe_load(proposed))
     assert (entry.dataset_id, entry.task_id, entry.value) == (REPO, "test", 0.8)
     assert entry.source_url == f"https://huggingface.co/datasets/{REPO}"
     assert "95% interval 0.7500 to 0.8500, n 8" in entry.notes
     benchmark = yaml.safe_load(hub.repos[REPO].files["eval.yaml"])
     assert {"name", "description", "evaluation_framework", "tasks"} == set(benchmark)
+    assert benchmark["description"].endswith("identification (small@3); higher values are better.")
     assert benchmark["tasks"] == [{"id": "test", "config": "neurons-test", "split": "test"}]
     # Anchors are no models.
     assert {p for p in hub.repos[REPO].files if p.startswith("eval_results/")} == {
