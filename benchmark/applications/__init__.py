@@ -1,0 +1,1 @@
+"""Applications of descriptions: what one learns of a network from them, and does to it."""

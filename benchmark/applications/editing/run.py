@@ -1,0 +1,186 @@
+"""An edit from beginning to end: candidates, choices on validation images, then test images."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from scipy import stats
+
+from benchmark.applications.editing.candidates import (
+    Unit,
+    by_activation,
+    by_gradient,
+    random_like,
+    units_of,
+)
+from benchmark.applications.editing.choose import Choice, Chooser
+from benchmark.applications.labelled import Bench, Floats, LabelledImages
+from benchmark.statistics import Interval, interval
+from milannotations.exemplars.layout import Layout
+from milannotations.storage import atomic_path
+
+DESCRIPTIONS, RANDOM = "descriptions", "random"
+ACTIVATION, GRADIENT, EFFECT = "activation", "gradient", "effect alone"
+METHODS = {
+    DESCRIPTIONS: "units whose descriptions name the feature",
+    RANDOM: "as many units of the same layers, drawn at random",
+    ACTIVATION: "the units that are most more active on adversarial than on plain images",
+    GRADIENT: "the units whose ablation saves most loss, to first order",
+    EFFECT: "all units, by what ablating each alone does",
+}
+ADVERSARIAL = "adversarial"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How one choice did on one test set.
+
+    Attributes:
+        method: See ``Choice``.
+        trial: See ``Choice``.
+        test: Name of the test set.
+        counts: Numbers of ablated units.
+        curve: Accuracy for each of them.
+        count: The number chosen on validation images.
+        before: Accuracy of the whole network, with its 95 % interval over images.
+        after: Accuracy of the edited network.
+        gain: Their difference, paired by image.
+    """
+
+    method: str
+    trial: int
+    test: str
+    counts: tuple[int, ...]
+    curve: tuple[float, ...]
+    count: int
+    before: Interval
+    after: Interval
+    gain: Interval
+
+
+def choose_all(
+    bench: Bench,
+    matched: Sequence[Unit],
+    validation: Mapping[str, LabelledImages],
+    *,
+    trials: int = 20,
+    most: int | None = None,
+    seed: int = 0,
+    layouts: Mapping[str, Layout] | None = None,
+) -> list[Choice]:
+    """Choose an edit by descriptions and by each other way. Sees validation images alone.
+
+    Every way gets as many candidates as the descriptions give, and chooses among them as they do.
+
+    Args:
+        bench: Measures the network.
+        matched: Units whose descriptions name the feature.
+        validation: Validation sets by name; one named ``adversarial``, where there is one, shows
+            the feature where it misleads.
+        trials: Random draws.
+        most: Units of an edit at most.
+        seed: Of the draws.
+        layouts: Of the network.
+
+    Returns:
+        The choice by descriptions, one per random draw, and those of the other ways.
+
+    Raises:
+        InputError: If nothing is matched, or there are no validation images.
+    """
+    chooser = Chooser(bench, validation, most)
+    choices = [chooser.choose(matched, DESCRIPTIONS)]
+    rng = np.random.default_rng(seed)
+    draws = [random_like(matched, bench.sites, rng) for _ in range(trials)]
+    # The effects of all draws' units at once, so that many are measured in one sweep.
+    everything = units_of(bench.sites)
+    chooser.effects(everything)
+    choices += [chooser.choose(draw, RANDOM, trial) for trial, draw in enumerate(draws)]
+    adversarial = validation.get(ADVERSARIAL)
+    plain = next((v for k, v in validation.items() if k != ADVERSARIAL), None)
+    how: dict[str, Any] = {"device": bench.device, "batch_size": bench.batch_size}
+    ranked = {
+        ACTIVATION: by_activation(
+            bench.model, bench.sites, plain or next(iter(validation.values())),
+            adversarial if plain else None, layouts=layouts, **how,
+        ),
+        GRADIENT: by_gradient(
+            bench.model, bench.sites, adversarial or next(iter(validation.values())),
+            fill=bench.fill, **how,
+        ),
+        EFFECT: chooser.sorted(everything),
+    }  # fmt: skip
+    size = len(dict.fromkeys(matched))
+    return choices + [chooser.choose(order[:size], name) for name, order in ranked.items()]
+
+
+def save_choices(choices: Sequence[Choice], path: Path) -> None:
+    """Write what was chosen, before any test image is opened."""
+    content = [{**asdict(choice), "units": choice.units} for choice in choices]
+    with atomic_path(path) as partial:
+        partial.write_text(json.dumps(content, indent=1), encoding="utf-8")
+
+
+def evaluate(
+    bench: Bench,
+    choices: Sequence[Choice],
+    tests: Mapping[str, Callable[[], LabelledImages]],
+    resamples: int = 1000,
+) -> list[Outcome]:
+    """Measure what was chosen on test images, which are opened here and nowhere before.
+
+    Args:
+        bench: Measures the network.
+        choices: Made already.
+        tests: What opens each test set, by name.
+        resamples: Bootstrap resamples of the images.
+    """
+    outcomes = []
+    for name, opened in tests.items():
+        images = opened()
+        ablations = [a for choice in choices for a in choice.ablations()]
+        found = bench.measure(images, ablations, f"Testing: {name}")
+        begin = 0
+        for choice in choices:
+            here = found.correct[begin : begin + len(choice.counts)]
+            begin += len(choice.counts)
+            before, after = here[0], here[choice.counts.index(choice.count)]
+            outcomes.append(
+                Outcome(
+                    choice.method, choice.trial, name, choice.counts,
+                    tuple(here.mean(1).tolist()), choice.count, proportion(before),
+                    proportion(after), paired(after, before, resamples),
+                )
+            )  # fmt: skip
+    return outcomes
+
+
+def proportion(correct: Floats) -> Interval:
+    """Return an accuracy with its 95 % Wilson interval over images."""
+    count = round(float(correct.sum()))
+    found = stats.binomtest(count, len(correct)).proportion_ci(method="wilson")
+    return Interval(count / len(correct), float(found.low), float(found.high))
+
+
+def paired(after: Floats, before: Floats, resamples: int = 1000) -> Interval:
+    """Return a difference of accuracies on the same images with its bootstrap interval."""
+    both = np.stack([after - before, np.ones(len(after))], axis=1)
+    return interval(lambda sums: sums[..., 0] / sums[..., 1], both, resamples)
+
+
+def better_than_random(outcomes: Sequence[Outcome], test: str) -> tuple[float, int]:
+    """Return a p-value for the gain by descriptions, and of how many draws.
+
+    The share of draws, the choice itself counted as one, whose gain is at least as great: exact if
+    the descriptions said nothing of the units. It cannot be below 1 / (draws + 1).
+    """
+    here = [o for o in outcomes if o.test == test]
+    ours = next(o for o in here if o.method == DESCRIPTIONS)
+    draws = [o for o in here if o.method == RANDOM]
+    at_least = sum(o.gain.value >= ours.gain.value for o in draws)
+    return (1 + at_least) / (1 + len(draws)), len(draws)

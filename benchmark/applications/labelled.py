@@ -1,0 +1,297 @@
+"""Labelled images, and how well a network with ablations does on them."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from milannotations.ablation import Ablation, AblationRunner, Site
+from milannotations.ablation.hooks import Fill
+from milannotations.errors import InputError, did_you_mean
+from milannotations.exemplars.batches import Batch, Loadable, collate
+from milannotations.exemplars.sources import ImageFolder, Preprocessing
+from milannotations.progress import progress_bar
+from milannotations.storage import atomic_path
+
+_HELD = 2_000_000_000  # bytes of inputs that are kept in memory
+_AT_ONCE = 64  # ablations whose results are saved together
+Floats = NDArray[np.float64]
+
+
+class LabelledImages:
+    """Images in one subfolder per class, in the order of torchvision's ImageFolder.
+
+    Args:
+        root: The folder.
+        preprocessing: The network's own.
+        classes: Of subfolders, what the class is called and which output of the network it is,
+            where not the subfolder's name and place; see ``read_classes``.
+
+    Attributes:
+        folders: The subfolders, sorted.
+        classes: What they are called.
+        indices: Which outputs of the network they are.
+        listed: Whether a list said so.
+        labels: int64 (images,).
+
+    Raises:
+        InputError: If there is no such folder, fewer than two classes, an image that belongs to
+            none, or a name for a class that is not there.
+    """
+
+    def __init__(
+        self,
+        root: Path,
+        preprocessing: Preprocessing,
+        classes: Mapping[str, tuple[str, int]] | None = None,
+    ) -> None:
+        self.root = root
+        self.source = ImageFolder(root, preprocessing)
+        parts = [Path(self.source.name(i)).parts for i in range(len(self.source))]
+        loose = [part[0] for part in parts if len(part) == 1]
+        if loose:
+            raise InputError(
+                f"{root}: image {loose[0]} is in no subfolder; labelled images lie in one "
+                "subfolder per class"
+            )
+        self.folders = tuple(sorted({part[0] for part in parts}))
+        if len(self.folders) < 2:
+            raise InputError(
+                f"{root} has images of one class only ({self.folders[0]}): accuracy on them says "
+                "nothing; give at least two"
+            )
+        given = classes or {f: (f, i) for i, f in enumerate(self.folders)}
+        unknown = [folder for folder in self.folders if folder not in given]
+        if unknown:
+            raise InputError(
+                f"{root}: the list of classes lacks {unknown[0]!r}{did_you_mean(unknown[0], given)}"
+            )
+        self.classes = tuple(given[folder][0] for folder in self.folders)
+        self.indices = tuple(given[folder][1] for folder in self.folders)
+        if len(set(self.indices)) < len(self.indices):
+            raise InputError(f"{root}: two classes have the same index in the list of classes")
+        self.labels = torch.tensor([given[part[0]][1] for part in parts])
+        self.listed = classes is not None
+        self._kept: list[tuple[Tensor, Tensor]] = []
+
+    def __len__(self) -> int:
+        return len(self.source)
+
+    @property
+    def identity(self) -> str:
+        """A hash of names, sizes and preprocessing."""
+        text = json.dumps(self.source.identity(), sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    def batches(self, size: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield inputs and labels; what fits in memory is read once.
+
+        Raises:
+            InputError: If an image cannot be read; names it.
+        """
+        if self._kept and len(self._kept[0][0]) == min(size, len(self)):
+            yield from self._kept
+            return
+        loader: torch.utils.data.DataLoader[Batch] = torch.utils.data.DataLoader(
+            Loadable(self.source),  # type: ignore[arg-type]
+            batch_size=size, collate_fn=collate,
+        )  # fmt: skip
+        kept: list[tuple[Tensor, Tensor]] = []
+        held = 0
+        for batch in loader:
+            if batch.unreadable or batch.inputs is None:
+                raise InputError(f"{self.root}: {batch.unreadable[0]} cannot be read; remove it")
+            pair = (batch.inputs[0], self.labels[batch.ids])
+            held += pair[0].nbytes
+            if held <= _HELD:
+                kept.append(pair)
+            yield pair
+        if held <= _HELD:
+            self._kept = kept
+
+    def example(self, count: int = 2) -> Tensor:
+        """Return the inputs of the first images."""
+        return torch.stack([self.source.inputs(i) for i in range(min(count, len(self)))])
+
+
+def read_classes(path: Path) -> dict[str, tuple[str, int]]:
+    """Read a list of classes: a CSV with the columns folder, name and index.
+
+    Raises:
+        InputError: Names the file, the line and the value.
+    """
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            reader = csv.DictReader(file)
+            missing = {"folder", "name", "index"} - set(reader.fieldnames or ())
+            if missing:
+                raise InputError(f"{path} has no column {', '.join(sorted(missing))}")
+            found: dict[str, tuple[str, int]] = {}
+            for number, row in enumerate(reader, start=2):
+                folder, name, index = row["folder"], row["name"], row["index"]
+                if not folder or not name or not (index or "").isdecimal() or folder in found:
+                    raise InputError(
+                        f"{path}, line {number}: folder {folder!r}, name {name!r}, index "
+                        f"{index!r}; each folder comes once, and index is a number from 0"
+                    )
+                found[folder] = (name, int(index))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise InputError(f"list of classes {path} cannot be read: {error}") from error
+    if not found:
+        raise InputError(f"{path} lists no classes")
+    return found
+
+
+def check_alike(sets: Mapping[str, LabelledImages], outputs: int) -> None:
+    """Check that sets of images have the same classes, and that they are a network's.
+
+    Raises:
+        InputError: Names the folders and classes.
+    """
+    first = next(iter(sets.values()))
+    for images in sets.values():
+        odd = set(images.folders) ^ set(first.folders)
+        if odd:
+            raise InputError(
+                f"{first.root} and {images.root} have different classes: only one of them has "
+                f"{', '.join(sorted(odd)[:5])}"
+            )
+    if max(first.indices) >= outputs or not (first.listed or len(first.folders) == outputs):
+        raise InputError(
+            f"{first.root} has {len(first.folders)} classes and the network tells {outputs} apart; "
+            "every class needs its subfolder, in the network's order when sorted, or list folder, "
+            "name and index of each in a CSV and name it with --classes"
+        )
+
+
+@dataclass
+class Measured:
+    """How a network did under some ablations.
+
+    Attributes:
+        correct: Whether each image was told right, float64 (ablations, images), 0 or 1.
+        logp: Log-probability of the right class, of the same shape.
+    """
+
+    correct: Floats
+    logp: Floats
+
+    @property
+    def accuracy(self) -> Floats:
+        """Share of images told right, (ablations,)."""
+        return np.asarray(self.correct.mean(1))
+
+
+class Bench:
+    """Measures a network under many ablations; what was measured is kept on disk.
+
+    Args:
+        model: The network, in evaluation mode, on its device.
+        sites: The layers that may be ablated.
+        images: A labelled set, to look at the network with; others may follow.
+        fill: What units are set to.
+        work: Folder for finished parts; None to keep none.
+        device: Where the network is.
+        batch_size: Images per forward pass.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        sites: Mapping[str, Site],
+        images: LabelledImages,
+        *,
+        fill: Fill | None = None,
+        work: Path | None = None,
+        device: torch.device | str = "cpu",
+        batch_size: int = 32,
+    ) -> None:
+        self.model, self.sites, self.fill, self.device = model, sites, fill, torch.device(device)
+        self.batch_size = max(2, batch_size)
+        example = images.example().to(self.device)
+        self._runner = AblationRunner(model, sites, (example,), fill)
+        self._work = work
+        if work is not None:
+            work.mkdir(parents=True, exist_ok=True)
+        self._network = fingerprint(model, fill)
+
+    def measure(
+        self, images: LabelledImages, ablations: Sequence[Ablation], title: str = "Ablating"
+    ) -> Measured:
+        """Measure all ablations on all images, going on from what is kept.
+
+        Args:
+            images: A labelled set with the network's classes.
+            ablations: In any order; equal ones are measured once.
+            title: What the progress bar says.
+        """
+        keys = [_canonical(ablation) for ablation in ablations]
+        distinct = dict.fromkeys(keys)
+        order = sorted(distinct, key=self._depth)
+        found: dict[str, NDArray[np.float32]] = {}
+        # Both orders: neighbours begin at the same layer, and parts are the same in each run.
+        parts = [order[i : i + _AT_ONCE] for i in range(0, len(order), _AT_ONCE)]
+        with progress_bar() as progress:
+            task = progress.add_task(title, total=len(order) * len(images))
+            for part in parts:
+                found.update(
+                    zip(part, self._part(images, part, lambda n: progress.advance(task, n)),
+                        strict=True)
+                )  # fmt: skip
+        both = np.stack([found[key] for key in keys]).astype(np.float64)
+        return Measured(both[..., 0], both[..., 1])
+
+    def _depth(self, key: str) -> tuple[int, str]:
+        layers = list(json.loads(key))
+        return min((self._runner.depth(layer) for layer in layers), default=-1), key
+
+    @torch.no_grad()
+    def _part(
+        self, images: LabelledImages, part: Sequence[str], advance: Callable[[int], None]
+    ) -> NDArray[np.float32]:
+        kept = None
+        if self._work is not None:
+            name = "\n".join([self._network, images.identity, *part])
+            kept = self._work / f"{hashlib.sha256(name.encode()).hexdigest()[:32]}.npy"
+            if kept.is_file():
+                advance(len(part) * len(images))
+                return np.asarray(np.load(kept, allow_pickle=False), dtype=np.float32)
+        ablations = [json.loads(key) for key in part]
+        values = np.zeros((len(part), len(images), 2), dtype=np.float32)
+        begin = 0
+        for inputs, labels in images.batches(self.batch_size):
+            given, target = inputs.to(self.device), labels.to(self.device)
+            for position, scores in self._runner.outputs((given,), ablations):
+                logp = scores.float().log_softmax(1).gather(1, target[:, None])[:, 0]
+                here = values[position, begin : begin + len(labels)]
+                here[:, 0] = (scores.argmax(1) == target).cpu().numpy()
+                here[:, 1] = logp.cpu().numpy()
+            begin += len(labels)
+            advance(len(part) * len(labels))
+        if kept is not None:
+            with atomic_path(kept) as path, path.open("wb") as file:
+                np.save(file, values)
+        return values
+
+
+def fingerprint(model: nn.Module, fill: Fill | None = None) -> str:
+    """Return a hash of a network's weights, and of what its units are set to."""
+    digest = hashlib.sha256()
+    for name, tensor in [*model.state_dict().items(), *(fill or {}).items()]:
+        digest.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}\n".encode())
+        digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
+    return digest.hexdigest()
+
+
+def _canonical(ablation: Ablation) -> str:
+    plain = {k: sorted({int(u) for u in v}) for k, v in sorted(ablation.items()) if len(v)}
+    return json.dumps(plain)

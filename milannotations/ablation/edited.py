@@ -1,0 +1,214 @@
+"""An edited network on disk: whoever has torch can load it, without this package."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from milannotations.ablation.hooks import Fill, ablated, site_named
+from milannotations.ablation.sites import Ablation, Site
+from milannotations.errors import InputError
+from milannotations.storage import atomic_folder
+
+WEIGHTS, MASKS, LOADER, PROGRAM = "weights.pt", "masks.json", "load_edited.py", "model.pt2"
+_LOADER = Path(__file__).parent / "load_edited.py.txt"
+
+# Their first parameters' rows are their outputs' channels.
+_ROWS = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.modules.batchnorm._BatchNorm, nn.GroupNorm)
+
+
+@dataclass(frozen=True)
+class Written:
+    """What was written.
+
+    Attributes:
+        folder: Where.
+        folded: Whether the weights alone are the edited network; else masks go with them.
+        program: Whether it could be exported as a program that needs no other code.
+        problem: Why not, if it could not.
+    """
+
+    folder: Path
+    folded: bool
+    program: bool
+    problem: str = ""
+
+
+def folded(
+    model: nn.Module, sites: Mapping[str, Site], ablation: Ablation, fill: Fill | None = None
+) -> dict[str, Tensor] | None:
+    """Return weights that do what an ablation does, or None where no weights can.
+
+    A channel of a convolution, a linear layer or a normalization is constant if its weights are 0
+    and its bias is that constant. Outputs of other modules, such as a block with a sum in it, have
+    no weights of their own.
+
+    Args:
+        model: The network; it is not changed.
+        sites: Its layers.
+        ablation: Which units.
+        fill: What they are set to; see ``ablated``.
+
+    Returns:
+        A state dictionary with the network's own names.
+    """
+    state = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    users: dict[int, int] = {}
+    for module in model.modules():
+        for parameter in module.parameters(recurse=False):
+            users[id(parameter)] = users.get(id(parameter), 0) + 1
+    for layer, units in ablation.items():
+        if not len(units):
+            continue
+        site = site_named(sites, layer)
+        module = model.get_submodule(site.spec.module)
+        weight, bias = getattr(module, "weight", None), getattr(module, "bias", None)
+        if site.spec.marks or not isinstance(module, _ROWS) or weight is None:
+            return None
+        value = (fill or {}).get(layer)
+        if bias is None and value is not None:
+            return None
+        if any(users[id(p)] > 1 for p in (weight, bias) if p is not None):
+            return None  # another module would be changed as well
+        chosen = site.mask(units)
+        state[f"{site.spec.module}.weight"][chosen] = 0
+        if bias is not None:
+            state[f"{site.spec.module}.bias"][chosen] = (
+                0 if value is None else value[chosen].to(bias)
+            )
+    return state
+
+
+def write_edited(
+    model: nn.Module,
+    sites: Mapping[str, Site],
+    ablation: Ablation,
+    out: Path,
+    inputs: tuple[Tensor, ...],
+    *,
+    fill: Fill | None = None,
+    facts: Mapping[str, Any] | None = None,
+    overwrite: bool = False,
+) -> Written:
+    """Write an edited network, and read it again to see that it is the same.
+
+    ``weights.pt`` is a state dictionary with the network's own names. Where weights alone can do
+    the edit they do, and ``masks.json`` lists no channels; elsewhere it says which channels are
+    fixed, and ``load_edited.py``, which needs nothing but torch, puts that into the network.
+    ``model.pt2`` is the same as an exported program (``torch.export.load``), where that works.
+
+    Args:
+        model: The network as it was; its weights may have been trained since.
+        sites: Its layers.
+        ablation: Which units.
+        out: The folder.
+        inputs: A batch to try it on.
+        fill: What units are set to; see ``ablated``.
+        facts: More to be written into ``masks.json``.
+        overwrite: Replace the folder.
+
+    Raises:
+        InputError: If the folder exists.
+        RuntimeError: If what was read again does not give what the network gives.
+    """
+    model = model.eval()
+    state = folded(model, sites, ablation, fill)
+    masks = {
+        layer: _entry(site_named(sites, layer), units, (fill or {}).get(layer))
+        for layer, units in ablation.items()
+        if len(units)
+    }
+    content = {
+        "units": {layer: sorted(map(int, units)) for layer, units in ablation.items()},
+        "folded": state is not None,
+        "layers": [] if state is not None else list(masks.values()),
+        **(facts or {}),
+    }
+    with torch.no_grad(), ablated(model, sites, ablation, fill):
+        expected = _scores(model(*inputs))
+    with atomic_folder(out, overwrite) as folder:
+        weights = model.state_dict() if state is None else state
+        torch.save({name: tensor.cpu() for name, tensor in weights.items()}, folder / WEIGHTS)
+        (folder / MASKS).write_text(json.dumps(content, indent=1), encoding="utf-8")
+        loader = _LOADER.read_text(encoding="utf-8")
+        (folder / LOADER).write_text(loader, encoding="utf-8")
+        _check(model, folder, inputs, expected)
+        problem = ""
+        with ablated(model, sites, ablation, fill):
+            try:
+                _export(model, inputs, folder / PROGRAM, expected)
+            except Exception as error:  # whatever the exporter cannot do with a network
+                (folder / PROGRAM).unlink(missing_ok=True)
+                problem = (str(error).strip().splitlines() or [type(error).__name__])[0][:300]
+    return Written(out, state is not None, not problem, problem)
+
+
+def _entry(site: Site, units: Any, fill: Tensor | None) -> dict[str, Any]:
+    channels = site.mask(units).nonzero().flatten().tolist()
+    values = [0.0] * len(channels) if fill is None else fill[channels].tolist()
+    return {
+        "module": site.spec.module, "input": site.spec.is_input, "item": site.spec.item,
+        "axis": site.axis, "channels": channels, "values": values,
+    }  # fmt: skip
+
+
+def _check(model: nn.Module, folder: Path, inputs: tuple[Tensor, ...], expected: Tensor) -> None:
+    """Load what was written as a user does, by its own loader, and compare."""
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    namespace: dict[str, Any] = {"__name__": "load_edited"}
+    exec(compile((folder / LOADER).read_text(encoding="utf-8"), LOADER, "exec"), namespace)
+    handles = namespace["load"](model, folder)
+    try:
+        with torch.no_grad():
+            found = _scores(model(*inputs))
+    finally:
+        for handle in handles:
+            handle.remove()
+        model.load_state_dict(before)
+    _compare(found, expected, LOADER)
+
+
+def _export(model: nn.Module, inputs: tuple[Tensor, ...], path: Path, expected: Tensor) -> None:
+    batch = torch.export.Dim("batch", min=1)
+    with warnings.catch_warnings(), torch.no_grad():
+        warnings.simplefilter("ignore")
+        program = torch.export.export(
+            model, inputs, dynamic_shapes=tuple({0: batch} for _ in inputs)
+        )
+        torch.export.save(program, path)
+        found = _scores(torch.export.load(path).module()(*inputs))
+    _compare(found, expected, PROGRAM)
+
+
+def _compare(found: Tensor, expected: Tensor, what: str) -> None:
+    bound = 1e-4 * float(expected.abs().max().clamp(min=1))
+    worst = float((found - expected).abs().max())
+    if not worst <= bound:
+        raise RuntimeError(f"{what} gives other scores than the edit: they differ by {worst:g}")
+
+
+def _scores(output: Any) -> Tensor:
+    from milannotations.ablation.runner import logits_of
+
+    return logits_of(output)
+
+
+def read_masks(folder: Path) -> dict[str, list[int]]:
+    """Return which units a written edit ablates, by layer.
+
+    Raises:
+        InputError: If there is no such file, or it is not one.
+    """
+    path = folder / MASKS
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        return {str(k): [int(u) for u in v] for k, v in content["units"].items()}
+    except (OSError, ValueError, KeyError, AttributeError, TypeError) as error:
+        raise InputError(f"{path} is no file of masks: {error}") from error

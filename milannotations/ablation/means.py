@@ -1,0 +1,46 @@
+"""Units' mean activations, for ablations that set units to them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+
+from milannotations.ablation.sites import Site
+from milannotations.errors import InputError
+from milannotations.exemplars.layout import Layout
+from milannotations.exemplars.responses import responses
+from milannotations.exemplars.sources import Source
+
+
+def mean_fill(
+    model: nn.Module,
+    sites: Mapping[str, Site],
+    images: Source,
+    *,
+    layouts: Mapping[str, Layout] | None = None,
+    device: torch.device | str = "cpu",
+    batch_size: int = 32,
+) -> dict[str, Tensor]:
+    """Return each unit's mean over all positions of some images, float32 (channels,) by layer.
+
+    Args:
+        model: The network.
+        sites: The layers.
+        images: Those of training: never any that results are reported on.
+        layouts: See ``sites_of``.
+        device: Where it runs.
+        batch_size: Images per forward pass.
+
+    Raises:
+        InputError: For attention heads, which have no one value; set them to 0.
+    """
+    for layer, site in sites.items():
+        if site.channels != site.units:
+            raise InputError(f"layer {layer!r}: heads have no mean to be set to; set them to 0")
+    means = responses(
+        model, list(sites), images, reduction="mean", layouts=layouts, device=device,
+        batch_size=batch_size,
+    )  # fmt: skip
+    return {layer: values.mean(0) for layer, values in means.items()}

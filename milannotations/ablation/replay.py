@@ -1,0 +1,341 @@
+"""Running a network on from one of its layers, with what came before remembered.
+
+Between two passes that differ only from some layer on, every module that has finished before that
+layer gives the same output again. So those outputs are kept and given instead of being computed.
+What a network's own code does between its modules is run again: it is needed to get to the layer,
+and is cheap. No tracing of code is needed, so that this works for any network in evaluation mode
+whose way through its modules does not depend on the ablation.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_flatten, tree_unflatten
+
+from milannotations.ablation.sites import Site
+
+Inputs = tuple[Tensor, ...]
+# A module and which of its calls in one forward pass.
+Call = tuple[nn.Module, int]
+
+
+@dataclass(eq=False)
+class _Event:
+    """A module's call in the pass that is looked at: when it began and ended, and within what."""
+
+    call: Call
+    began: int
+    parent: _Event | None
+    ended: int = 0
+    inner: Counter[nn.Module] = field(default_factory=Counter)
+
+
+@dataclass(frozen=True)
+class Cut:
+    """What is finished when a layer has been computed.
+
+    Attributes:
+        at: When that is, in steps of the pass; later layers have greater ones.
+        calls: The outermost calls that have finished by then, each with how often other modules
+            were called within it.
+        fragile: Those of them whose outputs are changed in place by code that is run again.
+        unused: Those whose outputs only go into others of them, as most do in a sequence: of
+            these the shapes are kept, not the numbers.
+        batched: Of the tensors that each of them gives, which have a first axis that grows with
+            the batch.
+    """
+
+    at: int
+    calls: dict[Call, Counter[nn.Module]]
+    fragile: frozenset[Call]
+    unused: frozenset[Call]
+    batched: dict[Call, tuple[bool, ...]]
+
+    def kept(self, call: Call, output: Any) -> Any:
+        """Return what is to be kept of a call's output."""
+        if call in self.unused:
+            return _each_tensor(output, lambda leaf: leaf.new_zeros(()).expand(leaf.shape))
+        return _cloned(output) if call in self.fragile else output
+
+
+@dataclass
+class Memory:
+    """Outputs of a cut's calls for one batch."""
+
+    cut: Cut
+    outputs: dict[Call, Any] = field(default_factory=dict)
+
+    def repeated(self, times: int) -> Memory:
+        """Return the outputs for the same images several times over, one copy after the other."""
+        if times == 1:
+            return self
+        made = Memory(self.cut)
+        for call, output in self.outputs.items():
+            leaves, shape = tree_flatten(output)
+            flags = iter(self.cut.batched[call])
+            grow = _stretched if call in self.cut.unused else _repeated
+            grown = [
+                grow(leaf, times) if isinstance(leaf, Tensor) and next(flags) else leaf
+                for leaf in leaves
+            ]
+            made.outputs[call] = tree_unflatten(grown, shape)
+        return made
+
+
+class _Complete(BaseException):
+    """Ends a pass once all is remembered; not an Exception, so that no model takes it for one."""
+
+
+def find_cuts(model: nn.Module, sites: Sequence[Site], inputs: Inputs) -> dict[str, Cut]:
+    """Look at passes of a batch, and one of its first image, and find the cut of each layer.
+
+    Args:
+        model: In evaluation mode.
+        sites: The layers; each is run once in a pass, as ``probe`` makes sure.
+        inputs: A batch of at least two images.
+
+    Raises:
+        ValueError: If the batch has fewer images.
+    """
+    if len(inputs[0]) < 2:
+        raise ValueError("a batch of at least two images is needed")
+    whole, one, uses = (_Watch(model, sites) for _ in range(3))
+    whole.run(inputs)
+    one.run(tuple(tensor[:1] for tensor in inputs))
+    with _Uses(uses):
+        uses.run(inputs)
+    # Some modules of torch take another way where operations are looked at.
+    alike = [event.call for event in whole.events] == [event.call for event in uses.events]
+    cuts = {}
+    for site in sites:
+        outermost = whole.finished(site.layer)
+        calls = {event.call: event.inner for event in outermost}
+        batched = {
+            call: tuple(a != b for a, b in zip(whole.rows[call], one.rows[call], strict=True))
+            for call in calls
+        }
+        fragile = frozenset(_outside(whole.changes, outermost) & calls.keys())
+        unused: frozenset[Call] = frozenset()
+        if alike:
+            used = _outside(uses.uses, uses.finished(site.layer))
+            own = {outermost[-1].call} if outermost else set()
+            unused = frozenset(calls.keys() - used - own - fragile)
+        cuts[site.layer] = Cut(whole.reached[site.layer], calls, fragile, unused, batched)
+    return cuts
+
+
+def _outside(what: Iterable[tuple[Call, int]], calls: Iterable[_Event]) -> set[Call]:
+    """Return the calls to whose outputs something is done, but not within any of ``calls``."""
+    spans = [(event.began, event.ended) for event in calls]
+    return {call for call, when in what if not any(a < when < b for a, b in spans)}
+
+
+class _Watch:
+    """One pass that is looked at. Calls begin and end at even times; odd ones lie between."""
+
+    def __init__(self, model: nn.Module, sites: Sequence[Site]) -> None:
+        self._model = model
+        self._names: dict[tuple[nn.Module, bool], list[str]] = {}
+        for site in sites:
+            key = (model.get_submodule(site.spec.module), site.spec.is_input)
+            self._names.setdefault(key, []).append(site.layer)
+        self._time = 0
+        self._counts: Counter[nn.Module] = Counter()
+        self._open: list[_Event] = []
+        self._kept: dict[Call, list[tuple[Tensor, int]]] = {}
+        self._owners: dict[int, list[Call]] = {}
+        self.events: list[_Event] = []
+        # Whose outputs were changed in place, and whose were used at all, and when.
+        self.changes: list[tuple[Call, int]] = []
+        self.uses: set[tuple[Call, int]] = set()
+        self.rows: dict[Call, tuple[int, ...]] = {}
+        self.reached: dict[str, int] = {}
+
+    def run(self, inputs: Inputs) -> None:
+        """Run the pass."""
+        with torch.no_grad(), _patched(self._model.modules(), self._around):
+            output = self._model(*inputs)
+        self.use(tree_flatten(output)[0])
+        self._kept.clear()  # the tensors themselves are not needed any longer
+
+    def use(self, values: Iterable[Any]) -> None:
+        """Note that something is done with these, of which some may be outputs of calls."""
+        for value in values:
+            if isinstance(value, Tensor):
+                self.uses |= {(call, self._time + 1) for call in self._owners.get(id(value), ())}
+
+    def finished(self, layer: str) -> list[_Event]:
+        """Return the outermost calls that had ended when a layer was reached."""
+        at = self.reached[layer]
+        ended = {event for event in self.events if event.ended <= at}
+        return [event for event in self.events if event in ended and event.parent not in ended]
+
+    def _around(self, module: nn.Module, forward: Callable[..., Any]) -> Callable[..., Any]:
+        def watched(*args: Any, **kwargs: Any) -> Any:
+            self._look()
+            self._reach(module, True)
+            self._time += 2
+            parent = self._open[-1] if self._open else None
+            event = _Event((module, self._counts[module]), self._time, parent)
+            self._counts[module] += 1
+            for outer in self._open:
+                outer.inner[module] += 1
+            self._open.append(event)
+            output = forward(*args, **kwargs)
+            self._look()
+            self._open.pop()
+            self._time += 2
+            event.ended = self._time
+            self.events.append(event)
+            tensors = [leaf for leaf in tree_flatten(output)[0] if isinstance(leaf, Tensor)]
+            self._kept[event.call] = [(tensor, tensor._version) for tensor in tensors]
+            for tensor in tensors:
+                # All are kept alive, so that no other tensor gets the same number.
+                self._owners.setdefault(id(tensor), []).append(event.call)
+            self.rows[event.call] = tuple(len(t) if t.ndim else -1 for t in tensors)
+            self._reach(module, False)
+            return output
+
+        return watched
+
+    def _reach(self, module: nn.Module, is_input: bool) -> None:
+        for layer in self._names.get((module, is_input), ()):
+            self.reached.setdefault(layer, self._time)
+
+    def _look(self) -> None:
+        """Note what has been changed in place since the last look."""
+        for call, tensors in self._kept.items():
+            for number, (tensor, version) in enumerate(tensors):
+                if tensor._version != version:
+                    tensors[number] = (tensor, tensor._version)
+                    self.changes.append((call, self._time + 1))
+
+
+class _Uses(TorchDispatchMode):
+    """Tells a watch of all tensors that any operation takes."""
+
+    def __init__(self, watch: _Watch) -> None:
+        super().__init__()
+        self._watch = watch
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        self._watch.use(tree_flatten((args, kwargs or {}))[0])
+        return func(*args, **(kwargs or {}))
+
+
+def remember(model: nn.Module, cut: Cut, inputs: Inputs, known: Memory | None = None) -> Memory:
+    """Run a batch up to a cut.
+
+    Args:
+        model: The network.
+        cut: Where to stop.
+        inputs: The batch.
+        known: What is remembered of it up to an earlier cut.
+    """
+    memory = Memory(cut)
+    if cut.calls:
+        try:
+            with replaying(model, known, memory):
+                model(*inputs)
+        except _Complete:
+            pass
+    return memory
+
+
+@contextmanager
+def replaying(
+    model: nn.Module, known: Memory | None, wanted: Memory | None = None
+) -> Iterator[None]:
+    """Give what is known, instead of computing it, in the one pass that is run meanwhile.
+
+    Args:
+        model: The network.
+        known: What is given; None for nothing.
+        wanted: Where outputs are kept; the pass is left by an exception when it has all.
+
+    Raises:
+        RuntimeError: If the pass did not make the calls that are known.
+    """
+    counts: Counter[nn.Module] = Counter()
+    given = 0
+    outputs = known.outputs if known else {}
+    fragile = known.cut.fragile if known else frozenset()
+    missing = set(wanted.cut.calls) if wanted else set()
+
+    def around(module: nn.Module, forward: Callable[..., Any]) -> Callable[..., Any]:
+        def run(*args: Any, **kwargs: Any) -> Any:
+            nonlocal given
+            call = (module, counts[module])
+            counts[module] += 1
+            if known and call in outputs:
+                given += 1
+                # Modules may be shared: those within this call are not called now.
+                counts.update(known.cut.calls[call])
+                output = _cloned(outputs[call]) if call in fragile else outputs[call]
+            else:
+                output = forward(*args, **kwargs)
+            if wanted and call in missing:
+                missing.remove(call)
+                wanted.outputs[call] = wanted.cut.kept(call, output)
+                if not missing:
+                    raise _Complete
+            return output
+
+        return run
+
+    with _patched({module for module, _ in [*outputs, *missing]}, around):
+        yield
+    if given != len(outputs):
+        raise RuntimeError(
+            f"{given} of {len(outputs)} remembered calls were made: the network takes another way "
+            "through its modules in each pass"
+        )
+
+
+@contextmanager
+def _patched(
+    modules: Iterable[nn.Module],
+    around: Callable[[nn.Module, Callable[..., Any]], Callable[..., Any]],
+) -> Iterator[None]:
+    """Put something around the ``forward`` of modules; their hooks still run as they did."""
+    own: dict[nn.Module, Any] = {}
+    try:
+        for module in modules:
+            own[module] = module.__dict__.get("forward")
+            module.forward = around(module, module.forward)
+        yield
+    finally:
+        for module, before in own.items():
+            if before is None:
+                module.__dict__.pop("forward", None)
+            else:
+                module.forward = before
+
+
+def _cloned(output: Any) -> Any:
+    return _each_tensor(output, Tensor.clone)
+
+
+def _each_tensor(output: Any, change: Callable[[Tensor], Tensor]) -> Any:
+    leaves, shape = tree_flatten(output)
+    changed = [change(leaf) if isinstance(leaf, Tensor) else leaf for leaf in leaves]
+    return tree_unflatten(changed, shape)
+
+
+def _repeated(tensor: Tensor, times: int) -> Tensor:
+    return tensor.repeat(times, *[1] * (tensor.ndim - 1))
+
+
+def _stretched(tensor: Tensor, times: int) -> Tensor:
+    """Return what has the shape of ``_repeated``, without its numbers."""
+    return tensor.new_zeros(()).expand(times * len(tensor), *tensor.shape[1:])

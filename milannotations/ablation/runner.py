@@ -1,0 +1,142 @@
+"""Many ablations of a batch, each computed from its first ablated layer on."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from functools import partial
+
+import torch
+from torch import Tensor, nn
+
+from milannotations.ablation.hooks import Fill, attach, fixed, site_named
+from milannotations.ablation.replay import Inputs, Memory, find_cuts, remember, replaying
+from milannotations.ablation.sites import Ablation, Site
+
+ROWS = 128
+
+
+class AblationRunner:
+    """Runs a network on a batch under many ablations, exactly as one after the other would.
+
+    What comes before an ablation's first layer is computed once a batch, not once an ablation
+    (see ``replay``), and several ablations with the same first layer are run as one larger batch.
+
+    Args:
+        model: In evaluation mode, on its device.
+        sites: The layers that may be ablated, from ``sites_of``.
+        inputs: Any batch of at least two images: the network's way through its modules is
+            looked at once.
+        fill: What ablated channels are set to; see ``ablated``.
+        rows: How many images at most a batch is made larger to.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        sites: Mapping[str, Site],
+        inputs: Inputs,
+        fill: Fill | None = None,
+        rows: int = ROWS,
+    ) -> None:
+        self._model = model
+        self._sites = sites
+        self._fill = fill or {}
+        self._rows = rows
+        self._cuts = find_cuts(model, [*sites.values()], inputs)
+        self._last = max(self._cuts, key=lambda layer: self._cuts[layer].at) if sites else None
+
+    def depth(self, layer: str) -> int:
+        """Return when a layer is computed: later ones have greater numbers.
+
+        Raises:
+            InputError: If the layer is not among those that may be ablated.
+        """
+        site_named(self._sites, layer)
+        return self._cuts[layer].at
+
+    @torch.no_grad()
+    def outputs(
+        self, inputs: Inputs, ablations: Sequence[Ablation]
+    ) -> Iterator[tuple[int, Tensor]]:
+        """Yield the position of each ablation and the network's output under it.
+
+        Args:
+            inputs: A batch.
+            ablations: In any order; an empty one is the whole network.
+
+        Yields:
+            Each once, those that begin at early layers first; outputs as ``logits_of`` gives
+            them, of as many rows as there are images.
+
+        Raises:
+            InputError: If a layer or a unit is unknown; before anything is run.
+        """
+        masks = [self._masks(ablation) for ablation in ablations]
+        starts: dict[str | None, list[int]] = {}
+        for position, chosen in enumerate(masks):
+            first = min(chosen, key=lambda layer: self._cuts[layer].at) if chosen else self._last
+            starts.setdefault(first, []).append(position)
+        memory: Memory | None = None
+        for layer in sorted(starts, key=lambda name: self._cuts[name].at if name else 0):
+            if layer is not None:
+                memory = remember(self._model, self._cuts[layer], inputs, memory)
+            yield from self._from(memory, inputs, starts[layer], masks)
+
+    def _masks(self, ablation: Ablation) -> dict[str, Tensor]:
+        return {
+            layer: site_named(self._sites, layer).mask(units)
+            for layer, units in ablation.items()
+            if len(units)
+        }
+
+    def _from(
+        self,
+        memory: Memory | None,
+        inputs: Inputs,
+        positions: Sequence[int],
+        masks: Sequence[Mapping[str, Tensor]],
+    ) -> Iterator[tuple[int, Tensor]]:
+        at_once = max(1, self._rows // len(inputs[0]))
+        # Parts of equal size, so that what is remembered is enlarged once, or twice at most.
+        parts = math.ceil(len(positions) / at_once)
+        at_once = math.ceil(len(positions) / parts)
+        large: Memory | None = None
+        for begin in range(0, len(positions), at_once):
+            some = positions[begin : begin + at_once]
+            if memory and (begin == 0 or len(some) < at_once):
+                large = memory.repeated(len(some))
+            found = self._run(large, inputs, [masks[position] for position in some])
+            yield from zip(some, found.unflatten(0, (len(some), -1)), strict=True)
+
+    def _run(
+        self, memory: Memory | None, inputs: Inputs, masks: Sequence[Mapping[str, Tensor]]
+    ) -> Tensor:
+        enlarged = tuple(tensor.repeat(len(masks), *[1] * (tensor.ndim - 1)) for tensor in inputs)
+        with ExitStack() as stack:
+            for layer in dict.fromkeys(name for chosen in masks for name in chosen):
+                site = self._sites[layer]
+                none = torch.zeros(site.channels, dtype=torch.bool)
+                chosen = torch.stack([mask.get(layer, none) for mask in masks])
+                change = partial(
+                    fixed, site=site, chosen=chosen.to(inputs[0].device),
+                    fill=self._fill.get(layer),
+                )  # fmt: skip
+                stack.callback(attach(self._model, site, change).remove)
+            stack.enter_context(replaying(self._model, memory))
+            return logits_of(self._model(*enlarged))
+
+
+def logits_of(output: object) -> Tensor:
+    """Return a classifier's scores: its output, or that part of it that is so named.
+
+    Raises:
+        TypeError: If there is no tensor in it.
+    """
+    found = getattr(output, "logits", output)
+    if not isinstance(found, Tensor) and isinstance(found, tuple | list) and len(found):
+        found = found[0]
+    if not isinstance(found, Tensor):
+        raise TypeError(f"the network gives a {type(output).__name__}, which has no scores")
+    return found
