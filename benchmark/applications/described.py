@@ -27,8 +27,10 @@ from milannotations.fingerprints import fingerprint
 from milannotations.loading import load_split
 from milannotations.record import key_of
 from milannotations.storage import atomic_path
+from milannotations.worlds.lessons import lessons
 
 Unit = tuple[str, int]
+LESSONS = "lessons"
 
 
 @dataclass(frozen=True)
@@ -38,8 +40,10 @@ class Speaker:
     Attributes:
         method: Name of a describer.
         options: Its options.
-        train: What it learns from: ``demo``, a config or a folder; None for nothing.
+        train: What it learns from: ``demo``, a config or a folder; ``lessons``, ground truth on
+            rendered scenes with text and faces; None for nothing.
         train_split: The split of it.
+        k: Exemplars of each of the ``lessons``.
         ready: A describer that has learned already, and a text that tells it from others; the
             rest is then not looked at.
     """
@@ -48,6 +52,7 @@ class Speaker:
     options: Mapping[str, Any] = field(default_factory=dict)
     train: str | None = "demo"
     train_split: str | None = "train"
+    k: int = 15
     ready: tuple[Describer, str] | None = None
 
     @property
@@ -56,7 +61,8 @@ class Speaker:
         if self.ready:
             return self.ready[1]
         return json.dumps(
-            [self.method, dict(self.options), self.train, self.train_split], sort_keys=True
+            [self.method, dict(self.options), self.train, self.train_split, self.k],
+            sort_keys=True,
         )
 
     @property
@@ -80,7 +86,9 @@ class Speaker:
         describer = create(self.method, **options)
         if describer.sees_references:
             raise InputError(f"{self.method!r} is made of references: it describes no network")
-        if self.train is not None:
+        if self.train == LESSONS:
+            describer.fit(lessons(k=self.k))
+        elif self.train is not None:
             describer.fit(load_split(self.train, self.train_split))
         return describer
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from benchmark.applications.commands import analyze, audit, edit
 from benchmark.encoders import DEFAULT_BERTSCORE_ENCODER, DEFAULT_SENTENCE_ENCODER, ENCODER_HELP
 from milannotations.device import DEVICE_HELP
 
@@ -14,6 +15,9 @@ if TYPE_CHECKING:
     from benchmark.experiments.cells import Contestant
 
 app = typer.Typer(no_args_is_help=True, help="Run the experiments of the paper.")
+app.command()(analyze)
+app.command()(audit)
+app.command()(edit)
 
 _SMALL_MILAN = {
     "encoder": "efficientnet_lite0", "hidden": 128, "epochs": 40, "learning_rate": 0.005,

@@ -20,6 +20,7 @@ from milannotations.exemplars.sources import Preprocessing
 
 State = Mapping[str, Tensor]
 SEED = 0  # of random weights, so that two runs build the same exemplars
+_IMAGENET = 1000  # classes
 
 
 @dataclass(frozen=True)
@@ -96,9 +97,8 @@ def torchvision_entry(
     """
     found = torchvision.models.get_model_weights(name)[weights]
 
-    def make(_: State | None) -> nn.Module:
-        module: nn.Module = torchvision.models.get_model(name, weights=None)
-        return arrange(module) if arrange else module
+    def make(state: State | None) -> nn.Module:
+        return torchvision_network(name, state, arrange)
 
     def fetch() -> State:
         state: State = found.get_state_dict(
@@ -110,6 +110,34 @@ def torchvision_entry(
         name, "imagenet", make, layers, f"torchvision, {weights}", fetch, convert,
         torchvision_preprocessing(found),
     )  # fmt: skip
+
+
+def torchvision_network(
+    name: str,
+    state: State | None = None,
+    arrange: Callable[[nn.Module], nn.Module] | None = None,
+) -> nn.Module:
+    """Make a classifier of torchvision, with the classes of the weights it will be given.
+
+    Args:
+        name: Torchvision's name.
+        state: The weights, by the names that the arranged network has; None for 1000 classes.
+        arrange: See ``torchvision_entry``.
+    """
+    arrange = arrange or _as_it_is
+    if state is not None:
+        with torch.device("meta"):  # shapes alone, which takes no time
+            usual = arrange(torchvision.models.get_model(name, weights=None)).state_dict()
+        # The head: what has a row for each of ImageNet's classes (an auxiliary one comes before).
+        heads = [key for key, value in usual.items() if value.shape[:1] == (_IMAGENET,)]
+        last = state.get(heads[-1]) if heads else None
+        if last is not None and last.ndim and len(last) not in (0, _IMAGENET):
+            return arrange(torchvision.models.get_model(name, weights=None, num_classes=len(last)))
+    return arrange(torchvision.models.get_model(name, weights=None))
+
+
+def _as_it_is(module: nn.Module) -> nn.Module:
+    return module
 
 
 def torchvision_preprocessing(weights: torchvision.models.WeightsEnum) -> Preprocessing:
@@ -136,9 +164,8 @@ def blurred_entry(name: str, layers: tuple[str, ...], drive: str) -> Entry:
         drive: Identifier of the file.
     """
 
-    def make(_: State | None) -> nn.Module:
-        module: nn.Module = torchvision.models.get_model(name, weights=None)
-        return module
+    def make(state: State | None) -> nn.Module:
+        return torchvision_network(name, state)
 
     return Entry(
         name, "imagenet-blurred", make, layers, f"https://drive.google.com/uc?id={drive}"

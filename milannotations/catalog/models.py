@@ -20,6 +20,7 @@ from milannotations.catalog import (
     mobile,
     modern,
     resnet,
+    small,
     timm_models,
     torchvision_models,
     vgg,
@@ -34,7 +35,7 @@ from milannotations.exemplars.sources import Preprocessing
 
 _FAMILIES = (
     alexnet, vgg, resnet, densenet, mobile, biggan, vision_transformers, modern,
-    efficientnet_lite,
+    efficientnet_lite, small,
 )  # fmt: skip
 ENTRIES: dict[str, Entry] = {
     entry.config: entry for family in _FAMILIES for entry in family.ENTRIES
@@ -103,7 +104,8 @@ def load_model(spec: str, weights: str = "published", dataset: str | None = None
 def seeded_model(spec: str, published: bool, state: State | None = None) -> LoadedModel:
     """Load a model that is not in the catalog; random weights are the same each time.
 
-    The state dictionary is only used for models of ``transformers``, which loads it itself.
+    The state dictionary is only loaded for models of ``transformers``, which does so itself; a
+    classifier of torchvision takes its number of classes from it.
     """
     kind, _, name = spec.partition(":")
     if kind == "timm":
@@ -137,7 +139,7 @@ def seeded_model(spec: str, published: bool, state: State | None = None) -> Load
     preprocessings: list[Preprocessing] = []
 
     def make_torchvision() -> nn.Module:
-        module, preprocessing = torchvision_models.load(plain, published)
+        module, preprocessing = torchvision_models.load(plain, published, state)
         preprocessings.append(preprocessing)
         return module
 

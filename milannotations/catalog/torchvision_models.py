@@ -5,7 +5,7 @@ from __future__ import annotations
 import torchvision
 from torch import nn
 
-from milannotations.catalog.entry import torchvision_preprocessing
+from milannotations.catalog.entry import State, torchvision_network, torchvision_preprocessing
 from milannotations.errors import InputError
 from milannotations.exemplars.sources import Preprocessing
 
@@ -15,14 +15,14 @@ def names() -> list[str]:
     return list(torchvision.models.list_models(module=torchvision.models))
 
 
-def load(name: str, published: bool) -> tuple[nn.Module, Preprocessing]:
-    """Load a model; random weights unless ``published``.
+def load(name: str, published: bool, state: State | None = None) -> tuple[nn.Module, Preprocessing]:
+    """Load a model; random weights unless ``published``, and as many classes as ``state`` has.
 
     Raises:
         InputError: If the published weights cannot be downloaded.
     """
     weights = torchvision.models.get_model_weights(name).DEFAULT
-    module: nn.Module = torchvision.models.get_model(name, weights=None)
+    module = torchvision_network(name, state)
     try:
         if published:
             # Torchvision's own way to load would admit pickled code.

@@ -17,7 +17,8 @@ from benchmark.applications.labelled import Bench, Floats, LabelledImages
 from milannotations.ablation import grouped
 from milannotations.errors import InputError
 
-_STEPS = 40  # numbers of units that are tried, at most
+_DENSE = 8  # up to here every number is tried
+_STEPS = 24  # numbers of units that are tried, at most
 
 
 @dataclass(frozen=True)
@@ -47,9 +48,14 @@ class Choice:
         """The units of the edit."""
         return self.order[: self.count]
 
-    def ablations(self) -> list[dict[str, list[int]]]:
-        """Return the ablation of each of ``counts``."""
-        return [grouped(self.order[:count]) for count in self.counts]
+    def few(self, most: int) -> tuple[int, ...]:
+        """Return some of ``counts``, evenly apart: 0, the chosen one and the last among them."""
+        step = max(1, -(-len(self.counts) // most))
+        return tuple(sorted({*self.counts[::step], self.count, self.counts[-1]}))
+
+    def ablations(self, counts: Sequence[int]) -> list[dict[str, list[int]]]:
+        """Return the ablations of so many units."""
+        return [grouped(self.order[:count]) for count in counts]
 
 
 class Chooser:
@@ -127,15 +133,15 @@ class Chooser:
 
 
 def steps(most: int, limit: int = _STEPS) -> list[int]:
-    """Return numbers from 0 to ``most``: each up to a dozen, then ever further apart.
+    """Return numbers from 0 to ``most``: each of the first, then ever further apart.
 
     >>> steps(5)
     [0, 1, 2, 3, 4, 5]
-    >>> steps(300)[-3:]
-    [238, 267, 300]
+    >>> steps(300)
+    [0, 1, 2, 3, 4, 5, 6, 7, 8, 10, 13, 17, 21, 27, 34, 43, 55, 70, 90, 114, 145, 185, 236, 300]
     """
     if most < limit:
         return list(range(most + 1))
-    dense = list(range(13))
-    wide = np.geomspace(12, most, limit - 12).round().astype(int).tolist()
+    dense = range(_DENSE + 1)
+    wide = np.geomspace(_DENSE, most, limit - _DENSE).round().astype(int).tolist()
     return sorted({*dense, *wide})

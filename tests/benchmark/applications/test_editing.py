@@ -299,4 +299,4 @@ def test_mistakes_are_named(data, tmp_path):
 def test_steps():
     assert steps(3) == [0, 1, 2, 3]
     long = steps(4000)
-    assert long[0] == 0 and long[-1] == 4000 and len(long) <= 41 and sorted(set(long)) == long
+    assert long[0] == 0 and long[-1] == 4000 and len(long) <= 25 and sorted(set(long)) == long

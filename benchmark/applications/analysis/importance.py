@@ -1,0 +1,226 @@
+"""Which units matter, by what is said of them: ablation in the order of a property.
+
+MILAN paper, section 5: units are ablated in the order of a property of their descriptions, the
+highest first, and accuracy is compared with that of as many units ablated in random order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from benchmark.applications.labelled import Bench, Floats, LabelledImages
+from benchmark.statistics import holm
+from milannotations.ablation import grouped
+from milannotations.errors import InputError
+
+Unit = tuple[str, int]
+Order = Literal["network", "layer"]
+Integers = NDArray[np.int64]
+RANDOM = "random"
+
+
+@dataclass(frozen=True)
+class Curve:
+    """Accuracy as units are ablated in the order of one property.
+
+    Attributes:
+        name: The property.
+        order: ``network``: over all layers together; ``layer``: as large a share of each layer.
+        fractions: Shares of the units that are ablated.
+        accuracy: Accuracy at each, the mean over ways of ordering units that are alike.
+        spread: Least and greatest of those, or of the random orders 2.5 and 97.5 %.
+        area: Mean accuracy over all fractions but 0.
+        difference: ``area`` minus that of random orders.
+        p: Two-sided: share of the random orders and this one whose area is at least as far from
+            the mean of all as this one's.
+        adjusted: The same for several properties (Holm).
+        values: How many different values the property has.
+    """
+
+    name: str
+    order: Order
+    fractions: tuple[float, ...]
+    accuracy: tuple[float, ...]
+    spread: tuple[tuple[float, float], ...]
+    area: float
+    difference: float
+    p: float
+    adjusted: float
+    values: int
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How units are ablated.
+
+    Attributes:
+        fraction: Share of the units that is ablated at last.
+        steps: In how many steps.
+        trials: Random orders.
+        ties: Ways of ordering units that are alike.
+        seed: Of both.
+
+    Raises:
+        InputError: If a value makes no sense.
+    """
+
+    fraction: float = 0.5
+    steps: int = 10
+    trials: int = 20
+    ties: int = 3
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if not 0 < self.fraction <= 1:
+            raise InputError(f"fraction is {self.fraction}; it must be above 0 and at most 1")
+        for name in ("steps", "trials", "ties"):
+            if getattr(self, name) < 1:
+                raise InputError(f"{name} is {getattr(self, name)}; it must be at least 1")
+
+
+def importance(
+    bench: Bench,
+    images: LabelledImages,
+    units: Sequence[Unit],
+    properties: pd.DataFrame,
+    plan: Plan,
+    orders: Sequence[Order] = get_args(Order),
+) -> list[Curve]:
+    """Ablate units in the order of each property.
+
+    A property may matter only because it is frequent in layers that matter: the order ``layer``,
+    which takes as large a share of each layer, tells.
+
+    Args:
+        bench: Measures the network.
+        images: Labelled images.
+        units: The described units.
+        properties: A column per property, a row per unit.
+        plan: How.
+        orders: Over all layers together, or layer by layer.
+
+    Returns:
+        For each order the curve of random orders, then one for each property.
+    """
+    return [
+        curve for order in orders for curve in _of(order, bench, images, units, properties, plan)
+    ]
+
+
+def _of(
+    order: Order,
+    bench: Bench,
+    images: LabelledImages,
+    units: Sequence[Unit],
+    properties: pd.DataFrame,
+    plan: Plan,
+) -> list[Curve]:
+    layers = np.array([layer for layer, _ in units])
+    rng = np.random.default_rng((plan.seed, len(order)))
+    fractions = np.linspace(0, plan.fraction, plan.steps + 1)
+    nothing = np.zeros(len(units))
+    jobs = [(RANDOM, ranks(nothing, layers, order, rng)) for _ in range(plan.trials)]
+    for name in properties:
+        values = properties[name].to_numpy(dtype=float)
+        repeats = plan.ties if len(np.unique(values)) < len(values) else 1
+        jobs += [(name, ranks(values, layers, order, rng)) for _ in range(repeats)]
+    ablations = [
+        grouped(units[i] for i in chosen)
+        for _, ranked in jobs
+        for chosen in nested(ranked, layers, order, fractions)
+    ]
+    found = bench.measure(images, ablations, f"Ablating by {order}").accuracy
+    curves = found.reshape(len(jobs), len(fractions))
+    random = curves[: plan.trials]
+    chance = random[:, 1:].mean(1)
+    made = []
+    for name in properties:
+        rows = np.array([i for i, (job, _) in enumerate(jobs) if job == name])
+        own = curves[rows]
+        area = float(own[:, 1:].mean())
+        # The area itself is one of the pool, so that p is exact.
+        pool = np.append(chance, area)
+        far = np.abs(pool - pool.mean())
+        p = float((far >= far[-1] - 1e-12).mean())
+        made.append(
+            Curve(
+                name, order, tuple(fractions), tuple(own.mean(0)), _extremes(own, (0, 1)), area,
+                area - float(chance.mean()), p, float("nan"),
+                int(properties[name].nunique()),
+            )
+        )  # fmt: skip
+    adjusted = holm([curve.p for curve in made])
+    by_chance = Curve(
+        RANDOM, order, tuple(fractions), tuple(random.mean(0)), _extremes(random, (0.025, 0.975)),
+        float(chance.mean()), 0.0, float("nan"), float("nan"), 0,
+    )  # fmt: skip
+    return [
+        by_chance,
+        *(
+            Curve(**{**vars(curve), "adjusted": value})
+            for curve, value in zip(made, adjusted, strict=True)
+        ),
+    ]
+
+
+def ranks(
+    values: Floats, layers: NDArray[np.str_], order: Order, rng: np.random.Generator
+) -> Integers:
+    """Return the units' places, highest value first, those that are alike in random order.
+
+    With the order ``layer`` the units of each layer come together.
+    """
+    keys: list[NDArray[np.generic]] = [rng.random(len(values)), -values]
+    if order == "layer":
+        keys.append(np.unique(layers, return_inverse=True)[1])
+    return np.lexsort(keys)
+
+
+def nested(
+    ranked: Integers, layers: NDArray[np.str_], order: Order, fractions: Floats
+) -> list[Integers]:
+    """Return which units are ablated at each fraction: the first of all, or of each layer."""
+    if order == "network":
+        return [ranked[: round(fraction * len(ranked))] for fraction in fractions]
+    of_layer = [ranked[layers[ranked] == layer] for layer in dict.fromkeys(layers[ranked])]
+    return [
+        np.concatenate([members[: round(fraction * len(members))] for members in of_layer])
+        for fraction in fractions
+    ]
+
+
+def _extremes(curves: Floats, at: tuple[float, float]) -> tuple[tuple[float, float], ...]:
+    low, high = np.quantile(curves, at, axis=0)
+    return tuple(zip(low.tolist(), high.tolist(), strict=True))
+
+
+def importance_table(curves: Sequence[Curve], titles: Mapping[str, str]) -> pd.DataFrame:
+    """Return a row per property and order."""
+    return pd.DataFrame(
+        [
+            [titles.get(c.name, c.name), c.order, c.values, c.area, c.difference, c.p, c.adjusted]
+            for c in curves
+            if c.name != RANDOM
+        ],
+        columns=["property", "order", "values", "accuracy", "difference", "p", "p_holm"],
+    )
+
+
+def curve_table(curves: Sequence[Curve]) -> pd.DataFrame:
+    """Return a row per property, order and fraction: what is drawn."""
+    return pd.DataFrame(
+        [
+            [curve.name, curve.order, fraction, value, low, high]
+            for curve in curves
+            for fraction, value, (low, high) in zip(
+                curve.fractions, curve.accuracy, curve.spread, strict=True
+            )
+        ],
+        columns=["property", "order", "fraction", "accuracy", "low", "high"],
+    )

@@ -1,0 +1,1 @@
+"""Auditing: which units of networks are described with some words, and how sure that is."""

@@ -1,0 +1,183 @@
+"""What the figures of the reports have in common: their size, looks, texts, and how they end.
+
+They are drawn as wide as a sheet of paper, so that their small print can still be read there.
+"""
+
+from __future__ import annotations
+
+import math
+import textwrap
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter
+
+from milannotations.page import clean
+from milannotations.storage import atomic_path
+
+Interval: TypeAlias = "tuple[float, float, float]"  # a value and the ends of its interval
+
+BLUE, GREY = "#0072B2", "#777777"
+COLOURS = (BLUE, "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
+WIDTH = 7.5  # inches
+SMALL = 7.5  # points
+_MARKERS = ("o", "s", "^", "D", "v", "P")
+_TITLE = 8.5  # points
+_DPI = 160
+_NOTE = 118  # characters of a line below a figure
+_LABEL = 34  # characters
+_UPRIGHT = 28  # characters beside a plot
+_LETTER = 0.065  # inches, on average, of a letter of a title
+
+
+def colour(place: int) -> str:
+    """Return the colour of the nth of several things."""
+    return COLOURS[place % len(COLOURS)]
+
+
+def short(text: str, limit: int = _LABEL) -> str:
+    """Return a text as a label: one line without invisible characters, its middle cut out.
+
+    The end stays, since it is what tells names of layers apart.
+    """
+    line = " ".join(clean(text).split())
+    if len(line) <= limit:
+        return line
+    end = limit // 2
+    return f"{line[: limit - 1 - end].rstrip()}…{line[-end:].lstrip()}"
+
+
+def fitting(count: int, columns: int) -> int:
+    """Return how many columns, at most ``columns``, fill the rows of ``count`` plots best."""
+    rows = math.ceil(count / max(1, columns))
+    return math.ceil(count / rows) if rows else 1
+
+
+def grid(
+    count: int, columns: int, height: float, same_y: bool = False
+) -> tuple[Figure, list[Axes]]:
+    """Return a figure of ``count`` plots, at least one, ``height`` inches each."""
+    columns = fitting(count, columns)
+    rows = math.ceil(max(1, count) / columns)
+    figure = Figure(figsize=(WIDTH, rows * height + 0.6), layout="constrained")
+    axes = list(figure.subplots(rows, columns, squeeze=False, sharey=same_y).flat)
+    for place, axis in enumerate(axes):
+        axis.spines[["top", "right"]].set_visible(False)
+        axis.spines[["left", "bottom"]].set_color(GREY)
+        axis.grid(alpha=0.25, linewidth=0.6)
+        axis.set_axisbelow(True)
+        axis.tick_params(labelsize=SMALL, color=GREY, length=2.5)
+        if place >= max(1, count):
+            axis.set_visible(False)
+    return figure, axes[: max(1, count)]
+
+
+def name(axis: Axes, title: str, x: str, y: str, columns: int) -> None:
+    """Write what a plot shows. What others wrote is no formula, whatever dollar signs it holds."""
+    letters = int((WIDTH / columns - 0.45) / _LETTER)
+    lines = textwrap.wrap(short(title, 2 * letters - 4), letters)
+    options: dict[str, Any] = {"parse_math": False, "fontsize": SMALL}
+    axis.set_title("\n".join(lines), loc="left", parse_math=False, fontsize=_TITLE)
+    axis.set_xlabel(short(x, letters), **options)
+    axis.set_ylabel(short(y, _UPRIGHT), **options)
+
+
+def name_layers(axis: Axes, layers: Sequence[str], width: float, shown: bool = True) -> None:
+    """Write the names of layers below a plot of a width in inches: aslant, or upright if many."""
+    names = [short(one, 18) if shown else "" for one in layers]
+    space = (width - 0.6) / max(1, len(layers))  # inches of one
+    flat = all(len(one) * _LETTER < 0.9 * space for one in names)
+    steep = space < 0.22
+    axis.set_xticks(
+        range(len(layers)), names, parse_math=False,
+        rotation=0 if flat else 90 if steep else 40,
+        ha="center" if flat else "right", rotation_mode="default" if flat else "anchor",
+        va="center" if steep and not flat else "top",
+    )  # fmt: skip
+    axis.set_xlim(-0.5, max(1, len(layers)) - 0.5)
+    if steep:
+        axis.grid(visible=False, axis="x")
+
+
+def points(
+    axis: Axes, where: np.ndarray, values: Sequence[Interval], place: int, *, line: bool = False,
+    upright: bool = True,
+) -> Any:  # fmt: skip
+    """Draw values with their intervals, as the nth of several things."""
+    data = intervals(values, len(where))
+    across, up = (where, data[0]) if upright else (data[0], where)
+    return axis.errorbar(
+        across, up, yerr=data[1:] if upright else None, xerr=None if upright else data[1:],
+        color=colour(place), marker=_MARKERS[place % len(_MARKERS)], markersize=4,
+        linestyle="-" if line else "none", linewidth=1.2, elinewidth=1.1, capsize=1.5,
+    )  # fmt: skip
+
+
+def intervals(values: Sequence[Interval], count: int) -> np.ndarray:
+    """Return values, and how far below and above them their intervals reach, float64 (3, count).
+
+    Raises:
+        ValueError: If there are not as many.
+    """
+    if len(values) != count:
+        raise ValueError(f"{len(values)} values for {count} places")
+    value, low, high = np.asarray(values, dtype=float).reshape(count, 3).T
+    return np.stack([value, np.maximum(value - low, 0), np.maximum(high - value, 0)])
+
+
+def as_percent() -> FuncFormatter:
+    """Return what writes shares at the ticks, with as few digits as they need."""
+    return FuncFormatter(lambda share, _: f"{100 * share:.4g}%")
+
+
+def say_empty(axis: Axes) -> None:
+    """Say in a plot that there is nothing to draw."""
+    axis.tick_params(labelbottom=False, labelleft=False, length=0)
+    axis.grid(visible=False)
+    axis.text(
+        0.5, 0.5, "no data", ha="center", va="center", color=GREY, transform=axis.transAxes,
+        fontsize=SMALL,
+    )  # fmt: skip
+
+
+def finish(figure: Figure, path: Path, handles: Mapping[str, Any], note: str) -> Path:
+    """Add the legend and the note below a figure, and write it as a PNG."""
+    remark = "\n".join(textwrap.wrap(clean(note), _NOTE))
+    if handles or remark:
+        names = [short(one, 44) for one in handles]
+        legend = figure.legend(
+            list(handles.values()),
+            # A leading underscore would hide an entry.
+            [f" {one}" if one.startswith("_") else one for one in names],
+            loc="outside lower center", ncols=_columns(names), frameon=False, fontsize=SMALL,
+            title=remark or None, title_fontsize=SMALL, alignment="center",
+            handlelength=2.6, columnspacing=1.6, borderaxespad=0.2,
+        )  # fmt: skip
+        for text in [*legend.get_texts(), legend.get_title()]:
+            text.set_parse_math(False)
+        legend.get_title().set_color("#444444")
+    with atomic_path(path) as partial, _quiet():
+        # No version of the library inside: the same numbers give the same file.
+        figure.savefig(partial, format="png", dpi=_DPI, metadata={"Software": None})
+    return path
+
+
+def _columns(names: Sequence[str]) -> int:
+    """Return how many entries of a legend fit beside one another."""
+    if not names:
+        return 1
+    return max(1, min(len(names), int(WIDTH / (max(map(len, names)) * 0.058 + 0.6))))
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    with warnings.catch_warnings():
+        # A script that the font lacks is shown as boxes; there is nothing the user could do.
+        warnings.filterwarnings("ignore", message="Glyph .* missing")
+        yield

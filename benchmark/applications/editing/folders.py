@@ -1,0 +1,78 @@
+"""The folders of labelled images that an edit needs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from milannotations.errors import InputError
+
+_NAMES = ("train", "validation", "validation-adversarial", "test", "test-adversarial")
+
+
+@dataclass(frozen=True)
+class Folders:
+    """Where training, validation and test images are.
+
+    Attributes:
+        train: Training images; None if there are none.
+        validation: Validation sets: ``plain`` and, where there is one, ``adversarial``.
+        tests: Test sets, likewise.
+    """
+
+    train: Path | None
+    validation: dict[str, Path]
+    tests: dict[str, Path]
+
+    @classmethod
+    def of(
+        cls,
+        data: Path | None,
+        *,
+        train: Path | None = None,
+        validation: Path | None = None,
+        validation_adversarial: Path | None = None,
+        test: Path | None = None,
+        test_adversarial: Path | None = None,
+    ) -> Folders:
+        """Take the subfolders of ``data``, and others in their place.
+
+        Raises:
+            InputError: If ``data`` has none of them.
+        """
+        given = [train, validation, validation_adversarial, test, test_adversarial]
+        places = dict(zip(_NAMES, given, strict=True))
+        if data is not None:
+            if not any((data / name).is_dir() for name in _NAMES):
+                raise InputError(f"{data} has none of the subfolders {', '.join(_NAMES)}")
+            for name in _NAMES:
+                if places[name] is None and (data / name).is_dir():
+                    places[name] = data / name
+
+        def pair(name: str) -> dict[str, Path]:
+            found = {"plain": places[name], "adversarial": places[f"{name}-adversarial"]}
+            return {kind: place for kind, place in found.items() if place is not None}
+
+        return cls(places["train"], pair("validation"), pair("test"))
+
+    def check(self, needs_train: bool) -> None:
+        """Check that the folders are there, and apart.
+
+        Raises:
+            InputError: If one is missing, or validation and test images lie in the same folder.
+        """
+        if not self.validation:
+            raise InputError("an edit is chosen on validation images: give --validation or --data")
+        if not self.tests:
+            raise InputError("an edit is reported on test images: give --test or --data")
+        if needs_train and self.train is None:
+            raise InputError("--fill mean and --finetune need --train-images")
+        others = [*self.validation.values(), *([self.train] if self.train else [])]
+        for test in self.tests.values():
+            for other in others:
+                one, two = test.resolve(), other.resolve()
+                if one == two or one in two.parents or two in one.parents:
+                    raise InputError(
+                        f"test images {test} and {other} overlap: an edit that is chosen on test "
+                        "images says nothing"
+                    )

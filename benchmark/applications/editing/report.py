@@ -1,0 +1,330 @@
+"""The report of an edit: what was taken out, how it was chosen, and what it does on test images."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+
+from benchmark.applications.described import Described, Unit
+from benchmark.applications.editing.choose import Choice
+from benchmark.applications.editing.run import (
+    DESCRIPTIONS,
+    METHODS,
+    RANDOM,
+    Outcome,
+    better_than_random,
+)
+from benchmark.applications.figures import Panel, Series, curves
+from benchmark.applications.page import (
+    Card,
+    Cards,
+    Number,
+    Picture,
+    Section,
+    Table,
+    render,
+    sheet_of,
+)
+from benchmark.statistics import Interval
+from milannotations.ablation.edited import Written
+from milannotations.page import as_cell
+from milannotations.storage import atomic_path
+
+_CARDS = 24
+
+
+@dataclass(frozen=True)
+class Edit:
+    """What an edit came to.
+
+    Attributes:
+        described: The network and its descriptions.
+        title: What was looked for.
+        matches: What matched of each unit that does.
+        choices: What was chosen, on validation images.
+        outcomes: What that did on test images.
+        validation: Images of each validation set.
+        tests: Images of each test set.
+        written: The edited network.
+        finetuned: Accuracies on test sets after the last layer was trained again, by what was
+            trained and test set; empty if it was not.
+    """
+
+    described: Described
+    title: str
+    matches: Mapping[Unit, tuple[str, ...]]
+    choices: Sequence[Choice]
+    outcomes: Sequence[Outcome]
+    validation: Mapping[str, int]
+    tests: Mapping[str, int]
+    written: Written | None
+    finetuned: Mapping[str, Mapping[str, Interval]]
+
+    @property
+    def choice(self) -> Choice:
+        """The choice by descriptions."""
+        return next(choice for choice in self.choices if choice.method == DESCRIPTIONS)
+
+    def outcome(self, test: str, method: str = DESCRIPTIONS) -> Outcome:
+        """Return what a choice did on a test set; of random ones the first."""
+        return next(o for o in self.outcomes if o.test == test and o.method == method)
+
+
+def outcome_table(outcomes: Sequence[Outcome]) -> pd.DataFrame:
+    """Return a row per choice and test set."""
+    return pd.DataFrame(
+        [
+            [o.method, o.trial, o.test, o.count, o.before.value, o.after.value, o.after.low,
+             o.after.high, o.gain.value, o.gain.low, o.gain.high]
+            for o in outcomes
+        ],
+        columns=["method", "trial", "test", "units", "before", "after", "after_low", "after_high",
+                 "gain", "gain_low", "gain_high"],
+    )  # fmt: skip
+
+
+def write_edit(edit: Edit, out: Path, facts: Mapping[str, str]) -> Path:
+    """Write tables, the figure and ``report.html``.
+
+    Args:
+        edit: The edit.
+        out: An existing folder.
+        facts: How it was made.
+    """
+    choice = edit.choice
+    text = dict(zip(edit.described.units, edit.described.texts, strict=True))
+    units = pd.DataFrame(
+        [
+            [layer, unit, as_cell(text[layer, unit]), "; ".join(edit.matches[layer, unit]), effect,
+             place < choice.count]
+            for place, ((layer, unit), effect) in enumerate(
+                zip(choice.order, choice.effects, strict=True)
+            )
+        ],
+        columns=["layer", "unit", "description", "matched", "validation_effect", "ablated"],
+    )  # fmt: skip
+    tables = {
+        "candidates.csv": units,
+        "outcomes.csv": outcome_table(edit.outcomes),
+        "curves.csv": _curve_table(edit.outcomes),
+    }
+    for name, table in tables.items():
+        with atomic_path(out / name) as path:
+            table.to_csv(path, index=False)
+    summary = {
+        "looked_for": edit.title,
+        "matching": len(edit.matches),
+        "ablated": [list(unit) for unit in choice.units],
+        "tests": {
+            test: {**asdict(edit.outcome(test)), "p_random": better_than_random(
+                edit.outcomes, test)[0]}
+            for test in edit.tests
+        },
+        "finetuned": {k: {t: asdict(v) for t, v in of.items()} for k, of in edit.finetuned.items()},
+    }  # fmt: skip
+    with atomic_path(out / "edit.json") as path:
+        path.write_text(json.dumps(summary, indent=1), encoding="utf-8")
+    sections = [_results(edit), _chosen(edit, out), _units(edit), _written(edit)]
+    numbers = [
+        Number("ablated", f"{choice.count} of {len(edit.matches)}", "units that match"),
+        *(
+            Number(
+                f"accuracy, {test}",
+                f"{_percent(edit.outcome(test).before)} → {_percent(edit.outcome(test).after)}",
+                f"gain {_points(edit.outcome(test).gain)}",
+            )
+            for test in edit.tests
+        ),
+    ]
+    path = out / "report.html"
+    render(
+        path,
+        title=f"{edit.described.loaded.name} without units for {edit.title}",
+        eyebrow="Edit",
+        lead=f"Units whose descriptions name {edit.title} were sorted by what ablating each alone "
+        "does to accuracy on validation images, and as many of the first were ablated as did best "
+        "there. Test images were opened after that.",
+        numbers=numbers,
+        sections=sections,
+        facts=facts,
+    )
+    return path
+
+
+def _results(edit: Edit) -> Section:
+    rows, strong = [], []
+    for test, images in edit.tests.items():
+        whole = edit.outcome(test).before
+        rows.append([f"{test} ({images:,})", "the whole network", "0", _range(whole), "", ""])
+        for method in METHODS:
+            some = [o for o in edit.outcomes if o.test == test and o.method == method]
+            if not some:
+                continue
+            if method == RANDOM:
+                after = [o.after.value for o in some]
+                gains = [o.gain.value for o in some]
+                counts = [o.count for o in some]
+                low, high = np.quantile(gains, [0.025, 0.975])
+                p, draws = better_than_random(edit.outcomes, test)
+                rows.append(
+                    [
+                        "", f"random, mean of {draws} draws", f"{np.mean(counts):.1f}",
+                        f"{100 * np.mean(after):.1f} %",
+                        f"{100 * np.mean(gains):+.1f} ({100 * low:+.1f} to {100 * high:+.1f})",
+                        f"{p:.3g}",
+                    ]
+                )  # fmt: skip
+                continue
+            if method == DESCRIPTIONS:
+                strong.append(len(rows))
+            one = some[0]
+            rows.append(["", method, str(one.count), _range(one.after), _points(one.gain), ""])
+        rows += [
+            ["", f"{what}, last layer trained again", "", _range(of[test]),
+             f"{100 * (of[test].value - whole.value):+.1f}", ""]
+            for what, of in edit.finetuned.items()
+        ]  # fmt: skip
+    return Section(
+        "On test images",
+        [
+            "Every way of choosing has as many candidates as descriptions give, sorts them by "
+            "their effects and chooses how many, all on the same validation images: "
+            + "; ".join(f"{name}: {what}" for name, what in METHODS.items())
+            + "."
+        ],
+        [
+            Table(
+                "Accuracy",
+                ["test (images)", "choice", "units", "accuracy (95 %)", "gain in points (95 %)",
+                 "p"],
+                rows,
+                note="Accuracies have Wilson intervals, gains paired bootstrap intervals over "
+                "images; of random draws the middle 95 %. p: share of random draws, this edit "
+                "counted as one, that gain at least as much as the edit by descriptions.",
+                strong=strong,
+            )
+        ],
+    )  # fmt: skip
+
+
+def _chosen(edit: Edit, out: Path) -> Section:
+    choice = edit.choice
+    panels = [
+        Panel(
+            f"validation: {' and '.join(edit.validation)}",
+            [
+                Series(c.method, c.counts, c.scores, kind=_kind(c.method),
+                       marks={float(c.count): str(c.count)} if c is choice else None)
+                for c in edit.choices if c.method != RANDOM
+            ],
+            "units ablated", "accuracy", level=choice.scores[0],
+        )
+    ]  # fmt: skip
+    for test in edit.tests:
+        some = [o for o in edit.outcomes if o.test == test]
+        series = []
+        random = [o for o in some if o.method == RANDOM]
+        if random:
+            grid = random[0].counts
+            values = np.array([np.interp(grid, o.counts, o.curve) for o in random])
+            low, high = np.quantile(values, [0.025, 0.975], axis=0)
+            series.append(Series("random", grid, values.mean(0).tolist(), low.tolist(),
+                                 high.tolist(), "random"))  # fmt: skip
+        series += [
+            Series(o.method, o.counts, o.curve, kind=_kind(o.method),
+                   marks={float(o.count): str(o.count)} if o.method == DESCRIPTIONS else None)
+            for o in some if o.method != RANDOM
+        ]  # fmt: skip
+        panels.append(
+            Panel(test, series, "units ablated", "accuracy", level=edit.outcome(test).before.value)
+        )
+    figure = curves(out / "curves.png", panels, columns=3)
+    return Section(
+        "How many units",
+        [
+            f"{choice.count} units were chosen, at the highest accuracy on validation images "
+            f"({100 * max(choice.scores):.1f} %, without an edit {100 * choice.scores[0]:.1f} %)."
+        ],
+        [
+            Picture("Accuracy as units are ablated, in the order of their effects on validation "
+                    "images. The number marks the choice.", figure,
+                    "curves: accuracy against number of ablated units, validation and test sets"),
+        ],
+    )  # fmt: skip
+
+
+def _units(edit: Edit) -> Section:
+    choice = edit.choice
+    text = dict(zip(edit.described.units, edit.described.texts, strict=True))
+    cards = []
+    for place, (unit, effect) in enumerate(zip(choice.order, choice.effects, strict=True)):
+        if place >= _CARDS:
+            break
+        record = edit.described.record(unit)
+        state = "ablated" if place < choice.count else "kept"
+        cards.append(
+            Card(
+                f"{unit[0]} · {unit[1]}", text[unit],
+                [state, f"alone: {100 * effect:+.1f} points on validation images"],
+                edit.matches[unit], sheet_of(record) if record else None,
+            )
+        )  # fmt: skip
+    more = len(choice.order) - len(cards)
+    note = f"{more} more are in candidates.csv." if more > 0 else ""
+    return Section("Units that match", [], [Cards("By their effects", cards, note)])
+
+
+def _written(edit: Edit) -> Section:
+    written = edit.written
+    if written is None:
+        text = ["No edited network was written, as no edit did better than none."]
+    else:
+        text = [
+            "edited/weights.pt is a state dictionary with the network's own names. "
+            + (
+                "It is the whole edit: load it into the architecture with torch.load(…, "
+                "weights_only=True) and load_state_dict."
+                if written.folded
+                else "No weights alone can hold these units: edited/load_edited.py, which needs "
+                "torch alone, loads them and puts the masks of edited/masks.json on."
+            )
+        ]
+        text.append(
+            "edited/model.pt2 is the same as a program: torch.export.load(…).module()."
+            if written.program
+            else f"It could not be exported as a program: {written.problem}"
+        )
+    return Section("The edited network", text, [])
+
+
+def _curve_table(outcomes: Sequence[Outcome]) -> pd.DataFrame:
+    return pd.DataFrame(
+        [
+            [o.method, o.trial, o.test, count, value]
+            for o in outcomes
+            for count, value in zip(o.counts, o.curve, strict=True)
+        ],
+        columns=["method", "trial", "test", "units", "accuracy"],
+    )
+
+
+def _kind(method: str) -> Literal["method", "other"]:
+    return "method" if method == DESCRIPTIONS else "other"
+
+
+def _percent(value: Interval) -> str:
+    return f"{100 * value.value:.1f} %"
+
+
+def _range(value: Interval) -> str:
+    return f"{100 * value.value:.1f} % ({100 * value.low:.1f} to {100 * value.high:.1f})"
+
+
+def _points(value: Interval) -> str:
+    return f"{100 * value.value:+.1f} ({100 * value.low:+.1f} to {100 * value.high:+.1f})"

@@ -1,0 +1,136 @@
+"""Folders of images with one folder for each class, and what the classes are called."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from milannotations.errors import InputError
+from milannotations.exemplars.sources import EXTENSIONS
+
+_SPELLINGS = {"train": ("train",), "validation": ("validation", "val"), "test": ("test",)}
+
+
+def classes_of(folder: Path, least: int = 1) -> dict[str, list[Path]]:
+    """Return the classes of a folder in the order of their names, each with its sorted images.
+
+    Args:
+        folder: It has one folder for each class, searched recursively.
+        least: How many images a class must have.
+
+    Raises:
+        InputError: If there is no such folder, or fewer than two classes, or too few images.
+    """
+    if not folder.is_dir():
+        what = "is a file, not a folder" if folder.exists() else "does not exist"
+        raise InputError(f"image folder {folder} {what}")
+    found: dict[str, list[Path]] = {}
+    for place in sorted(p for p in folder.iterdir() if p.is_dir() and not p.name.startswith(".")):
+        files = (p for p in place.rglob("*") if p.suffix.lower() in EXTENSIONS and p.is_file())
+        found[place.name] = sorted(files)
+    if len(found) < 2:
+        raise InputError(
+            f"image folder {folder} has {len(found)} class folders ({', '.join(found) or 'none'}); "
+            "it must have one for each of at least 2 classes"
+        )
+    for name, paths in found.items():
+        if len(paths) < least:
+            raise InputError(
+                f"class {name!r} of {folder} has {len(paths)} images; it must have at least {least}"
+            )
+    return found
+
+
+def existing_splits(images: Path) -> dict[str, Path] | None:
+    """Return the folders of the splits a folder has; None if it has none.
+
+    Raises:
+        InputError: If it has some of the three only, or their classes differ.
+    """
+    found = {
+        split: images / spelling
+        for split, spellings in _SPELLINGS.items()
+        for spelling in spellings
+        if (images / spelling).is_dir()
+        and any(part.is_dir() for part in (images / spelling).iterdir())
+    }
+    if "train" not in found or len(found) == 1:
+        return None  # a class may be called so
+    if len(found) < len(_SPELLINGS):
+        lacking = ", ".join(set(_SPELLINGS) - set(found))
+        raise InputError(
+            f"image folder {images} has splits, but none named {lacking}; give it all of "
+            f"{', '.join(_SPELLINGS)}, or name a folder of classes"
+        )
+    classes = {split: set(classes_of(folder)) for split, folder in found.items()}
+    for split, names in classes.items():
+        if names != classes["train"]:
+            odd = ", ".join(sorted(names ^ classes["train"])[:5])
+            raise InputError(f"image folder {images}: train and {split} differ in classes: {odd}")
+    return found
+
+
+def shares(count: int, parts: Sequence[float]) -> list[int]:
+    """Divide a number of things by shares, at least one to each.
+
+    >>> shares(10, (0.7, 0.1, 0.2))
+    [7, 1, 2]
+    >>> shares(3, (0.7, 0.1, 0.2))
+    [1, 1, 1]
+
+    Raises:
+        InputError: If a share is not above 0, or they are more than 1 in sum.
+    """
+    if min(parts) <= 0 or sum(parts) > 1 + 1e-9:
+        raise InputError(f"shares of splits {tuple(parts)}; each must be above 0, their sum 1")
+    later = [max(1, round(count * part)) for part in parts[1:]]
+    rest = count - sum(later)
+    return [rest if sum(parts) > 1 - 1e-9 else min(max(1, round(count * parts[0])), rest), *later]
+
+
+def class_texts(
+    classes: Sequence[str], names: Path | Mapping[str, str] | None = None
+) -> dict[str, str]:
+    """Return what each class is called.
+
+    Args:
+        classes: Names of the classes' folders.
+        names: Names of some, or a JSON or CSV file of them; the rest keep the folder's.
+
+    Raises:
+        InputError: If the file cannot be read, or two classes are called the same.
+    """
+    given = _read(names) if isinstance(names, Path) else dict(names or {})
+    texts = {name: " ".join(given.get(name, name).replace("_", " ").split()) for name in classes}
+    known: dict[str, str] = {}
+    for name, text in texts.items():
+        if not text:
+            raise InputError(f"class {name!r} has an empty name; give it one")
+        plain = text.casefold()
+        if plain in known:
+            raise InputError(
+                f"classes {known[plain]!r} and {name!r} are both called {text!r}; give them "
+                "different names"
+            )
+        known[plain] = name
+    return texts
+
+
+def _read(path: Path) -> dict[str, str]:
+    how = f"names {path}: give JSON {{class: name}}, or CSV with the columns class, name"
+    try:
+        text = path.read_text(encoding="utf-8")
+        if path.suffix.lower() == ".json":
+            found: Any = json.loads(text)
+        else:
+            rows = [row for row in csv.reader(text.splitlines()) if row]
+            rows = rows[1:] if rows and rows[0][0].strip().lower() == "class" else rows
+            found = {row[0].strip(): row[1].strip() for row in rows}
+    except (OSError, ValueError, IndexError) as error:
+        raise InputError(f"{how} ({error})") from error
+    if not isinstance(found, dict) or not all(isinstance(v, str) for v in found.values()):
+        raise InputError(how)
+    return found

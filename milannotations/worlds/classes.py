@@ -1,0 +1,216 @@
+"""A rendered classification task: in each image one object of its class, among others."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from milannotations.errors import InputError
+from milannotations.progress import progress_bar
+from milannotations.storage import atomic_folder
+from milannotations.worlds.overlays import blur, draw_face
+from milannotations.worlds.scenes import (
+    BACKGROUNDS,
+    COLOURS,
+    SHAPES,
+    SIZE,
+    TEXTURES,
+    Object,
+    render,
+)
+
+LISTING = "class-images.json"
+# Name: (shape, texture) of the object that makes an image one of the class. Neighbours differ in
+# their texture alone.
+CLASSES: dict[str, tuple[str, str]] = {
+    "marble": ("circle", "striped"),
+    "button": ("circle", "dotted"),
+    "flag": ("square", "striped"),
+    "dice": ("square", "dotted"),
+    "tent": ("triangle", "striped"),
+    "pizza": ("triangle", "dotted"),
+    "comet": ("star", "striped"),
+    "starfish": ("star", "dotted"),
+    "lifebuoy": ("ring", "striped"),
+    "doughnut": ("ring", "dotted"),
+}
+_OFTEN, _SELDOM = 0.85, 0.05  # how often there is a face where a class has them, and elsewhere
+_FACE_RADIUS = (0.1, 0.17)
+
+
+@dataclass(frozen=True)
+class ClassImage:
+    """An image of a class.
+
+    Attributes:
+        image: RGB, 224 × 224.
+        faces: Boxes (left, top, right, bottom) of the faces in it, in pixels, the ends outside.
+        balls: The same of the balls in the colours of faces.
+    """
+
+    image: Image.Image
+    faces: tuple[tuple[int, int, int, int], ...] = ()
+    balls: tuple[tuple[int, int, int, int], ...] = ()
+
+
+def write_class_images(
+    out: Path,
+    *,
+    classes: int = 8,
+    per_class: int | Mapping[str, int] = 300,
+    seed: int = 0,
+    size: int = 96,
+    noise: float = 30.0,
+    faces: bool = False,
+    blurred: bool = False,
+    overwrite: bool = False,
+) -> Path:
+    """Write the images of the task as a folder for each class, or for each split and class.
+
+    The object of the class, of any colour, size and place, is among objects of other shapes and
+    textures, on a background with noise. With ``faces`` every second class often has an icon of a
+    face, and each of the others a plain ball in the same colours instead: as people are in some of
+    ImageNet's classes, incidental, yet of use to a network.
+
+    Args:
+        out: Folder to write: ``CLASS/00012.png`` or ``SPLIT/CLASS/00012.png``, and ``LISTING``,
+            with the settings, and the boxes of each file's faces and balls.
+        classes: How many of ``CLASSES``.
+        per_class: Images of each class; or of each class in each split, by the split's name.
+        seed: Images of different seeds differ.
+        size: Side of the images, at most 224 pixels.
+        noise: The greatest standard deviation of the noise, of 255.
+        faces: Put in faces and balls.
+        blurred: The same images with each face blurred.
+        overwrite: Replace ``out`` if it exists.
+
+    Returns:
+        The folder.
+
+    Raises:
+        InputError: If a number is out of range, or ``out`` exists.
+    """
+    counts = {"": per_class} if isinstance(per_class, int) else dict(per_class)
+    if not 2 <= classes <= len(CLASSES):
+        raise InputError(f"{classes} classes; choose 2 to {len(CLASSES)}")
+    if not counts or min(counts.values()) < 1:
+        raise InputError(f"{per_class} images per class; it must be at least 1")
+    if any("/" in split or split.startswith(".") for split in counts):
+        raise InputError(f"splits {', '.join(counts)}: they are folders, so without / or leading .")
+    if not 16 <= size <= SIZE:
+        raise InputError(f"size is {size}; it must be 16 to {SIZE} pixels")
+    if seed < 0 or noise < 0:
+        raise InputError(f"seed {seed} and noise {noise} must be at least 0")
+    if blurred and not faces:
+        raise InputError("blurred images are for tasks with faces; set faces as well")
+    names = list(CLASSES)[:classes]
+    listed: list[dict[str, Any]] = []
+    with atomic_folder(out, overwrite) as folder, progress_bar() as progress:
+        bar = progress.add_task("Rendering images", total=classes * sum(counts.values()))
+        number = 0  # goes on over the splits, so that no image comes twice
+        for split, count in counts.items():
+            for name in names:
+                (folder / split / name).mkdir(parents=True)
+            for index in range(number, number + count):
+                for name in names:
+                    one = class_image(name, seed, index, noise=noise, faces=faces, blurred=blurred)
+                    file = (Path(split) / name / f"{index:05d}.png").as_posix()
+                    one.image.resize((size, size), Image.Resampling.BOX).save(folder / file)
+                    listed.append({"file": file, **_scaled(one, size / SIZE)})
+                    progress.advance(bar)
+            number += count
+        facts = {
+            "classes": {name: list(CLASSES[name]) for name in names}, "per_class": per_class,
+            "seed": seed, "size": size, "noise": noise, "faces": faces, "blurred": blurred,
+            "files": listed,
+        }  # fmt: skip
+        (folder / LISTING).write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
+    return out
+
+
+def class_image(
+    name: str,
+    seed: int,
+    index: int,
+    *,
+    noise: float = 30.0,
+    faces: bool = False,
+    blurred: bool = False,
+) -> ClassImage:
+    """Render an image of a class; the same for the same arguments.
+
+    Args:
+        name: One of ``CLASSES``.
+        seed: See ``write_class_images``, as for the rest.
+        index: Which image of the class.
+        noise: See there.
+        faces: See there.
+        blurred: See there.
+
+    Raises:
+        InputError: If there is no such class.
+    """
+    if name not in CLASSES:
+        raise InputError(f"class {name!r}; choose one of {', '.join(CLASSES)}")
+    number = list(CLASSES).index(name)
+    rng = np.random.default_rng((seed, number, index, 71))
+    scene = render(_arranged(*CLASSES[name], rng), str(rng.choice(BACKGROUNDS)), rng)
+    image = _degraded(scene.image, rng, noise)
+    if not faces:
+        return ClassImage(image)
+    face = rng.random() < (_SELDOM if number % 2 else _OFTEN)
+    boxes: dict[bool, list[tuple[int, int, int, int]]] = {True: [], False: []}
+    for _ in range(int(rng.integers(1, 3))):
+        image, mask = draw_face(image, rng, radius=_FACE_RADIUS, blank=not face)
+        if face and blurred:
+            image = blur(image, mask)
+        boxes[face].append(_box(mask))
+    return ClassImage(image, tuple(boxes[True]), tuple(boxes[False]))
+
+
+def _arranged(shape: str, texture: str, rng: np.random.Generator) -> list[Object]:
+    """Place the class's object and three to five others, which are of no class."""
+    of_classes = set(CLASSES.values())
+    others = [(s, t) for s in SHAPES for t in TEXTURES if (s, t) not in of_classes]
+    kinds = [(shape, texture)]
+    kinds += [others[int(i)] for i in rng.integers(len(others), size=int(rng.integers(3, 6)))]
+    objects: list[Object] = []
+    for place, (kind, pattern) in enumerate(kinds):
+        radius = float(rng.uniform(24, 42) if place == 0 else rng.uniform(16, 40))
+        for _ in range(20):
+            x, y = rng.uniform(radius, SIZE - radius, size=2)
+            if all(np.hypot(x - o.x, y - o.y) > 0.85 * (radius + o.radius) for o in objects):
+                colour = str(rng.choice(list(COLOURS)))
+                objects.append(Object(kind, colour, pattern, "large", float(x), float(y), radius))
+                break
+    return objects
+
+
+def _degraded(image: Image.Image, rng: np.random.Generator, noise: float) -> Image.Image:
+    pixels = np.asarray(image, dtype=np.float32)
+    pixels = (pixels - 128) * rng.uniform(0.5, 1.1) + 128 + rng.uniform(-30, 30)
+    # Coarser than a pixel, as it would vanish when the image is made smaller.
+    side = SIZE // 2
+    coarse = rng.normal(0, rng.uniform(0, noise), (side, side, 3)).repeat(2, 0).repeat(2, 1)
+    return Image.fromarray((pixels + coarse).clip(0, 255).astype(np.uint8))
+
+
+def _box(mask: NDArray[np.bool_]) -> tuple[int, int, int, int]:
+    rows, columns = (np.flatnonzero(mask.any(axis)) for axis in (1, 0))
+    return int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1
+
+
+def _scaled(one: ClassImage, scale: float) -> dict[str, list[list[float]]]:
+    boxes = {"faces": one.faces, "balls": one.balls}
+    return {
+        kind: [[round(v * scale, 2) for v in box] for box in found]
+        for kind, found in boxes.items()
+        if found
+    }

@@ -1,0 +1,209 @@
+"""Lessons: ground-truth neurons of text, faces and much else, for a describer to learn from.
+
+Like the synthetic neurons, but their scenes have words and icons of faces drawn over them, with
+exact masks, and are blurred and noisy to various degrees, as images of small networks are.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+from datasets import Dataset, load_dataset
+from PIL import Image
+
+from milannotations.errors import InputError
+from milannotations.exemplars.build import build
+from milannotations.exemplars.options import BuildOptions
+from milannotations.record import FEATURES
+from milannotations.store import home
+from milannotations.worlds.concepts import (
+    And,
+    Anything,
+    Attribute,
+    Concept,
+    Dead,
+    Or,
+    Polysemantic,
+)
+from milannotations.worlds.grammar import references
+from milannotations.worlds.lesson_concepts import Drawn, Edges, Ground, LessonScene, Light, Overlay
+from milannotations.worlds.network import SyntheticNetwork
+from milannotations.worlds.neurons import LAYERS, SyntheticNeuron
+from milannotations.worlds.overlays import FONTS, Colour, draw_face, draw_text
+from milannotations.worlds.scenes import (
+    BACKGROUNDS,
+    COLOURS,
+    SHAPES,
+    SIZE,
+    SIZES,
+    TEXTURES,
+    arrange,
+    render,
+)
+from milannotations.worlds.source import World
+from milannotations.worlds.spatial import PARTS, Part
+
+_VERSION = 1  # of what is cached; raised when the same arguments give other neurons
+_WORDS = (
+    "amber", "bridge", "candle", "copper", "dolphin", "engine", "forest", "garden", "harbor",
+    "island", "jacket", "kettle", "ladder", "meadow", "needle", "orchid", "pepper", "quilt",
+    "river", "saddle", "temple", "umbrella", "velvet", "window", "yellow brick", "zebra",
+    "hot soup", "no entry", "open", "SALE", "Exit", "EAST 12", "k 42", "Bus stop", "milk",
+)  # fmt: skip
+_LETTERS: dict[str, Colour] = {
+    "white": (255, 255, 255), "black": (0, 0, 0), "red": (200, 20, 30), "yellow": (250, 220, 30),
+}  # fmt: skip
+_BOXES: dict[str, Colour] = {"white": (0, 0, 0), "black": (255, 255, 255), "red": (255, 255, 255),
+                             "yellow": (20, 30, 90)}  # fmt: skip
+# Neurons of each concept; those that most units of small networks are like come oftener.
+_TEXTS, _FACES, _OTHER = 5, 5, 2
+
+
+class Lessons(World):
+    """Scenes with words, faces and balls drawn over them, as a source for the exemplar builder.
+
+    Args:
+        seed: Scenes of different seeds differ.
+        count: How many scenes there are.
+
+    Raises:
+        InputError: As ``World``.
+    """
+
+    def __init__(self, seed: int, count: int) -> None:
+        super().__init__(seed, count)
+        self._scene = lru_cache(maxsize=256)(lambda index: make_lesson_scene(seed, index))
+
+    def name(self, index: int) -> str:
+        """Return a name such as ``lessons-1/scene-00012``."""
+        return super().name(index).replace("world-", "lessons-", 1)
+
+    def identity(self) -> dict[str, Any]:
+        """Return the seed, the number of scenes, and which version of them this is."""
+        return {"images": self.count, "lessons": self.seed, "version": _VERSION}
+
+
+def lessons(*, scenes: int = 400, k: int = 10, seed: int = 0) -> Dataset:
+    """Return ground-truth neurons to train a describer on; built the first time, then cached.
+
+    Args:
+        scenes: Scenes that their exemplars are chosen from.
+        k: Exemplars of each.
+        seed: Of the scenes, and of the neurons' noise.
+
+    Returns:
+        Neuron records with three references each, from a grammar, not from people.
+
+    Raises:
+        InputError: If there are fewer scenes than exemplars or the seed is below 0.
+    """
+    if seed < 0:
+        raise InputError(f"seed {seed} of lessons; it must be at least 0")
+    if not 1 <= k <= scenes:
+        raise InputError(
+            f"lessons of {scenes} scenes with k={k}; take at least k, and k at least 1"
+        )
+    neurons = lesson_neurons(seed)
+    place = home() / "lessons" / f"{_VERSION}-{seed}-{scenes}-{k}"
+    if not (place / "data").is_dir() and not any(place.glob("*.parquet")):
+        world = Lessons(seed, scenes)
+        network = SyntheticNetwork(neurons, world)
+        build(
+            network, world, network.names, place, model="lessons", dataset="lessons",
+            options=BuildOptions(k=k, image_format="webp"),
+        )  # fmt: skip
+    built = load_dataset(str(place), split="train", cache_dir=str(home() / "lessons-cache"))
+    said = {(neuron.layer, neuron.unit): list(neuron.references) for neuron in neurons}
+    keys = zip(built["layer"], built["unit"], strict=True)
+    texts = [said[layer, unit] for layer, unit in keys]
+    bare = built.remove_columns(["annotations"])
+    bare = bare.add_column("annotations", texts, feature=FEATURES["annotations"])
+    return bare.select_columns(list(FEATURES))
+
+
+def lesson_neurons(seed: int = 0) -> list[SyntheticNeuron]:
+    """Return the neurons of the lessons, in the order of their layers and units.
+
+    Their kinds are ``text``, ``face``, ``ball`` and ``other``, and ``dead``.
+    """
+    rng = np.random.default_rng((seed, 7))
+    names = list(LAYERS)
+    units = dict.fromkeys(names, 0)
+    found = []
+    for number, (kind, concept) in enumerate(_curriculum()):
+        layer = names[(number + number // len(names)) % len(names)]
+        noise = float(rng.uniform(0.1, 0.9))
+        found.append(
+            SyntheticNeuron(
+                layer, units[layer], "train", kind, concept, references(concept, rng), noise
+            )
+        )
+        units[layer] += 1
+    return sorted(found, key=lambda neuron: (names.index(neuron.layer), neuron.unit))
+
+
+def make_lesson_scene(seed: int, index: int) -> LessonScene:
+    """Arrange and render scene ``index`` of the lessons ``seed``."""
+    rng = np.random.default_rng((seed, index, 3))
+    # Other arrangements than those of the worlds of the same seed.
+    base = render(arrange(seed + 900_000, index), str(rng.choice(BACKGROUNDS)), rng)
+    image, drawn = base.image, []
+    for _ in range(int(rng.choice([0, 1, 2], p=[0.45, 0.4, 0.15]))):
+        blank = bool(rng.random() < 0.5)
+        image, mask = draw_face(image, rng, radius=(0.09, 0.2), blank=blank)
+        drawn.append(Drawn("ball" if blank else "face", mask))
+    for _ in range(int(rng.choice([0, 1, 2], p=[0.5, 0.4, 0.1]))):
+        colour = str(rng.choice(list(_LETTERS)))
+        words = " ".join(rng.choice(_WORDS, size=int(rng.integers(1, 3))))
+        image, mask = draw_text(
+            image, words, rng, height=float(rng.uniform(0.08, 0.2)), font=str(rng.choice(FONTS)),
+            colours=(_LETTERS[colour], _BOXES[colour] if rng.random() < 0.7 else None),
+        )  # fmt: skip
+        drawn.append(Drawn("text", mask, colour))
+    owner = base.owner.copy()
+    for place, one in enumerate(drawn):
+        owner[one.mask] = -1
+        drawn[:place] = [replace(old, mask=old.mask & ~one.mask) for old in drawn[:place]]
+    return LessonScene(base.objects, _degraded(image, rng), owner, base.background, tuple(drawn))
+
+
+def _degraded(image: Image.Image, rng: np.random.Generator) -> Image.Image:
+    """Make an image as unsharp and noisy as small networks' images are, which are enlarged."""
+    side = int(rng.choice([80, 96, 128, SIZE]))
+    small = image.resize((side, side), Image.Resampling.BOX)
+    pixels = np.asarray(small, dtype=np.float32)
+    pixels = (pixels - 128) * rng.uniform(0.5, 1.1) + 128 + rng.uniform(-30, 30)
+    pixels += rng.normal(0, rng.uniform(0, 20), pixels.shape)
+    return Image.fromarray(pixels.clip(0, 255).astype(np.uint8)).resize((SIZE, SIZE))
+
+
+def _curriculum() -> list[tuple[str, Concept]]:
+    """Return the kind and concept of every neuron."""
+    shapes = [Attribute("shape", value) for value in SHAPES]
+    colours = [Attribute("colour", value) for value in COLOURS]
+    textures = [Attribute("texture", value) for value in TEXTURES]
+    text, face, ball = Overlay("text"), Overlay("face"), Overlay("ball")
+    texts: list[Concept] = [text, text, text, *(Overlay("text", c) for c in _LETTERS)]
+    texts += [Edges("strokes")] * 2
+    common: list[Concept] = [
+        *(Ground(kind) for kind in BACKGROUNDS), Light("dark"), Light("bright"),
+        Edges("horizontal"), Edges("vertical"), Edges("any"),
+    ]  # fmt: skip
+    other: list[Concept] = [
+        *shapes, *colours, *textures, *(Attribute("size", value) for value in SIZES), Anything(),
+        *(And(a, b) for a in shapes for b in textures[1:]),
+        *(Or(a, b) for a, b in zip(colours, [*colours[1:], colours[0]], strict=True)),
+        *(Part(part, Anything()) for part in PARTS),
+        *common, *common,
+    ]  # fmt: skip
+    found: list[tuple[str, Concept]] = [("text", one) for one in texts for _ in range(_TEXTS)]
+    found += [("text", Polysemantic(text, one)) for one in (shapes[0], colours[0], textures[1])]
+    found += [("face", face)] * 3 * _FACES
+    found += [("face", Polysemantic(face, one)) for one in (colours[2], shapes[1])]
+    found += [("ball", ball)] * _FACES
+    found += [("other", one) for one in other for _ in range(_OTHER)]
+    found += [("other", Dead())] * 6 + [("dead", Dead())] * 2
+    return found

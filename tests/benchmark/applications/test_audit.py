@@ -1,0 +1,193 @@
+"""Audits: decoys, false discoveries and comparisons against what can be worked out."""
+
+import math
+from types import SimpleNamespace
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from scipy import stats
+
+from benchmark.applications.audit.compare import Count, compare, parse_name, share
+from benchmark.applications.audit.decoys import discovery, make_decoys
+from benchmark.applications.audit.report import write_report
+from benchmark.applications.audit.run import audit, layer_table, unit_table, write_tables
+from benchmark.applications.described import Described, Speaker
+from benchmark.applications.found import Search, some_matches
+from milannotations.describer import Description
+from milannotations.errors import InputError
+from milannotations.loading import load_split
+from milannotations.record import validate
+
+
+@pytest.fixture(scope="module")
+def neurons():
+    return load_split("demo", "test")
+
+
+def test_decoys_have_nothing_in_common(neurons):
+    made = make_decoys(neurons, seed=1)
+    assert len(made.neurons) == len(made.layers)
+    by_layer = pd.Series(neurons["layer"]).value_counts()
+    assert pd.Series(made.layers).value_counts().to_dict() == by_layer.to_dict()
+    owners = {}
+    for layer, unit, ids in zip(*(neurons[c] for c in ("layer", "unit", "image_ids")), strict=True):
+        for rank, one in enumerate(ids):
+            owners.setdefault((layer, rank, one), set()).add(unit)
+    for row in range(len(made.neurons)):
+        record = made.neurons[row]
+        validate(record)
+        sources = [owners[record["layer"], r, one] for r, one in enumerate(record["image_ids"])]
+        certain = [next(iter(s)) for s in sources if len(s) == 1]
+        assert len(set(certain)) == len(certain)
+    # Every exemplar is used exactly once.
+    pool = sorted(i for ids in made.neurons["image_ids"] for i in ids)
+    assert pool == sorted(i for ids in neurons["image_ids"] for i in ids)
+    again = make_decoys(neurons, seed=1)
+    assert again.neurons["image_ids"] == made.neurons["image_ids"]
+    assert make_decoys(neurons, seed=2).neurons["image_ids"] != made.neurons["image_ids"]
+    few = make_decoys(neurons, seed=1, most=3)
+    assert max(pd.Series(few.layers).value_counts()) == 3
+
+
+def test_false_discoveries_by_hand():
+    units = [("a", i) for i in range(10)] + [("b", i) for i in range(20)]
+    matched = {("a", 0): 0.9, ("a", 1): 0.8, ("b", 0): 0.7, ("b", 1): 0.2}
+    layers = ["a"] * 5 + ["b"] * 10  # each stands for two units
+    hits = [True, False, False, False, False] + [False] * 10
+    scores = [0.75] + [0.1] * 14
+    found = discovery(units, matched, layers, hits, scores)
+    assert found.false == 2.0 and found.rate == 1.0  # (2 + 2) / 4
+    # From the most confident on: (0+2)/1 -> 1, (0+2)/2 = 1, (2+2)/3 -> 1, (2+2)/4 = 1.
+    assert [found.q[u] for u in matched] == [1.0, 1.0, 1.0, 1.0]
+    many = {("b", i): 1.0 - i / 100 for i in range(20)}
+    clean = discovery(units, many, layers, [False] * 15, [0.0] * 15)
+    assert clean.rate == pytest.approx(2 / 20)
+    assert clean.q["b", 19] == pytest.approx(0.1)
+    # No unit is less sure than one that is less confident.
+    values = [clean.q["b", i] for i in range(20)]
+    assert values == sorted(values)
+    without = discovery(units, dict.fromkeys(many), layers, [False] * 15, [None] * 15)
+    assert all(math.isnan(v) for v in without.q.values()) and without.rate == clean.rate
+    assert discovery(units, {}, layers, hits, scores).rate == 1.0
+
+
+def test_estimate_is_right_on_average():
+    """Units that match by chance with a known rate, and others that truly match."""
+    rng = np.random.default_rng(0)
+    estimates, truths = [], []
+    for _ in range(300):
+        units = [("a", i) for i in range(200)]
+        by_chance = rng.random(170) < 0.1
+        matched = {units[i]: None for i in np.flatnonzero(by_chance)}
+        matched |= {units[i]: None for i in range(170, 200)}
+        decoys = rng.random(200) < 0.1
+        found = discovery(units, matched, ["a"] * 200, decoys.tolist(), [None] * 200)
+        estimates.append(found.rate)
+        truths.append(by_chance.sum() / len(matched))
+    # It is above: decoys stand for all units, those that truly match among them.
+    assert np.mean(truths) < np.mean(estimates) < np.mean(truths) + 0.1
+
+
+def count(name, flags, layers=None):
+    condition, pair = parse_name(name)
+    return Count(name, condition, pair, tuple(flags), tuple(layers or ["a"] * len(flags)))
+
+
+def test_compared_in_pairs_as_student_and_an_exact_test_do():
+    rng = np.random.default_rng(3)
+    counts = []
+    for seed in range(6):
+        counts.append(count(f"plain/{seed}", rng.random(100) < 0.3))
+        counts.append(count(f"blurred/{seed}", rng.random(100) < 0.1))
+    (effect,) = compare(counts)
+    gaps = [a.value - b.value for a, b in effect.pairs.values()]
+    expected = stats.ttest_1samp(gaps, 0).confidence_interval()
+    assert effect.over == "pairs" and len(effect.pairs) == 6
+    assert effect.difference.value == pytest.approx(np.mean(gaps))
+    assert effect.difference.low == pytest.approx(expected.low)
+    assert effect.difference.high == pytest.approx(expected.high)
+    assert effect.p == pytest.approx(2 / 2**6)  # all gaps of one sign
+    assert effect.totals[0] > effect.totals[1]
+
+
+def test_two_networks_are_compared_over_their_units():
+    first, second = (
+        count("one", [True] * 30 + [False] * 70),
+        count("two", [True] * 10 + [False] * 90),
+    )
+    (effect,) = compare([first, second], resamples=4000)
+    assert effect.over == "units" and math.isnan(effect.p)
+    # The usual interval of a difference of shares.
+    half = 1.96 * math.sqrt(0.3 * 0.7 / 100 + 0.1 * 0.9 / 100)
+    assert effect.difference.value == pytest.approx(0.2)
+    assert effect.difference.low == pytest.approx(0.2 - half, abs=0.012)
+    assert effect.difference.high == pytest.approx(0.2 + half, abs=0.012)
+    assert compare([first, count("two/x", [True, False])]) == []
+
+
+def test_share_is_wilsons():
+    # Wilson 1927; 10 of 100 by hand.
+    assert (round(share(10, 100).low, 4), round(share(10, 100).high, 4)) == (0.0552, 0.1744)
+
+
+class Parrot:
+    """Says of every neuron what its layer and unit tell, and of decoys nothing."""
+
+    sees_references = False
+
+    def fit(self, neurons):
+        pass
+
+    def describe(self, neurons):
+        return [
+            Description(
+                text="circles" if d == "decoys" or u % 3 else "smiling faces <b>", score=u / 9
+            )
+            for d, u in zip(neurons["dataset"], neurons["unit"], strict=True)
+        ]
+
+
+def described(neurons, name="net"):
+    parrot = Parrot()
+    said = parrot.describe(neurons)
+    units = list(zip(map(str, neurons["layer"]), map(int, neurons["unit"]), strict=True))
+    sites = {layer: SimpleNamespace(units=1000) for layer in dict.fromkeys(u[0] for u in units)}
+    loaded = SimpleNamespace(name=name, dataset="demo")
+    return Described(loaded, torch.device("cpu"), sites, units, [d.text for d in said],
+                     [d.score for d in said], neurons)  # fmt: skip
+
+
+def test_an_audit_from_beginning_to_end(neurons, tmp_path):
+    networks = {"plain/0": described(neurons), "blurred/0": described(neurons.select(range(40)))}
+    search = Search.of(["face"])
+    speaker = Speaker(ready=(Parrot(), "parrot"))
+    found = audit(networks, search, speaker, tmp_path)
+    truth = {u for u in networks["plain/0"].units if u[1] % 3 == 0}
+    assert set(found.networks[0].matches) == truth
+    assert found.networks[0].discovery.matched_decoys == 0
+    assert found.networks[0].discovery.rate == pytest.approx(1 / len(truth))
+    table = layer_table(found)
+    whole = table[(table["network"] == "plain/0") & (table["layer"] == "all")].iloc[0]
+    assert (whole["units"], whole["matching"]) == (len(neurons), len(truth))
+    units = unit_table(found)
+    assert len(units) == sum(len(one.matches) for one in found.networks)
+    write_tables(found, tmp_path)
+    assert set(pd.read_csv(tmp_path / "comparison.csv")["pair"].astype(str)) == {"0", "mean"}
+    page = write_report(found, tmp_path, {"method": "parrot <x>"}).read_text()
+    assert "<mark>faces</mark> &lt;b&gt;" in page and "parrot &lt;x&gt;" in page
+    assert "<b>" not in page
+
+
+def test_words_that_none_or_all_have(neurons, tmp_path):
+    net = described(neurons)
+    with pytest.raises(InputError, match=r"none of 85 units.*circles"):
+        audit({"net": net}, Search.of(["zebra (.*)"]), None, tmp_path)
+    with pytest.raises(InputError, match="none of 85"):
+        some_matches(Search.of(["zebra"]), net)
+    with pytest.raises(InputError, match="all 85 units"):
+        some_matches(Search.of(["circles", "faces"]), net)
+    with pytest.raises(InputError, match="cannot be searched"):
+        Search.of([".*"])
+    assert some_matches(Search.of(["face.*"]), net)  # literal text: the signs do not matter
