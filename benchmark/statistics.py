@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import stats
 
 from benchmark.metrics.base import Floats, Metric
 
@@ -133,6 +134,23 @@ def holm(values: Sequence[float]) -> list[float]:
     adjusted = np.empty(len(values))
     adjusted[order] = np.minimum(1.0, np.maximum.accumulate(scaled))
     return [round(float(value), 12) for value in adjusted]
+
+
+def over_trials(values: Sequence[float]) -> Interval:
+    """Return a mean over trials with Student's 95 % interval: what other trials would give.
+
+    NaN bounds for a single trial.
+
+    >>> found = over_trials([1.0, 2.0, 3.0])
+    >>> [round(value, 2) for value in (found.value, found.low, found.high)]
+    [2.0, -0.48, 4.48]
+    """
+    numbers = np.asarray(values, dtype=float)
+    mean = float(numbers.mean())
+    if len(numbers) < 2:
+        return Interval(mean, float("nan"), float("nan"))
+    half = float(stats.t.ppf((1 + LEVEL) / 2, len(numbers) - 1) * stats.sem(numbers))
+    return Interval(mean, mean - half, mean + half)
 
 
 def interval(

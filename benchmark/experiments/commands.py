@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from benchmark.applications.commands import analyze, audit, edit
+from benchmark.applications.data_commands import spurious_text, train_classifier, trials
 from benchmark.encoders import DEFAULT_BERTSCORE_ENCODER, DEFAULT_SENTENCE_ENCODER, ENCODER_HELP
 from milannotations.device import DEVICE_HELP
 
@@ -18,6 +19,9 @@ app = typer.Typer(no_args_is_help=True, help="Run the experiments of the paper."
 app.command()(analyze)
 app.command()(audit)
 app.command()(edit)
+app.command("spurious-text")(spurious_text)
+app.command("train-classifier")(train_classifier)
+app.command()(trials)
 
 _SMALL_MILAN = {
     "encoder": "efficientnet_lite0", "hidden": 128, "epochs": 40, "learning_rate": 0.005,

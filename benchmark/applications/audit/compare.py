@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats
 
-from benchmark.statistics import RESAMPLES, Interval, interval
+from benchmark.statistics import RESAMPLES, Interval, interval, over_trials
 
 _SEVERAL = 3  # pairs from which on the interval is over pairs
 
@@ -106,8 +106,7 @@ def _effect(
         p = float(found.pvalue)
     if len(both) >= _SEVERAL:
         over = "pairs"
-        half = float(stats.t.ppf(0.975, len(gaps) - 1) * gaps.std(ddof=1) / np.sqrt(len(gaps)))
-        difference = Interval(float(gaps.mean()), float(gaps.mean()) - half, gaps.mean() + half)
+        difference = over_trials(gaps.tolist())
     else:
         over = "units"
         difference = _over_units(both, resamples, seed)

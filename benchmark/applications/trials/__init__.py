@@ -1,0 +1,1 @@
+"""The three applications on rendered images, from training on, with several seeds."""

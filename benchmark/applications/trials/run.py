@@ -1,0 +1,197 @@
+"""One trial of each application, kept when it is finished."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from benchmark.applications.analysis.importance import RANDOM as RANDOM_ORDER
+from benchmark.applications.analysis.importance import Plan, importance
+from benchmark.applications.analysis.report import Analysis, write_analysis
+from benchmark.applications.audit.report import write_report
+from benchmark.applications.audit.run import audit, write_tables
+from benchmark.applications.described import Described, Speaker
+from benchmark.applications.editing.folders import Folders
+from benchmark.applications.editing.report import write_edit
+from benchmark.applications.editing.run import RANDOM, proportion
+from benchmark.applications.editing.whole import Settings, run_edit
+from benchmark.applications.found import Search
+from benchmark.applications.kinds import kinds_of, layer_table
+from benchmark.applications.labelled import Bench, LabelledImages
+from benchmark.applications.language import load_parser, properties, property_table
+from benchmark.applications.trials.scenes import (
+    AUDITING,
+    EDITING,
+    described,
+    face_images,
+    text_images,
+    trained,
+)
+from benchmark.metrics.sentence import sentence_encoder
+from milannotations.storage import atomic_path
+
+TEXT = ("text", "words", "letters")
+FACES = ("faces", "heads")
+Trial = Callable[[int, Path, Speaker, torch.device], dict[str, Any]]
+
+
+def edit_trial(seed: int, place: Path, who: Speaker, device: torch.device) -> dict[str, Any]:
+    """Train on images with spurious text, take text units out, and compare with training without.
+
+    Returns:
+        Accuracies on test images, plain and adversarial, of each way of choosing.
+    """
+    data = text_images(place, EDITING, seed)
+    weights = trained(data / "train", place / "text.safetensors", EDITING, seed, str(device))
+    clean = trained(
+        place / "plain" / "train", place / "plain.safetensors", EDITING, seed, str(device)
+    )
+    network = described(weights, place / "probe", place / "work", who, EDITING, device)
+    search = Search.of(TEXT)
+    folders = Folders.of(data)
+    validation = {
+        name: LabelledImages(folder, network.loaded.preprocessing)
+        for name, folder in folders.validation.items()
+    }
+    out = place / "edit"
+    (out / "work").mkdir(parents=True, exist_ok=True)
+    settings = Settings(finetune=10, seed=seed)
+    found = run_edit(network, search, validation, folders, out, settings)
+    write_edit(found, out, {"seed": str(seed), "describer": who.title})
+    result: dict[str, Any] = {
+        "units": len(network.units), "matching": len(found.matches),
+        "ablated": found.choice.count, "tests": {},
+    }  # fmt: skip
+    without = described(clean, place / "probe", place / "work", who, EDITING, device)
+    result["matching_without_text"] = len(search.matches(without.units, without.texts))
+    for test, folder in folders.tests.items():
+        images = LabelledImages(folder, network.loaded.preprocessing)
+        bench = Bench(without.loaded.module, without.sites, images, device=device)
+        some = [o for o in found.outcomes if o.test == test]
+        after = {o.method: o.after.value for o in some if o.method != RANDOM}
+        after[RANDOM] = float(np.mean([o.after.value for o in some if o.method == RANDOM]))
+        result["tests"][test] = {
+            "before": found.outcome(test).before.value,
+            "after": after,
+            "trained without text": proportion(bench.measure(images, [{}]).correct[0]).value,
+            **{f"{k}, last layer trained again": v[test].value for k, v in found.finetuned.items()},
+        }
+    return result
+
+
+def analyze_trial(seed: int, place: Path, who: Speaker, device: torch.device) -> dict[str, Any]:
+    """Train on images without text, and ablate by properties of descriptions.
+
+    Returns:
+        Of each property and order, how accuracy differs from that of random orders.
+    """
+    text_images(place, EDITING, seed)
+    weights = trained(
+        place / "plain" / "train", place / "plain.safetensors", EDITING, seed, str(device)
+    )
+    network: Described = described(weights, place / "probe", place / "work", who, EDITING, device)
+    images = LabelledImages(place / "plain" / "test", network.loaded.preprocessing)
+    reader, sentences = load_parser(), sentence_encoder(*_ENCODER)
+    table = property_table(network.texts, images.classes, reader, sentences)
+    bench = Bench(network.loaded.module, network.sites, images, work=place / "work" / "measured",
+                  device=device)  # fmt: skip
+    curves = importance(bench, images, network.units, table, Plan(steps=5, ties=2, seed=seed))
+    parsed = properties(network.texts, reader)
+    analysis = Analysis(
+        network, layer_table([layer for layer, _ in network.units], network.texts, parsed), table,
+        [kinds_of(one).form for one in parsed], curves, len(images),
+    )  # fmt: skip
+    out = place / "analysis"
+    out.mkdir(exist_ok=True)
+    write_analysis(analysis, out, {"seed": str(seed), "describer": who.title})
+    return {
+        "accuracy": curves[0].accuracy[0],
+        "differences": {
+            f"{c.name} | {c.order}": c.difference for c in curves if c.name != RANDOM_ORDER
+        },
+    }
+
+
+def audit_trial(seed: int, place: Path, who: Speaker, device: torch.device) -> dict[str, Any]:
+    """Train with faces as they are and with faces blurred; count units described as faces.
+
+    Exemplars of both networks are chosen from the same images, with faces as they are.
+
+    Returns:
+        Counts and accuracies of both.
+    """
+    networks, accuracies = {}, {}
+    folders = {b: face_images(place, AUDITING, seed, b) for b in (False, True)}
+    probe = folders[False] / "validation"
+    for blurred, folder in folders.items():
+        name = folder.name
+        weights = trained(folder / "train", place / f"{name}.safetensors", AUDITING, seed,
+                          str(device))  # fmt: skip
+        network = described(weights, probe, place / "work", who, AUDITING, device)
+        networks[f"{name}/{seed}"] = network
+        for other in folders.values():
+            images = LabelledImages(other / "test", network.loaded.preprocessing)
+            bench = Bench(network.loaded.module, network.sites, images, device=device)
+            accuracies[f"{name}, tested {other.name}"] = float(
+                bench.measure(images, [{}]).accuracy[0]
+            )
+        del blurred
+    found = audit(networks, Search.of(FACES), who, place / "work", seed=seed)
+    out = place / "audit"
+    out.mkdir(exist_ok=True)
+    write_tables(found, out)
+    write_report(found, out, {"seed": str(seed), "describer": who.title})
+    return {
+        "units": len(next(iter(networks.values())).units),
+        "matching": {one.count.condition: len(one.matches) for one in found.networks},
+        "flags": {one.count.condition: list(map(int, one.count.flags)) for one in found.networks},
+        "layers": [layer for layer, _ in next(iter(networks.values())).units],
+        "decoys": {
+            one.count.condition: [one.discovery.matched_decoys, one.discovery.decoys]
+            for one in found.networks
+            if one.discovery
+        },
+        "false_discovery": {
+            one.count.condition: one.discovery.rate for one in found.networks if one.discovery
+        },
+        "accuracies": accuracies,
+    }
+
+
+TRIALS: dict[str, Trial] = {"edit": edit_trial, "analyze": analyze_trial, "audit": audit_trial}
+_ENCODER = ("packaged/all-MiniLM-L6-v2", "cpu")
+
+
+def run_trials(
+    what: str, seeds: list[int], out: Path, who: Callable[[], Speaker], device: torch.device,
+    say: Callable[[str], None],
+) -> dict[int, dict[str, Any]]:  # fmt: skip
+    """Run one trial for each seed; finished ones are taken from ``out``.
+
+    Args:
+        what: One of ``TRIALS``.
+        seeds: Of images, training and draws.
+        out: A folder: gets a folder for each seed.
+        who: Makes the describer, when one is needed.
+        device: Where networks run.
+        say: Is told what is finished.
+    """
+    ready: Speaker | None = None
+    results = {}
+    for seed in seeds:
+        place = out / f"seed-{seed}"
+        place.mkdir(parents=True, exist_ok=True)
+        kept = place / f"{what}.json"
+        if not kept.is_file():
+            ready = ready or who()
+            result = TRIALS[what](seed, place, ready, device)
+            with atomic_path(kept) as path:
+                path.write_text(json.dumps(result, indent=1), encoding="utf-8")
+        results[seed] = json.loads(kept.read_text(encoding="utf-8"))
+        say(f"{what}, seed {seed}: finished")
+    return results

@@ -1,0 +1,151 @@
+"""Networks for trials: trained on rendered images with a cue, and described by one describer."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from benchmark.applications.classifier import train_classifier
+from benchmark.applications.described import Described, Speaker, describe_network, load_network
+from benchmark.applications.spurious_text import LISTING, write_spurious_text
+from milannotations.catalog import small
+from milannotations.exemplars.options import BuildOptions
+from milannotations.storage import atomic_path
+from milannotations.worlds.classes import write_class_images
+
+# Options of MILAN that do at this scale.
+SMALL_MILAN: dict[str, Any] = {
+    "encoder": "efficientnet_lite0", "hidden": 128, "epochs": 40, "learning_rate": 0.005,
+    "batch_size": 32, "language_model_batch_size": 32, "stop_on": "loss", "resample": True,
+}  # fmt: skip
+_PROBE = 30  # training images of each class among those exemplars are chosen from
+
+
+@dataclass(frozen=True)
+class Scale:
+    """How much is rendered and trained.
+
+    Attributes:
+        classes: Classes of the task.
+        train: Training images of each.
+        validation: Validation images of each.
+        test: Test images of each.
+        epochs: Of training.
+        noise: Of the images.
+        k: Exemplars per unit.
+    """
+
+    classes: int
+    train: int
+    validation: int
+    test: int
+    epochs: int
+    noise: float
+    k: int = 10
+
+    @property
+    def per_class(self) -> dict[str, int]:
+        """Images of each class, by split."""
+        return {"train": self.train, "validation": self.validation, "test": self.test}
+
+
+EDITING = Scale(classes=8, train=220, validation=20, test=40, epochs=18, noise=28.0)
+AUDITING = Scale(classes=4, train=350, validation=50, test=50, epochs=24, noise=20.0)
+
+
+def speaker(method: str, k: int, device: str) -> Speaker:
+    """Return a describer that has learned from the lessons, once for all networks."""
+    options = SMALL_MILAN if method == "milan" else {}
+    fresh = Speaker(method, options, "lessons", k=k)
+    return replace(fresh, ready=(fresh.learned(device), fresh.identity))
+
+
+def once(path: Path, **settings: Any) -> bool:
+    """Say whether something has still to be made: nothing is there, or of other settings.
+
+    What is there of other settings is removed.
+    """
+    note = path.with_name(f"{path.name}.settings.json")
+    wanted = json.dumps(settings, sort_keys=True, default=str)
+    if path.exists() and note.is_file() and note.read_text(encoding="utf-8") == wanted:
+        return False
+    if path.is_dir():
+        shutil.rmtree(path)
+    path.unlink(missing_ok=True)
+    return True
+
+
+def made(path: Path, **settings: Any) -> None:
+    """Note that something has been made."""
+    with atomic_path(path.with_name(f"{path.name}.settings.json")) as note:
+        note.write_text(json.dumps(settings, sort_keys=True, default=str), encoding="utf-8")
+
+
+def text_images(place: Path, scale: Scale, seed: int) -> Path:
+    """Render the task with spurious text, and the same training images without; return where.
+
+    Beside ``text`` there is ``plain``, the images without text, and ``probe``, those that
+    exemplars are chosen from: validation images with and without text and some training images,
+    no test images.
+    """
+    settings = {"scale": asdict(scale), "seed": seed}
+    out = place / "text"
+    if not once(out, **settings):
+        return out
+    plain, probe = place / "plain", place / "probe"
+    write_class_images(
+        plain, classes=scale.classes, per_class=scale.per_class, seed=seed, noise=scale.noise,
+        overwrite=True,
+    )  # fmt: skip
+    write_spurious_text(plain, out, fraction=0.5, seed=seed, overwrite=True)
+    shutil.rmtree(probe, ignore_errors=True)
+    seen: dict[str, int] = {}
+    for entry in json.loads((out / LISTING).read_text(encoding="utf-8"))["files"]:
+        if entry["split"].startswith("test"):
+            continue
+        if entry["split"] == "train":
+            seen[entry["class"]] = seen.get(entry["class"], 0) + 1
+            if seen[entry["class"]] > _PROBE:
+                continue
+        target = probe / entry["file"]
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(out / entry["file"], target)
+    made(out, **settings)
+    return out
+
+
+def face_images(place: Path, scale: Scale, seed: int, blurred: bool) -> Path:
+    """Render the task with faces; return where."""
+    settings = {"scale": asdict(scale), "seed": seed, "blurred": blurred}
+    out = place / ("blurred" if blurred else "unblurred")
+    if once(out, **settings):
+        write_class_images(
+            out, classes=scale.classes, per_class=scale.per_class, seed=seed, noise=scale.noise,
+            faces=True, blurred=blurred, overwrite=True,
+        )  # fmt: skip
+        made(out, **settings)
+    return out
+
+
+def trained(folder: Path, weights: Path, scale: Scale, seed: int, device: str) -> Path:
+    """Train a small network on a folder, unless that is done; return its weights."""
+    settings = {"scale": asdict(scale), "seed": seed, "folder": folder.name}
+    if once(weights, **settings):
+        train_classifier(folder, weights, epochs=scale.epochs, seed=seed, device=device)
+        made(weights, **settings)
+    return weights
+
+
+def described(
+    weights: Path, images: Path, work: Path, who: Speaker, scale: Scale, device: torch.device
+) -> Described:
+    """Describe a small network."""
+    loaded, sites = load_network(small.NAME, str(weights), images, (), device)
+    return describe_network(
+        loaded, sites, images, work, who, options=BuildOptions(k=scale.k), device=device
+    )

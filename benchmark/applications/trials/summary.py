@@ -1,0 +1,192 @@
+"""Trials together: means over seeds with intervals, beside what the paper reports."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from benchmark.applications.audit.compare import Count, Effect, compare
+from benchmark.applications.figures import pairs
+from benchmark.applications.language import PROPERTIES
+from benchmark.statistics import Interval, over_trials
+from milannotations.page import as_markdown
+from milannotations.storage import atomic_path
+
+PUBLISHED = Path(__file__).parent / "published.csv"
+Results = Mapping[int, Mapping[str, Any]]
+_COLUMNS = ["what", "mean", "low", "high", "unit", "published"]
+
+
+def summarize(what: str, results: Results) -> pd.DataFrame:
+    """Return what the trials of an application gave.
+
+    Args:
+        what: ``edit``, ``analyze`` or ``audit``.
+        results: By seed, from ``run_trials``.
+
+    Returns:
+        A row per quantity: mean over seeds, Student's 95 % interval, unit, and the paper's number
+        where it reports one (of other networks and images: for comparison of directions).
+    """
+    rows = {"edit": _edit, "analyze": _analyze, "audit": _audit}[what](results)
+    published = pd.read_csv(PUBLISHED)
+    known = {
+        name: f"{value:g}"
+        for name, value in published[published["application"] == what][["what", "value"]].values
+    }
+    return pd.DataFrame(
+        [
+            [name, value.value, value.low, value.high, unit, known.get(key, "")]
+            for name, value, unit, key in rows
+        ],
+        columns=_COLUMNS,
+    )
+
+
+def _edit(results: Results) -> list[tuple[str, Interval, str, str]]:
+    rows: list[tuple[str, Interval, str, str]] = []
+
+    def add(name: str, values: list[float], unit: str = "%", key: str = "") -> None:
+        scale = 100 if unit in ("%", "points") else 1
+        rows.append((name, over_trials([scale * value for value in values]), unit, key))
+
+    trials = list(results.values())
+    for test in trials[0]["tests"]:
+        ours = [trial["tests"][test] for trial in trials]
+        add(
+            f"{test}: trained with text",
+            [one["before"] for one in ours],
+            key="adversarial accuracy, trained with spurious text" if test == "adversarial" else "",
+        )
+        for method in ours[0]["after"]:
+            add(f"{test}: edited by {method}", [one["after"][method] for one in ours])
+            add(
+                f"{test}: gain by {method}",
+                [one["after"][method] - one["before"] for one in ours],
+                "points",
+                "gain by the edit (13 of 300 text units)"
+                if (test, method) == ("adversarial", "descriptions")
+                else "",
+            )
+        for name in ours[0]:
+            if name.endswith("trained again"):
+                add(f"{test}: {name}", [one[name] for one in ours])
+        add(
+            f"{test}: trained without text",
+            [one["trained without text"] for one in ours],
+            key="adversarial accuracy, trained without text" if test == "adversarial" else "",
+        )
+    for name, title in (
+        ("units", "units"),
+        ("matching", "units described as text"),
+        ("matching_without_text", "units described as text, trained without text"),
+        ("ablated", "units ablated"),
+    ):
+        add(title, [float(trial[name]) for trial in trials], "units")
+    return rows  # fmt: skip
+
+
+def _analyze(results: Results) -> list[tuple[str, Interval, str, str]]:
+    trials = list(results.values())
+    rows = [("accuracy", over_trials([100 * t["accuracy"] for t in trials]), "%", "")]
+    for key in trials[0]["differences"]:
+        name, _, order = key.partition(" | ")
+        values = over_trials([100 * trial["differences"][key] for trial in trials])
+        where = "all layers together" if order == "network" else "layer by layer"
+        rows.append((f"{PROPERTIES.get(name, name)}, {where}", values, "points", ""))
+    return rows
+
+
+def _audit(results: Results) -> list[tuple[str, Interval, str, str]]:
+    trials = list(results.values())
+    rows = []
+    for condition in trials[0]["matching"]:
+        values = [float(trial["matching"][condition]) for trial in trials]
+        key = f"units described as faces, {condition}"
+        rows.append((key, over_trials(values), "units", key))
+    effect = audit_effect(results)
+    scaled = [100 * v for v in (effect.difference.value, effect.difference.low,
+                                effect.difference.high)]  # fmt: skip
+    rows.append((f"{effect.first} − {effect.second}", Interval(*scaled), "points", ""))
+    for condition in trials[0]["matching"]:
+        rates = [100 * trial["false_discovery"][condition] for trial in trials]
+        rows.append((f"false, by estimate, {condition}", over_trials(rates), "%", ""))
+    for name in trials[0]["accuracies"]:
+        values = [100 * trial["accuracies"][name] for trial in trials]
+        rows.append((f"accuracy, trained {name}", over_trials(values), "%", ""))
+    return rows
+
+
+def audit_effect(results: Results) -> Effect:
+    """Compare the two conditions over seeds."""
+    counts = [
+        Count(f"{condition}/{seed}", condition, str(seed), tuple(map(bool, flags)),
+              tuple(trial["layers"]))
+        for seed, trial in results.items()
+        for condition, flags in trial["flags"].items()
+    ]  # fmt: skip
+    return compare(counts)[0]
+
+
+def draw(what: str, results: Results, path: Path) -> Path:
+    """Draw each seed: accuracies before and after, matches of both conditions, or differences."""
+    if what == "edit":
+        rows = []
+        for seed, trial in results.items():
+            one = trial["tests"]["adversarial"]
+            values = {
+                "trained with text": one["before"],
+                "edited by descriptions": one["after"]["descriptions"],
+                "edited at random": one["after"]["random"],
+                "trained without text": one["trained without text"],
+            }
+            rows.append((f"seed {seed}", {k: (v, v, v) for k, v in values.items()}))
+        return pairs(path, rows, "Accuracy on images with misleading text", "accuracy",
+                     percent=True)  # fmt: skip
+    if what == "audit":
+        effect = audit_effect(results)
+        dots = [
+            (f"seed {pair}", {effect.first: _triple(a), effect.second: _triple(b)})
+            for pair, (a, b) in effect.pairs.items()
+        ]
+        return pairs(path, dots, "Units described as faces", "share of units", percent=True)
+    table = summarize(what, results)
+    some = table[table["unit"] == "points"]
+    bars = [(row.what, {"difference": (row.mean, row.low, row.high)}) for row in some.itertuples()]
+    return pairs(path, bars, "Units high in a property ablated first", "points of accuracy, "
+                 "against random orders")  # fmt: skip
+
+
+def write_summary(what: str, results: Results, out: Path, note: str) -> pd.DataFrame:
+    """Write ``WHAT.csv``, ``WHAT.md`` and ``WHAT.png``; return the table."""
+    table = summarize(what, results)
+    with atomic_path(out / f"{what}.csv") as path:
+        table.to_csv(path, index=False)
+    lines = [f"{note}\n", "| | mean (95 % interval) | paper |", "| --- | ---: | ---: |"]
+    lines += [
+        f"| {as_markdown(row.what)} | {shown(row.mean, row.low, row.high, row.unit)} | "
+        f"{row.published} |"
+        for row in table.itertuples()
+    ]
+    with atomic_path(out / f"{what}.md") as path:
+        path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    draw(what, results, out / f"{what}.png")
+    return table
+
+
+def shown(mean: float, low: float, high: float, unit: str) -> str:
+    """Return a mean with its interval for people.
+
+    >>> shown(4.9, 1.0, 8.8, "points")
+    '+4.9 (+1.0 to +8.8) points'
+    """
+    sign = "+" if unit == "points" else ""
+    bounds = "" if low != low else f" ({low:{sign}.1f} to {high:{sign}.1f})"
+    return f"{mean:{sign}.1f}{bounds} {unit}"
+
+
+def _triple(value: Interval) -> tuple[float, float, float]:
+    return value.value, value.low, value.high
