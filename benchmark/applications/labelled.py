@@ -88,8 +88,8 @@ class LabelledImages:
 
     @property
     def identity(self) -> str:
-        """A hash of names, sizes and preprocessing."""
-        text = json.dumps(self.source.identity(), sort_keys=True)
+        """A hash of names, sizes, preprocessing and labels."""
+        text = json.dumps([self.source.identity(), self.labels.tolist()], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()
 
     def batches(self, size: int) -> Iterator[tuple[Tensor, Tensor]]:

@@ -1,9 +1,9 @@
 """How many units would be described with some words by chance: descriptions of decoys.
 
-A decoy has as many exemplars as a unit, each with its mask, but each from another unit of the same
-layer: they have nothing in common but what all images have. What is said of decoys is said by
-chance, so their share of matches estimates how many of the units' matches are false, as decoy
-sequences do in proteomics (Elias and Gygi, Nature Methods 4, 2007).
+A decoy has as many exemplars as a unit, but each is the image of one unit under the mask of another
+of the same layer: its regions are where units of this layer are active, and show nothing in common.
+What is said of decoys is said by chance, so their share of matches estimates how many of the units'
+matches are false, as decoy sequences do in proteomics (Elias and Gygi, Nature Methods 4, 2007).
 """
 
 from __future__ import annotations
@@ -64,22 +64,26 @@ def _exchanged(
 ) -> list[dict[str, Any]]:
     count = len(records)
     depth = min(len(record["masks"]) for record in records)
-    # Each rank goes round by another step, in a random order: no decoy gets two exemplars of one
-    # unit while there are more units than ranks.
+    # Each rank goes round by a step of its own, in a random order: no decoy gets two images of one
+    # unit while there are more units than ranks. Masks go round by another step than images.
     order = rng.permutation(count)
-    steps = np.concatenate(
-        [rng.permutation(count) for _ in range(-(-depth // count))]
-    )[:depth]  # fmt: skip
+    around = [rng.permutation(count) for _ in range(-(-depth // count))]
+    steps = np.concatenate(around)[:depth]
+    apart = rng.integers(1, count, depth)
     made = []
     for unit in range(count):
-        sources = [records[order[(unit + step) % count]] for step in steps]
+        images = [records[order[(unit + step) % count]] for step in steps]
+        masks = [
+            records[order[(unit + step + more) % count]]
+            for step, more in zip(steps, apart, strict=True)
+        ]
+        whole = all(record["images"] for record in images)
         made.append({
             "model": records[0]["model"], "dataset": "decoys", "layer": layer, "unit": unit,
-            **{
-                name: [source[name][rank] for rank, source in enumerate(sources)]
-                if all(source[name] for source in sources) else []
-                for name in ("images", "masks", "image_ids")
-            },
+            "images": [r["images"][rank] for rank, r in enumerate(images)] if whole else [],
+            "masks": [r["masks"][rank] for rank, r in enumerate(masks)],
+            "image_ids": [r["image_ids"][rank] for rank, r in enumerate(images)]
+            if all(r["image_ids"] for r in images) else [],
             # Peaks of different units are no peaks of one.
             "activations": [], "threshold": None, "annotations": [],
         })  # fmt: skip

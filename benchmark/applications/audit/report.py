@@ -109,9 +109,9 @@ def _counts(found: Audit, out: Path) -> Section:
     return Section(
         "How many units match",
         [
-            "A decoy is a made-up unit whose exemplars come from different units of the same "
-            "layer. What is said of decoys is said by chance: if decoys match as often as units "
-            "do, the matches say nothing."
+            "A decoy is a made-up unit: each of its exemplars is the image of one unit under the "
+            "mask of another of the same layer. What is said of decoys is said by chance: if they "
+            "match as often as units do, the matches say nothing."
         ],
         parts,
     )
