@@ -275,7 +275,18 @@ def edit(
     encoder: Encoder = DEFAULT_ENCODER,
     fill: Fill = "zero",
     most: Annotated[int | None, typer.Option(min=1, help="units of the edit at most")] = None,
-    trials: Annotated[int, typer.Option(min=1, help="random draws to compare with")] = 10,
+    trials: Annotated[
+        int, typer.Option(min=1, help="random draws of as many units as are ablated")
+    ] = 50,
+    alike: Annotated[
+        int, typer.Option(min=0, help="random draws of candidates, chosen among in the same way")
+    ] = 5,
+    tolerance: Annotated[
+        float,
+        typer.Option(
+            help="accuracy that may be lost on validation images, where none are adversarial"
+        ),
+    ] = 0.02,
     finetune: Annotated[
         int, typer.Option(min=0, help="epochs of training the last layer again; 0 for none")
     ] = 0,
@@ -320,8 +331,8 @@ def edit(
     described = describing.describe(loaded, sites, work, processor)
     search = search_of(remove, expand, threshold, exact, encoder, described.texts, processor)
     settings = Settings(
-        fill=fill, most=most, trials=trials, finetune=finetune, seed=seed, resamples=resamples,
-        batch_size=batch_size,
+        fill=fill, most=most, trials=trials, alike=alike, tolerance=tolerance,
+        finetune=finetune, seed=seed, resamples=resamples, batch_size=batch_size,
     )  # fmt: skip
     found = run_edit(described, search, validated, folders, out, settings, classes)
     facts = {

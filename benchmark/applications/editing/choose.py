@@ -17,6 +17,7 @@ from benchmark.applications.labelled import Bench, Floats, LabelledImages
 from milannotations.ablation import grouped
 from milannotations.errors import InputError
 
+ADVERSARIAL = "adversarial"
 _DENSE = 8  # up to here every number is tried
 _STEPS = 24  # numbers of units that are tried, at most
 
@@ -68,14 +69,23 @@ class Chooser:
         bench: Measures the network.
         validation: The sets, by name; it is given no others.
         most: Units of an edit at most.
+        tolerance: Where no set is named ``adversarial``, nothing shows that the feature misleads:
+            then as many units are ablated as cost at most this much accuracy.
     """
 
     def __init__(
-        self, bench: Bench, validation: Mapping[str, LabelledImages], most: int | None = None
+        self,
+        bench: Bench,
+        validation: Mapping[str, LabelledImages],
+        most: int | None = None,
+        tolerance: float = 0.02,
     ) -> None:
         if not validation:
             raise InputError("an edit is chosen on validation images; give some")
+        if not 0 <= tolerance < 1:
+            raise InputError(f"tolerance is {tolerance}; it must be at least 0 and below 1")
         self._bench, self._sets, self._most = bench, validation, most
+        self._tolerance = None if ADVERSARIAL in validation else tolerance
         self._alone: dict[Unit, tuple[float, float]] = {}
         self._base = self._scores([{}], "Validation")[0]
 
@@ -87,7 +97,8 @@ class Chooser:
     def choose(self, candidates: Sequence[Unit], method: str, trial: int = 0) -> Choice:
         """Sort candidates by their effects and choose how many of them to ablate.
 
-        Of equal scores the one with fewer units is chosen.
+        Of equal scores the one with fewer units is chosen; without adversarial images see
+        ``tolerance``.
 
         Raises:
             InputError: If there are no candidates.
@@ -97,7 +108,11 @@ class Chooser:
         order = self.sorted(candidates)[: self._most]
         counts = steps(len(order))
         scores = self._scores([grouped(order[:n]) for n in counts], f"Choosing: {method}")
-        best = max(range(len(counts)), key=lambda place: (scores[place][0], -counts[place]))
+        if self._tolerance is None:
+            best = max(range(len(counts)), key=lambda place: (scores[place][0], -counts[place]))
+        else:
+            least = scores[0][0] - self._tolerance
+            best = max(place for place, (score, _) in enumerate(scores) if score >= least)
         return Choice(
             method, trial, tuple(order),
             tuple(self._alone[unit][0] - self._base[0] for unit in order),

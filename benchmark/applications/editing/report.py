@@ -17,6 +17,7 @@ from benchmark.applications.editing.run import (
     DESCRIPTIONS,
     METHODS,
     RANDOM,
+    SELECTED,
     Outcome,
     better_than_random,
 )
@@ -166,15 +167,15 @@ def _results(edit: Edit) -> Section:
             some = [o for o in edit.outcomes if o.test == test and o.method == method]
             if not some:
                 continue
-            if method == RANDOM:
+            if method in (RANDOM, SELECTED):
                 after = [o.after.value for o in some]
                 gains = [o.gain.value for o in some]
                 counts = [o.count for o in some]
                 low, high = np.quantile(gains, [0.025, 0.975])
-                p, draws = better_than_random(edit.outcomes, test)
+                p, draws = better_than_random(edit.outcomes, test, method)
                 rows.append(
                     [
-                        "", f"random, mean of {draws} draws", f"{np.mean(counts):.1f}",
+                        "", f"{method}, mean of {draws} draws", f"{np.mean(counts):.1f}",
                         f"{100 * np.mean(after):.1f} %",
                         f"{100 * np.mean(gains):+.1f} ({100 * low:+.1f} to {100 * high:+.1f})",
                         f"{p:.3g}",
@@ -193,8 +194,9 @@ def _results(edit: Edit) -> Section:
     return Section(
         "On test images",
         [
-            "Every way of choosing has as many candidates as descriptions give, sorts them by "
-            "their effects and chooses how many, all on the same validation images: "
+            "Every way of choosing but plain random draws has as many candidates as descriptions "
+            "give, sorts them by their effects and chooses how many, on the same validation "
+            "images. "
             + "; ".join(f"{name}: {what}" for name, what in METHODS.items())
             + "."
         ],
@@ -205,8 +207,9 @@ def _results(edit: Edit) -> Section:
                  "p"],
                 rows,
                 note="Accuracies have Wilson intervals, gains paired bootstrap intervals over "
-                "images; of random draws the middle 95 %. p: share of random draws, this edit "
-                "counted as one, that gain at least as much as the edit by descriptions.",
+                "images; of random draws the middle 95 %. p: share of the draws, this edit "
+                "counted as one, that gain at least as much as the edit by descriptions; random "
+                "draws may hold the same units.",
                 strong=strong,
             )
         ],
@@ -221,7 +224,7 @@ def _chosen(edit: Edit, out: Path) -> Section:
             [
                 Series(c.method, c.counts, c.scores, kind=_kind(c.method),
                        marks={float(c.count): str(c.count)} if c is choice else None)
-                for c in edit.choices if c.method != RANDOM
+                for c in edit.choices if c.method not in (RANDOM, SELECTED)
             ],
             "units ablated", "accuracy", level=choice.scores[0],
         )
@@ -230,16 +233,15 @@ def _chosen(edit: Edit, out: Path) -> Section:
         some = [o for o in edit.outcomes if o.test == test]
         series = []
         random = [o for o in some if o.method == RANDOM]
-        if random:
-            grid = random[0].counts
-            values = np.array([np.interp(grid, o.counts, o.curve) for o in random])
+        if random and random[0].count:
+            values = np.array([o.curve for o in random])
             low, high = np.quantile(values, [0.025, 0.975], axis=0)
-            series.append(Series("random", grid, values.mean(0).tolist(), low.tolist(),
+            series.append(Series(RANDOM, random[0].counts, values.mean(0).tolist(), low.tolist(),
                                  high.tolist(), "random"))  # fmt: skip
         series += [
             Series(o.method, o.counts, o.curve, kind=_kind(o.method),
                    marks={float(o.count): str(o.count)} if o.method == DESCRIPTIONS else None)
-            for o in some if o.method != RANDOM
+            for o in some if o.method not in (RANDOM, SELECTED)
         ]  # fmt: skip
         panels.append(
             Panel(test, series, "units ablated", "accuracy", level=edit.outcome(test).before.value)
@@ -248,8 +250,9 @@ def _chosen(edit: Edit, out: Path) -> Section:
     return Section(
         "How many units",
         [
-            f"{choice.count} units were chosen, at the highest accuracy on validation images "
-            f"({100 * max(choice.scores):.1f} %, without an edit {100 * choice.scores[0]:.1f} %)."
+            f"{choice.count} units were chosen on validation images: accuracy "
+            f"{100 * choice.scores[choice.counts.index(choice.count)]:.1f} %, without an edit "
+            f"{100 * choice.scores[0]:.1f} %."
         ],
         [
             Picture("Accuracy as units are ablated, in the order of their effects on validation "

@@ -18,22 +18,22 @@ from benchmark.applications.editing.candidates import (
     random_like,
     units_of,
 )
-from benchmark.applications.editing.choose import Choice, Chooser
+from benchmark.applications.editing.choose import ADVERSARIAL, Choice, Chooser
 from benchmark.applications.labelled import Bench, Floats, LabelledImages
 from benchmark.statistics import Interval, interval
 from milannotations.exemplars.layout import Layout
 from milannotations.storage import atomic_path
 
-DESCRIPTIONS, RANDOM = "descriptions", "random"
+DESCRIPTIONS, RANDOM, SELECTED = "descriptions", "random", "random, chosen alike"
 ACTIVATION, GRADIENT, EFFECT = "activation", "gradient", "effect alone"
 METHODS = {
     DESCRIPTIONS: "units whose descriptions name the feature",
-    RANDOM: "as many units of the same layers, drawn at random",
+    RANDOM: "as many units as were ablated, drawn at random of the same layers",
+    SELECTED: "as many candidates as match, drawn at random of the same layers",
     ACTIVATION: "the units that are most more active on adversarial than on plain images",
     GRADIENT: "the units whose ablation saves most loss, to first order",
     EFFECT: "all units, by what ablating each alone does",
 }
-ADVERSARIAL = "adversarial"
 _FEW = 6
 
 
@@ -69,21 +69,26 @@ def choose_all(
     matched: Sequence[Unit],
     validation: Mapping[str, LabelledImages],
     *,
-    trials: int = 10,
+    trials: int = 50,
+    alike: int = 5,
+    tolerance: float = 0.02,
     most: int | None = None,
     seed: int = 0,
     layouts: Mapping[str, Layout] | None = None,
 ) -> list[Choice]:
     """Choose an edit by descriptions and by each other way. Sees validation images alone.
 
-    Every way gets as many candidates as the descriptions give, and chooses among them as they do.
+    Every way but plain random draws gets as many candidates as the descriptions give, and chooses
+    among them as they do.
 
     Args:
         bench: Measures the network.
         matched: Units whose descriptions name the feature.
         validation: Validation sets by name; one named ``adversarial``, where there is one, shows
             the feature where it misleads.
-        trials: Random draws.
+        trials: Random draws of as many units as are chosen by descriptions.
+        alike: Random draws of as many candidates as descriptions give.
+        tolerance: See ``Chooser``.
         most: Units of an edit at most.
         seed: Of the draws.
         layouts: Of the network.
@@ -94,14 +99,20 @@ def choose_all(
     Raises:
         InputError: If nothing is matched, or there are no validation images.
     """
-    chooser = Chooser(bench, validation, most)
-    choices = [chooser.choose(matched, DESCRIPTIONS)]
-    rng = np.random.default_rng(seed)
-    draws = [random_like(matched, bench.sites, rng) for _ in range(trials)]
-    # The effects of all draws' units at once, so that many are measured in one sweep.
+    chooser = Chooser(bench, validation, most, tolerance)
     everything = units_of(bench.sites)
     chooser.effects(everything)
-    choices += [chooser.choose(draw, RANDOM, trial) for trial, draw in enumerate(draws)]
+    ours = chooser.choose(matched, DESCRIPTIONS)
+    rng = np.random.default_rng(seed)
+    choices = [ours]
+    for trial in range(trials):
+        drawn = random_like(ours.units, bench.sites, rng)
+        counts = tuple(sorted({0, ours.count}))
+        choices.append(Choice(RANDOM, trial, tuple(drawn), (), counts, (), ours.count))
+    choices += [
+        chooser.choose(random_like(matched, bench.sites, rng), SELECTED, trial)
+        for trial in range(alike)
+    ]
     adversarial = validation.get(ADVERSARIAL)
     plain = next((v for k, v in validation.items() if k != ADVERSARIAL), None)
     how: dict[str, Any] = {"device": bench.device, "batch_size": bench.batch_size}
@@ -145,7 +156,7 @@ def evaluate(
     for name, opened in tests.items():
         images = opened()
         # Of random draws a few numbers are enough for their band.
-        counts = [c.few(_FEW) if c.method == RANDOM else c.counts for c in choices]
+        counts = [c.few(_FEW) if c.method == SELECTED else c.counts for c in choices]
         ablations = [a for c, some in zip(choices, counts, strict=True) for a in c.ablations(some)]
         found = bench.measure(images, ablations, f"Testing: {name}")
         begin = 0
@@ -176,14 +187,21 @@ def paired(after: Floats, before: Floats, resamples: int = 1000) -> Interval:
     return interval(lambda sums: sums[..., 0] / sums[..., 1], both, resamples)
 
 
-def better_than_random(outcomes: Sequence[Outcome], test: str) -> tuple[float, int]:
+def better_than_random(
+    outcomes: Sequence[Outcome], test: str, method: str = RANDOM
+) -> tuple[float, int]:
     """Return a p-value for the gain by descriptions, and of how many draws.
 
-    The share of draws, the choice itself counted as one, whose gain is at least as great: exact if
-    the descriptions said nothing of the units. It cannot be below 1 / (draws + 1).
+    The share of draws, the choice itself counted as one, whose gain is at least as great. It cannot
+    be below 1 / (draws + 1).
+
+    Args:
+        outcomes: Of one edit.
+        test: A test set.
+        method: ``RANDOM`` or ``SELECTED``.
     """
     here = [o for o in outcomes if o.test == test]
     ours = next(o for o in here if o.method == DESCRIPTIONS)
-    draws = [o for o in here if o.method == RANDOM]
+    draws = [o for o in here if o.method == method]
     at_least = sum(o.gain.value >= ours.gain.value for o in draws)
     return (1 + at_least) / (1 + len(draws)), len(draws)

@@ -29,7 +29,9 @@ class Settings:
 
     fill: str = "zero"
     most: int | None = None
-    trials: int = 10
+    trials: int = 50
+    alike: int = 5
+    tolerance: float = 0.02
     finetune: int = 0
     seed: int = 0
     resamples: int = 1000
@@ -44,6 +46,7 @@ def run_edit(
     out: Path,
     settings: Settings,
     classes: Path | None = None,
+    work: Path | None = None,
 ) -> Edit:
     """Choose an edit on validation images, save the choice, then open and measure test images.
 
@@ -55,6 +58,7 @@ def run_edit(
         out: An existing folder: gets ``choices.json`` and ``edited``.
         settings: How.
         classes: See ``labelled.read_classes``.
+        work: Folder for what was measured; default in ``out``.
 
     Raises:
         InputError: If none or all of the units match, or an image cannot be read.
@@ -70,11 +74,11 @@ def run_edit(
     fill = fill_of(
         settings.fill, loaded, sites, train.source if train else None, device, settings.batch_size
     )
-    work = out / "work"
-    bench = bench_of(loaded, sites, first, fill, work, device, settings.batch_size)
+    bench = bench_of(loaded, sites, first, fill, work or out / "work", device, settings.batch_size)
     choices = choose_all(
-        bench, list(matches), validation, trials=settings.trials, most=settings.most,
-        seed=settings.seed, layouts=loaded.layouts,
+        bench, list(matches), validation, trials=settings.trials, alike=settings.alike,
+        tolerance=settings.tolerance, most=settings.most, seed=settings.seed,
+        layouts=loaded.layouts,
     )  # fmt: skip
     save_choices(choices, out / "choices.json")
     tuned = {}

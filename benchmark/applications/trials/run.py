@@ -18,7 +18,7 @@ from benchmark.applications.audit.run import audit, write_tables
 from benchmark.applications.described import Described, Speaker
 from benchmark.applications.editing.folders import Folders
 from benchmark.applications.editing.report import write_edit
-from benchmark.applications.editing.run import RANDOM, proportion
+from benchmark.applications.editing.run import DESCRIPTIONS, RANDOM, SELECTED, proportion
 from benchmark.applications.editing.whole import Settings, run_edit
 from benchmark.applications.found import Search
 from benchmark.applications.kinds import kinds_of, layer_table
@@ -58,23 +58,36 @@ def edit_trial(seed: int, place: Path, who: Speaker, device: torch.device) -> di
         name: LabelledImages(folder, network.loaded.preprocessing)
         for name, folder in folders.validation.items()
     }
-    out = place / "edit"
-    (out / "work").mkdir(parents=True, exist_ok=True)
-    settings = Settings(finetune=10, seed=seed)
-    found = run_edit(network, search, validation, folders, out, settings)
-    write_edit(found, out, {"seed": str(seed), "describer": who.title})
-    result: dict[str, Any] = {
-        "units": len(network.units), "matching": len(found.matches),
-        "ablated": found.choice.count, "tests": {},
+    result: dict[str, Any] = {"units": len(network.units)}
+    edits = {}
+    for name, sets in (
+        ("edit", validation), ("edit-plain", {"plain": validation["plain"]})
+    ):  # fmt: skip
+        out = place / name
+        out.mkdir(exist_ok=True)
+        settings = Settings(finetune=10 if name == "edit" else 0, seed=seed)
+        # What was measured for the first serves the second.
+        found = run_edit(network, search, sets, folders, out, settings, work=place / "work")
+        write_edit(found, out, {"seed": str(seed), "describer": who.title})
+        edits[name] = found
+    found = edits["edit"]
+    result |= {
+        "matching": len(found.matches), "ablated": found.choice.count,
+        "ablated without adversarial": edits["edit-plain"].choice.count, "tests": {},
     }  # fmt: skip
     without = described(clean, place / "probe", place / "work", who, EDITING, device)
     result["matching_without_text"] = len(search.matches(without.units, without.texts))
     for test, folder in folders.tests.items():
         images = LabelledImages(folder, network.loaded.preprocessing)
         bench = Bench(without.loaded.module, without.sites, images, device=device)
-        some = [o for o in found.outcomes if o.test == test]
-        after = {o.method: o.after.value for o in some if o.method != RANDOM}
-        after[RANDOM] = float(np.mean([o.after.value for o in some if o.method == RANDOM]))
+        after: dict[str, float] = {}
+        for name, one in edits.items():
+            marks = "" if name == "edit" else ", chosen without adversarial images"
+            for method in dict.fromkeys(o.method for o in one.outcomes):
+                values = [o.after.value for o in one.outcomes
+                          if (o.test, o.method) == (test, method)]  # fmt: skip
+                if not marks or method in (DESCRIPTIONS, RANDOM, SELECTED):
+                    after[method + marks] = float(np.mean(values))
         result["tests"][test] = {
             "before": found.outcome(test).before.value,
             "after": after,

@@ -84,6 +84,7 @@ def _edit(results: Results) -> list[tuple[str, Interval, str, str]]:
         ("matching", "units described as text"),
         ("matching_without_text", "units described as text, trained without text"),
         ("ablated", "units ablated"),
+        ("ablated without adversarial", "units ablated, chosen without adversarial images"),
     ):
         add(title, [float(trial[name]) for trial in trials], "units")
     return rows  # fmt: skip

@@ -15,6 +15,7 @@ from benchmark.applications.editing.finetune import finetune, last_layer
 from benchmark.applications.editing.run import (
     DESCRIPTIONS,
     RANDOM,
+    SELECTED,
     better_than_random,
     choose_all,
     evaluate,
@@ -115,11 +116,13 @@ def test_finds_exactly_the_unit_that_reads_and_restores_accuracy(data, tmp_path)
         assert outcomes[method, 0, "test-adversarial"].after.value == 1.0, method
     # And a draw does if, and only if, the unit is in it.
     for choice in choices:
-        if choice.method == RANDOM:
-            found = outcomes[RANDOM, choice.trial, "test-adversarial"].after.value
+        if choice.method in (RANDOM, SELECTED):
+            found = outcomes[choice.method, choice.trial, "test-adversarial"].after.value
             assert (found == 1.0) == (TEXT in choice.order)
     p, draws = better_than_random([*outcomes.values()], "test-adversarial")
-    assert draws == 5 and p == (1 + sum(TEXT in c.order for c in choices if c.method == RANDOM)) / 6
+    random = [c for c in choices if c.method == RANDOM]
+    assert draws == 5 and p == (1 + sum(TEXT in c.order for c in random)) / 6
+    assert all(len(c.order) == 1 for c in random)
 
 
 def test_nothing_of_the_test_images_reaches_a_choice(data, monkeypatch):
@@ -142,8 +145,20 @@ def test_nothing_of_the_test_images_reaches_a_choice(data, monkeypatch):
 
 def test_an_edit_that_only_hurts_is_not_made(data):
     choices = choose_all(bench_of(data), [("seen", 0), ("seen", 1)],
-                         {"plain": opened(data, "validation")}, trials=1)  # fmt: skip
+                         validation_of(data), trials=1)  # fmt: skip
     assert choices[0].count == 0 and choices[0].units == ()
+    (outcome, *_) = evaluate(bench_of(data), choices, {"test": lambda: opened(data, "test")})
+    assert outcome.gain.value == 0
+
+
+def test_without_adversarial_images_as_many_as_cost_nothing(data):
+    only_plain = {"plain": opened(data, "validation")}
+    choices = choose_all(bench_of(data), [TEXT, ("seen", 3), ("seen", 0), ("seen", 1)], only_plain,
+                         trials=1, tolerance=0.0)  # fmt: skip
+    assert set(choices[0].units) >= {TEXT, ("seen", 3)}
+    assert not {("seen", 0), ("seen", 1)} <= set(choices[0].units)
+    with pytest.raises(InputError, match="tolerance is 1"):
+        Chooser(bench_of(data), only_plain, tolerance=1)
 
 
 def test_goes_on_from_what_was_measured(data, tmp_path, monkeypatch):
@@ -191,17 +206,18 @@ def test_random_draws_are_of_all_units_alike(data):
     assert np.abs(counts - 1000).max() < 105
 
 
-def test_random_draws_gain_nothing_on_average_where_no_unit_matters(data):
-    """Selection on noise must not show on test images."""
+def test_random_baseline_is_unbiased(data):
+    """The mean gain of draws is that of all choices of as many units, enumerated."""
     bench = bench_of(data)
-    torch.manual_seed(0)
-    bench.model.fc.weight.data = torch.randn(2, 12) * 0.01
-    bench = Bench(bench.model, bench.sites, opened(data, "validation"), batch_size=8)
-    choices = choose_all(bench, [("seen", 4), ("seen", 5)],
-                         {"plain": opened(data, "validation")}, trials=30)  # fmt: skip
-    outcomes = evaluate(bench, choices, {"test": lambda: opened(data, "test")})
+    choices = choose_all(bench, [TEXT, ("seen", 3)], validation_of(data), trials=400, alike=0)
+    images = opened(data, "test-adversarial")
+    outcomes = evaluate(bench, choices, {"test": lambda: images})
     gains = [o.gain.value for o in outcomes if o.method == RANDOM]
-    assert len(gains) == 30 and all(-1 <= gain <= 1 for gain in gains)
+    assert choices[0].count == 1 and len(gains) == 400
+    every = bench.measure(images, [{"seen": [unit]} for unit in range(6)]).accuracy
+    base = bench.measure(images, [{}]).accuracy[0]
+    expected = (every - base).mean()
+    assert abs(np.mean(gains) - expected) < 3 * (every.std() / np.sqrt(400))
 
 
 def test_activation_and_gradient_rank_the_reader_first(data):

@@ -32,6 +32,7 @@ def edit_result(before, after):
         for test in ("plain", "adversarial")
     }  # fmt: skip
     return {"units": 248, "matching": 100, "matching_without_text": 50, "ablated": 13,
+            "ablated without adversarial": 4,
             "tests": tests}  # fmt: skip
 
 
