@@ -136,6 +136,17 @@ def holm(values: Sequence[float]) -> list[float]:
     return [round(float(value), 12) for value in adjusted]
 
 
+def wilson(count: int, total: int) -> Interval:
+    """Return a share with its 95 % score interval (Wilson, 1927).
+
+    >>> found = wilson(10, 100)
+    >>> round(found.low, 4), round(found.high, 4)
+    (0.0552, 0.1744)
+    """
+    found = stats.binomtest(count, total).proportion_ci(LEVEL, method="wilson")
+    return Interval(count / total, float(found.low), float(found.high))
+
+
 def over_trials(values: Sequence[float]) -> Interval:
     """Return a mean over trials with Student's 95 % interval: what other trials would give.
 

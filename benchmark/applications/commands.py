@@ -34,6 +34,8 @@ from benchmark.applications.options import (
     TrainSplit,
     Weights,
     bench_of,
+    check_expansion,
+    check_fill,
     fill_of,
     labelled_sets,
     prepare_out,
@@ -85,10 +87,14 @@ def analyze(
     from benchmark.metrics.sentence import sentence_encoder
     from milannotations.device import resolve_device
     from milannotations.errors import InputError
+    from milannotations.exemplars.sources import ImageFolder
     from milannotations.progress import silence_libraries
 
     silence_libraries()
     processor = resolve_device(device)
+    check_fill(fill)
+    if fill == "mean" and images is None:
+        raise InputError("--fill mean needs --images: never those that accuracy is over")
     speaker = speaker_of(method, option, train, train_split, k)
     describing = Describing(
         images, descriptions, exemplars, speaker, k, quantile, batch_size
@@ -103,15 +109,13 @@ def analyze(
     sets = labelled_sets({"labelled": labelled}, loaded, classes, processor) if labelled else {}
     work = prepare_out(out, overwrite)
     described = describing.describe(loaded, sites, work, processor)
-    names = sets["labelled"].classes if sets else ()
-    table = property_table(described.texts, names or ("",), reader, sentences)
-    if not sets:
-        table = table.drop(columns="class-similarity")
+    names = sets["labelled"].classes if sets else None
+    table = property_table(described.texts, names, reader, sentences)
     parsed = properties(described.texts, reader)
     curves = []
     if sets:
-        source = sets["labelled"].source
-        value = fill_of(fill, loaded, sites, source, processor, batch_size)
+        means = ImageFolder(images, loaded.preprocessing) if images else None
+        value = fill_of(fill, loaded, sites, means, processor, batch_size)
         bench = bench_of(loaded, sites, sets["labelled"], value, work, processor, batch_size)
         curves = importance(bench, sets["labelled"], described.units, table, plan)
     analysis = Analysis(
@@ -175,6 +179,7 @@ def audit(
     """Report which units are described with some words, and how networks differ in them."""
     from rich.console import Console
 
+    from benchmark.applications.audit.compare import comparable
     from benchmark.applications.audit.report import write_report
     from benchmark.applications.audit.run import audit as run
     from benchmark.applications.audit.run import write_tables
@@ -192,12 +197,16 @@ def audit(
     files = [*descriptions] if descriptions else [None] * len(named)
     if len(files) != len(named):
         raise InputError(f"{len(files)} files of descriptions for {len(named)} models")
-    WordList.parse(*for_, exact=exact)  # said before anything is built
+    # Said before anything is built.
+    WordList.parse(*for_, exact=exact)
+    check_expansion(expand, threshold)
     speaker = speaker_of(method, option, train, train_split, k)
     networks = {
         name: load_network(spec, weights, images, _listed(layers), processor)
         for name, (spec, weights) in named.items()
     }
+    if len(networks) > 1:
+        comparable(list(networks))
     work = prepare_out(out, overwrite)
     described = {}
     for (name, (loaded, sites)), file in zip(networks.items(), files, strict=True):
@@ -220,9 +229,15 @@ def audit(
         "words": ", ".join(search.words.terms)
         + (" (as written)" if exact else " (by their stems)"),
         "words added by": expand,
-        **describing.facts(),
-        "decoys": f"{decoys} per layer at most, seed {seed}",
-        "images": f"{images.name}: the same for all networks",
+        **(
+            {"descriptions": ", ".join(path.name for path in descriptions)}
+            if descriptions
+            else {
+                **describing.facts(),
+                "decoys": f"{decoys} per layer at most, seed {seed}",
+                "images": f"{images.name}: the same for all networks",
+            }
+        ),
     }
     page = write_report(found, out, facts)
     console = Console()
@@ -302,6 +317,7 @@ def edit(
     from rich.console import Console
 
     from benchmark.applications.described import load_network
+    from benchmark.applications.editing.finetune import last_layer
     from benchmark.applications.editing.folders import Folders
     from benchmark.applications.editing.report import write_edit
     from benchmark.applications.editing.whole import Settings, run_edit
@@ -312,12 +328,14 @@ def edit(
     silence_libraries()
     processor = resolve_device(device)
     WordList.parse(*remove, exact=exact)
+    check_expansion(expand, threshold)
+    check_fill(fill)
     folders = Folders.of(
         data, train=train_images, validation=validation,
         validation_adversarial=validation_adversarial, test=test,
         test_adversarial=test_adversarial,
     )  # fmt: skip
-    folders.check(needs_train=fill == "mean" or bool(finetune))
+    folders.check(needs_train=fill == "mean" or bool(finetune), images=images)
     speaker = speaker_of(method, option, train, train_split, k)
     if images is None and descriptions is None:
         images = folders.train
@@ -327,6 +345,8 @@ def edit(
         model, weights, next(iter(folders.validation.values())), _listed(layers), processor
     )
     validated = labelled_sets(folders.validation, loaded, classes, processor)
+    if finetune:
+        last_layer(loaded.module, next(iter(validated.values())).example().to(processor))
     work = prepare_out(out, overwrite)
     described = describing.describe(loaded, sites, work, processor)
     search = search_of(remove, expand, threshold, exact, encoder, described.texts, processor)
@@ -334,7 +354,7 @@ def edit(
         fill=fill, most=most, trials=trials, alike=alike, tolerance=tolerance,
         finetune=finetune, seed=seed, resamples=resamples, batch_size=batch_size,
     )  # fmt: skip
-    found = run_edit(described, search, validated, folders, out, settings, classes)
+    found = run_edit(described, search, validated, folders, out, settings)
     facts = {
         "network": f"{loaded.name} trained on {loaded.dataset}", "layers": ", ".join(sites),
         **describing.facts(), "words": ", ".join(search.words.terms),
@@ -351,7 +371,7 @@ def edit(
     for name in found.tests:
         one = found.outcome(name)
         console.print(
-            f"{name}: {100 * one.before.value:.1f} % → {100 * one.after.value:.1f} % "
+            f"{name}: {100 * one.before.value:.1f} % to {100 * one.after.value:.1f} % "
             f"({100 * one.gain.low:+.1f} to {100 * one.gain.high:+.1f} points)",
             markup=False, highlight=False,
         )  # fmt: skip
@@ -363,6 +383,8 @@ def parse_models(texts: list[str]) -> dict[str, tuple[str, str]]:
 
     >>> parse_models(["a/1=resnet18@x=y.pt", "alexnet"])
     {'a/1': ('resnet18', 'x=y.pt'), 'alexnet': ('alexnet', 'published')}
+    >>> parse_models(["resnet18/places365"])
+    {'resnet18-places365': ('resnet18/places365', 'published')}
 
     Raises:
         InputError: If two have the same name, or one has no model.
@@ -373,7 +395,8 @@ def parse_models(texts: list[str]) -> dict[str, tuple[str, str]]:
     for text in texts:
         head, _, weights = text.partition("@")
         name, equals, spec = head.partition("=")
-        spec = spec if equals else name
+        # A slash in a name that was given parts condition and pair; in a model's own it does not.
+        name, spec = (name, spec) if equals else (head.replace("/", "-"), head)
         if not name or not spec:
             raise InputError(f"model {text!r}; write it as NAME=MODEL@WEIGHTS")
         if name in found:

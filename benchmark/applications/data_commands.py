@@ -91,7 +91,6 @@ def trials(
     from rich.console import Console
 
     from benchmark.applications.trials.run import run_trials
-    from benchmark.applications.trials.scenes import AUDITING, EDITING, speaker
     from benchmark.applications.trials.summary import shown, write_summary
     from milannotations.device import resolve_device
     from milannotations.progress import silence_libraries
@@ -103,11 +102,8 @@ def trials(
     def say(line: str) -> None:
         console.print(line, markup=False, highlight=False)
 
-    scale = AUDITING if what is What.audit else EDITING
     numbers = list(range(first_seed, first_seed + seeds))
-    results = run_trials(
-        what.value, numbers, out, lambda: speaker(method, scale.k, device), processor, say
-    )
+    results = run_trials(what.value, numbers, out, method, processor, say)
     note = f"{seeds} trials, seeds {numbers[0]} to {numbers[-1]}; described by {method}."
     for row in write_summary(what.value, results, out, note).itertuples():
         say(f"{row.what}: {shown(row.mean, row.low, row.high, row.unit)}")

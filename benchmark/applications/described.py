@@ -25,7 +25,7 @@ from milannotations.exemplars.options import BuildOptions
 from milannotations.exemplars.sources import ImageFolder
 from milannotations.fingerprints import fingerprint
 from milannotations.loading import load_split
-from milannotations.record import key_of
+from milannotations.record import keys_of
 from milannotations.storage import atomic_path
 from milannotations.worlds.lessons import lessons
 
@@ -54,14 +54,18 @@ class Speaker:
     train_split: str | None = "train"
     k: int = 15
     ready: tuple[Describer, str] | None = None
+    # Learns once, however many networks there are, so that one describer describes all.
+    _learned: dict[str, Describer] = field(default_factory=dict, compare=False, repr=False)
 
     @property
     def identity(self) -> str:
-        """What tells it from others."""
+        """What tells it from others: files that it is made from count by their contents."""
         if self.ready:
             return self.ready[1]
+        places = [str(value) for value in (*self.options.values(), self.train) if value]
+        contents = {place: _contents(Path(place)) for place in places if Path(place).exists()}
         return json.dumps(
-            [self.method, dict(self.options), self.train, self.train_split, self.k],
+            [self.method, dict(self.options), self.train, self.train_split, self.k, contents],
             sort_keys=True,
         )
 
@@ -69,7 +73,7 @@ class Speaker:
     def title(self) -> str:
         """What a report calls it."""
         options = "".join(f" {name}={value}" for name, value in self.options.items())
-        learned = f", learned from {self.train}" if self.train and not self.ready else ""
+        learned = f", learned from {self.train}" if self.train else ""
         return f"{self.method}{options}{learned}"
 
     def learned(self, device: str) -> Describer:
@@ -80,6 +84,8 @@ class Speaker:
         """
         if self.ready:
             return self.ready[0]
+        if device in self._learned:
+            return self._learned[device]
         options = dict(self.options)
         if accepts(self.method, "device"):
             options.setdefault("device", device)
@@ -90,6 +96,7 @@ class Speaker:
             describer.fit(lessons(k=self.k))
         elif self.train is not None:
             describer.fit(load_split(self.train, self.train_split))
+        self._learned[device] = describer
         return describer
 
 
@@ -216,7 +223,8 @@ def describe_network(
     options = options or BuildOptions()
     source = ImageFolder(images, loaded.preprocessing, options.size)
     identity = [
-        weights_of(loaded.module), loaded.name, list(sites), source.identity(), asdict(options)
+        weights_of(loaded.module), loaded.name, list(sites), source.identity(),
+        [source.checksum(i) for i in range(len(source))], asdict(options),
     ]  # fmt: skip
     place = work / f"exemplars-{_hash(identity)}"
     work.mkdir(parents=True, exist_ok=True)
@@ -236,17 +244,38 @@ def describe_network(
 
 
 def describe(neurons: Dataset, work: Path, speaker: Speaker, device: str) -> pd.DataFrame:
-    """Return descriptions and scores of neurons, kept in ``work``."""
+    """Return descriptions and scores of neurons, in their order, kept in ``work``."""
+    keys = ["layer", "unit"]
     kept = work / f"descriptions-{_hash([fingerprint(neurons), speaker.identity])}.csv"
     if not kept.is_file():
         found = speaker.learned(device).describe(neurons)
-        table = pd.DataFrame(
-            {"description": [d.text for d in found], "score": [d.score for d in found]}
-        )
+        table = pd.DataFrame([[k.layer, k.unit] for k in keys_of(neurons)], columns=keys)
+        table["description"] = [d.text for d in found]
+        table["score"] = [d.score for d in found]
         with atomic_path(kept) as path:
             table.to_csv(path, index=False)
-    return pd.read_csv(kept, dtype={"description": str}, keep_default_na=False, na_values={
-        "score": [""]})  # fmt: skip
+    table = _read(kept).set_index(keys)
+    order = [(key.layer, key.unit) for key in keys_of(neurons)]
+    return table.loc[order].reset_index()
+
+
+def _read(path: Path) -> pd.DataFrame:
+    return pd.read_csv(
+        path, dtype={"layer": str, "description": str}, keep_default_na=False,
+        na_values={"score": [""]},
+    )  # fmt: skip
+
+
+def _contents(place: Path) -> str:
+    """Return a hash of a file, or of all files in a folder."""
+    digest = hashlib.sha256()
+    files = sorted(p for p in place.rglob("*") if p.is_file()) if place.is_dir() else [place]
+    for path in files:
+        digest.update(f"{path.name} {path.stat().st_size}\n".encode())
+        with path.open("rb") as file:
+            while part := file.read(1 << 20):
+                digest.update(part)
+    return digest.hexdigest()[:16]
 
 
 def described_by_file(
@@ -269,29 +298,40 @@ def described_by_file(
         InputError: If it describes units that the network does not have, or none of its layers.
     """
     said = read_descriptions(path)
-    scores = _scores_in(path)
+    of_file = _scores_in(path)
     texts: dict[Unit, str] = {}
-    for key, text in said.items():
-        if key.layer not in sites:
+    scores: dict[Unit, float] = {}
+    for (key, text), score in zip(said.items(), of_file, strict=True):
+        other = (key.model not in ("", loaded.name)) or (key.dataset not in ("", loaded.dataset))
+        if other or key.layer not in sites:
             continue
+        unit = (key.layer, key.unit)
         if key.unit >= sites[key.layer].units:
             raise InputError(
                 f"{path} describes {key.layer}:{key.unit}, and layer {key.layer!r} of "
                 f"{loaded.name} has {sites[key.layer].units} units"
             )
-        texts[key.layer, key.unit] = text
+        if unit in texts:
+            raise InputError(f"{path} describes {key.layer}:{key.unit} of {loaded.name} twice")
+        texts[unit] = text
+        if score is not None:
+            scores[unit] = score
     if not texts:
-        others = ", ".join(dict.fromkeys(key.layer for key in said))
+        others = ", ".join(dict.fromkeys(f"{key.model or '(any)'} {key.layer}" for key in said))
         raise InputError(
-            f"{path} describes no unit of the layers {', '.join(sites)}; its layers are "
-            f"{others[:200]}"
+            f"{path} describes no unit of the layers {', '.join(sites)} of {loaded.name} trained "
+            f"on {loaded.dataset}; it has {others[:200]}"
         )
     order = {layer: number for number, layer in enumerate(sites)}
     units = sorted(texts, key=lambda unit: (order[unit[0]], unit[1]))
     neurons = None
     if exemplars is not None:
         shown = load_split(exemplars)
-        rows = {(k.layer, k.unit): i for i, k in enumerate(map(key_of, _keys(shown)))}
+        rows = {
+            (key.layer, key.unit): row
+            for row, key in enumerate(keys_of(shown))
+            if key.model in ("", loaded.name) and key.dataset in ("", loaded.dataset)
+        }
         missing = [unit for unit in units if unit not in rows]
         if missing:
             layer, number = missing[0]
@@ -303,20 +343,13 @@ def described_by_file(
     )  # fmt: skip
 
 
-def _keys(neurons: Dataset) -> list[dict[str, Any]]:
-    return list(neurons.select_columns(["model", "dataset", "layer", "unit"]))
-
-
-def _scores_in(path: Path) -> dict[Unit, float]:
+def _scores_in(path: Path) -> list[float | None]:
+    """Return the confidence of each row, None where there is none."""
     table = pd.read_parquet(path) if path.suffix == ".parquet" else pd.read_csv(path)
     if "score" not in table.columns:
-        return {}
+        return [None] * len(table)
     numbers = pd.to_numeric(table["score"], errors="coerce")
-    return {
-        (str(layer), int(unit)): float(score)
-        for layer, unit, score in zip(table["layer"], table["unit"], numbers, strict=True)
-        if pd.notna(score)
-    }
+    return [None if pd.isna(score) else float(score) for score in numbers]
 
 
 def _hash(parts: Any) -> str:

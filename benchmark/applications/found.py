@@ -82,15 +82,22 @@ def some_matches(search: Search, described: Described) -> Mapping[Unit, tuple[st
     found = search.matches(described.units, described.texts)
     if found and len(found) < len(described.units):
         return found
-    said = Counter(word for text in described.texts for word in set(words_of(text)))
-    frequent = ", ".join(word for word, _ in said.most_common(25))
     if not found:
-        raise InputError(
-            f"none of {len(described.units)} units of {described.loaded.name} is described with "
-            f"{search.title}; the most frequent words are: {frequent}. Name other words, or add "
-            "some with --expand"
-        )
+        raise InputError(nothing_found(search, len(described.units), described.texts))
     raise InputError(
         f"all {len(found)} units of {described.loaded.name} are described with {search.title}: "
-        f"name words that tell them apart; the most frequent are: {frequent}"
+        f"name words that tell them apart; the most frequent are: {_frequent(described.texts)}"
     )
+
+
+def nothing_found(search: Search, units: int, texts: Sequence[str]) -> str:
+    """Say that no unit matches, and what words there are."""
+    return (
+        f"none of {units} units is described with {search.title}; the most frequent words are: "
+        f"{_frequent(texts)}. Name other words, or add some with --expand"
+    )
+
+
+def _frequent(texts: Sequence[str]) -> str:
+    said = Counter(word for text in texts for word in set(words_of(text)))
+    return ", ".join(word for word, _ in said.most_common(25))

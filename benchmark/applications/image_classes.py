@@ -28,7 +28,7 @@ def classes_of(folder: Path, least: int = 1) -> dict[str, list[Path]]:
         what = "is a file, not a folder" if folder.exists() else "does not exist"
         raise InputError(f"image folder {folder} {what}")
     found: dict[str, list[Path]] = {}
-    for place in sorted(p for p in folder.iterdir() if p.is_dir() and not p.name.startswith(".")):
+    for place in _folders(folder):
         files = (p for p in place.rglob("*") if p.suffix.lower() in EXTENSIONS and p.is_file())
         found[place.name] = sorted(files)
     if len(found) < 2:
@@ -122,7 +122,7 @@ def class_texts(
 def _read(path: Path) -> dict[str, str]:
     how = f"names {path}: give JSON {{class: name}}, or CSV with the columns class, name"
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")
         if path.suffix.lower() == ".json":
             found: Any = json.loads(text)
         else:
@@ -134,3 +134,9 @@ def _read(path: Path) -> dict[str, str]:
     if not isinstance(found, dict) or not all(isinstance(v, str) for v in found.values()):
         raise InputError(how)
     return found
+
+
+def _folders(folder: Path) -> list[Path]:
+    """Return subfolders by their names as texts: paths themselves sort otherwise on Windows."""
+    found = (p for p in folder.iterdir() if p.is_dir() and not p.name.startswith("."))
+    return sorted(found, key=lambda place: place.name)

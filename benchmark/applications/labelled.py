@@ -7,6 +7,7 @@ import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -86,10 +87,11 @@ class LabelledImages:
     def __len__(self) -> int:
         return len(self.source)
 
-    @property
+    @cached_property
     def identity(self) -> str:
-        """A hash of names, sizes, preprocessing and labels."""
-        text = json.dumps([self.source.identity(), self.labels.tolist()], sort_keys=True)
+        """A hash of the files, the preprocessing and the labels."""
+        sums = [self.source.checksum(i) for i in range(len(self))]
+        text = json.dumps([self.source.identity(), sums, self.labels.tolist()], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()
 
     def batches(self, size: int) -> Iterator[tuple[Tensor, Tensor]]:
@@ -114,9 +116,17 @@ class LabelledImages:
             held += pair[0].nbytes
             if held <= _HELD:
                 kept.append(pair)
+            else:
+                kept.clear()
             yield pair
         if held <= _HELD:
             self._kept = kept
+
+    @property
+    def known(self) -> dict[str, tuple[str, int]]:
+        """What other images of the same classes are opened with: the argument ``classes``."""
+        triples = zip(self.folders, self.classes, self.indices, strict=True)
+        return {folder: (name, index) for folder, name, index in triples}
 
     def example(self, count: int = 2) -> Tensor:
         """Return the inputs of the first images."""
@@ -178,17 +188,17 @@ class Measured:
     """How a network did under some ablations.
 
     Attributes:
-        correct: Whether each image was told right, float64 (ablations, images), 0 or 1.
+        correct: Whether each image was told right, float32 (ablations, images), 0 or 1.
         logp: Log-probability of the right class, of the same shape.
     """
 
-    correct: Floats
-    logp: Floats
+    correct: NDArray[np.float32]
+    logp: NDArray[np.float32]
 
     @property
     def accuracy(self) -> Floats:
-        """Share of images told right, (ablations,)."""
-        return np.asarray(self.correct.mean(1))
+        """Share of images told right, float64 (ablations,)."""
+        return np.asarray(self.correct.mean(1, dtype=np.float64))
 
 
 class Bench:
@@ -247,7 +257,7 @@ class Bench:
                     zip(part, self._part(images, part, lambda n: progress.advance(task, n)),
                         strict=True)
                 )  # fmt: skip
-        both = np.stack([found[key] for key in keys]).astype(np.float64)
+        both = np.stack([found[key] for key in keys])
         return Measured(both[..., 0], both[..., 1])
 
     def _depth(self, key: str) -> tuple[int, str]:

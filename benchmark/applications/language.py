@@ -236,16 +236,20 @@ def clean_class_name(name: str) -> str:
 
 
 def property_table(
-    texts: Sequence[str], class_names: Sequence[str], parser: Parser, encoder: Encodes
+    texts: Sequence[str], class_names: Sequence[str] | None, parser: Parser, encoder: Encodes
 ) -> pd.DataFrame:
-    """Return the ``PROPERTIES`` of descriptions, one column each, one row per text."""
+    """Return the ``PROPERTIES`` of descriptions, one column each, one row per text.
+
+    Without class names there is no similarity to one.
+    """
     found = parser.parse(texts)
     counts = ("nouns", "verbs", "adjectives", "adpositions", "words", "depth")
     table = pd.DataFrame({name: [getattr(one, name) for one in found] for name in counts})
     table = table.rename(columns={"words": "length"})
     table["word-distance"] = word_distance(texts, parser, encoder)
-    table["class-similarity"] = class_similarity(texts, class_names, encoder)
-    return table[list(PROPERTIES)]
+    if class_names is not None:
+        table["class-similarity"] = class_similarity(texts, class_names, encoder)
+    return table[[name for name in PROPERTIES if name in table]]
 
 
 def _module(name: str) -> Any:

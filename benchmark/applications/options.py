@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -69,6 +70,12 @@ Seed = Annotated[int, typer.Option(min=0, help="seed of all that is drawn")]
 Resamples = Annotated[int, typer.Option(min=1000, help="bootstrap resamples")]
 Overwrite = Annotated[bool, typer.Option(help="replace results; what was measured is kept")]
 Device = Annotated[str, typer.Option(help=DEVICE_HELP)]
+_WRITTEN = (
+    "report.html", "layers.csv", "units.csv", "importance.csv", "curves.csv", "layers.png",
+    "importance-network.png", "importance-layer.png", "model-card.csv", "comparison.csv",
+    "matches-by-layer.png", "choices.json", "edit.json", "candidates.csv", "outcomes.csv",
+    "curves.png",
+)  # fmt: skip
 DEFAULT_ENCODER = DEFAULT_SENTENCE_ENCODER
 
 
@@ -126,11 +133,6 @@ class Describing:
             loaded, sites, self.images, work, self.speaker, options=options, device=device
         )
 
-    @property
-    def example(self) -> Path | None:
-        """A folder with images, if there is one."""
-        return self.images
-
     def facts(self) -> dict[str, str]:
         """Return how descriptions were come by."""
         if self.descriptions is not None:
@@ -145,13 +147,39 @@ def speaker_of(
     method: str, options: list[str] | None, train: str, train_split: str, k: int = 15
 ) -> Speaker:
     """Return who describes; what is wrong with its options is said before long work."""
-    from benchmark.applications.described import Speaker
+    from benchmark.applications.described import LESSONS, Speaker
     from milannotations.describer import accepts
+    from milannotations.errors import InputError
+    from milannotations.loading import load_split
     from milannotations.options import read_options
 
-    accepts(method, "device")
+    given = read_options(options or [])
+    for name in given:
+        if not accepts(method, name):
+            raise InputError(f"describer {method!r} has no option {name!r}")
+    if train not in ("none", "demo", LESSONS):
+        load_split(train, train_split)  # said now, not after exemplars are built
     learned = None if train == "none" else train
-    return Speaker(method, read_options(options or []), learned, train_split, k)
+    return Speaker(method, given, learned, train_split, k)
+
+
+def check_expansion(how: str, threshold: float) -> None:
+    """Raise InputError if words cannot be added in such a way; before anything is built."""
+    from benchmark.applications.words import WordList, expand
+    from milannotations.errors import InputError
+
+    if not -1 <= threshold <= 1:
+        raise InputError(f"--threshold {threshold}: a cosine is from -1 to 1")
+    if how != "embeddings":  # which needs descriptions
+        expand(WordList(("word",)), how)
+
+
+def check_fill(how: str) -> None:
+    """Raise InputError if units cannot be set to that."""
+    from milannotations.errors import InputError
+
+    if how not in ("zero", "mean"):
+        raise InputError(f"--fill {how!r}; choose zero or mean")
 
 
 def search_of(
@@ -191,12 +219,9 @@ def fill_of(
 ) -> dict[str, torch.Tensor] | None:  # fmt: skip
     """Return what ablated units are set to; None for 0."""
     from milannotations.ablation.means import mean_fill
-    from milannotations.errors import InputError
 
     if how == "zero":
         return None
-    if how != "mean":
-        raise InputError(f"--fill {how!r}; choose zero or mean")
     return mean_fill(
         loaded.module, sites, images, layouts=loaded.layouts, device=device, batch_size=batch_size
     )
@@ -228,5 +253,12 @@ def prepare_out(out: Path, overwrite: bool) -> Path:
         raise InputError(f"{out} has a report already; choose another folder or pass --overwrite")
     if out.exists() and not out.is_dir():
         raise InputError(f"{out} is a file; name a folder")
+    if overwrite:
+        # The report first: it marks what is complete.
+        for name in _WRITTEN:
+            (out / name).unlink(missing_ok=True)
+        for figure in out.glob("comparison-*.png"):
+            figure.unlink()
+        shutil.rmtree(out / "edited", ignore_errors=True)
     make_folder(out / "work")
     return out / "work"

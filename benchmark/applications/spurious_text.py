@@ -90,6 +90,9 @@ def write_spurious_text(
             or too few images of one, two classes have the same name, or an image is unreadable.
     """
     check_target(out, overwrite)
+    target, source = out.resolve(), images.resolve()
+    if target == source or target in source.parents or source in target.parents:
+        raise InputError(f"{out} lies in {images}, or holds it; write to a folder apart")
     if not 0 <= fraction <= 1:
         raise InputError(f"fraction is {fraction}; it must lie between 0 and 1")
     if image_format not in FORMATS:

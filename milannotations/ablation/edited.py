@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import warnings
 from collections.abc import Mapping
@@ -14,14 +15,14 @@ from torch import Tensor, nn
 
 from milannotations.ablation.hooks import Fill, ablated, site_named
 from milannotations.ablation.sites import Ablation, Site
-from milannotations.errors import InputError
 from milannotations.storage import atomic_folder
 
 WEIGHTS, MASKS, LOADER, PROGRAM = "weights.pt", "masks.json", "load_edited.py", "model.pt2"
 _LOADER = Path(__file__).parent / "load_edited.py.txt"
 
 # Their first parameters' rows are their outputs' channels.
-_ROWS = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.modules.batchnorm._BatchNorm, nn.GroupNorm)
+_ROWS = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.BatchNorm1d, nn.BatchNorm2d,
+         nn.BatchNorm3d, nn.GroupNorm)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -70,8 +71,11 @@ def folded(
         site = site_named(sites, layer)
         module = model.get_submodule(site.spec.module)
         weight, bias = getattr(module, "weight", None), getattr(module, "bias", None)
-        if site.spec.marks or not isinstance(module, _ROWS) or weight is None:
+        # Subclasses may do more than their weights say.
+        if site.spec.marks or type(module) not in _ROWS or weight is None:
             return None
+        if f"{site.spec.module}.weight" not in state:
+            return None  # made of other parameters at each call
         value = (fill or {}).get(layer)
         if bias is None and value is not None:
             return None
@@ -141,9 +145,11 @@ def write_edited(
         (folder / LOADER).write_text(loader, encoding="utf-8")
         _check(model, folder, inputs, expected)
         problem = ""
-        with ablated(model, sites, ablation, fill):
+        # On the processor, so that it can be loaded where there is no other.
+        plain = copy.deepcopy(model).cpu()
+        with ablated(plain, sites, ablation, fill):
             try:
-                _export(model, inputs, folder / PROGRAM, expected)
+                _export(plain, tuple(x.cpu() for x in inputs), folder / PROGRAM, expected.cpu())
             except Exception as error:  # whatever the exporter cannot do with a network
                 (folder / PROGRAM).unlink(missing_ok=True)
                 problem = (str(error).strip().splitlines() or [type(error).__name__])[0][:300]
@@ -179,8 +185,11 @@ def _export(model: nn.Module, inputs: tuple[Tensor, ...], path: Path, expected: 
     batch = torch.export.Dim("batch", min=1)
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")
+        # The example goes into the file, which may be handed on: no image of the user's.
         program = torch.export.export(
-            model, inputs, dynamic_shapes=tuple({0: batch} for _ in inputs)
+            model,
+            tuple(torch.zeros_like(x) for x in inputs),
+            dynamic_shapes=tuple({0: batch} for _ in inputs),
         )
         torch.export.save(program, path)
         found = _scores(torch.export.load(path).module()(*inputs))
@@ -198,17 +207,3 @@ def _scores(output: Any) -> Tensor:
     from milannotations.ablation.runner import logits_of
 
     return logits_of(output)
-
-
-def read_masks(folder: Path) -> dict[str, list[int]]:
-    """Return which units a written edit ablates, by layer.
-
-    Raises:
-        InputError: If there is no such file, or it is not one.
-    """
-    path = folder / MASKS
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        return {str(k): [int(u) for u in v] for k, v in content["units"].items()}
-    except (OSError, ValueError, KeyError, AttributeError, TypeError) as error:
-        raise InputError(f"{path} is no file of masks: {error}") from error

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from copy import copy
+from dataclasses import fields, is_dataclass, replace
 from typing import Any
 
 from torch import Tensor, nn, where
@@ -79,7 +81,12 @@ def attach(model: nn.Module, site: Site, change: Change) -> RemovableHandle:
     def after(_module: nn.Module, _args: Any, output: Any) -> Any:
         if isinstance(output, Tensor) and spec.item is None:
             return change(output)
+        if is_dataclass(output) and not isinstance(output, dict):
+            names = [field.name for field in fields(output)]
+            values = _replaced([getattr(output, n) for n in names], spec.item, change)
+            return replace(output, **dict(zip(names, values, strict=True)))  # type: ignore[type-var]
         if isinstance(output, dict):  # also the outputs of transformers
+            output = copy(output)  # what is remembered must stay as it was
             values = _replaced([*output.values()], spec.item, change)
             for name, value in zip([*output], values, strict=True):
                 output[name] = value

@@ -161,7 +161,7 @@ class _Watch:
 
     def run(self, inputs: Inputs) -> None:
         """Run the pass."""
-        with torch.no_grad(), _patched(self._model.modules(), self._around):
+        with torch.no_grad(), no_fast_path(), _patched(self._model.modules(), self._around):
             output = self._model(*inputs)
         self.use(tree_flatten(output)[0])
         self._kept.clear()  # the tensors themselves are not needed any longer
@@ -233,6 +233,17 @@ class _Uses(TorchDispatchMode):
         return func(*args, **(kwargs or {}))
 
 
+@contextmanager
+def no_fast_path() -> Iterator[None]:
+    """Have torch's transformer layers call their modules, as they do where there are hooks."""
+    before = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        yield
+    finally:
+        torch.backends.mha.set_fastpath_enabled(before)
+
+
 def remember(model: nn.Module, cut: Cut, inputs: Inputs, known: Memory | None = None) -> Memory:
     """Run a batch up to a cut.
 
@@ -245,7 +256,7 @@ def remember(model: nn.Module, cut: Cut, inputs: Inputs, known: Memory | None = 
     memory = Memory(cut)
     if cut.calls:
         try:
-            with replaying(model, known, memory):
+            with no_fast_path(), replaying(model, known, memory):
                 model(*inputs)
         except _Complete:
             pass

@@ -13,6 +13,7 @@ from typing import Literal, get_args
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from scipy import stats
 
 from benchmark.applications.labelled import Bench, Floats, LabelledImages
 from benchmark.statistics import holm
@@ -37,8 +38,9 @@ class Curve:
         spread: Least and greatest of those, or of the random orders 2.5 and 97.5 %.
         area: Mean accuracy over all fractions but 0.
         difference: ``area`` minus that of random orders.
-        p: Two-sided: share of the random orders and this one whose area is at least as far from
-            the mean of all as this one's.
+        p: Two-sided: could the area be that of one more random order? By Student's t for a
+            prediction from those that were drawn, which takes their areas as normal. For units
+            that are alike in the property it is the mean over several orders, and p too large.
         adjusted: The same for several properties (Holm).
         values: How many different values the property has.
     """
@@ -79,9 +81,9 @@ class Plan:
     def __post_init__(self) -> None:
         if not 0 < self.fraction <= 1:
             raise InputError(f"fraction is {self.fraction}; it must be above 0 and at most 1")
-        for name in ("steps", "trials", "ties"):
-            if getattr(self, name) < 1:
-                raise InputError(f"{name} is {getattr(self, name)}; it must be at least 1")
+        for name, least in (("steps", 1), ("trials", 2), ("ties", 1)):
+            if getattr(self, name) < least:
+                raise InputError(f"{name} is {getattr(self, name)}; it must be at least {least}")
 
 
 def importance(
@@ -144,14 +146,10 @@ def _of(
         rows = np.array([i for i, (job, _) in enumerate(jobs) if job == name])
         own = curves[rows]
         area = float(own[:, 1:].mean())
-        # The area itself is one of the pool, so that p is exact.
-        pool = np.append(chance, area)
-        far = np.abs(pool - pool.mean())
-        p = float((far >= far[-1] - 1e-12).mean())
         made.append(
             Curve(
                 name, order, tuple(fractions), tuple(own.mean(0)), _extremes(own, (0, 1)), area,
-                area - float(chance.mean()), p, float("nan"),
+                area - float(chance.mean()), predicted(area, chance), float("nan"),
                 int(properties[name].nunique()),
             )
         )  # fmt: skip
@@ -167,6 +165,24 @@ def _of(
             for curve, value in zip(made, adjusted, strict=True)
         ),
     ]
+
+
+def predicted(value: float, drawn: Floats) -> float:
+    """Return a two-sided p-value for a value being another draw, by Student's t.
+
+    Args:
+        value: The value.
+        drawn: At least two draws.
+
+    >>> round(predicted(3.0, np.array([0.0, 1.0, 2.0])), 3)
+    0.225
+    """
+    gap = abs(value - float(drawn.mean()))
+    scale = float(drawn.std(ddof=1)) * np.sqrt(1 + 1 / len(drawn))
+    if gap < 1e-12:
+        return 1.0
+    # Where random orders do not vary a value apart from them is no draw.
+    return float(2 * stats.t.sf(gap / scale, len(drawn) - 1)) if scale > 0 else 0.0
 
 
 def ranks(

@@ -207,9 +207,9 @@ def _importance(found: Analysis, out: Path) -> Section:
             "Mean accuracy while units are ablated, against random orders",
             ["property", "order", "values", "accuracy", "points", "p", "p (Holm)"],
             rows,
-            note="Points below 0: units high in the property matter more than others. p is the "
-            "share of random orders that differ as much; it cannot be below 1 / (orders + 1). "
-            "Properties with few values hardly order units.",
+            note="Points below 0: units high in the property matter more than others. p: could "
+            "this be one more random order? By Student's t from those that were drawn. Properties "
+            "with few values hardly order units.",
             strong=[i for i, curve in enumerate(ordered) if curve.adjusted < 0.05],
         )
     )

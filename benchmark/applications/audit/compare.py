@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats
 
-from benchmark.statistics import RESAMPLES, Interval, interval, over_trials
+from benchmark.statistics import RESAMPLES, Interval, interval, over_trials, wilson
+from milannotations.errors import InputError
 
 _SEVERAL = 3  # pairs from which on the interval is over pairs
 
@@ -39,7 +40,7 @@ class Count:
     @property
     def share(self) -> Interval:
         """Their share, with its 95 % Wilson interval."""
-        return share(self.matched, len(self.flags))
+        return wilson(self.matched, len(self.flags))
 
 
 @dataclass(frozen=True)
@@ -64,12 +65,6 @@ class Effect:
     difference: Interval
     over: str
     p: float
-
-
-def share(count: int, total: int) -> Interval:
-    """Return a share with its 95 % Wilson interval."""
-    found = stats.binomtest(count, total).proportion_ci(method="wilson")
-    return Interval(count / total, float(found.low), float(found.high))
 
 
 def compare(counts: Sequence[Count], resamples: int = RESAMPLES, seed: int = 0) -> list[Effect]:
@@ -125,6 +120,22 @@ def _over_units(both: Sequence[tuple[Count, Count]], resamples: int, seed: int) 
             rows += [[weight * flag] for flag in count.flags]
             strata += [f"{number} {side} {layer}" for layer in count.layers]
     return interval(lambda sums: sums[..., 0], np.array(rows, dtype=float), resamples, seed, strata)
+
+
+def comparable(names: Sequence[str]) -> None:
+    """Check that some two conditions have a pair in common.
+
+    Raises:
+        InputError: If not: nothing could be compared.
+    """
+    parsed = [parse_name(name) for name in names]
+    if not any(
+        a[0] != b[0] and a[1] == b[1] for i, a in enumerate(parsed) for b in parsed[i + 1 :]
+    ):
+        raise InputError(
+            f"{', '.join(names[:6])}: no two conditions have a pair in common, so nothing can be "
+            "compared; name networks CONDITION/PAIR=MODEL, with the same pairs in each condition"
+        )
 
 
 def parse_name(text: str) -> tuple[str, str]:

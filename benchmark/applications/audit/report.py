@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from pathlib import Path
 
-from benchmark.applications.audit.compare import Effect, share
+from benchmark.applications.audit.compare import Effect
 from benchmark.applications.audit.run import Audit, Audited
 from benchmark.applications.figures import matches_by_layer, pairs
 from benchmark.applications.page import (
@@ -19,7 +19,7 @@ from benchmark.applications.page import (
     render,
     sheet_of,
 )
-from benchmark.statistics import Interval
+from benchmark.statistics import Interval, wilson
 
 _CARDS = 12  # of a network
 _NETWORKS = 4  # with cards
@@ -45,7 +45,7 @@ def write_report(found: Audit, out: Path, facts: Mapping[str, str]) -> Path:
     total = sum(len(one.described.units) for one in found.networks)
     rates = [one.discovery.rate for one in found.networks if one.discovery and one.matches]
     numbers = [
-        Number("units that match", f"{matched:,} of {total:,}", _percent(share(matched, total))),
+        Number("units that match", f"{matched:,} of {total:,}", _percent(wilson(matched, total))),
     ]
     if rates:
         numbers.append(
@@ -87,7 +87,7 @@ def _counts(found: Audit, out: Path) -> Section:
             one.name,
             f"{len(one.described.units):,}",
             f"{len(one.matches):,}",
-            _percent(share(len(one.matches), len(one.described.units))),
+            _percent(wilson(len(one.matches), len(one.described.units))),
             *_false(one),
         ]
         for one in found.networks
@@ -195,7 +195,7 @@ def _of_layer(one: Audited, layer: str) -> tuple[float, float, float]:
     units = [unit for unit in one.described.units if unit[0] == layer]
     if not units:
         return (math.nan, math.nan, math.nan)
-    return _triple(share(sum(unit in one.matches for unit in units), len(units)))
+    return _triple(wilson(sum(unit in one.matches for unit in units), len(units)))
 
 
 def _false(one: Audited) -> tuple[str, str]:

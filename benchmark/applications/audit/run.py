@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +12,8 @@ import pandas as pd
 from benchmark.applications.audit.compare import Count, Effect, compare, parse_name
 from benchmark.applications.audit.decoys import Discovery, discovery, make_decoys
 from benchmark.applications.described import Described, Speaker, Unit, describe
-from benchmark.applications.found import Search
+from benchmark.applications.found import Search, nothing_found
+from benchmark.statistics import wilson
 from milannotations.errors import InputError
 from milannotations.storage import atomic_path
 
@@ -101,8 +102,9 @@ def audit(
             estimate = _by_chance(described, matches, search, speaker, work, seed, decoys)
         found.append(Audited(name, described, matches, estimate))
     if not any(one.matches for one in found):
-        # Says what the words are; every network is as good as any to name them.
-        raise InputError(_nothing(found, search))
+        units = sum(len(one.described.units) for one in found)
+        texts = [text for one in found for text in one.described.texts]
+        raise InputError(nothing_found(search, units, texts))
     effects = compare([one.count for one in found], resamples, seed) if len(found) > 1 else []
     return Audit(search, tuple(found), tuple(effects))
 
@@ -115,34 +117,18 @@ def _by_chance(
     work: Path,
     seed: int,
     most: int,
-) -> Discovery:
+) -> Discovery | None:
     assert described.exemplars is not None
     made = make_decoys(described.exemplars, seed, most)
-    score = dict(zip(described.units, described.scores, strict=True))
     if not len(made.neurons):
-        return discovery(described.units, {u: score[u] for u in matches}, [], [], [])
+        return None  # one unit in each layer: nothing to exchange
+    score = dict(zip(described.units, described.scores, strict=True))
     said = describe(made.neurons, work, speaker, str(described.device))
     return discovery(
         described.units, {unit: score[unit] for unit in matches}, made.layers,
         [bool(search.words.matches(text)) for text in said["description"]],
         [None if pd.isna(s) else float(s) for s in said["score"]],
     )  # fmt: skip
-
-
-def _nothing(found: Sequence[Audited], search: Search) -> str:
-    from collections import Counter
-
-    from benchmark.quality.texts import words_of
-
-    said = Counter(
-        word for one in found for text in one.described.texts for word in set(words_of(text))
-    )
-    frequent = ", ".join(word for word, _ in said.most_common(25))
-    units = sum(len(one.described.units) for one in found)
-    return (
-        f"none of {units} units is described with {search.title}; the most frequent words are: "
-        f"{frequent}. Name other words, or add some with --expand"
-    )
 
 
 def unit_table(found: Audit) -> pd.DataFrame:
@@ -171,23 +157,17 @@ def layer_table(found: Audit) -> pd.DataFrame:
         for layer in [*one.described.layers, "all"]:
             units = [u for u in one.described.units if layer in (u[0], "all")]
             count = sum(unit in one.matches for unit in units)
-            shared = _share(count, len(units))
+            shared = wilson(count, len(units))
             rows.append([
                 one.name, one.described.loaded.name, one.described.loaded.dataset,
-                "; ".join(found.search.words.terms), layer, len(units), count, *shared,
+                "; ".join(found.search.words.terms), layer, len(units), count,
+                shared.value, shared.low, shared.high,
                 one.discovery.rate if one.discovery and layer == "all" else None,
             ])  # fmt: skip
     return pd.DataFrame(rows, columns=[
         "network", "model", "dataset", "words", "layer", "units", "matching", "share", "low",
         "high", "false_discovery",
     ])  # fmt: skip
-
-
-def _share(count: int, total: int) -> tuple[float, float, float]:
-    from benchmark.applications.audit.compare import share
-
-    value = share(count, total)
-    return value.value, value.low, value.high
 
 
 def write_tables(found: Audit, out: Path) -> None:

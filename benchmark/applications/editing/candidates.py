@@ -128,5 +128,5 @@ def _saved(tensor: Tensor, site: Site, fill: Tensor | None) -> Tensor:
         shape = [1] * tensor.ndim
         shape[site.axis] = -1
         activations = activations - fill.to(tensor).view(shape)
-    change = (gradient * activations).double().movedim(site.axis, 0).flatten(1).sum(1)
-    return change.view(site.units, -1).sum(1).cpu()
+    change = (gradient * activations).movedim(site.axis, 0).flatten(1).sum(1).cpu().double()
+    return change.view(site.units, -1).sum(1)

@@ -55,8 +55,12 @@ class Folders:
 
         return cls(places["train"], pair("validation"), pair("test"))
 
-    def check(self, needs_train: bool) -> None:
-        """Check that the folders are there, and apart.
+    def check(self, needs_train: bool, images: Path | None = None) -> None:
+        """Check that the folders are there, apart, and of the same classes; opens no image.
+
+        Args:
+            needs_train: Whether training images are needed.
+            images: Where exemplars are chosen from.
 
         Raises:
             InputError: If one is missing, or validation and test images lie in the same folder.
@@ -67,7 +71,7 @@ class Folders:
             raise InputError("an edit is reported on test images: give --test or --data")
         if needs_train and self.train is None:
             raise InputError("--fill mean and --finetune need --train-images")
-        others = [*self.validation.values(), *([self.train] if self.train else [])]
+        others = [*self.validation.values(), *(p for p in (self.train, images) if p)]
         for test in self.tests.values():
             for other in others:
                 one, two = test.resolve(), other.resolve()
@@ -76,3 +80,23 @@ class Folders:
                         f"test images {test} and {other} overlap: an edit that is chosen on test "
                         "images says nothing"
                     )
+        first, *rest = [*self.validation.values(), *self.tests.values()]
+        classes = _subfolders(first)
+        if len(classes) < 2:
+            raise InputError(
+                f"{first} has images of one class only ({', '.join(classes) or 'none'}): accuracy "
+                "on them says nothing; give at least two"
+            )
+        for place in rest:
+            odd = classes ^ _subfolders(place)
+            if odd:
+                raise InputError(
+                    f"{first} and {place} have different classes: only one of them has "
+                    f"{', '.join(sorted(odd)[:5])}"
+                )
+
+
+def _subfolders(place: Path) -> set[str]:
+    if not place.is_dir():
+        raise InputError(f"folder {place} does not exist")
+    return {path.name for path in place.iterdir() if path.is_dir()}

@@ -298,6 +298,11 @@ def _written(edit: Edit) -> Section:
                 "torch alone, loads them and puts the masks of edited/masks.json on."
             )
         ]
+        if edit.finetuned:
+            text.append(
+                "The last layer of this network was trained again: its accuracy stands in the "
+                "table above as “edited, last layer trained again”."
+            )
         text.append(
             "edited/model.pt2 is the same as a program: torch.export.load(…).module()."
             if written.program

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from scipy import stats
+from numpy.typing import NDArray
 
 from benchmark.applications.editing.candidates import (
     Unit,
@@ -19,8 +19,8 @@ from benchmark.applications.editing.candidates import (
     units_of,
 )
 from benchmark.applications.editing.choose import ADVERSARIAL, Choice, Chooser
-from benchmark.applications.labelled import Bench, Floats, LabelledImages
-from benchmark.statistics import Interval, interval
+from benchmark.applications.labelled import Bench, LabelledImages
+from benchmark.statistics import Interval, interval, wilson
 from milannotations.exemplars.layout import Layout
 from milannotations.storage import atomic_path
 
@@ -30,11 +30,13 @@ METHODS = {
     DESCRIPTIONS: "units whose descriptions name the feature",
     RANDOM: "as many units as were ablated, drawn at random of the same layers",
     SELECTED: "as many candidates as match, drawn at random of the same layers",
-    ACTIVATION: "the units that are most more active on adversarial than on plain images",
+    ACTIVATION: "the units that are most more active on adversarial than on plain images (or, "
+    "without adversarial ones, most active)",
     GRADIENT: "the units whose ablation saves most loss, to first order",
     EFFECT: "all units, by what ablating each alone does",
 }
 _FEW = 6
+Flags = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -174,16 +176,14 @@ def evaluate(
     return outcomes
 
 
-def proportion(correct: Floats) -> Interval:
+def proportion(correct: Flags) -> Interval:
     """Return an accuracy with its 95 % Wilson interval over images."""
-    count = round(float(correct.sum()))
-    found = stats.binomtest(count, len(correct)).proportion_ci(method="wilson")
-    return Interval(count / len(correct), float(found.low), float(found.high))
+    return wilson(int((correct > 0).sum()), len(correct))
 
 
-def paired(after: Floats, before: Floats, resamples: int = 1000) -> Interval:
+def paired(after: Flags, before: Flags, resamples: int = 1000) -> Interval:
     """Return a difference of accuracies on the same images with its bootstrap interval."""
-    both = np.stack([after - before, np.ones(len(after))], axis=1)
+    both = np.stack([after - before, np.ones(len(after))], axis=1).astype(np.float64)
     return interval(lambda sums: sums[..., 0] / sums[..., 1], both, resamples)
 
 

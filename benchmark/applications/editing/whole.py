@@ -16,7 +16,7 @@ from benchmark.applications.editing.folders import Folders
 from benchmark.applications.editing.report import Edit
 from benchmark.applications.editing.run import choose_all, evaluate, proportion, save_choices
 from benchmark.applications.found import Search, some_matches
-from benchmark.applications.labelled import Bench, LabelledImages, read_classes
+from benchmark.applications.labelled import Bench, LabelledImages
 from benchmark.applications.options import bench_of, fill_of
 from benchmark.statistics import Interval
 from milannotations.ablation import grouped
@@ -45,7 +45,6 @@ def run_edit(
     folders: Folders,
     out: Path,
     settings: Settings,
-    classes: Path | None = None,
     work: Path | None = None,
 ) -> Edit:
     """Choose an edit on validation images, save the choice, then open and measure test images.
@@ -57,7 +56,6 @@ def run_edit(
         folders: Where training and test images are.
         out: An existing folder: gets ``choices.json`` and ``edited``.
         settings: How.
-        classes: See ``labelled.read_classes``.
         work: Folder for what was measured; default in ``out``.
 
     Raises:
@@ -65,12 +63,12 @@ def run_edit(
     """
     loaded, sites, device = described.loaded, described.sites, described.device
     matches = some_matches(search, described)
-    listed = read_classes(classes) if classes is not None else None
-    opened = partial(LabelledImages, preprocessing=loaded.preprocessing, classes=listed)
+    first = next(iter(validation.values()))
+    # Labels of all images are those of the validation images, whatever subfolders there are.
+    opened = partial(LabelledImages, preprocessing=loaded.preprocessing, classes=first.known)
     train = opened(folders.train) if folders.train and (
         settings.finetune or settings.fill == "mean"
     ) else None  # fmt: skip
-    first = next(iter(validation.values()))
     fill = fill_of(
         settings.fill, loaded, sites, train.source if train else None, device, settings.batch_size
     )
@@ -90,7 +88,8 @@ def run_edit(
                 epochs=settings.finetune, seed=settings.seed, device=device,
                 batch_size=settings.batch_size,
             ).model)  # fmt: skip
-    written = _write(described, ours, fill, first, out, tuned.get("edited", (None, None))[1])
+    retrained = tuned["edited"][1] if "edited" in tuned and ours else None
+    written = _write(described, ours, fill, first, out, retrained)
     # From here on test images may be opened.
     tests = {name: partial(opened, folder) for name, folder in folders.tests.items()}
     outcomes = evaluate(bench, choices, tests, settings.resamples)
@@ -117,7 +116,7 @@ def _write(
     out: Path,
     tuned: torch.nn.Module | None,
 ) -> Written | None:
-    if not ablation and tuned is None:
+    if not ablation:
         return None
     facts = {"model": described.loaded.name, "dataset": described.loaded.dataset,
              "classes": list(images.classes)}  # fmt: skip

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,9 @@ from benchmark.applications.trials.scenes import (
     EDITING,
     described,
     face_images,
+    made,
+    once,
+    speaker,
     text_images,
     trained,
 )
@@ -141,7 +145,7 @@ def audit_trial(seed: int, place: Path, who: Speaker, device: torch.device) -> d
     networks, accuracies = {}, {}
     folders = {b: face_images(place, AUDITING, seed, b) for b in (False, True)}
     probe = folders[False] / "validation"
-    for blurred, folder in folders.items():
+    for folder in folders.values():
         name = folder.name
         weights = trained(folder / "train", place / f"{name}.safetensors", AUDITING, seed,
                           str(device))  # fmt: skip
@@ -153,7 +157,6 @@ def audit_trial(seed: int, place: Path, who: Speaker, device: torch.device) -> d
             accuracies[f"{name}, tested {other.name}"] = float(
                 bench.measure(images, [{}]).accuracy[0]
             )
-        del blurred
     found = audit(networks, Search.of(FACES), who, place / "work", seed=seed)
     out = place / "audit"
     out.mkdir(exist_ok=True)
@@ -181,7 +184,7 @@ _ENCODER = ("packaged/all-MiniLM-L6-v2", "cpu")
 
 
 def run_trials(
-    what: str, seeds: list[int], out: Path, who: Callable[[], Speaker], device: torch.device,
+    what: str, seeds: list[int], out: Path, method: str, device: torch.device,
     say: Callable[[str], None],
 ) -> dict[int, dict[str, Any]]:  # fmt: skip
     """Run one trial for each seed; finished ones are taken from ``out``.
@@ -190,21 +193,23 @@ def run_trials(
         what: One of ``TRIALS``.
         seeds: Of images, training and draws.
         out: A folder: gets a folder for each seed.
-        who: Makes the describer, when one is needed.
+        method: Describer that learns from the lessons, when one is needed.
         device: Where networks run.
         say: Is told what is finished.
     """
     ready: Speaker | None = None
+    scale = AUDITING if what == "audit" else EDITING
     results = {}
     for seed in seeds:
         place = out / f"seed-{seed}"
         place.mkdir(parents=True, exist_ok=True)
         kept = place / f"{what}.json"
-        if not kept.is_file():
-            ready = ready or who()
+        if once(kept, method=method, scale=asdict(scale)):
+            ready = ready or speaker(method, scale.k, str(device))
             result = TRIALS[what](seed, place, ready, device)
             with atomic_path(kept) as path:
                 path.write_text(json.dumps(result, indent=1), encoding="utf-8")
+            made(kept, method=method, scale=asdict(scale))
         results[seed] = json.loads(kept.read_text(encoding="utf-8"))
         say(f"{what}, seed {seed}: finished")
     return results

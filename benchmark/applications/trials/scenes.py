@@ -74,6 +74,7 @@ def once(path: Path, **settings: Any) -> bool:
     wanted = json.dumps(settings, sort_keys=True, default=str)
     if path.exists() and note.is_file() and note.read_text(encoding="utf-8") == wanted:
         return False
+    note.unlink(missing_ok=True)
     if path.is_dir():
         shutil.rmtree(path)
     path.unlink(missing_ok=True)

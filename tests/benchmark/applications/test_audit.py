@@ -9,7 +9,7 @@ import pytest
 import torch
 from scipy import stats
 
-from benchmark.applications.audit.compare import Count, compare, parse_name, share
+from benchmark.applications.audit.compare import Count, compare, parse_name
 from benchmark.applications.audit.decoys import discovery, make_decoys
 from benchmark.applications.audit.report import write_report
 from benchmark.applications.audit.run import audit, layer_table, unit_table, write_tables
@@ -138,11 +138,6 @@ def test_two_networks_are_compared_over_their_units():
     assert effect.difference.low == pytest.approx(0.2 - half, abs=0.012)
     assert effect.difference.high == pytest.approx(0.2 + half, abs=0.012)
     assert compare([first, count("two/x", [True, False])]) == []
-
-
-def test_share_is_wilsons():
-    # Wilson 1927; 10 of 100 by hand.
-    assert (round(share(10, 100).low, 4), round(share(10, 100).high, 4)) == (0.0552, 0.1744)
 
 
 class Parrot:

@@ -89,7 +89,7 @@ def run(*arguments):
 def test_edit(place, tmp_path):
     said = run("edit", place, "--remove", "text, letters", "--data", "data", "--descriptions",
                "said.csv", "--out", "out", "--trials", 4, "--finetune", 3)  # fmt: skip
-    assert "1 of 2 matching units ablated" in said and "0.0 % → 100.0 %" in said
+    assert "1 of 2 matching units ablated" in said and "0.0 % to 100.0 %" in said
     summary = json.loads(Path("out/edit.json").read_text())
     assert summary["ablated"] == [["seen", 2]]
     assert summary["tests"]["adversarial"]["after"]["value"] == 1.0
@@ -128,7 +128,7 @@ def test_edit_with_other_test_images_chooses_the_same(place, tmp_path):
 
 def test_analyze(place, tmp_path):
     said = run("analyze", place, "--labelled", "data/test", "--descriptions", "said.csv", "--out",
-               "out", "--encoder", PACKAGED, "--steps", 3, "--fill", "mean")  # fmt: skip
+               "out", "--encoder", PACKAGED, "--steps", 3)  # fmt: skip
     assert "6 units" in said
     layers = pd.read_csv("out/layers.csv")
     assert layers["neurons"].tolist() == [6]
@@ -170,6 +170,10 @@ def test_mistakes_are_named(place, tmp_path):
         (("--remove", "text", "--test", "data/validation"), "overlap"),
         (("--remove", "text", "--test", "data/validation/a-green"), "overlap"),
         (("--remove", "text", "--images", "data/train"), "--images"),
+        (("--remove", "text", "--images", "data/test"), "overlap"),
+        (("--remove", "text", "--images", "data"), "overlap"),
+        (("--remove", "text", "--threshold", "2"), "threshold"),
+        (("--remove", "text", "--option", "wishes=3"), "wishes"),
         (("--remove", "text", "--expand", "wishes"), "wishes"),
         (("--remove", "text", "--validation", "data/test/c-red"), "overlap"),
     ):

@@ -81,7 +81,7 @@ def test_descriptions_of_a_file(network, tmp_path):
     assert found.units == [("1", 1), ("1", 3)] and found.texts == ["b", "a"]
     assert found.scores == [None, 0.5] and found.exemplars is None
     pd.DataFrame({"layer": ["9"], "unit": [3], "description": ["a"]}).to_csv(path, index=False)
-    with pytest.raises(InputError, match="its layers are 9"):
+    with pytest.raises(InputError, match=r"it has \(any\) 9"):
         described_by_file(loaded, sites, path)
 
 

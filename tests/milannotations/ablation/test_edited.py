@@ -10,7 +10,7 @@ import torchvision
 from torch import nn
 
 from milannotations.ablation import ablated, sites_of
-from milannotations.ablation.edited import folded, read_masks, write_edited
+from milannotations.ablation.edited import folded, write_edited
 from milannotations.ablation.means import mean_fill
 from milannotations.errors import InputError
 
@@ -18,7 +18,8 @@ from milannotations.errors import InputError
 def network():
     torch.manual_seed(0)
     model = nn.Sequential(
-        nn.Conv2d(3, 6, 3), nn.BatchNorm2d(6), nn.ReLU(inplace=True), nn.Conv2d(6, 5, 3, bias=False),
+        nn.Conv2d(3, 6, 3), nn.BatchNorm2d(6), nn.ReLU(inplace=True),
+        nn.Conv2d(6, 5, 3, bias=False),
         nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(5, 4),
     )  # fmt: skip
     model.train()(torch.randn(8, 3, 9, 9))  # so that normalization has statistics
@@ -48,7 +49,11 @@ def test_loads_in_plain_torch(tmp_path, ablation, fill, weights_do):
     assert written.program, written.problem
     assert all(torch.equal(v, before[k]) for k, v in model.state_dict().items())
     assert not any(m._forward_hooks or m._forward_pre_hooks for m in model.modules())
-    assert read_masks(tmp_path / "edited") == {k: sorted(v) for k, v in ablation.items()}
+    masks = json.loads((tmp_path / "edited" / "masks.json").read_text())
+    assert masks["units"] == {k: sorted(v) for k, v in ablation.items()}
+    # No image of the user's goes with it.
+    program = torch.export.load(tmp_path / "edited" / "model.pt2")
+    assert not program.example_inputs[0][0].any()
     found = torch.export.load(tmp_path / "edited" / "model.pt2").module()(x[:2])
     assert torch.allclose(found, expected[:2], atol=1e-5)
     fresh = network()
@@ -134,11 +139,3 @@ def test_mean_fill():
     sites = sites_of(model, ["0"], (torch.randn(2, 3, 4, 4),))
     found = mean_fill(model, sites, Images(), batch_size=2)
     assert torch.allclose(found["0"], torch.tensor([6.0, 12.0]))
-
-
-def test_masks_that_are_none(tmp_path):
-    with pytest.raises(InputError, match=r"masks\.json"):
-        read_masks(tmp_path)
-    (tmp_path / "masks.json").write_text("[]")
-    with pytest.raises(InputError, match=r"masks\.json"):
-        read_masks(tmp_path)

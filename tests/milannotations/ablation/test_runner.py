@@ -1,5 +1,7 @@
 """Every fast way of ablating against the slow one: a hook and a whole pass for each ablation."""
 
+import dataclasses
+
 import pytest
 import torch
 from torch import nn
@@ -8,6 +10,7 @@ from torch.nn import functional
 from milannotations.ablation import AblationRunner, ablated, grouped, sites_of
 from milannotations.ablation.replay import find_cuts
 from milannotations.errors import InputError
+from milannotations.exemplars.layout import Layout
 
 
 def reference(model, layer_index, units, inputs, value=0.0):
@@ -188,7 +191,6 @@ def test_a_head_is_its_channels():
 
     torch.manual_seed(0)
     model, x = Heads().eval(), torch.randn(2, 4, 6)
-    from milannotations.exemplars.layout import Layout
 
     sites = sites_of(model, ["proj@in@heads=3"], (x,), {"proj": Layout("tokens", (2, 2))})
     assert sites["proj@in@heads=3"].channels == 6
@@ -225,3 +227,85 @@ def test_an_error_within_the_network_leaves_it_as_it_was():
 
 def test_grouped():
     assert grouped([("b", 1), ("a", 2), ("b", 0)]) == {"b": [1, 0], "a": [2]}
+
+
+def test_outputs_that_are_dictionaries_or_dataclasses():
+    @dataclasses.dataclass
+    class Maps:
+        first: torch.Tensor
+        note: str
+
+    class Inner(nn.Module):
+        def __init__(self, kind):
+            super().__init__()
+            self.conv = nn.Conv2d(3, 4, 3)
+            self.kind = kind
+
+        def forward(self, x):
+            maps = self.conv(x)
+            return {"maps": maps} if self.kind == "dict" else Maps(maps, "a note")
+
+    class Outer(nn.Module):
+        def __init__(self, kind):
+            super().__init__()
+            self.inner = Inner(kind)
+            self.fc = nn.Linear(4, 3)
+
+        def forward(self, x):
+            out = self.inner(x)
+            maps = out["maps"] if isinstance(out, dict) else out.first
+            return self.fc(maps.relu().mean((2, 3)))
+
+    for kind in ("dict", "dataclass"):
+        torch.manual_seed(0)
+        model, x = Outer(kind).eval(), torch.randn(4, 3, 8, 8)
+        sites = sites_of(model, ["inner"], (x,))
+        ablations = [{"inner": [unit]} for unit in range(4)] * 2 + [{}]
+        expected = slow(model, sites, x, ablations)
+        assert torch.allclose(fast(model, sites, x, ablations, rows=4), expected, atol=1e-6)
+
+
+def test_the_fast_path_of_transformer_layers():
+    torch.manual_seed(0)
+    inner = nn.TransformerEncoderLayer(8, 2, 16, batch_first=True)
+    model = nn.Sequential(nn.TransformerEncoder(inner, 2), Pooled()).eval()
+    x = torch.randn(4, 9, 8)
+    layers = ["0.layers.0.linear1", "0.layers.1.norm1", "0.layers.1"]
+    sites = sites_of(model, layers, (x,), {"*": Layout("tokens", (3, 3))})
+    ablations = [{layer: [unit]} for layer in layers for unit in (0, 5)] + [{}]
+    expected = slow(model, sites, x, ablations)
+    assert torch.allclose(fast(model, sites, x, ablations), expected, atol=1e-5)
+
+
+class Pooled(nn.Module):
+    def forward(self, x):
+        return x.mean(1)
+
+
+def test_code_that_changes_tensors_behind_its_modules_backs():
+    class Odd(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.conv = nn.Conv2d(3, 4, 3)
+            self.relu = nn.ReLU(inplace=True)
+            self.bn = nn.BatchNorm2d(4)
+
+        def forward(self, x):
+            y = self.conv(x)
+            self.relu(y)  # in place; what it gives is not used
+            z = self.bn(y)
+            y += z
+            return y.mean((2, 3))
+
+    torch.manual_seed(0)
+    model, x = Odd().eval(), torch.randn(4, 3, 8, 8)
+    sites = sites_of(model, ["bn"], (x,))
+    ablations = [{"bn": [0]}, {"bn": [1, 2]}, {}]
+    assert torch.allclose(fast(model, sites, x, ablations), slow(model, sites, x, ablations))
+
+
+def test_what_is_unused_is_not_kept():
+    model, x = plain(), torch.randn(4, 3, 12, 12)
+    cut = find_cuts(model, [*sites_of(model, ["3"], (x,)).values()], (x,))["3"]
+    kept = {type(module).__name__ for module, _ in cut.calls.keys() - cut.unused}
+    assert len(cut.calls) == 4 and kept == {"Conv2d"} and len(cut.unused) == 3
