@@ -38,6 +38,7 @@ from milannotations.page import as_cell
 from milannotations.storage import atomic_path
 
 _CARDS = 24
+_SHOWN = 24  # units on the curves, at least
 
 
 @dataclass(frozen=True)
@@ -218,11 +219,12 @@ def _results(edit: Edit) -> Section:
 
 def _chosen(edit: Edit, out: Path) -> Section:
     choice = edit.choice
+    most = max(_SHOWN, 3 * choice.count)
     panels = [
         Panel(
             f"validation: {' and '.join(edit.validation)}",
             [
-                Series(c.method, c.counts, c.scores, kind=_kind(c.method),
+                _cut(c.method, c.counts, c.scores, most,
                        marks={float(c.count): str(c.count)} if c is choice else None)
                 for c in edit.choices if c.method not in (RANDOM, SELECTED)
             ],
@@ -239,7 +241,7 @@ def _chosen(edit: Edit, out: Path) -> Section:
             series.append(Series(RANDOM, random[0].counts, values.mean(0).tolist(), low.tolist(),
                                  high.tolist(), "random"))  # fmt: skip
         series += [
-            Series(o.method, o.counts, o.curve, kind=_kind(o.method),
+            _cut(o.method, o.counts, o.curve, most,
                    marks={float(o.count): str(o.count)} if o.method == DESCRIPTIONS else None)
             for o in some if o.method not in (RANDOM, SELECTED)
         ]  # fmt: skip
@@ -250,13 +252,15 @@ def _chosen(edit: Edit, out: Path) -> Section:
     return Section(
         "How many units",
         [
-            f"{choice.count} units were chosen on validation images: accuracy "
+            f"{choice.count} {'unit was' if choice.count == 1 else 'units were'} chosen on "
+            f"validation images: accuracy "
             f"{100 * choice.scores[choice.counts.index(choice.count)]:.1f} %, without an edit "
             f"{100 * choice.scores[0]:.1f} %."
         ],
         [
             Picture("Accuracy as units are ablated, in the order of their effects on validation "
-                    "images. The number marks the choice.", figure,
+                    "images, near the choice, which the number marks. All of it: curves.csv.",
+                    figure,
                     "curves: accuracy against number of ablated units, validation and test sets"),
         ],
     )  # fmt: skip
@@ -320,6 +324,21 @@ def _curve_table(outcomes: Sequence[Outcome]) -> pd.DataFrame:
         ],
         columns=["method", "trial", "test", "units", "accuracy"],
     )
+
+
+def _cut(
+    method: str,
+    counts: Sequence[int],
+    values: Sequence[float],
+    most: int,
+    marks: Mapping[float, str] | None,
+) -> Series:
+    """Return a curve up to so many units: what follows would press the choice to the edge."""
+    shown = [place for place, count in enumerate(counts) if count <= most]
+    return Series(
+        method, [counts[i] for i in shown], [values[i] for i in shown], kind=_kind(method),
+        marks=marks,
+    )  # fmt: skip
 
 
 def _kind(method: str) -> Literal["method", "other"]:
