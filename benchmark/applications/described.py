@@ -112,7 +112,7 @@ class Described:
         texts: What is said of each.
         scores: The describer's confidence in each; None where it has none.
         exemplars: Records with images, by unit's place; None if there are none.
-        place: Where the records' dataset folder is.
+        images: What exemplars were chosen from; None if they were not built here.
     """
 
     loaded: LoadedModel
@@ -122,7 +122,7 @@ class Described:
     texts: list[str]
     scores: list[float | None]
     exemplars: Dataset | None = None
-    place: Path | None = None
+    images: ImageFolder | None = None
 
     @property
     def layers(self) -> list[str]:
@@ -239,7 +239,7 @@ def describe_network(
                                                             strict=True)]  # fmt: skip
     return Described(
         loaded, torch.device(device), dict(sites), units, described["description"].tolist(),
-        [None if pd.isna(s) else float(s) for s in described["score"]], neurons, place,
+        [None if pd.isna(s) else float(s) for s in described["score"]], neurons, source,
     )  # fmt: skip
 
 

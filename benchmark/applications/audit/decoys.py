@@ -1,7 +1,8 @@
 """How many units would be described with some words by chance: descriptions of decoys.
 
-A decoy has as many exemplars as a unit, but each is the image of one unit under the mask of another
-of the same layer: its regions are where units of this layer are active, and show nothing in common.
+A decoy is what a unit would be that does not care what it sees: as many exemplars as a unit has,
+each an image drawn from all that exemplars are chosen from, under the mask of some unit of the
+layer. Its regions are as those of the layer's units, and show nothing in common.
 What is said of decoys is said by chance, so their share of matches estimates how many of the units'
 matches are false, as decoy sequences do in proteomics (Elias and Gygi, Nature Methods 4, 2007).
 """
@@ -16,9 +17,12 @@ import numpy as np
 from datasets import Dataset
 
 from benchmark.applications.described import Unit
-from milannotations.record import FEATURES, encoded_records
+from milannotations.exemplars.sources import Source
+from milannotations.record import FEATURES, encode_image, encoded_records
 
 _MOST = 200  # decoys of a layer
+CONFIDENT = 0.1
+_POOL = 500  # images that decoys are made of
 
 
 @dataclass(frozen=True)
@@ -34,11 +38,12 @@ class Decoys:
     layers: tuple[str, ...]
 
 
-def make_decoys(neurons: Dataset, seed: int = 0, most: int = _MOST) -> Decoys:
+def make_decoys(neurons: Dataset, images: Source, seed: int = 0, most: int = _MOST) -> Decoys:
     """Make decoys of the units of each layer: as many as there are, ``most`` at most.
 
     Args:
         neurons: Records with exemplars.
+        images: What their exemplars were chosen from, with exemplars of the same size.
         seed: Of what goes where.
         most: Decoys of a layer at most.
     """
@@ -47,45 +52,37 @@ def make_decoys(neurons: Dataset, seed: int = 0, most: int = _MOST) -> Decoys:
     for row, layer in enumerate(neurons["layer"]):
         rows.setdefault(str(layer), []).append(row)
     made: list[dict[str, Any]] = []
+    drawn = rng.permutation(len(images))[:_POOL].tolist()
+    pool = {
+        index: {"bytes": encode_image(images.image(index), "jpeg"), "path": None} for index in drawn
+    }
+    columns = ["model", "masks"]
     for layer, members in rows.items():
-        if len(members) < 2:
-            continue  # nothing to exchange
-        some = rng.permutation(members)[: max(most, 2)].tolist()
-        records = list(encoded_records(neurons.select(some)))
-        made += _exchanged(layer, records, rng)
+        some = rng.permutation(members)[:most].tolist()
+        records = list(encoded_records(neurons.select(some), columns))
+        made += _indifferent(layer, records, pool, rng)
     return Decoys(
         Dataset.from_list(made, features=FEATURES) if made else neurons.select([]),
         tuple(record["layer"] for record in made),
     )
 
 
-def _exchanged(
-    layer: str, records: Sequence[Mapping[str, Any]], rng: np.random.Generator
+def _indifferent(
+    layer: str,
+    records: Sequence[Mapping[str, Any]],
+    pool: Mapping[int, Mapping[str, Any]],
+    rng: np.random.Generator,
 ) -> list[dict[str, Any]]:
-    count = len(records)
-    depth = min(len(record["masks"]) for record in records)
-    # Each rank goes round by a step of its own, in a random order: no decoy gets two images of one
-    # unit while there are more units than ranks. Masks go round by another step than images.
-    order = rng.permutation(count)
-    around = [rng.permutation(count) for _ in range(-(-depth // count))]
-    steps = np.concatenate(around)[:depth]
-    apart = rng.integers(1, count, depth)
+    masks = [mask for record in records for mask in record["masks"]]
     made = []
-    for unit in range(count):
-        images = [records[order[(unit + step) % count]] for step in steps]
-        masks = [
-            records[order[(unit + step + more) % count]]
-            for step, more in zip(steps, apart, strict=True)
-        ]
-        whole = all(record["images"] for record in images)
+    for unit, record in enumerate(records):
+        depth = len(record["masks"])
+        ids = rng.choice(list(pool), size=depth, replace=depth > len(pool)).tolist()
+        under = rng.integers(0, len(masks), depth)
         made.append({
-            "model": records[0]["model"], "dataset": "decoys", "layer": layer, "unit": unit,
-            "images": [r["images"][rank] for rank, r in enumerate(images)] if whole else [],
-            "masks": [r["masks"][rank] for rank, r in enumerate(masks)],
-            "image_ids": [r["image_ids"][rank] for rank, r in enumerate(images)]
-            if all(r["image_ids"] for r in images) else [],
-            # Peaks of different units are no peaks of one.
-            "activations": [], "threshold": None, "annotations": [],
+            "model": record["model"], "dataset": "decoys", "layer": layer, "unit": unit,
+            "images": [pool[index] for index in ids], "masks": [masks[i] for i in under],
+            "image_ids": ids, "activations": [], "threshold": None, "annotations": [],
         })  # fmt: skip
     return made
 
@@ -110,6 +107,10 @@ class Discovery:
     false: float
     rate: float
     q: dict[Unit, float]
+
+    def confident(self, rate: float = CONFIDENT) -> int:
+        """Return how many matches can be taken such that at most this share is false."""
+        return sum(value <= rate for value in self.q.values())
 
 
 def discovery(

@@ -96,7 +96,7 @@ def _counts(found: Audit, out: Path) -> Section:
         Table(
             "Matching units",
             ["network", "units", "matching", "share (95 % interval)", "decoys that match",
-             "false, by estimate"],
+             "false, by estimate", "of these at most 10 % false"],
             rows,
         )
     ]  # fmt: skip
@@ -109,8 +109,8 @@ def _counts(found: Audit, out: Path) -> Section:
     return Section(
         "How many units match",
         [
-            "A decoy is a made-up unit: each of its exemplars is the image of one unit under the "
-            "mask of another of the same layer. What is said of decoys is said by chance: if they "
+            "A decoy is a made-up unit that does not care what it sees: images drawn at random, "
+            "under masks of the layer's units. What is said of decoys is said by chance: if they "
             "match as often as units do, the matches say nothing."
         ],
         parts,
@@ -198,12 +198,13 @@ def _of_layer(one: Audited, layer: str) -> tuple[float, float, float]:
     return _triple(wilson(sum(unit in one.matches for unit in units), len(units)))
 
 
-def _false(one: Audited) -> tuple[str, str]:
+def _false(one: Audited) -> tuple[str, str, str]:
     found = one.discovery
     if found is None:
-        return "—", "—"
+        return "—", "—", "—"
     rate = f"{100 * found.rate:.0f} %" if one.matches else "—"
-    return f"{found.matched_decoys} of {found.decoys}", rate
+    sure = f"{found.confident():,}" if one.matches else "—"
+    return f"{found.matched_decoys} of {found.decoys}", rate, sure
 
 
 def _said(effect: Effect) -> str:

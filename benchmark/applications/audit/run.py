@@ -98,7 +98,7 @@ def audit(
     for name, described in networks.items():
         matches = search.matches(described.units, described.texts)
         estimate = None
-        if speaker is not None and described.exemplars is not None and decoys:
+        if speaker is not None and described.images is not None and decoys:
             estimate = _by_chance(described, matches, search, speaker, work, seed, decoys)
         found.append(Audited(name, described, matches, estimate))
     if not any(one.matches for one in found):
@@ -117,11 +117,10 @@ def _by_chance(
     work: Path,
     seed: int,
     most: int,
-) -> Discovery | None:
+) -> Discovery:
     assert described.exemplars is not None
-    made = make_decoys(described.exemplars, seed, most)
-    if not len(made.neurons):
-        return None  # one unit in each layer: nothing to exchange
+    assert described.images is not None
+    made = make_decoys(described.exemplars, described.images, seed, most)
     score = dict(zip(described.units, described.scores, strict=True))
     said = describe(made.neurons, work, speaker, str(described.device))
     return discovery(

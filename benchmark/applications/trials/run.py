@@ -175,6 +175,11 @@ def audit_trial(seed: int, place: Path, who: Speaker, device: torch.device) -> d
         "false_discovery": {
             one.count.condition: one.discovery.rate for one in found.networks if one.discovery
         },
+        "confident": {
+            one.count.condition: one.discovery.confident()
+            for one in found.networks
+            if one.discovery
+        },
         "accuracies": accuracies,
     }
 

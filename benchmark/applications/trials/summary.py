@@ -115,6 +115,9 @@ def _audit(results: Results) -> list[tuple[str, Interval, str, str]]:
     for condition in trials[0]["matching"]:
         rates = [100 * trial["false_discovery"][condition] for trial in trials]
         rows.append((f"false, by estimate, {condition}", over_trials(rates), "%", ""))
+    for condition in trials[0]["matching"]:
+        sure = [float(trial["confident"][condition]) for trial in trials]
+        rows.append((f"of which at most 10 % false, {condition}", over_trials(sure), "units", ""))
     for name in trials[0]["accuracies"]:
         values = [100 * trial["accuracies"][name] for trial in trials]
         rows.append((f"accuracy, trained {name}", over_trials(values), "%", ""))
