@@ -160,61 +160,51 @@ def write_edit(edit: Edit, out: Path, facts: Mapping[str, str]) -> Path:
 
 
 def _results(edit: Edit) -> Section:
-    rows, strong = [], []
-    for test, images in edit.tests.items():
-        whole = edit.outcome(test).before
-        rows.append([f"{test} ({images:,})", "the whole network", "0", _range(whole), "", ""])
-        for method in METHODS:
-            some = [o for o in edit.outcomes if o.test == test and o.method == method]
-            if not some:
-                continue
-            if method in (RANDOM, SELECTED):
-                after = [o.after.value for o in some]
-                gains = [o.gain.value for o in some]
-                counts = [o.count for o in some]
-                low, high = np.quantile(gains, [0.025, 0.975])
-                p, draws = better_than_random(edit.outcomes, test, method)
-                rows.append(
-                    [
-                        "", f"{method}, mean of {draws} draws", f"{np.mean(counts):.1f}",
-                        f"{100 * np.mean(after):.1f} %",
-                        f"{100 * np.mean(gains):+.1f} ({100 * low:+.1f} to {100 * high:+.1f})",
-                        f"{p:.3g}",
-                    ]
-                )  # fmt: skip
-                continue
-            if method == DESCRIPTIONS:
-                strong.append(len(rows))
-            one = some[0]
-            rows.append(["", method, str(one.count), _range(one.after), _points(one.gain), ""])
-        rows += [
-            ["", f"{what}, last layer trained again", "", _range(of[test]),
-             f"{100 * (of[test].value - whole.value):+.1f}", ""]
-            for what, of in edit.finetuned.items()
-        ]  # fmt: skip
+    tables = [_result(edit, test) for test in edit.tests]
+    ways = Table("Ways of choosing", ["choice", "candidates"], [*map(list, METHODS.items())])
     return Section(
         "On test images",
         [
             "Every way of choosing but plain random draws has as many candidates as descriptions "
-            "give, sorts them by their effects and chooses how many, on the same validation "
-            "images. "
-            + "; ".join(f"{name}: {what}" for name, what in METHODS.items())
-            + "."
+            "give, sorts them by their effects and chooses how many, on the same validation images."
         ],
-        [
-            Table(
-                "Accuracy",
-                ["test (images)", "choice", "units", "accuracy (95 %)", "gain in points (95 %)",
-                 "p"],
-                rows,
-                note="Accuracies have Wilson intervals, gains paired bootstrap intervals over "
-                "images; of random draws the middle 95 %. p: share of the draws, this edit "
-                "counted as one, that gain at least as much as the edit by descriptions; random "
-                "draws may hold the same units.",
-                strong=strong,
-            )
-        ],
-    )  # fmt: skip
+        [*tables, ways],
+    )
+
+
+def _result(edit: Edit, test: str) -> Table:
+    whole = edit.outcome(test).before
+    rows, strong = [["the whole network", _range(whole), "", "0", ""]], []
+    for method in METHODS:
+        some = [o for o in edit.outcomes if o.test == test and o.method == method]
+        if not some:
+            continue
+        if method in (RANDOM, SELECTED):
+            after = float(np.mean([o.after.value for o in some]))
+            gains = [o.gain.value for o in some]
+            low, high = np.quantile(gains, [0.025, 0.975])
+            p, draws = better_than_random(edit.outcomes, test, method)
+            name = f"{method}, mean of {draws} draws"
+            gain = _points(Interval(float(np.mean(gains)), float(low), float(high)))
+            units = f"{np.mean([o.count for o in some]):.1f}"
+            rows.append([name, f"{100 * after:.1f} %", gain, units, f"{p:.3g}"])
+            continue
+        if method == DESCRIPTIONS:
+            strong.append(len(rows))
+        one = some[0]
+        rows.append([method, _range(one.after), _points(one.gain), str(one.count), ""])
+    for what, of in edit.finetuned.items():
+        gain = f"{100 * (of[test].value - whole.value):+.1f}"
+        rows.append([f"{what}, last layer trained again", _range(of[test]), gain, "", ""])
+    return Table(
+        f"Accuracy on {test} images ({edit.tests[test]:,})",
+        ["choice", "accuracy (95 %)", "gain in points (95 %)", "units", "p"],
+        rows,
+        note="Accuracies have Wilson intervals, gains paired bootstrap intervals over images; of "
+        "random draws the middle 95 %. p: share of the draws, this edit counted as one, that gain "
+        "at least as much as the edit by descriptions; random draws may hold the same units.",
+        strong=strong,
+    )
 
 
 def _chosen(edit: Edit, out: Path) -> Section:
