@@ -146,6 +146,17 @@ def say_empty(axis: Axes) -> None:
     )  # fmt: skip
 
 
+def beside(axis: Axes, handles: Mapping[str, Any]) -> None:
+    """Put a legend beside a plot, where plots show different things."""
+    legend = axis.legend(
+        list(handles.values()), [short(one, 16) for one in handles], loc="upper left",
+        bbox_to_anchor=(1.0, 1.06), frameon=False, fontsize=SMALL, handlelength=1.6,
+        borderaxespad=0.2, labelspacing=0.25, handletextpad=0.4,
+    )  # fmt: skip
+    for text in legend.get_texts():
+        text.set_parse_math(False)
+
+
 def finish(figure: Figure, path: Path, handles: Mapping[str, Any], note: str) -> Path:
     """Add the legend and the note below a figure, and write it as a PNG."""
     remark = "\n".join(textwrap.wrap(clean(note), _NOTE))

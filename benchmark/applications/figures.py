@@ -15,6 +15,7 @@ from benchmark.applications.drawing import (
     WIDTH,
     Interval,
     as_percent,
+    beside,
     colour,
     finish,
     fitting,
@@ -139,14 +140,18 @@ def by_layer(
     figure, axes = grid(len(panels), columns, 1.7)
     if not panels:
         say_empty(axes[0])
-    names = list(dict.fromkeys(who for panel in panels for who in panel.lines))
+    together = {tuple(panel.lines) for panel in panels}
     handles: dict[str, Any] = {}
     for at, (axis, panel) in enumerate(zip(axes, panels, strict=False)):
-        for who, values in panel.lines.items():
-            place = names.index(who)
-            shift = 0.16 * (place - (len(names) - 1) / 2) if len(names) < 5 else 0.0
-            drawn = points(axis, np.arange(len(layers)) + shift, values, place, line=True)
-            handles.setdefault(who, drawn)
+        own: dict[str, Any] = {}
+        for place, (who, values) in enumerate(panel.lines.items()):
+            several = len(panel.lines)
+            shift = 0.16 * (place - (several - 1) / 2) if several < 5 else 0.0
+            own[who] = points(axis, np.arange(len(layers)) + shift, values, place, line=True)
+        if len(together) == 1:  # one legend for all
+            handles |= own
+        elif len(own) > 1:
+            beside(axis, own)
         if not panel.lines or not layers:
             say_empty(axis)
         shown = at + columns >= len(panels)
@@ -156,7 +161,7 @@ def by_layer(
         if panel.percent:
             axis.yaxis.set_major_formatter(as_percent())
         name(axis, panel.title, "", panel.unit, columns)
-    return finish(figure, path, handles if len(names) > 1 else {}, note)
+    return finish(figure, path, handles if len(handles) > 1 else {}, note)
 
 
 def matches_by_layer(

@@ -123,11 +123,12 @@ def _by_layer(found: Analysis, out: Path) -> Section:
     parts_of_speech = {
         name: line(name, interval=False) for name in ("nouns", "verbs", "adjectives", "adpositions")
     }
-    half = (len(TOPICS) + 1) // 2
+    named = [name for name in TOPICS if table[name].any()]
+    half = (len(named) + 1) // 2
     panels = [
         LayerPanel("Form", {name: line(name) for name in FORMS}, "share", percent=True),
-        LayerPanel("Topic", {n: line(n) for n in TOPICS[:half]}, "share", percent=True),
-        LayerPanel("Topic, others", {n: line(n) for n in TOPICS[half:]}, "share", percent=True),
+        LayerPanel("Topic", {n: line(n) for n in named[:half]}, "share", percent=True),
+        LayerPanel("Topic, others", {n: line(n) for n in named[half:]}, "share", percent=True),
         LayerPanel("Length", {"words": line("length")}, "words"),
         LayerPanel("Parts of speech", parts_of_speech, "words of each"),
         LayerPanel("Distinct descriptions", {"share": line("distinct", interval=False)}, "share",
@@ -141,7 +142,7 @@ def _by_layer(found: Analysis, out: Path) -> Section:
             f"{row['length']:.1f}",
             f"{int(row['vocabulary']):,}",
             f"{100 * row['distinct']:.0f} %",
-            *(f"{100 * row[name]:.0f} %" for name in (*FORMS, *TOPICS)),
+            *(f"{100 * row[name]:.0f} %" for name in (*FORMS, *named)),
         ]
         for layer, row in table.iterrows()
     ]
@@ -154,7 +155,7 @@ def _by_layer(found: Analysis, out: Path) -> Section:
         [
             Picture("Descriptions by layer, from the input on. Bars are 95 % intervals.", figure,
                     "lines: shares of forms and topics, and lengths, by layer"),
-            Table("Layers", ["layer", "units", "words", "vocabulary", "distinct", *FORMS, *TOPICS],
+            Table("Layers", ["layer", "units", "words", "vocabulary", "distinct", *FORMS, *named],
                   rows),
         ],
     )  # fmt: skip
