@@ -70,8 +70,8 @@ class Effect:
 def compare(counts: Sequence[Count], resamples: int = RESAMPLES, seed: int = 0) -> list[Effect]:
     """Compare each two conditions on the pairs that both have.
 
-    With three pairs or more the interval says what other pairs (networks trained anew) would
-    give; with fewer it only says what other units of these networks would.
+    With three pairs or more the interval says what other pairs would give; with fewer it only says
+    what other units of these networks would.
     """
     conditions = list(dict.fromkeys(count.condition for count in counts))
     by_place = {(count.condition, count.pair): count for count in counts}

@@ -148,8 +148,8 @@ def _comparison(found: Audit, out: Path) -> Section:
             "Difference in the share of matching units",
             ["conditions", "matching", "points", "95 % interval", "pairs", "p"],
             rows,
-            note="With three pairs or more the interval is Student's over pairs: what networks "
-            "trained anew would give. With fewer it is a bootstrap over units: it says nothing "
+            note="With three pairs or more the interval is Student's over pairs: what other pairs "
+            "would give. With fewer it is a bootstrap over units: it says nothing "
             "of other networks. p is exact, from exchanging the conditions within pairs.",
         )
     )

@@ -195,3 +195,42 @@ def test_mistakes_are_named(place, tmp_path):
     with pytest.raises(InputError, match="seen:77"):
         run("analyze", place, "--labelled", "data/test", "--descriptions", "bad.csv", "--out",
             "never", "--encoder", PACKAGED)  # fmt: skip
+
+
+def test_spurious_text_and_a_classifier_trained_on_it(place, tmp_path):
+    said = run("spurious-text", "data/train", "written", "--size", 48, "--seed", 3)
+    assert "written" in said
+    listing = json.loads(Path("written/spurious-text.json").read_text())
+    assert {entry["split"] for entry in listing["files"]} == {
+        "train", "validation", "validation-adversarial", "test", "test-adversarial"
+    }  # fmt: skip
+    said = run("train-classifier", "written/train", "net.safetensors", "--epochs", 1)
+    assert "smallnet" in said and Path("net.safetensors").is_file()
+    with pytest.raises(InputError, match="apart"):
+        run("spurious-text", "data/train", "data/train/inside")
+    # What was written is what an edit takes.
+    described = pd.DataFrame(
+        {
+            "layer": ["conv1", "conv1", "conv5", "conv5"], "unit": [0, 1, 2, 3],
+            "description": ["text", "stripes", "words", "circles"],
+        }
+    )  # fmt: skip
+    described.to_csv("of-net.csv", index=False)
+    said = run("edit", "smallnet", "--weights", "net.safetensors", "--remove", "text,words",
+               "--data", "written", "--descriptions", "of-net.csv", "--out", "edited-net",
+               "--trials", 2, "--alike", 1)  # fmt: skip
+    assert "of 2 matching units ablated" in said
+
+
+def test_analyze_without_labelled_images(place, tmp_path):
+    run("analyze", place, "--images", "data/train", "--method", "constant-frequent", "--out", "out",
+        "--encoder", PACKAGED, "--k", 3)  # fmt: skip
+    page = Path("out/report.html").read_text()
+    assert "Which properties matter" not in page and not Path("out/importance.csv").exists()
+    # Nothing of an earlier report is left beside a new one.
+    Path("out/importance.csv").write_text("old")
+    with pytest.raises(InputError, match="--overwrite"):
+        run("analyze", place, "--images", "data/train", "--out", "out", "--encoder", PACKAGED)
+    run("analyze", place, "--images", "data/train", "--method", "constant-frequent", "--out", "out",
+        "--encoder", PACKAGED, "--k", 3, "--overwrite")  # fmt: skip
+    assert not Path("out/importance.csv").exists()
