@@ -91,6 +91,6 @@ def test_all_three_from_training_on(tmp_path, monkeypatch):
         assert (tmp_path / "out" / f"{what}.md").is_file()
         assert json.loads((tmp_path / "out" / "seed-10" / f"{what}.json").read_text())
     reports = {p.parent.name for p in Path(tmp_path, "out").rglob("report.html")}
-    assert reports == {"edit", "analysis", "audit"}
+    assert reports == {"edit", "edit-plain", "analysis", "audit"}
     program = tmp_path / "out" / "seed-10" / "edit" / "edited"
     assert not program.exists() or (program / "weights.pt").is_file()
