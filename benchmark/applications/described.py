@@ -15,7 +15,7 @@ from datasets import Dataset
 from torch import Tensor
 
 from benchmark.applications.labelled import fingerprint as weights_of
-from milannotations.ablation import Site, sites_of
+from milannotations.ablation import Site, Unit, sites_of
 from milannotations.annotations import read_descriptions
 from milannotations.catalog.models import LoadedModel, load_model
 from milannotations.describer import Describer, accepts, create
@@ -29,7 +29,6 @@ from milannotations.record import keys_of
 from milannotations.storage import atomic_path
 from milannotations.worlds.lessons import lessons
 
-Unit = tuple[str, int]
 LESSONS = "lessons"
 
 

@@ -7,9 +7,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from benchmark.applications.described import Described, Unit
+from benchmark.applications.described import Described
 from benchmark.applications.words import THRESHOLD, Expansion, WordList, expand
 from benchmark.quality.texts import words_of
+from milannotations.ablation import Unit
 from milannotations.errors import InputError
 
 

@@ -14,12 +14,11 @@ from functools import lru_cache
 
 import numpy as np
 import pandas as pd
-from scipy.stats import binomtest
 
 from benchmark.applications.language import NOUNS, Link, Properties, Word
 from benchmark.splits.categories import CATEGORIES, category_of
 from benchmark.splits.categories import OTHER as OBJECTS
-from benchmark.statistics import LEVEL, interval
+from benchmark.statistics import interval, wilson
 from benchmark.text import normalize
 
 # In the order in which the one label of a description is looked for.
@@ -235,8 +234,8 @@ def _layer(texts: Sequence[str], found: Sequence[Properties]) -> dict[str, float
 
 
 def _share(name: str, count: int, total: int) -> dict[str, float]:
-    bounds = binomtest(count, total).proportion_ci(LEVEL, method="wilson")
-    return {name: count / total, f"{name}_low": bounds.low, f"{name}_high": bounds.high}
+    found = wilson(count, total)
+    return {name: found.value, f"{name}_low": found.low, f"{name}_high": found.high}
 
 
 def _with_before(words: Sequence[Word]) -> list[tuple[Word | None, Word]]:

@@ -2,6 +2,6 @@
 
 from milannotations.ablation.hooks import ablated
 from milannotations.ablation.runner import AblationRunner
-from milannotations.ablation.sites import Ablation, Site, grouped, sites_of
+from milannotations.ablation.sites import Ablation, Site, Unit, grouped, sites_of
 
-__all__ = ["Ablation", "AblationRunner", "Site", "ablated", "grouped", "sites_of"]
+__all__ = ["Ablation", "AblationRunner", "Site", "Unit", "ablated", "grouped", "sites_of"]

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from milannotations.ablation.hooks import Fill, ablated, site_named
+from milannotations.ablation.runner import logits_of
 from milannotations.ablation.sites import Ablation, Site
 from milannotations.storage import atomic_folder
 
@@ -136,7 +137,7 @@ def write_edited(
         **(facts or {}),
     }
     with torch.no_grad(), ablated(model, sites, ablation, fill):
-        expected = _scores(model(*inputs))
+        expected = logits_of(model(*inputs))
     with atomic_folder(out, overwrite) as folder:
         weights = model.state_dict() if state is None else state
         torch.save({name: tensor.cpu() for name, tensor in weights.items()}, folder / WEIGHTS)
@@ -173,7 +174,7 @@ def _check(model: nn.Module, folder: Path, inputs: tuple[Tensor, ...], expected:
     handles = namespace["load"](model, folder)
     try:
         with torch.no_grad():
-            found = _scores(model(*inputs))
+            found = logits_of(model(*inputs))
     finally:
         for handle in handles:
             handle.remove()
@@ -192,7 +193,7 @@ def _export(model: nn.Module, inputs: tuple[Tensor, ...], path: Path, expected: 
             dynamic_shapes=tuple({0: batch} for _ in inputs),
         )
         torch.export.save(program, path)
-        found = _scores(torch.export.load(path).module()(*inputs))
+        found = logits_of(torch.export.load(path).module()(*inputs))
     _compare(found, expected, PROGRAM)
 
 
@@ -201,9 +202,3 @@ def _compare(found: Tensor, expected: Tensor, what: str) -> None:
     worst = float((found - expected).abs().max())
     if not worst <= bound:
         raise RuntimeError(f"{what} gives other scores than the edit: they differ by {worst:g}")
-
-
-def _scores(output: Any) -> Tensor:
-    from milannotations.ablation.runner import logits_of
-
-    return logits_of(output)

@@ -13,6 +13,8 @@ from milannotations.exemplars.instrument import match_layers, probe
 from milannotations.exemplars.layout import Layout
 from milannotations.exemplars.taps import Spec, Tap
 
+# A layer and the number of one of its units.
+Unit = tuple[str, int]
 # Units to be ablated together, by layer.
 Ablation = Mapping[str, Sequence[int]]
 
@@ -99,7 +101,7 @@ def sites_of(
     return sites
 
 
-def grouped(units: Iterable[tuple[str, int]]) -> dict[str, list[int]]:
+def grouped(units: Iterable[Unit]) -> dict[str, list[int]]:
     """Return units, given as pairs of layer and unit, by layer.
 
     >>> grouped([("conv1", 3), ("conv2", 0), ("conv1", 1)])

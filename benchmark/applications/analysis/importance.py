@@ -17,10 +17,9 @@ from scipy import stats
 
 from benchmark.applications.labelled import Bench, Floats, LabelledImages
 from benchmark.statistics import holm
-from milannotations.ablation import grouped
+from milannotations.ablation import Unit, grouped
 from milannotations.errors import InputError
 
-Unit = tuple[str, int]
 Order = Literal["network", "layer"]
 Integers = NDArray[np.int64]
 RANDOM = "random"

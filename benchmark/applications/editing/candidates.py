@@ -14,13 +14,11 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from benchmark.applications.labelled import LabelledImages
-from milannotations.ablation import Site
+from milannotations.ablation import Site, Unit
 from milannotations.ablation.hooks import Fill, attach
 from milannotations.ablation.runner import logits_of
 from milannotations.exemplars.layout import Layout
 from milannotations.exemplars.responses import responses
-
-Unit = tuple[str, int]
 
 
 def units_of(sites: Mapping[str, Site]) -> list[Unit]:

@@ -12,9 +12,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from benchmark.applications.editing.candidates import Unit
 from benchmark.applications.labelled import Bench, Floats, LabelledImages
-from milannotations.ablation import grouped
+from milannotations.ablation import Unit, grouped
 from milannotations.errors import InputError
 
 ADVERSARIAL = "adversarial"

@@ -11,7 +11,7 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
-from benchmark.applications.described import Described, Unit
+from benchmark.applications.described import Described
 from benchmark.applications.editing.choose import Choice
 from benchmark.applications.editing.run import (
     DESCRIPTIONS,
@@ -33,6 +33,7 @@ from benchmark.applications.page import (
     sheet_of,
 )
 from benchmark.statistics import Interval
+from milannotations.ablation import Unit
 from milannotations.ablation.edited import Written
 from milannotations.page import as_cell
 from milannotations.storage import atomic_path
