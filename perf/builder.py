@@ -28,10 +28,10 @@ from milannotations.catalog.models import load_model
 from milannotations.exemplars.build import build
 from milannotations.exemplars.collect import collect, prepare
 from milannotations.exemplars.options import BuildOptions
+from milannotations.exemplars.quantile import quantile_of
 from milannotations.exemplars.ray_engine import ray_engine
 from milannotations.exemplars.shards import Part
 from milannotations.exemplars.sources import ImageFolder, Preprocessing
-from milannotations.exemplars.tail import quantile_of
 from milannotations.exemplars.writing import write_dataset
 from milannotations.progress import progress_bar
 

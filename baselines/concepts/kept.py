@@ -14,7 +14,7 @@ from torch import Tensor
 
 from baselines.concepts.activations import ActivationMaps, Advance, Say
 from milannotations.exemplars.collect import Update
-from milannotations.exemplars.histogram import rank_from_top
+from milannotations.exemplars.tail import rank_from_top
 from milannotations.storage import atomic_path
 
 _BATCH = 32  # images

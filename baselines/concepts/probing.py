@@ -25,7 +25,8 @@ from baselines.concepts.packing import PackedConcepts
 from baselines.concepts.tally import Tally
 from milannotations.errors import InputError
 from milannotations.exemplars.histogram import QuantileHistogram
-from milannotations.exemplars.tail import ExactTail, quantile_of
+from milannotations.exemplars.quantile import quantile_of
+from milannotations.exemplars.tail import ExactTail
 from milannotations.progress import Bar, progress_bar
 from milannotations.storage import atomic_path, locked
 

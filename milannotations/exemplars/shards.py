@@ -22,7 +22,7 @@ from milannotations.exemplars.statistics import LayerStatistics
 from milannotations.storage import atomic_path
 
 _KEY = "milannotations"
-_FORMAT = 1
+_FORMAT = 2  # 1 had no sample of the tail
 
 
 @dataclass

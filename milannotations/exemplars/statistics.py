@@ -14,7 +14,8 @@ import torch
 from torch import Tensor
 
 from milannotations.exemplars.histogram import QuantileHistogram
-from milannotations.exemplars.tail import ExactTail, quantile_of
+from milannotations.exemplars.quantile import quantile_of
+from milannotations.exemplars.tail import ExactTail
 
 _SAMPLED_IMAGES = 256
 _SAMPLED_POSITIONS = 8
@@ -187,7 +188,7 @@ class LayerStatistics:
         bad = ~(peaks.isfinite() & lows.isfinite())
         if not bool(bad.any()):
             self.top.update(ids, peaks, maps)
-            self.quantile.update(flat, lows.amin(0), peaks.amax(0))
+            self.quantile.update(flat, lows.amin(0), peaks.amax(0), ids)
             self.sample.update(ids, flat)
         return bad
 

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 import torch
 from torch import Tensor
 
-from milannotations.exemplars.histogram import QuantileHistogram, rank_from_top
 
-# Greatest activations kept per unit: 4 KB. At the 0.99 quantile that is enough for 102,300
-# activations: 2,000 images with maps of 7 × 7, or 100,000 images with one activation each.
-LONGEST = 1024
+def rank_from_top(q: float, count: int) -> int:
+    """Return the rank from the top (1 is the greatest) of the q-quantile of ``count`` values."""
+    return count - max(1, math.ceil(q * count)) + 1
 
 
 class ExactTail:
@@ -25,6 +25,7 @@ class ExactTail:
         q: The quantile wanted, strictly between 0 and 1.
         expected: How many values of each unit the whole stream holds; fewer may come, not more.
         device: Where the values live.
+        length: How many values to keep of each unit; None keeps as many as decide the quantile.
 
     Attributes:
         count: Values seen of each unit.
@@ -33,18 +34,32 @@ class ExactTail:
     """
 
     def __init__(
-        self, units: int, q: float, expected: int, device: torch.device | str = "cpu"
+        self,
+        units: int,
+        q: float,
+        expected: int,
+        device: torch.device | str = "cpu",
+        length: int | None = None,
     ) -> None:
         self.q = q
         self.count = 0
         self.minimum = torch.full((units,), torch.inf, device=device)
         self.maximum = torch.full((units,), -torch.inf, device=device)
         self._expected = expected
-        length = rank_from_top(q, expected)
+        length = rank_from_top(q, expected) if length is None else length
         self._values = torch.full((units, length), -torch.inf, device=device)  # descending
 
-    def update(self, values: Tensor, minimum: Tensor, maximum: Tensor) -> None:
+    @property
+    def values(self) -> Tensor:
+        """The greatest values of each unit, shape (units, length), descending; -inf where none."""
+        return self._values
+
+    def update(
+        self, values: Tensor, minimum: Tensor, maximum: Tensor, ids: Tensor | None = None
+    ) -> None:
         """Add values of shape (images, units, positions), whose extremes per unit are known.
+
+        ``ids``, the images' indices, are not needed here: no value that matters is left out.
 
         Raises:
             ValueError: If more values come than were announced.
@@ -109,11 +124,3 @@ class ExactTail:
         """Keep the greatest of what is kept and of values of shape (units, any number)."""
         candidates = torch.cat([self._values[units], values], dim=1)
         self._values[units] = candidates.topk(self._values.shape[1], dim=1).values
-
-
-def quantile_of(
-    units: int, q: float, expected: int, device: torch.device | str = "cpu"
-) -> ExactTail | QuantileHistogram:
-    """Return what finds a quantile of a stream: exactly, where few enough values decide it."""
-    kind = ExactTail if rank_from_top(q, expected) <= LONGEST else QuantileHistogram
-    return kind(units, q, expected, device)

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 import torch
 
-from milannotations.exemplars import tail
+from milannotations.exemplars import quantile
 from milannotations.exemplars.histogram import QuantileHistogram
 from milannotations.exemplars.statistics import LayerStatistics, Sample, TopK
+from milannotations.exemplars.tail import ExactTail
 
 IMAGES, UNITS, SIDE = 60, 5, 30
 
@@ -32,7 +33,7 @@ def _distributions() -> dict[str, torch.Tensor]:
 @pytest.fixture(params=[0, 10**6], ids=["histogram", "exact"])
 def longest(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> int:
     """Both ways to find the quantile."""
-    monkeypatch.setattr(tail, "LONGEST", request.param)
+    monkeypatch.setattr(quantile, "LONGEST", request.param)
     return int(request.param)
 
 
@@ -41,8 +42,8 @@ def test_the_exact_quantile_is_exact_in_any_order() -> None:
     exact = values.transpose(0, 1).flatten(1).sort(dim=1).values[:, math.ceil(0.99 * 54000) - 1]
     ids = torch.arange(IMAGES)
     for parts in (ids.split(7), ids.flip(0).split(60)):
-        made = tail.quantile_of(UNITS, 0.99, IMAGES * SIDE * SIDE)
-        assert isinstance(made, tail.ExactTail)
+        made = quantile.quantile_of(UNITS, 0.99, IMAGES * SIDE * SIDE)
+        assert isinstance(made, ExactTail)
         for part in parts:
             some = values[part]
             made.update(some, some.amin((0, 2)), some.amax((0, 2)))
@@ -50,8 +51,8 @@ def test_the_exact_quantile_is_exact_in_any_order() -> None:
 
 
 def test_long_streams_are_counted_short_ones_kept() -> None:
-    assert isinstance(tail.quantile_of(1, 0.99, 102_300), tail.ExactTail)
-    assert isinstance(tail.quantile_of(1, 0.99, 102_400), QuantileHistogram)
+    assert isinstance(quantile.quantile_of(1, 0.99, 102_300), ExactTail)
+    assert isinstance(quantile.quantile_of(1, 0.99, 102_400), QuantileHistogram)
 
 
 def _histogram(values: torch.Tensor, q: float, step: int, expected: int | None = None):
@@ -221,3 +222,44 @@ def test_nan_is_reported_and_not_added(longest: int) -> None:
     maps[1, 1, 0, 0] = torch.nan
     assert made.update(torch.arange(3), maps).nonzero().tolist() == [[1, 1]]
     assert made.quantile.count == 0
+
+
+def _tied(name: str) -> torch.Tensor:
+    """800 images with 50 × 50 positions of one unit, where many values tie or lie close."""
+    random = torch.Generator().manual_seed(8)
+    images, positions = 800, 2500
+    values = torch.randn(images, 1, positions, generator=random) * 0.3
+    if name in ("0.2 %", "1.02 %", "5 %"):
+        share = float(name.split()[0]) / 100
+        values[torch.rand(values.shape, generator=random) < share] = 0.90415365
+    elif name == "several":
+        for value in (0.69, 0.6905, 0.695, 0.7, 0.7021):
+            values[torch.rand(values.shape, generator=random) < 0.001] = value
+    elif name == "whole regions":  # white borders of some of the images
+        values[::40, :, :1000] = 0.7311
+    elif name == "bfloat16":
+        values = values.bfloat16().float()
+    elif name == "narrow":  # the mean lies 2,000 standard deviations from zero
+        values += 600
+    elif name == "negative":
+        values = -values.abs() - 1
+        values[torch.rand(values.shape, generator=random) < 0.012] = -1.0071
+    return values
+
+
+_TIED = ["0.2 %", "1.02 %", "5 %", "several", "whole regions", "bfloat16", "narrow", "negative"]
+
+
+@pytest.mark.parametrize("name", _TIED)
+def test_rank_error_is_as_small_where_values_tie(name: str) -> None:
+    values = _tied(name)
+    order = torch.randperm(len(values), generator=torch.Generator().manual_seed(9))
+    halves = [QuantileHistogram(1, 0.99, values.numel()) for _ in range(2)]
+    for ids in order.split(37):
+        some = values[ids]
+        halves[int(ids[0]) % 2].update(some, some.amin((0, 2)), some.amax((0, 2)), ids)
+    halves[0].merge(halves[1])
+    threshold = halves[0].quantile()
+    assert (values < threshold).double().mean() - 0.99 <= 0.0005
+    assert 0.99 - (values <= threshold).double().mean() <= 0.0005
+    assert torch.equal(threshold, _histogram(values, 0.99, 800).quantile())  # in order, at once
