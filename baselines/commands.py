@@ -29,6 +29,7 @@ def describe(
         bool, typer.Option("--alternatives", help="add a column with other candidates, as JSON")
     ] = False,
     device: Annotated[str, typer.Option(help=DEVICE_HELP)] = "auto",
+    overwrite: Annotated[bool, typer.Option(help="replace the file of --out")] = False,
 ) -> None:
     """Describe neurons and write a file that ``milannotations score`` reads."""
     import json
@@ -43,12 +44,11 @@ def describe(
     from milannotations.options import read_options
     from milannotations.progress import silence_libraries
     from milannotations.record import NeuronKey, keys_of
-    from milannotations.storage import atomic_path
+    from milannotations.storage import atomic_path, check_file
 
     silence_libraries()
     options = read_options(option or [])
-    if not out.parent.is_dir():
-        raise InputError(f"folder {out.parent} of --out does not exist")
+    check_file(out, overwrite)
     resolve_device(device)
     if accepts(method, "device"):
         options.setdefault("device", device)

@@ -21,8 +21,11 @@ def dissect(
         str | None, typer.Option(help="the network, as for build; also: synthetic")
     ] = None,
     layers: Annotated[
-        str, typer.Option(help="layers, comma-separated, with wildcards; default the model's own")
-    ] = "",
+        list[str] | None,
+        typer.Option(
+            help="layers, comma-separated, with wildcards; repeatable; default the model's own"
+        ),
+    ] = None,
     method: Annotated[str, typer.Option(help="netdissect or compexp")] = "netdissect",
     weights: Annotated[str, typer.Option(help="published, random, or a file")] = "published",
     activations: Annotated[
@@ -48,7 +51,7 @@ def dissect(
     from baselines.concepts.dissector import Dissector
     from milannotations.describer import create
     from milannotations.errors import InputError
-    from milannotations.options import read_options
+    from milannotations.options import read_options, split_names
     from milannotations.progress import silence_libraries
     from milannotations.storage import atomic_folder, check_target
 
@@ -71,7 +74,7 @@ def dissect(
     )
     if not isinstance(describer, Dissector):
         raise InputError(f"method {method!r} does not dissect; take netdissect or compexp")
-    names = [name.strip() for name in layers.split(",") if name.strip()]
+    names = split_names(layers)
     tallies = describer.tallies(model or "", names)
     with atomic_folder(out, overwrite) as folder:
         lines = describer.report(tallies, folder)

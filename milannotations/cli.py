@@ -26,6 +26,7 @@ COMMANDS = {
     "quality": ("benchmark.quality.commands", "Report the quality of annotations and exemplars."),
     "push": ("milannotations.hub.commands", "Upload configs to a hub repository."),
     "build": ("milannotations.exemplars.commands", "Find the exemplars of a network's neurons."),
+    "layers": ("milannotations.exemplars.layers_command", "List the layers that can be named."),
     "merge": ("milannotations.exemplars.merge_commands", "Merge the shards of a build."),
     "view": ("milannotations.viewer.commands", "Write pages of exemplars to look at."),
     "dissect": ("baselines.dissect_commands", "Compare units with labels of segmented images."),

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import difflib
+import traceback
 from collections.abc import Iterable
+from pathlib import Path
+
+_LONGEST_MESSAGE = 300
 
 
 class InputError(ValueError):
@@ -23,3 +27,28 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     """
     near = difflib.get_close_matches(name, list(known), n=3, cutoff=0.5)
     return f"; did you mean {' or '.join(repr(n) for n in near)}?" if near else ""
+
+
+def raised(error: BaseException) -> str:
+    """Say in one line what other people's code has raised, and where.
+
+    >>> try:
+    ...     {}["layer4"]
+    ... except KeyError as error:
+    ...     raised(error).startswith("KeyError: 'layer4' (line 2 of ")
+    True
+    """
+    message = " ".join(str(error).split())
+    if len(message) > _LONGEST_MESSAGE:
+        message = f"{message[:_LONGEST_MESSAGE]} …"
+    what = f"{type(error).__name__}: {message}" if message else type(error).__name__
+    if isinstance(error, SyntaxError) and error.filename:  # its message names the line
+        return what
+    frames = [*traceback.extract_tb(error.__traceback__)]
+    # The import system's own frames say nothing of where an import fails.
+    frames = [frame for frame in frames if not frame.filename.startswith("<frozen ")] or frames
+    if not frames:
+        return what
+    last = frames[-1]
+    within = f" in {last.name}" if last.name != "<module>" else ""
+    return f"{what} (line {last.lineno} of {Path(last.filename).name}{within})"

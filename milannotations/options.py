@@ -32,6 +32,19 @@ def read_options(texts: Sequence[str]) -> dict[str, Value]:
     return options
 
 
+def split_names(texts: Sequence[str] | str | None) -> list[str]:
+    """Split the comma-separated names of a repeatable option; each name is kept once.
+
+    >>> split_names(["layer1, layer2", "layer4*", "layer1"])
+    ['layer1', 'layer2', 'layer4*']
+    >>> split_names(None)
+    []
+    """
+    given = [texts] if isinstance(texts, str) else texts or ()
+    names = (name.strip() for text in given for name in text.split(","))
+    return list(dict.fromkeys(name for name in names if name))
+
+
 def assignments(option: str, texts: Sequence[str]) -> dict[str, str]:
     """Split the ``NAME=VALUE`` texts of a repeatable option.
 

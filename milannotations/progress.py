@@ -1,4 +1,4 @@
-"""The progress bar of all long work: on standard error, so that output can be piped."""
+"""How all long work reports: on standard error, so that output can be piped."""
 
 from __future__ import annotations
 
@@ -36,6 +36,11 @@ def _bar(*columns: ProgressColumn) -> Progress:
         console=console,
         disable=not console.is_terminal,
     )
+
+
+def note(message: str) -> None:
+    """Tell the user something in one line, also where there is no terminal."""
+    Console(stderr=True).print(f"note: {message}", markup=False, highlight=False, soft_wrap=True)
 
 
 def silence_libraries() -> None:

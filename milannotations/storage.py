@@ -136,6 +136,19 @@ def check_target(target: Path, overwrite: bool = False) -> None:
         raise InputError(f"{target} exists and is not empty; choose another or pass --overwrite")
 
 
+def check_file(target: Path, overwrite: bool = False) -> None:
+    """Raise InputError if a file cannot be written, or would replace another unasked.
+
+    What is no regular file, such as ``/dev/stdout``, is written to as it is.
+    """
+    if target.is_dir():
+        raise InputError(f"{target} is a folder; name a file to write")
+    if not target.parent.is_dir():
+        raise InputError(f"folder {target.parent} of --out does not exist")
+    if target.is_file() and not overwrite:
+        raise InputError(f"{target} exists; choose another or pass --overwrite")
+
+
 def _lock_of(target: Path) -> Path:
     # Not beside the target: a lock file must stay when the lock is released, as deleting it would
     # let two others hold "the" lock at once.

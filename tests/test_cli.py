@@ -52,6 +52,8 @@ def test_build_describe_and_score(image_folder: Path, tmp_path: Path) -> None:
     assert len(load(str(built), "train")) == 360
     descriptions = tmp_path / "mine.csv"
     _run("describe", "--method", "random-train", "--split", "test", "--out", descriptions)
+    again = ("describe", "--method", "constant", "--split", "test", "--out", descriptions)
+    assert f"{descriptions} exists; choose another or pass --overwrite" in _run(*again, status=2)
     references = tmp_path / "references.csv"
     with references.open("w", newline="") as file:
         writer = csv.writer(file)

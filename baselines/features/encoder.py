@@ -14,9 +14,11 @@ from torch.nn import functional
 
 from milannotations.catalog.models import LoadedModel, load_model
 from milannotations.errors import InputError
-from milannotations.exemplars.instrument import activations, match_layers, probe
+from milannotations.exemplars.instrument import activations, tap_layers
+from milannotations.exemplars.layout import UnusableError
 from milannotations.exemplars.plan import fingerprint_of_weights
 from milannotations.exemplars.sources import Preprocessing
+from milannotations.exemplars.taps import Tap
 from milannotations.options import checked
 
 Resizing = Literal["bilinear", "area", "none"]
@@ -91,16 +93,12 @@ class PyramidEncoder(torch.nn.Module):
         self.spec = spec
         self.preprocessing = _sized(loaded.preprocessing, spec.size)
         self.network = loaded.module.eval().requires_grad_(False)
-        self.layers = match_layers(self.network, spec.layers)
         height, width = self.preprocessing.shape
         image = torch.zeros(1, len(self.preprocessing.mean), height, width)
-        self.taps = [*probe(self.network, self.layers, (image,), loaded.layouts).values()]
-        pooled = [tap.layer for tap in self.taps if tap.layout.kind == "vector"]
-        if pooled:
-            raise InputError(
-                f"{', '.join(pooled)}: one activation per image, which no mask can be laid over; "
-                "choose layers with activation maps"
-            )
+        taps = tap_layers(
+            self.network, spec.layers, (image,), loaded.layouts, refuses=_without_maps
+        )
+        self.layers, self.taps = [*taps], [*taps.values()]
         self.widths = [tap.units for tap in self.taps]
 
     @property
@@ -221,6 +219,14 @@ def encoder_spec(
     )
     fields |= {"layers": tuple(layers)} if layers else {}
     return checked(EncoderSpec, {**fields, **(changes or {})}, "encoder")
+
+
+def _without_maps(tap: Tap) -> ValueError | None:
+    if tap.layout.kind != "vector":
+        return None
+    return UnusableError(
+        "without a map", "has one activation per image, which no mask can be laid over"
+    )
 
 
 def _sized(preprocessing: Preprocessing, size: int | None) -> Preprocessing:

@@ -35,7 +35,10 @@ def train(
             "efficientnet_lite0, or any model that build takes, with --layers"
         ),
     ] = "resnet101",
-    layers: Annotated[str, typer.Option(help="its layers, comma-separated")] = "",
+    layers: Annotated[
+        list[str] | None,
+        typer.Option(help="its layers or patterns of them, comma-separated; repeatable"),
+    ] = None,
     weights: Annotated[str, typer.Option(help="published, random, or a file")] = "published",
     masks: Annotated[
         str | None,
@@ -88,7 +91,7 @@ def train(
     from milannotations.device import resolve_device
     from milannotations.errors import InputError
     from milannotations.loading import load_split
-    from milannotations.options import checked, read_options
+    from milannotations.options import checked, read_options, split_names
     from milannotations.progress import silence_libraries
     from milannotations.storage import check_target
 
@@ -107,7 +110,7 @@ def train(
         checked(LanguageModelSpec, sizes, "train"),
     )
     changes = {"weights": weights, **({"masks": masks} if masks else {})}
-    names = [name.strip() for name in layers.split(",") if name.strip()]
+    names = split_names(layers)
     spec = encoder_spec(encoder, names, changes)
     learned = load_split(data, split or ("train" if data == "demo" else None))
     held = load_split(validation, validation_split) if validation else None

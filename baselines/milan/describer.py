@@ -21,7 +21,7 @@ from milannotations.describer import Description, register
 from milannotations.device import resolve_device
 from milannotations.errors import InputError, did_you_mean
 from milannotations.loading import load_split
-from milannotations.options import checked
+from milannotations.options import checked, split_names
 from milannotations.store import home
 
 _BLOCK = 256
@@ -117,7 +117,7 @@ class MilanDescriber:
             if masks:
                 self._model.use_masks(masks)  # type: ignore[arg-type]
         else:
-            names = layers.split(",") if layers else ()
+            names = split_names(layers)
             spec = encoder_spec(encoder or "resnet101", names, {"masks": masks} if masks else None)
             self._encoder = PyramidEncoder(spec)
         self._clip = ClipReranker(clip, self._device, clip_weight) if clip else None

@@ -14,6 +14,7 @@ from baselines.features.encoder import PyramidEncoder, encoder_spec
 from milannotations.describer import Description, register
 from milannotations.device import resolve_device
 from milannotations.errors import InputError
+from milannotations.options import split_names
 
 
 @register("retrieval")
@@ -39,7 +40,7 @@ class Retrieval:
         device: str = "auto",
         alternatives: int = 4,
     ) -> None:
-        names = layers.split(",") if layers else ()
+        names = split_names(layers)
         changes = {"masks": "area", "empty": "whole"}
         self._device = resolve_device(device)
         self._encoder = PyramidEncoder(encoder_spec(encoder, names, changes))

@@ -42,6 +42,7 @@ from benchmark.applications.options import (
     search_of,
     speaker_of,
 )
+from milannotations.options import split_names
 
 
 def analyze(
@@ -105,7 +106,7 @@ def analyze(
     if example is None:
         raise InputError("give --labelled: with descriptions alone no network can be run")
     reader, sentences = load_parser(parser), sentence_encoder(encoder, str(processor))
-    loaded, sites = load_network(model, weights, example, _listed(layers), processor)
+    loaded, sites = load_network(model, weights, example, split_names(layers), processor)
     sets = labelled_sets({"labelled": labelled}, loaded, classes, processor) if labelled else {}
     work = prepare_out(out, overwrite)
     described = describing.describe(loaded, sites, work, processor)
@@ -202,7 +203,7 @@ def audit(
     check_expansion(expand, threshold)
     speaker = speaker_of(method, option, train, train_split, k)
     networks = {
-        name: load_network(spec, weights, images, _listed(layers), processor)
+        name: load_network(spec, weights, images, split_names(layers), processor)
         for name, (spec, weights) in named.items()
     }
     if len(networks) > 1:
@@ -342,7 +343,7 @@ def edit(
     describing = Describing(images, descriptions, exemplars, speaker, k, quantile, batch_size)
     describing.check()
     loaded, sites = load_network(
-        model, weights, next(iter(folders.validation.values())), _listed(layers), processor
+        model, weights, next(iter(folders.validation.values())), split_names(layers), processor
     )
     validated = labelled_sets(folders.validation, loaded, classes, processor)
     if finetune:
@@ -403,7 +404,3 @@ def parse_models(texts: list[str]) -> dict[str, tuple[str, str]]:
             raise InputError(f"two models are named {name!r}; write NAME=MODEL@WEIGHTS")
         found[name] = (spec, weights or "published")
     return found
-
-
-def _listed(layers: str | None) -> list[str]:
-    return [part.strip() for part in (layers or "").split(",") if part.strip()]

@@ -30,7 +30,8 @@ Weights = Annotated[
     str, typer.Option(help="published, random, or a .safetensors, .pt or .pth file")
 ]
 Layers = Annotated[
-    str | None, typer.Option(help="names or patterns, by commas; default: the catalog's choice")
+    list[str] | None,
+    typer.Option(help="names or patterns, by commas; repeatable; default: the catalog's choice"),
 ]
 Images = Annotated[
     Path | None, typer.Option(help="folder of images that exemplars are chosen from")

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from milannotations.errors import InputError
-from milannotations.exemplars.instrument import match_layers, probe
+from milannotations.exemplars.instrument import probe, tap_layers
 from milannotations.exemplars.layout import Layout
 from milannotations.exemplars.taps import Spec, Tap
 
@@ -87,8 +87,8 @@ def sites_of(
     Raises:
         InputError: If there is no such layer, or its units cannot be told; see ``probe``.
     """
-    names = match_layers(model, layers)
-    sites = {n: Site.of(tap) for n, tap in probe(model, names, inputs, layouts or {}).items()}
+    taps = tap_layers(model, layers, inputs, layouts or {})
+    sites = {name: Site.of(tap) for name, tap in taps.items()}
     heads = [name for name, site in sites.items() if site.spec.heads]
     if not heads:
         return sites

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -27,12 +25,16 @@ from milannotations.catalog import (
     vision_transformers,
 )
 from milannotations.catalog.entry import Entry, State, converted, published_state, seeded
+from milannotations.catalog.factories import call_factory
 from milannotations.catalog.weights import fit, read_state
-from milannotations.errors import InputError, did_you_mean
+from milannotations.errors import InputError, did_you_mean, raised
 from milannotations.exemplars.generators import LatentSpace
+from milannotations.exemplars.inputs import InputOptions
 from milannotations.exemplars.layout import Layout
 from milannotations.exemplars.sources import Preprocessing
 
+# What the records say of networks whose data nobody has named.
+UNKNOWN = "unknown"
 _FAMILIES = (
     alexnet, vgg, resnet, densenet, mobile, biggan, vision_transformers, modern,
     efficientnet_lite, small,
@@ -65,7 +67,14 @@ class LoadedModel:
     latents: LatentSpace | None = None
 
 
-def load_model(spec: str, weights: str = "published", dataset: str | None = None) -> LoadedModel:
+def load_model(
+    spec: str,
+    weights: str = "published",
+    dataset: str | None = None,
+    *,
+    name: str | None = None,
+    inputs: InputOptions | None = None,
+) -> LoadedModel:
     """Load a model by name.
 
     Args:
@@ -79,7 +88,10 @@ def load_model(spec: str, weights: str = "published", dataset: str | None = None
             the code they name: name only code that you trust.
         weights: ``published``, ``random`` (the same each time), or a file with a state
             dictionary.
-        dataset: What the weights were trained on; default the published weights' own.
+        dataset: What the weights were trained on, for the records; default the published
+            weights' own, what a factory's ``LoadedModel`` says, or the name of the file.
+        name: What the records call the network; default the model's own name.
+        inputs: Changes of its preprocessing.
 
     Raises:
         InputError: If there is no such model, or its weights cannot be had or do not fit.
@@ -94,11 +106,32 @@ def load_model(spec: str, weights: str = "published", dataset: str | None = None
         if state is not None and not spec.startswith("hf:"):
             fit(loaded.module, state, weights)
     trained_on = loaded.dataset
-    if weights == "random":
+    # What the user's own factory says of its data is the user's choice already.
+    chosen = is_factory(spec) and trained_on != UNKNOWN
+    if weights == "random" and not chosen:
         trained_on = "random"
-    elif weights != "published":
+    elif weights != "published" and not chosen:
         trained_on = Path(weights).stem
-    return replace(loaded, dataset=dataset or trained_on)
+    if inputs and inputs != InputOptions() and loaded.latents is not None:
+        raise InputError(f"{loaded.name} is a generator: it takes latents, not images of some size")
+    return replace(
+        loaded,
+        name=loaded.name if name is None else _checked_name("--name", name),
+        dataset=trained_on if dataset is None else _checked_name("--dataset", dataset),
+        preprocessing=(inputs or InputOptions()).applied(loaded.preprocessing),
+    )
+
+
+def is_factory(spec: str) -> bool:
+    """Say whether a model is made by a function of the user's own, ``package.module:factory``."""
+    kind, colon, _ = spec.partition(":")
+    return bool(colon) and kind not in ("torchvision", "timm", "hf", "hub")
+
+
+def _checked_name(option: str, text: str) -> str:
+    if not text.strip() or not text.isprintable():
+        raise InputError(f"{option} {text!r}: a name for the records has printable characters")
+    return text.strip()
 
 
 def seeded_model(spec: str, published: bool, state: State | None = None) -> LoadedModel:
@@ -111,7 +144,7 @@ def seeded_model(spec: str, published: bool, state: State | None = None) -> Load
     if kind == "timm":
         module = seeded(lambda: timm_models.make(name, pretrained=published))
         plain = name.rpartition("/")[2]
-        return LoadedModel(module, plain, "unknown", timm_models.preprocessing(module))
+        return LoadedModel(module, plain, UNKNOWN, timm_models.preprocessing(module))
     if kind == "hf":
         found: list[Preprocessing] = []
 
@@ -120,12 +153,12 @@ def seeded_model(spec: str, published: bool, state: State | None = None) -> Load
             found.append(preprocessing)
             return module
 
-        return LoadedModel(seeded(make), Path(name).name, "unknown", found[0])
+        return LoadedModel(seeded(make), Path(name).name, UNKNOWN, found[0])
     if kind == "hub":
         return LoadedModel(
-            seeded(lambda: _from_hub(spec, published)), name, "unknown", Preprocessing()
+            seeded(lambda: _from_hub(spec, published)), name, UNKNOWN, Preprocessing()
         )
-    if name and kind != "torchvision":
+    if name and is_factory(spec):
         return _from_factory(spec)
     plain = spec.removeprefix("torchvision:")
     if plain not in torchvision_models.names():
@@ -186,37 +219,27 @@ def _from_hub(spec: str, published: bool) -> nn.Module:
         # Naming the repository is the consent that torch.hub would ask for at a terminal.
         made = torch.hub.load(repository, entry, pretrained=published, trust_repo=True)
     except Exception as error:  # whatever that repository's code raises
-        raise InputError(f"model {spec!r} cannot be loaded: {error}") from error
+        raise InputError(f"model {spec!r} cannot be loaded: {raised(error)}") from error
     if not isinstance(made, nn.Module):
         raise InputError(f"model {spec!r} gives a {type(made).__name__}, not a torch.nn.Module")
     return made
 
 
 def _from_factory(spec: str) -> LoadedModel:
-    path, _, attribute = spec.partition(":")
-    if not path or path.startswith("."):
-        raise InputError(f"model {spec!r}; write it as package.module:factory")
-    # An installed command has its own folder on the path, not the one it is called from.
-    if not {"", str(Path.cwd())} & set(sys.path):
-        sys.path.append(str(Path.cwd()))
-    try:
-        factory = getattr(importlib.import_module(path), attribute)
-    except (ImportError, AttributeError) as error:
-        raise InputError(f"model {spec!r}: {error}") from error
-    if not callable(factory):
-        raise InputError(f"model {spec!r} is a {type(factory).__name__}, not a function")
-    made: list[LoadedModel] = []
+    given: list[object] = []
 
     def make() -> nn.Module:
-        given = factory()
-        if isinstance(given, LoadedModel):
-            made.append(given)
-            return given.module
-        if not isinstance(given, nn.Module):
+        value = call_factory(spec)
+        given.append(value)
+        module = value.module if isinstance(value, LoadedModel) else value
+        if not isinstance(module, nn.Module):
             raise InputError(
-                f"model {spec!r} gives a {type(given).__name__}, not a torch.nn.Module"
+                f"model {spec!r} gives a {type(module).__name__}, not a torch.nn.Module or a "
+                "milannotations.catalog.models.LoadedModel with one"
             )
-        return given
+        return module
 
     module = seeded(make)
-    return made[0] if made else LoadedModel(module, attribute, "unknown", Preprocessing())
+    if isinstance(given[0], LoadedModel):
+        return given[0]
+    return LoadedModel(module, spec.partition(":")[2], UNKNOWN, Preprocessing())

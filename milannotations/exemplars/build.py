@@ -13,6 +13,7 @@ from torch import nn
 
 from milannotations.errors import InputError
 from milannotations.exemplars.collect import Job, collect, prepare, resumed
+from milannotations.exemplars.estimate import tell_if_large
 from milannotations.exemplars.layout import Layout
 from milannotations.exemplars.options import BuildOptions
 from milannotations.exemplars.shards import Part, merge_files, read_header, shard_path, spans
@@ -101,6 +102,7 @@ def build(
         module, source, layers, model=model, dataset=dataset, options=options, device=device,
         layouts=layouts, attached=attached,
     )  # fmt: skip
+    tell_if_large(job.plan, options, out, device)
     work = unfinished_folder(out)
     with locked(out), progress_bar() as progress:
         if not resume:
@@ -172,6 +174,7 @@ def build_shard(
         module, source, layers, model=model, dataset=dataset, options=options, device=device,
         layouts=layouts, attached=attached,
     )  # fmt: skip
+    tell_if_large(job.plan, options, folder, torch.device(device))
     path = shard_path(folder, number, of)
     with locked(path), progress_bar() as progress:
         if not resume:

@@ -73,7 +73,7 @@ def prepare(
         InputError: For anything a user can mend.
     """
     options.check(len(source))
-    names = instrument.match_layers(module, layers)
+    instrument.match_layers(module, layers)  # said before anything is run
     dtype = DTYPES[options.dtype]
     if dtype != torch.float32:
         module = copy.deepcopy(module)  # the caller's keeps its precision
@@ -83,8 +83,8 @@ def prepare(
         torch.nn.Module.to(module, memory_format=torch.channels_last)
     extra = {name: one.eval().to(device) for name, one in (attached or {}).items()}
     first = first_inputs(source)
-    taps = instrument.probe(
-        module, names, as_batch(first, device, options), layouts=layouts, attached=extra
+    taps = instrument.tap_layers(
+        module, layers, as_batch(first, device, options), layouts=layouts, attached=extra
     )
     if extra:
         weights += "".join(f"+{fingerprint_of_weights(one)}" for one in extra.values())

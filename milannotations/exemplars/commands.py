@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from milannotations.device import DEVICE_HELP
+from milannotations.exemplars.inputs import Channels, InputSize, Mean, Resize, Std
 from milannotations.record import DEFAULT_K, DEFAULT_QUANTILE, DEFAULT_SIZE
 
 if TYPE_CHECKING:
@@ -47,19 +48,27 @@ def build(
         typer.Option(help="folder of images, searched recursively, or hf:DATASET[:SPLIT]"),
     ] = None,
     layers: Annotated[
-        str | None,
+        list[str] | None,
         typer.Option(
-            help="names or patterns, as 'layer1,blocks.*.mlp.act'; NAME@in is a layer's input, "
-            "NAME@heads=6 one unit per attention head, NAME@sae the latents of --sae; default: "
-            "the catalog's choice"
+            help="names or patterns, as 'layer1,blocks.*.mlp.act'; repeatable; NAME@in is a "
+            "layer's input, NAME@heads=6 one unit per attention head, NAME@sae the latents of "
+            "--sae; `milannotations layers` lists them; default: the catalog's choice"
         ),
     ] = None,
     weights: Annotated[
         str, typer.Option(help="published, random, or a .safetensors, .pt or .pth file")
     ] = "published",
+    name: Annotated[
+        str | None, typer.Option(help="what the records call the network; default its own name")
+    ] = None,
     dataset: Annotated[
         str | None, typer.Option(help="what the network was trained on, for the records")
     ] = None,
+    input_size: InputSize = None,
+    resize: Resize = None,
+    channels: Channels = None,
+    mean: Mean = None,
+    std: Std = None,
     latents: Annotated[int, typer.Option(help="for generators: how many latents to draw")] = 0,
     seed: Annotated[int, typer.Option(help="of the latents")] = 0,
     truncation: Annotated[
@@ -120,9 +129,11 @@ def build(
     from milannotations.exemplars.autoencoder import load_autoencoder
     from milannotations.exemplars.build import build as run
     from milannotations.exemplars.build import build_shard, build_with_torchrun, serial
+    from milannotations.exemplars.inputs import InputOptions
     from milannotations.exemplars.options import BuildOptions
     from milannotations.exemplars.ray_engine import ray_engine
     from milannotations.exemplars.shards import parse_shard
+    from milannotations.options import split_names
 
     options = BuildOptions(
         k, quantile, size, batch_size, readers, image_format, skip_unreadable, dtype,
@@ -147,7 +158,8 @@ def build(
         pictures = open_images(images, size)
         options.check(len(pictures))
         _refuse_unreadable(pictures.check(), len(pictures), skip_unreadable)
-    loaded = load_model(model, weights, dataset)
+    inputs = InputOptions.parse(input_size, resize, channels, mean, std)
+    loaded = load_model(model, weights, dataset, name=name, inputs=inputs)
     source: ImageFolder | PictureSource | Latents
     if pictures is None:
         source = _latents(loaded, latents, seed, truncation, size)
@@ -156,7 +168,7 @@ def build(
     else:
         pictures.preprocessing = loaded.preprocessing
         source = pictures
-    names = [part.strip() for part in (layers or "").split(",") if part.strip()]
+    names = split_names(layers)
     # An autoencoder is named in order to be dissected.
     latent = [f"{layer}@sae" for layer in attached]
     names = names or latent or [*loaded.layers]

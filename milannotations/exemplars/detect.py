@@ -10,7 +10,7 @@ from fnmatch import fnmatchcase
 import torch
 from torch import Tensor, nn
 
-from milannotations.exemplars.layout import Layout, shape_of
+from milannotations.exemplars.layout import Layout, UnusableError, shape_of
 from milannotations.exemplars.survey import (
     Grid,
     Survey,
@@ -63,9 +63,10 @@ def detect_layout(tensor: Tensor, module: nn.Module, survey: Survey) -> Layout:
         return _tokens(tensor, survey)
     if tensor.ndim == 4:
         return _planes(tensor, module, survey)
-    raise ValueError(
+    raise UnusableError(
+        "of too many or too few dimensions",
         f"gives {shape_of(tensor)}, which are neither maps (four dimensions), tokens (three) nor a "
-        "vector (two)"
+        "vector (two)",
     )
 
 
@@ -74,9 +75,10 @@ def _planes(tensor: Tensor, module: nn.Module, survey: Survey) -> Layout:
         return Layout("spatial")
     first, last = tuple(tensor.shape[2:]), tuple(tensor.shape[1:3])
     if _is_attention(tensor, survey):
-        raise ValueError(
+        raise UnusableError(
+            "attention weights",
             f"gives {shape_of(tensor)}, attention weights between tokens, which are not activation "
-            f"maps; name the module around it instead (if these are maps, {_SAY})"
+            f"maps; name the module around it instead (if these are maps, {_SAY})",
         )
     if works_channels_last(module):
         return Layout("channels_last")
@@ -91,10 +93,11 @@ def _planes(tensor: Tensor, module: nn.Module, survey: Survey) -> Layout:
         return Layout("spatial" if units_first else "channels_last")
     image = survey.proportions()
     seen = f"an image of {image[0]} × {image[1]}" if image else "this input"
-    raise ValueError(
+    raise UnusableError(
+        "of a layout that cannot be told",
         f"gives {shape_of(tensor)}, and for {seen} it cannot be told whether units come first or "
         f"last, or whether these are maps at all; {_SAY} (heads of attention: name the input of "
-        "its projection, as attn.proj@in)"
+        "its projection, as attn.proj@in)",
     )
 
 
@@ -140,9 +143,10 @@ def _tokens(tensor: Tensor, survey: Survey) -> Layout:
         # A model says how many there are, or that there are none where they are added later.
         if declared - {0} and prefix not in declared:
             said = " or ".join(map(str, sorted(declared)))
-            raise ValueError(
+            raise UnusableError(
+                "of a layout that cannot be told",
                 f"gives {count} tokens, {prefix} more than the {grid[0]} × {grid[1]} patches, but "
-                f"the model says that it has {said} class and register tokens; {_SAY}"
+                f"the model says that it has {said} class and register tokens; {_SAY}",
             )
         return Layout("tokens", grid, prefix)
     if not bases:
@@ -153,9 +157,10 @@ def _tokens(tensor: Tensor, survey: Survey) -> Layout:
             return Layout("tokens", (side, side), prefixes[0])
     patches = survey.patches or survey.stem
     of = f"patches of {patches[0]} × {patches[1]}" if patches else "no patch embedding was seen"
-    raise ValueError(
+    raise UnusableError(
+        "of a layout that cannot be told",
         f"gives {shape_of(tensor)}, and it cannot be told on which grid its {count} tokens are "
-        f"({of}); {_SAY}"
+        f"({of}); {_SAY}",
     )
 
 

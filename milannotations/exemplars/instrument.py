@@ -4,73 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from fnmatch import fnmatchcase
 from functools import partial
 from typing import Any
 
 from torch import Tensor, nn
 
-from milannotations.errors import InputError, did_you_mean
+from milannotations.errors import InputError
 from milannotations.exemplars.layout import shape_of
+from milannotations.exemplars.matching import match_layers, tap_layers
 from milannotations.exemplars.probe import probe
-from milannotations.exemplars.taps import Spec, Tap, hook, listed, raw, read
+from milannotations.exemplars.taps import Spec, Tap, hook, raw, read
 
-__all__ = ["Spec", "Tap", "activations", "match_layers", "probe"]
+__all__ = ["Spec", "Tap", "activations", "match_layers", "probe", "tap_layers"]
 
 OnMaps = Callable[[str, Tensor], None]
 
 
 class _AllSeen(BaseException):
     """Ends a forward pass; not an Exception, so that no model takes it for an error of its own."""
-
-
-def match_layers(model: nn.Module, patterns: Sequence[str]) -> list[str]:
-    """Return the names of all layers that match any pattern, in the model's own order.
-
-    Args:
-        model: Any module.
-        patterns: Module paths as PyTorch names them (``layer4``, ``features.10``), with the
-            wildcards ``*``, ``?`` and ``[...]``, followed by the marks of a layer: ``@in`` for the
-            module's input, ``@1`` for item 1 of its output, ``@heads=6`` for one unit per
-            attention head, ``@sae`` for the latents of an autoencoder
-            (``blocks.*.attn.proj@in@heads=6``).
-
-    Raises:
-        InputError: If a pattern matches nothing (near names are suggested), is not well spelled,
-            or names a module by a second name that it has.
-
-    >>> from torch import nn
-    >>> model = nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU(), nn.Conv2d(8, 8, 3))
-    >>> match_layers(model, ["2", "0", "0@in"])
-    ['0', '0@in', '2']
-    """
-    first: dict[int, str] = {}
-    second: dict[str, str] = {}  # a module's further names, and its first
-    for name, module in model.named_modules(remove_duplicate=False):
-        if name and first.setdefault(id(module), name) != name:
-            second[name] = first[id(module)]
-    names = list(first.values())
-    if not patterns:
-        raise InputError(f"no layer is named; this model has {listed(names)}")
-    wanted: dict[str, dict[str, None]] = {}
-    for pattern in patterns:
-        spec = Spec.parse(pattern)
-        for name in _matching(spec.module, names, second):
-            wanted.setdefault(name, {})[spec.marks] = None
-    return [name + marks for name in names for marks in wanted.get(name, ())]
-
-
-def _matching(pattern: str, names: Sequence[str], second: Mapping[str, str]) -> list[str]:
-    if pattern in names:
-        return [pattern]
-    found = [name for name in names if fnmatchcase(name, pattern)]
-    if found:
-        return found
-    for name, of in second.items():
-        if fnmatchcase(name, pattern):
-            raise InputError(f"layer {name!r} is the same module as {of!r}; name it so")
-    hint = did_you_mean(pattern, names) or f"; this model has {listed(names)}"
-    raise InputError(f"no layer matches {pattern!r}{hint}")
 
 
 @contextmanager

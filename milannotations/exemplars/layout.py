@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -10,7 +11,39 @@ from torch import Tensor
 
 from milannotations.errors import InputError
 
+_OTHER = "of another shape than their --layout says"
 Kind = Literal["spatial", "channels_last", "tokens", "vector"]
+
+
+class UnusableError(ValueError):
+    """A layer's output that cannot become activation maps.
+
+    The message follows the layer's name, as in ``'layer4.0.relu' is run 2 times …``.
+
+    Attributes:
+        reason: The same in a few words that many layers have in common, as in
+            ``8 run more than once``.
+    """
+
+    def __init__(self, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+    def __reduce__(self) -> tuple[type[UnusableError], tuple[str, str]]:
+        return type(self), (self.reason, str(self))
+
+
+def reason_of(error: ValueError) -> str:
+    """Return why a layer cannot be used, in a few words.
+
+    >>> reason_of(UnusableError("not run", "is not run by the model's forward pass"))
+    'not run'
+    >>> reason_of(ValueError("gives 3 things: name one"))
+    'gives 3 things'
+    """
+    if isinstance(error, UnusableError):
+        return error.reason
+    return re.split(r"[:;]", str(error))[0]
 
 
 @dataclass(frozen=True)
@@ -54,30 +87,37 @@ class Layout:
             return self._from_tokens(output)
         if self.kind == "vector":
             if output.ndim != 2:
-                raise ValueError(f"gives {shape_of(output)}, but a vector is N × units")
+                raise UnusableError(_OTHER, f"gives {shape_of(output)}, but a vector is N × units")
             return output[:, :, None, None]
         if output.ndim != 4:
             axes = {"spatial": "N × units × height × width"}.get(
                 self.kind, "N × height × width × units"
             )
-            raise ValueError(f"gives {shape_of(output)}, but the layout {self.kind} is {axes}")
+            raise UnusableError(
+                _OTHER, f"gives {shape_of(output)}, but the layout {self.kind} is {axes}"
+            )
         maps = output.permute(0, 3, 1, 2) if self.kind == "channels_last" else output
         if self.grid is not None and tuple(maps.shape[2:]) != tuple(self.grid):
             height, width = self.grid
-            raise ValueError(f"gives {shape_of(output)}, whose maps are not {height} × {width}")
+            raise UnusableError(
+                _OTHER, f"gives {shape_of(output)}, whose maps are not {height} × {width}"
+            )
         return maps
 
     def _from_tokens(self, output: Tensor) -> Tensor:
         if output.ndim != 3:
-            raise ValueError(f"gives {shape_of(output)}, but tokens are N × tokens × units")
+            raise UnusableError(
+                _OTHER, f"gives {shape_of(output)}, but tokens are N × tokens × units"
+            )
         count = output.shape[1] - self.prefix
         side = math.isqrt(max(count, 0))
         height, width = self.grid or (side, side)
         if count < 1 or height * width != count:
             grid = f"{self.grid[0]} × {self.grid[1]}" if self.grid else "a square"
-            raise ValueError(
+            raise UnusableError(
+                _OTHER,
                 f"gives {output.shape[1]} tokens, which are not {self.prefix} before a grid of "
-                f"{grid}"
+                f"{grid}",
             )
         return output[:, self.prefix :].unflatten(1, (height, width)).permute(0, 3, 1, 2)
 

@@ -11,9 +11,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from milannotations.errors import InputError, did_you_mean
+from milannotations.errors import InputError, did_you_mean, raised
 from milannotations.exemplars.detect import detect_layout, given_layout, settle
-from milannotations.exemplars.layout import Layout, shape_of
+from milannotations.exemplars.inputs import HOW
+from milannotations.exemplars.layout import Layout, UnusableError, shape_of
 from milannotations.exemplars.survey import Survey
 from milannotations.exemplars.taps import Spec, Tap, autoencoder_of, hook, listed, raw, read
 
@@ -28,7 +29,7 @@ class _Pass:
     def __init__(self, model: nn.Module, specs: Sequence[Spec], inputs: tuple[Tensor, ...]) -> None:
         self.calls = dict.fromkeys(specs, 0)
         self.tensors: dict[Spec, Tensor] = {}
-        self.problems: dict[Spec, str] = {}
+        self.problems: dict[Spec, ValueError] = {}
         self.survey = Survey(model, inputs)
         with ExitStack() as stack:
             for spec in specs:
@@ -46,7 +47,7 @@ class _Pass:
             # Cloned, as an in-place operation may follow.
             self.tensors[spec] = raw(spec, args, kwargs, output).clone()
         except ValueError as error:
-            self.problems[spec] = str(error)
+            self.problems[spec] = error
 
 
 def probe(
@@ -56,7 +57,32 @@ def probe(
     layouts: Mapping[str, Layout] | None = None,
     attached: Mapping[str, nn.Module] | None = None,
 ) -> dict[str, Tap]:
-    """Run a batch and find how each layer's output becomes activation maps.
+    """Run a batch and find how each layer's output becomes activation maps; see ``examine``.
+
+    Raises:
+        InputError: As ``examine``, and if a layer cannot be used. All layers' problems are told at
+            once.
+    """
+    taps, problems = examine(model, layers, inputs, layouts, attached)
+    if problems:
+        raise refusal(problems)
+    return taps
+
+
+def refusal(problems: Mapping[str, ValueError]) -> InputError:
+    """Return an error that says what is wrong with layers, a line for each."""
+    lines = "\n".join(f"  {layer!r} {problem}" for layer, problem in problems.items())
+    return InputError(f"no exemplars can be built for these layers:\n{lines}")
+
+
+def examine(
+    model: nn.Module,
+    layers: Sequence[str],
+    inputs: tuple[Tensor, ...],
+    layouts: Mapping[str, Layout] | None = None,
+    attached: Mapping[str, nn.Module] | None = None,
+) -> tuple[dict[str, Tap], dict[str, ValueError]]:
+    """Run a batch and find how each layer's output becomes activation maps, or why it cannot.
 
     Outputs of two dimensions are one activation per image. Of four dimensions, units are first or
     last as the module's type says, or else as the map then has the image's proportions. Tokens
@@ -76,11 +102,13 @@ def probe(
         attached: Autoencoders, by the name of the layer they stand on. They map (…, units) to
             (…, latents).
 
+    Returns:
+        The layers that can be used, and what is wrong with the others: a layer that is not run, or
+        more than once, or gives what cannot be laid out; activations that are not finite, or
+        depend on chance or on what other images are in the batch.
+
     Raises:
-        InputError: If modules are in training mode, or the model cannot run on these inputs; if a
-            layer is not run, or more than once, or gives what cannot be laid out; if activations
-            are not finite, or depend on chance or on what other images are in the batch. All
-            layers' problems are told at once.
+        InputError: If modules are in training mode, or the model cannot run on these inputs.
     """
     attached = attached or {}
     layouts = layouts or {}
@@ -95,7 +123,7 @@ def probe(
         )
     second = _run_with_others(model, [*specs.values()], inputs)
     taps: dict[str, Tap] = {}
-    problems: dict[str, str] = {}
+    problems: dict[str, ValueError] = {}
     for layer, spec in specs.items():
         try:
             tensor = _checked(spec, first, second)
@@ -108,11 +136,8 @@ def probe(
             _, units, height, width = _maps(spec, layout, tensor, attached).shape
             taps[layer] = Tap(layer, units, height, width, layout)
         except ValueError as error:  # noqa: PERF203 - all layers' problems at once
-            problems[layer] = str(error)
-    if problems:
-        lines = "\n".join(f"  {layer!r} {problem}" for layer, problem in problems.items())
-        raise InputError(f"no exemplars can be built for these layers:\n{lines}")
-    return taps
+            problems[layer] = error
+    return taps, problems
 
 
 def _check_patterns(model: nn.Module, layouts: Mapping[str, Layout]) -> None:
@@ -131,11 +156,22 @@ def _run(model: nn.Module, specs: Sequence[Spec], inputs: tuple[Tensor, ...]) ->
         raise
     except Exception as error:  # a model's own checks raise anything
         shapes = ", ".join(shape_of(tensor) for tensor in inputs)
-        said = str(error).strip().splitlines()
         raise InputError(
-            f"the model cannot run on inputs of shape {shapes}: "
-            f"{said[0] if said else type(error).__name__}"
+            f"the model cannot run on inputs of shape {shapes}: {raised(error)}"
+            f"{_advice(model, inputs[0])}"
         ) from error
+
+
+def _advice(model: nn.Module, images: Tensor) -> str:
+    """Say how another input is had, where a model has been given images."""
+    if images.ndim != 4:
+        return ""
+    first = next((m for m in model.modules() if isinstance(m, nn.Conv2d)), None)
+    takes = first.in_channels if first is not None else images.shape[1]
+    if takes != images.shape[1]:
+        channels = "1 channel" if takes == 1 else f"{takes} channels"
+        return f"; its first convolution takes {channels}, and {HOW}"
+    return f"; {HOW}"
 
 
 def _run_with_others(model: nn.Module, specs: Sequence[Spec], inputs: tuple[Tensor, ...]) -> _Pass:
@@ -154,32 +190,37 @@ def _checked(spec: Spec, first: _Pass, second: _Pass) -> Tensor:
     model, batch = first.survey.model, first.survey.batch
     _check_calls(model, spec, first.calls[spec])
     if spec in first.problems:
-        raise ValueError(first.problems[spec])
+        raise first.problems[spec]
     tensor, again = first.tensors[spec], second.tensors.get(spec)
     if tensor.ndim < 2 or len(tensor) != batch:
         images = "one image" if batch == 1 else f"{batch} images"
-        raise ValueError(
+        raise UnusableError(
+            "not one output per image",
             f"gives {shape_of(tensor)} for {images}: images do not come first, as in attention in "
-            "windows and in sequences with time first; name the module around it instead"
+            "windows and in sequences with time first; name the module around it instead",
         )
     if not tensor.is_floating_point():
-        raise ValueError(f"gives {tensor.dtype}, not floating-point activations")
+        raise UnusableError("integers", f"gives {tensor.dtype}, not floating-point activations")
     if not bool(tensor.isfinite().all()):
         half = tensor.dtype in (torch.float16, torch.bfloat16)
         hint = f"; {tensor.dtype} may overflow here: try float32" if half else ""
-        raise ValueError(f"gives NaN or infinity already for the first image{hint}")
+        raise UnusableError(
+            "not finite", f"gives NaN or infinity already for the first image{hint}"
+        )
     if again is None or again.ndim != tensor.ndim or len(again) != second.survey.batch:
         gives = shape_of(again) if again is not None else "nothing"
-        raise ValueError(
+        raise UnusableError(
+            "not one output per image",
             f"gives {shape_of(tensor)} for {batch} image(s) and {gives} for "
-            f"{second.survey.batch}: it is not of the images, or images do not come first"
+            f"{second.survey.batch}: it is not of the images, or images do not come first",
         )
     if again.shape[1:] != tensor.shape[1:] or _differ(tensor, again[:batch]):
         training = [name or "the model" for name, m in model.named_modules() if m.training]
         where = f" (in training mode: {listed(training, 3)})" if training else ""
-        raise ValueError(
+        raise UnusableError(
+            "different each time, or with other images",
             "gives different activations for the same input: is dropout left on?"
-            f"{where} Or is it random by design, or normalized over the batch?"
+            f"{where} Or is it random by design, or normalized over the batch?",
         )
     return tensor
 
@@ -190,14 +231,15 @@ def _check_calls(model: nn.Module, spec: Spec, calls: int) -> None:
         # It uses the weights of its projection without running it.
         inside = isinstance(model.get_submodule(parent), nn.MultiheadAttention)
         hint = f": nn.MultiheadAttention only uses its weights; name {parent!r}" if inside else ""
-        raise ValueError(f"is not run by the model's forward pass{hint}")
+        raise UnusableError("not run", f"is not run by the model's forward pass{hint}")
     if calls > 1:
         module = model.get_submodule(spec.module)
         names = [n for n, m in model.named_modules(remove_duplicate=False) if m is module]
         tied = f" (tied modules: one under the names {', '.join(names)})" if len(names) > 1 else ""
-        raise ValueError(
+        raise UnusableError(
+            "run more than once",
             f"is run {calls} times in one forward pass{tied}, so its units have no one activation "
-            "map; name the module around it instead"
+            "map; name the module around it instead",
         )
 
 
@@ -221,7 +263,13 @@ def _maps(spec: Spec, layout: Layout, tensor: Tensor, attached: Mapping[str, nn.
             raise
         units = layout.maps(tensor).shape[1]
         said = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise ValueError(f"has {units} units, which its autoencoder cannot take: {said}") from error
+        raise UnusableError(
+            "not what their autoencoder takes",
+            f"has {units} units, which its autoencoder cannot take: {said}",
+        ) from error
     if maps.ndim != 4 or not maps.is_floating_point():
-        raise ValueError(f"has an autoencoder ({type(encoder).__name__}) that gives no latents")
+        raise UnusableError(
+            "not what their autoencoder takes",
+            f"has an autoencoder ({type(encoder).__name__}) that gives no latents",
+        )
     return maps

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from milannotations.errors import InputError
-from milannotations.exemplars.instrument import activations, match_layers, probe
+from milannotations.exemplars.instrument import activations, tap_layers
 from milannotations.exemplars.layout import Layout
 from milannotations.exemplars.sources import Inputs, Source
 from milannotations.progress import progress_bar
@@ -31,7 +31,7 @@ def responses(
 
     Args:
         module: The network.
-        layers: Its layers, or patterns.
+        layers: Its layers, or patterns; see ``match_layers``.
         images: The images, with the network's own preprocessing.
         reduction: The map's largest value (``peak``, by which exemplars are chosen) or its mean.
         layouts: See ``probe``.
@@ -47,10 +47,9 @@ def responses(
     if not len(images):
         raise InputError("there are no images to run the network on")
     module = module.eval().to(device)
-    names = match_layers(module, layers)
     example = tuple(x.to(device) for x in _stacked(images, range(1)))
-    taps = [*probe(module, names, example, layouts or {}).values()]
-    found: dict[str, list[Tensor]] = {name: [] for name in names}
+    taps = [*tap_layers(module, layers, example, layouts or {}).values()]
+    found: dict[str, list[Tensor]] = {tap.layer: [] for tap in taps}
 
     def keep(layer: str, maps: Tensor) -> None:
         values = maps.float().amax((2, 3)) if reduction == "peak" else maps.float().mean((2, 3))

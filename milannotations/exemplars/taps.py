@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
 from milannotations.errors import InputError
-from milannotations.exemplars.layout import Layout, shape_of
+from milannotations.exemplars.layout import Layout, UnusableError, shape_of
 
 SPELLING = (
     "write MODULE, then @in for its input or @1 for item 1 of its output, then @heads=6 for one "
@@ -149,18 +149,27 @@ def raw(spec: Spec, args: tuple[Any, ...], kwargs: Mapping[str, Any], output: An
             values = [v for v in values if isinstance(v, Tensor) and v.is_floating_point()][:1]
     if spec.item is not None:
         if spec.item >= len(values):
-            raise ValueError(f"{verb} {_described(names, values)}: there is no item {spec.item}")
+            raise UnusableError(
+                "without such an item",
+                f"{verb} {_described(names, values)}: there is no item {spec.item}",
+            )
         chosen = values[spec.item]
         if not isinstance(chosen, Tensor):
-            raise ValueError(f"{verb} {_described(names, values)}: item {spec.item} is no tensor")
+            raise UnusableError(
+                "without such an item",
+                f"{verb} {_described(names, values)}: item {spec.item} is no tensor",
+            )
         return chosen
     tensors = [v for v in values if isinstance(v, Tensor) and v.is_floating_point()]
     if not tensors:
-        raise ValueError(f"{verb} {_described(names, values)}, not a tensor of activations")
+        raise UnusableError(
+            "no tensors", f"{verb} {_described(names, values)}, not a tensor of activations"
+        )
     if len(tensors) > 1:
         at = next(i for i, value in enumerate(values) if value is tensors[0])
-        raise ValueError(
-            f"{verb} {_described(names, values)}: name one of them, as {spec.module}@{at}"
+        raise UnusableError(
+            "several tensors",
+            f"{verb} {_described(names, values)}: name one of them, as {spec.module}@{at}",
         )
     return tensors[0]
 
@@ -174,8 +183,9 @@ def read(spec: Spec, layout: Layout, tensor: Tensor, attached: Mapping[str, nn.M
     maps = layout.maps(tensor)
     if spec.heads is not None:
         if maps.shape[1] % spec.heads:
-            raise ValueError(
-                f"has {maps.shape[1]} channels, which {spec.heads} heads do not divide"
+            raise UnusableError(
+                "not divisible into heads",
+                f"has {maps.shape[1]} channels, which {spec.heads} heads do not divide",
             )
         heads = maps.unflatten(1, (spec.heads, -1))
         # Squares of half-precision numbers overflow early.
@@ -204,7 +214,10 @@ def autoencoder_of(spec: Spec, attached: Mapping[str, nn.Module]) -> nn.Module:
         if name in attached:
             return attached[name]
     others = f"; there are some for {listed([*attached])}" if attached else ""
-    raise ValueError(f"has no sparse autoencoder: give one with --sae {spec.module}=PATH{others}")
+    raise UnusableError(
+        "without an autoencoder",
+        f"has no sparse autoencoder: give one with --sae {spec.module}=PATH{others}",
+    )
 
 
 def listed(names: Sequence[str], limit: int = 20) -> str:

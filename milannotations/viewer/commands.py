@@ -29,7 +29,8 @@ def view(
         ),
     ] = None,
     layers: Annotated[
-        str | None, typer.Option(help="names or patterns, as 'layer1,blocks.*'; default all")
+        list[str] | None,
+        typer.Option(help="names or patterns, as 'layer1,blocks.*'; repeatable; default all"),
     ] = None,
     units: Annotated[
         str | None, typer.Option(help="numbers and ranges, as '0-99,512'; default all")
@@ -43,11 +44,12 @@ def view(
     # Imported here: they bring in pyarrow and pandas, which `--help` must not wait for.
     from rich.console import Console
 
+    from milannotations.options import split_names
     from milannotations.progress import silence_libraries
     from milannotations.viewer.pages import write_pages
 
     silence_libraries()
-    patterns = [part.strip() for part in (layers or "").split(",") if part.strip()]
+    patterns = split_names(layers)
     report = write_pages(
         dataset,
         out,

@@ -1,0 +1,117 @@
+"""A table of a network's layers: what can be named, and why the rest cannot be used."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from milannotations.catalog.models import LoadedModel
+from milannotations.exemplars.generators import Latents
+from milannotations.exemplars.layout import Layout, reason_of
+from milannotations.exemplars.matching import match_layers
+from milannotations.exemplars.probe import examine
+from milannotations.exemplars.sources import Inputs
+from milannotations.exemplars.taps import Spec, Tap
+
+WIDTH = 80
+_KINDS = {
+    "spatial": "maps", "channels_last": "maps, units last", "tokens": "tokens", "vector": "vector",
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One layer of a network.
+
+    Attributes:
+        name: As it is named.
+        module: Class of its module.
+        tap: Its units and maps; None if it cannot be used.
+        reason: Why it cannot; empty if it can.
+    """
+
+    name: str
+    module: str
+    tap: Tap | None
+    reason: str = ""
+
+    @property
+    def cells(self) -> tuple[str, str, str, str, str]:
+        """Name, module, kind, units and map, as text."""
+        if self.tap is None:
+            return self.name, self.module, f"not usable: {self.reason}", "", ""
+        vector = self.tap.layout.kind == "vector"
+        size = "one value" if vector else f"{self.tap.height} × {self.tap.width}"
+        kind = _KINDS[self.tap.layout.kind]
+        return self.name, self.module, kind, str(self.tap.units), size
+
+
+def list_layers(
+    loaded: LoadedModel,
+    patterns: Sequence[str] = ("*",),
+    layouts: Mapping[str, Layout] | None = None,
+    device: torch.device | str = "cpu",
+) -> list[Layer]:
+    """Run a network once, on noise, and return what its layers are.
+
+    Args:
+        loaded: The network.
+        patterns: Names or patterns, see ``match_layers``.
+        layouts: Layouts of layers that cannot be told, besides the network's own.
+        device: Where it runs.
+
+    Raises:
+        InputError: If a pattern matches nothing, or the network cannot run on its inputs.
+    """
+    module = loaded.module.eval().to(device)
+    names = match_layers(module, patterns)
+    inputs = tuple(tensor.to(device) for tensor in _example(loaded))
+    taps, problems = examine(module, names, inputs, {**loaded.layouts, **(layouts or {})})
+    return [
+        Layer(
+            name,
+            type(module.get_submodule(Spec.parse(name).module)).__name__,
+            taps.get(name),
+            reason_of(problems[name]) if name in problems else "",
+        )
+        for name in names
+    ]
+
+
+def table(layers: Sequence[Layer], width: int = WIDTH) -> list[str]:
+    """Return the lines of a table that is no wider than ``width`` where names allow it.
+
+    A row that does not fit has the layer's name on a line of its own: names are never cut, as they
+    are there to be copied.
+    """
+    rows = [("layer", "module", "kind", "units", "map"), *(layer.cells for layer in layers)]
+    usable = [row for row in rows if row[4]]
+    widths = [max(len(row[column]) for row in usable) for column in range(5)]
+    widths[1] = max(len(row[1]) for row in rows)
+    rest = sum(widths[1:]) + 2 * 4
+    names = max((len(row[0]) for row in rows if len(row[0]) + rest <= width), default=5)
+    lines = []
+    for name, module, *others in rows:
+        kind, units, size = others
+        if size:
+            numbers = f"{kind:<{widths[2]}}  {units:>{widths[3]}}  {size:>{widths[4]}}"
+        else:
+            numbers = kind
+        if len(name) > names or len(f"{name:<{names}}  {module:<{widths[1]}}  {numbers}") > width:
+            lines.append(name)
+            name = ""
+        lines.append(f"{name:<{names}}  {module:<{widths[1]}}  {numbers}".rstrip())
+    return lines
+
+
+def _example(loaded: LoadedModel) -> Inputs:
+    """Return a batch of one that the network takes: noise, the same each time."""
+    if loaded.latents is not None:
+        given = Latents(nn.Identity(), loaded.latents, 1).inputs(0)
+        return tuple(tensor[None] for tensor in given)
+    height, width = loaded.preprocessing.shape
+    shape = (1, len(loaded.preprocessing.mean), height, width)
+    return (torch.randn(shape, generator=torch.Generator().manual_seed(0)),)

@@ -1,0 +1,200 @@
+"""Layers by name and by pattern: which there are, which can be used, and why others cannot."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+
+from torch import Tensor, nn
+
+from milannotations.errors import InputError, did_you_mean
+from milannotations.exemplars.layout import Layout, reason_of
+from milannotations.exemplars.probe import examine, refusal
+from milannotations.exemplars.taps import Spec, Tap, listed
+from milannotations.progress import note
+
+# Names that stand behind each reason, and layers that a refusal lists.
+_SHOWN, _LISTED = 3, 30
+
+# Says why a layer cannot be used for some purpose, or None if it can.
+Refuses = Callable[[Tap], ValueError | None]
+
+
+@dataclass(frozen=True)
+class Match:
+    """What a name or a pattern of layers matches.
+
+    Attributes:
+        pattern: As it was given.
+        layers: The names of the layers, in the model's order.
+        exact: Whether it is the name of one layer, not a pattern.
+    """
+
+    pattern: str
+    layers: tuple[str, ...]
+    exact: bool
+
+
+def match_layers(model: nn.Module, patterns: Sequence[str]) -> list[str]:
+    """Return the names of all layers that match any pattern, in the model's own order.
+
+    Args:
+        model: Any module.
+        patterns: Module paths as PyTorch names them (``layer4``, ``features.10``), with the
+            wildcards ``*`` (which also stands for dots), ``?`` and ``[...]``, followed by the
+            marks of a layer: ``@in`` for the module's input, ``@1`` for item 1 of its output,
+            ``@heads=6`` for one unit per attention head, ``@sae`` for the latents of an
+            autoencoder (``blocks.*.attn.proj@in@heads=6``).
+
+    Raises:
+        InputError: If a pattern matches nothing (near names and the layers that there are are
+            listed), is not well spelled, or names a module by a second name that it has.
+
+    >>> from torch import nn
+    >>> model = nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU(), nn.Conv2d(8, 8, 3))
+    >>> match_layers(model, ["2", "0", "0@in"])
+    ['0', '0@in', '2']
+    """
+    return _in_order(model, find_matches(model, patterns))
+
+
+def find_matches(model: nn.Module, patterns: Sequence[str]) -> list[Match]:
+    """Return what each pattern matches; arguments and errors as of ``match_layers``."""
+    names, second = names_of(model)
+    if not patterns:
+        raise InputError(f"no layer is named; this model has {there_are(names)}")
+    matches = []
+    for pattern in patterns:
+        spec = Spec.parse(pattern)
+        matching = _matching(spec.module, names, second)
+        layers = tuple(name + spec.marks for name in matching)
+        matches.append(Match(pattern, layers, exact=spec.module in names))
+    return matches
+
+
+def names_of(model: nn.Module) -> tuple[list[str], dict[str, str]]:
+    """Return the names of all modules, and of further names of a module the first one."""
+    first: dict[int, str] = {}
+    second: dict[str, str] = {}
+    for name, module in model.named_modules(remove_duplicate=False):
+        if name and first.setdefault(id(module), name) != name:
+            second[name] = first[id(module)]
+    return list(first.values()), second
+
+
+def tap_layers(
+    model: nn.Module,
+    patterns: Sequence[str],
+    inputs: tuple[Tensor, ...],
+    layouts: Mapping[str, Layout] | None = None,
+    attached: Mapping[str, nn.Module] | None = None,
+    refuses: Refuses = lambda tap: None,
+) -> dict[str, Tap]:
+    """Find the layers that names and patterns stand for, and how each is read.
+
+    A pattern leaves out what cannot be used, and one line on standard error says how much that is
+    and why. A layer that is named exactly must be usable.
+
+    Args:
+        model: The model, in evaluation mode, on the device of ``inputs``.
+        patterns: See ``match_layers``.
+        inputs: What the model is called with; see ``examine``.
+        layouts: See ``examine``.
+        attached: See ``examine``.
+        refuses: Says of a layer why it cannot be used, besides what ``examine`` says.
+
+    Raises:
+        InputError: As ``match_layers`` and ``examine``; if a layer that is named exactly cannot
+            be used, or nothing that a pattern matches can.
+    """
+    matches = find_matches(model, patterns)
+    names = _in_order(model, matches)
+    taps, problems = examine(model, names, inputs, layouts, attached)
+    for name in [*taps]:
+        problem = refuses(taps[name])
+        if problem is not None:
+            problems[name] = problem
+            del taps[name]
+    wrong = {
+        layer: problems[layer]
+        for match in matches
+        if match.exact
+        for layer in match.layers
+        if layer in problems
+    }
+    if wrong:
+        raise refusal(wrong)
+    for match in matches:
+        if not any(layer in taps for layer in match.layers):
+            count = len(match.layers)
+            which = (
+                "one module, which cannot" if count == 1 else f"{count} modules, none of which can"
+            )
+            raise InputError(
+                f"{match.pattern!r} matches {which} be used: "
+                f"{grouped_reasons({layer: problems[layer] for layer in match.layers})}"
+            )
+    if problems:
+        wild = [match for match in matches if not match.exact]
+        matching = {layer for match in wild for layer in match.layers}
+        note(
+            f"{', '.join(repr(match.pattern) for match in wild)}: {len(matching & set(taps))} of "
+            f"{len(matching)} layers can be used, left out are "
+            f"{grouped_reasons(problems)}"
+        )
+    return taps
+
+
+def grouped_reasons(problems: Mapping[str, ValueError]) -> str:
+    """Say how many layers cannot be used, and why, with some names of each kind.
+
+    >>> from milannotations.exemplars.layout import UnusableError
+    >>> run_twice = UnusableError("run more than once", "is run 2 times")
+    >>> grouped_reasons({"a": run_twice, "b": run_twice, "c": UnusableError("not run", "is not")})
+    '2 run more than once (a, b), 1 not run (c)'
+    """
+    groups: dict[str, list[str]] = {}
+    for layer, problem in problems.items():
+        groups.setdefault(reason_of(problem), []).append(layer)
+    largest_first = sorted(groups.items(), key=lambda group: -len(group[1]))
+    return ", ".join(
+        f"{len(layers)} {reason} ({listed(layers, _SHOWN)})" for reason, layers in largest_first
+    )
+
+
+def there_are(names: Sequence[str]) -> str:
+    """List a model's layers, the outermost first where there are too many for a message."""
+    if len(names) <= _LISTED:
+        return ", ".join(names)
+    outermost = sorted(names, key=lambda name: name.count("."))[:_LISTED]
+    chosen = set(outermost)
+    some = ", ".join(name for name in names if name in chosen)
+    return (
+        f"{len(names)} layers, among them {some} (`milannotations layers MODEL` lists all of them)"
+    )
+
+
+def _in_order(model: nn.Module, matches: Iterable[Match]) -> list[str]:
+    """Return all layers that match, each once, in the model's order."""
+    wanted: dict[str, dict[str, None]] = {}
+    for match in matches:
+        for layer in match.layers:
+            wanted.setdefault(layer.partition("@")[0], {})[layer] = None
+    names, _ = names_of(model)
+    return [layer for name in names for layer in wanted.get(name, ())]
+
+
+def _matching(pattern: str, names: Sequence[str], second: Mapping[str, str]) -> list[str]:
+    if pattern in names:
+        return [pattern]
+    matching = [name for name in names if fnmatchcase(name, pattern)]
+    if matching:
+        return matching
+    for name, of in second.items():
+        if fnmatchcase(name, pattern):
+            raise InputError(f"layer {name!r} is the same module as {of!r}; name it so")
+    raise InputError(
+        f"no layer matches {pattern!r}{did_you_mean(pattern, names)}; this model has "
+        f"{there_are(names)}"
+    )
