@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -168,6 +170,14 @@ def audit(
     decoys: Annotated[
         int, typer.Option(min=0, help="decoys per layer, by which false matches are estimated")
     ] = 200,
+    controls: Annotated[
+        int,
+        typer.Option(
+            min=0,
+            help="networks of the same architecture with random weights that are described too, "
+            "by which false matches are estimated; 0 for none",
+        ),
+    ] = 3,
     encoder: Encoder = DEFAULT_ENCODER,
     k: K = 15,
     quantile: Quantile = 0.99,
@@ -181,9 +191,10 @@ def audit(
     from rich.console import Console
 
     from benchmark.applications.audit.compare import comparable
-    from benchmark.applications.audit.report import write_report
+    from benchmark.applications.audit.report import said_of, write_report
     from benchmark.applications.audit.run import audit as run
     from benchmark.applications.audit.run import write_tables
+    from benchmark.applications.audit.untrained import untrained_networks
     from benchmark.applications.described import load_network
     from benchmark.applications.words import WordList
     from milannotations.device import resolve_device
@@ -209,17 +220,22 @@ def audit(
     if len(networks) > 1:
         comparable(list(networks))
     work = prepare_out(out, overwrite)
-    described = {}
+    described, untrained, problems = {}, {}, {}
     for (name, (loaded, sites)), file in zip(networks.items(), files, strict=True):
         describing = Describing(
             None if file else images, file, None, speaker, k, quantile, batch_size
         )
         described[name] = describing.describe(loaded, sites, work, processor)
+        if file is None:
+            untrained[name], problems[name] = untrained_networks(
+                described[name], named[name][0], controls,
+                partial(describing.describe, work=work, device=processor),
+            )  # fmt: skip
     texts = [text for one in described.values() for text in one.texts]
     search = search_of(for_, expand, threshold, exact, encoder, texts, processor)
     found = run(
         described, search, None if descriptions else speaker, work, seed=seed, decoys=decoys,
-        resamples=resamples,
+        resamples=resamples, controls=untrained,
     )  # fmt: skip
     write_tables(found, out)
     facts = {
@@ -236,18 +252,17 @@ def audit(
             else {
                 **describing.facts(),
                 "decoys": f"{decoys} per layer at most, seed {seed}",
+                "random weights": _control_facts(untrained, problems),
                 "images": f"{images.name}: the same for all networks",
             }
         ),
     }
     page = write_report(found, out, facts)
     console = Console()
+    for problem in dict.fromkeys(filter(None, problems.values())):
+        console.print(f"No control with random weights: {problem}", markup=False, highlight=False)
     for one in found.networks:
-        false = f", {100 * one.discovery.rate:.0f} % false by estimate" if one.discovery else ""
-        console.print(
-            f"{one.name}: {len(one.matches)} of {len(one.described.units)} units match{false}",
-            markup=False, highlight=False,
-        )  # fmt: skip
+        console.print(said_of(one), markup=False, highlight=False)
     console.print(f"Report: {page}", markup=False, highlight=False)
 
 
@@ -322,6 +337,7 @@ def edit(
     from benchmark.applications.editing.folders import Folders
     from benchmark.applications.editing.report import write_edit
     from benchmark.applications.editing.whole import Settings, run_edit
+    from benchmark.applications.found import nothing_found
     from benchmark.applications.words import WordList
     from milannotations.device import resolve_device
     from milannotations.progress import silence_libraries
@@ -365,6 +381,9 @@ def edit(
     }  # fmt: skip
     page = write_edit(found, out, facts)
     console = Console()
+    if not found.matches:
+        nothing = nothing_found(search, len(described.units), described.texts)
+        console.print(f"Nothing to ablate: {nothing}.", markup=False, highlight=False)
     console.print(
         f"{found.choice.count} of {len(found.matches)} matching units ablated",
         markup=False, highlight=False,
@@ -404,3 +423,10 @@ def parse_models(texts: list[str]) -> dict[str, tuple[str, str]]:
             raise InputError(f"two models are named {name!r}; write NAME=MODEL@WEIGHTS")
         found[name] = (spec, weights or "published")
     return found
+
+
+def _control_facts(untrained: Mapping[str, Sequence[Any]], problems: Mapping[str, str]) -> str:
+    """Say how many networks with random weights there are of each, and why there are none."""
+    counts = {f"{len(networks)} per network" for networks in untrained.values() if networks}
+    missing = [f"none of {name}: {reason}" for name, reason in problems.items() if reason]
+    return "; ".join([*sorted(counts), *missing]) or "none"

@@ -75,19 +75,17 @@ class Search:
 
 
 def some_matches(search: Search, described: Described) -> Mapping[Unit, tuple[str, ...]]:
-    """Return the matching units of a network, of which there must be some, but not all.
+    """Return the matching units of a network: none, or some of them.
 
     Raises:
-        InputError: If none matches, or all do: with the words that descriptions are made of.
+        InputError: If all match: with the words that descriptions are made of.
     """
     found = search.matches(described.units, described.texts)
-    if found and len(found) < len(described.units):
+    if len(found) < len(described.units):
         return found
-    if not found:
-        raise InputError(nothing_found(search, len(described.units), described.texts))
     raise InputError(
         f"all {len(found)} units of {described.loaded.name} are described with {search.title}: "
-        f"name words that tell them apart; the most frequent are: {_frequent(described.texts)}"
+        f"name words that tell them apart; the most frequent are: {frequent(described.texts)}"
     )
 
 
@@ -95,10 +93,11 @@ def nothing_found(search: Search, units: int, texts: Sequence[str]) -> str:
     """Say that no unit matches, and what words there are."""
     return (
         f"none of {units} units is described with {search.title}; the most frequent words are: "
-        f"{_frequent(texts)}. Name other words, or add some with --expand"
+        f"{frequent(texts)}. Name other words, or add some with --expand"
     )
 
 
-def _frequent(texts: Sequence[str]) -> str:
-    said = Counter(word for text in texts for word in set(words_of(text)))
-    return ", ".join(word for word, _ in said.most_common(25))
+def frequent(texts: Sequence[str]) -> str:
+    """Return the most frequent words of descriptions, by commas."""
+    counts = Counter(word for text in texts for word in set(words_of(text)))
+    return ", ".join(word for word, _ in counts.most_common(25))

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pickle
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from urllib.error import URLError
 
@@ -21,6 +23,7 @@ from milannotations.exemplars.sources import Preprocessing
 State = Mapping[str, Tensor]
 SEED = 0  # of random weights, so that two runs build the same exemplars
 _IMAGENET = 1000  # classes
+_weights_seed: ContextVar[int] = ContextVar("weights_seed", default=SEED)
 
 
 @dataclass(frozen=True)
@@ -59,10 +62,20 @@ class Entry:
 
 
 def seeded(make: Callable[[], nn.Module]) -> nn.Module:
-    """Make a network whose random weights are the same each time."""
+    """Make a network whose random weights are the same each time, for each ``weights_seed``."""
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(SEED)
+        torch.manual_seed(_weights_seed.get())
         return make()
+
+
+@contextmanager
+def weights_seed(seed: int) -> Iterator[None]:
+    """Draw random weights from another seed than ``SEED`` while the context lasts."""
+    token = _weights_seed.set(seed)
+    try:
+        yield
+    finally:
+        _weights_seed.reset(token)
 
 
 def from_url(url: str) -> Callable[[], State]:

@@ -1,10 +1,13 @@
-"""How many units would be described with some words by chance: descriptions of decoys.
+"""Decoys: made-up units that do not care what they see.
 
-A decoy is what a unit would be that does not care what it sees: as many exemplars as a unit has,
-each an image drawn from all that exemplars are chosen from, under the mask of some unit of the
-layer. Its regions are as those of the layer's units, and show nothing in common.
-What is said of decoys is said by chance, so their share of matches estimates how many of the units'
-matches are false, as decoy sequences do in proteomics (Elias and Gygi, Nature Methods 4, 2007).
+A decoy has as many exemplars as a unit, each an image drawn from all that exemplars are chosen
+from, under the mask of some unit of the layer. Its regions are as those of the layer's units, and
+show nothing in common.
+
+Decoys show how often a describer names a word where there is no selectivity at all. They do not
+show how often it names one of a unit that is selective without having learned anything: a filter
+with random weights prefers some contrast, so that its exemplars do have something in common, and
+where images hold text that is often the text. Such units are the control in ``untrained``.
 """
 
 from __future__ import annotations
@@ -16,12 +19,10 @@ from typing import Any
 import numpy as np
 from datasets import Dataset
 
-from benchmark.applications.described import Unit
 from milannotations.exemplars.sources import Source
 from milannotations.record import FEATURES, encode_image, encoded_records
 
 _MOST = 200  # decoys of a layer
-CONFIDENT = 0.1
 _POOL = 500  # images that decoys are made of
 
 
@@ -85,75 +86,3 @@ def _indifferent(
             "image_ids": ids, "activations": [], "threshold": None, "annotations": [],
         })  # fmt: skip
     return made
-
-
-@dataclass(frozen=True)
-class Discovery:
-    """How many matches are false, by estimate.
-
-    Attributes:
-        matched: Units that match.
-        decoys: Decoys.
-        matched_decoys: Decoys that match.
-        false: Units expected to match by chance.
-        rate: Expected share of the matches that is false, 0 to 1; 1 if nothing matches.
-        q: For each matching unit, the least rate among the matches that are at least as confident
-            as some match no more confident than it; NaN without confidences.
-    """
-
-    matched: int
-    decoys: int
-    matched_decoys: int
-    false: float
-    rate: float
-    q: dict[Unit, float]
-
-    def confident(self, rate: float = CONFIDENT) -> int:
-        """Return how many matches can be taken such that at most this share is false."""
-        return sum(value <= rate for value in self.q.values())
-
-
-def discovery(
-    units: Sequence[Unit],
-    matched: Mapping[Unit, float | None],
-    decoy_layers: Sequence[str],
-    decoy_matched: Sequence[bool],
-    decoy_scores: Sequence[float | None],
-) -> Discovery:
-    """Estimate how many of the matches are false.
-
-    A layer's units are expected to match by chance as often as its decoys do. One decoy more than
-    were seen is counted, as an estimate of 0 from few decoys would promise too much.
-
-    Args:
-        units: All described units.
-        matched: Confidence of each that matches; None where the describer has none.
-        decoy_layers: The layer of each decoy.
-        decoy_matched: Whether it matches.
-        decoy_scores: Its confidence.
-    """
-    per_layer: dict[str, tuple[int, int]] = {}
-    for layer in dict.fromkeys(layer for layer, _ in units):
-        per_layer[layer] = (
-            sum(1 for name, _ in units if name == layer),
-            sum(1 for name in decoy_layers if name == layer),
-        )
-    weights = np.array([per_layer[layer][0] / per_layer[layer][1] for layer in decoy_layers])
-    one = float(weights.mean()) if len(weights) else 1.0
-    hits = np.array(decoy_matched, dtype=bool)
-    false = float(weights[hits].sum()) if len(weights) else 0.0
-    rate = min(1.0, (false + one) / len(matched)) if matched else 1.0
-    q = {unit: float("nan") for unit in matched}
-    scores = [s for s in matched.values() if s is not None]
-    if len(scores) == len(matched) and all(s is not None for s in decoy_scores):
-        level = np.array([s if s is not None else -np.inf for s in decoy_scores])
-        ordered = sorted(matched, key=lambda unit: -float(matched[unit] or 0.0))
-        rates = []
-        for unit in ordered:
-            least = float(matched[unit] or 0.0)
-            as_good = sum(1 for s in scores if s >= least)
-            above = float(weights[hits & (level >= least)].sum()) if len(weights) else 0.0
-            rates.append(min(1.0, (above + one) / as_good))
-        least_so_far = np.minimum.accumulate(rates[::-1])[::-1]
-        q = {unit: float(value) for unit, value in zip(ordered, least_so_far, strict=True)}
-    return Discovery(len(matched), len(hits), int(hits.sum()), false, rate, q)

@@ -6,9 +6,14 @@ import math
 from collections.abc import Mapping
 from pathlib import Path
 
+import numpy as np
+
+from benchmark.applications.analysis.importance import predicted
 from benchmark.applications.audit.compare import Effect
+from benchmark.applications.audit.false_matches import DECOYS, UNTRAINED, Discovery, prediction
 from benchmark.applications.audit.run import Audit, Audited
 from benchmark.applications.figures import matches_by_layer, pairs
+from benchmark.applications.found import nothing_found
 from benchmark.applications.page import (
     Card,
     Cards,
@@ -35,6 +40,8 @@ def write_report(found: Audit, out: Path, facts: Mapping[str, str]) -> Path:
     """
     words = found.search.title
     sections = [_counts(found, out)]
+    if any(one.untrained for one in found.networks):
+        sections.append(_controls(found, out))
     if found.effects:
         sections.append(_comparison(found, out))
     shown = [one for one in found.networks if one.matches][:_NETWORKS]
@@ -43,18 +50,12 @@ def write_report(found: Audit, out: Path, facts: Mapping[str, str]) -> Path:
         sections.append(_words(found))
     matched = sum(len(one.matches) for one in found.networks)
     total = sum(len(one.described.units) for one in found.networks)
-    rates = [one.discovery.rate for one in found.networks if one.discovery and one.matches]
+    estimates = [one.discovery for one in found.networks if one.discovery and one.matches]
     numbers = [
         Number("units that match", f"{matched:,} of {total:,}", _percent(wilson(matched, total))),
     ]
-    if rates:
-        numbers.append(
-            Number(
-                "false, by estimate",
-                _rates(rates),
-                "share of the matches that chance would give as well",
-            )
-        )
+    if estimates:
+        numbers.append(Number("false, by estimate", _rates(estimates), _meaning(estimates)))
     numbers += [
         Number(
             f"{e.first} − {e.second}",
@@ -69,14 +70,22 @@ def write_report(found: Audit, out: Path, facts: Mapping[str, str]) -> Path:
         path,
         title=f"Which units respond to {words}?",
         eyebrow="Audit",
-        lead=f"Units of {names} whose descriptions name {words}. A description says what the "
-        "images that activate a unit most have in common; it does not say what the network does "
-        "with the unit, and a unit that is described otherwise may respond to this too.",
+        lead=_lead(found, names),
         numbers=numbers,
         sections=sections,
         facts=facts,
     )
     return path
+
+
+def said_of(one: Audited) -> str:
+    """Return a line on a network for the terminal."""
+    text = f"{one.name}: {len(one.matches)} of {len(one.described.units)} units match"
+    if one.untrained:
+        text += f"; with random weights {100 * (one.untrained_share() or 0):.0f} %"
+    if one.discovery and one.matches:
+        text += f"; {_rates([one.discovery])} false by estimate"
+    return text
 
 
 def _counts(found: Audit, out: Path) -> Section:
@@ -96,7 +105,7 @@ def _counts(found: Audit, out: Path) -> Section:
         Table(
             "Matching units",
             ["network", "units", "matching", "share (95 % interval)", "decoys that match",
-             "false, by estimate", "of these at most 10 % false"],
+             "with random weights", "false, by estimate", "of these at most 10 % false"],
             rows,
         )
     ]  # fmt: skip
@@ -106,12 +115,75 @@ def _counts(found: Audit, out: Path) -> Section:
         )
         parts.append(Picture("Share of units that match, by layer, with 95 % intervals.", figure,
                              "bars: share of matching units of each layer"))  # fmt: skip
+    return Section("How many units match", _explained(found), parts)
+
+
+def _explained(found: Audit) -> list[str]:
+    text = [
+        "A match is false, in this estimate, where a unit that has learned nothing would be "
+        "described so too. Two kinds of units have learned nothing. A decoy is a made-up unit that "
+        "does not care what it sees: images drawn at random, under masks of the layer's units. "
+        "Units of the same architecture with random weights are selective for something, and may "
+        "match because what they prefer (contrast, say) comes with it. The kind that gives the "
+        "greater estimate counts."
+    ]
+    texts = [text for one in found.networks for text in one.described.texts]
+    if not any(one.matches for one in found.networks):
+        nothing = nothing_found(found.search, len(texts), texts)
+        text.insert(0, f"{nothing[0].upper()}{nothing[1:]}.")
+    elif all(one.control is None for one in found.networks):
+        text.append(
+            "There is no network with random weights here, so the estimate is by decoys alone: "
+            "it is too low wherever units match without having learned anything."
+        )
+    return text
+
+
+def _controls(found: Audit, out: Path) -> Section:
+    rows = []
+    for one in (one for one in found.networks if one.control):
+        for layer in [*one.described.layers, "all"]:
+            units = [unit for unit in one.described.units if layer in (unit[0], "all")]
+            ours = sum(unit in one.matches for unit in units)
+            each = [_share_of(network, layer) for network in one.untrained]
+            p = predicted(ours / len(units), np.array(each)) if len(each) > 1 else math.nan
+            rows.append([
+                one.name, layer, f"{ours:,} of {len(units):,}",
+                _percent(wilson(ours, len(units))), f"{100 * float(np.mean(each)):.1f} %",
+                f"{100 * min(each):.1f} to {100 * max(each):.1f} %",
+                "—" if math.isnan(p) else f"{p:.2g}",
+            ])  # fmt: skip
+    parts: list[Table | Picture] = [
+        Table(
+            "Matching units, beside networks with random weights",
+            ["network", "layer", "matching", "share (95 % interval)", "with random weights",
+             "least and greatest", "p"],
+            rows,
+            note="p: could the share be that of one more network with random weights? Two-sided, "
+            "by Student's t from those that were described, not adjusted for the number of rows.",
+        )
+    ]  # fmt: skip
+    some = [one for one in found.networks if one.control][:_NETWORKS]
+    layers = list(dict.fromkeys(layer for one in some for layer in one.described.layers))
+    shares = {}
+    for one in some:
+        shares[one.name] = [_of_layer(one, layer) for layer in layers]
+        shares[f"{one.name}, random weights"] = [_of_untrained(one, layer) for layer in layers]
+    figure = matches_by_layer(
+        out / "random-weights.png", shares, layers, "Share of units that match, by layer"
+    )
+    parts.append(
+        Picture("Each network beside its architecture with random weights: mean, and 95 % "
+                "interval for one more such network.", figure,
+                "bars: share of matching units of each layer, trained and with random weights")
+    )  # fmt: skip
+    count = len(some[0].untrained)
     return Section(
-        "How many units match",
+        "What a network that has learned nothing gives",
         [
-            "A decoy is a made-up unit that does not care what it sees: images drawn at random, "
-            "under masks of the layer's units. What is said of decoys is said by chance: if they "
-            "match as often as units do, the matches say nothing."
+            f"The same architecture with random weights, {count} "
+            f"{'network' if count == 1 else 'networks'}: the same layers, images, number of "
+            "exemplars and describer."
         ],
         parts,
     )
@@ -198,13 +270,33 @@ def _of_layer(one: Audited, layer: str) -> tuple[float, float, float]:
     return _triple(wilson(sum(unit in one.matches for unit in units), len(units)))
 
 
-def _false(one: Audited) -> tuple[str, str, str]:
+def _share_of(network: Mapping[str, tuple[bool, ...]], layer: str) -> float:
+    flags = [flag for name, own in network.items() if layer in (name, "all") for flag in own]
+    return sum(flags) / len(flags) if flags else 0.0
+
+
+def _of_untrained(one: Audited, layer: str) -> tuple[float, float, float]:
+    each = [_share_of(network, layer) for network in one.untrained if layer in network]
+    if not each:
+        return (math.nan, math.nan, math.nan)
+    low, high = prediction(each)
+    mean = float(np.mean(each))
+    return (mean, mean, mean) if math.isnan(low) else (mean, low, high)
+
+
+def _false(one: Audited) -> tuple[str, str, str, str]:
     found = one.discovery
     if found is None:
-        return "—", "—", "—"
-    rate = f"{100 * found.rate:.0f} %" if one.matches else "—"
-    sure = f"{found.confident():,}" if one.matches else "—"
-    return f"{found.matched_decoys} of {found.decoys}", rate, sure
+        return "—", "—", "—", "—"
+    shown = (f"{each.matched_nulls} of {each.nulls}" if each else "—"
+             for each in (one.decoys, one.control))  # fmt: skip
+    by_decoys, by_control = shown
+    if not one.matches:
+        return by_decoys, by_control, "—", "—"
+    rate = f"{100 * found.rate:.0f} %"
+    if not math.isnan(found.low):
+        rate += f" ({100 * found.low:.0f} to {100 * found.high:.0f})"
+    return by_decoys, by_control, rate, f"{found.confident():,}"
 
 
 def _said(effect: Effect) -> str:
@@ -215,9 +307,34 @@ def _said(effect: Effect) -> str:
     )
 
 
-def _rates(rates: list[float]) -> str:
+def _lead(found: Audit, names: str) -> str:
+    words = found.search.title
+    if not any(one.matches for one in found.networks):
+        return (
+            f"No unit of {names} is described with {words}. A unit may respond to it all the same: "
+            "a description names what the images that activate it most have in common."
+        )
+    return (
+        f"Units of {names} whose descriptions name {words}. A description says what the images "
+        "that activate a unit most have in common; it does not say what the network does with the "
+        "unit, and a unit that is described otherwise may respond to this too."
+    )
+
+
+def _rates(estimates: list[Discovery]) -> str:
+    rates = [one.rate for one in estimates]
     low, high = (f"{100 * value:.0f}" for value in (min(rates), max(rates)))
+    if len(estimates) == 1 and not math.isnan(estimates[0].low):
+        return f"{low} % ({100 * estimates[0].low:.0f} to {100 * estimates[0].high:.0f})"
     return f"{low} %" if low == high else f"{low} to {high} %"
+
+
+def _meaning(estimates: list[Discovery]) -> str:
+    if all(one.kind == UNTRAINED for one in estimates):
+        return "share of the matches that random weights would give as well"
+    if all(one.kind == DECOYS for one in estimates):
+        return "share of the matches that decoys would give as well"
+    return "share of the matches that decoys or random weights would give as well"
 
 
 def _percent(value: Interval) -> str:

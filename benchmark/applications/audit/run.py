@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
 
 from benchmark.applications.audit.compare import Count, Effect, compare, parse_name
-from benchmark.applications.audit.decoys import Discovery, discovery, make_decoys
+from benchmark.applications.audit.decoys import make_decoys
+from benchmark.applications.audit.false_matches import (
+    DECOYS,
+    UNTRAINED,
+    Discovery,
+    NullUnits,
+    discovery,
+)
 from benchmark.applications.described import Described, Speaker, Unit, describe
-from benchmark.applications.found import Search, nothing_found
+from benchmark.applications.found import Search
 from benchmark.statistics import wilson
-from milannotations.errors import InputError
 from milannotations.storage import atomic_path
 
 
@@ -26,13 +32,34 @@ class Audited:
         name: The network's, ``condition/pair``.
         described: The network and its descriptions.
         matches: What matched of each unit that does.
-        discovery: How many of them are false; None where there are no exemplars to make decoys of.
+        decoys: How many of them are false by decoys; None without decoys.
+        control: The same by networks with random weights; None without them.
+        untrained: The matches in each of these networks: a flag for each unit, by layer.
     """
 
     name: str
     described: Described
     matches: Mapping[Unit, tuple[str, ...]]
-    discovery: Discovery | None
+    decoys: Discovery | None = None
+    control: Discovery | None = None
+    untrained: tuple[Mapping[str, tuple[bool, ...]], ...] = ()
+
+    @property
+    def discovery(self) -> Discovery | None:
+        """The estimate that is reported: the greater of the two, as both kinds are false."""
+        made = [one for one in (self.control, self.decoys) if one is not None]
+        return max(made, key=lambda one: one.rate) if made else None
+
+    def untrained_share(self, layer: str = "all") -> float | None:
+        """Return the share that matches with random weights, over all these networks, or None."""
+        flags = [
+            flag
+            for network in self.untrained
+            for name, own in network.items()
+            if layer in (name, "all")
+            for flag in own
+        ]
+        return sum(flags) / len(flags) if flags else None
 
     @property
     def count(self) -> Count:
@@ -79,8 +106,9 @@ def audit(
     seed: int = 0,
     decoys: int = 200,
     resamples: int = 1000,
+    controls: Mapping[str, Sequence[Described]] | None = None,
 ) -> Audit:
-    """Search the descriptions of networks.
+    """Search the descriptions of networks. That nothing matches is a result too.
 
     Args:
         networks: By name; ``condition/pair`` where they are to be compared in pairs.
@@ -90,44 +118,57 @@ def audit(
         seed: Of the decoys and resamples.
         decoys: Of a layer, at most; 0 for none.
         resamples: Bootstrap resamples.
-
-    Raises:
-        InputError: If nothing matches in any network.
+        controls: By the network's name: networks of its architecture with random weights,
+            described by the same describer on the same images.
     """
     found = []
     for name, described in networks.items():
         matches = search.matches(described.units, described.texts)
-        estimate = None
+        score = dict(zip(described.units, described.scores, strict=True))
+        confidence = {unit: score[unit] for unit in matches}
+        of_decoys = of_control = None
         if speaker is not None and described.images is not None and decoys:
-            estimate = _by_chance(described, matches, search, speaker, work, seed, decoys)
-        found.append(Audited(name, described, matches, estimate))
-    if not any(one.matches for one in found):
-        units = sum(len(one.described.units) for one in found)
-        texts = [text for one in found for text in one.described.texts]
-        raise InputError(nothing_found(search, units, texts))
+            nulls = _decoys(described, search, speaker, work, seed, decoys)
+            of_decoys = discovery(described.units, confidence, nulls)
+        untrained = tuple((controls or {}).get(name, ()))
+        if untrained:
+            nulls = _untrained(untrained, search)
+            of_control = discovery(described.units, confidence, nulls)
+        flags = tuple(_flags(one, search) for one in untrained)
+        found.append(Audited(name, described, matches, of_decoys, of_control, flags))
     effects = compare([one.count for one in found], resamples, seed) if len(found) > 1 else []
     return Audit(search, tuple(found), tuple(effects))
 
 
-def _by_chance(
-    described: Described,
-    matches: Mapping[Unit, tuple[str, ...]],
-    search: Search,
-    speaker: Speaker,
-    work: Path,
-    seed: int,
-    most: int,
-) -> Discovery:
+def _decoys(
+    described: Described, search: Search, speaker: Speaker, work: Path, seed: int, most: int
+) -> NullUnits:
     assert described.exemplars is not None
     assert described.images is not None
     made = make_decoys(described.exemplars, described.images, seed, most)
-    score = dict(zip(described.units, described.scores, strict=True))
     said = describe(made.neurons, work, speaker, str(described.device))
-    return discovery(
-        described.units, {unit: score[unit] for unit in matches}, made.layers,
-        [bool(search.words.matches(text)) for text in said["description"]],
-        [None if pd.isna(s) else float(s) for s in said["score"]],
+    return NullUnits(
+        DECOYS, made.layers,
+        tuple(bool(search.words.matches(text)) for text in said["description"]),
+        tuple(None if pd.isna(s) else float(s) for s in said["score"]), (0,) * len(made.layers),
     )  # fmt: skip
+
+
+def _untrained(networks: Sequence[Described], search: Search) -> NullUnits:
+    return NullUnits(
+        UNTRAINED,
+        tuple(layer for one in networks for layer, _ in one.units),
+        tuple(bool(search.words.matches(text)) for one in networks for text in one.texts),
+        tuple(score for one in networks for score in one.scores),
+        tuple(number for number, one in enumerate(networks) for _ in one.units),
+    )
+
+
+def _flags(network: Described, search: Search) -> dict[str, tuple[bool, ...]]:
+    found: dict[str, list[bool]] = {}
+    for (layer, _), text in zip(network.units, network.texts, strict=True):
+        found.setdefault(layer, []).append(bool(search.words.matches(text)))
+    return {layer: tuple(flags) for layer, flags in found.items()}
 
 
 def unit_table(found: Audit) -> pd.DataFrame:
@@ -160,23 +201,48 @@ def layer_table(found: Audit) -> pd.DataFrame:
             rows.append([
                 one.name, one.described.loaded.name, one.described.loaded.dataset,
                 "; ".join(found.search.words.terms), layer, len(units), count,
-                shared.value, shared.low, shared.high,
-                one.discovery.rate if one.discovery and layer == "all" else None,
+                shared.value, shared.low, shared.high, one.untrained_share(layer),
+                *(_rates(one.discovery) if layer == "all" else (None,) * 3),
             ])  # fmt: skip
     return pd.DataFrame(rows, columns=[
         "network", "model", "dataset", "words", "layer", "units", "matching", "share", "low",
-        "high", "false_discovery",
+        "high", "share_random_weights", "false_discovery", "false_discovery_low",
+        "false_discovery_high",
     ])  # fmt: skip
 
 
+def _rates(found: Discovery | None) -> tuple[float | None, ...]:
+    if found is None or not found.matched:
+        return (None,) * 3
+    return found.rate, found.low, found.high
+
+
+def untrained_table(found: Audit) -> pd.DataFrame:
+    """Return a row for each layer of each network with random weights."""
+    return pd.DataFrame(
+        [
+            [one.name, number, layer, len(flags), sum(flags)]
+            for one in found.networks
+            for number, network in enumerate(one.untrained, start=1)
+            for layer, flags in network.items()
+        ],
+        columns=["network", "control", "layer", "units", "matching"],
+    )
+
+
 def write_tables(found: Audit, out: Path) -> None:
-    """Write ``model-card.csv``, ``units.csv`` and ``comparison.csv`` (where networks differ)."""
+    """Write ``model-card.csv`` and ``units.csv``, and what else there is.
+
+    ``random-weights.csv`` has the controls, ``comparison.csv`` the differences of networks.
+    """
     from milannotations.page import as_cell
 
     units = unit_table(found)
     for column in ("description", "matched"):
         units[column] = [as_cell(text) for text in units[column]]
     tables = {"model-card.csv": layer_table(found), "units.csv": units}
+    if any(one.untrained for one in found.networks):
+        tables["random-weights.csv"] = untrained_table(found)
     if found.effects:
         tables["comparison.csv"] = pd.DataFrame(
             [

@@ -118,6 +118,10 @@ class Chooser:
             tuple(counts), tuple(score for score, _ in scores), counts[best],
         )  # fmt: skip
 
+    def nothing(self, method: str) -> Choice:
+        """Return the choice where there are no candidates: no unit."""
+        return Choice(method, 0, (), (), (0,), (self._base[0],), 0)
+
     def sorted(self, units: Sequence[Unit]) -> list[Unit]:
         """Return units, the one whose ablation alone helps most first.
 

@@ -22,6 +22,7 @@ from benchmark.applications.editing.run import (
     better_than_random,
 )
 from benchmark.applications.figures import Panel, Series, curves
+from benchmark.applications.found import frequent
 from benchmark.applications.page import (
     Card,
     Cards,
@@ -133,7 +134,10 @@ def write_edit(edit: Edit, out: Path, facts: Mapping[str, str]) -> Path:
     }  # fmt: skip
     with atomic_path(out / "edit.json") as path:
         path.write_text(json.dumps(summary, indent=1), encoding="utf-8")
-    sections = [_results(edit), _chosen(edit, out), _units(edit), _written(edit)]
+    if edit.matches:
+        sections = [_results(edit), _chosen(edit, out), _units(edit), _written(edit)]
+    else:
+        sections = [_nothing(edit), _results(edit), _written(edit)]
     numbers = [
         Number("ablated", f"{choice.count} of {len(edit.matches)}", "units that match"),
         *(
@@ -150,7 +154,9 @@ def write_edit(edit: Edit, out: Path, facts: Mapping[str, str]) -> Path:
         path,
         title=f"{edit.described.loaded.name} without units for {edit.title}",
         eyebrow="Edit",
-        lead=f"Units whose descriptions name {edit.title} were sorted by what ablating each alone "
+        lead=f"No unit is described with {edit.title}, so the network was left as it is."
+        if not edit.matches
+        else f"Units whose descriptions name {edit.title} were sorted by what ablating each alone "
         "does to accuracy on validation images, and as many of the first were ablated as did best "
         "there. Test images were opened after that.",
         numbers=numbers,
@@ -158,6 +164,17 @@ def write_edit(edit: Edit, out: Path, facts: Mapping[str, str]) -> Path:
         facts=facts,
     )
     return path
+
+
+def _nothing(edit: Edit) -> Section:
+    return Section(
+        "Nothing to ablate",
+        [
+            f"None of the {len(edit.described.units):,} units is described with {edit.title}. The "
+            f"most frequent words of the descriptions are: {frequent(edit.described.texts)}. The "
+            "network may rely on the feature all the same, in units that are described otherwise."
+        ],
+    )
 
 
 def _results(edit: Edit) -> Section:

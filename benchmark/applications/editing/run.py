@@ -96,12 +96,15 @@ def choose_all(
         layouts: Of the network.
 
     Returns:
-        The choice by descriptions, one per random draw, and those of the other ways.
+        The choice by descriptions, one per random draw, and those of the other ways. Where nothing
+        matches there is one choice only: no unit.
 
     Raises:
-        InputError: If nothing is matched, or there are no validation images.
+        InputError: If there are no validation images.
     """
     chooser = Chooser(bench, validation, most, tolerance)
+    if not matched:
+        return [chooser.nothing(DESCRIPTIONS)]
     everything = units_of(bench.sites)
     chooser.effects(everything)
     ours = chooser.choose(matched, DESCRIPTIONS)

@@ -49,6 +49,8 @@ def run_edit(
 ) -> Edit:
     """Choose an edit on validation images, save the choice, then open and measure test images.
 
+    That no unit matches is a result: nothing is ablated then, and no network written.
+
     Args:
         described: The network and its descriptions.
         search: What for.
@@ -59,7 +61,7 @@ def run_edit(
         work: Folder for what was measured; default in ``out``.
 
     Raises:
-        InputError: If none or all of the units match, or an image cannot be read.
+        InputError: If all units match, or an image cannot be read.
     """
     loaded, sites, device = described.loaded, described.sites, described.device
     matches = some_matches(search, described)
@@ -81,7 +83,7 @@ def run_edit(
     save_choices(choices, out / "choices.json")
     tuned = {}
     ours = grouped(choices[0].units)
-    if settings.finetune and train is not None:
+    if settings.finetune and train is not None and matches:
         for what, ablation in (("edited", ours), ("not edited", {})):
             tuned[what] = (ablation, finetune(
                 loaded.module, sites, ablation, train, validation, fill=fill,

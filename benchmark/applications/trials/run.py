@@ -16,7 +16,8 @@ from benchmark.applications.analysis.importance import Plan, importance
 from benchmark.applications.analysis.report import Analysis, write_analysis
 from benchmark.applications.audit.report import write_report
 from benchmark.applications.audit.run import audit, write_tables
-from benchmark.applications.described import Described, Speaker
+from benchmark.applications.audit.untrained import untrained_networks
+from benchmark.applications.described import Described, Speaker, describe_network
 from benchmark.applications.editing.folders import Folders
 from benchmark.applications.editing.report import write_edit
 from benchmark.applications.editing.run import DESCRIPTIONS, RANDOM, SELECTED, proportion
@@ -37,8 +38,10 @@ from benchmark.applications.trials.scenes import (
     trained,
 )
 from benchmark.metrics.sentence import sentence_encoder
+from milannotations.exemplars.options import BuildOptions
 from milannotations.storage import atomic_path
 
+CONTROLS = 3  # networks with random weights of an audit
 TEXT = ("text", "words", "letters")
 FACES = ("faces", "heads")
 Trial = Callable[[int, Path, Speaker, torch.device], dict[str, Any]]
@@ -142,7 +145,7 @@ def audit_trial(seed: int, place: Path, who: Speaker, device: torch.device) -> d
     Returns:
         Counts and accuracies of both.
     """
-    networks, accuracies = {}, {}
+    networks, accuracies, untrained = {}, {}, {}
     folders = {b: face_images(place, AUDITING, seed, b) for b in (False, True)}
     probe = folders[False] / "validation"
     for folder in folders.values():
@@ -151,13 +154,20 @@ def audit_trial(seed: int, place: Path, who: Speaker, device: torch.device) -> d
                           str(device))  # fmt: skip
         network = described(weights, probe, place / "work", who, AUDITING, device)
         networks[f"{name}/{seed}"] = network
+        untrained[f"{name}/{seed}"], _ = untrained_networks(
+            network, None, CONTROLS,
+            lambda one, sites: describe_network(
+                one, sites, probe, place / "work", who, options=BuildOptions(k=AUDITING.k),
+                device=device,
+            ),
+        )  # fmt: skip
         for other in folders.values():
             images = LabelledImages(other / "test", network.loaded.preprocessing)
             bench = Bench(network.loaded.module, network.sites, images, device=device)
             accuracies[f"{name}, tested {other.name}"] = float(
                 bench.measure(images, [{}]).accuracy[0]
             )
-    found = audit(networks, Search.of(FACES), who, place / "work", seed=seed)
+    found = audit(networks, Search.of(FACES), who, place / "work", seed=seed, controls=untrained)
     out = place / "audit"
     out.mkdir(exist_ok=True)
     write_tables(found, out)
@@ -168,9 +178,12 @@ def audit_trial(seed: int, place: Path, who: Speaker, device: torch.device) -> d
         "flags": {one.count.condition: list(map(int, one.count.flags)) for one in found.networks},
         "layers": [layer for layer, _ in next(iter(networks.values())).units],
         "decoys": {
-            one.count.condition: [one.discovery.matched_decoys, one.discovery.decoys]
+            one.count.condition: [one.decoys.matched_nulls, one.decoys.nulls]
             for one in found.networks
-            if one.discovery
+            if one.decoys
+        },
+        "random_weights": {
+            one.count.condition: one.untrained_share() for one in found.networks if one.untrained
         },
         "false_discovery": {
             one.count.condition: one.discovery.rate for one in found.networks if one.discovery

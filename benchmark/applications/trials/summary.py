@@ -61,7 +61,8 @@ def _edit(results: Results) -> list[tuple[str, Interval, str, str]]:
             [one["before"] for one in ours],
             key="adversarial accuracy, trained with spurious text" if test == "adversarial" else "",
         )
-        for method in ours[0]["after"]:
+        # A trial in which nothing was described so has no other ways of choosing.
+        for method in [m for m in ours[0]["after"] if all(m in one["after"] for one in ours)]:
             add(f"{test}: edited by {method}", [one["after"][method] for one in ours])
             add(
                 f"{test}: gain by {method}",
@@ -72,7 +73,7 @@ def _edit(results: Results) -> list[tuple[str, Interval, str, str]]:
                 else "",
             )
         for name in ours[0]:
-            if name.endswith("trained again"):
+            if name.endswith("trained again") and all(name in one for one in ours):
                 add(f"{test}: {name}", [one[name] for one in ours])
         add(
             f"{test}: trained without text",
@@ -118,6 +119,12 @@ def _audit(results: Results) -> list[tuple[str, Interval, str, str]]:
     for condition in trials[0]["matching"]:
         sure = [float(trial["confident"][condition]) for trial in trials]
         rows.append((f"of which at most 10 % false, {condition}", over_trials(sure), "units", ""))
+    for condition in trials[0].get("random_weights", {}):
+        shares = [100 * trial["random_weights"][condition] for trial in trials]
+        rows.append(
+            (f"share described as faces with random weights, {condition}", over_trials(shares),
+             "%", "")
+        )  # fmt: skip
     for name in trials[0]["accuracies"]:
         values = [100 * trial["accuracies"][name] for trial in trials]
         rows.append((f"accuracy, trained {name}", over_trials(values), "%", ""))
@@ -144,7 +151,7 @@ def draw(what: str, results: Results, path: Path) -> Path:
             values = {
                 "trained with text": one["before"],
                 "edited by descriptions": one["after"]["descriptions"],
-                "edited at random": one["after"]["random"],
+                "edited at random": one["after"].get("random", one["before"]),
                 "trained without text": one["trained without text"],
             }
             rows.append((f"seed {seed}", {k: (v, v, v) for k, v in values.items()}))

@@ -1,6 +1,7 @@
 """Audits: decoys, false discoveries and comparisons against what can be worked out."""
 
 import math
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -10,8 +11,15 @@ import torch
 from scipy import stats
 
 from benchmark.applications.audit.compare import Count, compare, parse_name
-from benchmark.applications.audit.decoys import discovery, make_decoys
-from benchmark.applications.audit.report import write_report
+from benchmark.applications.audit.decoys import make_decoys
+from benchmark.applications.audit.false_matches import (
+    DECOYS,
+    UNTRAINED,
+    NullUnits,
+    discovery,
+    prediction,
+)
+from benchmark.applications.audit.report import said_of, write_report
 from benchmark.applications.audit.run import audit, layer_table, unit_table, write_tables
 from benchmark.applications.described import Described, Speaker
 from benchmark.applications.found import Search, some_matches
@@ -65,44 +73,72 @@ def test_decoys_do_not_care_what_they_see(neurons):
     assert max(pd.Series(few.layers).value_counts()) == 3
 
 
+def decoys_of(layers, hits, scores):
+    return NullUnits(DECOYS, tuple(layers), tuple(hits), tuple(scores), (0,) * len(layers))
+
+
 def test_false_discoveries_by_hand():
     units = [("a", i) for i in range(10)] + [("b", i) for i in range(20)]
     matched = {("a", 0): 0.9, ("a", 1): 0.8, ("b", 0): 0.7, ("b", 1): 0.2}
     layers = ["a"] * 5 + ["b"] * 10  # each stands for two units
     hits = [True, False, False, False, False] + [False] * 10
     scores = [0.75] + [0.1] * 14
-    found = discovery(units, matched, layers, hits, scores)
-    assert found.false == 2.0 and found.rate == 1.0  # (2 + 2) / 4
+    found = discovery(units, matched, decoys_of(layers, hits, scores))
+    # 2 of 30 would match if all were null; 27 of 28 do not: 27/28 of the units are null.
+    null = 27 / 28
+    assert found.false == pytest.approx(2 * null)
+    assert found.rate == pytest.approx((2 * null + 2) / 4)
+    assert math.isnan(found.low) and found.shares == ()
     # From the most confident on: (0+2)/1 -> 1, (0+2)/2 = 1, (2+2)/3 -> 1, (2+2)/4 = 1.
-    assert [found.q[u] for u in matched] == [1.0, 1.0, 1.0, 1.0]
+    assert [found.q[u] for u in matched] == pytest.approx([0.982] * 4, abs=0.001)
     many = {("b", i): 1.0 - i / 100 for i in range(20)}
-    clean = discovery(units, many, layers, [False] * 15, [0.0] * 15)
+    clean = discovery(units, many, decoys_of(layers, [False] * 15, [0.0] * 15))
     assert clean.rate == pytest.approx(2 / 20)
     assert clean.confident() == 20 and found.confident() == 0
     assert clean.q["b", 19] == pytest.approx(0.1)
     # No unit is less sure than one that is less confident.
     values = [clean.q["b", i] for i in range(20)]
     assert values == sorted(values)
-    without = discovery(units, dict.fromkeys(many), layers, [False] * 15, [None] * 15)
+    without = discovery(units, dict.fromkeys(many), decoys_of(layers, [False] * 15, [None] * 15))
     assert all(math.isnan(v) for v in without.q.values()) and without.rate == clean.rate
-    assert discovery(units, {}, layers, hits, scores).rate == 1.0
+    assert discovery(units, {}, decoys_of(layers, hits, scores)).rate == 1.0
 
 
-def test_estimate_is_right_on_average():
+def test_interval_over_networks_by_hand():
+    units = [("a", i) for i in range(100)]
+    matched = {units[i]: None for i in range(40)}
+    shares = [0.2, 0.3, 0.4]
+    flags = [flag for share in shares for flag in [True] * round(100 * share)
+             + [False] * round(100 - 100 * share)]  # fmt: skip
+    nulls = NullUnits(UNTRAINED, ("a",) * 300, tuple(flags), (None,) * 300,
+                      tuple(n for n in range(3) for _ in range(100)))  # fmt: skip
+    found = discovery(units, matched, nulls)
+    assert found.shares == pytest.approx(shares)
+    # With a share p of untrained units matching, (100 - 40 + 1) / (100 - 100 p) are null.
+    rates = [min(1, 61 / (100 - 100 * p)) * 100 * p / 40 for p in shares]
+    assert found.rate == pytest.approx((61 / 70 * 30 + 1 / 3) / 40)
+    half = stats.t.ppf(0.975, 2) * np.std(rates, ddof=1) * math.sqrt(4 / 3)
+    assert found.low == pytest.approx(max(0, np.mean(rates) - half))
+    assert found.high == pytest.approx(min(1, np.mean(rates) + half))
+
+
+@pytest.mark.parametrize(("true", "chance"), [(0, 0.6), (30, 0.1), (60, 0.5), (150, 0.6)])
+def test_estimate_is_right_on_average(true, chance):
     """Units that match by chance with a known rate, and others that truly match."""
     rng = np.random.default_rng(0)
+    units = [("a", i) for i in range(200)]
     estimates, truths = [], []
     for _ in range(300):
-        units = [("a", i) for i in range(200)]
-        by_chance = rng.random(170) < 0.1
+        by_chance = rng.random(200 - true) < chance
         matched = {units[i]: None for i in np.flatnonzero(by_chance)}
-        matched |= {units[i]: None for i in range(170, 200)}
-        decoys = rng.random(200) < 0.1
-        found = discovery(units, matched, ["a"] * 200, decoys.tolist(), [None] * 200)
-        estimates.append(found.rate)
+        matched |= {units[i]: None for i in range(200 - true, 200)}
+        drawn = tuple((rng.random(600) < chance).tolist())
+        networks = tuple(n for n in range(3) for _ in range(200))
+        nulls = NullUnits(UNTRAINED, ("a",) * 600, drawn, (None,) * 600, networks)
+        estimates.append(discovery(units, matched, nulls).rate)
         truths.append(by_chance.sum() / len(matched))
-    # It is above: decoys stand for all units, those that truly match among them.
-    assert np.mean(truths) < np.mean(estimates) < np.mean(truths) + 0.1
+    # Where all is false the estimate, cut at 1, cannot be above on average.
+    assert np.mean(truths) - 0.06 < np.mean(estimates) < np.mean(truths) + 0.02
 
 
 def count(name, flags, layers=None):
@@ -176,8 +212,8 @@ def test_an_audit_from_beginning_to_end(neurons, tmp_path):
     found = audit(networks, search, speaker, tmp_path)
     truth = {u for u in networks["plain/0"].units if u[1] % 3 == 0}
     assert set(found.networks[0].matches) == truth
-    assert found.networks[0].discovery.matched_decoys == 0
-    assert found.networks[0].discovery.rate == pytest.approx(1 / len(truth))
+    assert found.networks[0].discovery.matched_nulls == 0
+    assert found.networks[0].discovery.rate == pytest.approx(1 / len(truth))  # one more than seen
     table = layer_table(found)
     whole = table[(table["network"] == "plain/0") & (table["layer"] == "all")].iloc[0]
     assert (whole["units"], whole["matching"]) == (len(neurons), len(truth))
@@ -190,12 +226,52 @@ def test_an_audit_from_beginning_to_end(neurons, tmp_path):
     assert "<b>" not in page
 
 
+def test_finding_nothing_is_a_result(neurons, tmp_path):
+    net = described(neurons)
+    search = Search.of(["zebra (.*)"])
+    found = audit({"net": net}, search, Speaker(ready=(Parrot(), "parrot")), tmp_path)
+    assert found.networks[0].matches == {}
+    assert said_of(found.networks[0]) == "net: 0 of 85 units match"
+    write_tables(found, tmp_path)
+    card = pd.read_csv(tmp_path / "model-card.csv")
+    assert card["matching"].sum() == 0 and card["false_discovery"].isna().all()
+    assert len(pd.read_csv(tmp_path / "units.csv")) == 0
+    page = write_report(found, tmp_path, {}).read_text()
+    assert "No unit of net is described with zebra" in page
+    assert "None of 85 units is described with zebra" in page and "circles" in page
+
+
+def test_a_network_with_random_weights_is_no_better_than_itself(neurons, tmp_path):
+    """Units that match for no reason are all false by a control, and hardly any by decoys."""
+    net, others = described(neurons), [described(neurons, f"random-{n}") for n in range(3)]
+    search, speaker = Search.of(["face"]), Speaker(ready=(Parrot(), "parrot"))
+    found = audit({"net": net}, search, speaker, tmp_path, controls={"net": others}).networks[0]
+    assert found.decoys.rate < 0.05
+    assert found.control.rate == pytest.approx(1.0) and found.discovery is found.control
+    assert (found.control.low, found.control.high) == pytest.approx((1.0, 1.0), abs=0.05)
+    assert found.control.confident() == 0
+    assert found.untrained_share() == len(found.matches) / len(net.units)
+    half = [replace(one, texts=["nothing" for _ in one.texts]) for one in others]
+    whole = audit({"net": net}, search, speaker, tmp_path, controls={"net": half})
+    assert whole.networks[0].control.rate < 0.05
+    write_tables(whole, tmp_path)
+    table = pd.read_csv(tmp_path / "random-weights.csv")
+    assert table["matching"].sum() == 0 and table["units"].sum() == 3 * len(neurons)
+    page = write_report(whole, tmp_path, {}).read_text()
+    assert "What a network that has learned nothing gives" in page
+
+
+def test_prediction_covers_one_more_of_the_same():
+    rng = np.random.default_rng(0)
+    draws = rng.normal(0.5, 0.05, (400, 4))
+    inside = [low <= one <= high for *rest, one in draws for low, high in [prediction(rest)]]
+    assert 0.91 < np.mean(inside) < 0.985
+    assert all(math.isnan(end) for end in prediction([0.3]))
+
+
 def test_words_that_none_or_all_have(neurons, tmp_path):
     net = described(neurons)
-    with pytest.raises(InputError, match=r"none of 85 units.*circles"):
-        audit({"net": net}, Search.of(["zebra (.*)"]), None, tmp_path)
-    with pytest.raises(InputError, match="none of 85"):
-        some_matches(Search.of(["zebra"]), net)
+    assert some_matches(Search.of(["zebra"]), net) == {}
     with pytest.raises(InputError, match="all 85 units"):
         some_matches(Search.of(["circles", "faces"]), net)
     with pytest.raises(InputError, match="cannot be searched"):

@@ -109,6 +109,20 @@ def test_edit(place, tmp_path):
             "--out", "out")  # fmt: skip
 
 
+def test_edit_of_nothing(place, tmp_path):
+    said = run("edit", place, "--remove", "zebras", "--data", "data", "--descriptions", "said.csv",
+               "--out", "out", "--finetune", 2)  # fmt: skip
+    assert "Nothing to ablate: none of 6 units is described with zebras" in said
+    assert "0 of 0 matching units ablated" in said and "things" in said
+    summary = json.loads(Path("out/edit.json").read_text())
+    assert summary["ablated"] == [] and summary["matching"] == 0
+    assert summary["tests"]["adversarial"]["after"] == summary["tests"]["adversarial"]["before"]
+    assert len(pd.read_csv("out/candidates.csv")) == 0
+    page = Path("out/report.html").read_text()
+    assert "Nothing to ablate" in page and "No edited network was written" in page
+    assert not Path("out/edited").exists()
+
+
 def test_edit_with_other_test_images_chooses_the_same(place, tmp_path):
     """Whatever test images show, choices are the same to the last digit."""
     usual = ("edit", place, "--remove", "text, letters, red", "--descriptions", "said.csv",
@@ -159,10 +173,24 @@ def test_audit(place, tmp_path):
     assert "&lt;b&gt;<mark>text</mark>" in page
 
 
+def test_audit_beside_random_weights(place, tmp_path):
+    usual = ("audit", f"plain/1={place}", "--for", "text", "--images", "data/train", "--method",
+             "constant-frequent", "--k", 3, "--train", "demo")  # fmt: skip
+    said = run(*usual, "--out", "out", "--controls", 2)
+    # Every unit is said to be the same, so nothing but the exit code can differ.
+    assert "plain/1: 0 of 6 units match; with random weights 0 %" in said
+    control = pd.read_csv("out/random-weights.csv")
+    assert control["control"].tolist() == [1, 2] and control["units"].tolist() == [6, 6]
+    assert len(list(Path("out/work").glob("exemplars-*"))) == 3
+    page = Path("out/report.html").read_text()
+    assert "with random weights" in page and "Nothing" not in page.partition("<h1")[0]
+    run(*usual, "--out", "none", "--controls", 0, "--decoys", 0)
+    assert not Path("none/random-weights.csv").exists()
+
+
 def test_mistakes_are_named(place, tmp_path):
     usual = ("edit", place, "--data", "data", "--descriptions", "said.csv")
     for changes, message in (
-        (("--remove", "zebras"), r"none of 6 units.*things"),
         (("--remove", "red, green, words, text, nothing"), "all 6 units"),
         (("--remove", "(.*)"), "cannot be searched"),
         (("--remove", "text", "--layers", "layer4"), "layer4"),
