@@ -138,7 +138,7 @@ class ClipDissect:
             # The spatial mean is the authors'.
             maps = responses(
                 loaded.module, list(layers), source, reduction="mean", layouts=loaded.layouts,
-                device=self._device, batch_size=self._batch_size,
+                device=self._device, batch_size=self._batch_size, in_place=loaded.in_place,
             )  # fmt: skip
             if seen is None:
                 seen = torch.cat(

@@ -71,12 +71,15 @@ class NetworkMaps:
     def identity(self) -> dict[str, Any]:
         """Return the hash of the weights, the images, and how the layers are read."""
         plan = self._job.plan
-        return {
+        identity = {
             "weights": plan.weights,
             "source": plan.source,
             "dtype": plan.dtype,
             "layouts": plan.layouts,
         }
+        if plan.changed_in_place:
+            identity["changed_in_place"] = plan.changed_in_place
+        return identity
 
     def run(
         self, span: range, layers: Sequence[str], update: Update, advance: Advance, say: Say

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import torch
 
@@ -79,6 +80,7 @@ def network_maps(
             )
         source = concepts.pictures
         module = concepts.pictures.generator
+    options = replace(options, in_place=loaded.in_place)
     job = prepare(
         module, source, names,
         model=loaded.name, dataset=loaded.dataset, options=options, device=device,

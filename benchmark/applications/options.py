@@ -129,7 +129,10 @@ class Describing:
         if self.descriptions is not None:
             return described_by_file(loaded, sites, self.descriptions, self.exemplars, device)
         assert self.images is not None
-        options = BuildOptions(k=self.k, quantile=self.quantile, batch_size=self.batch_size)
+        options = BuildOptions(
+            k=self.k, quantile=self.quantile, batch_size=self.batch_size,
+            in_place=loaded.in_place, masks=loaded.masks,
+        )  # fmt: skip
         return describe_network(
             loaded, sites, self.images, work, self.speaker, options=options, device=device
         )

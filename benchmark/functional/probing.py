@@ -77,6 +77,7 @@ def probe_neurons(
         of_layers = responses(
             loaded.module, list(layers), source,
             layouts=loaded.layouts, device=device, batch_size=batch_size,
+            in_place=loaded.in_place,
         )  # fmt: skip
         for layer, members in layers.items():
             units = of_layers[layer].shape[1]

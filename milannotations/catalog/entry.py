@@ -14,6 +14,7 @@ import torch
 import torchvision
 from torch import Tensor, nn
 
+from milannotations.catalog.original import ORIGINAL_MODELS
 from milannotations.catalog.weights import reason, unwrapped
 from milannotations.errors import InputError
 from milannotations.exemplars.generators import LatentSpace
@@ -59,6 +60,14 @@ class Entry:
     def config(self) -> str:
         """Name and data set, as ``resnet18-imagenet``."""
         return f"{self.name}-{self.dataset}"
+
+    @property
+    def original(self) -> bool:
+        """Whether the code of the MILAN paper lists this model.
+
+        Its exemplars are then built as that code builds them where the user does not say otherwise.
+        """
+        return self.config in ORIGINAL_MODELS
 
 
 def seeded(make: Callable[[], nn.Module]) -> nn.Module:

@@ -29,8 +29,10 @@ from milannotations.catalog.factories import call_factory
 from milannotations.catalog.weights import fit, read_state
 from milannotations.errors import InputError, did_you_mean, raised
 from milannotations.exemplars.generators import LatentSpace
+from milannotations.exemplars.in_place import InPlace
 from milannotations.exemplars.inputs import InputOptions
 from milannotations.exemplars.layout import Layout
+from milannotations.exemplars.render import MaskRule
 from milannotations.exemplars.sources import Preprocessing
 
 # What the records say of networks whose data nobody has named.
@@ -56,6 +58,9 @@ class LoadedModel:
         layers: The layers that are dissected where the user names none.
         layouts: Layouts of layers, by pattern, where they cannot be told from the outputs.
         latents: What a generator takes; None for networks that take images.
+        in_place: Whether outputs that are changed in place are read before or after that where
+            the user does not say; see ``milannotations.exemplars.in_place``.
+        masks: The rule for masks where the user does not say; see ``render_masks``.
     """
 
     module: nn.Module
@@ -65,6 +70,8 @@ class LoadedModel:
     layers: tuple[str, ...] = ()
     layouts: Mapping[str, Layout] = field(default_factory=dict)
     latents: LatentSpace | None = None
+    in_place: InPlace = "before"
+    masks: MaskRule = "bilinear"
 
 
 def load_model(
@@ -208,6 +215,8 @@ def _from_entry(entry: Entry, weights: str) -> LoadedModel:
         entry.layers,
         entry.layouts,
         entry.latents(module) if entry.latents else None,
+        "after" if entry.original else "before",
+        "original" if entry.original else "bilinear",
     )
 
 

@@ -16,7 +16,14 @@ from milannotations.exemplars.collect import Job, collect, prepare, resumed
 from milannotations.exemplars.estimate import tell_if_large
 from milannotations.exemplars.layout import Layout
 from milannotations.exemplars.options import BuildOptions
-from milannotations.exemplars.shards import Part, merge_files, read_header, shard_path, spans
+from milannotations.exemplars.shards import (
+    Part,
+    merge_files,
+    missing,
+    read_header,
+    shard_path,
+    spans,
+)
 from milannotations.exemplars.sources import Source
 from milannotations.exemplars.torchrun import process_group, wait_for_all
 from milannotations.exemplars.writing import write_dataset
@@ -36,18 +43,40 @@ class BuildReport:
         layers: Each layer's (units, height, width).
         images: How many images were run.
         unreadable: What is wrong with those that were left out.
+        negative: How many units of each layer have a threshold below zero; layers without such
+            units, and shards, which have no thresholds yet, are left out.
     """
 
     folder: Path
     layers: dict[str, tuple[int, int, int]]
     images: int
     unreadable: list[str] = field(default_factory=list)
+    negative: dict[str, int] = field(default_factory=dict)
 
     @classmethod
     def of(cls, folder: Path, part: Part) -> BuildReport:
         """Report on a part."""
         images = part.done - len(part.unreadable)
-        return cls(folder, part.plan.layers, images, part.unreadable)
+        if missing(part, range(part.plan.images)):
+            return cls(folder, part.plan.layers, images, part.unreadable)
+        counts = {
+            layer: int((kept.quantile.quantile() < 0).sum())
+            for layer, kept in part.statistics.items()
+        }
+        negative = {layer: count for layer, count in counts.items() if count}
+        return cls(folder, part.plan.layers, images, part.unreadable, negative)
+
+    def warning(self) -> str | None:
+        """Return what is to be said of thresholds below zero; None if there are none."""
+        if not self.negative:
+            return None
+        units = sum(shape[0] for shape in self.layers.values())
+        layers = ", ".join(f"{layer} ({count})" for layer, count in self.negative.items())
+        return (
+            f"{sum(self.negative.values())} of {units} units have a threshold below zero, so that "
+            f"their masks show where they are least suppressed: {layers}. If an activation "
+            "function follows, name its layer, or pass --in-place after where it works in place"
+        )
 
 
 def build(
@@ -212,7 +241,7 @@ def merge(
         paths: The files of all shards, as from ``shards_in``.
         source: All images, the same as for the shards; the exemplars are read again.
         out: Folder to write; it appears only when it is complete.
-        options: Size and format of the exemplars; the rest is the shards' own.
+        options: Size, format and masks of the exemplars; the rest is the shards' own.
         overwrite: Replace ``out`` if it exists.
         provenance: More facts for ``build.json``.
 
@@ -227,7 +256,8 @@ def merge(
         raise InputError(f"these are not the images of the shards: {difference} differ")
     whole = merge_files(paths)
     with locked(out), progress_bar() as progress, atomic_folder(out, overwrite) as folder:
-        write_dataset(folder, whole, source, options or BuildOptions(), provenance or {}, progress)
+        options = options or BuildOptions(plan.k, plan.quantile, masks=plan.masks)
+        write_dataset(folder, whole, source, options, provenance or {}, progress)
     return BuildReport.of(out, whole)
 
 

@@ -84,8 +84,9 @@ def prepare(
     extra = {name: one.eval().to(device) for name, one in (attached or {}).items()}
     first = first_inputs(source)
     taps = instrument.tap_layers(
-        module, layers, as_batch(first, device, options), layouts=layouts, attached=extra
-    )
+        module, layers, as_batch(first, device, options), layouts=layouts, attached=extra,
+        in_place=options.in_place,
+    )  # fmt: skip
     if extra:
         weights += "".join(f"+{fingerprint_of_weights(one)}" for one in extra.values())
     plan = Plan(
@@ -99,6 +100,9 @@ def prepare(
         dtype=options.dtype,
         layouts={name: str(tap.layout) for name, tap in taps.items()},
         pooled=tuple(name for name, tap in taps.items() if tap.height * tap.width == 1),
+        in_place=options.in_place,
+        changed_in_place={n: tap.changed_by[0] for n, tap in taps.items() if tap.changed_by},
+        masks=options.masks,
     )
     if options.compile:
         module.compile()

@@ -102,6 +102,21 @@ def build(
         bool, typer.Option("--compile", help="compile the network; pays on long runs only")
     ] = False,
     image_format: Annotated[str, typer.Option(help="jpeg, png or webp (lossless)")] = "jpeg",
+    masks: Annotated[
+        str | None,
+        typer.Option(
+            help="bilinear, or original: as the code of the MILAN paper makes them; default: "
+            "original for the models of that paper, else bilinear"
+        ),
+    ] = None,
+    in_place: Annotated[
+        str | None,
+        typer.Option(
+            help="whether outputs that a later module changes in place (as AlexNet's ReLUs do) are "
+            "read before or after that; default: after, as in the original code, for the models "
+            "of the MILAN paper, else before"
+        ),
+    ] = None,
     skip_unreadable: Annotated[
         bool, typer.Option(help="leave unreadable images out, and report them")
     ] = False,
@@ -123,21 +138,27 @@ def build(
     device: Annotated[str, typer.Option(help=DEVICE_HELP)] = "auto",
 ) -> None:
     """Find the images that activate each unit most, and where, as a dataset folder."""
+    from dataclasses import replace
+
     from milannotations.catalog.models import load_model
     from milannotations.device import resolve_device
     from milannotations.errors import InputError
     from milannotations.exemplars.autoencoder import load_autoencoder
     from milannotations.exemplars.build import build as run
     from milannotations.exemplars.build import build_shard, build_with_torchrun, serial
+    from milannotations.exemplars.in_place import checked_in_place
     from milannotations.exemplars.inputs import InputOptions
     from milannotations.exemplars.options import BuildOptions
     from milannotations.exemplars.ray_engine import ray_engine
+    from milannotations.exemplars.render import checked_mask_rule
     from milannotations.exemplars.shards import parse_shard
     from milannotations.options import split_names
 
     options = BuildOptions(
         k, quantile, size, batch_size, readers, image_format, skip_unreadable, dtype,
         channels_last, compile_, checkpoint_every,
+        masks=checked_mask_rule(masks or "bilinear"),
+        in_place=checked_in_place(in_place or "before"),
     )  # fmt: skip
     part = parse_shard(shard) if shard else None
     if part and engine is not EngineName.serial:
@@ -160,6 +181,11 @@ def build(
         _refuse_unreadable(pictures.check(), len(pictures), skip_unreadable)
     inputs = InputOptions.parse(input_size, resize, channels, mean, std)
     loaded = load_model(model, weights, dataset, name=name, inputs=inputs)
+    options = replace(
+        options,
+        masks=loaded.masks if masks is None else options.masks,
+        in_place=loaded.in_place if in_place is None else options.in_place,
+    )
     source: ImageFolder | PictureSource | Latents
     if pictures is None:
         source = _latents(loaded, latents, seed, truncation, size)
@@ -220,6 +246,9 @@ def say_report(report: BuildReport, k: int) -> None:
         f"{units} units of {len(report.layers)} layers, {k} exemplars each of "
         f"{report.images} images ({len(report.unreadable)} left out): {report.folder}"
     )
+    warning = report.warning()
+    if warning:
+        console.print(f"warning: {warning}")
 
 
 def _refuse_unreadable(unreadable: list[str], images: int, skip: bool) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from milannotations.errors import InputError
+from milannotations.exemplars.in_place import ChangedBy, Deferred
 from milannotations.exemplars.layout import shape_of
 from milannotations.exemplars.matching import match_layers, tap_layers
 from milannotations.exemplars.probe import probe
@@ -35,9 +36,10 @@ def activations(
 ) -> Iterator[Callable[..., Any]]:
     """Call ``on_maps(layer, maps)`` whenever one of the layers has computed its output.
 
-    The call happens at once, inside the forward pass: the output has not yet been changed by an
-    in-place operation that follows (as ReLU does in most torchvision models), and one layer's
-    maps can be freed before the next layer's are made.
+    The call happens inside the forward pass, so that one layer's maps can be freed before the
+    next layer's are made. It happens at once, when the output has not yet been changed by an
+    in-place operation that follows (as ReLU does in most torchvision models); if the tap says
+    ``changed_by``, it happens after that change.
 
     Args:
         model: Any module.
@@ -57,6 +59,8 @@ def activations(
     extra = attached or {}
     waiting: set[str] = set()
     running = False
+    later = {tap.layer: ChangedBy(*tap.changed_by) for tap in taps if tap.changed_by}
+    deferred = Deferred(later)
 
     def on_call(tap: Tap, spec: Spec, args: Any, kwargs: Any, output: Any) -> None:
         try:
@@ -73,19 +77,39 @@ def activations(
         if stop_early and running and not waiting:
             raise _AllSeen
 
+    def on_change(tap: Tap, spec: Spec, *_: Any) -> None:
+        call = deferred.due(tap.layer)
+        if call is not None:
+            on_call(tap, spec, *call)
+
     def run(*inputs: Tensor) -> Any:
         nonlocal running
+        deferred.clear()
         waiting.update(tap.layer for tap in taps)
         running = True
         try:
-            return model(*inputs)
+            output = model(*inputs)
         except _AllSeen:
             return None
         finally:
             running = False
+        layer = deferred.overdue()
+        if layer is not None:
+            raise InputError(
+                f"layer {layer!r} was changed in place by module {later[layer].module!r} in the "
+                "probe, and not in this pass: its network does not do the same for all images; "
+                "pass --in-place before"
+            )
+        return output
 
     with ExitStack() as stack:
         for tap in taps:
             spec = Spec.parse(tap.layer)
-            stack.callback(hook(model, spec, partial(on_call, tap, spec)).remove)
+            if tap.layer not in later:
+                stack.callback(hook(model, spec, partial(on_call, tap, spec)).remove)
+                continue
+            stack.callback(hook(model, spec, partial(deferred.hold, tap.layer)).remove)
+            changer = model.get_submodule(later[tap.layer].module)
+            handle = changer.register_forward_hook(partial(on_change, tap, spec))
+            stack.callback(handle.remove)
         yield run

@@ -9,6 +9,7 @@ from fnmatch import fnmatchcase
 from torch import Tensor, nn
 
 from milannotations.errors import InputError, did_you_mean
+from milannotations.exemplars.in_place import InPlace
 from milannotations.exemplars.layout import Layout, reason_of
 from milannotations.exemplars.probe import examine, refusal
 from milannotations.exemplars.taps import Spec, Tap, listed
@@ -90,6 +91,7 @@ def tap_layers(
     layouts: Mapping[str, Layout] | None = None,
     attached: Mapping[str, nn.Module] | None = None,
     refuses: Refuses = lambda tap: None,
+    in_place: InPlace = "before",
 ) -> dict[str, Tap]:
     """Find the layers that names and patterns stand for, and how each is read.
 
@@ -102,6 +104,7 @@ def tap_layers(
         inputs: What the model is called with; see ``examine``.
         layouts: See ``examine``.
         attached: See ``examine``.
+        in_place: See ``examine``.
         refuses: Says of a layer why it cannot be used, besides what ``examine`` says.
 
     Raises:
@@ -110,7 +113,7 @@ def tap_layers(
     """
     matches = find_matches(model, patterns)
     names = _in_order(model, matches)
-    taps, problems = examine(model, names, inputs, layouts, attached)
+    taps, problems = examine(model, names, inputs, layouts, attached, in_place)
     for name in [*taps]:
         problem = refuses(taps[name])
         if problem is not None:

@@ -25,6 +25,10 @@ def merge(
     weights: Annotated[str, typer.Option(help="the generator's, as given to build")] = "published",
     size: Annotated[int, typer.Option(help="side of exemplars and masks")] = DEFAULT_SIZE,
     image_format: Annotated[str, typer.Option(help="jpeg, png or webp (lossless)")] = "jpeg",
+    masks: Annotated[
+        str | None,
+        typer.Option(help="bilinear or original; default: what the shards were built with"),
+    ] = None,
     overwrite: Annotated[bool, typer.Option(help="replace the output folder")] = False,
 ) -> None:
     """Merge the shards of a build into a dataset folder, the same as one pass gives."""
@@ -36,12 +40,19 @@ def merge(
     from milannotations.exemplars.generators import Latents
     from milannotations.exemplars.options import BuildOptions
     from milannotations.exemplars.plan import fingerprint_of_weights
+    from milannotations.exemplars.render import checked_mask_rule
     from milannotations.exemplars.shards import read_header
     from milannotations.exemplars.sources import Preprocessing, Source
 
     paths = shards_in(shards)
     plan = read_header(paths[0]).plan
-    options = BuildOptions(plan.k, plan.quantile, size, image_format=image_format)
+    rules = sorted({read_header(path).plan.masks for path in paths})
+    if masks is None and len(rules) > 1:
+        raise InputError(f"the shards were built for masks {' and '.join(rules)}; pass --masks")
+    options = BuildOptions(
+        plan.k, plan.quantile, size, image_format=image_format,
+        masks=checked_mask_rule(masks or rules[0]),
+    )  # fmt: skip
     options.check(plan.images)
     source: Source
     if images is not None and model is None:

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import torch
 
 from milannotations.errors import InputError
+from milannotations.exemplars.in_place import InPlace, checked_in_place
+from milannotations.exemplars.render import MaskRule, checked_mask_rule
 from milannotations.record import DEFAULT_K, DEFAULT_QUANTILE, DEFAULT_SIZE, IMAGE_FORMATS
 
 DTYPES = {"float32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
@@ -28,6 +30,9 @@ class BuildOptions:
         channels_last: Lay images out channels last, which is faster on some processors.
         compile: Compile the network with ``torch.compile``.
         checkpoint_seconds: How much work an interruption may cost.
+        in_place: Whether outputs that a later module changes in place are read ``before`` or
+            ``after`` that; see ``milannotations.exemplars.in_place``.
+        masks: How maps become masks: ``bilinear`` or ``original``; see ``render_masks``.
     """
 
     k: int = DEFAULT_K
@@ -41,6 +46,8 @@ class BuildOptions:
     channels_last: bool = False
     compile: bool = False
     checkpoint_seconds: float = 60.0
+    in_place: InPlace = "before"
+    masks: MaskRule = "bilinear"
 
     def check(self, images: int) -> None:
         """Raise InputError for values that cannot work with that many images."""
@@ -62,6 +69,8 @@ class BuildOptions:
             raise InputError(f"readers is {self.readers}; it must be 0 or more")
         if self.dtype not in DTYPES:
             raise InputError(f"dtype {self.dtype!r}; choose one of {', '.join(DTYPES)}")
+        checked_in_place(self.in_place)
+        checked_mask_rule(self.masks)
         if self.checkpoint_seconds <= 0:
             raise InputError(
                 f"a checkpoint every {self.checkpoint_seconds} seconds; it must be more than 0"

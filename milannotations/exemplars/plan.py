@@ -5,12 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from milannotations.exemplars.in_place import InPlace, checked_in_place
+from milannotations.exemplars.render import MaskRule, checked_mask_rule
 from milannotations.exemplars.statistics import LayerStatistics
 
 
@@ -29,6 +31,11 @@ class Plan:
         dtype: What the network computes in.
         layouts: How each layer's output becomes maps, in words.
         pooled: Layers whose units have one activation per image.
+        in_place: Whether outputs that are changed in place are read before or after that.
+        changed_in_place: With ``after``, which layers that concerns, and the module that changes
+            each. Statistics depend on these alone.
+        masks: The rule for masks where none is named when parts become records. Statistics do not
+            depend on it.
     """
 
     model: str
@@ -41,6 +48,10 @@ class Plan:
     dtype: str
     layouts: dict[str, str]
     pooled: tuple[str, ...] = ()
+    # Files of statistics from before there was a choice are of these.
+    in_place: InPlace = "before"
+    changed_in_place: dict[str, str] = field(default_factory=dict)
+    masks: MaskRule = "bilinear"
 
     @property
     def images(self) -> int:
@@ -65,14 +76,30 @@ class Plan:
         layers = {str(k): tuple(int(n) for n in v) for k, v in plain["layers"].items()}
         if any(len(shape) != 3 or min(shape) < 1 for shape in layers.values()):
             raise ValueError("layers have no shape")
-        return cls(**{**plain, "layers": layers, "pooled": tuple(plain["pooled"])})
+        return cls(
+            **{
+                **plain,
+                "layers": layers,
+                "pooled": tuple(plain["pooled"]),
+                "in_place": checked_in_place(plain.get("in_place", "before")),
+                "masks": checked_mask_rule(plain.get("masks", "bilinear")),
+            }
+        )
 
     def difference(self, other: Plan) -> str | None:
         """Say in words in what two plans differ; None if they are equal."""
         mine, theirs = self.as_json(), other.as_json()
-        changed = [name for name in mine if mine[name] != theirs[name]]
+        changed = [
+            name
+            for name in mine
+            if mine[name] != theirs[name] and name not in ("in_place", "masks")
+        ]
         if not changed:
             return None
+        if "changed_in_place" in changed:
+            changed[changed.index("changed_in_place")] = (
+                "where outputs are read that are changed in place (--in-place)"
+            )
         if "source" in changed:
             changed.remove("source")
             keys = mine["source"].keys() | theirs["source"].keys()

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from milannotations.errors import InputError, did_you_mean, raised
 from milannotations.exemplars.detect import detect_layout, given_layout, settle
+from milannotations.exemplars.in_place import ChangeWatch, InPlace
 from milannotations.exemplars.inputs import HOW
 from milannotations.exemplars.layout import Layout, UnusableError, shape_of
 from milannotations.exemplars.survey import Survey
@@ -26,26 +27,41 @@ _SAME_IN_FULL = 1e-2
 class _Pass:
     """What one forward pass gives at the layers."""
 
-    def __init__(self, model: nn.Module, specs: Sequence[Spec], inputs: tuple[Tensor, ...]) -> None:
+    def __init__(
+        self,
+        model: nn.Module,
+        specs: Sequence[Spec],
+        inputs: tuple[Tensor, ...],
+        in_place: InPlace = "before",
+    ) -> None:
         self.calls = dict.fromkeys(specs, 0)
         self.tensors: dict[Spec, Tensor] = {}
         self.problems: dict[Spec, ValueError] = {}
         self.survey = Survey(model, inputs)
+        self.changes = ChangeWatch(model) if in_place == "after" else None
         with ExitStack() as stack:
             for spec in specs:
                 handle = hook(model, spec, partial(self._keep, spec))
                 stack.callback(handle.remove)
             stack.enter_context(self.survey.watching())
+            if self.changes:
+                stack.enter_context(self.changes.watching())
             # Not inference_mode: models that keep tensors for later passes (of positions, say)
             # could not use them outside of it.
             stack.enter_context(torch.no_grad())
             model(*inputs)
+        if self.changes:
+            for spec in self.changes.found:
+                self.tensors[spec] = self.changes.value(spec).clone()
 
     def _keep(self, spec: Spec, args: Any, kwargs: Any, output: Any) -> None:
         self.calls[spec] += 1
         try:
+            tensor = raw(spec, args, kwargs, output)
             # Cloned, as an in-place operation may follow.
-            self.tensors[spec] = raw(spec, args, kwargs, output).clone()
+            self.tensors[spec] = tensor.clone()
+            if self.changes and not spec.is_input:
+                self.changes.hold(spec, tensor)
         except ValueError as error:
             self.problems[spec] = error
 
@@ -56,6 +72,7 @@ def probe(
     inputs: tuple[Tensor, ...],
     layouts: Mapping[str, Layout] | None = None,
     attached: Mapping[str, nn.Module] | None = None,
+    in_place: InPlace = "before",
 ) -> dict[str, Tap]:
     """Run a batch and find how each layer's output becomes activation maps; see ``examine``.
 
@@ -63,7 +80,7 @@ def probe(
         InputError: As ``examine``, and if a layer cannot be used. All layers' problems are told at
             once.
     """
-    taps, problems = examine(model, layers, inputs, layouts, attached)
+    taps, problems = examine(model, layers, inputs, layouts, attached, in_place)
     if problems:
         raise refusal(problems)
     return taps
@@ -81,6 +98,7 @@ def examine(
     inputs: tuple[Tensor, ...],
     layouts: Mapping[str, Layout] | None = None,
     attached: Mapping[str, nn.Module] | None = None,
+    in_place: InPlace = "before",
 ) -> tuple[dict[str, Tap], dict[str, ValueError]]:
     """Run a batch and find how each layer's output becomes activation maps, or why it cannot.
 
@@ -101,6 +119,8 @@ def examine(
             layer the last one counts.
         attached: Autoencoders, by the name of the layer they stand on. They map (…, units) to
             (…, latents).
+        in_place: Whether outputs that a later module changes in place (a ReLU, say) are read
+            ``before`` or ``after`` that; inputs (``@in``) are always read as they are given.
 
     Returns:
         The layers that can be used, and what is wrong with the others: a layer that is not run, or
@@ -114,14 +134,14 @@ def examine(
     layouts = layouts or {}
     specs = {layer: Spec.parse(layer) for layer in layers}
     _check_patterns(model, layouts)
-    first = _run(model, [*specs.values()], inputs)
+    first = _run(model, [*specs.values()], inputs, in_place)
     survey = first.survey
     if survey.in_training:
         raise InputError(
             f"these modules are in training mode: {listed(survey.in_training)}; call the model's "
             "eval() first, and if they stay so, theirs"
         )
-    second = _run_with_others(model, [*specs.values()], inputs)
+    second = _run_with_others(model, [*specs.values()], inputs, in_place)
     taps: dict[str, Tap] = {}
     problems: dict[str, ValueError] = {}
     for layer, spec in specs.items():
@@ -134,7 +154,8 @@ def examine(
                 else detect_layout(tensor, model.get_submodule(spec.module), survey)
             )
             _, units, height, width = _maps(spec, layout, tensor, attached).shape
-            taps[layer] = Tap(layer, units, height, width, layout)
+            changed_by = first.changes.found.get(spec) if first.changes else None
+            taps[layer] = Tap(layer, units, height, width, layout, changed_by)
         except ValueError as error:  # noqa: PERF203 - all layers' problems at once
             problems[layer] = error
     return taps, problems
@@ -149,9 +170,11 @@ def _check_patterns(model: nn.Module, layouts: Mapping[str, Layout]) -> None:
             raise InputError(f"a layout is given for {pattern!r}, but no module is so named{hint}")
 
 
-def _run(model: nn.Module, specs: Sequence[Spec], inputs: tuple[Tensor, ...]) -> _Pass:
+def _run(
+    model: nn.Module, specs: Sequence[Spec], inputs: tuple[Tensor, ...], in_place: InPlace
+) -> _Pass:
     try:
-        return _Pass(model, specs, inputs)
+        return _Pass(model, specs, inputs, in_place)
     except InputError:
         raise
     except Exception as error:  # a model's own checks raise anything
@@ -174,15 +197,17 @@ def _advice(model: nn.Module, images: Tensor) -> str:
     return f"; {HOW}"
 
 
-def _run_with_others(model: nn.Module, specs: Sequence[Spec], inputs: tuple[Tensor, ...]) -> _Pass:
+def _run_with_others(
+    model: nn.Module, specs: Sequence[Spec], inputs: tuple[Tensor, ...], in_place: InPlace
+) -> _Pass:
     """Run the batch together with others, or alone again if there is no memory for more."""
     doubled = tuple(torch.cat([t, t * 0.5 if t.is_floating_point() else t]) for t in inputs)
     try:
-        return _run(model, specs, doubled)
+        return _run(model, specs, doubled, in_place)
     except InputError as error:
         if "memory" not in str(error):
             raise
-    return _run(model, specs, inputs)
+    return _run(model, specs, inputs, in_place)
 
 
 def _checked(spec: Spec, first: _Pass, second: _Pass) -> Tensor:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from milannotations.errors import InputError
+from milannotations.exemplars.in_place import InPlace
 from milannotations.exemplars.instrument import activations, tap_layers
 from milannotations.exemplars.layout import Layout
 from milannotations.exemplars.sources import Inputs, Source
@@ -26,6 +27,7 @@ def responses(
     layouts: Mapping[str, Layout] | None = None,
     device: torch.device | str = "cpu",
     batch_size: int = 32,
+    in_place: InPlace = "before",
 ) -> dict[str, Tensor]:
     """Return one response of each unit to each image.
 
@@ -37,6 +39,7 @@ def responses(
         layouts: See ``probe``.
         device: Where it runs.
         batch_size: Images per forward pass.
+        in_place: See ``probe``; give what the network's exemplars were built with.
 
     Returns:
         float32 (images, units) for each layer, on the CPU.
@@ -48,7 +51,7 @@ def responses(
         raise InputError("there are no images to run the network on")
     module = module.eval().to(device)
     example = tuple(x.to(device) for x in _stacked(images, range(1)))
-    taps = [*tap_layers(module, layers, example, layouts or {}).values()]
+    taps = [*tap_layers(module, layers, example, layouts or {}, in_place=in_place).values()]
     found: dict[str, list[Tensor]] = {tap.layer: [] for tap in taps}
 
     def keep(layer: str, maps: Tensor) -> None:

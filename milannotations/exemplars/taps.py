@@ -94,6 +94,9 @@ class Tap:
         height: Height of an activation map; 1 where units have one activation per image.
         width: Width of an activation map.
         layout: How the module's output becomes maps.
+        changed_by: What changes the output in place, and is waited for before it is read: a
+            module's path and which of its calls since the layer was run. None reads the output
+            as soon as it is computed.
     """
 
     layer: str
@@ -101,6 +104,7 @@ class Tap:
     height: int
     width: int
     layout: Layout
+    changed_by: tuple[str, int] | None = None
 
 
 OnCall = Callable[[tuple[Any, ...], Mapping[str, Any], Any], None]

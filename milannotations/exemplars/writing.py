@@ -8,7 +8,7 @@ import re
 import shutil
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -98,7 +98,8 @@ def write_dataset(
         folder,
         f"{plan.model}, trained on {plan.dataset}",
         f"Neuron records of {plan.model}: the {plan.k} images that activate each unit most, of "
-        f"{images}, with masks at the {plan.quantile} quantile of its activations. Layers "
+        f"{images}, with masks at the {plan.quantile} quantile of its activations (rule "
+        f"`{options.masks}`). Layers "
         f"(units): {units}. `image_ids` count the lines of `images.csv`; `{STATISTICS_FILE}` "
         "holds each unit's extremes and a histogram of its activations.",
     )
@@ -155,7 +156,9 @@ def _records(
         if pooled:  # a unit with one activation per image is active everywhere in it
             masks = [[everywhere] * len(row) for row in all_ids[units]]
         else:
-            masks = encoded_masks(maps, threshold[units], minimum[units], options.size)
+            masks = encoded_masks(
+                maps, threshold[units], minimum[units], options.size, options.masks
+            )
         yield [
             {
                 "unit": unit,
@@ -212,7 +215,9 @@ def _write_provenance(
         "unreadable": part.unreadable,
         "images_of": part.plan.source,
         "weights_sha256": part.plan.weights,
-        "options": asdict(options),
+        "changed_in_place": part.plan.changed_in_place,
+        # Of merged shards the statistics were made earlier, maybe with other defaults.
+        "options": asdict(replace(options, in_place=part.plan.in_place)),
         "versions": {name: version(name) for name in ("milannotations", "torch", "torchvision")},
     }
     (folder / "build.json").write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")

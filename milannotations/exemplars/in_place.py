@@ -1,0 +1,125 @@
+"""Outputs that later modules change in place: before or after that change they can be read."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from functools import partial
+from typing import Any, Literal, NamedTuple, get_args
+
+from torch import Tensor, nn
+
+from milannotations.errors import InputError
+from milannotations.exemplars.taps import Spec
+
+InPlace = Literal["before", "after"]
+
+
+class ChangedBy(NamedTuple):
+    """What changes a layer's output in place.
+
+    Attributes:
+        module: Path of the module after whose call the output keeps its value; empty for the
+            whole network.
+        call: Which of that module's calls since the layer was run, from 0: some modules, as the
+            ReLU of a residual block, are run several times.
+    """
+
+    module: str
+    call: int
+
+
+def checked_in_place(rule: str) -> InPlace:
+    """Return a rule for outputs that are changed in place.
+
+    Raises:
+        InputError: If it is neither ``before`` nor ``after``.
+    """
+    for known in get_args(InPlace):
+        if rule == known:
+            checked: InPlace = known
+            return checked
+    raise InputError(f"in-place rule {rule!r}; choose before or after")
+
+
+class ChangeWatch:
+    """Finds, in one forward pass, which outputs are changed in place after they were computed.
+
+    A plain forward hook that keeps a layer's output sees it as it is at the end of the pass. That
+    is how the code of the MILAN paper reads AlexNet's and VGG's convolutions: after the ReLU.
+
+    Attributes:
+        found: For each layer whose output was changed, by what it was changed last.
+    """
+
+    def __init__(self, model: nn.Module) -> None:
+        self._model = model
+        self._held: dict[Spec, Tensor] = {}
+        self._versions: dict[Spec, int] = {}
+        self._calls: dict[Spec, Counter[str]] = {}
+        self.found: dict[Spec, ChangedBy] = {}
+
+    def hold(self, spec: Spec, tensor: Tensor) -> None:
+        """Look from now on whether a layer's output changes."""
+        self._held[spec] = tensor
+        self._versions[spec] = tensor._version  # counts in-place operations on it and its views
+        self._calls[spec] = Counter()
+
+    def value(self, spec: Spec) -> Tensor:
+        """Return what a layer's output has become."""
+        return self._held[spec]
+
+    @contextmanager
+    def watching(self) -> Iterator[None]:
+        """Look at all that is run meanwhile."""
+        with ExitStack() as stack:
+            for name, module in self._model.named_modules():
+                handle = module.register_forward_hook(partial(self._look, name))
+                stack.callback(handle.remove)
+            yield
+
+    def _look(self, name: str, *_: Any) -> None:
+        for spec, tensor in self._held.items():
+            if tensor._version != self._versions[spec]:
+                self._versions[spec] = tensor._version
+                self.found[spec] = ChangedBy(name, self._calls[spec][name])
+            self._calls[spec][name] += 1
+
+
+class Deferred:
+    """Holds outputs back until the module that changes them in place has been run.
+
+    Args:
+        changed_by: For each layer that is to be read later, what changes it.
+    """
+
+    def __init__(self, changed_by: Mapping[str, ChangedBy]) -> None:
+        self._changed_by = changed_by
+        self._waiting: dict[str, tuple[Any, ...]] = {}
+        self._calls: Counter[str] = Counter()
+
+    def clear(self) -> None:
+        """Forget what a pass that was left early has not delivered."""
+        self._waiting.clear()
+
+    def overdue(self) -> str | None:
+        """Return a layer whose output was held back and never delivered; None if there is none."""
+        return next(iter(self._waiting), None)
+
+    def hold(self, layer: str, *call: Any) -> None:
+        """Keep a layer's call until its output has been changed."""
+        self._waiting[layer] = call
+        self._calls[layer] = 0
+
+    def due(self, layer: str) -> tuple[Any, ...] | None:
+        """Count a call of what changes a layer's output; return the layer's own call at the last.
+
+        Returns:
+            What ``hold`` was given; None while the output may still change.
+        """
+        if layer not in self._waiting:
+            return None
+        number = self._calls[layer]
+        self._calls[layer] += 1
+        return self._waiting.pop(layer) if number == self._changed_by[layer].call else None
