@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from benchmark.encoders import DEFAULT_BERTSCORE_ENCODER, DEFAULT_SENTENCE_ENCODER, ENCODER_HELP
+from benchmark.references import HELD_OUT, PROTOCOL_HELP, check_protocol
 from milannotations.device import DEVICE_HELP
 
 app = typer.Typer(add_completion=False)
@@ -44,6 +45,7 @@ def score(
         list[str] | None,
         typer.Option(help="metric, the main one first, or all; repeatable; also NAME-corrected"),
     ] = None,
+    protocol: Annotated[str, typer.Option(help=PROTOCOL_HELP)] = HELD_OUT,
     stratify: Annotated[
         bool, typer.Option(help="bootstrap within the layers of each model")
     ] = False,
@@ -67,7 +69,8 @@ def score(
 
     silence_libraries()
     console = Console(stderr=True)
-    wanted = check_names(metric or USUAL)
+    rule = check_protocol(protocol)
+    wanted = check_names(metric or USUAL, rule)
     settings = Settings(
         encoder or bertscore_encoder, encoder or sentence_encoder, resolve_device(device)
     )
@@ -82,9 +85,10 @@ def score(
             seed=seed,
             notify=lambda line: status.update(line),
             stratify=stratify,
+            protocol=rule,
         )
         report = None
-        if sanity:
+        if sanity and rule == HELD_OUT:
             report = check_metrics(
                 task, metrics, resamples, seed, lambda line: status.update(f"Sanity: {line}")
             )
@@ -97,6 +101,12 @@ def score(
         Console().print(line, highlight=False, markup=False)
     if report is not None:
         Console().print(sanity_table(report))
+    elif sanity:
+        console.print(
+            "The sanity checks and the human row need an annotation held out; they are left out "
+            f"under the protocol {rule}.",
+            highlight=False,
+        )
     if out is not None:
         for one in scored.values():
             one.result.save(out, one.per_neuron)

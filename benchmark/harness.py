@@ -16,7 +16,7 @@ import torch
 from datasets import Dataset
 
 from benchmark.metrics.base import Floats, Metric, Problem
-from benchmark.references import RULE, Fold, leave_one_out, scorable
+from benchmark.references import HELD_OUT, RULES, Fold, Protocol, folds_of, scorable, signed
 from benchmark.result import Method, Result, Score, SplitResult
 from benchmark.statistics import RESAMPLES, bootstrap
 from benchmark.text import normalize
@@ -37,9 +37,10 @@ class Task:
         name: The split.
         neurons: All its neurons.
         keys: Their keys.
-        positions: Which of them have the two annotations that scoring needs.
-        folds: Held-out references of those.
+        positions: Which of them have the annotations that scoring needs.
+        folds: The references of those.
         groups: The layer of each of those, across models.
+        protocol: Whether one annotation is held out; see ``benchmark.references``.
     """
 
     name: str
@@ -48,6 +49,7 @@ class Task:
     positions: list[int]
     folds: list[Fold]
     groups: list[str]
+    protocol: Protocol = HELD_OUT
 
     @cached_property
     def problem(self) -> Problem:
@@ -84,18 +86,19 @@ class Scored:
     statistics: dict[tuple[str, str], Floats] = field(default_factory=dict)
 
 
-def make_task(name: str, neurons: Dataset) -> Task:
-    """Prepare a split for scoring."""
+def make_task(name: str, neurons: Dataset, protocol: Protocol = HELD_OUT) -> Task:
+    """Prepare a split for scoring under a protocol; see ``benchmark.references``."""
     annotations = list(neurons["annotations"])
-    positions = scorable(annotations)
+    positions = scorable(annotations, protocol)
     keys = keys_of(neurons)
     return Task(
         name=name,
         neurons=neurons,
         keys=keys,
         positions=positions,
-        folds=leave_one_out([annotations[i] for i in positions]),
+        folds=folds_of([annotations[i] for i in positions], protocol),
         groups=[_layer(keys[i]) for i in positions],
+        protocol=protocol,
     )
 
 
@@ -106,8 +109,14 @@ def describe(describer: Describer, task: Task) -> Entry:
     that are made of references, only the one held out in each fold is left.
 
     Raises:
-        InputError: If it does not give one description per neuron.
+        InputError: If it does not give one description per neuron, or is made of references and
+            the task holds none out.
     """
+    if describer.sees_references and task.protocol != HELD_OUT:
+        raise InputError(
+            f"{type(describer).__name__} says references that are held out, and the protocol "
+            f"{task.protocol} holds none out"
+        )
     start = time.perf_counter()
     if not describer.sees_references:
         bare = _with_annotations(task.neurons, [[]] * len(task.neurons))
@@ -173,7 +182,8 @@ def score(
                 config=known_as(content) or "",
                 neurons=len(task.neurons),
                 scored=len(task.positions),
-                references=RULE if task.positions else "",
+                references=RULES[task.protocol] if task.positions else "",
+                protocol=task.protocol,
             )
             tables[name].append(
                 pd.DataFrame(task.keys, columns=list(NeuronKey._fields)).assign(
@@ -183,9 +193,11 @@ def score(
         for metric in metrics:
             if metric.needs_references:
                 problem, positions = task.problem, task.positions
+                signature = signed(metric.signature, task.protocol)
                 said = {n: e.predictions for n, e in present.items()}
             else:
                 problem, positions = task.everyone, list(range(len(task.keys)))
+                signature = metric.signature
                 said = {n: [[normalize(t) for t in e.shown]] for n, e in present.items()}
             if len(positions) < 2:
                 continue
@@ -202,7 +214,7 @@ def score(
                     low=interval.low,
                     high=interval.high,
                     n=len(positions),
-                    signature=metric.signature,
+                    signature=signature,
                 )
                 statistics[name][task.name, metric.name] = values
                 tables[name][-1].loc[positions, metric.name] = metric.per_neuron(values)

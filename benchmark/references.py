@@ -1,18 +1,35 @@
-"""Holding out one annotator, so that people and machines are scored on equal terms.
+"""Which references a description is scored against: one held out, or all at once.
 
 A person can only be scored against the other people's annotations of the same neuron. So that
-every method faces the same number of references, *all* methods are scored against references
-from which one annotation is held out, each annotation in turn; a fold is one such turn.
+every method faces the same number of references, *all* methods are by default scored against
+references from which one annotation is held out, each annotation in turn; a fold is one such turn.
+
+The code of the MILAN paper scores a description against all references of its neuron at once. That
+is the protocol ``original``, for numbers that stand beside the paper's. It cannot score people.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal, get_args
 
 from benchmark.text import normalize
+from milannotations.errors import InputError, did_you_mean
 
-RULE = "leave one annotation out, each in turn"
+Protocol = Literal["held-out", "original"]
+HELD_OUT: Protocol = "held-out"
+ORIGINAL: Protocol = "original"
+PROTOCOL_HELP = (
+    "references of a neuron: held-out leaves one out, each in turn, so that people can be scored "
+    "too; original takes all at once, as the MILAN paper's code does"
+)
+RULES: dict[Protocol, str] = {
+    HELD_OUT: "leave one annotation out, each in turn",
+    ORIGINAL: "all annotations at once",
+}
+# Annotations that a neuron needs in order to be scored.
+_NEEDED: dict[Protocol, int] = {HELD_OUT: 2, ORIGINAL: 1}
 
 
 @dataclass(frozen=True)
@@ -20,12 +37,38 @@ class Fold:
     """One turn of holding out an annotation.
 
     Attributes:
-        held_out: The annotation held out, one per neuron, as it was written.
+        held_out: The annotation held out, one per neuron, as it was written; empty texts where
+            nothing is held out.
         references: The others, normalized, one non-empty list per neuron.
     """
 
     held_out: list[str]
     references: list[list[str]]
+
+
+def check_protocol(name: str) -> Protocol:
+    """Return a protocol by name.
+
+    Raises:
+        InputError: If there is none of that name.
+    """
+    for protocol in RULES:
+        if protocol == name:
+            return protocol
+    choices = get_args(Protocol)
+    raise InputError(
+        f"no protocol is named {name!r}{did_you_mean(name, choices)}; choose {' or '.join(choices)}"
+    )
+
+
+def signed(signature: str, protocol: Protocol) -> str:
+    """Return a metric's signature under a protocol; numbers of two protocols never share one.
+
+    >>> signed("bleu|tok:13a", "original")
+    'bleu|tok:13a|protocol:original'
+    """
+    # The default is not named, so that signatures of earlier results stay what they are.
+    return signature if protocol == HELD_OUT else f"{signature}|protocol:{protocol}"
 
 
 def usable(annotations: Sequence[str]) -> list[str]:
@@ -37,9 +80,36 @@ def usable(annotations: Sequence[str]) -> list[str]:
     return [text for text in annotations if normalize(text)]
 
 
-def scorable(annotations: Sequence[Sequence[str]]) -> list[int]:
-    """Return the positions of the neurons with at least two usable annotations."""
-    return [i for i, texts in enumerate(annotations) if len(usable(texts)) >= 2]
+def scorable(annotations: Sequence[Sequence[str]], protocol: Protocol = HELD_OUT) -> list[int]:
+    """Return the positions of the neurons with enough usable annotations.
+
+    Two are needed where one is held out, and one where all are references.
+    """
+    needed = _NEEDED[protocol]
+    return [i for i, texts in enumerate(annotations) if len(usable(texts)) >= needed]
+
+
+def folds_of(annotations: Sequence[Sequence[str]], protocol: Protocol = HELD_OUT) -> list[Fold]:
+    """Return the folds of a protocol; ``annotations`` are those of scorable neurons."""
+    return leave_one_out(annotations) if protocol == HELD_OUT else all_at_once(annotations)
+
+
+def all_at_once(annotations: Sequence[Sequence[str]]) -> list[Fold]:
+    """Return the one fold in which every usable annotation is a reference.
+
+    The original code pairs the first, second, … references of all neurons and so drops those
+    that some neuron does not have; here each neuron keeps all of its own.
+
+    Raises:
+        ValueError: If a neuron has none.
+
+    >>> all_at_once([["a", "B.", ""]])
+    [Fold(held_out=[''], references=[['a', 'b']])]
+    """
+    references = [[normalize(text) for text in usable(texts)] for texts in annotations]
+    if not all(references):
+        raise ValueError("every neuron needs an annotation; see scorable()")
+    return [Fold([""] * len(references), references)] if references else []
 
 
 def leave_one_out(annotations: Sequence[Sequence[str]]) -> list[Fold]:

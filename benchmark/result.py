@@ -15,6 +15,7 @@ from typing import Literal
 import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from benchmark.references import HELD_OUT, Protocol
 from milannotations.errors import InputError
 from milannotations.storage import atomic_path
 
@@ -71,8 +72,11 @@ class SplitResult(_Model):
     fingerprint: str = Field(description="content hash of the split's neurons")
     config: str = Field(default="", description="config or config/split known to have it")
     neurons: int = Field(ge=0, description="neurons described")
-    scored: int = Field(ge=0, description="neurons with the two or more references scoring needs")
-    references: str = Field(default="", description="how references were held out")
+    scored: int = Field(ge=0, description="neurons with the references that scoring needs")
+    references: str = Field(default="", description="which references each description met")
+    protocol: Protocol = Field(
+        default=HELD_OUT, description="whether one reference was held out; part of signatures"
+    )
     scores: dict[str, Score] = Field(default_factory=dict)
 
 

@@ -12,6 +12,7 @@ import pandas as pd
 from benchmark.comparisons import compare
 from benchmark.harness import Entry, Notify, Scored, Task, describe, fixed_entry, make_task, score
 from benchmark.metrics.base import Metric
+from benchmark.references import HELD_OUT, Protocol
 from benchmark.result import Method
 from milannotations.annotations import align, read_annotations, read_descriptions, to_dataset
 from milannotations.describer import create
@@ -32,15 +33,18 @@ def score_files(
     seed: int,
     notify: Notify,
     stratify: bool = False,
+    protocol: Protocol = HELD_OUT,
 ) -> tuple[dict[str, Scored], list[Metric], Task]:
     """Score files, people and controls on the same neurons.
 
     A method is named after its file. The controls are each constant, the most frequent reference
     (which has therefore seen the references), a person (one annotation held out), and each
-    method's own descriptions dealt out to other neurons of the same layer.
+    method's own descriptions dealt out to other neurons of the same layer. Where nothing is held
+    out there is no person.
 
     Args:
-        references: Annotations, two or more per neuron that is to be scored.
+        references: Annotations, two or more per neuron that is to be scored, or one or more where
+            none is held out.
         descriptions: One file per method.
         metrics: Makes the metrics; called only after all files were read and found good.
         constants: Strings to score as controls.
@@ -49,12 +53,14 @@ def score_files(
         seed: Seed of the bootstrap and of dealing out.
         notify: Called with a line before each long step.
         stratify: Bootstrap within layers.
+        protocol: Which references a description meets; see ``benchmark.references``.
 
     Returns:
         What each was scored, by name; the metrics, the main one first; and the task.
 
     Raises:
-        InputError: If a file cannot be used, or no neuron has two annotations.
+        InputError: If a file cannot be used, or fewer than two neurons have the annotations that
+            are needed.
     """
     annotations = read_annotations(references)
     said = {method_name(path): read_descriptions(path) for path in descriptions}
@@ -64,9 +70,10 @@ def score_files(
     for found in said.values():
         usable = set(align(annotations, found, only_described))
         keys = [key for key in keys if key in usable]
-    task = make_task(references.stem, to_dataset({key: annotations[key] for key in keys}))
+    task = make_task(references.stem, to_dataset({key: annotations[key] for key in keys}), protocol)
     if len(task.positions) < 2:
-        raise InputError(f"{references}: fewer than two neurons have the two annotations needed")
+        needed = "two annotations" if protocol == HELD_OUT else "annotation"
+        raise InputError(f"{references}: fewer than two neurons have the {needed} needed")
     notify("Loading encoders")
     made = list(metrics())
     methods, entries = _controls(task, constants)
@@ -94,8 +101,9 @@ def differences(
         return scored[name].result.splits[split].scores[metric.name].value
 
     best_constant = max((n for n in scored if n.startswith(CONSTANT)), key=value)
+    people = [HUMAN] if HUMAN in scored else []
     methods = [name for name, one in scored.items() if one.result.method.kind == "method"]
-    return compare(scored, metric, split, [HUMAN, *methods, best_constant], resamples, seed)
+    return compare(scored, metric, split, [*people, *methods, best_constant], resamples, seed)
 
 
 def lines(table: pd.DataFrame, scored: Mapping[str, Scored], metric: Metric) -> list[str]:
@@ -112,15 +120,16 @@ def lines(table: pd.DataFrame, scored: Mapping[str, Scored], metric: Metric) -> 
 def _controls(
     task: Task, constants: Sequence[str]
 ) -> tuple[dict[str, Method], dict[tuple[str, str], Entry]]:
-    methods = {
-        HUMAN: Method(
+    methods: dict[str, Method] = {}
+    entries: dict[tuple[str, str], Entry] = {}
+    if task.protocol == HELD_OUT:
+        methods[HUMAN] = Method(
             name=HUMAN,
             title="human (one annotator held out)",
             kind="human",
             annotations_seen="the held-out annotation itself",
         )
-    }
-    entries = {(HUMAN, task.name): describe(create("oracle"), task)}
+        entries[HUMAN, task.name] = describe(create("oracle"), task)
     frequent = create("constant-frequent")
     frequent.fit(task.neurons)
     name = f"{CONSTANT}frequent"

@@ -7,6 +7,7 @@ draws.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -147,21 +148,52 @@ def wilson(count: int, total: int) -> Interval:
     return Interval(count / total, float(found.low), float(found.high))
 
 
-def over_trials(values: Sequence[float]) -> Interval:
+def over_trials(
+    values: Sequence[float], bounds: tuple[float, float] = (-math.inf, math.inf)
+) -> Interval:
     """Return a mean over trials with Student's 95 % interval: what other trials would give.
 
     NaN bounds for a single trial.
 
+    Args:
+        values: One per trial.
+        bounds: The least and the largest value there can be. The interval is cut there: with two
+            trials it is wide, and a value beyond them cannot be the true one, so that cutting loses
+            no coverage.
+
     >>> found = over_trials([1.0, 2.0, 3.0])
     >>> [round(value, 2) for value in (found.value, found.low, found.high)]
     [2.0, -0.48, 4.48]
+    >>> over_trials([0.9, 0.7], (0, 1))
+    Interval(value=0.8, low=0.0, high=1.0)
+    """
+    return over_trials_and_neurons(values, [0.0] * len(values), bounds)
+
+
+def over_trials_and_neurons(
+    values: Sequence[float],
+    halves: Sequence[float],
+    bounds: tuple[float, float] = (-math.inf, math.inf),
+) -> Interval:
+    """Return a mean over trials on the same neurons: what other trials on other neurons would give.
+
+    Two errors add up: that of the neurons, which more trials do not reduce, and that of the trials.
+    The half-width is the root of the sum of squares of both half-widths, the trials' Student's;
+    this is how Howe (1974) combines the limits of two means.
+
+    Args:
+        values: One per trial; for a single trial only the neurons' error is known, and the bounds
+            are NaN.
+        halves: Half the width of each trial's 95 % interval over neurons.
+        bounds: See ``over_trials``.
     """
     numbers = np.asarray(values, dtype=float)
     mean = float(numbers.mean())
     if len(numbers) < 2:
         return Interval(mean, float("nan"), float("nan"))
-    half = float(stats.t.ppf((1 + LEVEL) / 2, len(numbers) - 1) * stats.sem(numbers))
-    return Interval(mean, mean - half, mean + half)
+    student = float(stats.t.ppf((1 + LEVEL) / 2, len(numbers) - 1) * stats.sem(numbers))
+    half = math.hypot(student, float(np.sqrt(np.mean(np.square(halves)))))
+    return Interval(mean, max(mean - half, float(bounds[0])), min(mean + half, float(bounds[1])))
 
 
 def interval(

@@ -15,6 +15,7 @@ from datasets import Dataset
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from benchmark.metrics.registry import Settings, check_names, make_metrics
+from benchmark.references import HELD_OUT, Protocol
 from benchmark.result import wrong_fields
 from leaderboard.safe_yaml import UnsafeYaml, read_mapping
 from milannotations.errors import InputError, did_you_mean
@@ -64,6 +65,8 @@ class BoardDefinition(_Model):
         resamples: Bootstrap resamples.
         seed: Seed of the bootstrap.
         references: Who wrote the references: people, or a program that knows the truth.
+        protocol: Which of them a description meets: ``held-out`` or ``original``; see
+            ``benchmark.references``.
         splits: Its splits.
         folder: Where it lies.
     """
@@ -80,6 +83,7 @@ class BoardDefinition(_Model):
     resamples: int = Field(default=1000, ge=1000, le=100_000)
     seed: int = Field(default=0, ge=0)
     references: Literal["people", "program"] = "program"
+    protocol: Protocol = HELD_OUT
     splits: tuple[SplitDefinition, ...] = Field(min_length=1)
     folder: Path
 
@@ -95,6 +99,7 @@ class BoardDefinition(_Model):
             raise ValueError("two splits have the same name")
         if self.main_split not in names:
             raise ValueError(f"main_split {self.main_split!r} is none of {names}")
+        check_names(self.metrics, self.protocol)
         if self.main_metric not in self.metrics:
             raise ValueError(f"main_metric {self.main_metric!r} is none of {list(self.metrics)}")
         return self

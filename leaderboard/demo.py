@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from benchmark.references import HELD_OUT, PROTOCOL_HELP, check_protocol
 from milannotations.device import DEVICE_HELP
 
 app = typer.Typer(add_completion=False)
@@ -20,6 +21,7 @@ def demo(
     encoder: Annotated[
         str | None, typer.Option(help="encoder of identification and BERTScore")
     ] = None,
+    protocol: Annotated[str, typer.Option(help=PROTOCOL_HELP)] = HELD_OUT,
     seed: Annotated[int, typer.Option(help="seed of controls and bootstrap")] = 0,
     device: Annotated[str, typer.Option(help=DEVICE_HELP)] = "auto",
 ) -> None:
@@ -44,7 +46,8 @@ def demo(
         console.print(line, markup=False, highlight=False)
 
     processor = resolve_device(device)
-    board = read_board("demo").model_copy(update={"seed": seed})
+    rule = check_protocol(protocol)
+    board = read_board("demo").model_copy(update={"seed": seed, "protocol": rule})
     if encoder is not None:
         update = {"sentence_encoder": encoder, "bertscore_encoder": encoder}
         board = board.model_copy(update=update)
@@ -66,5 +69,7 @@ def demo(
     )
     found = [one.result for one in scored.values()]
     console.print(terminal_table(found, "test", "Synthetic neurons, test split"))
-    console.print(sanity_table(read_reports(results)["test"]))
+    reports = read_reports(results)
+    if "test" in reports:
+        console.print(sanity_table(reports["test"]))
     console.print(f"Page: {page.resolve()}", markup=False, highlight=False, soft_wrap=True)

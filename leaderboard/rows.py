@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from benchmark.harness import describe, make_task
+from benchmark.references import HELD_OUT
 from leaderboard.definition import BoardDefinition
 from leaderboard.submission.metadata import Submission
 from leaderboard.submission.package import METADATA
@@ -162,7 +163,9 @@ def write_rows(
                 f"no row is named {name!r}{did_you_mean(name, CONTESTANTS)} (rows: "
                 f"{', '.join(CONTESTANTS)})"
             )
-    tasks = [make_task(split.name, board.neurons(split.name)) for split in board.splits]
+    tasks = [
+        make_task(split.name, board.neurons(split.name), board.protocol) for split in board.splits
+    ]
     config, _, split = train.partition("/")
     learnt = None
     folders, skipped = [], {}
@@ -187,6 +190,9 @@ def write_rows(
             options["seed"] = seed
         try:
             describer = create(one.describer, **options)
+            if describer.sees_references and board.protocol != HELD_OUT:
+                skipped[name] = f"the protocol {board.protocol} holds no reference out"
+                continue
             # A control made of references is not written down: the scorer holds them out itself.
             described = [task for task in tasks if task.folds or not describer.sees_references]
             start = time.perf_counter()

@@ -14,10 +14,11 @@ from pathlib import Path
 from typing import Any
 
 from datasets import Dataset
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from benchmark.harness import Entry, Task, describe, make_task, score
 from benchmark.metrics.base import Metric
+from benchmark.references import HELD_OUT, Protocol
 from benchmark.result import Method, Score
 from benchmark.splits.definitions import Split
 from milannotations.describer import accepts, create
@@ -57,6 +58,10 @@ class Cell(BaseModel):
         neurons: Neurons scored.
         scores: By metric.
         seconds: Time to train and describe.
+        data: Name of the universe; empty in cells of earlier versions.
+        protocol: Whether one reference was held out; see ``benchmark.references``.
+        describer: Registered name of the method.
+        options: Of the describer.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -70,6 +75,10 @@ class Cell(BaseModel):
     neurons: int
     scores: dict[str, Score]
     seconds: float
+    data: str = ""
+    protocol: Protocol = HELD_OUT
+    describer: str = ""
+    options: dict[str, Any] = Field(default_factory=dict)
 
 
 def run_cell(
@@ -82,13 +91,28 @@ def run_cell(
     folder: Path,
     device: str,
     resamples: int,
+    data: str = "",
+    protocol: Protocol = HELD_OUT,
 ) -> Cell:
     """Return a cell, from its file if it is done.
+
+    Args:
+        split: The split.
+        contestant: The method.
+        trial: Number of the trial.
+        train: Neurons to learn from.
+        test: Neurons to describe.
+        metrics: What to measure.
+        folder: Where cells are kept.
+        device: Where the method runs.
+        resamples: Bootstrap resamples over neurons.
+        data: Name of the universe.
+        protocol: Which references a description meets; see ``benchmark.references``.
 
     Raises:
         InputError: If the method cannot be made, trained or run.
     """
-    identity = {
+    identity: dict[str, Any] = {
         "split": [split.family, split.name],
         "train": fingerprint(train),
         "test": fingerprint(test),
@@ -98,15 +122,21 @@ def run_cell(
         "metrics": [metric.signature for metric in metrics],
         "resamples": resamples,
     }
+    if protocol != HELD_OUT:  # the default is left out, so that earlier cells are found
+        identity["protocol"] = protocol
+    facts: dict[str, Any] = {
+        "data": data, "protocol": protocol, "describer": contestant.describer,
+        "options": dict(contestant.options),
+    }  # fmt: skip
     digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:16]
     place = folder / f"{split.family}-{split.name}-{contestant.name}-{trial}-{digest}.json"
-    kept = _kept(place)
-    if kept is not None:
-        return kept
+    done = _kept(place)
+    if done is not None:
+        return done.model_copy(update=facts)
     import time
 
     start = time.perf_counter()
-    task = make_task("test", test)
+    task = make_task("test", test, protocol)
     entry = _described(contestant, trial, train, task, device)
     seconds = time.perf_counter() - start
     method = Method(name="method", title=contestant.name)
@@ -116,7 +146,7 @@ def run_cell(
     cell = Cell(
         family=split.family, split=split.name, train=split.train, test=split.test,
         method=contestant.name, trial=trial, neurons=len(task.positions),
-        scores=scored.result.splits["test"].scores, seconds=seconds,
+        scores=scored.result.splits["test"].scores, seconds=seconds, **facts,
     )  # fmt: skip
     folder.mkdir(parents=True, exist_ok=True)
     with atomic_path(place) as path:

@@ -10,6 +10,7 @@ import typer
 from benchmark.applications.commands import analyze, audit, edit
 from benchmark.applications.data_commands import spurious_text, train_classifier, trials
 from benchmark.encoders import DEFAULT_BERTSCORE_ENCODER, DEFAULT_SENTENCE_ENCODER, ENCODER_HELP
+from benchmark.references import HELD_OUT, PROTOCOL_HELP, RULES, check_protocol
 from milannotations.device import DEVICE_HELP
 
 if TYPE_CHECKING:
@@ -46,6 +47,7 @@ Metrics = Annotated[list[str] | None, typer.Option("--metric", help="metric; rep
 EncoderOption = Annotated[
     str | None, typer.Option(help=f"one encoder for all metrics: {ENCODER_HELP}")
 ]
+ProtocolOption = Annotated[str, typer.Option("--protocol", help=PROTOCOL_HELP)]
 Resamples = Annotated[int, typer.Option(min=1000, help="bootstrap resamples")]
 Device = Annotated[str, typer.Option(help=DEVICE_HELP)]
 
@@ -61,18 +63,21 @@ def generalization(
     trials: Trials = 1,
     metric: Metrics = None,
     encoder: EncoderOption = None,
+    protocol: ProtocolOption = HELD_OUT,
     resamples: Resamples = 1000,
     device: Device = "auto",
 ) -> None:
     """Train on some networks, describe others: the paper's table 3."""
+    from benchmark.experiments.published import RECIPES
+
     small = data != "release"
     usual: list[tuple[str, str, dict[str, Any]]] = [
-        ("milan", "milan", _SMALL_MILAN if small else {}),
+        ("milan", "milan", _SMALL_MILAN if small else dict(RECIPES["milan"][1])),
         ("retrieval", "retrieval", {}),
     ]
     _run(
-        out, data, family or list(_FAMILIES), method, usual, trials, metric, encoder, resamples,
-        device, "Generalization",
+        out, data, family or list(_FAMILIES), method, usual, trials, metric, encoder, protocol,
+        resamples, device, "Generalization",
     )  # fmt: skip
 
 
@@ -91,22 +96,27 @@ def baselines(
     trials: Trials = 1,
     metric: Metrics = None,
     encoder: EncoderOption = None,
+    protocol: ProtocolOption = HELD_OUT,
     resamples: Resamples = 1000,
     device: Device = "auto",
 ) -> None:
     """Train on all networks but one, describe it, beside the baselines: the paper's table 2."""
+    from benchmark.experiments.published import RECIPES
+
     training = _SMALL_MILAN if data != "release" else {}
     usual: list[tuple[str, str, dict[str, Any]]] = [
-        ("milan", "milan", training),
-        # The same search, without the weight of p(d).
-        ("milan-no-pmi", "milan", {**training, "variant": "beam"}),
+        ("milan", "milan", {**training, **RECIPES["milan"][1]}),
+        # As published: greedy, so that the search differs from MILAN's too.
+        ("milan-no-pmi", "milan", {**training, **RECIPES["milan-no-pmi"][1]}),
+        # MILAN's own search without the weight of p(d).
+        ("milan-beam", "milan", {**training, "variant": "beam"}),
         ("retrieval", "retrieval", {}),
     ]
     if concepts is not None:
         usual += [(name, name, {"concepts": concepts}) for name in ("netdissect", "compexp")]
     _run(
-        out, data, ["leave-one-out"], method, usual, trials, metric, encoder, resamples, device,
-        "Baselines",
+        out, data, ["leave-one-out"], method, usual, trials, metric, encoder, protocol, resamples,
+        device, "Baselines",
     )  # fmt: skip
 
 
@@ -119,6 +129,7 @@ def _run(
     trials: int,
     metrics: list[str] | None,
     encoder: str | None,
+    protocol: str,
     resamples: int,
     device: str,
     title: str,
@@ -128,6 +139,7 @@ def _run(
 
     from benchmark.experiments.cells import Contestant
     from benchmark.experiments.figure import draw
+    from benchmark.experiments.published import remarks
     from benchmark.experiments.run import run_experiment
     from benchmark.experiments.tables import pivot, summarize, write_tables
     from benchmark.experiments.universe import universe, work_folder
@@ -138,7 +150,8 @@ def _run(
 
     silence_libraries()
     console = Console()
-    wanted = check_names(metrics or USUAL)
+    rule = check_protocol(protocol)
+    wanted = check_names(metrics or USUAL, rule)
     place = universe(data)
     for family in families:
         splits_of(family, ())  # a wrong name is said before anything is built
@@ -152,18 +165,23 @@ def _run(
     made = make_metrics(wanted, settings)
     cells = run_experiment(
         place, families, contestants, made, work_folder(out), trials, device, resamples,
-        say=lambda line: console.print(escape(line), highlight=False),
+        say=lambda line: console.print(escape(line), highlight=False), protocol=rule,
     )  # fmt: skip
-    summary = summarize(cells)
-    note = f"{place.note} {trials} {'trial' if trials == 1 else 'trials'}; " + (
-        "± standard deviation over trials." if trials > 1 else "intervals over neurons."
+    summary = summarize(cells, {metric.name: metric.bounds for metric in made})
+    note = (
+        f"{place.note} {trials} {'trial' if trials == 1 else 'trials'}; "
+        + ("± standard deviation over trials. " if trials > 1 else "intervals over neurons. ")
+        + f"References: {RULES[rule]}."
     )
-    write_tables(summary, out, note)
+    said = remarks(cells)
+    write_tables(summary, out, "\n\n".join([note, *said]))
     for metric in made:
         draw(summary, metric.name, metric.facts.title, note, out / f"{metric.name}.png")
     table = pivot(summary, made[0].name)
     console.print(f"{title}: {made[0].facts.title}", markup=False)
     console.print(table.to_string(index=False), markup=False, highlight=False, soft_wrap=True)
+    for line in said:
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
     console.print(f"Tables and figures: {out}", markup=False, highlight=False)
 
 

@@ -70,10 +70,12 @@ def draw(summary: pd.DataFrame, metric: str, title: str, note: str, out: Path) -
     axes.set_xlabel(title, color=_INK)
     axes.grid(axis="x", color=_LINE, lw=0.6, zorder=0)
     handles = dict(zip(*reversed(axes.get_legend_handles_labels()), strict=True))
-    bar = plt.Line2D([], [], color=_LINE, lw=7, label="a reference at the wrong neuron → its own")
+    if set(CONTROLS) <= set(some["method"]):
+        label = "a reference at the wrong neuron → its own"
+        handles[label] = plt.Line2D([], [], color=_LINE, lw=7)
     figure.legend(
-        [*handles.values(), bar], [*handles, str(bar.get_label())], loc="outside lower center",
-        ncols=3, frameon=False, fontsize=9,
+        list(handles.values()), list(handles), loc="outside lower center", ncols=3, frameon=False,
+        fontsize=9,
     )  # fmt: skip
     figure.suptitle(note, x=0.01, ha="left", fontsize=9, color=_SOFT)
     with atomic_path(out) as path:

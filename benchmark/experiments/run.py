@@ -11,6 +11,7 @@ from datasets import Dataset
 from benchmark.experiments.cells import CONTROLS, Cell, Contestant, run_cell
 from benchmark.experiments.universe import Universe
 from benchmark.metrics.base import Metric
+from benchmark.references import HELD_OUT, Protocol
 from benchmark.splits.definitions import Split, splits_of
 from benchmark.splits.leakage import leakage
 from benchmark.splits.selecting import select
@@ -30,13 +31,15 @@ def run_experiment(
     device: str = "auto",
     resamples: int = 1000,
     say: Callable[[str], None] = lambda _: None,
+    protocol: Protocol = HELD_OUT,
 ) -> list[Cell]:
     """Run every cell of an experiment that is not done yet.
 
     Args:
         universe: The annotated networks.
         families: Of splits.
-        contestants: The methods; the oracle and the oracle at wrong neurons are added.
+        contestants: The methods; the oracle and the oracle at wrong neurons are added, where a
+            reference is held out.
         metrics: What to measure.
         folder: Where cells are kept.
         trials: Repetitions with another seed of all that is drawn: the neurons held out within a
@@ -44,11 +47,13 @@ def run_experiment(
         device: Where methods run.
         resamples: Bootstrap resamples over neurons of each cell.
         say: Told what each split leaks, and each cell's main number.
+        protocol: Which references a description meets; see ``benchmark.references``.
 
     Raises:
         InputError: If a family has no splits here, or a method fails.
     """
     load = lru_cache(maxsize=None)(universe.load)
+    controls = _CONTROLS if protocol == HELD_OUT else ()
     plan: list[tuple[Split, Contestant, int]] = []
     for family in families:
         found = splits_of(family, universe.networks)
@@ -58,7 +63,7 @@ def run_experiment(
             plan += [
                 (split, contestant, trial)
                 for split in splits_of(family, universe.networks, trial)
-                for contestant in (*contestants, *_CONTROLS)
+                for contestant in (*contestants, *controls)
             ]
     # Split by split, so that what is trained on is put together once for all methods.
     cells = []
@@ -74,8 +79,9 @@ def run_experiment(
                     say(f"{split.family}, {split.train} → {split.test}: {found_leaks}")
             progress.update(bar, description=f"{contestant.name} · {split.name} · trial {trial}")
             cell = run_cell(
-                split, contestant, trial, sides[1], sides[2], metrics, folder, device, resamples
-            )
+                split, contestant, trial, sides[1], sides[2], metrics, folder, device, resamples,
+                universe.name, protocol,
+            )  # fmt: skip
             cells.append(cell)
             progress.advance(bar)
     return cells

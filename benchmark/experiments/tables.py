@@ -2,71 +2,81 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from scipy import stats
 
 from benchmark.experiments.cells import CONTROLS, Cell
-from benchmark.statistics import LEVEL
+from benchmark.experiments.published import published_value
+from benchmark.statistics import Interval, over_trials_and_neurons
 from milannotations.storage import atomic_path
 
-PUBLISHED = Path(__file__).parent / "published.csv"
 COLUMNS = (
-    "family", "train", "test", "method", "metric", "mean", "deviation", "low", "high", "trials",
-    "neurons", "published",
+    "family", "train", "test", "method", "metric", "protocol", "signature", "mean", "deviation",
+    "low", "high", "trials", "neurons", "published",
 )  # fmt: skip
+Bounds = Mapping[str, tuple[float, float]]
 
 
-def summarize(cells: Sequence[Cell]) -> pd.DataFrame:
-    """Return one row per split, method and metric, with ``COLUMNS``.
+def summarize(cells: Sequence[Cell], bounds: Bounds | None = None) -> pd.DataFrame:
+    """Return one row per split, method and signature of a metric, with ``COLUMNS``.
 
     ``deviation`` is the standard deviation over trials. The 95 % interval is the bootstrap's over
-    neurons; with several trials it is the normal one whose variance is the sum of two: the
-    bootstrap's, which trials on the same neurons do not reduce, and that of the mean over trials.
-    ``published`` is the paper's number
-    for the same networks and metric; its metric has the paper's configuration, which differs from
-    ours unless the signature says roberta-large with rescaling.
+    neurons; with several trials it is that of ``over_trials_and_neurons``: Student's over trials,
+    together with the bootstrap's, which trials on the same neurons do not reduce. ``published`` is
+    the paper's number, where it is of the very same quantity; see
+    ``benchmark.experiments.published``.
+
+    Args:
+        cells: What was run.
+        bounds: By metric, the least and the largest value there can be: intervals end there.
     """
-    rows: dict[tuple[str, str, str, str, str], list[tuple[Cell, str]]] = {}
+    rows: dict[tuple[str, ...], list[tuple[Cell, str]]] = {}
     for cell in cells:
-        for metric in cell.scores:
-            key = (cell.family, cell.train, cell.test, cell.method, metric)
+        for metric, score in cell.scores.items():
+            key: tuple[str, ...] = (
+                cell.family, cell.train, cell.test, cell.method, metric, cell.protocol,
+                score.signature,
+            )  # fmt: skip
             rows.setdefault(key, []).append((cell, metric))
-    known = pd.read_csv(PUBLISHED)
     lines = []
-    for key, found in rows.items():
-        values = np.array([cell.scores[metric].value for cell, metric in found])
-        mean, spread = float(values.mean()), float("nan")
-        low, high = (getattr(found[0][0].scores[found[0][1]], end) for end in ("low", "high"))
-        if len(values) > 1:
-            spread = float(values.std(ddof=1))
-            wide = float(stats.norm.ppf((1 + LEVEL) / 2))
-            halves = [(c.scores[m].high - c.scores[m].low) / 2 for c, m in found]
-            half = np.hypot(
-                float(np.sqrt(np.mean(np.square(halves)))), wide * spread / np.sqrt(len(values))
-            )
-            low, high = mean - half, mean + half
-        family, train, test, method, metric = key
-        same = known[
-            (known["family"] == family) & (known["train"] == train) & (known["test"] == test)
-            & (known["method"] == method) & (known["metric"] == metric)
-        ]  # fmt: skip
-        published = float(same["value"].iloc[0]) if len(same) else float("nan")
-        lines.append((*key, mean, spread, low, high, len(values), found[0][0].neurons, published))
+    for row, found in rows.items():
+        metric = row[4]
+        scores = [cell.scores[metric] for cell, _ in found]
+        spread = float("nan")
+        whole = Interval(scores[0].value, scores[0].low, scores[0].high)
+        if len(scores) > 1:
+            values = [score.value for score in scores]
+            spread = float(np.std(values, ddof=1))
+            halves = [(score.high - score.low) / 2 for score in scores]
+            limits = (bounds or {}).get(metric, (-math.inf, math.inf))
+            whole = over_trials_and_neurons(values, halves, limits)
+        published = published_value(found[0][0], metric)[0]
+        lines.append(
+            (*row, whole.value, spread, whole.low, whole.high, len(scores), found[0][0].neurons,
+             float("nan") if published is None else published)
+        )  # fmt: skip
     return pd.DataFrame(lines, columns=list(COLUMNS))
 
 
 def pivot(summary: pd.DataFrame, metric: str) -> pd.DataFrame:
-    """Return one row per split and one column per method, ``mean ± deviation`` as text."""
+    """Return one row per split and one column per method, ``mean ± deviation`` as text.
+
+    Numbers of several protocols or signatures stand in rows of their own.
+    """
     some = summary[summary["metric"] == metric]
+    index = ["generalization", "train", "test"]
+    index += [name for name in ("protocol", "signature") if some[name].nunique() > 1]
     table = pd.DataFrame(
         {
             "generalization": some["family"],
             "train": some["train"],
             "test": some["test"],
+            "protocol": some["protocol"],
+            "signature": some["signature"],
             "method": some["method"],
             "value": [
                 _number(row.mean_, metric)
@@ -78,7 +88,6 @@ def pivot(summary: pd.DataFrame, metric: str) -> pd.DataFrame:
     )
     order = list(dict.fromkeys(some["method"]))
     order = [m for m in order if m not in CONTROLS] + [m for m in CONTROLS if m in order]
-    index = ["generalization", "train", "test"]
     wide = table.pivot_table(
         index=index, columns="method", values="value", aggfunc="first", sort=False
     )
@@ -108,7 +117,8 @@ def _latex(table: pd.DataFrame) -> str:
     escaped = table.rename(columns=_escape).map(_escape)
     body = [" & ".join(escaped.columns) + r" \\", r"\midrule"]
     body += [" & ".join(row) + r" \\" for row in escaped.itertuples(index=False)]
-    align = "lll" + "r" * (len(table.columns) - 3)
+    texts = ("generalization", "train", "test", "protocol", "signature")
+    align = "".join("l" if name in texts else "r" for name in table.columns)
     lines = [rf"\begin{{tabular}}{{{align}}}", r"\toprule", *body, r"\bottomrule", r"\end{tabular}"]
     return "\n".join(lines) + "\n"
 

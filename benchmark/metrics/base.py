@@ -5,12 +5,13 @@ The two are kept apart so that a bootstrap over neurons only re-sums (as sacrebl
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -83,6 +84,8 @@ class Metric(ABC):
     facts: MetricFacts
     # Whether it compares with annotations; if not, every neuron that is described is scored.
     needs_references: ClassVar[bool] = True
+    # The least and the largest value there can be; intervals over trials end there.
+    bounds: tuple[float, float] = (-math.inf, math.inf)
 
     @property
     @abstractmethod
@@ -115,16 +118,18 @@ class MeanMetric(Metric):
 
 
 class PairMetric(MeanMetric):
-    """A mean over neurons of a score of description and reference, over the references.
+    """A mean of a score of description and reference.
 
     Subclasses score pairs of sentences; every distinct pair is scored once, whatever methods,
     folds and neurons it occurs in.
 
     Attributes:
-        best: Whether a neuron's value is that of the best reference; else the mean over them.
+        over: What a neuron's references give in a fold: ``best``, the score of the best one;
+            ``mean``, their mean; or ``pairs``, all of them, so that the metric is the mean over
+            pairs and a neuron with more references weighs more. NaN scores of pairs are left out.
     """
 
-    best = True
+    over: Literal["best", "mean", "pairs"] = "best"
 
     @abstractmethod
     def scores(
@@ -160,15 +165,28 @@ class PairMetric(MeanMetric):
         for name in methods:
             sums = np.zeros((problem.neurons, 2))
             for numbers, starts in references:
-                part = values[at : at + len(numbers)]
+                of_fold = values[at : at + len(numbers)]
                 at += len(numbers)
-                if self.best:
-                    sums[:, 0] += np.maximum.reduceat(part, starts[:-1])
-                else:
-                    sums[:, 0] += np.add.reduceat(part, starts[:-1]) / np.diff(starts)
-                sums[:, 1] += 1
+                sums += self._reduced(of_fold, starts)
             found[name] = sums
         return found
+
+    def _reduced(self, values: Floats, starts: Integers) -> Floats:
+        """Return each neuron's (sum, count) in one fold, shape (neurons, 2)."""
+        if self.over == "pairs":
+            scored = ~np.isnan(values)
+            return np.stack(
+                [
+                    np.add.reduceat(np.where(scored, values, 0.0), starts[:-1]),
+                    np.add.reduceat(scored.astype(np.float64), starts[:-1]),
+                ],
+                axis=1,
+            )
+        if self.over == "best":
+            sums = np.maximum.reduceat(values, starts[:-1])
+        else:
+            sums = np.add.reduceat(values, starts[:-1]) / np.diff(starts)
+        return np.stack([sums, np.ones(len(sums))], axis=1)
 
 
 class SentenceTable:

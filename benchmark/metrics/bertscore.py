@@ -43,6 +43,7 @@ class BertScore(PairMetric):
     """
 
     name = "bertscore"
+    bounds = (-math.inf, 1.0)
     facts = MetricFacts(
         title="BERTScore F1", description="similarity to the best reference in an encoder's space"
     )

@@ -35,6 +35,7 @@ class Bleu(Metric):
     """
 
     name = "bleu"
+    bounds = (0.0, 100.0)
     facts = MetricFacts(title="BLEU", description="n-gram overlap with the references, 0 to 100")
 
     def __init__(self, order: int = 4) -> None:

@@ -30,7 +30,8 @@ class Cider(PairMetric):
     """
 
     name = "cider"
-    best = False
+    over = "mean"
+    bounds = (0.0, _SCALE)
     facts = MetricFacts(title="CIDEr-D", description="shared n-grams, rare ones counting more")
 
     def __init__(self) -> None:

@@ -26,6 +26,7 @@ class ContentOverlap(PairMetric):
     """
 
     name = "content"
+    bounds = (0.0, 1.0)
     facts = MetricFacts(
         title="Content F1", description="shared content words with the best reference"
     )

@@ -9,6 +9,7 @@ import numpy as np
 from benchmark.metrics.base import Floats, Integers, MeanMetric, Metric, Predictions, Problem
 from benchmark.result import Metric as MetricFacts
 from benchmark.text import normalize
+from milannotations.errors import InputError
 
 PERMUTATIONS = 16
 
@@ -59,6 +60,10 @@ class Corrected(Metric):
     def statistics(self, problem: Problem, methods: Mapping[str, Predictions]) -> dict[str, Floats]:
         """Return four blocks: the method's, its chance, the person's, and the person's chance."""
         person = [[normalize(text) for text in fold.held_out] for fold in problem.folds]
+        if not any(map(any, person)):
+            raise InputError(
+                f"{self.name} is in parts of what a person gains, and no annotation is held out"
+            )
         # A name no method can have.
         everyone = {**methods, "": person}
         scored = self.base.statistics(problem, everyone)

@@ -39,6 +39,8 @@ class RankMetric(MeanMetric):
         device: Where the encoder runs.
     """
 
+    bounds = (0.0, 1.0)
+
     def __init__(
         self,
         encoder: str = DEFAULT_SENTENCE_ENCODER,

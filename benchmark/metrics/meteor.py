@@ -33,6 +33,7 @@ class Meteor(PairMetric):
     """
 
     name = "meteor"
+    bounds = (0.0, 1.0)
     facts = MetricFacts(
         title="METEOR", description="words matched exactly, by stem and by synonym, in few chunks"
     )

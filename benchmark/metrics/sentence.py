@@ -87,7 +87,8 @@ class SentenceSimilarity(PairMetric):
     """
 
     name = "similarity"
-    best = False
+    over = "mean"
+    bounds = (-1.0, 1.0)
     facts = MetricFacts(
         title="Sentence similarity", description="mean cosine of sentence embeddings"
     )

@@ -10,6 +10,7 @@ import numpy as np
 from benchmark.harness import Task
 from benchmark.metrics.base import Floats, Metric, Predictions
 from benchmark.metrics.corrected import Corrected
+from benchmark.references import HELD_OUT
 from benchmark.sanity.adversaries import ADVERSARIES, constants, dealt, human
 from benchmark.sanity.checks import CHECKS, CONSTANT
 from benchmark.sanity.constants import Best, best_constant
@@ -41,8 +42,10 @@ def check_metrics(
         notify: Called with a line before each long step.
 
     Raises:
-        InputError: If the split has too few annotated neurons.
+        InputError: If the split has too few annotated neurons, or the task holds no annotation out.
     """
+    if task.protocol != HELD_OUT:
+        raise InputError(f"{task.name}: the checks need the protocol {HELD_OUT}")
     if len(task.positions) < 2:
         raise InputError(f"{task.name}: fewer than two neurons have the two annotations needed")
     problem = task.problem

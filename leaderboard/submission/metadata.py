@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
+from benchmark.references import HELD_OUT
 from benchmark.result import METHOD_NAME, Method
 from leaderboard.definition import BoardDefinition
 from leaderboard.safe_yaml import UnsafeYaml, read_mapping
@@ -147,6 +148,12 @@ def check_against(
             METADATA, lines.get("board"), "board",
             f"board {submission.board!r}, but this is {board.label}; descriptions are scored by "
             "the version that they were made for",
+        )  # fmt: skip
+    if submission.describer and board.protocol != HELD_OUT:
+        problems.add(
+            METADATA, lines.get("describer"), "fields",
+            f"describer {submission.describer!r} says a reference held out, and this board's "
+            f"protocol {board.protocol} holds none out",
         )  # fmt: skip
     known = [split.name for split in board.splits]
     for name in submission.splits:

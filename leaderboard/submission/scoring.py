@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 
 from benchmark.harness import Entry, Notify, Scored, Task, describe, fixed_entry, make_task, score
+from benchmark.references import HELD_OUT
 from benchmark.result import PER_NEURON_COLUMNS, Result, read_per_neuron, read_result
 from benchmark.sanity.report import read_reports
 from benchmark.sanity.suite import check_metrics
@@ -55,7 +56,9 @@ def score_submissions(
             reasons = "; ".join(f"{split}: {why}" for split, why in one.refused.items())
             raise InputError(f"{one.path}: every split is refused: {reasons}")
         for split in wanted:
-            task = tasks.setdefault(split, make_task(split, one.neurons[split]))
+            if split not in tasks:
+                tasks[split] = make_task(split, one.neurons[split], board.protocol)
+            task = tasks[split]
             entries[name, split] = _entry(one, task)
     metrics = board.make_metrics(device)
     order = [tasks[split.name] for split in board.splits if split.name in tasks]
@@ -111,7 +114,9 @@ def check_sanity(
 ) -> None:  # fmt: skip
     """Ask of each scored split, once, which metrics can be fooled; reports that hold are kept."""
     present = read_reports(results) if results.is_dir() else {}
-    for task in tasks:
+    for scored in tasks:
+        # What the checks are made of are annotations held out, whatever the board's protocol.
+        task = scored if scored.protocol == HELD_OUT else make_task(scored.name, scored.neurons)
         if len(task.positions) < 2:
             continue
         known = present.get(task.name)
@@ -202,7 +207,7 @@ def _split(split: str, recorded: Result, found: Result) -> list[str]:
     ours, theirs = recorded.splits[split], found.splits[split]
     said = [
         f"{split}: {field} is {getattr(ours, field)!r} in the row, but {getattr(theirs, field)!r}"
-        for field in ("fingerprint", "neurons", "scored", "references")
+        for field in ("fingerprint", "neurons", "scored", "references", "protocol")
         if getattr(ours, field) != getattr(theirs, field)
     ]
     for metric in sorted({*ours.scores, *theirs.scores}):

@@ -9,7 +9,15 @@ import pytest
 from scipy import stats
 
 from benchmark.metrics.bleu import Bleu
-from benchmark.statistics import bootstrap, holm, interval, paired_difference, randomization
+from benchmark.statistics import (
+    bootstrap,
+    holm,
+    interval,
+    over_trials,
+    over_trials_and_neurons,
+    paired_difference,
+    randomization,
+)
 from tests.benchmark.made_up import Mean, problem, texts
 
 
@@ -130,3 +138,33 @@ def test_resamples_without_a_value_are_left_out() -> None:
     values = means(np.linspace(0, 1, 40))
     found = interval(lambda s: np.where(s[..., 0] > 20, s[..., 0], np.nan), values, 1000, 0)
     assert found.low > 20
+
+
+@pytest.mark.parametrize("trials", [2, 3, 5])
+def test_coverage_of_intervals_over_trials(trials: int) -> None:
+    """Student's interval covers the truth in 95 % of the runs; the normal one far less often."""
+    rng = np.random.default_rng(trials)
+    runs = rng.normal(0.5, 0.1, (2000, trials))
+    found = [over_trials(run) for run in runs]
+    covered = np.mean([one.low <= 0.5 <= one.high for one in found])
+    assert covered == pytest.approx(0.95, abs=0.015)
+    errors = runs.std(axis=1, ddof=1) / trials**0.5
+    normal = np.mean(np.abs(runs.mean(axis=1) - 0.5) <= 1.96 * errors)
+    assert normal < {2: 0.73, 3: 0.84, 5: 0.91}[trials]
+    # Cut where the metric ends, it covers as often.
+    cut = [over_trials(run, (0, 1)) for run in runs]
+    assert np.mean([one.low <= 0.5 <= one.high for one in cut]) == covered
+    assert all(0 <= one.low <= one.high <= 1 for one in cut)
+
+
+@pytest.mark.parametrize("ratio", [0.3, 1.0, 3.0])
+@pytest.mark.parametrize("trials", [2, 4])
+def test_coverage_where_trials_share_neurons(ratio: float, trials: int) -> None:
+    """Neither error is forgotten: that of the neurons, which all trials share, and the trials'."""
+    rng = np.random.default_rng(0)
+    covered = 0
+    for _ in range(1500):
+        values = rng.normal() * ratio + rng.normal(size=trials)
+        found = over_trials_and_neurons(values, [1.96 * ratio] * trials)
+        covered += found.low <= 0 <= found.high
+    assert 0.94 <= covered / 1500 <= 0.995

@@ -101,7 +101,7 @@ def _effect(
         p = float(found.pvalue)
     if len(both) >= _SEVERAL:
         over = "pairs"
-        difference = over_trials(gaps.tolist())
+        difference = over_trials(gaps.tolist(), (-1, 1))  # differences of two shares
     else:
         over = "units"
         difference = _over_units(both, resamples, seed)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,8 @@ from milannotations.storage import atomic_path
 
 PUBLISHED = Path(__file__).parent / "published.csv"
 Results = Mapping[int, Mapping[str, Any]]
+# What a mean can be, by its unit; intervals over trials end there.
+BOUNDS = {"%": (0.0, 100.0), "points": (-100.0, 100.0), "units": (0.0, math.inf)}
 _COLUMNS = ["what", "mean", "low", "high", "unit", "published"]
 
 
@@ -28,7 +31,8 @@ def summarize(what: str, results: Results) -> pd.DataFrame:
         results: By seed, from ``run_trials``.
 
     Returns:
-        A row per quantity: mean over seeds, Student's 95 % interval, unit, and the paper's number
+        A row per quantity: mean over seeds, Student's 95 % interval within the range of its unit
+        (see ``BOUNDS``), unit, and the paper's number
         where it reports one (of other networks and images: for comparison of directions).
     """
     rows = {"edit": _edit, "analyze": _analyze, "audit": _audit}[what](results)
@@ -51,7 +55,7 @@ def _edit(results: Results) -> list[tuple[str, Interval, str, str]]:
 
     def add(name: str, values: list[float], unit: str = "%", key: str = "") -> None:
         scale = 100 if unit in ("%", "points") else 1
-        rows.append((name, over_trials([scale * value for value in values]), unit, key))
+        rows.append((name, over_trials([scale * v for v in values], BOUNDS[unit]), unit, key))
 
     trials = list(results.values())
     for test in trials[0]["tests"]:
@@ -93,10 +97,12 @@ def _edit(results: Results) -> list[tuple[str, Interval, str, str]]:
 
 def _analyze(results: Results) -> list[tuple[str, Interval, str, str]]:
     trials = list(results.values())
-    rows = [("accuracy", over_trials([100 * t["accuracy"] for t in trials]), "%", "")]
+    accuracies = [100 * trial["accuracy"] for trial in trials]
+    rows = [("accuracy", over_trials(accuracies, BOUNDS["%"]), "%", "")]
     for key in trials[0]["differences"]:
         name, _, order = key.partition(" | ")
-        values = over_trials([100 * trial["differences"][key] for trial in trials])
+        gaps = [100 * trial["differences"][key] for trial in trials]
+        values = over_trials(gaps, BOUNDS["points"])
         where = "all layers together" if order == "network" else "layer by layer"
         rows.append((f"{PROPERTIES.get(name, name)}, {where}", values, "points", ""))
     return rows
@@ -104,30 +110,33 @@ def _analyze(results: Results) -> list[tuple[str, Interval, str, str]]:
 
 def _audit(results: Results) -> list[tuple[str, Interval, str, str]]:
     trials = list(results.values())
+    total = len(trials[0]["layers"])  # units, each with the layer it is in
     rows = []
     for condition in trials[0]["matching"]:
         values = [float(trial["matching"][condition]) for trial in trials]
         key = f"units described as faces, {condition}"
-        rows.append((key, over_trials(values), "units", key))
+        rows.append((key, over_trials(values, (0, total)), "units", key))
     effect = audit_effect(results)
     scaled = [100 * v for v in (effect.difference.value, effect.difference.low,
                                 effect.difference.high)]  # fmt: skip
     rows.append((f"{effect.first} − {effect.second}", Interval(*scaled), "points", ""))
     for condition in trials[0]["matching"]:
         rates = [100 * trial["false_discovery"][condition] for trial in trials]
-        rows.append((f"false, by estimate, {condition}", over_trials(rates), "%", ""))
+        within = over_trials(rates, BOUNDS["%"])
+        rows.append((f"false, by estimate, {condition}", within, "%", ""))
     for condition in trials[0]["matching"]:
         sure = [float(trial["confident"][condition]) for trial in trials]
-        rows.append((f"of which at most 10 % false, {condition}", over_trials(sure), "units", ""))
+        within = over_trials(sure, (0, total))
+        rows.append((f"of which at most 10 % false, {condition}", within, "units", ""))
     for condition in trials[0].get("random_weights", {}):
         shares = [100 * trial["random_weights"][condition] for trial in trials]
         rows.append(
-            (f"share described as faces with random weights, {condition}", over_trials(shares),
-             "%", "")
+            (f"share described as faces with random weights, {condition}",
+             over_trials(shares, BOUNDS["%"]), "%", "")
         )  # fmt: skip
     for name in trials[0]["accuracies"]:
         values = [100 * trial["accuracies"][name] for trial in trials]
-        rows.append((f"accuracy, trained {name}", over_trials(values), "%", ""))
+        rows.append((f"accuracy, trained {name}", over_trials(values, BOUNDS["%"]), "%", ""))
     return rows
 
 

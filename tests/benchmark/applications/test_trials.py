@@ -25,6 +25,14 @@ def test_intervals_over_trials_are_students():
     assert math.isnan(over_trials([1.0]).low)
 
 
+def test_intervals_over_trials_stay_in_their_range():
+    results = {1: edit_result(0.03, 0.99), 2: edit_result(0.3, 0.8)}
+    table = summary.summarize("edit", results).dropna(subset=["low"])
+    for unit, (least, most) in summary.BOUNDS.items():
+        rows = table[table["unit"] == unit]
+        assert len(rows) and (rows["low"] >= least).all() and (rows["high"] <= most).all()
+
+
 def edit_result(before, after):
     tests = {
         test: {"before": before, "after": {"descriptions": after, "random": before},

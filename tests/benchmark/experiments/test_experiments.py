@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -14,8 +15,9 @@ from benchmark.encoders import PACKAGED
 from benchmark.experiments import cells as cells_module
 from benchmark.experiments.cells import Cell, Contestant
 from benchmark.experiments.commands import _parsed
+from benchmark.experiments.published import FOLLOWED, PUBLISHED, RECIPES, published_value, remarks
 from benchmark.experiments.run import run_experiment
-from benchmark.experiments.tables import PUBLISHED, pivot, summarize, write_tables
+from benchmark.experiments.tables import pivot, summarize, write_tables
 from benchmark.experiments.universe import Released, Worlds, universe
 from benchmark.metrics.rouge import RougeL
 from benchmark.result import Score
@@ -58,6 +60,21 @@ def test_names_of_data() -> None:
             universe(wrong)
 
 
+def test_the_original_protocol_has_cells_of_its_own(worlds: Worlds, tmp_path: Path) -> None:
+    contestants = [Contestant("frequent", "constant-frequent")]
+    for protocol in ("held-out", "original"):
+        cells = run_experiment(
+            worlds, ["across-architecture"], contestants, [RougeL()], tmp_path, device="cpu",
+            protocol=protocol,
+        )  # fmt: skip
+        # Controls say a reference that is held out.
+        assert len(cells) == (3 if protocol == "held-out" else 1)
+        assert {c.protocol for c in cells} == {protocol}
+        signature = cells[0].scores["rouge-l"].signature
+        assert signature.endswith("|protocol:original") == (protocol == "original")
+    assert len(list(tmp_path.iterdir())) == 4
+
+
 def test_cells_are_run_once(worlds: Worlds, tmp_path: Path, monkeypatch) -> None:
     contestants = [Contestant("frequent", "constant-frequent"), Contestant("any", "random-train")]
 
@@ -73,6 +90,9 @@ def test_cells_are_run_once(worlds: Worlds, tmp_path: Path, monkeypatch) -> None
     assert len(files) == 8
     monkeypatch.setattr(cells_module, "describe", lambda *_: pytest.fail("described again"))
     assert run() == first
+    assert {(c.data, c.protocol, c.describer) for c in first if c.method == "any"} == {
+        ("worlds", "held-out", "random-train")
+    }
     damaged = next(iter(files))
     damaged.write_text("{")
     monkeypatch.undo()
@@ -87,11 +107,25 @@ def test_cells_are_run_once(worlds: Worlds, tmp_path: Path, monkeypatch) -> None
     assert oracle[0] == oracle[1]
 
 
-def cell(method: str, value: float, trial: int, test: str = "alexnet-imagenet") -> Cell:
-    score = Score(value=value, low=value - 0.1, high=value + 0.1, n=9, signature="s")
+AS_PUBLISHED = (
+    "bertscore-f1|encoder:roberta-large|layer:17|idf:references|rescaled:yes|bert-score:0.3.13|"
+    "protocol:original"
+)
+FACTS = {"data": "release", "protocol": "original", "describer": "milan"}
+
+
+def cell(
+    method: str, value: float, trial: int, test: str = "alexnet-imagenet",
+    signature: str = AS_PUBLISHED, **facts: Any,
+) -> Cell:  # fmt: skip
+    score = Score(value=value, low=value - 0.1, high=value + 0.1, n=9, signature=signature)
+    recipe = dict(RECIPES[method][1]) if method in RECIPES else {}
     return Cell(
-        family="within-network", split=test, train=test, test=test, method=method, trial=trial,
-        neurons=9, scores={"bertscore": score}, seconds=1,
+        **{
+            "family": "leave-one-out", "split": test, "train": f"not-{test}", "test": test,
+            "method": method, "trial": trial, "neurons": 1152, "scores": {"bertscore": score},
+            "seconds": 1, "options": recipe, **FACTS, **facts,
+        }
     )  # fmt: skip
 
 
@@ -102,18 +136,79 @@ def test_tables_by_hand(tmp_path: Path) -> None:
     milan, other = summary.to_dict("records")
     assert milan["mean"] == pytest.approx(0.4)
     assert milan["deviation"] == pytest.approx(0.1)
-    # Half of the bootstrap's interval is 0.1, and 1.96 standard errors over trials 0.1132.
-    assert milan["low"] == pytest.approx(0.4 - (0.1**2 + (1.959964 * 0.1) ** 2 / 3) ** 0.5)
-    assert milan["published"] == 0.39
+    # Half of the bootstrap's interval is 0.1; Student's quantile of two degrees of freedom 4.3027.
+    assert milan["low"] == pytest.approx(0.4 - (0.1**2 + (4.302653 * 0.1) ** 2 / 3) ** 0.5)
+    assert milan["published"] == 0.38
     assert (other["low"], other["high"]) == (pytest.approx(0.1), pytest.approx(0.3))
     assert pd.isna(other["published"]) and pd.isna(other["deviation"])
     table = pivot(summary, "bertscore")
-    assert table["milan"][0] == "0.400 ± 0.100 (published 0.39)"
+    assert table["milan"][0] == "0.400 ± 0.100 (published 0.38)"
     write_tables(summary, tmp_path, "A note.")
     assert (tmp_path / "bertscore.md").read_text().endswith("A note.\n")
     latex = (tmp_path / "bertscore.tex").read_text()
-    assert r"a\_b \& c" in latex and r"0.400 $\pm$ 0.100 (published 0.39)" in latex
+    assert r"a\_b \& c" in latex and r"0.400 $\pm$ 0.100 (published 0.38)" in latex
     assert len(pd.read_csv(tmp_path / "results.csv")) == 2
+
+
+def test_intervals_over_trials_end_where_the_metric_ends() -> None:
+    cells = [cell("milan", value, trial) for trial, value in enumerate((0.99, 0.7))]
+    (free,) = summarize(cells).to_dict("records")
+    assert free["high"] > 1 and free["low"] < 0  # 12.7 standard errors of two trials
+    (cut,) = summarize(cells, {"bertscore": (0.0, 1.0)}).to_dict("records")
+    assert (cut["low"], cut["high"]) == (0, 1)
+    assert cut["mean"] == free["mean"]
+
+
+@pytest.mark.parametrize(
+    ("changed", "reason"),
+    [
+        ({"data": "worlds"}, "not those of the paper"),
+        ({"data": ""}, "not those of the paper"),
+        ({"protocol": "held-out"}, "one annotation was held out here"),
+        ({"signature": AS_PUBLISHED.replace("rescaled:yes", "rescaled:no")}, "rescaled:no"),
+        ({"signature": AS_PUBLISHED.replace("roberta-large", "roberta-base")}, "roberta-base"),
+        ({"signature": AS_PUBLISHED.replace("layer:17", "layer:16")}, "layer:16"),
+        ({"signature": AS_PUBLISHED.replace("|protocol:original", "")}, "protocol:nothing"),
+        ({"options": {"variant": "beam"}}, "variant=rerank with no other option"),
+        ({"options": {"variant": "rerank", "epochs": 3}}, "no other option"),
+        ({"describer": "retrieval"}, "of the paper is milan"),
+        ({"neurons": 1000}, "1,000 neurons of alexnet-imagenet were scored, and 1,152"),
+        ({"method": "netdissect"}, "which segmentations gave netdissect its labels"),
+        (
+            {"family": "within-network", "train": "alexnet-imagenet", "neurons": 115},
+            "held out other neurons",
+        ),
+    ],
+)
+def test_published_numbers_stand_beside_the_same_quantity_alone(
+    changed: dict[str, Any], reason: str
+) -> None:
+    assert published_value(cell("milan", 0.4, 0), "bertscore") == (0.38, "")
+    changed = dict(changed)
+    other = cell(changed.pop("method", "milan"), 0.4, 0, **changed)
+    value, why = published_value(other, "bertscore")
+    assert value is None and reason in why
+    summary = summarize([other])
+    assert "published" not in pivot(summary, "bertscore").to_string()
+    (line,) = remarks([other, other])
+    assert line.startswith("Published numbers are left out:") and reason in line
+    assert remarks([cell("milan", 0.4, 0)]) == [FOLLOWED]
+
+
+def test_greedy_stands_beside_the_published_method_without_mutual_information() -> None:
+    assert published_value(cell("milan-no-pmi", 0.4, 0), "bertscore") == (0.34, "")
+    assert published_value(cell("milan-beam", 0.4, 0), "bertscore") == (None, "")
+    assert published_value(cell("oracle", 0.4, 0, data="worlds"), "bertscore") == (None, "")
+
+
+def test_numbers_of_two_protocols_share_no_cell() -> None:
+    plain = AS_PUBLISHED.replace("|protocol:original", "")
+    cells = [cell("milan", 0.4, 0), cell("milan", 0.2, 1, signature=plain, protocol="held-out")]
+    summary = summarize(cells)
+    assert summary["mean"].tolist() == [0.4, 0.2]
+    table = pivot(summary, "bertscore")
+    assert table["protocol"].tolist() == ["original", "held-out"]
+    assert table["milan"].tolist() == ["0.400 (published 0.38)", "0.200"]
 
 
 def test_published_numbers_belong_to_splits() -> None:
@@ -172,5 +267,7 @@ def test_the_commands(tmp_path: Path) -> None:
         one = next((tmp_path / command / "cells").glob("*random-train*.json"))
         assert json.loads(one.read_text())["scores"]["identification"]["n"] > 0
         assert "test annotations occur in training" in " ".join(done.output.split())
+        assert "(published" not in done.output
+        assert "these networks are not those of the paper" in " ".join(done.output.split())
     unknown = CliRunner().invoke(app, ["experiment", "generalization", "--family", "sideways"])
     assert isinstance(unknown.exception, InputError)

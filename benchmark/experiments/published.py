@@ -1,0 +1,121 @@
+"""Published numbers, and whether one may stand beside a number of ours.
+
+It may only where network, data, references, protocol, encoder and signature are the same: the
+networks and annotations of the release, all annotations of a neuron as references at once,
+roberta-large with idf weights and baseline rescaling, and the published search.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from benchmark.experiments.cells import CONTROLS, Cell
+from benchmark.references import ORIGINAL
+from benchmark.splits.definitions import published as published_splits
+from benchmark.splits.released import released
+
+PUBLISHED = Path(__file__).parent / "published.csv"
+RELEASE = "release"
+# Parts of the signature of the published BERTScore; the version of bert-score is left open.
+SIGNATURE = {
+    "bertscore-f1": "", "encoder": "roberta-large", "layer": "17", "idf": "references",
+    "rescaled": "yes", "protocol": ORIGINAL,
+}  # fmt: skip
+# The options of the published methods, beside their defaults (baselines.py and generalization.py
+# of the original code). Which segmentations gave the two dissection baselines their labels is not
+# published with their numbers.
+RECIPES: Mapping[str, tuple[str, Mapping[str, Any]]] = {
+    "milan": ("milan", {"variant": "rerank"}),
+    "milan-no-pmi": ("milan", {"variant": "greedy"}),
+}
+FOLLOWED = (
+    "Published numbers are those of Hernandez et al. (ICLR 2022), tables 2 and 3. Ours beside them "
+    "follow their protocol: all references of a neuron at once, BERTScore of roberta-large with "
+    "idf weights and baseline rescaling, and greedy search for milan-no-pmi."
+)
+
+
+def published_value(cell: Cell, metric: str) -> tuple[float | None, str]:
+    """Return the published number that may stand beside a cell's.
+
+    Returns:
+        The number, or None; and, where there is one that may not stand there, why not.
+    """
+    if cell.method in CONTROLS:
+        return None, ""
+    if cell.data != RELEASE:
+        return None, "these networks are not those of the paper"
+    table = _table()
+    same = table[
+        (table["family"] == cell.family) & (table["train"] == cell.train)
+        & (table["test"] == cell.test) & (table["method"] == cell.method)
+        & (table["metric"] == metric)
+    ]  # fmt: skip
+    if not len(same):
+        return None, ""
+    reason = _difference(cell, metric)
+    return (None, reason) if reason else (float(same["value"].iloc[0]), "")
+
+
+def remarks(cells: Sequence[Cell]) -> list[str]:
+    """Return what a table must say of published numbers, each reason once."""
+    values = [published_value(cell, metric) for cell in cells for metric in cell.scores]
+    reasons = dict.fromkeys(reason for _, reason in values if reason)
+    lines = [FOLLOWED] if any(value is not None for value, _ in values) else []
+    return [*lines, *(f"Published numbers are left out: {reason}." for reason in reasons)]
+
+
+def _difference(cell: Cell, metric: str) -> str:
+    """Say in which way a cell is not what was published; empty if it is."""
+    if cell.family == "within-network":
+        return "within a network, the paper held out other neurons, and does not say which"
+    if cell.protocol != ORIGINAL:
+        return (
+            "one annotation was held out here, while the paper scores against all of them "
+            f"(--protocol {ORIGINAL} does)"
+        )
+    found = _parts(cell.scores[metric].signature)
+    for name, value in SIGNATURE.items():
+        if found.get(name) != value:
+            return (
+                f"the signature of {metric} here has {name}:{found.get(name, 'nothing')}, and the "
+                f"paper's has {name}:{value or 'that'}"
+            )
+    if cell.method not in RECIPES:
+        return f"which segmentations gave {cell.method} its labels was not published"
+    describer, options = RECIPES[cell.method]
+    if (cell.describer, cell.options) != (describer, dict(options)):
+        wanted = ",".join(f"{name}={value}" for name, value in options.items())
+        return f"{cell.method} of the paper is {describer}:{wanted} with no other option"
+    units = _units(cell)
+    if cell.neurons != units:
+        return f"{cell.neurons:,} neurons of {cell.test} were scored, and {units:,} in the paper"
+    return ""
+
+
+def _parts(signature: str) -> dict[str, str]:
+    return {name: value for name, _, value in (p.partition(":") for p in signature.split("|"))}
+
+
+def _units(cell: Cell) -> int:
+    """Return how many neurons the published split of a cell describes."""
+    sizes = {n.name: sum(map(len, n.layers.values())) for n in released()}
+    chosen = next(
+        split
+        for split in published_splits(cell.family)
+        if (split.train, split.test) == (cell.train, cell.test)
+    )
+    return sum(
+        sizes[side.config] if side.units is None else sum(map(len, side.units.values()))
+        for side in chosen.describe
+    )
+
+
+@cache
+def _table() -> pd.DataFrame:
+    return pd.read_csv(PUBLISHED)

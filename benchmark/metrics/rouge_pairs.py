@@ -1,0 +1,133 @@
+"""ROUGE as the MILAN paper's code reports it: the mean over (description, reference) pairs.
+
+That code takes the package ``rouge`` 1.0.1 (pltrdy/rouge), whose scores differ from those of
+rouge_score: each n-gram counts once however often it occurs, words are what stands between spaces,
+and there is no stemming. They are computed here, to the last digit, because the package is no
+longer kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cache
+from typing import Literal
+
+import numpy as np
+
+from benchmark.metrics.base import Floats, Integers, PairMetric, Problem
+from benchmark.metrics.modules import EvaluateModule
+from benchmark.metrics.rouge import SHARED, Variant
+from benchmark.result import Metric as MetricFacts
+
+Statistic = Literal["f1", "precision", "recall"]
+_EPSILON = 1e-8  # that the package adds to the denominator of F1
+
+Words = tuple[str, ...]
+
+
+class RougePairs(PairMetric):
+    """ROUGE (Lin, 2004), averaged over pairs of a description and one of its references.
+
+    A neuron with more references weighs more, as in the original code. Pairs in which a text is
+    empty are left out. ROUGE-L is the summary-level one: of several sentences, which full stops
+    end, the union of the subsequences counts.
+
+    Args:
+        variant: See ``benchmark.metrics.rouge.Rouge``.
+        statistic: ``f1``, or the ``precision`` or ``recall`` that it is made of.
+    """
+
+    over = "pairs"
+    bounds = (0.0, 1.0)
+
+    def __init__(self, variant: Variant = "l", statistic: Statistic = "f1") -> None:
+        self._variant = variant
+        self._statistic = statistic
+        suffix = "" if statistic == "f1" else f"-{statistic}"
+        self.name = f"rouge-{variant}-pairs{suffix}"
+        self.facts = MetricFacts(
+            title=f"ROUGE-{variant.upper()} over pairs" + suffix.replace("-", ", "),
+            description=f"{SHARED[variant]}, mean over descriptions and references",
+        )
+
+    @property
+    def signature(self) -> str:
+        """Variant, statistic and how texts are read."""
+        return (
+            f"rouge-{self._variant}-{self._statistic}|refs:pairs|ngrams:distinct|tok:space|"
+            "as:rouge-1.0.1"
+        )
+
+    def scores(
+        self, sentences: Sequence[str], texts: Integers, references: Integers, problem: Problem
+    ) -> Floats:
+        """Return the score of each pair; NaN where one of the texts is empty."""
+        split = [_sentences(text) for text in sentences]
+        score = cache(lambda text, reference: self._score(split[text], split[reference]))
+        pairs = zip(texts.tolist(), references.tolist(), strict=True)
+        return np.array([score(text, reference) for text, reference in pairs])
+
+    def _score(self, text: Sequence[Words], reference: Sequence[Words]) -> float:
+        if not text or not reference:
+            return float("nan")
+        if self._variant == "l":
+            shared = _shared_subsequence(text, reference)
+            sizes = [len({word for words in side for word in words}) for side in (text, reference)]
+        else:
+            said, wanted = (_ngrams(side, int(self._variant)) for side in (text, reference))
+            shared, sizes = len(said & wanted), [len(said), len(wanted)]
+        precision, recall = (shared / size if size else 0.0 for size in sizes)
+        if self._statistic == "precision":
+            return precision
+        if self._statistic == "recall":
+            return recall
+        return 2 * (precision * recall / (precision + recall + _EPSILON))
+
+
+def _sentences(text: str) -> list[Words]:
+    """Split a text at full stops, and sentences at spaces; an empty one is one empty word."""
+    return [tuple(" ".join(part.split()).split(" ")) for part in text.split(".") if part]
+
+
+def _ngrams(sentences: Sequence[Words], order: int) -> set[Words]:
+    """Return the distinct n-grams of a text; they run on from sentence to sentence."""
+    words = tuple(word for sentence in sentences for word in sentence)
+    return {words[i : i + order] for i in range(len(words) - order + 1)}
+
+
+def _shared_subsequence(text: Sequence[Words], reference: Sequence[Words]) -> int:
+    """Return how many distinct words are in some longest common subsequence of two sentences."""
+    return len({word for r in reference for t in text for word in _subsequence(r, t)})
+
+
+def _subsequence(reference: Words, text: Words) -> list[str]:
+    """Return the longest common subsequence; of several, the one the package finds.
+
+    It goes back from both ends, and where both ways are as long it drops a word of the text.
+    """
+    rows, columns = len(reference), len(text)
+    length = np.zeros((rows + 1, columns + 1), dtype=int)
+    for i, word in enumerate(reference, 1):
+        for j, other in enumerate(text, 1):
+            length[i, j] = (
+                length[i - 1, j - 1] + 1
+                if word == other
+                else max(length[i - 1, j], length[i, j - 1])
+            )
+    shared = []
+    i, j = rows, columns
+    while i and j:
+        if reference[i - 1] == text[j - 1]:
+            shared.append(reference[i - 1])
+            i, j = i - 1, j - 1
+        elif length[i - 1, j] > length[i, j - 1]:
+            i -= 1
+        else:
+            j -= 1
+    return shared
+
+
+class Evaluate(EvaluateModule):
+    """ROUGE over pairs as a module of Hugging Face's evaluate."""
+
+    metric = RougePairs
