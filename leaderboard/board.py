@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
 import pandas as pd
 
 from benchmark.result import Method, Metric, Result, Score, read_per_neuron, read_result
-from leaderboard.ranking import is_mean, rank
+from leaderboard.ranking import rank_intervals
 from milannotations.errors import InputError, did_you_mean
-from milannotations.record import NeuronKey
 
 MAIN_METRIC = "identification"
 
@@ -67,18 +67,21 @@ class Row:
 
     Attributes:
         method: Who made the descriptions.
-        rank: One more than how many methods are significantly better in the main column, so that
-            methods which cannot be told apart share a rank; see ``leaderboard.ranking``. None for
-            controls and people (anchors, not competitors) and for methods without a value there.
+        rank: One more than how many methods are clearly better in the main column, so that methods
+            which cannot be told apart share a rank; see ``leaderboard.ranking``. None for controls
+            and people (anchors, not competitors), for methods without a value there, and for
+            methods whose interval there holds chance.
         cells: One score or None per column of the board, in their order.
         refused: For each column why the method was not scored there; empty where it was, or sent
             nothing in.
+        at_chance: Whether it has no rank because its interval in the main column holds chance.
     """
 
     method: Method
     rank: int | None
     cells: tuple[Score | None, ...]
     refused: tuple[str, ...] = ()
+    at_chance: bool = False
 
 
 @dataclass(frozen=True)
@@ -90,15 +93,12 @@ class Board:
         columns: Grouped by split in that order; in each, the main metric first.
         rows: One per method; those without a value in the main column come last, by title.
         main: Index of the main column, or None where no split has scores at all.
-        tested: Whether ranks were tested for significance; only a metric that is the mean of its
-            neurons' own values can be, under others only equal values share a rank.
     """
 
     splits: tuple[str, ...]
     columns: tuple[Column, ...]
     rows: tuple[Row, ...]
     main: int | None
-    tested: bool = False
 
     def column_of(self, split: str, metric: str) -> int | None:
         """Return the index of the first (most used) column of a metric on a split, if any."""
@@ -183,14 +183,9 @@ def build_board(
         loaded.method.name: tuple(_cell(loaded.result, column.key) for column in columns)
         for loaded in results
     }
-    tested = _ranks(results, columns[main], main, cells) if main is not None else None
-    return Board(
-        tuple(splits),
-        tuple(columns),
-        tuple(_rows(results, cells, columns, main, tested)),
-        main,
-        tested is not None,
-    )
+    ranks = _ranks(results, columns[main], main, cells) if main is not None else {}
+    rows = _rows(results, cells, columns, main, ranks)
+    return Board(tuple(splits), tuple(columns), tuple(rows), main)
 
 
 def _keys(result: Result) -> Iterable[ColumnKey]:
@@ -281,28 +276,15 @@ def _ranks(
     column: Column,
     at: int,
     cells: dict[str, tuple[Score | None, ...]],
-) -> dict[str, int] | None:
-    """Return the methods' ranks by the test; None where they cannot be tested."""
-    split, metric = column.key.split, column.key.metric
-    own = {}
-    for loaded in results:
-        score = cells[loaded.method.name][at]
-        if score is None or loaded.method.kind != "method":
-            continue
-        table = loaded.per_neuron
-        if metric not in table.columns:
-            return None
-        part = table[table["split"] == split]
-        keys = [part[name].astype(str) for name in NeuronKey._fields]
-        values = pd.to_numeric(part[metric], errors="coerce").to_numpy(dtype=float)
-        if not is_mean(values, score.value):
-            return None
-        own[loaded.method.name] = pd.Series(values, index=pd.MultiIndex.from_arrays(keys))
-    if len(own) < 2 or any(not one.index.is_unique for one in own.values()):
-        return dict.fromkeys(own, 1) if len(own) == 1 else None
-    table = pd.DataFrame(own)
-    sign = 1.0 if column.metric.higher_is_better else -1.0
-    return dict(zip(table.columns, rank(sign * table.to_numpy().T).ranks, strict=True))
+) -> dict[str, int | None]:
+    """Return the ranks of the methods that have a score in a column."""
+    competing = [r.method.name for r in results if r.method.kind == "method"]
+    scores = {name: score for name in competing if (score := cells[name][at]) is not None}
+    ends = np.array([[s.value, s.low, s.high] for s in scores.values()]).reshape(-1, 3).T
+    chance = column.metric.chance
+    if not column.metric.higher_is_better:
+        ends, chance = -ends[[0, 2, 1]], None if chance is None else -chance
+    return dict(zip(scores, rank_intervals(*ends, chance).ranks, strict=True))
 
 
 def _rows(
@@ -310,7 +292,7 @@ def _rows(
     cells: dict[str, tuple[Score | None, ...]],
     columns: Sequence[Column],
     main: int | None,
-    tested: dict[str, int] | None,
+    ranks: dict[str, int | None],
 ) -> list[Row]:
     values: dict[str, float] = {}  # of the main column, turned so that higher is better
     methods = [loaded.method for loaded in results]
@@ -326,14 +308,18 @@ def _rows(
                 values[method.name] = sign * score.value
     ordered = sorted(
         methods,
-        key=lambda m: (m.name not in values, -values.get(m.name, 0), m.title.casefold(), m.name),
+        key=lambda m: (
+            m.name not in values,
+            -values.get(m.name, 0),
+            ranks.get(m.name) or 0,
+            m.title.casefold(),
+            m.name,
+        ),
     )
-    competing = [values[m.name] for m in methods if m.kind == "method" and m.name in values]
-    rows = []
-    for method in ordered:
-        place = None
-        if method.kind == "method" and method.name in values:
-            place = 1 + sum(value > values[method.name] for value in competing)
-            place = tested[method.name] if tested is not None else place
-        rows.append(Row(method, place, cells[method.name], refused[method.name]))
-    return rows
+    return [
+        Row(
+            m, ranks.get(m.name), cells[m.name], refused[m.name],
+            at_chance=m.name in ranks and ranks[m.name] is None,
+        )
+        for m in ordered
+    ]  # fmt: skip

@@ -1,4 +1,4 @@
-"""Ranks that mean something: methods that cannot be told apart share one."""
+"""Ranks from intervals: a row ranks below those whose whole interval lies above its own."""
 
 from __future__ import annotations
 
@@ -6,13 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
+from scipy import stats
 
 from benchmark.metrics.base import Floats
+from benchmark.statistics import LEVEL as COVERAGE
 
-LEVEL = 0.05
-ROUNDS = 9999
-_HELD = 4_000_000  # numbers held at once
+LEVEL = 0.05  # of the paired test of two rows
+_ROUNDING = 1e-9  # of values that were computed in different orders
 
 
 @dataclass(frozen=True)
@@ -20,65 +21,80 @@ class Ranking:
     """Ranks of methods.
 
     Attributes:
-        ranks: One per method: one more than how many methods are significantly better.
-        adjusted: p-values of all pairs, shape (methods, methods), adjusted for being many.
+        ranks: One per method: one more than how many methods are clearly better; None for a
+            method whose interval holds chance.
+        better: Shape (methods, methods): whether the first is clearly better than the second.
     """
 
-    ranks: list[int]
-    adjusted: Floats
+    ranks: list[int | None]
+    better: NDArray[np.bool_]
 
 
-def rank(values: Floats, seed: int = 0, rounds: int = ROUNDS, level: float = LEVEL) -> Ranking:
-    """Rank methods by the mean of a value per neuron, higher being better.
+def rank_intervals(
+    values: ArrayLike, low: ArrayLike, high: ArrayLike, chance: float | None = None
+) -> Ranking:
+    """Rank methods by their values and the intervals around them, higher being better.
 
-    Each pair is compared by its studentized mean difference. In each round the sign of every
-    neuron's differences is turned with probability one half, for all pairs at once (Noreen, 1989);
-    a pair's adjusted p is the share of rounds in which the largest of all pairs' statistics is at
-    least its own, which holds the chance of even one wrong "better" on the whole board at the level
-    (maxT; Westfall & Young, 1993). For two methods this is the paired permutation test.
+    Method *j* is *clearly better* than method *m* if its value is higher and its interval lies
+    wholly above that of *m*, or above that of a third method whose value is higher than that of
+    *m*. The second half keeps ranks in the order of the values: without it a method with a wide
+    interval could stand above one with a higher value and a narrow interval.
+
+    Whether two methods' intervals overlap does not depend on which others there are. So another
+    row changes the rank of *m* only if its own value is higher. If two methods are equal, the
+    chance that one's interval lies above the other's is at most the chance that one of the two
+    intervals misses the truth, whatever the correlation of the two and their spreads.
 
     Args:
-        values: Shape (methods, neurons), NaN where any method has none: such neurons are left out.
-        seed: Of the signs.
-        rounds: How many.
-        level: Of significance.
+        values: One per method.
+        low: Lower ends of the intervals.
+        high: Upper ends.
+        chance: The value of a method that knows nothing; None if it is not known. Methods whose
+            interval holds it have no rank and change no rank of a method that lies above it.
     """
-    count = len(values)
-    kept = values[:, ~np.isnan(values).any(axis=0)]
-    n = kept.shape[1]
-    adjusted = np.ones((count, count))
-    if count < 2 or n < 2:
-        return Ranking([1] * count, adjusted)
-    first, second = np.triu_indices(count, 1)
-    # The statistic of sums of differences d with signs s is Σ s d / sqrt(Σ d²): its denominator
-    # does not depend on the signs, and its numerator is a difference of two methods' own sums.
-    gram = kept @ kept.T
-    squares = np.diag(gram)
-    size = np.sqrt(np.maximum(squares[first] + squares[second] - 2 * gram[first, second], 0.0))
-    size[size <= 1e-9 * np.sqrt(n)] = np.inf  # the same values: nothing tells them apart
-    sums = kept.sum(axis=1)
-    observed = np.abs(sums[first] - sums[second]) / size
-    largest = np.empty(rounds)
-    rng = np.random.default_rng(seed)
-    step = max(1, min(_HELD // n, _HELD // max(1, len(first))))
-    for start in range(0, rounds, step):
-        signs = rng.integers(0, 2, (min(step, rounds - start), n), dtype=np.int8) * 2.0 - 1.0
-        turned = signs @ kept.T
-        found = np.abs(turned[:, first] - turned[:, second]) / size
-        largest[start : start + len(signs)] = found.max(axis=1)
-    largest.sort()
-    as_large = rounds - np.searchsorted(largest, observed * (1 - 1e-12), side="left")
-    p: NDArray[np.float64] = (as_large + 1) / (rounds + 1)
-    adjusted[first, second] = adjusted[second, first] = p
-    better = (adjusted < level) & (sums[:, None] > sums[None, :])  # [i, j]: i is better than j
-    return Ranking([1 + int(found) for found in better.sum(axis=0)], adjusted)
+    value, lower, upper = (np.asarray(one, dtype=float) for one in (values, low, high))
+    if not len(value):
+        return Ranking([], np.zeros((0, 0), dtype=bool))
+    at_chance = np.zeros(len(value), dtype=bool)
+    if chance is not None:
+        at_chance = (lower <= chance) & (chance <= upper)
+    # Values are equal if they differ by rounding only.
+    slack = _ROUNDING * max(1.0, float(np.abs(value).max()))
+    order = np.argsort(-value, kind="stable")
+    lowest = np.minimum.accumulate(np.append(np.inf, np.where(at_chance, np.inf, upper)[order]))
+    higher = np.searchsorted(-value[order], -value - slack, side="left")  # how many there are
+    limit = np.minimum(lowest[higher], upper)
+    better = lower[:, None] >= limit[None, :] - slack
+    better &= value[:, None] > value[None, :] + slack
+    ahead = better.sum(axis=0)
+    ranks = [None if at else 1 + int(n) for n, at in zip(ahead, at_chance, strict=True)]
+    return Ranking(ranks, better)
+
+
+def rank(values: Floats, chance: float | None = None, level: float = COVERAGE) -> Ranking:
+    """Rank methods by the mean of a value per neuron, higher being better.
+
+    Args:
+        values: Shape (methods, neurons). NaN where a method has no value: each method's mean and
+            interval (Student's t) are over its own neurons.
+        chance: See ``rank_intervals``.
+        level: Coverage of the intervals.
+    """
+    known = ~np.isnan(values)
+    n = known.sum(axis=1)
+    mean = np.where(known, values, 0.0).sum(axis=1) / np.maximum(n, 1)
+    squares = np.where(known, (values - mean[:, None]) ** 2, 0.0).sum(axis=1)
+    freedom = np.maximum(n - 1, 1)
+    half = stats.t.ppf((1 + level) / 2, freedom) * np.sqrt(squares / freedom / np.maximum(n, 1))
+    half = np.where(n > 1, half, np.inf)  # one neuron says nothing of the spread
+    return rank_intervals(mean, mean - half, mean + half, chance)
 
 
 def is_mean(values: Sequence[float] | Floats, whole: float) -> bool:
-    """Say whether a metric's value is the mean of its neurons' own, as ``rank`` takes it to be."""
-    kept = np.asarray(values, dtype=float)
-    kept = kept[~np.isnan(kept)]
-    if not len(kept):
+    """Say whether a metric's value is the mean of its neurons' own values."""
+    numbers = np.asarray(values, dtype=float)
+    numbers = numbers[~np.isnan(numbers)]
+    if not len(numbers):
         return False
     with np.errstate(over="ignore"):
-        return abs(float(kept.mean()) - whole) <= 1e-6 * max(1.0, abs(whole))
+        return abs(float(numbers.mean()) - whole) <= 1e-6 * max(1.0, abs(whole))

@@ -97,6 +97,44 @@ def test_ties_share_a_rank_and_are_ordered_by_title(tmp_path: Path, save_result:
     assert [row.rank for row in board.rows] == [1, 2, 2, 4]
 
 
+def test_methods_whose_intervals_overlap_share_a_rank(tmp_path: Path, save_result: Any) -> None:
+    for name, value in (("a", 0.9), ("b", 0.85), ("c", 0.79), ("d", 0.6)):
+        save_result(tmp_path, name, {"identification": value})  # each ± .05
+    assert [row.rank for row in board_of(tmp_path).rows] == [1, 1, 2, 4]
+
+
+def test_a_method_at_chance_has_no_rank(tmp_path: Path, save_result: Any) -> None:
+    save_result(tmp_path, "lucky", {"identification": 0.53})
+    assert [(row.rank, row.at_chance) for row in board_of(tmp_path).rows] == [(None, True)]
+    save_result(tmp_path, "good", {"identification": 0.8})
+    save_result(tmp_path, "other", {"bleu": 0.8})
+    save_result(tmp_path, "random", {"identification": 0.5}, kind="control")
+    assert [(row.method.name, row.rank, row.at_chance) for row in board_of(tmp_path).rows] == [
+        ("good", 1, False), ("lucky", None, True), ("random", None, False), ("other", None, False),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("higher", [True, False])
+def test_added_rows_at_chance_change_no_rank(
+    tmp_path: Path, save_result: Any, higher: bool
+) -> None:
+    metric = Metric(title="Turned", higher_is_better=higher, chance=0.5)
+    sign = 1 if higher else -1
+
+    def save(name: str, gain: float) -> None:
+        save_result(tmp_path, name, {"turned": 0.5 + sign * gain}, metrics={"turned": metric})
+
+    for name, gain in (("a", 0.4), ("b", 0.35), ("c", 0.2), ("d", 0.06)):
+        save(name, gain)
+    expected = {"a": 1, "b": 1, "c": 3, "d": 4}
+    for count in (0, 10, 40):
+        for i in range(count):
+            save(f"junk{i}", 0.001 * (i % 50 - 25))
+        ranks = {row.method.name: row.rank for row in board_of(tmp_path, main_metric="turned").rows}
+        assert {name: rank for name, rank in ranks.items() if name in expected} == expected
+        assert {rank for name, rank in ranks.items() if name not in expected} <= {None}
+
+
 def test_controls_do_not_take_a_rank(tmp_path: Path, save_result: Any) -> None:
     save_result(tmp_path, "shuffled", {"identification": 0.9}, kind="control")
     save_result(tmp_path, "real", {"identification": 0.8})
