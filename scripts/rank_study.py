@@ -29,9 +29,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=2000, help="boards of each kind")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--only", choices=[t.__name__ for t in TABLES], help="one of the tables")
     options = parser.parse_args()
-    rng = np.random.default_rng(options.seed)
-    for table in (false_claims, boards_of_equals, stability, power):
+    for number, table in enumerate(TABLES):
+        if options.only not in (None, table.__name__):
+            continue
+        rng = np.random.default_rng((options.seed, number))
         for line in table(rng, options.rounds):
             print(line, flush=True)
         print()
@@ -52,8 +55,8 @@ def by_paired_test(values: Floats) -> NDArray[np.bool_]:
     gap = mean[:, None] - mean[None, :]
     with np.errstate(divide="ignore", invalid="ignore"):
         z = np.where(variance > 1e-18, gap / np.sqrt(variance), 0.0)
-    found: NDArray[np.bool_] = z > stats.norm.ppf(0.975)
-    return found
+    significant: NDArray[np.bool_] = z > stats.norm.ppf(0.975)
+    return significant
 
 
 def draw(
@@ -80,8 +83,8 @@ def draw(
     size = (3 * np.broadcast_to(scale, len(means)) - 1)[:, None]  # variance m(1-m)/(3 scale)
     a = means[:, None] * size
     if n <= len(_GRID):
-        found: Floats = stats.beta.ppf(uniform, a, size - a)
-        return found
+        values: Floats = stats.beta.ppf(uniform, a, size - a)
+        return values
     return np.stack(
         [
             np.interp(row, _GRID, _quantiles(float(first), float(second)))
@@ -92,8 +95,8 @@ def draw(
 
 @lru_cache(maxsize=64)
 def _quantiles(a: float, b: float) -> Floats:
-    found: Floats = stats.beta.ppf(_GRID, a, b)
-    return found
+    quantiles: Floats = stats.beta.ppf(_GRID, a, b)
+    return quantiles
 
 
 def false_claims(rng: np.random.Generator, rounds: int) -> Iterator[str]:
@@ -149,8 +152,8 @@ def clones(rng: np.random.Generator, values: Floats, count: int) -> Floats:
 def worse_copies(rng: np.random.Generator, values: Floats, count: int) -> Floats:
     """Return copies of the best row, each a hair worse at every neuron."""
     best = values[values.mean(axis=1).argmax()]
-    found: Floats = np.clip(best - rng.uniform(0.001, 0.002, (count, len(best))), 0, 1)
-    return found
+    copies: Floats = np.clip(best - rng.uniform(0.001, 0.002, (count, len(best))), 0, 1)
+    return copies
 
 
 def stability(rng: np.random.Generator, rounds: int) -> Iterator[str]:
@@ -163,7 +166,7 @@ def stability(rng: np.random.Generator, rounds: int) -> Iterator[str]:
         ("noisy clones", clones),
         ("worse copies", worse_copies),
     ):
-        found = np.zeros((2, 3))
+        counts = np.zeros((2, 3))
         for _ in range(rounds // 4):
             values = draw(rng, rng.uniform(0.5, 0.9, 10), 85, 0.3)
             both = np.vstack([values, make(rng, values, 40)])
@@ -174,12 +177,19 @@ def stability(rng: np.random.Generator, rounds: int) -> Iterator[str]:
                 higher = (mean[10:, None] > mean[None, :10]).any(axis=0)
                 proven = better[10:, :10].any(axis=0)
                 changed = before != after[:10]
+                ranked = _ranked(both) if rule is by_interval else np.ones(len(both), dtype=bool)
+                changed &= ranked[:10]
                 inverted = (mean[:, None] > mean[None, :] + 1e-12) & (after[:, None] > after[None])
-                found[at] += [
+                inverted &= ranked[:, None] & ranked[None, :]
+                counts[at] += [
                     (changed & ~higher).sum(), (changed & higher & ~proven).sum(), inverted.sum()
                 ]  # fmt: skip
-        shares = found / (rounds // 4)
+        shares = counts / (rounds // 4)
         yield f"{name}: " + "; ".join(" / ".join(f"{v:.3f}" for v in row) for row in shares)
+
+
+def _ranked(values: Floats) -> NDArray[np.bool_]:
+    return np.array([one is not None for one in rank(values, CHANCE).ranks])
 
 
 def power(rng: np.random.Generator, rounds: int) -> Iterator[str]:
@@ -206,6 +216,8 @@ def _detectable(
         low, high = (gap, high) if told < 0.8 * draws else (low, gap)
     return (low + high) / 2
 
+
+TABLES = (false_claims, boards_of_equals, stability, power)
 
 if __name__ == "__main__":
     main()
