@@ -72,6 +72,10 @@ def analyze(
     fraction: Annotated[float, typer.Option(help="share of units ablated at last")] = 0.5,
     steps: Annotated[int, typer.Option(help="in how many steps")] = 10,
     trials: Annotated[int, typer.Option(help="random orders")] = 20,
+    first: Annotated[
+        str,
+        typer.Option(help="which units are ablated first: highest in a property, lowest, or both"),
+    ] = "both",
     k: K = 15,
     quantile: Quantile = 0.99,
     batch_size: BatchSize = 32,
@@ -82,7 +86,8 @@ def analyze(
     """Report what units are described as, layer by layer, and which properties matter."""
     from rich.console import Console
 
-    from benchmark.applications.analysis.importance import Plan, importance
+    from benchmark.applications.analysis.classes import classes_in
+    from benchmark.applications.analysis.importance import Plan, directions_of, importance
     from benchmark.applications.analysis.report import Analysis, write_analysis
     from benchmark.applications.described import load_network
     from benchmark.applications.kinds import kinds_of, layer_table
@@ -103,7 +108,7 @@ def analyze(
         images, descriptions, exemplars, speaker, k, quantile, batch_size
     )  # fmt: skip
     describing.check()
-    plan = Plan(fraction, steps, trials, seed=seed)
+    plan, directions = Plan(fraction, steps, trials, seed=seed), directions_of(first)
     example = images or labelled
     if example is None:
         raise InputError("give --labelled: with descriptions alone no network can be run")
@@ -120,24 +125,28 @@ def analyze(
         means = ImageFolder(images, loaded.preprocessing) if images else None
         value = fill_of(fill, loaded, sites, means, processor, batch_size)
         bench = bench_of(loaded, sites, sets["labelled"], value, work, processor, batch_size)
-        curves = importance(bench, sets["labelled"], described.units, table, plan)
+        curves = importance(
+            bench, sets["labelled"], described.units, table, plan, directions=directions
+        )
     analysis = Analysis(
         described, layer_table([layer for layer, _ in described.units], described.texts, parsed),
         table, [kinds_of(one).form for one in parsed], curves,
-        len(sets["labelled"]) if sets else 0,
+        len(sets["labelled"]) if sets else 0, classes_in(sets["labelled"]) if sets else None,
     )  # fmt: skip
     facts = {
         "network": f"{loaded.name} trained on {loaded.dataset}", "layers": ", ".join(sites),
         **describing.facts(), "parser": reader.signature, "encoder": sentences.signature,
         "ablated units": f"set to {fill}", "random orders": f"{trials}, seed {seed}",
+        "ablated first": ", ".join(directions),
     }  # fmt: skip
     page = write_analysis(analysis, out, facts)
     console = Console()
     for curve in curves:
         if curve.name != "random" and curve.adjusted < 0.05:
             console.print(
-                f"{curve.name} ({curve.order}): {100 * curve.difference:+.1f} points against "
-                f"random orders, p = {curve.adjusted:.3g}", markup=False, highlight=False,
+                f"{curve.name} ({curve.order}, {curve.direction} first): "
+                f"{100 * curve.difference:+.1f} points against random orders, "
+                f"p = {curve.adjusted:.3g}", markup=False, highlight=False,
             )  # fmt: skip
     console.print(f"{len(described.units)} units: {page}", markup=False, highlight=False)
 

@@ -75,7 +75,8 @@ _WRITTEN = (
     "report.html", "layers.csv", "units.csv", "importance.csv", "curves.csv", "layers.png",
     "importance-network.png", "importance-layer.png", "model-card.csv", "comparison.csv",
     "matches-by-layer.png", "choices.json", "edit.json", "candidates.csv", "outcomes.csv",
-    "curves.png", "random-weights.csv", "random-weights.png", "classes.csv", "classes.png",
+    "curves.png", "random-weights.csv", "random-weights.png", "classes.csv", "classes-network.png",
+    "classes-layer.png",
 )  # fmt: skip
 DEFAULT_ENCODER = DEFAULT_SENTENCE_ENCODER
 

@@ -1,13 +1,14 @@
 """Which units matter, by what is said of them: ablation in the order of a property.
 
-MILAN paper, section 5: units are ablated in the order of a property of their descriptions, the
-highest first, and accuracy is compared with that of as many units ablated in random order.
+MILAN paper, section 5: units are ablated in the order of a property of their descriptions, and
+accuracy is compared with that of as many units ablated in random order. Either the units highest in
+the property come first, or the lowest.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
 import numpy as np
@@ -21,6 +22,7 @@ from milannotations.ablation import Unit, grouped
 from milannotations.errors import InputError
 
 Order = Literal["network", "layer"]
+Direction = Literal["highest", "lowest"]
 Integers = NDArray[np.int64]
 RANDOM = "random"
 
@@ -32,6 +34,8 @@ class Curve:
     Attributes:
         name: The property.
         order: ``network``: over all layers together; ``layer``: as large a share of each layer.
+        direction: Which units come first: those ``highest`` in the property, or the ``lowest``.
+            That of random orders means nothing.
         fractions: Shares of the units that are ablated.
         accuracy: Accuracy at each, the mean over ways of ordering units that are alike.
         spread: Least and greatest of those, or of the random orders 2.5 and 97.5 %.
@@ -40,12 +44,15 @@ class Curve:
         p: Two-sided: could the area be that of one more random order? By Student's t for a
             prediction from those that were drawn, which takes their areas as normal. For units
             that are alike in the property it is the mean over several orders, and p too large.
-        adjusted: The same for several properties (Holm).
+        adjusted: The same for all properties and directions of an order (Holm).
         values: How many different values the property has.
+        by_class: For each class of the images, in the order of their folders, the accuracy on its
+            images at each fraction.
     """
 
     name: str
     order: Order
+    direction: Direction
     fractions: tuple[float, ...]
     accuracy: tuple[float, ...]
     spread: tuple[tuple[float, float], ...]
@@ -54,6 +61,7 @@ class Curve:
     p: float
     adjusted: float
     values: int
+    by_class: tuple[tuple[float, ...], ...]
 
 
 @dataclass(frozen=True)
@@ -85,6 +93,21 @@ class Plan:
                 raise InputError(f"{name} is {getattr(self, name)}; it must be at least {least}")
 
 
+def directions_of(first: str) -> tuple[Direction, ...]:
+    """Return the directions that an option names: ``highest``, ``lowest`` or ``both``.
+
+    Raises:
+        InputError: If it names none.
+    """
+    known: tuple[Direction, ...] = get_args(Direction)
+    if first == "both":
+        return known
+    found = tuple(direction for direction in known if direction == first)
+    if not found:
+        raise InputError(f"--first {first!r}; choose highest, lowest or both")
+    return found
+
+
 def importance(
     bench: Bench,
     images: LabelledImages,
@@ -92,6 +115,7 @@ def importance(
     properties: pd.DataFrame,
     plan: Plan,
     orders: Sequence[Order] = get_args(Order),
+    directions: Sequence[Direction] = get_args(Direction),
 ) -> list[Curve]:
     """Ablate units in the order of each property.
 
@@ -105,12 +129,15 @@ def importance(
         properties: A column per property, a row per unit.
         plan: How.
         orders: Over all layers together, or layer by layer.
+        directions: The highest first, or the lowest.
 
     Returns:
-        For each order the curve of random orders, then one for each property.
+        For each order the curve of random orders, then one for each direction and property.
     """
     return [
-        curve for order in orders for curve in _of(order, bench, images, units, properties, plan)
+        curve
+        for order in orders
+        for curve in _of(order, bench, images, units, properties, plan, directions)
     ]
 
 
@@ -121,49 +148,81 @@ def _of(
     units: Sequence[Unit],
     properties: pd.DataFrame,
     plan: Plan,
+    directions: Sequence[Direction],
 ) -> list[Curve]:
     layers = np.array([layer for layer, _ in units])
     rng = np.random.default_rng((plan.seed, len(order)))
     fractions = np.linspace(0, plan.fraction, plan.steps + 1)
     nothing = np.zeros(len(units))
-    jobs = [(RANDOM, ranks(nothing, layers, order, rng)) for _ in range(plan.trials)]
-    for name in properties:
-        values = properties[name].to_numpy(dtype=float)
-        repeats = plan.ties if len(np.unique(values)) < len(values) else 1
-        jobs += [(name, ranks(values, layers, order, rng)) for _ in range(repeats)]
+    jobs = [(RANDOM, "", ranks(nothing, layers, order, rng)) for _ in range(plan.trials)]
+    for direction in directions:
+        for name in properties:
+            values = properties[name].to_numpy(dtype=float)
+            repeats = plan.ties if len(np.unique(values)) < len(values) else 1
+            signed = values if direction == "highest" else -values
+            jobs += [
+                (name, direction, ranks(signed, layers, order, rng)) for _ in range(repeats)
+            ]  # fmt: skip
     ablations = [
         grouped(units[i] for i in chosen)
-        for _, ranked in jobs
+        for *_, ranked in jobs
         for chosen in nested(ranked, layers, order, fractions)
     ]
-    found = bench.measure(images, ablations, f"Ablating by {order}").accuracy
-    curves = found.reshape(len(jobs), len(fractions))
+    found = bench.measure(images, ablations, f"Ablating by {order}")
+    curves = found.accuracy.reshape(len(jobs), len(fractions))
+    of_classes = class_accuracy(found.correct, images).reshape(len(jobs), len(fractions), -1)
     random = curves[: plan.trials]
     chance = random[:, 1:].mean(1)
-    made = []
-    for name in properties:
-        rows = np.array([i for i, (job, _) in enumerate(jobs) if job == name])
-        own = curves[rows]
-        area = float(own[:, 1:].mean())
-        made.append(
-            Curve(
-                name, order, tuple(fractions), tuple(own.mean(0)), _extremes(own, (0, 1)), area,
-                area - float(chance.mean()), predicted(area, chance), float("nan"),
-                int(properties[name].nunique()),
-            )
-        )  # fmt: skip
-    adjusted = holm([curve.p for curve in made])
+    measured = []
+    for direction in directions:
+        for name in properties:
+            rows = [i for i, (*job, _) in enumerate(jobs) if job == [name, direction]]
+            own = curves[rows]
+            area = float(own[:, 1:].mean())
+            measured.append(
+                Curve(
+                    name, order, direction, tuple(fractions), tuple(own.mean(0)),
+                    _extremes(own, (0, 1)), area, area - float(chance.mean()),
+                    predicted(area, chance), float("nan"), int(properties[name].nunique()),
+                    _by_class(of_classes[rows]),
+                )
+            )  # fmt: skip
+    adjusted = holm([curve.p for curve in measured])
     by_chance = Curve(
-        RANDOM, order, tuple(fractions), tuple(random.mean(0)), _extremes(random, (0.025, 0.975)),
-        float(chance.mean()), 0.0, float("nan"), float("nan"), 0,
+        RANDOM, order, "highest", tuple(fractions), tuple(random.mean(0)),
+        _extremes(random, (0.025, 0.975)), float(chance.mean()), 0.0, float("nan"), float("nan"),
+        0, _by_class(of_classes[: plan.trials]),
     )  # fmt: skip
     return [
         by_chance,
-        *(
-            Curve(**{**vars(curve), "adjusted": value})
-            for curve, value in zip(made, adjusted, strict=True)
-        ),
+        *(replace(curve, adjusted=value) for curve, value in zip(measured, adjusted, strict=True)),
     ]
+
+
+def class_accuracy(correct: NDArray[np.float32], images: LabelledImages) -> Floats:
+    """Return the accuracy on the images of each class.
+
+    Args:
+        correct: Whether each image was told right, (ablations, images).
+        images: The images.
+
+    Returns:
+        float64 (ablations, classes), classes in the order of their folders.
+    """
+    labels = images.labels.numpy()
+    columns = [
+        correct[:, labels == index].mean(1, dtype=np.float64) for index in images.indices
+    ]  # fmt: skip
+    return np.stack(columns, axis=1)
+
+
+def _by_class(curves: Floats) -> tuple[tuple[float, ...], ...]:
+    """Return for each class the mean over curves at each fraction.
+
+    Args:
+        curves: Accuracies, (curves, fractions, classes).
+    """
+    return tuple(tuple(values) for values in curves.mean(0).T.tolist())
 
 
 def predicted(value: float, drawn: Floats) -> float:
@@ -216,26 +275,32 @@ def _extremes(curves: Floats, at: tuple[float, float]) -> tuple[tuple[float, flo
 
 
 def importance_table(curves: Sequence[Curve], titles: Mapping[str, str]) -> pd.DataFrame:
-    """Return a row per property and order."""
+    """Return a row per property, order and direction."""
     return pd.DataFrame(
         [
-            [titles.get(c.name, c.name), c.order, c.values, c.area, c.difference, c.p, c.adjusted]
+            [titles.get(c.name, c.name), c.order, c.direction, c.values, c.area, c.difference, c.p,
+             c.adjusted]
             for c in curves
             if c.name != RANDOM
         ],
-        columns=["property", "order", "values", "accuracy", "difference", "p", "p_holm"],
-    )
+        columns=["property", "order", "direction", "values", "accuracy", "difference", "p",
+                 "p_holm"],
+    )  # fmt: skip
 
 
 def curve_table(curves: Sequence[Curve]) -> pd.DataFrame:
-    """Return a row per property, order and fraction: what is drawn."""
+    """Return a row per property, order, direction and fraction: what is drawn."""
     return pd.DataFrame(
         [
-            [curve.name, curve.order, fraction, value, low, high]
+            [curve.name, curve.order, _direction(curve), fraction, value, low, high]
             for curve in curves
             for fraction, value, (low, high) in zip(
                 curve.fractions, curve.accuracy, curve.spread, strict=True
             )
         ],
-        columns=["property", "order", "fraction", "accuracy", "low", "high"],
+        columns=["property", "order", "direction", "fraction", "accuracy", "low", "high"],
     )
+
+
+def _direction(curve: Curve) -> str:
+    return "" if curve.name == RANDOM else curve.direction

@@ -5,9 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import pandas as pd
 
+from benchmark.applications.analysis.classes import (
+    Classes,
+    class_rows,
+    class_table,
+    draw_classes,
+)
 from benchmark.applications.analysis.importance import (
     RANDOM,
     Curve,
@@ -33,6 +40,10 @@ from milannotations.page import as_cell
 from milannotations.storage import atomic_path
 
 _EXAMPLES = 4
+_LINES: dict[str, tuple[str, Literal["method", "other"]]] = {
+    "highest": ("highest first", "method"),
+    "lowest": ("lowest first", "other"),
+}
 _ORDERS = {
     "network": "All layers together",
     "layer": "As large a share of each layer",
@@ -50,6 +61,7 @@ class Analysis:
         forms: The form of each description.
         curves: Of accuracy, from ``importance``; empty if it was not measured.
         images: How many labelled images accuracy is over.
+        classes: Their classes; None if accuracy was not measured.
     """
 
     described: Described
@@ -58,6 +70,7 @@ class Analysis:
     forms: Sequence[str]
     curves: Sequence[Curve] = ()
     images: int = 0
+    classes: Classes | None = None
 
 
 def write_analysis(found: Analysis, out: Path, facts: Mapping[str, str]) -> Path:
@@ -77,6 +90,11 @@ def write_analysis(found: Analysis, out: Path, facts: Mapping[str, str]) -> Path
     if found.curves:
         tables["importance.csv"] = importance_table(found.curves, PROPERTIES)
         tables["curves.csv"] = curve_table(found.curves)
+        if found.classes is not None:
+            tables["classes.csv"] = class_table(found.curves, found.classes)
+            tables["classes.csv"]["class"] = [
+                as_cell(name) for name in tables["classes.csv"]["class"]
+            ]
     for name, table in tables.items():
         with atomic_path(out / name) as path:
             table.to_csv(path, index=False)
@@ -94,6 +112,8 @@ def write_analysis(found: Analysis, out: Path, facts: Mapping[str, str]) -> Path
     sections = [_by_layer(found, out)]
     if found.curves:
         sections.append(_importance(found, out))
+        if found.classes is not None:
+            sections.append(_classes(found, found.classes, out))
     sections.append(_examples(found))
     path = out / "report.html"
     network = found.described.loaded
@@ -168,24 +188,28 @@ def _importance(found: Analysis, out: Path) -> Section:
         if not some:
             continue
         random = next(curve for curve in some if curve.name == RANDOM)
+        named = dict.fromkeys(curve.name for curve in some if curve.name != RANDOM)
         panels = [
             Panel(
-                PROPERTIES.get(curve.name, curve.name),
+                PROPERTIES.get(name, name),
                 [
                     _series(random, "random order", "random"),
-                    _series(curve, "highest first", "method"),
+                    *(
+                        _series(curve, *_LINES[curve.direction])
+                        for curve in some
+                        if curve.name == name
+                    ),
                 ],
                 "% of units ablated",
                 "accuracy",
             )
-            for curve in some
-            if curve.name != RANDOM
+            for name in named
         ]
         figure = curves(out / f"importance-{order}.png", panels, same_y=True)
         parts.append(
             Picture(
-                f"{title}: accuracy as units are ablated, those highest in a property first. Grey: "
-                "random orders, the middle 95 %.",
+                f"{title}: accuracy as units are ablated, those highest or lowest in a property "
+                "first. Grey: random orders, the middle 95 %.",
                 figure,
                 "small plots: accuracy against share of units ablated, one for each property",
             )
@@ -195,6 +219,7 @@ def _importance(found: Analysis, out: Path) -> Section:
         [
             PROPERTIES.get(c.name, c.name),
             _ORDERS[c.order],
+            _LINES[c.direction][0],
             f"{c.values:,}",
             f"{100 * c.area:.1f} %",
             f"{100 * c.difference:+.1f}",
@@ -206,20 +231,59 @@ def _importance(found: Analysis, out: Path) -> Section:
     parts.append(
         Table(
             "Mean accuracy while units are ablated, against random orders",
-            ["property", "order", "values", "accuracy", "points", "p", "p (Holm)"],
+            ["property", "order", "direction", "values", "accuracy", "points", "p", "p (Holm)"],
             rows,
-            note="Points below 0: units high in the property matter more than others. p: could "
-            "this be one more random order? By Student's t from those that were drawn. Properties "
-            "with few values hardly order units.",
+            note="Points below 0: the units ablated first, those high or low in the property, "
+            "matter more than others. p: could this be one more random order? By Student's t from "
+            "those that were drawn; Holm's correction is for all rows of an order. Properties with "
+            "few values hardly order units.",
             strong=[i for i, curve in enumerate(ordered) if curve.adjusted < 0.05],
         )
     )
     return Section(
         "Which properties matter",
         [
-            "Units are ablated in the order of a property of their descriptions. Over all layers "
-            "together a property may seem to matter because it is frequent in layers that do; "
-            "with as large a share of each layer it cannot."
+            "Units are ablated in the order of a property of their descriptions: those highest in "
+            "it first, or those lowest. Where the property matters, accuracy falls sooner than at "
+            "random in one of the two orders, and later in the other. Over all layers together a "
+            "property may seem to matter because it is frequent in layers that do; with as large "
+            "a share of each layer it cannot."
+        ],
+        parts,
+    )
+
+
+def _classes(found: Analysis, classes: Classes, out: Path) -> Section:
+    parts: list[Picture | Table] = []
+    several = dict.fromkeys(curve.direction for curve in found.curves if curve.name != RANDOM)
+    heads = [head for d in several for head in (f"{_LINES[d][0]}: worst", "points")]
+    for order, title in _ORDERS.items():
+        if not any(curve.order == order for curve in found.curves):
+            continue
+        figure = draw_classes(
+            out / f"classes-{order}.png", found.curves, order, classes, PROPERTIES
+        )  # fmt: skip
+        parts.append(
+            Picture(
+                f"{title}: accuracy on each class while units are ablated, against random orders.",
+                figure, "coloured table: points of accuracy, classes by properties",
+            )
+        )  # fmt: skip
+        parts.append(
+            Table(
+                f"Accuracy by class: {title[0].lower()}{title[1:]}",
+                ["class", "images", "accuracy", "random order", *heads],
+                class_rows(found.curves, order, classes, PROPERTIES),
+            )
+        )
+    return Section(
+        "Which classes lean on them",
+        [
+            "Accuracy on the images of each class, the mean over all steps of the ablation. "
+            "“Worst” is the property whose ablation costs the class most against random orders. "
+            "It is the least of several numbers, each of few images, and no test: look for what "
+            "classes that are alike have in common. All classes, properties and steps are in "
+            f"classes.csv; of {len(classes.names):,} classes those that differ most are shown."
         ],
         parts,
     )

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from benchmark.applications.analysis.classes import classes_in
 from benchmark.applications.analysis.importance import RANDOM as RANDOM_ORDER
 from benchmark.applications.analysis.importance import Plan, importance
 from benchmark.applications.analysis.report import Analysis, write_analysis
@@ -120,11 +121,12 @@ def analyze_trial(seed: int, place: Path, who: Speaker, device: torch.device) ->
     table = property_table(network.texts, images.classes, reader, sentences)
     bench = Bench(network.loaded.module, network.sites, images, work=place / "work" / "measured",
                   device=device)  # fmt: skip
-    curves = importance(bench, images, network.units, table, Plan(steps=5, ties=2, seed=seed))
+    curves = importance(bench, images, network.units, table, Plan(steps=5, ties=2, seed=seed),
+                        directions=("highest",))  # fmt: skip
     parsed = properties(network.texts, reader)
     analysis = Analysis(
         network, layer_table([layer for layer, _ in network.units], network.texts, parsed), table,
-        [kinds_of(one).form for one in parsed], curves, len(images),
+        [kinds_of(one).form for one in parsed], curves, len(images), classes_in(images),
     )  # fmt: skip
     out = place / "analysis"
     out.mkdir(exist_ok=True)

@@ -7,10 +7,17 @@ import torch
 from PIL import Image
 from torch import nn
 
+from benchmark.applications.analysis.classes import (
+    class_rows,
+    class_table,
+    classes_in,
+    differences,
+)
 from benchmark.applications.analysis.importance import (
     RANDOM,
     Plan,
     curve_table,
+    directions_of,
     importance,
     importance_table,
     nested,
@@ -74,8 +81,13 @@ def test_a_property_of_the_units_that_matter(bench):
         "noise": np.random.default_rng(1).random(20),
     })  # fmt: skip
     curves = importance(measured, images, UNITS, table, Plan(0.4, 4, trials=39, ties=4))
-    found = {(c.name, c.order): c for c in curves}
+    found = {(c.name, c.order): c for c in curves if c.direction == "highest"}
+    lowest = {(c.name, c.order): c for c in curves if c.direction == "lowest"}
     for order in ("network", "layer"):
+        # The lowest in a property first is the highest in its opposite first.
+        assert lowest["does not", order].accuracy[-1] == 0.5
+        assert lowest["matters", order].accuracy == (1.0,) * 5
+        assert lowest["does not", order].difference < 0 < lowest["matters", order].difference
         assert found[RANDOM, order].accuracy[0] == 1.0
         assert found["matters", order].accuracy[-1] == 0.5  # all that decide are gone
         assert found["does not", order].accuracy == (1.0,) * 5
@@ -84,7 +96,49 @@ def test_a_property_of_the_units_that_matter(bench):
         assert found["nothing", order].values == 1
         assert found["matters", order].adjusted >= found["matters", order].p
     rows = importance_table(curves, {})
-    assert len(rows) == 8 and len(curve_table(curves)) == 2 * 5 * 5
+    assert len(rows) == 16 and len(curve_table(curves)) == 2 * 9 * 5
+    assert rows.groupby("direction").size().to_dict() == {"highest": 8, "lowest": 8}
+    only = importance(measured, images, UNITS, table, Plan(0.4, 4, trials=39, ties=4),
+                      directions=("highest",))  # fmt: skip
+    assert [c.accuracy for c in only] == [c.accuracy for c in curves if c.direction == "highest"]
+
+
+def test_accuracy_by_class_is_of_the_images_of_that_class(bench):
+    """Units 0 and 2 of ``early`` speak for the first class: without them only that one is lost."""
+    measured, images = bench
+    for_green = np.array([float(layer == "early" and unit in (0, 2)) for layer, unit in UNITS])
+    table = pd.DataFrame({"green": for_green, "constant": np.ones(20)})
+    curves = importance(measured, images, UNITS, table, Plan(0.1, 1, trials=5), ["network"])
+    classes = classes_in(images)
+    assert classes.names == ("green", "red") and classes.images == (10, 10)
+    curve = next(c for c in curves if (c.name, c.direction) == ("green", "highest"))
+    with torch.no_grad():
+        model = measured.model
+        model.early.weight.data[[0, 2]] = 0
+        inputs = torch.stack([images.source.inputs(i) for i in range(len(images))])
+        right = (model(inputs).argmax(1) == images.labels).numpy()
+    by_hand = [right[images.labels == index].mean() for index in images.indices]
+    assert [values[-1] for values in curve.by_class] == by_hand == [0.0, 1.0]
+    assert [values[0] for values in curve.by_class] == [1.0, 1.0]
+    for one in curves:  # classes have as many images each
+        assert np.mean(one.by_class, axis=0) == pytest.approx(one.accuracy)
+    names, gaps = differences(curves, "network", "highest")
+    chance = next(c for c in curves if c.name == RANDOM)
+    assert names == ["green", "constant"]
+    assert gaps[0, 0] == pytest.approx(0 - chance.by_class[0][1])
+    rows = class_rows(curves, "network", classes, {"green": "Green"})
+    assert rows[0][:3] == ["green", "10", "100.0 %"] and rows[0][4] == "Green"
+    table = class_table(curves, classes)
+    assert len(table) == 5 * 2 * 2 and set(table["class"]) == {"green", "red"}
+    picked = table[(table["property"] == "green") & (table["direction"] == "highest")]
+    assert picked[picked["fraction"] > 0]["accuracy"].tolist() == [0.0, 1.0]
+
+
+def test_directions_by_name():
+    assert directions_of("both") == ("highest", "lowest")
+    assert directions_of("lowest") == ("lowest",)
+    with pytest.raises(InputError, match="highest, lowest or both"):
+        directions_of("increasing")
 
 
 def test_p_is_uniform_where_nothing_is_ordered(bench):

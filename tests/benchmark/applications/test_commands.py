@@ -150,11 +150,23 @@ def test_analyze(place, tmp_path):
         path.name for path in Path("out").iterdir()
     }
     importance = pd.read_csv("out/importance.csv")
-    assert len(importance) == 16
+    assert len(importance) == 32
+    classes = pd.read_csv("out/classes.csv")
+    assert set(classes["class"]) == {"a-green", "c-red"} and set(classes["images"]) == {10}
+    assert Path("out/classes-layer.png").stat().st_size > 5000
     units = pd.read_csv("out/units.csv")
     assert units["nouns"].tolist()[:3] == [1, 1, 2]
     page = Path("out/report.html").read_text()
-    assert "Which properties matter" in page
+    assert "Which properties matter" in page and "Which classes lean on them" in page
+    usual = ("analyze", place, "--labelled", "data/test", "--descriptions", "said.csv",
+             "--encoder", PACKAGED, "--steps", 3)  # fmt: skip
+    run(*usual, "--out", "lowest", "--first", "lowest")
+    lowest = pd.read_csv("lowest/importance.csv")
+    assert set(lowest["direction"]) == {"lowest"} and len(lowest) == 16
+    both = importance[importance["direction"] == "lowest"]
+    assert both["property"].tolist() == lowest["property"].tolist()
+    with pytest.raises(InputError, match="--first 'random'"):
+        run(*usual, "--out", "never", "--first", "random")
 
 
 def test_audit(place, tmp_path):
