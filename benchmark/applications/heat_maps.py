@@ -50,7 +50,7 @@ def heat_maps(path: Path, grids: Sequence[Grid], rows: Sequence[str], unit: str)
     if not grids or not rows:
         say_empty(axes[0])
         return finish(figure, path, {}, "")
-    most = max(1e-9, *(float(np.abs(one.values).max()) for one in grids))
+    most = max(1.0, *(float(np.abs(one.values).max()) for one in grids))
     norm = TwoSlopeNorm(0.0, -most, most)
     for place, (axis, one) in enumerate(zip(axes, grids, strict=True)):
         picture = axis.imshow(one.values, cmap=_MAP, norm=norm, aspect="auto")
@@ -59,12 +59,12 @@ def heat_maps(path: Path, grids: Sequence[Grid], rows: Sequence[str], unit: str)
             range(len(one.columns)), [short(text, 20) for text in one.columns], rotation=40,
             ha="right", rotation_mode="anchor", parse_math=False,
         )  # fmt: skip
-        labels = [short(text, 22) for text in rows] if place == 0 else []
+        labels = [short(text, 26) for text in rows] if place == 0 else []
         axis.set_yticks(range(len(rows)), labels or [""] * len(rows), parse_math=False)
         for row, column in np.ndindex(one.values.shape):
             value = one.values[row, column]
             axis.text(
-                column, row, f"{value:+.0f}", ha="center", va="center", fontsize=SMALL - 1.5,
+                column, row, f"{round(float(value)):+d}", ha="center", va="center", fontsize=SMALL - 1.5,
                 color="white" if abs(value) > _DARK * most else "black",
             )  # fmt: skip
         name(axis, one.title, "", "", len(grids))

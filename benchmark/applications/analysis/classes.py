@@ -80,7 +80,8 @@ def class_rows(
     """Return rows for people: classes with the property whose ablation changes them most.
 
     Columns are class, images, accuracy, accuracy while random units are ablated, and, for each
-    direction, property and points of the greatest loss against random orders.
+    direction, property and points of the greatest loss against random orders; dashes if no
+    property costs more than these.
     """
     random = next(c for c in curves if c.order == order and c.name == RANDOM)
     chance = _areas(random)
@@ -94,7 +95,9 @@ def class_rows(
         ]  # fmt: skip
         for names, gaps in found.values():
             least = int(gaps[place].argmin())
-            row += [titles.get(names[least], names[least]), f"{100 * gaps[place, least]:+.1f}"]
+            worst = f"{100 * gaps[place, least]:+.1f}"
+            lost = float(worst) < 0
+            row += [titles.get(names[least], names[least]), worst] if lost else ["—", "—"]
         rows.append(row)
     return rows
 

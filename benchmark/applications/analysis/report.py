@@ -214,32 +214,7 @@ def _importance(found: Analysis, out: Path) -> Section:
                 "small plots: accuracy against share of units ablated, one for each property",
             )
         )
-    ordered = [curve for curve in found.curves if curve.name != RANDOM]
-    rows = [
-        [
-            PROPERTIES.get(c.name, c.name),
-            _ORDERS[c.order],
-            _LINES[c.direction][0],
-            f"{c.values:,}",
-            f"{100 * c.area:.1f} %",
-            f"{100 * c.difference:+.1f}",
-            f"{c.p:.3g}",
-            f"{c.adjusted:.3g}",
-        ]
-        for c in ordered
-    ]
-    parts.append(
-        Table(
-            "Mean accuracy while units are ablated, against random orders",
-            ["property", "order", "direction", "values", "accuracy", "points", "p", "p (Holm)"],
-            rows,
-            note="Points below 0: the units ablated first, those high or low in the property, "
-            "matter more than others. p: could this be one more random order? By Student's t from "
-            "those that were drawn; Holm's correction is for all rows of an order. Properties with "
-            "few values hardly order units.",
-            strong=[i for i, curve in enumerate(ordered) if curve.adjusted < 0.05],
-        )
-    )
+        parts.append(_tested([curve for curve in some if curve.name != RANDOM], title))
     return Section(
         "Which properties matter",
         [
@@ -250,6 +225,31 @@ def _importance(found: Analysis, out: Path) -> Section:
             "a share of each layer it cannot."
         ],
         parts,
+    )
+
+
+def _tested(some: Sequence[Curve], title: str) -> Table:
+    rows = [
+        [
+            PROPERTIES.get(c.name, c.name),
+            _LINES[c.direction][0],
+            f"{c.values:,}",
+            f"{100 * c.area:.1f} %",
+            f"{100 * c.difference:+.1f}",
+            f"{c.p:.3g}",
+            f"{c.adjusted:.3g}",
+        ]
+        for c in some
+    ]
+    return Table(
+        f"{title}: mean accuracy while units are ablated, against random orders",
+        ["property", "direction", "values", "accuracy", "points", "p", "p (Holm)"],
+        rows,
+        note="Points below 0: the units ablated first, those high or low in the property, "
+        "matter more than others. p: could this be one more random order? By Student's t from "
+        "those that were drawn; Holm's correction is for all rows of this table. Properties with "
+        "few values hardly order units.",
+        strong=[i for i, curve in enumerate(some) if curve.adjusted < 0.05],
     )
 
 
