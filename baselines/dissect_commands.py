@@ -20,6 +20,10 @@ def dissect(
     model: Annotated[
         str | None, typer.Option(help="the network, as for build; also: synthetic")
     ] = None,
+    neurons: Annotated[
+        str | None,
+        typer.Option(help="a data set that build wrote: its own network, and its layers"),
+    ] = None,
     layers: Annotated[
         list[str] | None,
         typer.Option(
@@ -27,7 +31,10 @@ def dissect(
         ),
     ] = None,
     method: Annotated[str, typer.Option(help="netdissect or compexp")] = "netdissect",
-    weights: Annotated[str, typer.Option(help="published, random, or a file")] = "published",
+    weights: Annotated[
+        str | None,
+        typer.Option(help="published (the default), random, or a file; of --neurons as recorded"),
+    ] = None,
     activations: Annotated[
         Path | None, typer.Option(help="folder of recorded activation maps, in place of a network")
     ] = None,
@@ -51,14 +58,17 @@ def dissect(
     from baselines.concepts.dissector import Dissector
     from milannotations.describer import create
     from milannotations.errors import InputError
+    from milannotations.loading import load_split
     from milannotations.options import read_options, split_names
     from milannotations.progress import silence_libraries
     from milannotations.storage import atomic_folder, check_target
 
     silence_libraries()
     check_target(out, overwrite)
-    if not model and not activations:
-        raise InputError("name a network with --model, or recorded maps with --activations")
+    if not model and not activations and not neurons:
+        raise InputError(
+            "name a network with --model or --neurons, or recorded maps with --activations"
+        )
     describer = create(
         method,
         concepts=concepts,
@@ -75,7 +85,10 @@ def dissect(
     if not isinstance(describer, Dissector):
         raise InputError(f"method {method!r} does not dissect; take netdissect or compexp")
     names = split_names(layers)
-    tallies = describer.tallies(model or "", names)
+    if neurons is not None:
+        tallies = describer.tallies_of_neurons(load_split(neurons), names)
+    else:
+        tallies = describer.tallies(model or "", names)
     with atomic_folder(out, overwrite) as folder:
         lines = describer.report(tallies, folder)
     console = Console(markup=False, highlight=False, soft_wrap=True)

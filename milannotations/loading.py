@@ -25,6 +25,8 @@ from milannotations.annotations import read_annotations, to_dataset
 from milannotations.builder import DEMO, Milannotations
 from milannotations.catalog.releases import GROUPS, RELEASES, canonical, is_known
 from milannotations.errors import InputError, did_you_mean
+from milannotations.networks.record import attach_records
+from milannotations.networks.source import records_of_source
 from milannotations.record import FEATURES, NeuronKey, keys_of
 from milannotations.store import home
 
@@ -83,6 +85,9 @@ def load(
             raise InputError(f"{name} lacks the columns {lacking}; are these neuron records?")
     if not streaming:
         parts = {key: _as_records(part, name) for key, part in parts.items()}
+        records = records_of_source(str(name), next(iter(parts.values())), revision)
+        for part in parts.values():
+            attach_records(part, records)
     if split is None and len(parts) > 1:
         return type(loaded)({key: _filter(part, wanted, numbers) for key, part in parts.items()})
     chosen = split if split is not None else next(iter(parts))

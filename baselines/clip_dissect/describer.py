@@ -14,12 +14,12 @@ from baselines.clip_dissect.scores import TOP_IMAGES, soft_wpmi
 from baselines.features.exemplars import DistinctExemplars
 from benchmark.contrastive import ContrastiveModel
 from benchmark.text import normalize
-from milannotations.catalog.models import load_model
 from milannotations.describer import Description, register
 from milannotations.device import resolve_device
 from milannotations.errors import InputError
 from milannotations.exemplars.responses import responses
 from milannotations.exemplars.sources import ImageFolder
+from milannotations.networks.lookup import NetworkChoice, network_of
 from milannotations.record import NeuronKey, keys_of
 
 _MAX_TEXTS = 100_000_000  # bytes of a file of texts
@@ -38,8 +38,11 @@ class ClipDissect:
         clip: A CLIP or SigLIP model: a folder, or OWNER/NAME of the hub.
         texts: A file with a text per line; default the annotations of the training neurons.
         images: A folder of probe images.
-        model: The network, where its name in the records is not enough to load it.
-        weights: See ``milannotations.catalog.models.load_model``.
+        model: The network, by a name that ``load_model`` knows; default the one that the neurons'
+            data set records (see ``milannotations.networks``).
+        weights: See ``milannotations.catalog.models.load_model``; default what is recorded.
+        sae: ``LAYER=PATH`` of sparse autoencoders, by commas; default what is recorded.
+        check: ``no`` takes a network whose hash is not the recorded one.
         top: Images per unit.
         pmi: λ, the weight of log p(c).
         alternatives: How many further texts to name.
@@ -55,7 +58,9 @@ class ClipDissect:
         texts: str | None = None,
         images: str | None = None,
         model: str | None = None,
-        weights: str = "published",
+        weights: str | None = None,
+        sae: str | None = None,
+        check: str = "yes",
         top: int = TOP_IMAGES,
         pmi: float = 1.0,
         alternatives: int = 4,
@@ -68,7 +73,7 @@ class ClipDissect:
         self._given = _read_texts(Path(texts)) if texts else []
         self._texts = self._given
         self._folder = Path(images) if images else None
-        self._network, self._weights = model, weights
+        self._choice = NetworkChoice(model, weights, sae, check)
         self._top, self._pmi = top, pmi
         self._alternatives, self._batch_size = alternatives, batch_size
         self._clip = ContrastiveModel(clip, self._device, batch_size)
@@ -100,7 +105,7 @@ class ClipDissect:
             for rows in _by_layer(keys).values():
                 self._fill(found, rows, seen, said, top[rows])
         else:
-            self._probe(keys, said, found)
+            self._probe(neurons, keys, said, found)
         assert None not in found
         return [description for description in found if description is not None]
 
@@ -120,16 +125,22 @@ class ClipDissect:
                 top[row, place] = number
         return torch.cat(parts), top[:, : self._top]
 
-    def _probe(self, keys: list[NeuronKey], said: Tensor, found: list[Description | None]) -> None:
+    def _probe(
+        self,
+        neurons: Dataset,
+        keys: list[NeuronKey],
+        said: Tensor,
+        found: list[Description | None],
+    ) -> None:
         assert self._folder is not None
         networks: dict[tuple[str, str], dict[str, list[int]]] = defaultdict(dict)
         for (model, dataset, layer), rows in _by_layer(keys).items():
             networks[model, dataset][layer] = rows
-        if self._network and len(networks) > 1:
+        if self._choice.model and len(networks) > 1:
             raise InputError("model= names one network, and these neurons are of several")
         seen: Tensor | None = None
         for (name, dataset), layers in networks.items():
-            loaded = load_model(self._network or f"{name}-{dataset}", self._weights)
+            loaded = network_of(neurons, name, dataset, self._choice)
             source = ImageFolder(self._folder, loaded.preprocessing)
             if loaded.latents is not None:
                 raise InputError(
@@ -138,7 +149,8 @@ class ClipDissect:
             # The spatial mean is the authors'.
             maps = responses(
                 loaded.module, list(layers), source, reduction="mean", layouts=loaded.layouts,
-                device=self._device, batch_size=self._batch_size, in_place=loaded.in_place,
+                attached=loaded.attached, device=self._device, batch_size=self._batch_size,
+                in_place=loaded.in_place,
             )  # fmt: skip
             if seen is None:
                 seen = torch.cat(

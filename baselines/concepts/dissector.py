@@ -21,10 +21,11 @@ from baselines.concepts.pictures import strips
 from baselines.concepts.probing import tallies
 from baselines.concepts.report import Facts
 from baselines.concepts.tally import Tally
-from milannotations.catalog.models import ENTRIES
+from milannotations.catalog.models import LoadedModel, load_model
 from milannotations.describer import Description
 from milannotations.device import resolve_device
 from milannotations.errors import InputError, did_you_mean
+from milannotations.networks.lookup import NetworkChoice, network_of
 from milannotations.progress import Bar, progress_bar
 from milannotations.record import NeuronKey, keys_of
 from milannotations.store import home
@@ -38,8 +39,11 @@ class Dissector(ABC):
 
     Args:
         concepts: Labelled images; see ``baselines.concepts.names``.
-        model: The network, by a name that ``load_model`` knows; default what the neurons say.
-        weights: See ``load_model``.
+        model: The network, by a name that ``load_model`` knows; default the one that the neurons'
+            data set records (see ``milannotations.networks``).
+        weights: See ``load_model``; default what is recorded.
+        sae: ``LAYER=PATH`` of sparse autoencoders, by commas; default what is recorded.
+        check: ``no`` takes a network whose hash is not the recorded one.
         activations: Folder of recorded activation maps of the same images, in place of a network;
             see ``RecordedMaps``.
         frame: How pictures that are no squares are used; see ``ConceptImages``.
@@ -61,7 +65,9 @@ class Dissector(ABC):
         concepts: str,
         *,
         model: str | None = None,
-        weights: str = "published",
+        weights: str | None = None,
+        sae: str | None = None,
+        check: str = "yes",
         activations: str | None = None,
         frame: str = "squash",
         masking: Masking,
@@ -78,7 +84,7 @@ class Dissector(ABC):
         self._device = resolve_device(device)
         self._name = concepts
         self._source = open_concepts(concepts, device)
-        self._model, self._weights = model, weights
+        self._choice = NetworkChoice(model, weights, sae, check)
         self._activations = Path(activations) if activations else None
         self._frame, self.masking, self._shape = frame, masking, shape
         self.work = Path(work) if work else home() / "dissection"
@@ -103,7 +109,7 @@ class Dissector(ABC):
         for name in dict.fromkeys((key.model, key.dataset) for key in keys):
             mine = [key for key in keys if (key.model, key.dataset) == name]
             layers = list(dict.fromkeys(key.layer for key in mine))
-            for layer, tally in self.tallies(self._model or _model_of(*name), layers).items():
+            for layer, tally in self._tallies_of(neurons, name, layers).items():
                 units = sorted({key.unit for key in mine if key.layer == layer})
                 if units[-1] >= tally.units:
                     raise InputError(
@@ -178,17 +184,54 @@ class Dissector(ABC):
             model: The network; not used with recorded activations.
             layers: Patterns of layers; none for the network's own choice.
         """
-        maps = self._maps(model, layers)
+        loaded = None
+        if self._activations is None and model != SYNTHETIC:
+            loaded = load_model(model, self._choice.weights or "published")
+        return self._counted(model, layers, loaded)
+
+    def tallies_of_neurons(self, neurons: Dataset, layers: Sequence[str] = ()) -> dict[str, Tally]:
+        """Return the tally of each layer of the network that neurons belong to.
+
+        Args:
+            neurons: A data set of one network.
+            layers: Names of its layers; none for all that the neurons are of.
+
+        Raises:
+            InputError: If the neurons are of several networks.
+        """
+        keys = keys_of(neurons)
+        names = list(dict.fromkeys((key.model, key.dataset) for key in keys))
+        if len(names) != 1:
+            listed = ", ".join("/".join(name) for name in names)
+            raise InputError(f"the neurons are of {len(names)} networks ({listed}); take one")
+        known = dict.fromkeys(key.layer for key in keys)
+        return self._tallies_of(neurons, names[0], list(layers or known))
+
+    def _tallies_of(
+        self, neurons: Dataset, name: tuple[str, str], layers: Sequence[str]
+    ) -> dict[str, Tally]:
+        """Return the tallies of layers of the network that neurons belong to."""
+        model = self._choice.model or name[0]
+        if self._activations is not None or model == SYNTHETIC:
+            return self._counted(model, layers, None)
+        loaded = network_of(neurons, *name, self._choice)
+        return self._counted(loaded.spec or name[0], layers, loaded)
+
+    def _counted(
+        self, model: str, layers: Sequence[str], loaded: LoadedModel | None
+    ) -> dict[str, Tally]:
+        maps = self._maps(model, layers, loaded)
         name = self._activations.name if self._activations else model
         self._probed = (name, maps.identity())
         self._input_size = maps.input_size
         return tallies(maps, self.concepts, self.masking, self.work, self._device)
 
-    def _maps(self, model: str, layers: Sequence[str]) -> ActivationMaps:
+    def _maps(
+        self, model: str, layers: Sequence[str], loaded: LoadedModel | None
+    ) -> ActivationMaps:
         if self._activations is None:
             return network_maps(
-                model, layers, self._source,
-                frame=self._frame, weights=self._weights, device=self._device,
+                loaded or model, layers, self._source, frame=self._frame, device=self._device,
                 batch_size=self._batch_size, readers=self._readers,
             )  # fmt: skip
         recorded = RecordedMaps(self._activations, self._device)
@@ -199,9 +242,3 @@ class Dissector(ABC):
         if layers:
             recorded.layers = {layer: recorded.layers[layer] for layer in layers}
         return recorded
-
-
-def _model_of(model: str, dataset: str) -> str:
-    """Return the name that loads the network of some neurons."""
-    config = f"{model}-{dataset}"
-    return config if config in ENTRIES and model != SYNTHETIC else model

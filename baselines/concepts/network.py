@@ -12,11 +12,12 @@ from baselines.concepts.images import ConceptImages
 from baselines.concepts.segmented import Segmented
 from baselines.concepts.source import ConceptSource
 from baselines.concepts.worlds import Worlds
-from milannotations.catalog.models import load_model
+from milannotations.catalog.models import LoadedModel, load_model
 from milannotations.errors import InputError
 from milannotations.exemplars.collect import prepare
 from milannotations.exemplars.generators import Latents
 from milannotations.exemplars.options import BuildOptions
+from milannotations.exemplars.plan import fingerprint_of_weights
 from milannotations.exemplars.sources import Source
 from milannotations.worlds import SyntheticNetwork, World, synthetic_neurons
 
@@ -25,12 +26,11 @@ SYNTHETIC = "synthetic"
 
 
 def network_maps(
-    model: str,
+    model: str | LoadedModel,
     layers: Sequence[str],
     concepts: ConceptSource,
     *,
     frame: str = "squash",
-    weights: str = "published",
     device: torch.device,
     batch_size: int = 32,
     readers: int = 0,
@@ -38,12 +38,11 @@ def network_maps(
     """Return the activation maps of a network on labelled images.
 
     Args:
-        model: Name of a model (see ``load_model``), or ``synthetic``: the synthetic neurons,
+        model: A network, its name (see ``load_model``), or ``synthetic``: the synthetic neurons,
             which live in scenes of ``milannotations.worlds`` only.
         layers: Patterns of layers; none for those that the catalog recommends.
         concepts: The labelled images.
         frame: See ``ConceptImages``.
-        weights: See ``load_model``.
         device: Where the network shall run.
         batch_size: Images per forward pass; halved where memory does not suffice.
         readers: Processes that read images; 0 reads in the main process.
@@ -65,18 +64,26 @@ def network_maps(
             options=options, device=device,
         )  # fmt: skip
         return NetworkMaps(job, device)
-    loaded = load_model(model, weights)
+    loaded = load_model(model) if isinstance(model, str) else model
     names = list(layers) or list(loaded.layers)
     if not names:
-        raise InputError(f"name the layers of {model} to look at")
+        raise InputError(f"name the layers of {loaded.name} to look at")
     module = loaded.module
     if loaded.latents is None:
         source = ConceptImages(concepts, frame, loaded.preprocessing)
     else:
         if not (isinstance(concepts, Segmented) and isinstance(concepts.pictures, Latents)):
             raise InputError(
-                f"{model} is a generator: have its own images labelled, with "
-                f"concepts=segmenter:generated:COUNT?generator={model}&model=NAME"
+                f"{loaded.name} is a generator: have its own images labelled, with "
+                f"concepts=segmenter:generated:COUNT?generator={loaded.spec or loaded.name}"
+                "&model=NAME"
+            )
+        theirs = fingerprint_of_weights(concepts.pictures.generator)
+        if theirs != (ours := fingerprint_of_weights(module)):
+            raise InputError(
+                f"the labelled images are made by another generator (hash {theirs}) than the "
+                f"network that is dissected, {loaded.name} (hash {ours}); name the same one, and "
+                "its weights, in concepts=…?generator=NAME&weights=FILE"
             )
         source = concepts.pictures
         module = concepts.pictures.generator
@@ -84,6 +91,6 @@ def network_maps(
     job = prepare(
         module, source, names,
         model=loaded.name, dataset=loaded.dataset, options=options, device=device,
-        layouts=loaded.layouts,
+        layouts=loaded.layouts, attached=loaded.attached,
     )  # fmt: skip
     return NetworkMaps(job, device)

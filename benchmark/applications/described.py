@@ -25,6 +25,8 @@ from milannotations.exemplars.options import BuildOptions
 from milannotations.exemplars.sources import ImageFolder
 from milannotations.fingerprints import fingerprint
 from milannotations.loading import load_split
+from milannotations.networks.consent import give_consent
+from milannotations.networks.lookup import check_same_network, network_at_hand
 from milannotations.record import keys_of
 from milannotations.storage import atomic_path
 from milannotations.worlds.lessons import lessons
@@ -168,6 +170,7 @@ def load_network(
         InputError: If there is no such model or layer, or it generates images.
     """
     loaded = load_model(model, weights)
+    give_consent(loaded.spec)
     if loaded.latents is not None:
         raise InputError(f"{loaded.name} is a generator; it has no accuracy and sees no images")
     names = [*(layers or loaded.layers)]
@@ -233,7 +236,8 @@ def describe_network(
             options=options, device=device, layouts=loaded.layouts,
         )  # fmt: skip
     neurons = load_split(str(place))
-    described = describe(neurons, work, speaker, str(device))
+    with network_at_hand(loaded):
+        described = describe(neurons, work, speaker, str(device))
     units = [(str(layer), int(unit)) for layer, unit in zip(neurons["layer"], neurons["unit"],
                                                             strict=True)]  # fmt: skip
     return Described(
@@ -326,6 +330,7 @@ def described_by_file(
     neurons = None
     if exemplars is not None:
         shown = load_split(exemplars)
+        check_same_network(shown, loaded, exemplars)
         rows = {
             (key.layer, key.unit): row
             for row, key in enumerate(keys_of(shown))

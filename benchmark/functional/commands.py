@@ -26,9 +26,15 @@ def functional(
         str | None, typer.Option(help="CLIP or SigLIP model that looks at the images")
     ] = None,
     model: Annotated[
-        str | None, typer.Option(help="the network, where the files do not name one")
+        str | None, typer.Option(help="the network; default the one that --neurons records")
     ] = None,
-    weights: Annotated[str, typer.Option(help="its weights")] = "published",
+    weights: Annotated[
+        str | None, typer.Option(help="published, random, or a file; default as recorded")
+    ] = None,
+    neurons: Annotated[
+        str | None,
+        typer.Option(help="the data set that is described, which records its network"),
+    ] = None,
     share: Annotated[
         float, typer.Option(help="share of images that count as showing a description")
     ] = 0.05,
@@ -50,6 +56,7 @@ def functional(
     from milannotations.annotations import read_descriptions, to_dataset
     from milannotations.device import resolve_device
     from milannotations.errors import InputError
+    from milannotations.loading import load_split
     from milannotations.progress import silence_libraries
 
     silence_libraries()
@@ -70,8 +77,9 @@ def functional(
         ):  # fmt: skip
             methods[key] = Method(name=key, title=title, kind=kind)  # type: ignore[arg-type]
             entries[key, task.name] = fixed_entry(task, given)
+    described = load_split(neurons) if neurons is not None else None
     probe = probe_neurons(
-        task.keys, images, model=model, weights=weights, clip=clip, share=share,
+        task.keys, images, model=model, weights=weights, neurons=described, clip=clip, share=share,
         device=processor, batch_size=batch_size,
     )  # fmt: skip
     scored = score(

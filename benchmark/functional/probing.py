@@ -8,15 +8,17 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from datasets import Dataset
 from numpy.typing import NDArray
 
 from benchmark.contrastive import ContrastiveModel
 from benchmark.functional.metrics import Probe
 from benchmark.functional.scorers import ContrastiveScorer, WorldScorer
-from milannotations.catalog.models import load_model
+from milannotations.annotations import to_dataset
 from milannotations.errors import InputError
 from milannotations.exemplars.responses import responses
 from milannotations.exemplars.sources import ImageFolder
+from milannotations.networks.lookup import NetworkChoice, network_of
 from milannotations.record import NeuronKey
 from milannotations.worlds import SyntheticNetwork, World, synthetic_neurons
 
@@ -29,7 +31,8 @@ def probe_neurons(
     images: str,
     *,
     model: str | None = None,
-    weights: str = "published",
+    weights: str | None = None,
+    neurons: Dataset | None = None,
     clip: str | None = None,
     share: float = 0.05,
     device: torch.device | str = "cpu",
@@ -41,8 +44,9 @@ def probe_neurons(
         keys: The neurons.
         images: A folder of images; or ``worlds:SEED:SCENES``, rendered scenes whose truth is known,
             for synthetic neurons.
-        model: The network, where its name in the keys is not enough to load it.
-        weights: See ``milannotations.catalog.models.load_model``.
+        model: The network, by a name that ``load_model`` knows; default what ``neurons`` records.
+        weights: See ``milannotations.catalog.models.load_model``; default what is recorded.
+        neurons: The data set that is described, whose record says which network it is.
         clip: What looks at a folder's images: a CLIP or SigLIP model.
         share: How many of a folder's images count as showing a text.
         device: Where networks run.
@@ -65,18 +69,20 @@ def probe_neurons(
         networks[key.model, key.dataset][key.layer].append(key)
     if model is not None and len(networks) > 1:
         raise InputError("one network is named, and these neurons are of several")
+    if neurons is None:  # nothing but the names is known
+        neurons = to_dataset({key: [] for key in keys})
+    choice = NetworkChoice(model, weights, flag="--")
     looking = ContrastiveModel(clip, device, batch_size)
     found: dict[NeuronKey, NDArray[np.float32]] = {}
     source = None
     for (name, dataset), layers in networks.items():
-        known = f"{name}-{dataset}" if dataset else name
-        loaded = load_model(model or known, weights)
+        loaded = network_of(neurons, name, dataset, choice)
         if loaded.latents is not None:
             raise InputError(f"{loaded.name} is a generator; images cannot be shown to it")
         source = ImageFolder(Path(images), loaded.preprocessing)
         of_layers = responses(
             loaded.module, list(layers), source,
-            layouts=loaded.layouts, device=device, batch_size=batch_size,
+            layouts=loaded.layouts, attached=loaded.attached, device=device, batch_size=batch_size,
             in_place=loaded.in_place,
         )  # fmt: skip
         for layer, members in layers.items():

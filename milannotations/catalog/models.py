@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from weakref import WeakKeyDictionary
 
 import torch
 from torch import nn
@@ -61,6 +62,9 @@ class LoadedModel:
         in_place: Whether outputs that are changed in place are read before or after that where
             the user does not say; see ``milannotations.exemplars.in_place``.
         masks: The rule for masks where the user does not say; see ``render_masks``.
+        spec: The name that ``load_model`` loaded it by; empty if it was made otherwise.
+        weights: ``published``, ``random``, or the absolute path of a file.
+        attached: Sparse autoencoders, by the layer on top of which they are.
     """
 
     module: nn.Module
@@ -72,6 +76,30 @@ class LoadedModel:
     latents: LatentSpace | None = None
     in_place: InPlace = "before"
     masks: MaskRule = "bilinear"
+    spec: str = ""
+    weights: str = "published"
+    attached: Mapping[str, nn.Module] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Origin:
+    """How a network was loaded.
+
+    Attributes:
+        spec: The name that ``load_model`` was given, a local folder as an absolute path.
+        weights: ``published``, ``random``, or the absolute path of a file.
+    """
+
+    spec: str
+    weights: str
+
+
+_origins: WeakKeyDictionary[nn.Module, Origin] = WeakKeyDictionary()
+
+
+def origin_of(module: nn.Module) -> Origin | None:
+    """Return how ``load_model`` loaded a network; None for a network that was made otherwise."""
+    return _origins.get(module)
 
 
 def load_model(
@@ -121,11 +149,15 @@ def load_model(
         trained_on = Path(weights).stem
     if inputs and inputs != InputOptions() and loaded.latents is not None:
         raise InputError(f"{loaded.name} is a generator: it takes latents, not images of some size")
+    origin = _origin(spec, weights)
+    _origins[loaded.module] = origin
     return replace(
         loaded,
         name=loaded.name if name is None else _checked_name("--name", name),
         dataset=trained_on if dataset is None else _checked_name("--dataset", dataset),
         preprocessing=(inputs or InputOptions()).applied(loaded.preprocessing),
+        spec=origin.spec,
+        weights=origin.weights,
     )
 
 
@@ -139,6 +171,16 @@ def _checked_name(option: str, text: str) -> str:
     if not text.strip() or not text.isprintable():
         raise InputError(f"{option} {text!r}: a name for the records has printable characters")
     return text.strip()
+
+
+def _origin(spec: str, weights: str) -> Origin:
+    """Return a name and weights that mean the same in every working folder."""
+    kind, _, name = spec.partition(":")
+    if kind == "hf" and Path(name).is_dir():
+        spec = f"hf:{Path(name).absolute()}"
+    if weights not in ("published", "random"):
+        weights = str(Path(weights).absolute())
+    return Origin(spec, weights)
 
 
 def seeded_model(spec: str, published: bool, state: State | None = None) -> LoadedModel:

@@ -42,6 +42,12 @@ def load_autoencoder(path: Path) -> SparseAutoencoder:
     Raises:
         InputError: If it is not there, damaged, or of a kind that is not known here.
     """
+    encoder = _read(path)
+    encoder.origin = str(path.absolute())
+    return encoder
+
+
+def _read(path: Path) -> SparseAutoencoder:
     config: dict[str, Any] | None = None
     file = path
     if path.is_dir():

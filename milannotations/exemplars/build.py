@@ -27,6 +27,7 @@ from milannotations.exemplars.shards import (
 from milannotations.exemplars.sources import Source
 from milannotations.exemplars.torchrun import process_group, wait_for_all
 from milannotations.exemplars.writing import write_dataset
+from milannotations.networks.record import network_facts
 from milannotations.progress import Bar, progress_bar
 from milannotations.storage import atomic_folder, check_target, locked, unfinished_folder
 
@@ -132,12 +133,14 @@ def build(
         layouts=layouts, attached=attached,
     )  # fmt: skip
     tell_if_large(job.plan, options, out, device)
+    network = network_facts(module, layouts, attached)
     work = unfinished_folder(out)
     with locked(out), progress_bar() as progress:
         if not resume:
             shutil.rmtree(work, ignore_errors=True)
         bar = Bar(progress, "Running the network", len(source))
         part = (engine or serial)(job, device, work, bar)
+        part.network = network
         with atomic_folder(out, overwrite) as folder:
             write_dataset(folder, part, source, options, provenance or {}, progress)
         shutil.rmtree(work, ignore_errors=True)
@@ -149,9 +152,17 @@ def serial(job: Job, device: torch.device, work: Path, bar: Bar) -> Part:
     return _run(job, range(job.plan.images), device, shard_path(work, 1, 1), bar)
 
 
-def _run(job: Job, span: range, device: torch.device, path: Path, bar: Bar) -> Part:
+def _run(
+    job: Job,
+    span: range,
+    device: torch.device,
+    path: Path,
+    bar: Bar,
+    network: dict[str, Any] | None = None,
+) -> Part:
     """Run a span, going on from what ``path`` holds, and save to it."""
     part = resumed(path, job.plan, device)
+    part.network = network or {}
     bar.advance(part.done)
     collect(job, part, span, device, checkpoint=path, advance=bar.advance, say=bar.say)
     part.save(path)  # what follows may be interrupted, too
@@ -210,7 +221,8 @@ def build_shard(
             path.unlink(missing_ok=True)
         span = spans(len(source), of)[number - 1]
         bar = Bar(progress, f"Running the network, shard {number} of {of}", len(span))
-        part = _run(job, span, torch.device(device), path, bar)
+        network = network_facts(module, layouts, attached)
+        part = _run(job, span, torch.device(device), path, bar, network)
     return BuildReport.of(path, part)
 
 
@@ -234,6 +246,7 @@ def merge(
     options: BuildOptions | None = None,
     overwrite: bool = False,
     provenance: dict[str, Any] | None = None,
+    generator: nn.Module | None = None,
 ) -> BuildReport:
     """Merge shards into a dataset folder: the same, to the bit, as one pass gives.
 
@@ -244,6 +257,7 @@ def merge(
         options: Size, format and masks of the exemplars; the rest is the shards' own.
         overwrite: Replace ``out`` if it exists.
         provenance: More facts for ``build.json``.
+        generator: The network of a generator's shards that do not say how it was loaded.
 
     Raises:
         InputError: If shards are missing, unfinished or do not fit together, or if the images
@@ -255,6 +269,8 @@ def merge(
     if difference:
         raise InputError(f"these are not the images of the shards: {difference} differ")
     whole = merge_files(paths)
+    if not whole.network and generator is not None:
+        whole.network = network_facts(generator)
     with locked(out), progress_bar() as progress, atomic_folder(out, overwrite) as folder:
         options = options or BuildOptions(plan.k, plan.quantile, masks=plan.masks)
         write_dataset(folder, whole, source, options, provenance or {}, progress)

@@ -152,6 +152,7 @@ def build(
     from milannotations.exemplars.ray_engine import ray_engine
     from milannotations.exemplars.render import checked_mask_rule
     from milannotations.exemplars.shards import parse_shard
+    from milannotations.networks.consent import give_consent
     from milannotations.options import split_names
 
     options = BuildOptions(
@@ -181,6 +182,7 @@ def build(
         _refuse_unreadable(pictures.check(), len(pictures), skip_unreadable)
     inputs = InputOptions.parse(input_size, resize, channels, mean, std)
     loaded = load_model(model, weights, dataset, name=name, inputs=inputs)
+    give_consent(loaded.spec)
     options = replace(
         options,
         masks=loaded.masks if masks is None else options.masks,

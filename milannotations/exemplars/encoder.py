@@ -62,6 +62,7 @@ class SparseAutoencoder(nn.Module):
         normalization: Normalization = "none",
     ) -> None:
         super().__init__()
+        self.origin = ""  # absolute path of what it was read from
         if weight.ndim != 2:
             raise InputError(f"encoder weights of shape {tuple(weight.shape)}; they have two axes")
         if activation not in get_args(Activation):

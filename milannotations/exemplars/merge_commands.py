@@ -55,6 +55,7 @@ def merge(
     )  # fmt: skip
     options.check(plan.images)
     source: Source
+    generator = None
     if images is not None and model is None:
         pictures = open_images(images, size)
         pictures.preprocessing = Preprocessing.from_json(plan.source.get("preprocessing", {}))
@@ -66,14 +67,16 @@ def merge(
             raise InputError(f"{model!r} and these shards are not of a generator; give --images")
         if fingerprint_of_weights(loaded.module) != plan.weights:
             raise InputError(f"these are not the weights of the shards: {model!r}, {weights!r}")
+        generator = loaded.module.eval()
         source = Latents(
-            loaded.module.eval(), loaded.latents, plan.images, drawn["seed"], drawn["truncation"],
+            generator, loaded.latents, plan.images, drawn["seed"], drawn["truncation"],
             size,
         )  # fmt: skip
     else:
         raise InputError("give --images, or for a generator's shards --model")
     provenance = {"shards": len(paths), "source": images or "latents"}
     report = run(
-        paths, source, out, options=options, overwrite=overwrite, provenance=provenance
+        paths, source, out, options=options, overwrite=overwrite, provenance=provenance,
+        generator=generator,
     )  # fmt: skip
     say_report(report, plan.k)

@@ -25,6 +25,7 @@ def responses(
     *,
     reduction: Reduction = "peak",
     layouts: Mapping[str, Layout] | None = None,
+    attached: Mapping[str, nn.Module] | None = None,
     device: torch.device | str = "cpu",
     batch_size: int = 32,
     in_place: InPlace = "before",
@@ -37,6 +38,7 @@ def responses(
         images: The images, with the network's own preprocessing.
         reduction: The map's largest value (``peak``, by which exemplars are chosen) or its mean.
         layouts: See ``probe``.
+        attached: Sparse autoencoders, by the layer on top of which they are.
         device: Where it runs.
         batch_size: Images per forward pass.
         in_place: See ``probe``; give what the network's exemplars were built with.
@@ -50,8 +52,11 @@ def responses(
     if not len(images):
         raise InputError("there are no images to run the network on")
     module = module.eval().to(device)
+    encoders = {layer: encoder.eval().to(device) for layer, encoder in (attached or {}).items()}
     example = tuple(x.to(device) for x in _stacked(images, range(1)))
-    taps = [*tap_layers(module, layers, example, layouts or {}, in_place=in_place).values()]
+    taps = [
+        *tap_layers(module, layers, example, layouts or {}, encoders, in_place=in_place).values()
+    ]
     found: dict[str, list[Tensor]] = {tap.layer: [] for tap in taps}
 
     def keep(layer: str, maps: Tensor) -> None:
@@ -63,7 +68,7 @@ def responses(
         for first in range(0, len(images), batch_size):
             numbers = range(first, min(first + batch_size, len(images)))
             inputs = [x.to(device) for x in _stacked(images, numbers)]
-            with activations(module, taps, keep, stop_early=True) as run:
+            with activations(module, taps, keep, attached=encoders, stop_early=True) as run:
                 run(*inputs)
             progress.advance(task, len(numbers))
     return {name: torch.cat(parts) for name, parts in found.items()}

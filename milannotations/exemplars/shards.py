@@ -33,11 +33,13 @@ class Header:
         plan: What it was found with.
         covered: Which images have been run, as ranges in order that do not touch.
         unreadable: What is wrong with images that could not be read.
+        network: How the network was loaded, for the data set's record; see ``network_facts``.
     """
 
     plan: Plan
     covered: list[range] = field(default_factory=list)
     unreadable: list[str] = field(default_factory=list)
+    network: dict[str, Any] = field(default_factory=dict)
 
     @property
     def done(self) -> int:
@@ -85,6 +87,7 @@ class Part(Header):
             "plan": self.plan.as_json(),
             "covered": [[span.start, span.stop] for span in self.covered],
             "unreadable": self.unreadable,
+            "network": self.network,
         }
         return facts, tensors
 
@@ -103,6 +106,7 @@ class Part(Header):
                 raise ValueError(f"maps of shape {found}")
         part = cls.empty(header.plan, device)
         part.covered, part.unreadable = header.covered, header.unreadable
+        part.network = header.network
         part.checksums.copy_(tensors["checksums"])
         for number, (layer, kept) in enumerate(part.statistics.items()):
             prefix = f"{number}."
@@ -160,7 +164,8 @@ def _header(facts: Mapping[str, Any]) -> Header:
     ends = [0, *(end for span in covered for end in (span.start, span.stop)), plan.images]
     if ends != sorted(ends):
         raise ValueError(f"images {covered} of {plan.images}")
-    return Header(plan, covered, [str(line) for line in facts["unreadable"]])
+    network = facts.get("network") or {}  # files of earlier versions have none
+    return Header(plan, covered, [str(line) for line in facts["unreadable"]], dict(network))
 
 
 def missing(part: Header, span: range) -> list[range]:

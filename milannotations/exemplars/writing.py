@@ -27,6 +27,7 @@ from milannotations.exemplars.shards import Part
 from milannotations.exemplars.sources import Source
 from milannotations.exemplars.statistics import LayerStatistics
 from milannotations.folder import ROWS_PER_GROUP, RecordWriter, write_card
+from milannotations.networks.record import BUILD_FILE, relative_weights
 from milannotations.record import encode_image, encode_mask
 
 STATISTICS_FILE = "statistics.parquet"
@@ -208,16 +209,29 @@ def _write_provenance(
         writer = csv.writer(file)
         writer.writerow(["image_id", "name"])
         writer.writerows((index, source.name(index)) for index in range(len(source)))
+    plan = part.plan
+    network = {
+        **part.network,
+        "model": plan.model,
+        "dataset": plan.dataset,
+        "weights_sha256": plan.weights,
+        "near": relative_weights(part.network.get("weights") or "", folder),
+        "preprocessing": plan.source.get("preprocessing"),
+        "in_place": plan.in_place,
+    }
     facts = {
+        "model": network.get("spec"),
+        "weights": network.get("weights"),
         **provenance,
-        "layers": {layer: list(shape) for layer, shape in part.plan.layers.items()},
+        "network": network,
+        "layers": {layer: list(shape) for layer, shape in plan.layers.items()},
         "images": part.done - len(part.unreadable),
         "unreadable": part.unreadable,
-        "images_of": part.plan.source,
-        "weights_sha256": part.plan.weights,
-        "changed_in_place": part.plan.changed_in_place,
+        "images_of": plan.source,
+        "weights_sha256": plan.weights,
+        "changed_in_place": plan.changed_in_place,
         # Of merged shards the statistics were made earlier, maybe with other defaults.
-        "options": asdict(replace(options, in_place=part.plan.in_place)),
+        "options": asdict(replace(options, in_place=plan.in_place)),
         "versions": {name: version(name) for name in ("milannotations", "torch", "torchvision")},
     }
-    (folder / "build.json").write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
+    (folder / BUILD_FILE).write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from milannotations.errors import InputError, did_you_mean
 from milannotations.fingerprints import fingerprint_of_files
 from milannotations.folder import write_records
 from milannotations.hub.card import MAX_TEXT, NAME, Facts
+from milannotations.networks.record import public_record, read_records
 from milannotations.record import FEATURES
 from milannotations.release.facts import read_raw_facts
 from milannotations.store import config_folder, home
@@ -30,10 +31,17 @@ _UNREADABLE = (OSError, ValueError, pa.ArrowException, Image.DecompressionBombEr
 
 @dataclass(frozen=True)
 class Contents:
-    """A dataset folder that can be uploaded: its facts and its shards, in order."""
+    """A dataset folder that can be uploaded.
+
+    Attributes:
+        facts: What the card says of it.
+        shards: Its Parquet files, in order.
+        network: The record of its network, as ``network.json``; None if it has none.
+    """
 
     facts: Facts
     shards: tuple[Path, ...]
+    network: bytes | None = None
 
 
 def find_folders(names: Sequence[str | Path]) -> list[Path]:
@@ -129,7 +137,8 @@ def read_contents(folder: Path) -> Contents:
         )
     except ValueError as error:
         raise InputError(f"{folder} cannot be described in a card: {error}") from error
-    return Contents(facts, shards)
+    record = next(iter(read_records(folder)), None)
+    return Contents(facts, shards, public_record(record) if record else None)
 
 
 def with_fingerprint(contents: Contents, advance: Callable[[], object]) -> Contents:
@@ -160,7 +169,7 @@ def with_fingerprint(contents: Contents, advance: Callable[[], object]) -> Conte
             f"{contents.shards[0].parents[1]}: its release.json says fingerprint {said}, its "
             f"shards have {found}: they were changed since; import the release again"
         )
-    return Contents(contents.facts.model_copy(update={"fingerprint": found}), contents.shards)
+    return replace(contents, facts=contents.facts.model_copy(update={"fingerprint": found}))
 
 
 def without_images(contents: Contents, folder: Path, advance: Callable[[], object]) -> Contents:
@@ -182,7 +191,7 @@ def without_images(contents: Contents, folder: Path, advance: Callable[[], objec
         "file_bytes": sum(shard.stat().st_size for shard in shards),
         "data_bytes": sum(_data_bytes(pq.read_metadata(shard)) for shard in shards),
     }
-    return Contents(contents.facts.model_copy(update=changes), tuple(shards))
+    return replace(contents, facts=contents.facts.model_copy(update=changes), shards=tuple(shards))
 
 
 class _Counts:

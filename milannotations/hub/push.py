@@ -23,6 +23,7 @@ from milannotations.hub.contents import (
     without_images,
 )
 from milannotations.hub.repository import CARD, FACTS, Operation, Present, Repository
+from milannotations.networks.record import NETWORK_FILE
 from milannotations.progress import progress_bar
 
 
@@ -192,12 +193,14 @@ def _plan(
     for one in contents:
         place = f"data/{one.facts.config}"
         uploads.update({f"{place}/{shard.name}": shard for shard in one.shards})
+        if one.network is not None:
+            uploads[f"{place}/{NETWORK_FILE}"] = one.network
         uploads[f"{place}/{FACTS}"] = (one.facts.model_dump_json(indent=1) + "\n").encode("utf-8")
     stale = sorted(
         path
         for path in present.files
         if path not in uploads
-        and re.fullmatch(r"data/([^/]+)/.*\.parquet", path)
+        and re.fullmatch(rf"data/([^/]+)/(.*\.parquet|{NETWORK_FILE})", path)
         and path.split("/")[1] in pushed
     )
     sizes = [

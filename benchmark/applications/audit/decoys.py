@@ -13,13 +13,14 @@ where images hold text that is often the text. Such units are the control in ``u
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from datasets import Dataset
 
 from milannotations.exemplars.sources import Source
+from milannotations.networks.record import attach_records, records_in
 from milannotations.record import FEATURES, encode_image, encoded_records
 
 _MOST = 200  # decoys of a layer
@@ -62,8 +63,10 @@ def make_decoys(neurons: Dataset, images: Source, seed: int = 0, most: int = _MO
         some = rng.permutation(members)[:most].tolist()
         records = list(encoded_records(neurons.select(some), columns))
         made += _indifferent(layer, records, pool, rng)
+    decoys = Dataset.from_list(made, features=FEATURES) if made else neurons.select([])
+    attach_records(decoys, [replace(one, dataset="decoys") for one in records_in(neurons)])
     return Decoys(
-        Dataset.from_list(made, features=FEATURES) if made else neurons.select([]),
+        decoys,
         tuple(record["layer"] for record in made),
     )
 

@@ -55,6 +55,13 @@ except InputError as error:
     print(error, file=sys.stderr)
     sys.exit(2)
 """
+RECORD = """
+import sys, milannotations
+from milannotations.networks.record import record_of
+neurons = milannotations.load(sys.argv[1], config=sys.argv[2])
+record = record_of(neurons, "alexnet", "imagenet")
+print(record.spec, record.weights_sha256)
+"""
 Records = list[dict[str, Any]]
 
 
@@ -146,8 +153,12 @@ def test_our_own_load_reads_the_repository(
     run: Any, load: Any, make_folder: Callable[..., Path], tmp_path: Path
 ) -> None:
     folder = make_folder(CONFIG, images=False)
+    network = {"model": "alexnet", "dataset": "imagenet", "weights_sha256": "ab", "spec": "alexnet"}
+    (folder / "build.json").write_text(json.dumps({"network": network}))
     assert run(PUSH, REPO, str(folder)).returncode == 0
     assert load(("ours", CONFIG)) == [written(folder, tmp_path / "cache")]
+    done = run(RECORD, REPO, CONFIG)
+    assert done.stdout.split() == ["alexnet", "ab"], done.stderr
 
 
 def test_second_push_replaces_stale_shards_and_keeps_the_other_config(

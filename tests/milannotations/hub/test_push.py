@@ -123,6 +123,25 @@ def test_one_commit_holds_shards_facts_and_card(push: Any, make_folder: MakeFold
     assert report.url == "https://hub/commit/1"
 
 
+def test_the_network_is_recorded_without_this_machines_folders(
+    push: Any, make_folder: MakeFolder, tmp_path: Path
+) -> None:
+    folder, api = make_folder("alexnet-places365"), RecordingApi()
+    network = {
+        "model": "alexnet", "dataset": "places365", "weights_sha256": "ab+cd", "spec": "alexnet",
+        "weights": str(tmp_path / "mine.pt"), "near": "../mine.pt",
+        "autoencoders": {"conv1": str(tmp_path / "sae.pt")},
+    }  # fmt: skip
+    (folder / "build.json").write_text(json.dumps({"network": network}))
+    push(folder, api)
+    uploaded = api.added[f"data/{folder.name}/network.json"]
+    assert str(tmp_path).encode() not in uploaded
+    public = json.loads(uploaded)
+    assert public["weights"] == "mine.pt"
+    assert public["autoencoders"] == {"conv1": "sae.pt"}
+    assert (public["spec"], public["weights_sha256"]) == ("alexnet", "ab+cd")
+
+
 def test_installed_configs_and_groups_by_name(
     push: Any, make_folder: MakeFolder, tmp_path: Path
 ) -> None:

@@ -1,0 +1,1 @@
+"""Which network do these neurons belong to? Answered from the data set's own record."""

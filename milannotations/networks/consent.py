@@ -1,0 +1,62 @@
+"""Networks that are made by running code are loaded from a record only after consent.
+
+A data set's record names its network. ``hub:…`` and ``package.module:factory`` run the code that
+they name, and a record may come from anyone. So such a name is followed only if it was typed on
+this machine before, as ``milannotations build --model`` or as an explicit option.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from filelock import FileLock
+
+from milannotations.errors import InputError
+from milannotations.storage import atomic_path
+from milannotations.store import home, make_folder
+
+_WITHOUT_CODE = ("timm", "hf", "torchvision")
+
+
+def runs_code(spec: str) -> bool:
+    """Return whether loading a model of that name runs code other than the libraries'.
+
+    >>> runs_code("timm:resnet18"), runs_code("resnet18"), runs_code("my.package:make")
+    (False, False, True)
+    """
+    kind, colon, _ = spec.partition(":")
+    return bool(colon) and kind not in _WITHOUT_CODE
+
+
+def give_consent(spec: str) -> None:
+    """Remember that the user of this machine named a model whose loading runs code."""
+    if not runs_code(spec) or has_consent(spec):
+        return
+    try:
+        make_folder(home())
+    except InputError:
+        return  # a home that cannot be written: the user will be asked to name the model again
+    with FileLock(f"{_place()}.lock"):
+        specs = sorted({*_read(), spec})
+        with atomic_path(_place()) as path:
+            path.write_text(json.dumps(specs, indent=1) + "\n", encoding="utf-8")
+
+
+def has_consent(spec: str) -> bool:
+    """Return whether a model may be loaded because a record names it."""
+    return not runs_code(spec) or spec in _read()
+
+
+def _place() -> Path:
+    return home() / "code-models.json"
+
+
+def _read() -> list[str]:
+    if not _place().is_file():
+        return []
+    try:
+        specs = json.loads(_place().read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(f"{_place()} is damaged ({error}); delete it") from error
+    return [str(spec) for spec in specs] if isinstance(specs, list) else []

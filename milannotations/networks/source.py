@@ -1,0 +1,52 @@
+"""Reading the network records of whatever ``milannotations.load`` can open."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from datasets import Dataset
+
+from milannotations.catalog.releases import is_known, members
+from milannotations.networks.record import (
+    NETWORK_FILE,
+    NetworkRecord,
+    read_record,
+    read_records,
+)
+from milannotations.store import config_folder
+
+
+def records_of_source(name: str, neurons: Dataset, revision: str | None) -> list[NetworkRecord]:
+    """Return the network records of a data set.
+
+    Args:
+        name: What ``milannotations.load`` was given.
+        neurons: The data set that it opened.
+        revision: Which revision of a repository.
+    """
+    if is_known(name):
+        folders = [config_folder(config) for config in members(name)]
+        return [record for folder in folders for record in read_records(folder)]
+    place = Path(name).expanduser()
+    if place.exists():
+        return [] if place.suffix == ".csv" else read_records(place)
+    if "/" not in name:
+        return []
+    record = _in_repository(name.removeprefix("hf://datasets/"), neurons, revision)
+    return [record] if record else []
+
+
+def _in_repository(repo_id: str, neurons: Dataset, revision: str | None) -> NetworkRecord | None:
+    from huggingface_hub import hf_hub_download
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError
+
+    config = neurons.info.config_name
+    for file in (f"data/{config}/{NETWORK_FILE}", NETWORK_FILE):
+        try:
+            path = hf_hub_download(repo_id, file, repo_type="dataset", revision=revision)
+        except (OSError, ValueError, HfHubHTTPError, HFValidationError):
+            continue  # it is not there, or the hub is not
+        record = read_record(Path(path))
+        if record is not None:
+            return record
+    return None
