@@ -21,6 +21,7 @@ from benchmark.applications.audit.false_matches import (
 from benchmark.applications.described import Described, Speaker, Unit, describe
 from benchmark.applications.found import Search
 from benchmark.statistics import wilson
+from milannotations.networks.lookup import network_at_hand
 from milannotations.storage import atomic_path
 
 
@@ -146,7 +147,8 @@ def _decoys(
     assert described.exemplars is not None
     assert described.images is not None
     made = make_decoys(described.exemplars, described.images, seed, most)
-    said = describe(made.neurons, work, speaker, str(described.device))
+    with network_at_hand(described.loaded):
+        said = describe(made.neurons, work, speaker, str(described.device))
     return NullUnits(
         DECOYS, made.layers,
         tuple(bool(search.words.matches(text)) for text in said["description"]),

@@ -33,7 +33,12 @@ from milannotations.exemplars.options import BuildOptions
 from milannotations.exemplars.plan import fingerprint_of_weights
 from milannotations.exemplars.sources import ImageFolder
 from milannotations.networks.consent import give_consent, has_consent
-from milannotations.networks.lookup import NetworkChoice, check_same_network, network_of
+from milannotations.networks.lookup import (
+    NetworkChoice,
+    check_same_network,
+    network_at_hand,
+    network_of,
+)
 from milannotations.networks.record import attach_records, read_records, record_of, records_in
 
 FACTORY = "tests.milannotations.networks.factories:make"
@@ -297,6 +302,9 @@ def test_modules_given_in_python(
     # What load_model gave is known without a word, and weights that were changed later are noticed.
     loaded = load_model("smallnet", "random")
     assert network_of(of(loaded.module, "fourth"), "smallnet", "imagenet").weights == "random"
+    # An experiment has the network in memory, however it was made.
+    with network_at_hand(replace(loaded, module=network)):
+        assert network_of(other, "smallnet", "imagenet").module is network
     with torch.no_grad():
         next(loaded.module.parameters()).add_(1)
     with pytest.raises(InputError, match="smallnet with weights random has"):
