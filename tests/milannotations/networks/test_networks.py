@@ -369,3 +369,14 @@ def test_exemplars_of_another_network_are_refused(
     attach_records(bare, records_in(neurons))
     assert bare.info.description.startswith("text of its own\n\n")
     assert records_in(bare) == records_in(neurons)
+
+
+def test_outputs_changed_in_place_are_read_as_they_were(tmp_path: Path, images: Path) -> None:
+    for rule in ("before", "after"):
+        folder = built(tmp_path / rule, images, "--model", "smallnet", "--weights", "random",
+                       "--layers", "conv1", "--in-place", rule)  # fmt: skip
+        assert network_of(milannotations.load(folder), "smallnet", "random").in_place == rule
+    plain = json.loads((tmp_path / "after" / "build.json").read_text())
+    del plain["network"], plain["options"]["in_place"]  # as before there was a choice
+    (tmp_path / "after" / "build.json").write_text(json.dumps(plain))
+    assert network_of(milannotations.load(folder), "smallnet", "random").in_place == "before"
