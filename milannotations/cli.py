@@ -23,6 +23,10 @@ COMMANDS = {
         "milannotations.release.export_commands",
         "Write records in the original layout.",
     ),
+    "export-catalog": (
+        "milannotations.catalog_export.commands",
+        "Write masked PNGs and a JSON list of units.",
+    ),
     "quality": ("benchmark.quality.commands", "Report the quality of annotations and exemplars."),
     "push": ("milannotations.hub.commands", "Upload configs to a hub repository."),
     "build": ("milannotations.exemplars.commands", "Find the exemplars of a network's neurons."),

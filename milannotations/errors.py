@@ -17,6 +17,13 @@ class InputError(ValueError):
     """
 
 
+class NoNeuronError(InputError, KeyError):
+    """There is no such neuron; a ``KeyError`` too, as the original code raises."""
+
+    def __str__(self) -> str:
+        return ValueError.__str__(self)  # a KeyError's would be quoted
+
+
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """Return a hint such as ``"; did you mean 'layer4'?"`` or an empty string.
 

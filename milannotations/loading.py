@@ -24,7 +24,7 @@ from datasets.exceptions import DatasetGenerationError
 from milannotations.annotations import read_annotations, to_dataset
 from milannotations.builder import DEMO, Milannotations
 from milannotations.catalog.releases import GROUPS, RELEASES, canonical, is_known
-from milannotations.errors import InputError, did_you_mean
+from milannotations.errors import InputError, NoNeuronError, did_you_mean
 from milannotations.networks.record import attach_records
 from milannotations.networks.source import records_of_source
 from milannotations.record import FEATURES, NeuronKey, keys_of
@@ -123,7 +123,8 @@ def lookup(
         dataset: Likewise.
 
     Raises:
-        InputError: If there is no such neuron, or there are several.
+        NoNeuronError: If there is no such neuron.
+        InputError: If there are several.
     """
     rows = _rows.get(neurons)
     if rows is None:
@@ -141,7 +142,7 @@ def lookup(
     if not found:
         known = {key.layer for key in rows}
         hint = did_you_mean(str(layer), known) if str(layer) not in known else ""
-        raise InputError(f"no neuron {layer}:{unit}{hint} (layers: {', '.join(sorted(known))})")
+        raise NoNeuronError(f"no neuron {layer}:{unit}{hint} (layers: {', '.join(sorted(known))})")
     if len(found) > 1:
         raise InputError(
             f"{len(found)} networks have a neuron {layer}:{unit} "

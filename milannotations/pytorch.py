@@ -2,15 +2,67 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple, overload
 
 import torch
 from datasets import Dataset
+from PIL import Image
 from torch import Tensor
 
 from milannotations.errors import InputError
 from milannotations.loading import lookup
+
+_COLUMNS = 5  # of a grid, as in the original code
+
+
+class TopImages(NamedTuple):
+    """One neuron without annotations, as the original's ``TopImages``.
+
+    Attributes:
+        layer: Name of the layer.
+        unit: Number of the unit.
+        images: float32 in [0, 1], of shape (k, 3, height, width).
+        masks: float32, 0 or 1, of shape (k, 1, height, width).
+    """
+
+    layer: str
+    unit: int
+    images: Tensor
+    masks: Tensor
+
+    def as_masked_images_tensor(self, opacity: float = 0.75) -> Tensor:
+        """Darken what lies outside the masks: by all for opacity 1, not at all for 0."""
+        if not 0 <= opacity <= 1:
+            raise InputError(f"opacity is {opacity}; it must be between 0 and 1")
+        return self.images * torch.where(self.masks == 0, 1 - opacity, self.masks)
+
+    def as_pil_images(self, opacity: float = 0.75) -> list[Image.Image]:
+        """Return the masked images, most activating first."""
+        from torchvision.transforms.functional import to_pil_image
+
+        return [to_pil_image(image) for image in self.as_masked_images_tensor(opacity)]
+
+    def as_pil_image_grid(
+        self, opacity: float = 0.75, limit: int | None = None, **options: Any
+    ) -> Image.Image:
+        """Return the masked images side by side, five to a row.
+
+        Args:
+            opacity: See ``as_masked_images_tensor``.
+            limit: Only so many of the images; default all.
+            **options: Of ``torchvision.utils.make_grid``; ``nrow`` is the number in a row.
+
+        Raises:
+            InputError: If the limit is below 1.
+        """
+        from torchvision.transforms.functional import to_pil_image
+        from torchvision.utils import make_grid
+
+        if limit is not None and limit < 1:
+            raise InputError(f"limit is {limit}; it must be at least 1")
+        images = self.as_masked_images_tensor(opacity)[:limit]
+        return to_pil_image(make_grid(images, **{"nrow": _COLUMNS, **options}))
 
 
 class Exemplars(NamedTuple):
@@ -30,18 +82,31 @@ class Exemplars(NamedTuple):
     masks: Tensor
     annotations: tuple[str, ...]
 
+    def as_top_images(self) -> TopImages:
+        """Return the neuron without its annotations."""
+        return TopImages(self.layer, self.unit, self.images, self.masks)
+
     def as_masked_images_tensor(self, opacity: float = 0.75) -> Tensor:
         """Darken what lies outside the masks: by all for opacity 1, not at all for 0."""
-        if not 0 <= opacity <= 1:
-            raise InputError(f"opacity is {opacity}; it must be between 0 and 1")
-        return self.images * torch.where(self.masks == 0, 1 - opacity, self.masks)
+        return self.as_top_images().as_masked_images_tensor(opacity)
+
+    def as_pil_images(self, opacity: float = 0.75) -> list[Image.Image]:
+        """Return the masked images; see ``TopImages``."""
+        return self.as_top_images().as_pil_images(opacity)
+
+    def as_pil_image_grid(
+        self, opacity: float = 0.75, limit: int | None = None, **options: Any
+    ) -> Image.Image:
+        """Return the masked images side by side; see ``TopImages``."""
+        return self.as_top_images().as_pil_image_grid(opacity, limit, **options)
 
 
 class ExemplarDataset(torch.utils.data.Dataset[Exemplars]):
     """A map-style dataset of ``(layer, unit, images, masks, annotations)``, read on demand.
 
     It answers as the original's ``AnnotatedTopImagesDataset`` does, except that neurons stand in
-    the order of the layers, not in that of the annotation file, and nothing is read in advance.
+    the order of the layers, not in that of the annotation file, that nothing is read in advance,
+    and that neurons are looked up by the number of the unit, whatever its position.
 
     Args:
         neurons: Records with images.
@@ -51,6 +116,7 @@ class ExemplarDataset(torch.utils.data.Dataset[Exemplars]):
         transform_masks: Applied to a neuron's masks.
         transform_annotations: Applied to a neuron's annotations.
         device: Where tensors are put.
+        name: What to call it; default model and data set, as ``alexnet/imagenet``.
 
     Raises:
         InputError: If no neuron is left, or they have no images.
@@ -64,6 +130,7 @@ class ExemplarDataset(torch.utils.data.Dataset[Exemplars]):
         transform_masks: Callable[[Tensor], Tensor] | None = None,
         transform_annotations: Callable[[Sequence[str]], Sequence[str]] | None = None,
         device: str | torch.device | None = None,
+        name: str | None = None,
     ) -> None:
         if annotation_count is not None:
             enough = [
@@ -82,6 +149,7 @@ class ExemplarDataset(torch.utils.data.Dataset[Exemplars]):
         self.transform_masks = transform_masks
         self.transform_annotations = transform_annotations
         self.device = device
+        self.name = name if name is not None else _name_of(neurons)
 
     def __len__(self) -> int:
         return len(self.neurons)
@@ -89,8 +157,18 @@ class ExemplarDataset(torch.utils.data.Dataset[Exemplars]):
     def __getitem__(self, index: int) -> Exemplars:
         return self._view(self.neurons[index])
 
+    @property
+    def samples(self) -> Samples:
+        """All neurons, as a sequence that reads each when it is asked for."""
+        return Samples(self)
+
     def lookup(self, layer: str | int, unit: int, **network: str) -> Exemplars:
-        """Return one neuron; ``model`` and ``dataset`` where several networks are in it."""
+        """Return one neuron; ``model`` and ``dataset`` where several networks are in it.
+
+        Raises:
+            NoNeuronError: If there is no such neuron; it is a ``KeyError``.
+            InputError: If there are several.
+        """
         return self._view(lookup(self.neurons, str(layer), unit, **network))
 
     def unit(self, index: int) -> tuple[str, int]:
@@ -106,6 +184,15 @@ class ExemplarDataset(torch.utils.data.Dataset[Exemplars]):
     def layers(self) -> tuple[str, ...]:
         """Names of the layers, sorted."""
         return tuple(sorted(set(self.neurons.with_format(None)["layer"])))
+
+    @property
+    def units_by_layer(self) -> dict[str, Tensor]:
+        """Numbers of each layer's units, int64, in the order in which they stand here."""
+        plain = self.neurons.with_format(None)
+        found: dict[str, list[int]] = {layer: [] for layer in self.layers}
+        for layer, unit in zip(plain["layer"], plain["unit"], strict=True):
+            found[layer].append(unit)
+        return {layer: torch.tensor(units) for layer, units in found.items()}
 
     @property
     def k(self) -> int:
@@ -125,3 +212,34 @@ class ExemplarDataset(torch.utils.data.Dataset[Exemplars]):
             masks=self.transform_masks(masks) if self.transform_masks else masks,
             annotations=texts,
         )
+
+
+class Samples(Sequence[Exemplars]):
+    """All neurons of an ``ExemplarDataset``, read one by one."""
+
+    def __init__(self, view: ExemplarDataset) -> None:
+        self._view = view
+
+    def __len__(self) -> int:
+        return len(self._view)
+
+    def __iter__(self) -> Iterator[Exemplars]:
+        return (self._view[row] for row in range(len(self)))
+
+    @overload
+    def __getitem__(self, index: int) -> Exemplars: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> tuple[Exemplars, ...]: ...
+
+    def __getitem__(self, index: int | slice) -> Exemplars | tuple[Exemplars, ...]:
+        rows = range(len(self))[index]
+        if isinstance(rows, range):
+            return tuple(self._view[row] for row in rows)
+        return self._view[rows]
+
+
+def _name_of(neurons: Dataset) -> str:
+    plain = neurons.with_format(None)
+    networks = dict.fromkeys(zip(plain["model"], plain["dataset"], strict=True))
+    return ", ".join("/".join(filter(None, network)) for network in networks)

@@ -41,8 +41,10 @@ def export_release(
         overwrite=overwrite,
     )
     layers = ", ".join(f"{layer} ({units})" for layer, units in report.layers.items())
-    Console().print(
+    console = Console(markup=False, highlight=False, soft_wrap=True)
+    console.print(
         f"{layers}; {report.annotations} annotations; images: {'yes' if report.images else 'no'}; "
-        f"written to {report.path}",
-        markup=False, highlight=False, soft_wrap=True,
-    )  # fmt: skip
+        f"written to {report.path}"
+    )
+    for warning in report.warnings:
+        console.print(f"warning: {warning}")

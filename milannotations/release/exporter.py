@@ -8,7 +8,7 @@ import re
 import zipfile
 from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
@@ -23,6 +23,7 @@ from milannotations.errors import InputError
 from milannotations.progress import progress_bar
 from milannotations.record import encoded_records
 from milannotations.release.archive import ANNOTATIONS
+from milannotations.release.pitfalls import original_pitfalls
 from milannotations.storage import atomic_folder, atomic_path
 
 _UNSAFE = re.compile(r'[\x00-\x1f/\\:*?"<>|]|^\.|\.$|^$')
@@ -32,12 +33,21 @@ _COLUMNS = ("layer", "unit", "summary")
 
 @dataclass(frozen=True)
 class ExportReport:
-    """What was written: units of each layer, and whether images are among it."""
+    """What was written.
+
+    Attributes:
+        path: The folder or zip.
+        layers: How many units each layer has.
+        annotations: How many annotations there are in all.
+        images: Whether images are among it.
+        warnings: What the original code would read otherwise than it is meant.
+    """
 
     path: Path
     layers: dict[str, int]
     annotations: int
     images: bool
+    warnings: list[str] = field(default_factory=list)
 
 
 def export_release(
@@ -86,6 +96,7 @@ def export_release(
         {plan.layer: len(plan.rows) for plan in plans},
         sum(len(texts) for texts in neurons["annotations"]),
         all(plan.images for plan in plans),
+        original_pitfalls({plan.layer: plan.units for plan in plans}),
     )
 
 
@@ -100,10 +111,15 @@ class _Layer:
     size: tuple[int, int]  # width, height
     images: bool
 
+    @property
+    def units(self) -> list[int]:
+        """Numbers of the units, in the order in which they are written."""
+        return [int(unit) for unit in self.neurons.select(self.rows).with_format(None)["unit"]]
+
     def write(self, folder: _Folder, kind: tuple[str, int], advance: Any) -> None:
         width, height = self.size
         table = self.neurons.select(self.rows).with_format(None)
-        units = [int(unit) for unit in table["unit"]]
+        units = self.units
         ids, activations = table["image_ids"], table["activations"]
         if any(ids):
             folder.write(f"{self.layer}/ids.csv", _csv(ids, "%i"))

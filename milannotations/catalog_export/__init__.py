@@ -1,0 +1,1 @@
+"""Masked exemplars as PNG files, and a JSON list of units with descriptions."""
