@@ -7,6 +7,7 @@ that ``milannotations --help`` needs no torch.
 from __future__ import annotations
 
 import importlib
+import io
 import sys
 from typing import Any
 
@@ -91,6 +92,9 @@ def main() -> None:
     """Run the command line; mistakes of the user's end with one line and status 2."""
     from milannotations.errors import InputError
 
+    # A path that is not UTF-8 must not end a finished pass when it is printed.
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         app()
     except InputError as error:

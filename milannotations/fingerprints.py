@@ -10,7 +10,6 @@ with slightly different pixels, and ``image_ids`` say which they are.
 from __future__ import annotations
 
 import hashlib
-import io
 import json
 from collections.abc import Iterable, Mapping
 from functools import cache
@@ -20,10 +19,10 @@ from typing import Any
 import pyarrow.parquet as pq
 from datasets import Dataset
 from filelock import FileLock
-from PIL import Image
 
 from milannotations.errors import InputError
-from milannotations.record import FEATURES, encoded_records
+from milannotations.pictures import opened
+from milannotations.record import FEATURES, encoded_records, key_of
 from milannotations.storage import atomic_path
 from milannotations.store import home, make_folder
 
@@ -100,7 +99,7 @@ def _digest(record: Mapping[str, Any]) -> bytes:
     plain = {name: record.get(name) for name in _COVERED if name != "masks"}
     digest.update(json.dumps(plain, ensure_ascii=True).encode())
     for mask in record.get("masks") or []:
-        with Image.open(io.BytesIO(mask["bytes"])) as image:
+        with opened(mask["bytes"], f"a mask of {key_of(record)}") as image:
             digest.update(f"{image.size}".encode())
             digest.update(image.convert("1").tobytes())
     return digest.digest()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
+from glob import escape
 from pathlib import Path
 from typing import Any, TypeAlias
 from weakref import WeakKeyDictionary
@@ -25,6 +26,7 @@ from milannotations.annotations import read_annotations, to_dataset
 from milannotations.builder import DEMO, Milannotations
 from milannotations.catalog.releases import GROUPS, RELEASES, canonical, is_known
 from milannotations.errors import InputError, NoNeuronError, did_you_mean
+from milannotations.local_data import plain_path
 from milannotations.networks.record import attach_records
 from milannotations.networks.source import records_of_source
 from milannotations.record import FEATURES, NeuronKey, keys_of
@@ -173,11 +175,11 @@ def _open(name: str, options: dict[str, Any]) -> Loaded:
             f"{', '.join(RELEASES)}; groups: {', '.join(GROUPS)})"
         )
     try:
-        if place.is_file():
-            return load_dataset("parquet", data_files={"train": str(place)}, **options)
-        if any((place / file).is_file() for file in _SAVED) and not streaming:
-            return load_from_disk(str(place))
-        return _folder(place, options) if place.exists() else load_dataset(name, **options)
+        if place.exists():
+            return _local(plain_path(place), options)
+        return load_dataset(name, **options)
+    except InputError:
+        raise
     except Exception as error:  # `datasets` raises a dozen kinds of its own and of pyarrow's
         what = "folder or file" if place.exists() else "folder here nor a repository on the hub"
         hint = "" if place.exists() else did_you_mean(canonical(name), [*RELEASES, *GROUPS])
@@ -207,11 +209,19 @@ def _known(name: str, options: dict[str, Any]) -> Loaded:
         ) from error
 
 
-def _folder(place: Path, options: dict[str, Any]) -> Loaded:
+def _local(place: Path, options: dict[str, Any]) -> Loaded:
+    if place.is_file():
+        return load_dataset("parquet", data_files={"train": str(place)}, **options)
+    if any((place / file).is_file() for file in _SAVED) and not options["streaming"]:
+        return load_from_disk(str(place))
     # Not load_dataset(folder): where a card lists the data files, `datasets` caches by the
     # folder's last name alone, and gives the old records after a folder was written anew.
     builder = load_dataset_builder(str(place), options.pop("name", None))
-    files = {split: list(paths) for split, paths in builder.config.data_files.items()}
+    # Names of files, no longer patterns.
+    files = {
+        split: [escape(str(path)) for path in paths]
+        for split, paths in builder.config.data_files.items()
+    }
     return load_dataset(builder.name, data_files=files, **options)
 
 

@@ -19,6 +19,7 @@ from datasets import Dataset, Features, Image, List, Value
 from PIL import Image as PILImage
 
 from milannotations.errors import InputError
+from milannotations.pictures.pixels import to_rgb
 
 DEFAULT_K = 15  # exemplars per neuron (MILAN paper, section 3.1)
 DEFAULT_QUANTILE = 0.99  # activation threshold: top 1 % of all positions (MILAN paper, section 3.1)
@@ -169,7 +170,7 @@ def encode_image(image: PILImage.Image, image_format: str = "jpeg") -> bytes:
     if image_format not in IMAGE_FORMATS:
         raise InputError(f"image format {image_format!r}; choose one of {sorted(IMAGE_FORMATS)}")
     buffer = io.BytesIO()
-    image.convert("RGB").save(buffer, image_format, **IMAGE_FORMATS[image_format])
+    to_rgb(image).save(buffer, image_format, **IMAGE_FORMATS[image_format])
     return buffer.getvalue()
 
 
@@ -193,7 +194,7 @@ def masked_image(
         raise InputError(f"opacity is {opacity}; it must be between 0 and 1")
     if image.size != mask.size:
         raise InputError(f"image is {image.size}, mask {mask.size}; sizes must be equal")
-    image = image.convert("RGB")
+    image = to_rgb(image)
     hidden = image.point([round(value * (1 - opacity)) for value in range(256)] * 3)
     return PILImage.composite(image, hidden, mask)
 

@@ -18,6 +18,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from milannotations.errors import InputError
+from milannotations.pictures.names import shown, utf8
 
 _STATE = "unfinished.json"
 _UMASK = threading.Lock()
@@ -129,7 +130,17 @@ def locked(target: Path) -> Iterator[None]:
 
 
 def check_target(target: Path, overwrite: bool = False) -> None:
-    """Raise InputError if ``target`` is a file, or a folder with anything in it to be replaced."""
+    """Raise InputError if ``target`` cannot be written, is a file, or a folder that is not empty.
+
+    Args:
+        target: The folder to write.
+        overwrite: Let it be replaced.
+    """
+    name = str(target.absolute())
+    if utf8(name) != name:
+        raise InputError(
+            f"{shown(name)} is not UTF-8, and Parquet files cannot be written there; choose another"
+        )
     if target.exists() and not target.is_dir():
         raise InputError(f"{target} is a file; name a folder to write")
     if target.is_dir() and any(target.iterdir()) and not overwrite:
@@ -154,7 +165,7 @@ def _lock_of(target: Path) -> Path:
     # let two others hold "the" lock at once.
     folder = Path(tempfile.gettempdir()) / f"milannotations-locks-{getpass.getuser()}"
     folder.mkdir(mode=0o700, exist_ok=True)
-    return folder / hashlib.sha256(str(target.resolve()).encode()).hexdigest()[:32]
+    return folder / hashlib.sha256(os.fsencode(target.resolve())).hexdigest()[:32]
 
 
 def _as_json(identity: Mapping[str, Any]) -> str:

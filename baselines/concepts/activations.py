@@ -95,7 +95,7 @@ class NetworkMaps:
             batch: Batch
             for batch in batches(job, span, self._device):
                 if batch.unreadable or batch.inputs is None:
-                    raise InputError(f"unreadable image {', '.join(batch.unreadable[:1])}")
+                    raise InputError("; ".join(batch.unreadable[:1]))
                 inputs = as_batch(batch.inputs, self._device, job.options)
                 runner.run(batch.ids.to(self._device), inputs)
                 advance(len(batch.ids))

@@ -16,9 +16,17 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from baselines.concepts.source import MOST_CONCEPTS, Concept, Labels
-from baselines.concepts.tables import codes_of, missing_files, open_inside, sizes
+from baselines.concepts.tables import (
+    check_inside,
+    codes_of,
+    missing_files,
+    open_inside,
+    rgb_inside,
+    sizes,
+)
 from milannotations.errors import InputError
-from milannotations.exemplars.sources import DAMAGED, hash_of
+from milannotations.exemplars.sources import hash_of
+from milannotations.pictures import list_images, size_of
 from milannotations.progress import progress_bar
 from milannotations.storage import atomic_path
 from milannotations.store import home, make_folder
@@ -53,7 +61,7 @@ class _Scenes(ABC):
 
     def image(self, index: int) -> Image.Image:
         """Return a picture; InputError if it cannot be read."""
-        return open_inside(self._folder, self._images[index]).convert("RGB")
+        return rgb_inside(self._folder, self._images[index])
 
     def labels(self, index: int) -> Labels:
         """Return an image's labels: its objects, then a channel for each level of parts.
@@ -95,7 +103,7 @@ class SceneParsing(_Scenes):
 
     def __init__(self, folder: Path, split: str = "validation") -> None:
         _check_split(split)
-        images = sorted((folder / "images" / split).glob("*.jpg"))
+        images = _photographs(folder / "images" / split, deep=False)
         if not images:
             raise InputError(f"{folder / 'images' / split} holds no image (*.jpg)")
         objects = [Concept(name, "object", n) for n, name in _classes(folder).items()]
@@ -153,7 +161,7 @@ class ADE20K(_Scenes):
     def __init__(self, folder: Path, split: str = "validation") -> None:
         _check_split(split)
         root = folder / "images" / "ADE" / split
-        maps = {image: _maps_of(image) for image in sorted(root.rglob("*.jpg"))}
+        maps = {image: _maps_of(image) for image in _photographs(root, deep=True)}
         if not maps:
             old = (folder / "images" / split).is_dir()
             hint = "; this is the release of 2016, take that of January 2021" if old else ""
@@ -188,15 +196,17 @@ def check_size(root: Path, path: Path, pixels: NDArray[Any], image: Path) -> Non
         pixels: The map.
         image: The picture, of which only the header is read.
     """
-    _check_inside(root, image)
-    try:
-        with Image.open(image) as picture:
-            width, height = picture.size
-    except DAMAGED as error:
-        raise InputError(f"{image} cannot be read: {str(error).split(' <_io')[0]}") from error
+    check_inside(root, image)
+    width, height = size_of(image)
     if pixels.shape != (height, width):
         found = " × ".join(map(str, pixels.shape))
         raise InputError(f"{path} is {found}, and {image.name} {height} × {width}")
+
+
+def _photographs(folder: Path, deep: bool) -> list[Path]:
+    """Return the JPEG files in a folder, or also in those below it; none if it is missing."""
+    listed = list_images(folder).paths if folder.is_dir() else []
+    return sorted(p for p in listed if p.suffix == ".jpg" and (deep or p.parent == folder))
 
 
 def _maps_of(image: Path) -> list[Path]:
@@ -234,7 +244,7 @@ def _vocabulary(folder: Path, images: Sequence[Path], key: str) -> list[Concept]
 
 def _classes_in(folder: Path, path: Path) -> list[tuple[int, str, str]]:
     """Return number, name and category of everything that a picture's JSON file lists."""
-    _check_inside(folder, path)
+    check_inside(folder, path)
     try:
         # Some names are not valid UTF-8 in the release.
         plain = json.loads(path.read_text(encoding="utf-8", errors="replace"))
@@ -285,17 +295,12 @@ def _scenes(folder: Path) -> dict[str, str]:
 
 
 def _lines(folder: Path, path: Path) -> list[str]:
-    _check_inside(folder, path)
+    check_inside(folder, path)
     try:
         text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path} cannot be read: {error}") from error
     return [line for line in text.splitlines() if line.strip()]
-
-
-def _check_inside(root: Path, path: Path) -> None:
-    if not path.resolve().is_relative_to(root.resolve()):
-        raise InputError(f"{path} is a link that leads out of {root}")
 
 
 def _check_split(split: str) -> None:

@@ -21,6 +21,7 @@ from baselines.concepts.tables import (
     open_inside,
     read_table,
     red_and_green,
+    rgb_inside,
     sizes,
     whole_number,
 )
@@ -87,7 +88,7 @@ class Broden:
 
     def image(self, index: int) -> Image.Image:
         """Return a picture; InputError if it cannot be read."""
-        return open_inside(self._images, self._rows[index].image).convert("RGB")
+        return rgb_inside(self._images, self._rows[index].image)
 
     def labels(self, index: int) -> Labels:
         """Return an image's labels.

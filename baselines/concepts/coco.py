@@ -12,9 +12,17 @@ from PIL import Image
 
 from baselines.concepts.ade20k import check_size
 from baselines.concepts.source import MOST_CONCEPTS, Concept, Labels
-from baselines.concepts.tables import codes_of, inside, missing_files, open_inside, sizes
+from baselines.concepts.tables import (
+    codes_of,
+    inside,
+    missing_files,
+    open_inside,
+    rgb_inside,
+    sizes,
+)
 from milannotations.errors import InputError
 from milannotations.exemplars.sources import hash_of
+from milannotations.pictures import list_images
 
 _LAST_THING = 91  # ids of COCO-Stuff: things up to here, stuff from here on
 _UNLABELLED = 255  # as a pixel's value
@@ -79,7 +87,7 @@ class CocoPanoptic:
 
     def image(self, index: int) -> Image.Image:
         """Return a picture; InputError if it cannot be read."""
-        return open_inside(self._images, self._rows[index][0]).convert("RGB")
+        return rgb_inside(self._images, self._rows[index][0])
 
     def labels(self, index: int) -> Labels:
         """Return an image's labels.
@@ -144,7 +152,8 @@ class CocoStuff:
 
     def __init__(self, images: Path, maps: Path, labels: Path) -> None:
         self._folder, self._maps = images, maps
-        self._images = sorted(images.glob("*.jpg"))
+        listed = list_images(images).paths if images.is_dir() else []
+        self._images = sorted(p for p in listed if p.suffix == ".jpg" and p.parent == images)
         if not self._images:
             raise InputError(f"{images} holds no image (*.jpg)")
         self.concepts = tuple(
@@ -159,7 +168,7 @@ class CocoStuff:
 
     def image(self, index: int) -> Image.Image:
         """Return a picture; InputError if it cannot be read."""
-        return open_inside(self._folder, self._images[index]).convert("RGB")
+        return rgb_inside(self._folder, self._images[index])
 
     def labels(self, index: int) -> Labels:
         """Return an image's labels.

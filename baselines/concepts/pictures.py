@@ -14,6 +14,7 @@ from PIL import Image
 
 from baselines.concepts.counting import Upsampler
 from baselines.concepts.tally import Tally
+from milannotations.pictures import to_rgb
 
 _SIDE = 84  # of an image, in pixels
 _GAP = 3
@@ -44,7 +45,7 @@ def strips(
 
     @lru_cache(maxsize=1024)
     def small(index: int) -> NDArray[np.uint8]:
-        return np.asarray(picture(index).convert("RGB").resize((_SIDE, _SIDE)))
+        return np.asarray(to_rgb(picture(index)).resize((_SIDE, _SIDE)))
 
     found = {}
     for unit in units:

@@ -16,11 +16,11 @@ from scipy import ndimage
 from torch import nn
 
 from baselines.concepts.source import Concept, Labels
-from baselines.concepts.tables import open_inside
 from milannotations.device import resolve_device
 from milannotations.errors import InputError
 from milannotations.exemplars.plan import fingerprint_of_weights
 from milannotations.exemplars.sources import ImageFolder, Pictures
+from milannotations.pictures import read_rgb, to_rgb
 from milannotations.pretrained import load_pretrained, load_processor
 
 SHAPE = (56, 56)  # 224 / 4, as the published code segments
@@ -39,7 +39,6 @@ class PictureFolder:
     """
 
     def __init__(self, root: Path) -> None:
-        self._root = root
         self._folder = ImageFolder(root)
 
     def __len__(self) -> int:
@@ -47,7 +46,7 @@ class PictureFolder:
 
     def image(self, index: int) -> Image.Image:
         """Return a picture, RGB; InputError if it cannot be read."""
-        return open_inside(self._root, self._folder.paths[index]).convert("RGB")
+        return read_rgb(self._folder.paths[index])
 
     def name(self, index: int) -> str:
         """Return the path of a picture below the folder."""
@@ -128,7 +127,7 @@ class Segmented:
 
     def image(self, index: int) -> Image.Image:
         """Return a picture, RGB, squashed to a square; errors are those of the pictures."""
-        picture = self.pictures.image(index).convert("RGB")
+        picture = to_rgb(self.pictures.image(index))
         side = max(picture.size)
         return picture if picture.size == (side, side) else picture.resize((side, side))
 

@@ -12,7 +12,7 @@ from PIL import Image
 
 from baselines.concepts.source import Concept
 from milannotations.errors import InputError
-from milannotations.exemplars.sources import DAMAGED
+from milannotations.pictures import opened, read_rgb, shown
 
 
 def read_table(path: Path, columns: Sequence[str]) -> list[dict[str, str]]:
@@ -65,21 +65,27 @@ def inside(root: Path, name: str, where: str) -> Path:
 
 
 def open_inside(root: Path, path: Path) -> Image.Image:
-    """Open and decode a picture below a folder.
+    """Open and decode a picture below a folder, as it is: label maps are numbers, not colours.
 
     Raises:
         InputError: If it is missing or damaged, or a link that leads out of the folder.
     """
-    try:
-        if not path.resolve().is_relative_to(root.resolve()):
-            raise InputError(f"{path} is a link that leads out of {root}")
-        with Image.open(path) as image:
-            image.load()
-            return image
-    except FileNotFoundError as error:
-        raise InputError(f"{path} does not exist") from error
-    except DAMAGED as error:
-        raise InputError(f"{path} cannot be read: {str(error).split(' <_io')[0]}") from error
+    check_inside(root, path)
+    with opened(path) as image:
+        image.load()
+        return image
+
+
+def rgb_inside(root: Path, path: Path) -> Image.Image:
+    """Return a photograph below a folder as RGB; errors are those of ``open_inside``."""
+    check_inside(root, path)
+    return read_rgb(path)
+
+
+def check_inside(root: Path, path: Path) -> None:
+    """Raise InputError if a path, after all links, is not below a folder."""
+    if not path.resolve().is_relative_to(root.resolve()):
+        raise InputError(f"{shown(path)} is a link that leads out of {shown(root)}")
 
 
 def red_and_green(image: Image.Image) -> NDArray[np.int64]:

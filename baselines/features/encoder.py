@@ -20,6 +20,7 @@ from milannotations.exemplars.plan import fingerprint_of_weights
 from milannotations.exemplars.sources import Preprocessing
 from milannotations.exemplars.taps import Tap
 from milannotations.options import checked
+from milannotations.pictures import to_rgb
 
 Resizing = Literal["bilinear", "area", "none"]
 _RESNET = ("conv1", "layer1", "layer2", "layer3", "layer4")
@@ -127,7 +128,7 @@ class PyramidEncoder(torch.nn.Module):
         would shift its mask.
         """
         height, width = self.preprocessing.shape
-        image = image.convert("RGB")
+        image = to_rgb(image)
         view = image if image.size == (width, height) else image.resize((width, height))
         return self.preprocessing.tensor(view)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import io
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
@@ -14,7 +13,7 @@ from torch import Tensor
 from torchvision.transforms.v2 import functional as transforms
 
 from milannotations.errors import InputError
-from milannotations.exemplars.sources import DAMAGED
+from milannotations.pictures import opened, read_rgb
 from milannotations.record import NeuronKey, encoded_records, key_of
 
 Use = tuple[int, int]  # a neuron's row, and the exemplar's place in it
@@ -99,10 +98,7 @@ class DistinctExemplars:
         """
         found: list[Tensor] = []
         for row, place in self.uses[number]:
-            try:
-                found.append(_mask(self._masks[row][place]))
-            except DAMAGED as error:
-                raise self._damaged("mask", row, place, error) from error
+            found.append(_mask(self._masks[row][place], self._title("mask", row, place)))
             if found[-1].shape != found[0].shape:
                 raise InputError(
                     f"mask {place} of neuron {key_of(self._keys[row])} is of another size than "
@@ -113,17 +109,12 @@ class DistinctExemplars:
     def _image(self, number: int) -> Image.Image:
         row, place = self.uses[number][0]
         encoded = self._images[row]["images"][0][place]["bytes"].as_py()
-        try:
-            with Image.open(io.BytesIO(encoded)) as opened:
-                return opened.convert("RGB")
-        except DAMAGED as error:
-            raise self._damaged("exemplar", row, place, error) from error
+        return read_rgb(encoded, self._title("exemplar", row, place))
 
-    def _damaged(self, what: str, row: int, place: int, error: Exception) -> InputError:
-        neuron = key_of(self._keys[row])
-        return InputError(f"{what} {place} of neuron {neuron} is damaged: {error}")
+    def _title(self, what: str, row: int, place: int) -> str:
+        return f"{what} {place} of neuron {key_of(self._keys[row])}"
 
 
-def _mask(encoded: bytes) -> Tensor:
-    with Image.open(io.BytesIO(encoded)) as mask:
+def _mask(encoded: bytes, title: str) -> Tensor:
+    with opened(encoded, title) as mask:
         return transforms.pil_to_tensor(mask.convert("L"))[0].float() / 255

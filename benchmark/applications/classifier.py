@@ -10,7 +10,6 @@ from pathlib import Path
 
 import torch
 import torchvision
-from PIL import Image
 from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn import functional
@@ -20,7 +19,8 @@ from milannotations.catalog import small, torchvision_models
 from milannotations.catalog.models import load_model
 from milannotations.device import resolve_device
 from milannotations.errors import InputError, did_you_mean
-from milannotations.exemplars.sources import DAMAGED, Preprocessing
+from milannotations.exemplars.sources import Preprocessing
+from milannotations.pictures import opened
 from milannotations.progress import progress_bar
 from milannotations.storage import atomic_path
 
@@ -195,12 +195,8 @@ def read_images(
     pixels = torch.empty(len(pairs), 3, height, width, dtype=torch.uint8)
 
     def read(number: int) -> None:
-        path = pairs[number][0]
-        try:
-            with Image.open(path) as image:
-                view = preprocessing.view(image)
-        except DAMAGED as error:
-            raise InputError(f"image {path} cannot be read ({error})") from error
+        with opened(pairs[number][0]) as image:
+            view = preprocessing.view(image)
         pixels[number] = torchvision.transforms.v2.functional.pil_to_tensor(view)
 
     with progress_bar() as progress, ThreadPoolExecutor(_READERS) as pool:

@@ -9,28 +9,25 @@ from pathlib import Path
 from typing import Any
 
 from milannotations.errors import InputError
-from milannotations.exemplars.sources import EXTENSIONS
+from milannotations.pictures import class_folders, list_images, utf8
 
 _SPELLINGS = {"train": ("train",), "validation": ("validation", "val"), "test": ("test",)}
 
 
 def classes_of(folder: Path, least: int = 1) -> dict[str, list[Path]]:
-    """Return the classes of a folder in the order of their names, each with its sorted images.
+    """Return the classes of a folder in the order of their names, each with its images.
 
     Args:
-        folder: It has one folder for each class, searched recursively.
+        folder: It has one folder for each class, searched as ``list_images`` does.
         least: How many images a class must have.
 
     Raises:
         InputError: If there is no such folder, or fewer than two classes, or too few images.
     """
-    if not folder.is_dir():
-        what = "is a file, not a folder" if folder.exists() else "does not exist"
-        raise InputError(f"image folder {folder} {what}")
-    found: dict[str, list[Path]] = {}
-    for place in _folders(folder):
-        files = (p for p in place.rglob("*") if p.suffix.lower() in EXTENSIONS and p.is_file())
-        found[place.name] = sorted(files)
+    found: dict[str, list[Path]] = {utf8(place.name): [] for place in class_folders(folder)}
+    for path in list_images(folder).paths:
+        if path.parent != folder:
+            found[utf8(path.relative_to(folder).parts[0])].append(path)
     if len(found) < 2:
         raise InputError(
             f"image folder {folder} has {len(found)} class folders ({', '.join(found) or 'none'}); "
@@ -54,8 +51,7 @@ def existing_splits(images: Path) -> dict[str, Path] | None:
         split: images / spelling
         for split, spellings in _SPELLINGS.items()
         for spelling in spellings
-        if (images / spelling).is_dir()
-        and any(part.is_dir() for part in (images / spelling).iterdir())
+        if (images / spelling).is_dir() and class_folders(images / spelling)
     }
     if "train" not in found or len(found) == 1:
         return None  # a class may be called so
@@ -134,9 +130,3 @@ def _read(path: Path) -> dict[str, str]:
     if not isinstance(found, dict) or not all(isinstance(v, str) for v in found.values()):
         raise InputError(how)
     return found
-
-
-def _folders(folder: Path) -> list[Path]:
-    """Return subfolders by their names as texts: paths themselves sort otherwise on Windows."""
-    found = (p for p in folder.iterdir() if p.is_dir() and not p.name.startswith("."))
-    return sorted(found, key=lambda place: place.name)

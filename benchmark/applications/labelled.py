@@ -64,7 +64,7 @@ class LabelledImages:
                 f"{root}: image {loose[0]} is in no subfolder; labelled images lie in one "
                 "subfolder per class"
             )
-        self.folders = tuple(sorted({part[0] for part in parts}))
+        self.folders = tuple(dict.fromkeys(part[0] for part in parts))  # sorted, as they are listed
         if len(self.folders) < 2:
             raise InputError(
                 f"{root} has images of one class only ({self.folders[0]}): accuracy on them says "
@@ -111,7 +111,7 @@ class LabelledImages:
         held = 0
         for batch in loader:
             if batch.unreadable or batch.inputs is None:
-                raise InputError(f"{self.root}: {batch.unreadable[0]} cannot be read; remove it")
+                raise InputError(f"{batch.unreadable[0]}; remove or mend it")
             pair = (batch.inputs[0], self.labels[batch.ids])
             held += pair[0].nbytes
             if held <= _HELD:

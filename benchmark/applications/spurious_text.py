@@ -23,7 +23,7 @@ from benchmark.applications.image_classes import (
     shares,
 )
 from milannotations.errors import InputError
-from milannotations.exemplars.sources import DAMAGED
+from milannotations.pictures import read_rgb, utf8
 from milannotations.progress import progress_bar
 from milannotations.storage import atomic_folder, check_target
 from milannotations.worlds.neurons import stable_seed
@@ -112,7 +112,7 @@ def write_spurious_text(
         for file in files:
             picture = _opened(file.source, size)
             # The name has the source's place: two sources may be of one name but for their ending.
-            name = f"{file.place:05d}-{file.source.stem}.{image_format}"
+            name = f"{file.place:05d}-{utf8(file.source.stem)}.{image_format}"
             versions = [(file.split, texts[file.label] if file in shown else None)]
             rng = _generator(seed, file, "draw")
             if file.split in ADVERSARIAL:
@@ -131,7 +131,7 @@ def write_spurious_text(
                 listed.append({
                     "file": target.relative_to(folder).as_posix(), "split": split,
                     "class": file.label, "text": text, "box": box,
-                    "source": file.source.relative_to(images).as_posix(),
+                    "source": utf8(file.source.relative_to(images).as_posix()),
                 })  # fmt: skip
             progress.advance(bar)
         facts = {
@@ -183,16 +183,12 @@ def _shown(files: list[_File], fraction: float, seed: int) -> set[_File]:
 
 def _generator(seed: int, file: _File, purpose: str) -> np.random.Generator:
     return np.random.default_rng(
-        stable_seed(seed, purpose, file.split, file.label, file.source.name)
+        stable_seed(seed, purpose, file.split, file.label, utf8(file.source.name))
     )
 
 
 def _opened(path: Path, size: int | None) -> Image.Image:
-    try:
-        with Image.open(path) as opened:
-            image = opened.convert("RGB")
-    except DAMAGED as error:
-        raise InputError(f"image {path} cannot be read ({error}); remove or mend it") from error
+    image = read_rgb(path)
     if size is None:
         return image
     scale = size / min(image.size)

@@ -7,7 +7,6 @@ a pixel is brighter than its left neighbour.
 
 from __future__ import annotations
 
-import io
 import os
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -21,6 +20,7 @@ from datasets import Dataset
 from PIL import Image
 
 from benchmark.quality.model import COVERAGE_BINS, EXAMPLES, Exemplars, Finding, Neuron
+from milannotations.pictures import UnreadableImageError, opened
 from milannotations.record import NeuronKey, encoded_records, key_of
 
 # Differing bits of 64 up to which two images count as near-duplicates. Krawetz calls up to 10
@@ -199,11 +199,10 @@ def _decode(encoded: Mapping[str, Any] | None) -> Image.Image | None:
     try:
         if data is None and path and Path(path).is_file():  # no pipe, which would wait forever
             data = Path(path).read_bytes()
-        with Image.open(io.BytesIO(data or b""), formats=_FORMATS) as image:
+        with opened(data or b"", formats=_FORMATS) as image:
             image.load()
             return image
-    # What Pillow raises on broken files differs by format; a bomb has an error of its own.
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+    except (OSError, UnreadableImageError):
         return None
 
 

@@ -28,6 +28,7 @@ from milannotations.attach.shards import Shard, keys_of_images, open_shards, rec
 from milannotations.attach.sources import FolderSource, ImageSource
 from milannotations.errors import InputError
 from milannotations.folder import write_records
+from milannotations.pictures import list_files, naming
 from milannotations.progress import progress_bar
 from milannotations.record import IMAGE_FORMATS, encode_image
 from milannotations.release.facts import read_raw_facts
@@ -163,7 +164,9 @@ def _fill(
         progress.advance(task, len(wanted) - len(missing))
 
         def encode(key: ImageKey) -> bytes:
-            view = exemplar_view(source.image(key.image_id), (key.width, key.height), geometry)
+            picture = source.image(key.image_id)
+            with naming(source.name(key.image_id)):
+                view = exemplar_view(picture, (key.width, key.height), geometry)
             return encode_image(view, image_format)
 
         with ThreadPoolExecutor(os.cpu_count()) as pool:
@@ -220,9 +223,9 @@ def _check_square(shards: list[Shard]) -> None:
 
 
 def _copy_others(folder: Path, work: Path, shards: set[str]) -> None:
-    for path in sorted(folder.rglob("*")):
+    for path in list_files(folder, hidden=True).paths:
         name = path.relative_to(folder).as_posix()
-        if path.is_file() and name not in shards:
+        if name not in shards:
             (work / name).parent.mkdir(parents=True, exist_ok=True)
             with atomic_path(work / name) as copy:
                 shutil.copyfile(path, copy)

@@ -21,6 +21,7 @@ from torchvision.transforms.v2 import functional as transforms
 
 from milannotations.errors import InputError
 from milannotations.exemplars.sources import Preprocessing
+from milannotations.pictures import to_rgb
 from milannotations.record import DEFAULT_SIZE
 
 GEOMETRIES = ("crop", "squash")
@@ -43,8 +44,7 @@ def exemplar_view(image: Image.Image, size: tuple[int, int], geometry: str) -> I
     width, height = size
     if geometry == "squash":
         mode = InterpolationMode.BILINEAR
-        rgb = image.convert("RGB")
-        return transforms.resize(rgb, [height, width], interpolation=mode, antialias=True)
+        return transforms.resize(to_rgb(image), [height, width], interpolation=mode, antialias=True)
     if width != height:
         raise InputError(
             f"a mask is {width} × {height}; the geometry 'crop' is for square ones, use 'squash'"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,14 +9,15 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from PIL import Image
 
 from milannotations.attach.encoded import ImageKey
 from milannotations.errors import InputError
+from milannotations.pictures import UnreadableImageError, list_files, size_of
 from milannotations.record import FEATURES, key_of
 from milannotations.release.layout import MAX_SIDE
 
 _ROWS = 16
+_STATISTICS = "statistics.parquet"  # what `milannotations build` writes beside the records
 
 
 @dataclass(frozen=True)
@@ -52,8 +52,8 @@ def open_shards(folder: Path, overwrite: bool) -> list[Shard]:
     """
     paths = [
         path
-        for path in sorted(folder.rglob("*.parquet"))
-        if not any(part.startswith(".") for part in path.relative_to(folder).parts)
+        for path in list_files(folder).paths
+        if path.suffix == ".parquet" and path != folder / _STATISTICS
     ]
     if not paths:
         raise InputError(f"{folder} holds no Parquet files; name a dataset folder")
@@ -142,16 +142,11 @@ def _keys(record: Mapping[str, Any], path: Path, overwrite: bool) -> list[ImageK
             f"{path}: {key_of(record)} has {len(ids)} image_ids, but {len(masks)} masks"
         )
     try:
-        sizes = [_size(mask["bytes"]) for mask in masks]
-    except (OSError, SyntaxError, ValueError, TypeError) as error:
+        sizes = [size_of(mask["bytes"], f"mask {i}") for i, mask in enumerate(masks)]
+    except (UnreadableImageError, TypeError) as error:
         raise InputError(
             f"{path}: {key_of(record)} has a mask that is no image: {error}"
         ) from error
     if max(max(size) for size in sizes) > MAX_SIDE:
         raise InputError(f"{path}: {key_of(record)} has masks of more than {MAX_SIDE} pixels")
     return [ImageKey(index, *size) for index, size in zip(ids, sizes, strict=True)]
-
-
-def _size(mask: bytes) -> tuple[int, int]:
-    with Image.open(io.BytesIO(mask)) as image:
-        return image.size

@@ -8,17 +8,24 @@ name.
 from __future__ import annotations
 
 import hashlib
-import io
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path, PurePath
 from typing import Any, Protocol
 
 from PIL import Image
-from torchvision.datasets.folder import IMG_EXTENSIONS, find_classes, make_dataset
 
 from milannotations.errors import InputError, did_you_mean
-from milannotations.exemplars.sources import DAMAGED, UnreadableImageError
+from milannotations.local_data import plain_path
+from milannotations.pictures import (
+    EXTENSIONS,
+    UnreadableImageError,
+    class_folders,
+    list_images,
+    read_rgb,
+    shown,
+    utf8,
+)
 
 
 class ImageSource(Protocol):
@@ -51,8 +58,8 @@ class ImageSource(Protocol):
 class FolderSource:
     """A folder with one folder per class, in the order of torchvision's ``ImageFolder``.
 
-    Pictures are decoded as torchvision's default loader does it: converted to RGB, and not turned
-    by what their EXIF data say.
+    Pictures are decoded as everywhere in this project, see ``milannotations.pictures``: of 8 bits
+    per channel as torchvision's default loader does it, not turned by what their EXIF data say.
 
     Args:
         root: The folder that holds the class folders.
@@ -65,27 +72,22 @@ class FolderSource:
     has_names = True
 
     def __init__(self, root: Path) -> None:
-        if not root.is_dir():
-            what = "is a file, not a folder" if root.exists() else "does not exist"
-            raise InputError(f"image folder {root} {what}")
+        folders = class_folders(root)
         self.root = root
-        self.title = f"folder {root.resolve().name}"
-        try:
-            names, numbers = find_classes(str(root))
-        except FileNotFoundError:
+        self.title = f"folder {shown(root.resolve().name)}"
+        if not folders:
             raise InputError(
-                f"image folder {root} holds no folders; the images have to lie in one folder per "
-                "class, whose names give their order"
-            ) from None
-        # Torchvision's own walk, so that the order is the original's by construction.
-        samples = make_dataset(str(root), numbers, IMG_EXTENSIONS, allow_empty=True)
-        if not samples:
-            raise InputError(
-                f"the folders in {root} hold no image ({', '.join(sorted(IMG_EXTENSIONS))})"
+                f"image folder {shown(root)} holds no folders; the images have to lie in one "
+                "folder per class, whose names give their order"
             )
-        self.paths = [Path(path) for path, _ in samples]
-        counts = Counter(number for _, number in samples)
-        self.classes: dict[str, int] = {n: counts[number] for number, n in enumerate(names)}
+        # Pictures beside the class folders are in no class, and not counted.
+        self.paths = [path for path in list_images(root).paths if path.parent != root]
+        if not self.paths:
+            raise InputError(
+                f"the folders in {shown(root)} hold no image ({', '.join(sorted(EXTENSIONS))})"
+            )
+        counts = Counter(path.relative_to(root).parts[0] for path in self.paths)
+        self.classes: dict[str, int] = {utf8(f.name): counts[f.name] for f in folders}
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -96,16 +98,16 @@ class FolderSource:
         Raises:
             UnreadableImageError: Names the file.
         """
-        return _decode(self.paths[index], str(self.paths[index]))
+        return read_rgb(self.paths[index])
 
     def name(self, index: int) -> str:
-        """Return the path of an image relative to the folder, with forward slashes."""
-        return self.paths[index].relative_to(self.root).as_posix()
+        """Return the path of an image relative to the folder, with forward slashes, as UTF-8."""
+        return utf8(self.paths[index].relative_to(self.root).as_posix())
 
     def identity(self) -> dict[str, Any]:
         """Return the folder's place and a hash of the names in it."""
         names = (self.name(index) for index in range(len(self)))
-        return {"folder": str(self.root.resolve()), "names": _hash(names)}
+        return {"folder": utf8(str(self.root.resolve())), "names": _hash(names)}
 
 
 class HubSource:
@@ -131,7 +133,11 @@ class HubSource:
         self.title = f"dataset {Path(name).name if Path(name).exists() else name}, split {split}"
         self._what = f"{name}, split {split}"
         try:
-            data = load_dataset(name, split=split)
+            place = Path(name).expanduser()
+            local = name and place.exists()
+            data = load_dataset(str(plain_path(place)) if local else name, split=split)
+        except InputError:
+            raise
         except Exception as error:  # `datasets` raises a dozen kinds of its own and of pyarrow's
             raise InputError(
                 f"the split {split!r} of the dataset {name!r} cannot be loaded: {error}"
@@ -160,11 +166,14 @@ class HubSource:
         Raises:
             UnreadableImageError: Names the image and the dataset.
         """
-        cell = self._data[self._rows[index]][self.column]
-        place = f"{self.name(index)} of {self._what}"
+        row = self._rows[index]
+        cell = self._data[row][self.column]
+        file = f"{self.name(index)} (row {row})" if self._paths[row] else f"row {row}"
+        place = f"{file} of {self._what}"
         if cell is None:
             raise UnreadableImageError(f"{place}: there is no image")
-        return _decode(io.BytesIO(cell["bytes"]) if cell["bytes"] else Path(cell["path"]), place)
+        # A cell without a path holds its picture, be it empty.
+        return read_rgb(cell["bytes"] or (Path(cell["path"]) if cell["path"] else b""), place)
 
     def name(self, index: int) -> str:
         """Return the image's file name, or its row where it has none."""
@@ -205,16 +214,6 @@ class HubSource:
         self.order = f"column {column!r}, then file name"
         names, counts = self._data.features[column].names, Counter(labels)
         self.classes = {name: counts[number] for number, name in enumerate(names)}
-
-
-def _decode(file: Path | io.BytesIO, place: str) -> Image.Image:
-    try:
-        with Image.open(file) as picture:
-            return picture.convert("RGB")
-    except DAMAGED as error:
-        raise UnreadableImageError(
-            f"{place} cannot be read as an image: {str(error).split(' <_io')[0]}"
-        ) from error
 
 
 def _label_columns(data: Any) -> list[str]:

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from milannotations.exemplars.sources import Inputs, Source, UnreadableImageError
+from milannotations.exemplars.sources import Inputs, Source
+from milannotations.pictures import UnreadableImageError
 
 
 @dataclass(frozen=True)

@@ -170,8 +170,8 @@ def collect(
             for batch in batches(job, gap, device):
                 if batch.unreadable and not job.options.skip_unreadable:
                     raise InputError(
-                        f"unreadable image {batch.unreadable[0]} (pass --skip-unreadable to leave "
-                        "such images out)"
+                        f"stopped at an unreadable image – {batch.unreadable[0]} (pass "
+                        "--skip-unreadable to leave such images out)"
                     )
                 part.unreadable += batch.unreadable
                 if batch.inputs is not None:

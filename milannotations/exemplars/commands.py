@@ -154,6 +154,7 @@ def build(
     from milannotations.exemplars.shards import parse_shard
     from milannotations.networks.consent import give_consent
     from milannotations.options import split_names
+    from milannotations.pictures import utf8
 
     options = BuildOptions(
         k, quantile, size, batch_size, readers, image_format, skip_unreadable, dtype,
@@ -207,7 +208,8 @@ def build(
         "model": loaded.name, "dataset": loaded.dataset, "options": options, "device": processor,
         "resume": resume, "layouts": {**loaded.layouts, **layouts}, "attached": attached,
     }  # fmt: skip
-    provenance = {"model": model, "weights": weights, "source": images or "latents"}
+    # A path need not be UTF-8; what is written has to be.
+    provenance = {"model": model, "weights": weights, "source": utf8(images or "latents")}
     report: BuildReport | None
     if part:
         report = build_shard(loaded.module, source, names, out, part, **how)
@@ -258,7 +260,7 @@ def _refuse_unreadable(unreadable: list[str], images: int, skip: bool) -> None:
 
     if unreadable and not skip:
         raise InputError(
-            f"{len(unreadable)} of {images} images cannot be read, first {unreadable[0]} "
+            f"{len(unreadable)} of {images} images cannot be read; the first: {unreadable[0]} "
             "(pass --skip-unreadable to leave such images out)"
         )
 

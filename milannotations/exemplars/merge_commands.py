@@ -43,6 +43,7 @@ def merge(
     from milannotations.exemplars.render import checked_mask_rule
     from milannotations.exemplars.shards import read_header
     from milannotations.exemplars.sources import Preprocessing, Source
+    from milannotations.pictures import utf8
 
     paths = shards_in(shards)
     plan = read_header(paths[0]).plan
@@ -74,7 +75,7 @@ def merge(
         )  # fmt: skip
     else:
         raise InputError("give --images, or for a generator's shards --model")
-    provenance = {"shards": len(paths), "source": images or "latents"}
+    provenance = {"shards": len(paths), "source": utf8(images or "latents")}
     report = run(
         paths, source, out, options=options, overwrite=overwrite, provenance=provenance,
         generator=generator,

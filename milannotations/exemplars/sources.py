@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import warnings
 import zlib
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -12,26 +11,31 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import torch
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 from torch import Tensor
 from torchvision.transforms import InterpolationMode
 from torchvision.transforms.v2 import functional as transforms
 
 from milannotations.errors import InputError
+from milannotations.pictures import (
+    EXTENSIONS,
+    MAX_PIXELS,
+    PictureError,
+    UnreadableImageError,
+    list_images,
+    naming,
+    opened,
+    problem_of,
+    shown,
+    to_rgb,
+    utf8,
+)
 from milannotations.record import DEFAULT_SIZE
+
+__all__ = ["ImageFolder", "PictureSource", "Preprocessing", "Source", "UnreadableImageError"]
 
 # What a network is called with, for one image or for a batch: ``module(*inputs)``.
 Inputs = tuple[Tensor, ...]
-
-EXTENSIONS = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".ppm", ".pgm", ".tif", ".tiff"})
-
-
-# What Pillow raises for damaged files, depending on the format.
-DAMAGED = (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError)
-
-
-class UnreadableImageError(InputError):
-    """An image that cannot be decoded; the message names the file."""
 
 
 class Source(Protocol):
@@ -70,6 +74,9 @@ class Preprocessing:
         mean: Subtracted from each channel, whose range is [0, 1]; one number for a network that
             takes greyscale images, three for RGB.
         std: Each channel is divided by it.
+
+    Raises:
+        InputError: If mean and std are of neither one channel nor three.
     """
 
     size: int | tuple[int, int] = DEFAULT_SIZE
@@ -77,6 +84,13 @@ class Preprocessing:
     interpolation: str = "bilinear"
     mean: tuple[float, ...] = (0.485, 0.456, 0.406)
     std: tuple[float, ...] = (0.229, 0.224, 0.225)
+
+    def __post_init__(self) -> None:
+        if len(self.mean) not in (1, 3) or len(self.mean) != len(self.std):
+            raise InputError(
+                f"preprocessing has {len(self.mean)} means and {len(self.std)} standard "
+                "deviations; give one of each for greyscale, or three for RGB"
+            )
 
     @classmethod
     def from_json(cls, plain: Mapping[str, Any]) -> Preprocessing:
@@ -93,15 +107,22 @@ class Preprocessing:
         return (self.size, self.size) if isinstance(self.size, int) else self.size
 
     def view(self, image: Image.Image) -> Image.Image:
-        """Return the part of the image that the network sees, RGB, of ``shape``."""
-        image = image.convert("RGB")
+        """Return the part of the image that the network sees, of ``shape``.
+
+        It is RGB; for a network that takes greyscale, with three equal channels.
+
+        Raises:
+            PictureError: If its pixels have no known range, or it would become too large.
+        """
+        image = to_rgb(image)
         height, width = self.shape
-        if image.size == (width, height) and self.resize in (min(height, width), self.shape):
-            return image
-        mode = InterpolationMode(self.interpolation)
-        to = [self.resize] if isinstance(self.resize, int) else list(self.resize)
-        resized = transforms.resize(image, to, interpolation=mode, antialias=True)
-        return transforms.center_crop(resized, [height, width])
+        if image.size != (width, height) or self.resize not in (min(height, width), self.shape):
+            mode = InterpolationMode(self.interpolation)
+            to = [self.resize] if isinstance(self.resize, int) else list(self.resize)
+            self._check_resized(image)
+            resized = transforms.resize(image, to, interpolation=mode, antialias=True)
+            image = transforms.center_crop(resized, [height, width])
+        return image.convert("L").convert("RGB") if len(self.mean) == 1 else image
 
     def tensor(self, view: Image.Image) -> Tensor:
         """Return a view as a normalized float32 tensor of shape (channels, height, width)."""
@@ -109,9 +130,19 @@ class Preprocessing:
         scaled = transforms.to_dtype(transforms.pil_to_tensor(view), torch.float32, scale=True)
         return transforms.normalize(scaled, list(self.mean), list(self.std))
 
+    def _check_resized(self, image: Image.Image) -> None:
+        """Refuse a picture so narrow that its longer side would become immense."""
+        if isinstance(self.resize, int):
+            shorter, longer = sorted(image.size)
+            if self.resize**2 * longer / shorter > MAX_PIXELS:
+                raise PictureError(
+                    f"it has {image.width} × {image.height} pixels, too narrow to be resized to a "
+                    f"shorter side of {self.resize}"
+                )
+
 
 class ImageFolder:
-    """All images below a folder, in the order of torchvision's ImageFolder.
+    """All images below a folder, in the order of torchvision's ImageFolder; see ``list_images``.
 
     Args:
         root: The folder; it is searched recursively.
@@ -125,26 +156,22 @@ class ImageFolder:
     def __init__(
         self, root: Path, preprocessing: Preprocessing | None = None, size: int = DEFAULT_SIZE
     ) -> None:
-        if not root.is_dir():
-            what = "is a file, not a folder" if root.exists() else "does not exist"
-            raise InputError(f"image folder {root} {what}")
         self.root = root
         self.preprocessing = preprocessing or Preprocessing()
         self.size = size
-        paths = (p for p in root.rglob("*") if p.suffix.lower() in EXTENSIONS and p.is_file())
-        self.paths = sorted(
-            paths, key=lambda p: (p.relative_to(root).parts[0], str(p.parent), p.name)
-        )
+        self.paths = list_images(root).paths
         if not self.paths:
             known = ", ".join(sorted(EXTENSIONS))
-            raise InputError(f"image folder {root} holds no image ({known}), nor do its subfolders")
+            raise InputError(
+                f"image folder {shown(root)} holds no image ({known}), nor do its subfolders"
+            )
 
     def __len__(self) -> int:
         return len(self.paths)
 
     def name(self, index: int) -> str:
-        """Return the path of an image relative to the folder, with forward slashes."""
-        return self.paths[index].relative_to(self.root).as_posix()
+        """Return the path of an image relative to the folder, with forward slashes, as UTF-8."""
+        return utf8(self.paths[index].relative_to(self.root).as_posix())
 
     def inputs(self, index: int) -> Tensor:
         """Return an image as the network's input.
@@ -171,7 +198,7 @@ class ImageFolder:
 
     def identity(self) -> dict[str, Any]:
         """Return a hash of the names and sizes of all files, and the preprocessing."""
-        entries = (f"{self.name(i)}\0{path.stat().st_size}" for i, path in enumerate(self.paths))
+        entries = (f"{self.name(i)}\0{_bytes_of(path)}" for i, path in enumerate(self.paths))
         return {
             "images": len(self),
             "files": hash_of(entries),
@@ -184,25 +211,12 @@ class ImageFolder:
         Returns:
             For each image that has none, a message that names the file.
         """
-
-        def problem(path: Path) -> str | None:
-            try:
-                with Image.open(path):
-                    return None
-            except (OSError, UnidentifiedImageError, Image.DecompressionBombError) as error:
-                return f"{path}: {_short(error)}"
-
-        with warnings.catch_warnings(), ThreadPoolExecutor(threads) as pool:
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            return [p for p in pool.map(problem, self.paths) if p]
+        with ThreadPoolExecutor(threads) as pool:
+            return [problem for problem in pool.map(problem_of, self.paths) if problem]
 
     def _view(self, index: int) -> Image.Image:
-        path = self.paths[index]
-        try:
-            with Image.open(path) as image:
-                return self.preprocessing.view(image)
-        except DAMAGED as error:
-            raise UnreadableImageError(f"{path}: {_short(error)}") from error
+        with opened(self.paths[index]) as image:
+            return self.preprocessing.view(image)
 
 
 class Pictures(Protocol):
@@ -248,7 +262,7 @@ class PictureSource:
 
     def inputs(self, index: int) -> Tensor:
         """Return a picture as the network's input; errors as in ``image``."""
-        return self.preprocessing.tensor(self.preprocessing.view(self.pictures.image(index)))
+        return self.preprocessing.tensor(self._view(index))
 
     def image(self, index: int) -> Image.Image:
         """Return a picture as an exemplar.
@@ -256,7 +270,7 @@ class PictureSource:
         Raises:
             UnreadableImageError: Names the picture.
         """
-        return as_exemplar(self.preprocessing.view(self.pictures.image(index)), self.size)
+        return as_exemplar(self._view(index), self.size)
 
     def check(self) -> list[str]:
         """Return nothing: these pictures are only read when they are needed."""
@@ -274,6 +288,11 @@ class PictureSource:
             "preprocessing": asdict(self.preprocessing),
         }
 
+    def _view(self, index: int) -> Image.Image:
+        picture = self.pictures.image(index)
+        with naming(self.name(index)):
+            return self.preprocessing.view(picture)
+
 
 def as_exemplar(view: Image.Image, size: int) -> Image.Image:
     """Return what a network saw as people are shown it: ``size`` × ``size`` pixels."""
@@ -288,5 +307,8 @@ def hash_of(entries: Iterable[str]) -> str:
     return digest.hexdigest()
 
 
-def _short(error: BaseException) -> str:
-    return str(error).split(" <_io")[0].split(" '/")[0] or type(error).__name__
+def _bytes_of(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:  # to read it will fail, too, and say why
+        return -1

@@ -12,6 +12,7 @@ from typing import IO, Any
 
 from milannotations.annotations import MAX_TABLE_BYTES
 from milannotations.errors import InputError
+from milannotations.pictures.folders import list_files
 
 LAYER_FILES = ("masks.npy", "images.npy", "units.npy", "ids.csv", "activations.csv")
 ANNOTATIONS = "annotations.csv"
@@ -92,8 +93,7 @@ class FolderFiles(Files):
     def __init__(self, folder: Path) -> None:
         sizes = {
             path.relative_to(folder).as_posix(): path.stat().st_size
-            for path in folder.rglob("*")
-            if path.is_file()
+            for path in list_files(folder, hidden=True).paths
         }
         super().__init__(folder, sizes)
 

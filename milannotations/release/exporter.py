@@ -16,10 +16,10 @@ import numpy as np
 import pyarrow.compute as pc
 from datasets import Dataset
 from numpy.lib import format as npy
-from PIL import Image
 
 from milannotations.annotations import read_annotations
 from milannotations.errors import InputError
+from milannotations.pictures import opened, size_of, to_rgb
 from milannotations.progress import progress_bar
 from milannotations.record import encoded_records
 from milannotations.release.archive import ANNOTATIONS
@@ -148,13 +148,13 @@ class _Layer:
                         stream.write(np.ascontiguousarray(pixels).tobytes())
 
     def _pixels(self, encoded: Mapping[str, Any], mode: str) -> np.ndarray:
-        with Image.open(io.BytesIO(encoded["bytes"])) as image:
+        with opened(encoded["bytes"], f"a picture of layer {self.layer!r}") as image:
             if image.size != self.size:
                 raise InputError(
                     f"layer {self.layer!r} has pictures of {image.size} and of {self.size}; a "
                     "release has one size per layer"
                 )
-            return np.asarray(image.convert(mode))
+            return np.asarray(to_rgb(image) if mode == "RGB" else image.convert(mode))
 
 
 class _Folder:
@@ -241,8 +241,7 @@ def _plan(neurons: Dataset, layer: str, rows: list[int], images: bool | None) ->
             f"layer {layer!r} has units without images; attach them first, or export without"
         )
     first = next(encoded_records(table.select([0]), ["masks"]))["masks"][0]
-    with Image.open(io.BytesIO(first["bytes"])) as mask:
-        size = mask.size
+    size = size_of(first["bytes"], f"a mask of layer {layer!r}")
     return _Layer(neurons, layer, rows, k, size, complete if images is None else images)
 
 

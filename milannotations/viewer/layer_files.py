@@ -9,7 +9,6 @@ are loaded only when it is shown or searched. ``facts-<n>.js`` holds all else of
 
 from __future__ import annotations
 
-import io
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -21,6 +20,7 @@ from PIL import Image as PILImage
 
 from milannotations.errors import InputError
 from milannotations.page import as_json, clean
+from milannotations.pictures import UnreadableImageError, opened
 from milannotations.record import FEATURES, IMAGE_FORMATS, NeuronKey, encoded_records, key_of
 from milannotations.storage import atomic_path
 from milannotations.viewer.choice import Layer
@@ -180,12 +180,12 @@ def _opened(encoded: Mapping[str, Any], key: NeuronKey, what: str, at: int) -> P
     if encoded is None or encoded.get("bytes") is None:
         raise InputError(f"{key}: {what} {at} is not in the dataset, only its name")
     try:
-        picture = PILImage.open(io.BytesIO(encoded["bytes"]), formats=[*IMAGE_FORMATS])
-        picture.draft("RGB" if what == "image" else None, (TILE, TILE))
-        picture.load()
-    except (OSError, ValueError, SyntaxError, PILImage.DecompressionBombError) as error:
-        raise InputError(f"{key}: {what} {at} cannot be read: {error}") from error
-    return picture
+        with opened(encoded["bytes"], f"{what} {at}", [*IMAGE_FORMATS]) as picture:
+            picture.draft("RGB" if what == "image" else None, (TILE, TILE))
+            picture.load()
+            return picture
+    except UnreadableImageError as error:
+        raise InputError(f"{key}: {error}") from error
 
 
 def _write(folder: Path, name: str, value: Sequence[Any] | Mapping[str, Any]) -> None:

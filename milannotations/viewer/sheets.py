@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from PIL import Image as PILImage
 from PIL import ImageOps
 
+from milannotations.pictures import to_rgb
 from milannotations.record import image_grid
 
 OPACITY = 0.75  # how much of an exemplar its mask hides, as in `masked_image`
@@ -59,7 +60,7 @@ def draw_sheet(
     if not count or (images and masks and len(images) != len(masks)):
         raise ValueError(f"{len(images)} images and {len(masks)} masks make no sheet")
     side = (tile, tile)
-    photos = [ImageOps.fit(image.convert("RGB"), side) for image in images]
+    photos = [ImageOps.fit(to_rgb(image), side) for image in images]
     shapes = [ImageOps.fit(mask.convert("L"), side) for mask in masks]
     return DrawnSheet(
         image=_jpeg(image_grid(photos, columns, gap=0)) if photos else None,

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from milannotations.errors import InputError
+from milannotations.pictures import class_folders
 
 _NAMES = ("train", "validation", "validation-adversarial", "test", "test-adversarial")
 
@@ -99,4 +100,4 @@ class Folders:
 def _subfolders(place: Path) -> set[str]:
     if not place.is_dir():
         raise InputError(f"folder {place} does not exist")
-    return {path.name for path in place.iterdir() if path.is_dir()}
+    return {path.name for path in class_folders(place)}

@@ -1,0 +1,47 @@
+"""Reading pictures and folders of them: the one way in for every reader of the project.
+
+- ``folders`` lists the pictures of a folder, in the order of torchvision's ``ImageFolder``.
+- ``decode`` opens and decodes one picture; whatever goes wrong names it.
+- ``pixels`` converts any kind of pixel to 8-bit RGB.
+- ``names`` makes file names fit to be written and printed.
+"""
+
+from __future__ import annotations
+
+from milannotations.pictures.decode import (
+    MAX_PIXELS,
+    UnreadableImageError,
+    naming,
+    opened,
+    problem_of,
+    read_rgb,
+    size_of,
+)
+from milannotations.pictures.folders import (
+    EXTENSIONS,
+    Listing,
+    class_folders,
+    list_files,
+    list_images,
+)
+from milannotations.pictures.names import shown, utf8
+from milannotations.pictures.pixels import PictureError, to_rgb
+
+__all__ = [
+    "EXTENSIONS",
+    "MAX_PIXELS",
+    "Listing",
+    "PictureError",
+    "UnreadableImageError",
+    "class_folders",
+    "list_files",
+    "list_images",
+    "naming",
+    "opened",
+    "problem_of",
+    "read_rgb",
+    "shown",
+    "size_of",
+    "to_rgb",
+    "utf8",
+]
