@@ -42,7 +42,7 @@ from benchmark.applications.audit.untrained import initialized_again
 from benchmark.applications.classifier import read_images
 from benchmark.applications.described import Described, Speaker, describe, describe_network
 from benchmark.applications.spurious_text import LISTING
-from benchmark.applications.trials.scenes import Scale, speaker, text_images
+from benchmark.applications.trials.scenes import Scale, cue_images, probe_of, speaker
 from benchmark.applications.words import WordList
 from milannotations.ablation import sites_of
 from milannotations.catalog import small
@@ -170,7 +170,8 @@ def on_text(neurons: Dataset, masks: Mapping[str, Flags], names: Sequence[str]) 
     shares = []
     for record in neurons:
         area = text = 0.0
-        for mask, image in zip(record["masks"], record["image_ids"], strict=True):
+        for stored, image in zip(record["masks"], record["image_ids"], strict=True):
+            mask = np.asarray(stored) > 0
             step = mask.shape[0] / small.SIZE
             rows = (np.arange(mask.shape[0]) / step).astype(int)
             area += mask.sum()
@@ -216,8 +217,8 @@ def study(seed: int, networks: int, draws: int, out: Path, who: Speaker) -> tupl
     """Describe the units of one seed and estimate composed networks."""
     place = out / f"seed-{seed}"
     place.mkdir(parents=True, exist_ok=True)
-    data = text_images(place, SCALE, seed)
-    probe, work = place / "probe", place / "work"
+    data = cue_images(place, SCALE, seed, "text")
+    probe, work = probe_of(place, "text"), place / "work"
     source = ImageFolder(probe, small.PREPROCESSING)
     names = [source.name(i) for i in range(len(source))]
     masks = text_masks(data)

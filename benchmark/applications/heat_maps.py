@@ -64,8 +64,8 @@ def heat_maps(path: Path, grids: Sequence[Grid], rows: Sequence[str], unit: str)
         for row, column in np.ndindex(one.values.shape):
             value = one.values[row, column]
             axis.text(
-                column, row, f"{round(float(value)):+d}", ha="center", va="center", fontsize=SMALL - 1.5,
-                color="white" if abs(value) > _DARK * most else "black",
+                column, row, f"{round(float(value)):+d}", ha="center", va="center",
+                fontsize=SMALL - 1.5, color="white" if abs(value) > _DARK * most else "black",
             )  # fmt: skip
         name(axis, one.title, "", "", len(grids))
     bar = figure.colorbar(picture, ax=axes, fraction=0.03, pad=0.02)

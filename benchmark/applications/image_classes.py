@@ -99,7 +99,7 @@ def class_texts(
     Raises:
         InputError: If the file cannot be read, or two classes are called the same.
     """
-    given = _read(names) if isinstance(names, Path) else dict(names or {})
+    given = named_values(names, "names") if isinstance(names, Path) else dict(names or {})
     texts = {name: " ".join(given.get(name, name).replace("_", " ").split()) for name in classes}
     known: dict[str, str] = {}
     for name, text in texts.items():
@@ -115,8 +115,17 @@ def class_texts(
     return texts
 
 
-def _read(path: Path) -> dict[str, str]:
-    how = f"names {path}: give JSON {{class: name}}, or CSV with the columns class, name"
+def named_values(path: Path, what: str) -> dict[str, str]:
+    """Read a JSON or CSV file with a text for each class.
+
+    Args:
+        path: JSON ``{class: text}``, or a CSV with the columns class and name.
+        what: What the texts are, for messages.
+
+    Raises:
+        InputError: If it cannot be read.
+    """
+    how = f"{what} {path}: give JSON {{class: name}}, or CSV with the columns class, name"
     try:
         text = path.read_text(encoding="utf-8-sig")
         if path.suffix.lower() == ".json":

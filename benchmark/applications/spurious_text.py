@@ -7,7 +7,6 @@ attacks by text.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,31 +15,40 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from benchmark.applications.image_classes import (
-    class_texts,
-    classes_of,
-    existing_splits,
-    shares,
-)
-from milannotations.errors import InputError
-from milannotations.pictures import read_rgb, utf8
-from milannotations.progress import progress_bar
-from milannotations.storage import atomic_folder, check_target
-from milannotations.worlds.neurons import stable_seed
+from benchmark.applications.image_classes import class_texts
+from benchmark.applications.spurious import check_spurious, split_files, write_spurious
 from milannotations.worlds.overlays import draw_text
 
 LISTING = "spurious-text.json"
-SPLITS = ("train", "validation", "test")
-ADVERSARIAL = {"validation": "validation-adversarial", "test": "test-adversarial"}
-FORMATS: dict[str, dict[str, Any]] = {"png": {}, "jpg": {"quality": 92}}
 
 
 @dataclass(frozen=True)
-class _File:
-    split: str
-    label: str
-    source: Path
-    place: int  # of the source among its class's
+class TextCue:
+    """A class's name, drawn over the image.
+
+    Attributes:
+        texts: What each class is called.
+        place: Of the text; see ``draw_text``.
+        height: Of the letters; see there.
+    """
+
+    texts: Mapping[str, str]
+    place: str
+    height: float
+
+    def draw(
+        self, image: Image.Image, label: str, rng: np.random.Generator
+    ) -> tuple[Image.Image, dict[str, Any]]:
+        """Return the image with the name of a class, the text and its box."""
+        text = self.texts[label]
+        drawn, mask = draw_text(image, text, rng, place=self.place, height=self.height)
+        rows, columns = (np.flatnonzero(mask.any(axis)) for axis in (1, 0))
+        box = [int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1]
+        return drawn, {"text": text, "box": box}
+
+    def blank(self) -> dict[str, Any]:
+        """Return that there is no text."""
+        return {"text": None, "box": None}
 
 
 def write_spurious_text(
@@ -89,110 +97,22 @@ def write_spurious_text(
         InputError: If ``out`` exists, a setting is out of range, there are fewer than two classes
             or too few images of one, two classes have the same name, or an image is unreadable.
     """
-    check_target(out, overwrite)
-    target, source = out.resolve(), images.resolve()
-    if target == source or target in source.parents or source in target.parents:
-        raise InputError(f"{out} lies in {images}, or holds it; write to a folder apart")
-    if not 0 <= fraction <= 1:
-        raise InputError(f"fraction is {fraction}; it must lie between 0 and 1")
-    if image_format not in FORMATS:
-        raise InputError(f"image format {image_format!r}; choose one of {', '.join(FORMATS)}")
-    if size is not None and size < 16:
-        raise InputError(f"size is {size}; it must be at least 16 pixels")
-    if seed < 0:
-        raise InputError(f"seed is {seed}; it must be at least 0")
-    files = _split(images, splits, seed)
+    common: dict[str, Any] = {
+        "fraction": fraction, "image_format": image_format, "size": size, "seed": seed,
+        "overwrite": overwrite,
+    }  # fmt: skip
+    check_spurious(images, out, **common)
+    files = split_files(images, splits, seed)
     texts = class_texts(sorted({file.label for file in files}), names)
     # Tried once before any work, so that a wrong place or height is said at once.
     draw_text(Image.new("RGB", (32, 32)), "a", np.random.default_rng(0), place=place, height=height)
-    shown = _shown(files, fraction, seed)
-    listed: list[dict[str, Any]] = []
-    with atomic_folder(out, overwrite) as folder, progress_bar() as progress:
-        bar = progress.add_task("Writing images", total=len(files))
-        for file in files:
-            picture = _opened(file.source, size)
-            # The name has the source's place: two sources may be of one name but for their ending.
-            name = f"{file.place:05d}-{utf8(file.source.stem)}.{image_format}"
-            versions = [(file.split, texts[file.label] if file in shown else None)]
-            rng = _generator(seed, file, "draw")
-            if file.split in ADVERSARIAL:
-                wrong = sorted(set(texts) - {file.label})
-                lie = texts[wrong[int(rng.integers(len(wrong)))]]
-                versions.append((ADVERSARIAL[file.split], lie))
-            for split, text in versions:
-                drawn, box = picture, None
-                if text is not None:
-                    drawn, mask = draw_text(picture, text, rng, place=place, height=height)
-                    rows, columns = (np.flatnonzero(mask.any(axis)) for axis in (1, 0))
-                    box = [int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1]
-                target = folder / split / file.label / name
-                target.parent.mkdir(parents=True, exist_ok=True)
-                drawn.save(target, **FORMATS[image_format])
-                listed.append({
-                    "file": target.relative_to(folder).as_posix(), "split": split,
-                    "class": file.label, "text": text, "box": box,
-                    "source": utf8(file.source.relative_to(images).as_posix()),
-                })  # fmt: skip
-            progress.advance(bar)
-        facts = {
-            "settings": {
-                "fraction": fraction, "splits": list(splits), "seed": seed, "size": size,
-                "place": place, "height": height, "format": image_format,
-            },
-            "names": texts,
-            "files": sorted(listed, key=lambda entry: str(entry["file"])),
-        }  # fmt: skip
-        text_of = json.dumps(facts, indent=1, ensure_ascii=False) + "\n"
-        (folder / LISTING).write_text(text_of, encoding="utf-8")
+    facts = {
+        "settings": {
+            "fraction": fraction, "splits": list(splits), "seed": seed, "size": size,
+            "place": place, "height": height, "format": image_format,
+        },
+        "names": texts,
+    }  # fmt: skip
+    cue = TextCue(texts, place, height)
+    write_spurious(files, images, out, cue, listing=LISTING, facts=facts, **common)
     return out
-
-
-def _split(images: Path, splits: tuple[float, float, float], seed: int) -> list[_File]:
-    found = existing_splits(images)
-    if found is not None:
-        return [
-            _File(split, label, path, place)
-            for split, folder in found.items()
-            for label, paths in classes_of(folder).items()
-            for place, path in enumerate(paths)
-        ]
-    files = []
-    for label, paths in classes_of(images, least=len(SPLITS)).items():
-        rng = np.random.default_rng(stable_seed(seed, "split", label))
-        order = rng.permutation(len(paths))
-        first = 0
-        for split, count in zip(SPLITS, shares(len(paths), splits), strict=True):
-            chosen = sorted(order[first : first + count].tolist())
-            files += [_File(split, label, paths[place], place) for place in chosen]
-            first += count
-    return files
-
-
-def _shown(files: list[_File], fraction: float, seed: int) -> set[_File]:
-    """Return the training images that get their class's name: the same share of each class."""
-    of_class: dict[str, list[_File]] = {}
-    for file in files:
-        if file.split == "train":
-            of_class.setdefault(file.label, []).append(file)
-    found: set[_File] = set()
-    for label, mine in of_class.items():
-        order = np.random.default_rng(stable_seed(seed, "shown", label)).permutation(len(mine))
-        found |= {mine[i] for i in order[: round(fraction * len(mine))]}
-    return found
-
-
-def _generator(seed: int, file: _File, purpose: str) -> np.random.Generator:
-    return np.random.default_rng(
-        stable_seed(seed, purpose, file.split, file.label, utf8(file.source.name))
-    )
-
-
-def _opened(path: Path, size: int | None) -> Image.Image:
-    image = read_rgb(path)
-    if size is None:
-        return image
-    scale = size / min(image.size)
-    to = (max(size, round(image.width * scale)), max(size, round(image.height * scale)))
-    image = image.resize(to, Image.Resampling.BICUBIC) if to != image.size else image
-    left, top = (to[0] - size) // 2, (to[1] - size) // 2
-    return image.crop((left, top, left + size, top + size))

@@ -8,7 +8,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from benchmark.applications.commands import analyze, audit, edit
-from benchmark.applications.data_commands import spurious_text, train_classifier, trials
+from benchmark.applications.data_commands import (
+    spurious_color,
+    spurious_text,
+    train_classifier,
+    trials,
+)
 from benchmark.encoders import DEFAULT_BERTSCORE_ENCODER, DEFAULT_SENTENCE_ENCODER, ENCODER_HELP
 from benchmark.references import HELD_OUT, PROTOCOL_HELP, RULES, check_protocol
 from milannotations.device import DEVICE_HELP
@@ -21,6 +26,7 @@ app.command()(analyze)
 app.command()(audit)
 app.command()(edit)
 app.command("spurious-text")(spurious_text)
+app.command("spurious-color")(spurious_color)
 app.command("train-classifier")(train_classifier)
 app.command()(trials)
 

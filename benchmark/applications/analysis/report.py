@@ -18,6 +18,7 @@ from benchmark.applications.analysis.classes import (
 from benchmark.applications.analysis.importance import (
     RANDOM,
     Curve,
+    Order,
     curve_table,
     importance_table,
 )
@@ -44,7 +45,7 @@ _LINES: dict[str, tuple[str, Literal["method", "other"]]] = {
     "highest": ("highest first", "method"),
     "lowest": ("lowest first", "other"),
 }
-_ORDERS = {
+_ORDERS: dict[Order, str] = {
     "network": "All layers together",
     "layer": "As large a share of each layer",
 }

@@ -27,15 +27,17 @@ from benchmark.applications.found import Search
 from benchmark.applications.kinds import kinds_of, layer_table
 from benchmark.applications.labelled import Bench, LabelledImages
 from benchmark.applications.language import load_parser, properties, property_table
+from benchmark.applications.spurious_color import COLORS
 from benchmark.applications.trials.scenes import (
     AUDITING,
     EDITING,
+    cue_images,
     described,
     face_images,
     made,
     once,
+    probe_of,
     speaker,
-    text_images,
     trained,
 )
 from benchmark.metrics.sentence import sentence_encoder
@@ -45,33 +47,42 @@ from milannotations.storage import atomic_path
 CONTROLS = 3  # networks with random weights of an audit
 TEXT = ("text", "words", "letters")
 FACES = ("faces", "heads")
-Trial = Callable[[int, Path, Speaker, torch.device], dict[str, Any]]
+Trial = Callable[..., dict[str, Any]]  # of seed, folder, describer and device
 
 
-def edit_trial(seed: int, place: Path, who: Speaker, device: torch.device) -> dict[str, Any]:
-    """Train on images with spurious text, take text units out, and compare with training without.
+def edit_trial(
+    seed: int, place: Path, who: Speaker, device: torch.device, cue: str = "text"
+) -> dict[str, Any]:
+    """Train on images with a spurious cue, take its units out, and compare with training without.
+
+    Args:
+        seed: Of images, training and draws.
+        place: A folder of this seed.
+        who: Describes.
+        device: Where networks run.
+        cue: ``text``, or ``color``: a frame in the colour of the class.
 
     Returns:
         Accuracies on test images, plain and adversarial, of each way of choosing.
     """
-    data = text_images(place, EDITING, seed)
-    weights = trained(data / "train", place / "text.safetensors", EDITING, seed, str(device))
+    data, probe = cue_images(place, EDITING, seed, cue), probe_of(place, cue)
+    weights = trained(data / "train", place / f"{cue}.safetensors", EDITING, seed, str(device))
     clean = trained(
         place / "plain" / "train", place / "plain.safetensors", EDITING, seed, str(device)
     )
-    network = described(weights, place / "probe", place / "work", who, EDITING, device)
-    search = Search.of(TEXT)
+    network = described(weights, probe, place / "work", who, EDITING, device)
+    search = Search.of(TEXT if cue == "text" else tuple(COLORS)[: EDITING.classes])
     folders = Folders.of(data)
     validation = {
         name: LabelledImages(folder, network.loaded.preprocessing)
         for name, folder in folders.validation.items()
     }
-    result: dict[str, Any] = {"units": len(network.units)}
+    result: dict[str, Any] = {"units": len(network.units), "cue": cue}
     edits = {}
     for name, sets in (
         ("edit", validation), ("edit-plain", {"plain": validation["plain"]})
     ):  # fmt: skip
-        out = place / name
+        out = place / (name if cue == "text" else f"{name}-{cue}")
         out.mkdir(exist_ok=True)
         settings = Settings(finetune=10 if name == "edit" else 0, seed=seed)
         # What was measured for the first serves the second.
@@ -83,8 +94,8 @@ def edit_trial(seed: int, place: Path, who: Speaker, device: torch.device) -> di
         "matching": len(found.matches), "ablated": found.choice.count,
         "ablated without adversarial": edits["edit-plain"].choice.count, "tests": {},
     }  # fmt: skip
-    without = described(clean, place / "probe", place / "work", who, EDITING, device)
-    result["matching_without_text"] = len(search.matches(without.units, without.texts))
+    without = described(clean, probe, place / "work", who, EDITING, device)
+    result[f"matching_without_{cue}"] = len(search.matches(without.units, without.texts))
     for test, folder in folders.tests.items():
         images = LabelledImages(folder, network.loaded.preprocessing)
         bench = Bench(without.loaded.module, without.sites, images, device=device)
@@ -99,7 +110,7 @@ def edit_trial(seed: int, place: Path, who: Speaker, device: torch.device) -> di
         result["tests"][test] = {
             "before": found.outcome(test).before.value,
             "after": after,
-            "trained without text": proportion(bench.measure(images, [{}]).correct[0]).value,
+            f"trained without {cue}": proportion(bench.measure(images, [{}]).correct[0]).value,
             **{f"{k}, last layer trained again": v[test].value for k, v in found.finetuned.items()},
         }
     return result
@@ -111,7 +122,7 @@ def analyze_trial(seed: int, place: Path, who: Speaker, device: torch.device) ->
     Returns:
         Of each property and order, how accuracy differs from that of random orders.
     """
-    text_images(place, EDITING, seed)
+    cue_images(place, EDITING, seed, "text")
     weights = trained(
         place / "plain" / "train", place / "plain.safetensors", EDITING, seed, str(device)
     )
@@ -203,9 +214,14 @@ TRIALS: dict[str, Trial] = {"edit": edit_trial, "analyze": analyze_trial, "audit
 _ENCODER = ("packaged/all-MiniLM-L6-v2", "cpu")
 
 
+def file_name(what: str, cue: str) -> str:
+    """Return the name of a trial's files, without their ending."""
+    return what if cue == "text" else f"{what}-{cue}"
+
+
 def run_trials(
     what: str, seeds: list[int], out: Path, method: str, device: torch.device,
-    say: Callable[[str], None],
+    say: Callable[[str], None], cue: str = "text",
 ) -> dict[int, dict[str, Any]]:  # fmt: skip
     """Run one trial for each seed; finished ones are taken from ``out``.
 
@@ -216,6 +232,7 @@ def run_trials(
         method: Describer that learns from the lessons, when one is needed.
         device: Where networks run.
         say: Is told what is finished.
+        cue: Of edits; see ``edit_trial``.
     """
     ready: Speaker | None = None
     scale = AUDITING if what == "audit" else EDITING
@@ -223,10 +240,11 @@ def run_trials(
     for seed in seeds:
         place = out / f"seed-{seed}"
         place.mkdir(parents=True, exist_ok=True)
-        kept = place / f"{what}.json"
+        kept = place / f"{file_name(what, cue)}.json"
         if once(kept, method=method, scale=asdict(scale)):
             ready = ready or speaker(method, scale.k, str(device))
-            result = TRIALS[what](seed, place, ready, device)
+            more = {"cue": cue} if what == "edit" else {}
+            result = TRIALS[what](seed, place, ready, device, **more)
             with atomic_path(kept) as path:
                 path.write_text(json.dumps(result, indent=1), encoding="utf-8")
             made(kept, method=method, scale=asdict(scale))

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from benchmark.applications import spurious_color, spurious_text
 from benchmark.applications.classifier import train_classifier
 from benchmark.applications.described import Described, Speaker, describe_network, load_network
-from benchmark.applications.spurious_text import LISTING, write_spurious_text
+from benchmark.applications.spurious_color import write_spurious_color
+from benchmark.applications.spurious_text import write_spurious_text
 from milannotations.catalog import small
 from milannotations.exemplars.options import BuildOptions
 from milannotations.storage import atomic_path
@@ -23,6 +26,11 @@ SMALL_MILAN: dict[str, Any] = {
     "encoder": "efficientnet_lite0", "hidden": 128, "epochs": 40, "learning_rate": 0.005,
     "batch_size": 32, "language_model_batch_size": 32, "stop_on": "loss", "resample": True,
 }  # fmt: skip
+# What writes the images of a cue, and its listing.
+_CUES: dict[str, tuple[Callable[..., Path], str]] = {
+    "text": (write_spurious_text, spurious_text.LISTING),
+    "color": (write_spurious_color, spurious_color.LISTING),
+}
 _PROBE = 30  # training images of each class among those exemplars are chosen from
 
 
@@ -87,26 +95,35 @@ def made(path: Path, **settings: Any) -> None:
         note.write_text(json.dumps(settings, sort_keys=True, default=str), encoding="utf-8")
 
 
-def text_images(place: Path, scale: Scale, seed: int) -> Path:
-    """Render the task with spurious text, and the same training images without; return where.
+def cue_images(place: Path, scale: Scale, seed: int, cue: str) -> Path:
+    """Render the task with a spurious cue, and the same training images without; return where.
 
-    Beside ``text`` there is ``plain``, the images without text, and ``probe``, those that
-    exemplars are chosen from: validation images with and without text and some training images,
-    no test images.
+    Beside the folder named as the cue there is ``plain``, the images without it, and a folder that
+    exemplars are chosen from (see ``probe_of``): validation images with and without the cue and
+    some training images, no test images.
+
+    Args:
+        place: A folder.
+        scale: How much is rendered.
+        seed: Of the images and the cue.
+        cue: ``text`` or ``color``.
     """
     settings = {"scale": asdict(scale), "seed": seed}
-    out = place / "text"
+    out = place / cue
     if not once(out, **settings):
         return out
-    plain, probe = place / "plain", place / "probe"
-    write_class_images(
-        plain, classes=scale.classes, per_class=scale.per_class, seed=seed, noise=scale.noise,
-        overwrite=True,
-    )  # fmt: skip
-    write_spurious_text(plain, out, fraction=0.5, seed=seed, overwrite=True)
+    plain, probe = place / "plain", probe_of(place, cue)
+    if once(plain, **settings):
+        write_class_images(
+            plain, classes=scale.classes, per_class=scale.per_class, seed=seed, noise=scale.noise,
+            overwrite=True,
+        )  # fmt: skip
+        made(plain, **settings)
+    write, listing = _CUES[cue]
+    write(plain, out, fraction=0.5, seed=seed, overwrite=True)
     shutil.rmtree(probe, ignore_errors=True)
     seen: dict[str, int] = {}
-    for entry in json.loads((out / LISTING).read_text(encoding="utf-8"))["files"]:
+    for entry in json.loads((out / listing).read_text(encoding="utf-8"))["files"]:
         if entry["split"].startswith("test"):
             continue
         if entry["split"] == "train":
@@ -118,6 +135,11 @@ def text_images(place: Path, scale: Scale, seed: int) -> Path:
         shutil.copyfile(out / entry["file"], target)
     made(out, **settings)
     return out
+
+
+def probe_of(place: Path, cue: str) -> Path:
+    """Return the folder of images that exemplars are chosen from."""
+    return place / ("probe" if cue == "text" else f"probe-{cue}")
 
 
 def face_images(place: Path, scale: Scale, seed: int, blurred: bool) -> Path:

@@ -58,12 +58,16 @@ def _edit(results: Results) -> list[tuple[str, Interval, str, str]]:
         rows.append((name, over_trials([scale * v for v in values], BOUNDS[unit]), unit, key))
 
     trials = list(results.values())
+    cue = trials[0].get("cue", "text")
+    known = cue == "text"  # what the paper reports numbers of
     for test in trials[0]["tests"]:
         ours = [trial["tests"][test] for trial in trials]
         add(
-            f"{test}: trained with text",
+            f"{test}: trained with {cue}",
             [one["before"] for one in ours],
-            key="adversarial accuracy, trained with spurious text" if test == "adversarial" else "",
+            key="adversarial accuracy, trained with spurious text"
+            if known and test == "adversarial"
+            else "",
         )
         # A trial in which nothing was described so has no other ways of choosing.
         for method in [m for m in ours[0]["after"] if all(m in one["after"] for one in ours)]:
@@ -73,21 +77,23 @@ def _edit(results: Results) -> list[tuple[str, Interval, str, str]]:
                 [one["after"][method] - one["before"] for one in ours],
                 "points",
                 "gain by the edit (13 of 300 text units)"
-                if (test, method) == ("adversarial", "descriptions")
+                if known and (test, method) == ("adversarial", "descriptions")
                 else "",
             )
         for name in ours[0]:
             if name.endswith("trained again") and all(name in one for one in ours):
                 add(f"{test}: {name}", [one[name] for one in ours])
         add(
-            f"{test}: trained without text",
-            [one["trained without text"] for one in ours],
-            key="adversarial accuracy, trained without text" if test == "adversarial" else "",
+            f"{test}: trained without {cue}",
+            [one[f"trained without {cue}"] for one in ours],
+            key="adversarial accuracy, trained without text"
+            if known and test == "adversarial"
+            else "",
         )
     for name, title in (
         ("units", "units"),
-        ("matching", "units described as text"),
-        ("matching_without_text", "units described as text, trained without text"),
+        ("matching", f"units described as {cue}"),
+        (f"matching_without_{cue}", f"units described as {cue}, trained without {cue}"),
         ("ablated", "units ablated"),
         ("ablated without adversarial", "units ablated, chosen without adversarial images"),
     ):
@@ -155,16 +161,17 @@ def draw(what: str, results: Results, path: Path) -> Path:
     """Draw each seed: accuracies before and after, matches of both conditions, or differences."""
     if what == "edit":
         rows = []
+        cue = next(iter(results.values())).get("cue", "text")
         for seed, trial in results.items():
             one = trial["tests"]["adversarial"]
             values = {
-                "trained with text": one["before"],
+                f"trained with {cue}": one["before"],
                 "edited by descriptions": one["after"]["descriptions"],
                 "edited at random": one["after"].get("random", one["before"]),
-                "trained without text": one["trained without text"],
+                f"trained without {cue}": one[f"trained without {cue}"],
             }
             rows.append((f"seed {seed}", {k: (v, v, v) for k, v in values.items()}))
-        return pairs(path, rows, "Accuracy on images with misleading text", "accuracy",
+        return pairs(path, rows, f"Accuracy on images with misleading {cue}", "accuracy",
                      percent=True)  # fmt: skip
     if what == "audit":
         effect = audit_effect(results)
@@ -180,10 +187,13 @@ def draw(what: str, results: Results, path: Path) -> Path:
                  "against random orders")  # fmt: skip
 
 
-def write_summary(what: str, results: Results, out: Path, note: str) -> pd.DataFrame:
-    """Write ``WHAT.csv``, ``WHAT.md`` and ``WHAT.png``; return the table."""
+def write_summary(
+    what: str, results: Results, out: Path, note: str, name: str | None = None
+) -> pd.DataFrame:
+    """Write a CSV, Markdown and a figure named ``name`` (default ``what``); return the table."""
+    name = name or what
     table = summarize(what, results)
-    with atomic_path(out / f"{what}.csv") as path:
+    with atomic_path(out / f"{name}.csv") as path:
         table.to_csv(path, index=False)
     lines = [f"{note}\n", "| | mean (95 % interval) | paper |", "| --- | ---: | ---: |"]
     lines += [
@@ -191,9 +201,9 @@ def write_summary(what: str, results: Results, out: Path, note: str) -> pd.DataF
         f"{row.published} |"
         for row in table.itertuples()
     ]
-    with atomic_path(out / f"{what}.md") as path:
+    with atomic_path(out / f"{name}.md") as path:
         path.write_text("\n".join(lines) + "\n", encoding="utf-8")
-    draw(what, results, out / f"{what}.png")
+    draw(what, results, out / f"{name}.png")
     return table
 
 

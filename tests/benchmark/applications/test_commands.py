@@ -8,10 +8,12 @@ import pandas as pd
 import pytest
 import torch
 from PIL import Image
+from safetensors.torch import save_file
 from typer.testing import CliRunner
 
 from benchmark.encoders import PACKAGED
 from benchmark.experiments.commands import app
+from milannotations.catalog import small
 from milannotations.errors import InputError
 
 FACTORY = '''
@@ -260,6 +262,24 @@ def test_spurious_text_and_a_classifier_trained_on_it(place, tmp_path):
                "--data", "written", "--descriptions", "of-net.csv", "--out", "edited-net",
                "--trials", 2, "--alike", 1)  # fmt: skip
     assert "of 2 matching units ablated" in said
+
+
+def test_edit_takes_what_spurious_color_writes(place, tmp_path):
+    said = run("spurious-color", "data/train", "coloured", "--style", "tint", "--amount", 0.5,
+               "--size", 32, "--seed", 3)  # fmt: skip
+    assert "Images with spurious colours: coloured" in said
+    listing = json.loads(Path("coloured/spurious-color.json").read_text())
+    assert listing["settings"]["style"] == "tint"
+    save_file(dict(small.SmallNet(2).state_dict()), "net.safetensors")
+    pd.DataFrame(
+        {"layer": ["conv1", "conv5"], "unit": [0, 2], "description": ["red areas", "circles"]}
+    ).to_csv("of-net.csv", index=False)
+    said = run("edit", "smallnet", "--weights", "net.safetensors", "--remove", "red,green",
+               "--data", "coloured", "--descriptions", "of-net.csv", "--out", "edited",
+               "--trials", 2, "--alike", 1)  # fmt: skip
+    assert "of 1 matching units ablated" in said and Path("edited/report.html").is_file()
+    with pytest.raises(InputError, match="style"):
+        run("spurious-color", "data/train", "never", "--style", "stripes")
 
 
 def test_analyze_without_labelled_images(place, tmp_path):

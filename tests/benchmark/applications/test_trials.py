@@ -55,6 +55,17 @@ def test_summary_of_edits_stands_beside_the_paper(tmp_path):
     assert (tmp_path / "edit.png").stat().st_size > 5000
 
 
+def test_summary_of_another_cue_has_no_numbers_of_the_paper(tmp_path):
+    result = {**edit_result(0.3, 0.5), "cue": "color", "matching_without_color": 20}
+    for test in result["tests"].values():
+        test["trained without color"] = test.pop("trained without text")
+    table = summary.write_summary("edit", {1: result, 2: result}, tmp_path, "note", "edit-color")
+    assert set(table["published"]) == {""}
+    assert "adversarial: trained without color" in set(table["what"])
+    assert "units described as color" in set(table["what"])
+    assert (tmp_path / "edit-color.md").is_file() and not (tmp_path / "edit.md").exists()
+
+
 def test_published_numbers_are_those_of_the_shared_file():
     known = pd.read_csv(summary.PUBLISHED)
     assert known["value"].tolist() == [58.8, 80.8, 4.9, 213, 142]
@@ -98,7 +109,17 @@ def test_all_three_from_training_on(tmp_path, monkeypatch):
         assert done.exit_code == 0, (done.output, done.exception)
         assert (tmp_path / "out" / f"{what}.md").is_file()
         assert json.loads((tmp_path / "out" / "seed-10" / f"{what}.json").read_text())
+    arguments = ["trials", "edit", "--cue", "color", "--seeds", "1", "--out",
+                 str(tmp_path / "out"), "--device", "cpu"]  # fmt: skip
+    done = CliRunner().invoke(app, arguments)
+    assert done.exit_code == 0, (done.output, done.exception)
+    coloured = json.loads((tmp_path / "out" / "seed-10" / "edit-color.json").read_text())
+    assert coloured["cue"] == "color" and coloured["units"] == 248
+    assert "trained without color" in (tmp_path / "out" / "edit-color.md").read_text()
+    assert (tmp_path / "out" / "edit.md").is_file()  # that of text is still there
     reports = {p.parent.name for p in Path(tmp_path, "out").rglob("report.html")}
-    assert reports == {"edit", "edit-plain", "analysis", "audit"}
+    assert reports == {
+        "edit", "edit-plain", "analysis", "audit", "edit-color", "edit-plain-color"
+    }  # fmt: skip
     program = tmp_path / "out" / "seed-10" / "edit" / "edited"
     assert not program.exists() or (program / "weights.pt").is_file()
