@@ -14,7 +14,7 @@ from benchmark.harness import Entry, Notify, Scored, Task, describe, fixed_entry
 from benchmark.metrics.base import Metric
 from benchmark.references import HELD_OUT, Protocol
 from benchmark.result import Method
-from milannotations.annotations import align, read_annotations, read_descriptions, to_dataset
+from milannotations.annotations import matched, read_annotations, read_descriptions, to_dataset
 from milannotations.describer import create
 from milannotations.errors import InputError
 
@@ -67,9 +67,12 @@ def score_files(
     if len(said) < len(descriptions):
         raise InputError("two description files have the same name; methods are named after files")
     keys = list(annotations)
-    for found in said.values():
-        usable = set(align(annotations, found, only_described))
-        keys = [key for key in keys if key in usable]
+    for path, (name, found) in zip(descriptions, said.items(), strict=True):
+        try:
+            said[name] = matched(annotations, found, only_described)
+        except InputError as error:
+            raise InputError(f"{path}: {error}") from error
+        keys = [key for key in keys if key in said[name]]
     task = make_task(references.stem, to_dataset({key: annotations[key] for key in keys}), protocol)
     if len(task.positions) < 2:
         needed = "two annotations" if protocol == HELD_OUT else "annotation"

@@ -9,13 +9,14 @@ from benchmark.harness import Task, make_task
 from milannotations.annotations import read_annotations, to_dataset
 from milannotations.errors import InputError
 from milannotations.loading import load_split
+from milannotations.tables import is_table
 
 
 def load_task(source: str, split: str | None = None) -> Task:
     """Read annotated neurons.
 
     Args:
-        source: A CSV or Parquet table with layer, unit and summary; or whatever
+        source: A CSV, TSV or Parquet table with layer, unit and summary; or whatever
             ``milannotations.load`` takes: a config, a group, a folder.
         split: Which split, where there are several; the task is named after it.
 
@@ -23,7 +24,7 @@ def load_task(source: str, split: str | None = None) -> Task:
         InputError: If there is nothing of the kind, or fewer than two neurons have two annotations.
     """
     path = Path(source)
-    if path.suffix == ".csv":
+    if is_table(path):
         task = make_task(path.stem, to_dataset(read_annotations(path)))
     else:
         name = split or re.sub(r"[^A-Za-z0-9_.-]+", "-", path.stem)

@@ -31,6 +31,7 @@ from milannotations.networks.record import attach_records
 from milannotations.networks.source import records_of_source
 from milannotations.record import FEATURES, NeuronKey, keys_of
 from milannotations.store import home
+from milannotations.tables import is_table
 
 Loaded: TypeAlias = "Dataset | DatasetDict | IterableDataset | IterableDatasetDict"
 _HUB = re.compile(r"(hf://datasets/)?[\w.-]+/[\w.-]+")
@@ -163,7 +164,7 @@ def _open(name: str, options: dict[str, Any]) -> Loaded:
             shown = "config" if option == "name" else option
             raise InputError(f"{name!r} takes no {shown}: it is not a folder or repository")
         return _known(name, options)
-    if place.suffix == ".csv":
+    if is_table(place):
         table = to_dataset(read_annotations(place))
         return table.to_iterable_dataset() if streaming else table
     if not place.exists() and (place.is_absolute() or name.startswith(".")):

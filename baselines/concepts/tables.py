@@ -13,6 +13,7 @@ from PIL import Image
 from baselines.concepts.source import Concept
 from milannotations.errors import InputError
 from milannotations.pictures import opened, read_rgb, shown
+from milannotations.tables import read_text
 
 
 def read_table(path: Path, columns: Sequence[str]) -> list[dict[str, str]]:
@@ -26,18 +27,15 @@ def read_table(path: Path, columns: Sequence[str]) -> list[dict[str, str]]:
         InputError: If it cannot be read, lacks a column, or a row is shorter than the header.
     """
     try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.DictReader(file)
-            missing = [name for name in columns if name not in (reader.fieldnames or ())]
-            if missing:
-                raise InputError(
-                    f"{path} has no column {' and no '.join(map(repr, missing))}; "
-                    f"it has {', '.join(reader.fieldnames or ['nothing'])}"
-                )
-            rows = list(reader)
-    except FileNotFoundError as error:
-        raise InputError(f"{path} does not exist") from error
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        reader = read_text(path, columns)
+        missing = [name for name in columns if name not in (reader.fieldnames or ())]
+        if missing:
+            raise InputError(
+                f"{path} has no column {' and no '.join(map(repr, missing))}; "
+                f"it has {', '.join(reader.fieldnames or ['nothing'])}"
+            )
+        rows = list(reader)
+    except csv.Error as error:
         raise InputError(f"{path} cannot be read: {error}") from error
     for number, row in enumerate(rows, start=2):
         if any(row[name] is None for name in columns):

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from benchmark.applications.labelled import fingerprint as weights_of
 from milannotations.ablation import Site, Unit, sites_of
-from milannotations.annotations import read_descriptions
+from milannotations.annotations import read_scored_descriptions
 from milannotations.catalog.models import LoadedModel, load_model
 from milannotations.describer import Describer, accepts, create
 from milannotations.errors import InputError
@@ -300,11 +300,10 @@ def described_by_file(
     Raises:
         InputError: If it describes units that the network does not have, or none of its layers.
     """
-    said = read_descriptions(path)
-    of_file = _scores_in(path)
+    said = read_scored_descriptions(path)
     texts: dict[Unit, str] = {}
     scores: dict[Unit, float] = {}
-    for (key, text), score in zip(said.items(), of_file, strict=True):
+    for key, (text, score) in said.items():
         other = (key.model not in ("", loaded.name)) or (key.dataset not in ("", loaded.dataset))
         if other or key.layer not in sites:
             continue
@@ -345,15 +344,6 @@ def described_by_file(
         loaded, torch.device(device), dict(sites), units, [texts[u] for u in units],
         [scores.get(u) for u in units], neurons,
     )  # fmt: skip
-
-
-def _scores_in(path: Path) -> list[float | None]:
-    """Return the confidence of each row, None where there is none."""
-    table = pd.read_parquet(path) if path.suffix == ".parquet" else pd.read_csv(path)
-    if "score" not in table.columns:
-        return [None] * len(table)
-    numbers = pd.to_numeric(table["score"], errors="coerce")
-    return [None if pd.isna(score) else float(score) for score in numbers]
 
 
 def _hash(parts: Any) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 
 from milannotations.errors import InputError
 from milannotations.pictures import class_folders, list_images, utf8
+from milannotations.tables import layout_of
 
 _SPELLINGS = {"train": ("train",), "validation": ("validation", "val"), "test": ("test",)}
 
@@ -131,7 +132,9 @@ def named_values(path: Path, what: str) -> dict[str, str]:
         if path.suffix.lower() == ".json":
             found: Any = json.loads(text)
         else:
-            rows = [row for row in csv.reader(text.splitlines()) if row]
+            layout = layout_of(text, ("class", "name"))
+            lines = text.splitlines()[layout.skip :]
+            rows = [row for row in csv.reader(lines, delimiter=layout.delimiter) if row]
             rows = rows[1:] if rows and rows[0][0].strip().lower() == "class" else rows
             found = {row[0].strip(): row[1].strip() for row in rows}
     except (OSError, ValueError, IndexError) as error:

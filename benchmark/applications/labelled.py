@@ -22,6 +22,7 @@ from milannotations.exemplars.batches import Batch, Loadable, collate
 from milannotations.exemplars.sources import ImageFolder, Preprocessing
 from milannotations.progress import progress_bar
 from milannotations.storage import atomic_path
+from milannotations.tables import read_text, whole_number
 
 _HELD = 2_000_000_000  # bytes of inputs that are kept in memory
 _AT_ONCE = 64  # ablations whose results are saved together
@@ -140,21 +141,21 @@ def read_classes(path: Path) -> dict[str, tuple[str, int]]:
         InputError: Names the file, the line and the value.
     """
     try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.DictReader(file)
-            missing = {"folder", "name", "index"} - set(reader.fieldnames or ())
-            if missing:
-                raise InputError(f"{path} has no column {', '.join(sorted(missing))}")
-            found: dict[str, tuple[str, int]] = {}
-            for number, row in enumerate(reader, start=2):
-                folder, name, index = row["folder"], row["name"], row["index"]
-                if not folder or not name or not (index or "").isdecimal() or folder in found:
-                    raise InputError(
-                        f"{path}, line {number}: folder {folder!r}, name {name!r}, index "
-                        f"{index!r}; each folder comes once, and index is a number from 0"
-                    )
-                found[folder] = (name, int(index))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        reader = read_text(path, ("folder", "name", "index"))
+        missing = {"folder", "name", "index"} - set(reader.fieldnames or ())
+        if missing:
+            raise InputError(f"{path} has no column {', '.join(sorted(missing))}")
+        found: dict[str, tuple[str, int]] = {}
+        for number, row in enumerate(reader, start=2):
+            folder, name, index = row["folder"], row["name"], row["index"]
+            place = whole_number(index or "")
+            if not folder or not name or place is None or folder in found:
+                raise InputError(
+                    f"{path}, line {number}: folder {folder!r}, name {name!r}, index "
+                    f"{index!r}; each folder comes once, and index is a number from 0"
+                )
+            found[folder] = (name, place)
+    except csv.Error as error:
         raise InputError(f"list of classes {path} cannot be read: {error}") from error
     if not found:
         raise InputError(f"{path} lists no classes")

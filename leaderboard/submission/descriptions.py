@@ -13,18 +13,24 @@ import pyarrow.parquet as pq
 
 from leaderboard.submission.problems import Problems
 from leaderboard.submission.texts import fault_of, is_blank
+from milannotations.annotations import fitting_keys, index_of
 from milannotations.errors import did_you_mean
 from milannotations.record import NeuronKey
+from milannotations.tables import TableError, canonical, decode, layout_of, whole_number
 
 COLUMNS = ("model", "dataset", "layer", "unit", "description")
+# May be left out where layer and unit say which neuron is meant.
+OPTIONAL = frozenset({"model", "dataset"})
 SPLIT = "split"
+# Columns that `milannotations describe` writes beside these: taken, and not read.
+IGNORED = ("score", "alternatives")
 MAX_ROWS = 1_000_000
 MAX_CELL = 16_384  # bytes of one text of a Parquet file
 MAX_UNPACKED = 512 * 2**20  # bytes of a Parquet file's columns
 
 
 class Row(NamedTuple):
-    """One row as it was written; ``split`` is empty where the table has no such column."""
+    """One row as it was written; ``split``, ``model`` and ``dataset`` may be empty."""
 
     line: int
     split: str
@@ -39,7 +45,8 @@ def read_rows(data: bytes, name: str, problems: Problems) -> Iterator[Row]:
     """Yield the rows of a table.
 
     Args:
-        data: The file, CSV or Parquet by its name.
+        data: The file, Parquet by its name, or else a table of text (see
+            ``milannotations.tables``).
         name: Its name.
         problems: Gets what is wrong with the file or a row; such rows are left out.
     """
@@ -69,27 +76,40 @@ def place_rows(
     for split, members in keys.items():
         for key in members:
             of_key.setdefault(key, []).append(split)
+    index = index_of(of_key)
     layers = {(key.model, key.dataset, key.layer) for key in of_key}
     for row in rows:
-        if not (row.unit.isascii() and row.unit.isdigit() and len(row.unit) <= 9):
+        unit = whole_number(row.unit)
+        if unit is None:
             problems.add(name, row.line, "units", f"unit {row.unit[:40]!r} is not a number")
             continue
-        key = NeuronKey(row.model, row.dataset, row.layer, int(row.unit))
-        splits = [row.split] if row.split else of_key.get(key, [])
         if row.split and row.split not in keys:
             problems.add(
                 name, row.line, "splits",
                 f"split {row.split!r} is none of this submission's ({', '.join(keys)})",
             )  # fmt: skip
             continue
+        asked = NeuronKey(row.model.strip(), row.dataset.strip(), row.layer.strip(), unit)
+        fitting = [
+            key for key in fitting_keys(asked, index) if not row.split or row.split in of_key[key]
+        ]
+        if len(fitting) > 1:
+            problems.add(
+                name, row.line, "columns",
+                f"{asked.layer}:{asked.unit} is that of {' or '.join(map(_said, fitting[:3]))}: "
+                "add the columns model and dataset",
+            )  # fmt: skip
+            continue
+        if not fitting:
+            problems.add(name, row.line, "unknown neurons", _unknown(asked, layers))
+            continue
+        key = fitting[0]
+        splits = [row.split] if row.split else of_key[key]
         if len(splits) > 1:
             problems.add(
                 name, row.line, "splits",
                 f"{_said(key)} is in the splits {', '.join(splits)}: add a column split",
             )  # fmt: skip
-            continue
-        if key not in of_key or splits[0] not in of_key[key]:
-            problems.add(name, row.line, "unknown neurons", _unknown(key, layers))
             continue
         if (splits[0], key) in first:
             problems.add(
@@ -100,10 +120,11 @@ def place_rows(
         first[splits[0], key] = row.line
         found[splits[0]][key] = row.description
         fault = fault_of(row.description)
-        if fault:
+        if is_blank(row.description):
+            why = f": it {fault}" if fault else ""
+            problems.add(name, row.line, "blank", f"the description of {_said(key)} is blank{why}")
+        elif fault:
             problems.add(name, row.line, "texts", f"the description of {_said(key)} {fault}")
-        elif is_blank(row.description):
-            problems.add(name, row.line, "blank", f"the description of {_said(key)} is blank")
     for split, members in keys.items():
         lacking = [key for key in members if key not in found[split]]
         if lacking:
@@ -128,24 +149,26 @@ def _unknown(key: NeuronKey, layers: set[tuple[str, str, str]]) -> str:
     return f"no neuron {_said(key)}{hint or ' on this board'}"
 
 
-def _header(header: Sequence[str], name: str, problems: Problems) -> list[int] | None:
-    """Return the place of split (-1 if there is none) and of each column."""
+def _header(
+    header: Sequence[str], name: str, problems: Problems, line: int = 1
+) -> list[int] | None:
+    """Return the place of split and of each column, -1 where there is none."""
     before = problems.total
     known = (SPLIT, *COLUMNS)
     for column in COLUMNS:
-        if column not in header:
+        if column not in header and column not in OPTIONAL:
             hint = did_you_mean(column, [c for c in header if c not in known])
-            problems.add(name, 1, "columns", f"there is no column {column!r}{hint}")
+            problems.add(name, line, "columns", f"there is no column {column!r}{hint}")
     for column in header:
-        if column not in known:
+        if column not in known and column.casefold() not in IGNORED:
             problems.add(
-                name, 1, "columns",
+                name, line, "columns",
                 f"the column {column[:60]!r} is not read{did_you_mean(column[:60], known)}; take "
                 "it out",
             )  # fmt: skip
     for column in known:
         if list(header).count(column) > 1:
-            problems.add(name, 1, "columns", f"there are two columns {column!r}")
+            problems.add(name, line, "columns", f"there are two columns {column!r}")
     if problems.total > before:
         return None
     return [header.index(c) if c in header else -1 for c in known]
@@ -153,21 +176,23 @@ def _header(header: Sequence[str], name: str, problems: Problems) -> list[int] |
 
 def _csv(data: bytes, name: str, problems: Problems) -> Iterator[Row]:
     try:
-        text = data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        kind = "it looks like UTF-16" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else "not UTF-8"
-        problems.add(
-            name, line, "encoding",
-            f"{kind} (byte {error.start}: 0x{data[error.start]:02x}); save it as UTF-8",
-        )  # fmt: skip
+        text = decode(data)
+    except TableError as error:
+        problems.add(name, error.line, "encoding", str(error))
         return
-    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+    layout = layout_of(text, COLUMNS)
+    if not layout.header:
+        problems.add(name, None, "rows", "empty")
+        return
+    lines = io.StringIO(text, newline="")
+    for _ in range(layout.skip):
+        lines.readline()
+    reader = csv.reader(lines, strict=True, delimiter=layout.delimiter)
     places: list[int] | None = None
-    start = 1
+    start = 1 + layout.skip
     try:
         for rows, cells in enumerate(reader):
-            line, start = start, reader.line_num + 1
+            line, start = start, layout.skip + reader.line_num + 1
             if rows > MAX_ROWS:
                 problems.add(name, line, "rows", f"more than {MAX_ROWS:,} rows")
                 return
@@ -175,15 +200,15 @@ def _csv(data: bytes, name: str, problems: Problems) -> Iterator[Row]:
                 continue  # an empty line
             if places is None:
                 width = len(cells)
-                places = _header(cells, name, problems)
+                places = _header(canonical(cells, COLUMNS), name, problems, line)
                 if places is None:
                     return
                 continue
             if len(cells) != width:
                 problems.add(
                     name, line, "cells",
-                    f"{len(cells)} cells, but the header has {width}; a text with a comma needs "
-                    "quotes around it",
+                    f"{len(cells)} cells, but the header has {width}; a text with the delimiter "
+                    f"{layout.delimiter!r} needs quotes around it",
                 )  # fmt: skip
                 continue
             yield Row(line, *("" if at < 0 else cells[at] for at in places))
@@ -210,23 +235,28 @@ def _parquet(data: bytes, name: str, problems: Problems) -> Iterator[Row]:
                 f"{MAX_UNPACKED:,} bytes are read",
             )  # fmt: skip
             return
-        places = _header(file.schema_arrow.names, name, problems)
+        written = file.schema_arrow.names
+        places = _header(canonical(written, COLUMNS), name, problems)
         if places is None:
             return
-        wanted = [c for c, at in zip((SPLIT, *COLUMNS), places, strict=True) if at >= 0]
-        for column in wanted:
-            of = file.schema_arrow.field(column).type
+        # What the file calls each column.
+        called = {
+            c: written[at] for c, at in zip((SPLIT, *COLUMNS), places, strict=True) if at >= 0
+        }
+        for column, original in called.items():
+            of = file.schema_arrow.field(original).type
             of = of.value_type if pa.types.is_dictionary(of) else of
             good = pa.types.is_string(of) or pa.types.is_large_string(of)
-            if not good and not (column == "unit" and pa.types.is_integer(of)):
+            number = pa.types.is_integer(of) or pa.types.is_floating(of)
+            if not good and not (column == "unit" and number):
                 problems.add(name, None, "columns", f"the column {column!r} has the type {of}")
         if problems:
             return
         # As dictionaries: one long text named by a million rows must not be copied a million times.
-        texts = [column for column in wanted if column != "unit"]
+        texts = [original for column, original in called.items() if column != "unit"]
         file = pq.ParquetFile(pa.BufferReader(data), read_dictionary=texts)
         row = 0
-        for batch in file.iter_batches(4096, columns=wanted):
+        for batch in file.iter_batches(4096, columns=list(called.values())):
             batch.validate(full=True)
             for column in batch.columns:
                 if pa.types.is_dictionary(column.type):
@@ -237,7 +267,7 @@ def _parquet(data: bytes, name: str, problems: Problems) -> Iterator[Row]:
                             f"a cell of {longest:,} bytes; at most {MAX_CELL:,} are read",
                         )  # fmt: skip
                         return
-            columns = {c: batch.column(c).to_pylist() for c in wanted}
+            columns = {c: batch.column(original).to_pylist() for c, original in called.items()}
             for at in range(batch.num_rows):
                 row += 1
                 cells = [columns[c][at] if c in columns else "" for c in (SPLIT, *COLUMNS)]

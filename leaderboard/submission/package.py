@@ -18,7 +18,7 @@ from milannotations.errors import InputError
 from milannotations.release.archive import check_members
 
 METADATA = "submission.yaml"
-TABLES = ("descriptions.csv", "descriptions.parquet")
+TABLES = ("descriptions.csv", "descriptions.tsv", "descriptions.parquet")
 MAX_TABLE = 64 * 2**20
 MAX_MEMBERS = 20
 MAX_TOTAL = 2 * MAX_TABLE
@@ -63,7 +63,7 @@ def open_package(path: Path, problems: Problems) -> Package:
         )
     present = [name for name in TABLES if files[name] is not None]
     if len(present) > 1:
-        problems.add(TABLES[1], None, "twice", f"stands beside {TABLES[0]}; send one of them")
+        problems.add(present[1], None, "twice", f"stands beside {present[0]}; send one of them")
     name = present[0] if present else TABLES[0]
     return Package(path, files[METADATA], files[name], name)
 

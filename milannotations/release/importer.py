@@ -20,6 +20,7 @@ from milannotations.release.convert import convert
 from milannotations.release.facts import ImportReport, write_facts
 from milannotations.release.layout import Layout, read_layout
 from milannotations.storage import atomic_folder, atomic_path, resumable_folder
+from milannotations.tables import is_table
 
 # What the card says until images are attached.
 WITHOUT_IMAGES = "without images: `milannotations attach-images` fills them from the source images"
@@ -57,7 +58,7 @@ def import_release(
     if image_format not in IMAGE_FORMATS:
         raise InputError(f"image format {image_format!r}; choose one of {sorted(IMAGE_FORMATS)}")
     model, dataset, config = names(source, config, model, dataset)
-    if source.suffix == ".csv":
+    if is_table(source):
         return _import_annotations(source, out, model, dataset, config, overwrite)
     known = RELEASES.get(f"{model}-{dataset}")
     images_of = known.source if known else None
@@ -88,7 +89,7 @@ def names(
     Raises:
         InputError: If that is not told and the file's name is no known config.
     """
-    suffix = TEXT_ONLY if source.suffix == ".csv" else ""
+    suffix = TEXT_ONLY if is_table(source) else ""
     if model and dataset:
         for name in (model, dataset):
             if not re.fullmatch(r"\w+([.-]\w+)*", name):

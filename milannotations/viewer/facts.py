@@ -11,7 +11,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from milannotations.annotations import read_descriptions
+from milannotations.annotations import fitting_keys, index_of, read_descriptions
 from milannotations.catalog.releases import is_known, members
 from milannotations.errors import InputError
 from milannotations.record import NeuronKey
@@ -168,9 +168,7 @@ class Descriptions:
                     "their files: rename one"
                 )
         found = [(path, read_descriptions(path)) for path in paths]
-        index: dict[tuple[str, int], list[NeuronKey]] = {}
-        for key in keys if found else ():
-            index.setdefault((key.layer, key.unit), []).append(key)
+        index = index_of(keys if found else ())
         for path, texts in found:
             self._texts.append(dict(_placed(path, texts, index)))
             left_out = len(texts) - len(self._texts[-1])
@@ -197,11 +195,7 @@ def _placed(
 ) -> Iterator[tuple[NeuronKey, str]]:
     """Yield texts by the neurons they are of; a file need not name model and dataset."""
     for key, text in texts.items():
-        fitting = [
-            one
-            for one in index.get((key.layer, key.unit), ())
-            if key.model in ("", one.model) and key.dataset in ("", one.dataset)
-        ]
+        fitting = fitting_keys(key, index)
         if len(fitting) > 1:
             raise InputError(
                 f"{path} does not say which {key.layer}:{key.unit} it describes, that of "
