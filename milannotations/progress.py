@@ -2,40 +2,120 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
 from rich.console import Console
+from rich.filesize import decimal
 from rich.progress import (
     BarColumn,
     DownloadColumn,
     MofNCompleteColumn,
     Progress,
     ProgressColumn,
+    Task,
+    TaskID,
     TextColumn,
     TimeElapsedColumn,
     TimeRemainingColumn,
     TransferSpeedColumn,
 )
 
+# Seconds until a task's first line, and between two lines at most: the gaps double in between.
+_FIRST_LINE, _LONGEST_GAP = 5.0, 60.0
+_SPEED_PERIOD = 600.0  # seconds that the time left is estimated from
+
+
+class ProgressLines(Progress):
+    """Progress where no bar can be drawn, as in a cluster's log or Jupyter: a line now and then.
+
+    A task says nothing in its first seconds; then the gaps between its lines grow to a minute.
+
+    Args:
+        amount: Writes a number of steps for people.
+        write: Takes the lines; default standard error.
+        **options: Of ``rich.progress.Progress``.
+    """
+
+    def __init__(
+        self,
+        amount: Callable[[float], str] = "{:,.0f}".format,
+        write: Callable[[str], None] | None = None,
+        **options: Any,
+    ) -> None:
+        super().__init__(disable=True, speed_estimate_period=_SPEED_PERIOD, **options)
+        self._amount = amount
+        self._write = write or _to_stderr
+        self._due: dict[TaskID, float] = {}
+
+    def advance(self, task_id: TaskID, advance: float = 1) -> None:
+        """Move on, and write a line if it is time for one."""
+        super().advance(task_id, advance)
+        self._tell(task_id)
+
+    def update(self, task_id: TaskID, *args: Any, **changes: Any) -> None:
+        """Change a task, and write a line if it is time for one."""
+        super().update(task_id, *args, **changes)
+        self._tell(task_id)
+
+    def _tell(self, task_id: TaskID) -> None:
+        with self._lock:
+            task = self._tasks.get(task_id)
+            if task is None or task.elapsed is None:
+                return
+            elapsed, due = task.elapsed, self._due.get(task_id, _FIRST_LINE)
+            last = task.finished and task_id in self._due and due != float("inf")
+            if elapsed < due and not last:
+                return
+            gap = min(max(elapsed, _FIRST_LINE), _LONGEST_GAP)
+            self._due[task_id] = float("inf") if task.finished else elapsed + gap
+            self._write(self._line(task))
+
+    def _line(self, task: Task) -> str:
+        done = self._amount(task.completed)
+        if task.total:
+            share = f"{100 * task.completed / task.total:.0f} %"
+            done = f"{done} of {self._amount(task.total)} ({share})"
+        line = f"{task.description}: {done}, {_duration(task.elapsed or 0)} so far"
+        if not task.finished and task.time_remaining is not None:
+            line += f", about {_duration(task.time_remaining)} left"
+        return line
+
 
 def progress_bar() -> Progress:
-    """Return a progress bar to use in a ``with`` block; silent where there is no terminal."""
+    """Return what long work reports to, to be used in a ``with`` block.
+
+    It is a bar on a terminal, and elsewhere a line every so often.
+    """
     return _bar(MofNCompleteColumn(), TimeElapsedColumn())
 
 
 def byte_bar() -> Progress:
     """Return the same for transfers, which counts bytes."""
-    return _bar(DownloadColumn(), TransferSpeedColumn())
+    return _bar(DownloadColumn(), TransferSpeedColumn(), amount=lambda count: decimal(int(count)))
 
 
-def _bar(*columns: ProgressColumn) -> Progress:
+def _bar(*columns: ProgressColumn, **options: Any) -> Progress:
     console = Console(stderr=True)
+    if not console.is_interactive:
+        return ProgressLines(**options, console=console)
     return Progress(
         TextColumn("{task.description}", markup=False),
         BarColumn(),
         *columns,
         TimeRemainingColumn(),
         console=console,
-        disable=not console.is_terminal,
     )
+
+
+def _to_stderr(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+def _duration(seconds: float) -> str:
+    return str(timedelta(seconds=round(seconds)))
 
 
 def note(message: str) -> None:

@@ -18,6 +18,8 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from milannotations.errors import InputError
+from milannotations.interruption import AGAIN, saying_what_is_kept
+from milannotations.progress import note
 from milannotations.pictures.names import shown, utf8
 
 _STATE = "unfinished.json"
@@ -84,14 +86,21 @@ def resumable_folder(
     work = unfinished_folder(target)
     with locked(target):
         state = work / _STATE
+        others = work.is_dir() and any(path.name != _STATE for path in work.iterdir())
         if not state.is_file() or state.read_text(encoding="utf-8") != _as_json(identity):
             shutil.rmtree(work, ignore_errors=True)
             work.mkdir()
             with atomic_path(state) as path:
                 path.write_text(_as_json(identity), encoding="utf-8")
+            if others:
+                note(f"{work} held unfinished work on something else; it begins anew")
+        elif others:
+            note(f"going on with the unfinished work in {work}")
         for partial in work.rglob(".*.partial"):  # left by a process that was killed
             partial.unlink()
-        yield work
+        kept = f"what was finished is kept in {work}: {AGAIN}"
+        with saying_what_is_kept(lambda: kept):
+            yield work
         state.unlink()
         _put_in_place(work, target)
 

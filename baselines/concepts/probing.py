@@ -27,6 +27,7 @@ from milannotations.errors import InputError
 from milannotations.exemplars.histogram import QuantileHistogram
 from milannotations.exemplars.quantile import quantile_of
 from milannotations.exemplars.tail import ExactTail
+from milannotations.interruption import AGAIN, saying_what_is_kept
 from milannotations.progress import Bar, progress_bar
 from milannotations.storage import atomic_path, locked
 
@@ -68,7 +69,8 @@ def tallies(
     }
     digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
     place = folder / digest[:16]
-    with locked(place):
+    kept = f"what was finished is kept in {place}: {AGAIN}"
+    with locked(place), saying_what_is_kept(lambda: kept):
         place.mkdir(parents=True, exist_ok=True)
         found = {layer: _kept(_file(place, layer), layer) for layer in maps.layers}
         wanted = [layer for layer, tally in found.items() if tally is None]
@@ -205,6 +207,8 @@ class _Work:
     ) -> None:
         with progress_bar() as progress:
             bar = Bar(progress, title, len(self.maps))
+            if done:
+                bar.say(f"going on: {done:,} of {len(self.maps):,} images were run before")
             bar.advance(done)
             for span in self._spans:
                 if span.start >= done:

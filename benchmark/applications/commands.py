@@ -39,6 +39,7 @@ from benchmark.applications.options import (
     check_expansion,
     check_fill,
     fill_of,
+    keeps_work,
     labelled_sets,
     prepare_out,
     search_of,
@@ -47,6 +48,7 @@ from benchmark.applications.options import (
 from milannotations.options import split_names
 
 
+@keeps_work
 def analyze(
     model: Model,
     out: Annotated[Path, typer.Option(help="folder for report, tables, figures")],
@@ -151,6 +153,7 @@ def analyze(
     console.print(f"{len(described.units)} units: {page}", markup=False, highlight=False)
 
 
+@keeps_work
 def audit(
     models: Annotated[
         list[str],
@@ -275,6 +278,7 @@ def audit(
     console.print(f"Report: {page}", markup=False, highlight=False)
 
 
+@keeps_work
 def edit(
     model: Model,
     remove: Annotated[list[str], typer.Option(help="words to look for, by commas; repeatable")],

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -243,6 +244,20 @@ def bench_of(
         loaded.module, sites, images, fill=fill, work=work / "measured", device=device,
         batch_size=batch_size,
     )  # fmt: skip
+
+
+def keeps_work(command: Callable[..., None]) -> Callable[..., None]:
+    """Make a command say, when Ctrl-C ends it, that the work in its folder is kept."""
+
+    @functools.wraps(command)
+    def run(*arguments: Any, **options: Any) -> None:
+        from milannotations.interruption import AGAIN, saying_what_is_kept
+
+        kept = f"what was finished is kept in {options['out'] / 'work'}: {AGAIN}"
+        with saying_what_is_kept(lambda: kept):
+            command(*arguments, **options)
+
+    return run
 
 
 def prepare_out(out: Path, overwrite: bool) -> Path:

@@ -16,6 +16,7 @@ from benchmark.splits.definitions import Split, splits_of
 from benchmark.splits.leakage import leakage
 from benchmark.splits.selecting import select
 from milannotations.errors import InputError
+from milannotations.interruption import AGAIN, saying_what_is_kept
 from milannotations.progress import progress_bar
 
 _CONTROLS = tuple(Contestant(name, name) for name in CONTROLS)
@@ -69,7 +70,8 @@ def run_experiment(
     cells = []
     sides: tuple[Split, Dataset, Dataset] | None = None
     plan.sort(key=lambda one: (families.index(one[0].family), one[2], one[0].name))
-    with progress_bar() as progress:
+    finished = f"finished cells are kept in {folder}: {AGAIN}"
+    with saying_what_is_kept(lambda: finished), progress_bar() as progress:
         bar = progress.add_task("Experiment", total=len(plan))
         for split, contestant, trial in plan:
             if sides is None or sides[0] != split:

@@ -26,7 +26,8 @@ from milannotations.download.checksums import (
 )
 from milannotations.download.partial import Origin, Partial, alone
 from milannotations.errors import InputError
-from milannotations.progress import byte_bar
+from milannotations.interruption import AGAIN, saying_what_is_kept
+from milannotations.progress import byte_bar, note
 from milannotations.store import HOME_VARIABLE, downloads, make_folder
 
 __all__ = ["MIRRORS_VARIABLE", "adopt", "fetch"]
@@ -92,7 +93,12 @@ def fetch(config: str, *, mirrors: Sequence[str] | None = None, force: bool = Fa
             return target
         partial = Partial(target)
         if not partial.is_whole():  # it is, after a checksum that was refused
-            _transfer_from_any(name, urls, partial, bar)
+            if partial.size:
+                note(f"going on: {partial.size / 1e6:.1f} MB of {name} were fetched before")
+            with saying_what_is_kept(
+                lambda: f"{partial.size / 1e6:.1f} MB are kept in {partial.data}: {AGAIN}"
+            ):
+                _transfer_from_any(name, urls, partial, bar)
         origin = partial.origin
         assert origin is not None
         way_out = f"Pass --force to take it; to have it fetched again, delete {partial.data}"

@@ -27,6 +27,7 @@ from milannotations.exemplars.shards import (
 from milannotations.exemplars.sources import Source
 from milannotations.exemplars.torchrun import process_group, wait_for_all
 from milannotations.exemplars.writing import write_dataset
+from milannotations.interruption import AGAIN, saying_what_is_kept
 from milannotations.networks.record import network_facts
 from milannotations.progress import Bar, progress_bar
 from milannotations.storage import atomic_folder, check_target, locked, unfinished_folder
@@ -163,10 +164,29 @@ def _run(
     """Run a span, going on from what ``path`` holds, and save to it."""
     part = resumed(path, job.plan, device)
     part.network = network or {}
-    bar.advance(part.done)
-    collect(job, part, span, device, checkpoint=path, advance=bar.advance, say=bar.say)
-    part.save(path)  # what follows may be interrupted, too
+    say_resumed(part.done, len(span), bar)
+    with saying_what_is_kept(lambda: kept_words(path, len(span))):
+        collect(job, part, span, device, checkpoint=path, advance=bar.advance, say=bar.say)
+        part.save(path)  # what follows may be interrupted, too
     return part
+
+
+def say_resumed(done: int, images: int, bar: Bar) -> None:
+    """Say that a pass goes on where it was interrupted, if it does."""
+    if done:
+        bar.say(f"going on: {done:,} of {images:,} images were run before")
+    bar.advance(done)
+
+
+def kept_words(path: Path, images: int) -> str:
+    """Say what of a pass is saved in a file."""
+    try:
+        done = read_header(path).done if path.is_file() else 0
+    except InputError:
+        done = 0
+    if not done:
+        return "nothing had been saved yet: the same command begins anew"
+    return f"what was found in {done:,} of {images:,} images is kept in {path.parent}: {AGAIN}"
 
 
 def build_shard(

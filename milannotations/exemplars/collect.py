@@ -22,6 +22,7 @@ from milannotations.exemplars.options import DTYPES, BuildOptions
 from milannotations.exemplars.plan import Plan, fingerprint_of_weights
 from milannotations.exemplars.shards import Header, Part, missing, united
 from milannotations.exemplars.sources import Inputs, Source
+from milannotations.interruption import held_back, leave_to_parent
 
 Advance = Callable[[int], None]
 Say = Callable[[str], None]
@@ -156,6 +157,7 @@ def collect(
     Raises:
         InputError: For an unreadable image, activations that are not finite, or too little
             memory.
+        KeyboardInterrupt: After Ctrl-C, when the batch is done and all is saved.
     """
     saved = time.monotonic()
     # Not inference_mode: statistics made in it could not be merged outside of it.
@@ -163,7 +165,7 @@ def collect(
     def update(layer: str, ids: Tensor, maps: Tensor) -> Tensor:
         return part.statistics[layer].update(ids, maps)
 
-    with torch.no_grad(), Runner(job, update, device, say) as runner:
+    with torch.no_grad(), Runner(job, update, device, say) as runner, held_back() as interrupted:
         for gap in missing(part, span):
             before = part.covered
             done = Header(job.plan)
@@ -181,9 +183,12 @@ def collect(
                 done.covered = [range(gap.start, gap.start + done.done + count)]
                 part.covered = united([Header(job.plan, before), done])
                 advance(count)
-                if checkpoint and time.monotonic() - saved > job.options.checkpoint_seconds:
+                due = time.monotonic() - saved > job.options.checkpoint_seconds
+                if checkpoint and (due or interrupted()):
                     part.save(checkpoint)
                     saved = time.monotonic()
+                if interrupted():
+                    raise KeyboardInterrupt
 
 
 def resumed(path: Path, plan: Plan, device: torch.device | str = "cpu") -> Part:
@@ -211,6 +216,7 @@ def batches(job: Job, span: range, device: torch.device | str) -> DataLoader[Any
         batch_size=job.options.batch_size,
         num_workers=job.options.readers,
         collate_fn=collate,
+        worker_init_fn=leave_to_parent,
         pin_memory=torch.device(device).type == "cuda",
     )
 

@@ -5,20 +5,23 @@ from __future__ import annotations
 import logging
 import time
 from collections import deque
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from milannotations.errors import InputError
-from milannotations.exemplars.build import Engine
+from milannotations.exemplars.build import Engine, kept_words, say_resumed
 from milannotations.exemplars.collect import Job, collect, resumed
 from milannotations.exemplars.shards import Part, missing, shard_path
+from milannotations.interruption import held_back, saying_what_is_kept
 from milannotations.progress import Bar
 
 # Pieces of work per worker: enough that the last ones end together, few enough that what each
 # costs besides the network's run does not show.
 _PIECES = 16
+_LOOK_UP = 1.0  # seconds between two looks at whether Ctrl-C was pressed
 _DEATHS_ALLOWED = 3  # per worker, before the cause is taken to be the work itself
 
 
@@ -99,7 +102,7 @@ class _Driver:
         """Run all images that have not been run, and return the statistics of all."""
         import ray
 
-        self.bar.advance(self.whole.done)
+        say_resumed(self.whole.done, self.job.plan.images, self.bar)
         gaps = missing(self.whole, range(self.job.plan.images))
         left = sum(map(len, gaps))
         batch = self.job.options.batch_size
@@ -117,8 +120,10 @@ class _Driver:
                 logging_level=logging.ERROR,
                 configure_logging=False,
             )
+        images = self.job.plan.images
         try:
-            self._gather()
+            with saying_what_is_kept(lambda: kept_words(self.path, images)):
+                self._gather()
         finally:
             for actor in self.kept:
                 ray.kill(actor)
@@ -129,16 +134,29 @@ class _Driver:
 
     def _gather(self) -> None:
         import ray
-        from ray.exceptions import RayActorError, RayTaskError
 
         # On the CPU, so that it can be sent to machines whatever devices they have.
         shared = ray.put(self.job.to("cpu"))
         running: dict[Any, Any] = {}
         for _ in range(min(self.workers, len(self.queue))):
             self._next(self._start(shared), running)
+        with held_back() as interrupted:
+            self._gather_from(running, shared, interrupted)
+
+    def _gather_from(
+        self, running: dict[Any, Any], shared: Any, interrupted: Callable[[], bool]
+    ) -> None:
+        import ray
+        from ray.exceptions import RayActorError, RayTaskError
+
         saved = time.monotonic()
         while running:
-            ready, _ = ray.wait(list(running), num_returns=1)
+            ready, _ = ray.wait(list(running), num_returns=1, timeout=_LOOK_UP)
+            if interrupted():
+                self.whole.save(self.path)
+                raise KeyboardInterrupt
+            if not ready:
+                continue
             actor = running.pop(ready[0])
             try:
                 found, said = ray.get(ready[0])
