@@ -43,6 +43,7 @@ def describe(
     from milannotations.loading import load_split
     from milannotations.options import read_options
     from milannotations.progress import silence_libraries
+    from milannotations.provenance import warn_of_other_kind
     from milannotations.record import NeuronKey, keys_of
     from milannotations.storage import atomic_path, check_file
 
@@ -58,6 +59,7 @@ def describe(
     if describer.sees_references:
         raise InputError(f"{method!r} is made of references; it only has a meaning when scored")
     describer.fit(learned)
+    warn_of_other_kind(describer, described, method)
     found = describer.describe(described)
     table = pd.DataFrame(keys_of(described), columns=list(NeuronKey._fields))
     table["description"] = [description.text for description in found]

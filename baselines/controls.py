@@ -10,6 +10,7 @@ from datasets import Dataset
 
 from milannotations.describer import Description, register
 from milannotations.errors import InputError
+from milannotations.provenance import training_data
 
 
 @register("constant")
@@ -40,6 +41,7 @@ class MostFrequent(Constant):
     def fit(self, neurons: Dataset) -> None:
         """Count the training annotations."""
         counts = Counter(_annotations(neurons))
+        self.trained_on = training_data(neurons)
         self.text = min(counts, key=lambda text: (-counts[text], text))
 
 
@@ -56,6 +58,7 @@ class RandomTraining:
     def fit(self, neurons: Dataset) -> None:
         """Remember the training annotations."""
         self._texts = _annotations(neurons)
+        self.trained_on = training_data(neurons)
 
     def describe(self, neurons: Dataset) -> list[Description]:
         """Draw one annotation per neuron.

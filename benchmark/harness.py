@@ -23,6 +23,7 @@ from benchmark.text import normalize
 from milannotations.describer import Describer, Description
 from milannotations.errors import InputError
 from milannotations.fingerprints import fingerprint, known_as
+from milannotations.provenance import warn_of_other_kind
 from milannotations.record import FEATURES, NeuronKey, keys_of
 
 _LIBRARIES = ("milannotations", "torch", "transformers", "datasets", "sacrebleu", "bert-score")
@@ -117,6 +118,7 @@ def describe(describer: Describer, task: Task) -> Entry:
             f"{type(describer).__name__} says references that are held out, and the protocol "
             f"{task.protocol} holds none out"
         )
+    warn_of_other_kind(describer, task.neurons)
     start = time.perf_counter()
     if not describer.sees_references:
         bare = _with_annotations(task.neurons, [[]] * len(task.neurons))

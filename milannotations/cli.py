@@ -91,10 +91,12 @@ def _root() -> None:
 def main() -> None:
     """Run the command line; mistakes of the user's end with one line and status 2."""
     from milannotations.errors import InputError
+    from milannotations.notices import show_on_command_line
 
     # A path that is not UTF-8 must not end a finished pass when it is printed.
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")
+    show_on_command_line()
     try:
         app()
     except InputError as error:

@@ -45,6 +45,9 @@ class Description(BaseModel):
 class Describer(Protocol):
     """Anything with ``describe``; ``fit`` too, where it learns.
 
+    One that learns sets ``trained_on`` in ``fit``, a ``milannotations.provenance.TrainingData``, so
+    that a warning can be given where the neurons it describes are of another kind.
+
     Attributes:
         sees_references: True only for controls such as the oracle. The harness takes the
             annotations away from the neurons it hands to every other describer.

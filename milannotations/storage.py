@@ -19,8 +19,8 @@ from filelock import FileLock, Timeout
 
 from milannotations.errors import InputError
 from milannotations.interruption import AGAIN, saying_what_is_kept
-from milannotations.progress import note
 from milannotations.pictures.names import shown, utf8
+from milannotations.progress import note
 
 _STATE = "unfinished.json"
 _UMASK = threading.Lock()

@@ -4,14 +4,16 @@
 
 trains models on the demo's synthetic training neurons (with ``--more``, on those of further seeds
 too, without any concept combination of the validation and test splits) and describes the test split
-with every strategy, with and without PMI under the same search, with several weights, and with a
-model that ignores masks. Beside them stand retrieval, the controls and the oracle. With
+with every strategy, with and without PMI under the same search, with several weights, with the
+weight that training chose on the validation split ("chosen"), and with a model that ignores masks.
+Beside them stand retrieval, the controls and the oracle. With
 ``--vague P`` each training reference is replaced, with probability P, by one that is true and says
 nothing ("objects", "things"), as people's often are; the references of the test split stay as they
 are. Models that are in the folder already are not trained again. It writes
 
 - ``table.md``: the mean over seeds of every metric, its standard deviation, and the fraction of
-  the way from the shuffled oracle to the oracle; and paired differences with and without PMI;
+  the way from the shuffled oracle to the oracle; paired differences with and without PMI; and
+  what training chose λ by;
 - ``sweep.csv``: identification by the weight λ of p(d), for ``scripts/milan_figure.py``;
 - ``results/`` and ``index.html``: the first seed's results as on the leaderboard, with the words of
   all variants under each of thirty neurons.
@@ -37,6 +39,7 @@ from baselines.milan.language_model import LanguageModelSpec
 from baselines.milan.model import Milan
 from baselines.milan.options import TrainingOptions
 from baselines.milan.training import train
+from baselines.milan.weight import WeightChoice, descriptions
 from benchmark.harness import Entry, Scored, Task, describe, fixed_entry, make_task, score
 from benchmark.metrics.base import Metric
 from benchmark.metrics.bertscore import BertScore
@@ -51,6 +54,7 @@ from milannotations.exemplars.build import build
 from milannotations.exemplars.options import BuildOptions
 from milannotations.loading import load_split
 from milannotations.progress import silence_libraries
+from milannotations.provenance import TrainingData
 from milannotations.record import keys_of, undecoded
 from milannotations.storage import atomic_folder
 from milannotations.worlds import SyntheticNetwork, World, synthetic_neurons
@@ -62,18 +66,20 @@ OPTIONS = TrainingOptions(
     batch_size=32, language_model_batch_size=32, learning_rate=0.003, patience=6, stop_on="loss"
 )
 LARGER = TrainingOptions(learning_rate=0.002, stop_on="loss")
-WEIGHTS = (0.1, 0.3, 0.5, 0.7, 1.0)
+WEIGHTS = (0.1, 0.3, 0.4, 0.5, 0.7, 1.0)
 SEARCHES: dict[str, Decoding] = {
-    **{name: VARIANTS[name] for name in ("greedy", "mi-greedy", "beam", "mi-beam", "rerank")},
-    "sample": VARIANTS["sample"],
-    **{f"rerank-{round(100 * w):03d}": Decoding(pmi=w) for w in WEIGHTS},
+    name: VARIANTS[name] for name in ("greedy", "mi-greedy", "mi-beam", "sample")
 }
+# These reorder the candidates of one beam; "chosen" has the λ that training chose.
+RERANKED = {"beam": 0.0, "rerank": 0.2, **{f"rerank-{round(100 * w):03d}": w for w in WEIGHTS}}
+CHOSEN = "chosen"
 # Each with PMI and the same search without; then against other methods.
 PAIRS = (
     ("mi-greedy", "greedy"), ("mi-beam", "beam"), ("rerank", "beam"), ("rerank-050", "beam"),
-    ("rerank", "retrieval"), ("rerank-050", "retrieval"), ("rerank", "nomasks-rerank"),
+    (CHOSEN, "beam"), (CHOSEN, "rerank"), ("rerank", "retrieval"), ("rerank-050", "retrieval"),
+    (CHOSEN, "retrieval"), ("rerank", "nomasks-rerank"),
 )  # fmt: skip
-UNMASKED = {"nomasks-beam": VARIANTS["beam"], "nomasks-rerank": VARIANTS["rerank"]}
+UNMASKED = {"nomasks-beam": 0.0, "nomasks-rerank": 0.2}
 VAGUE = ("objects", "things", "shapes", "colored objects")
 CONTROLS = ("oracle", "shuffled-oracle", "random-train", "constant-frequent")
 
@@ -108,6 +114,7 @@ def together(parts: list[Examples]) -> Examples:
         torch.cat([part.features for part in parts]),
         [texts for part in parts for texts in part.texts],
         [key for part in parts for key in part.keys],
+        TrainingData(sources=tuple(s for p in parts if p.origin for s in p.origin.sources)),
     )
 
 
@@ -147,6 +154,15 @@ def described(model: Milan, task: Task, features: torch.Tensor, how: Decoding) -
     return fixed_entry(task, [description.text for description in found])
 
 
+def reranked(
+    model: Milan, task: Task, features: torch.Tensor, weights: dict[str, float]
+) -> dict[str, Entry]:
+    """Let a model describe the test split with several λ, from one search."""
+    rows = Examples(features, [[""]] * len(task.keys), task.keys).part(range(len(task.keys)))
+    said = descriptions(model, rows, rows.rows, Decoding(), list(weights.values()))
+    return {name: fixed_entry(task, texts) for name, texts in zip(weights, said, strict=True)}
+
+
 def run(arguments: argparse.Namespace) -> None:
     """Train, describe, score, write."""
     silence_libraries()
@@ -167,7 +183,7 @@ def run(arguments: argparse.Namespace) -> None:
         vaguer(part, arguments.vague) for part in further_neurons(arguments.more, out / "neurons")
     ]
     examples, features, encoders = {}, {}, {}
-    for masks in ("area", "none"):
+    for masks in ("area", "none") if arguments.unmasked else ("area",):
         encoder = PyramidEncoder(encoder_spec("efficientnet_lite0", (), {"masks": masks}))
         encoders[masks] = encoder
         parts = [examples_of(encoder, part, device) for part in [learned, *further]]
@@ -180,10 +196,12 @@ def run(arguments: argparse.Namespace) -> None:
         describer.fit(everything.cast(learned.features) if further else learned)
         fixed[name] = describe(describer, task)
     scored: list[dict[str, Scored]] = []
+    choices: list[WeightChoice] = []
     for seed in range(arguments.seeds):
         options = (LARGER if further else OPTIONS).model_copy(update={"seed": seed})
         entries = {(name, "test"): entry for name, entry in fixed.items()}
-        for masks, searches in (("area", SEARCHES), ("none", UNMASKED)):
+        models = {}
+        for masks in ("area", "none") if arguments.unmasked else ("area",):
             learn, check = examples[masks]
             place = out / f"model-{masks}-{seed}"
             if place.is_dir():
@@ -195,14 +213,26 @@ def run(arguments: argparse.Namespace) -> None:
                     language_model=LanguageModelSpec(hidden=HIDDEN),
                     facts={"data": "demo/train, and more" if further else "demo/train"},
                 )  # fmt: skip
-            for name, how in searches.items():
-                entries[name, "test"] = described(model, task, features[masks], how)
+            models[masks] = model
+        searched = {
+            name: described(models["area"], task, features["area"], how)
+            for name, how in SEARCHES.items()
+        }
+        chosen = models["area"].config.decoding.pmi
+        weights = {**RERANKED, CHOSEN: chosen}
+        searched |= reranked(models["area"], task, features["area"], weights)
+        if "none" in models:
+            searched |= reranked(models["none"], task, features["none"], UNMASKED)
+        entries |= {(name, "test"): entry for name, entry in searched.items()}
+        choices.append(WeightChoice.model_validate(models["area"].config.training["pmi_choice"]))
         methods = {
             name: method(name, "control" if name in CONTROLS else "method") for name, _ in entries
         }
         scored.append(score(methods, [task], entries, metrics, seed=seed))
-        print(f"seed {seed}: {len(learn.texts)} neurons, {model.config.training['epochs']} epochs")
-        (out / "table.md").write_text(table(scored, metrics), encoding="utf-8")
+        facts = models["area"].config.training
+        print(f"seed {seed}: {len(learn.texts)} neurons, {facts['epochs']} epochs, λ = {chosen:g}")
+        text = table(scored, metrics) + curves(choices)
+        (out / "table.md").write_text(text, encoding="utf-8")
         print((out / "table.md").read_text(), flush=True)
         sweep(scored).to_csv(out / "sweep.csv", index=False)
     for one in scored[0].values():
@@ -212,9 +242,8 @@ def run(arguments: argparse.Namespace) -> None:
 
 def sweep(scored: list[dict[str, Scored]]) -> pd.DataFrame:
     """Return identification of the reranked beam by λ, mean and deviation over seeds."""
-    names = {0.0: "beam", 0.2: "rerank", **{w: f"rerank-{round(100 * w):03d}" for w in WEIGHTS}}
     rows = []
-    for weight, name in sorted(names.items()):
+    for name, weight in sorted(RERANKED.items(), key=lambda item: item[1]):
         values = [s[name].result.splits["test"].scores["identification"].value for s in scored]
         rows.append((weight, np.mean(values), np.std(values, ddof=1) if len(values) > 1 else 0.0))
     return pd.DataFrame(rows, columns=["weight", "mean", "deviation"])
@@ -244,6 +273,8 @@ def table(scored: list[dict[str, Scored]], metrics: list[Metric]) -> str:
     ]
     differences = []
     for with_pmi, without in PAIRS:
+        if not {with_pmi, without} <= set(scored[0]):
+            continue
         row = {"of": with_pmi, "and": without}
         for metric in metrics:
             first, second = (
@@ -259,11 +290,28 @@ def table(scored: list[dict[str, Scored]], metrics: list[Metric]) -> str:
     return "\n".join(lines) + "\n"
 
 
+def curves(choices: list[WeightChoice]) -> str:
+    """Return what λ each seed's training chose on the validation neurons, and why, as Markdown."""
+    rows = [
+        {
+            "seed": seed, "chosen": choice.chosen, "neurons": choice.neurons,
+            **{f"{w:g}": auc for w, auc in zip(choice.weights, choice.identification, strict=True)},
+        }
+        for seed, choice in enumerate(choices)
+    ]  # fmt: skip
+    heading = "\nIdentification (by words) of the validation neurons by λ, and the λ chosen:\n\n"
+    return heading + pd.DataFrame(rows).to_markdown(index=False) + "\n"
+
+
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, default=Path("milan-study"))
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--more", type=int, default=0, help="further seeds of training neurons")
     parser.add_argument("--vague", type=float, default=0.0, help="share of empty references")
+    parser.add_argument(
+        "--unmasked", action=argparse.BooleanOptionalAction, default=True,
+        help="also train models that ignore masks",
+    )  # fmt: skip
     parser.add_argument("--device", default="cpu")
     run(parser.parse_args())

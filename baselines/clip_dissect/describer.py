@@ -20,6 +20,7 @@ from milannotations.errors import InputError
 from milannotations.exemplars.responses import responses
 from milannotations.exemplars.sources import ImageFolder
 from milannotations.networks.lookup import NetworkChoice, network_of
+from milannotations.provenance import training_data
 from milannotations.record import NeuronKey, keys_of
 
 _MAX_TEXTS = 100_000_000  # bytes of a file of texts
@@ -83,6 +84,7 @@ class ClipDissect:
         if not self._given:
             said = (text for of_one in neurons["annotations"] for text in of_one)
             self._texts = list(dict.fromkeys(filter(None, map(normalize, said))))
+            self.trained_on = training_data(neurons)
 
     def describe(self, neurons: Dataset) -> list[Description]:
         """Describe neurons; the score is the SoftWPMI.

@@ -33,6 +33,9 @@ model.describe(neurons)          # a dataset of neuron records with {{ config.k 
 (config.language_model.layers, config.language_model.hidden) }} |
 | search | {{ config.decoding.strategy }}, beam {{ config.decoding.beam }}, \
 PMI weight {{ config.decoding.pmi }}, {{ config.decoding.length }} tokens |
+{%- if config.trained_on %}
+| trained on | {{ config.trained_on | cell }} |
+{%- endif %}
 {%- for name, value in config.training.items() %}
 | {{ name | replace("_", " ") }} | {{ value | cell }} |
 {%- endfor %}
@@ -43,9 +46,19 @@ or images it says the nearest thing it knows.
 """
 
 
+def _said(value: object) -> str:
+    """Write a value of the training's facts in words."""
+    if isinstance(value, dict) and {"chosen", "reason", "weights", "identification"} <= {*value}:
+        curve = zip(value["weights"], value["identification"], strict=True)
+        shown = ", ".join(f"{auc:.3f} at {weight:g}" for weight, auc in curve)
+        tail = f"; by λ: {shown}" if shown else ""
+        return f"{value['chosen']:g}, {value['reason']}{tail}"
+    return str(value)
+
+
 def card(config: MilanConfig) -> str:
     """Return the model card of a configuration, as Markdown."""
     # Markdown, not HTML: nothing is escaped here but what would end a cell of the table.
     environment = jinja2.Environment(keep_trailing_newline=True, undefined=jinja2.StrictUndefined)
-    environment.filters["cell"] = lambda value: " ".join(str(value).split()).replace("|", "\\|")
+    environment.filters["cell"] = lambda value: " ".join(_said(value).split()).replace("|", "\\|")
     return environment.from_string(_CARD).render(config=config)

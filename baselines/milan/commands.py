@@ -58,7 +58,8 @@ def train(
         list[str] | None,
         typer.Option(
             help="NAME=VALUE, repeatable: batch_size, language_model_batch_size, epochs, "
-            "patience, hold_out, stop_on, learning_rate, weight_decay, regularization, longest"
+            "patience, hold_out, stop_on, pmi, learning_rate, weight_decay, regularization, "
+            "longest, resample"
         ),
     ] = None,
     precision: Annotated[
@@ -88,6 +89,7 @@ def train(
     from baselines.milan.language_model import LanguageModelSpec
     from baselines.milan.options import TrainingOptions
     from baselines.milan.training import train as run
+    from baselines.milan.weight import WeightChoice
     from milannotations.device import resolve_device
     from milannotations.errors import InputError
     from milannotations.loading import load_split
@@ -100,6 +102,8 @@ def train(
     given = {**read_options(option or []), "precision": precision, "seed": seed}
     options = checked(TrainingOptions, given, "train")
     decoding = named_variant(variant) if variant else None
+    if decoding is not None and options.pmi is not None:
+        raise InputError(f"variant {variant!r} and option pmi both set λ; leave out one of them")
     if decoding is not None and decoding.pmi and not language_model:
         raise InputError(f"variant {variant!r} needs a language model; take no-pmi, greedy or beam")
     processor = resolve_device(device)
@@ -126,10 +130,14 @@ def train(
             decoding=decoding, overwrite=overwrite, on_epoch=on_epoch,
             facts={"data": Path(data).name + (f", split {split}" if split else "")},
         )  # fmt: skip
-    said = model.config.training
+    facts = model.config.training
+    if isinstance(facts["pmi_choice"], dict):
+        choice = WeightChoice.model_validate(facts["pmi_choice"])
+        console.print(f"λ = {choice.chosen:g}: {choice.reason}")
     console.print(
-        f"Model: {out.resolve()} ({said['neurons']} neurons, {said['epochs']} epochs, validation "
-        f"BLEU {said['validation_bleu']}, loss {said['validation_loss']} nats a word)"
+        f"Model: {out.resolve()} ({facts['neurons']} neurons, {facts['epochs']} epochs; epoch "
+        f"{facts['best_epoch']} is kept: validation BLEU {facts['validation_bleu']}, loss "
+        f"{facts['validation_loss']} nats a word; λ = {model.config.decoding.pmi:g})"
     )
 
 

@@ -10,6 +10,7 @@ from baselines.features.encoder import EncoderSpec
 from baselines.milan.decoder import DecoderSpec
 from baselines.milan.decoding import Decoding
 from baselines.milan.language_model import MAX_SIZE, LanguageModelSpec
+from milannotations.provenance import TrainingData
 
 FORMAT = 1  # of a model's folder
 
@@ -29,7 +30,8 @@ class MilanConfig(BaseModel):
         as_original: Set for the authors' checkpoints: behave as their code does also where it is at
             fault, so that captions are the same. It may say nothing, or the start, the padding
             and the unknown word (they are left out of the text), and p(d) counts a second stop.
-        training: What it was trained on and how, for people.
+        training: How it was trained and what came of it, for people.
+        trained_on: The neurons it has learnt from; None where that is not known.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -44,3 +46,4 @@ class MilanConfig(BaseModel):
     decoding: Decoding = Decoding()
     as_original: bool = False
     training: dict[str, Any] = {}
+    trained_on: TrainingData | None = None

@@ -48,7 +48,9 @@ class Decoding(BaseModel):
 # Ablations by name: one option away from the paper's method. Other weights of p(d) are ``pmi=``.
 VARIANTS: dict[str, Decoding] = {
     "milan": Decoding(),
-    "no-pmi": Decoding(pmi=0),
+    # The paper's ablation: its code decodes greedily where there is no mutual information. The
+    # effect of PMI under the same search is that of "milan" against "beam".
+    "no-pmi": Decoding(strategy="greedy", pmi=0),
     "greedy": Decoding(strategy="greedy", pmi=0),
     "beam": Decoding(strategy="beam", pmi=0),
     "rerank": Decoding(strategy="rerank", pmi=0.2),

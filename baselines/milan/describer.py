@@ -22,6 +22,8 @@ from milannotations.device import resolve_device
 from milannotations.errors import InputError, did_you_mean
 from milannotations.loading import load_split
 from milannotations.options import checked, split_names
+from milannotations.provenance import TrainingData
+from milannotations.record import keys_of
 from milannotations.store import home
 
 _BLOCK = 256
@@ -55,7 +57,8 @@ class MilanDescriber:
         trust: 1 to load a model whose encoder is code of its own.
         device: Where it runs.
         options: ``strategy``, ``pmi``, ``beam``, ``length`` change the search; the fields of
-            ``TrainingOptions`` the training.
+            ``TrainingOptions`` the training. Without ``variant`` and ``pmi`` a model that is
+            trained here chooses λ on the neurons it holds out.
     """
 
     sees_references: ClassVar[bool] = False
@@ -122,6 +125,11 @@ class MilanDescriber:
             self._encoder = PyramidEncoder(spec)
         self._clip = ClipReranker(clip, self._device, clip_weight) if clip else None
 
+    @property
+    def trained_on(self) -> TrainingData | None:
+        """The neurons that the model has learnt from, where there is one and that is known."""
+        return self._model.trained_on if self._model else None
+
     def fit(self, neurons: Dataset) -> None:
         """Train on the annotated ones of some neurons; a model that was given stays as it is.
 
@@ -135,11 +143,15 @@ class MilanDescriber:
         held = load_split(name, split) if name else None
         learn = examples_of(self._encoder, neurons, self._device)
         validation = examples_of(self._encoder, held, self._device) if held else None
+        decoding = self._decoding(self._variant) if self._variant else None
+        options = self._training
+        if decoding is None and "pmi" in self._searching:
+            options = options.model_copy(update={"pmi": float(self._searching["pmi"])})
         with tempfile.TemporaryDirectory() as folder:
             self._model = train(
                 learn, self._encoder, Path(folder) / "model",
-                options=self._training, validation=validation, device=self._device,
-                decoder=self._sizes[0], language_model=self._sizes[1],
+                options=options, validation=validation, device=self._device,
+                decoder=self._sizes[0], language_model=self._sizes[1], decoding=decoding,
             )  # fmt: skip
 
     def describe(self, neurons: Dataset) -> list[Description]:
@@ -165,10 +177,9 @@ class MilanDescriber:
         for first in range(0, len(neurons), block):
             rows = range(first, min(first + block, len(neurons)))
             part = neurons.select(rows) if len(rows) < len(neurons) else neurons
-            found = self._model.describe(
-                part, decoding,
-                alternatives=decoding.beam if self._clip else self._alternatives,
-                batch_size=self._batch_size, features=features[first : rows.stop], any_k=True,
+            found = self._model.describe_features(
+                keys_of(part), features[first : rows.stop], decoding,
+                decoding.beam if self._clip else self._alternatives, self._batch_size,
             )  # fmt: skip
             if self._clip is not None:
                 found = self._clip.reorder(part, found, self._alternatives)

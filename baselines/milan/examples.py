@@ -15,6 +15,7 @@ from baselines.features.cache import cached_features
 from baselines.features.encoder import PyramidEncoder
 from baselines.milan.options import TrainingOptions
 from milannotations.errors import InputError
+from milannotations.provenance import TrainingData, training_data
 from milannotations.record import NeuronKey, keys_of
 
 
@@ -26,11 +27,13 @@ class Examples:
         features: (neurons, k, features), on the CPU; may be a mapped file.
         texts: The annotations of each neuron, at least one.
         keys: Who they are.
+        origin: Which data set they are of, where that is known.
     """
 
     features: Tensor
     texts: list[list[str]]
     keys: list[NeuronKey]
+    origin: TrainingData | None = None
 
     def part(self, rows: Sequence[int]) -> Rows:
         """Return some of the neurons, by their rows."""
@@ -70,11 +73,12 @@ def examples_of(
     rows = [i for i, texts in enumerate(neurons["annotations"]) if any(t.strip() for t in texts)]
     if not rows:
         raise InputError("none of the neurons is annotated; there is nothing to learn from")
+    origin = training_data(neurons, whole=True)
     if len(rows) < len(neurons):
         neurons = neurons.select(rows)
     texts = [[t for t in texts if t.strip()] for texts in neurons["annotations"]]
     features = cached_features(encoder, neurons, device, batch_size, work)
-    return Examples(features, texts, keys_of(neurons))
+    return Examples(features, texts, keys_of(neurons), origin)
 
 
 def hold_out(count: int, options: TrainingOptions) -> tuple[list[int], list[int]]:

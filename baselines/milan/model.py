@@ -30,6 +30,7 @@ from milannotations.describer import Description
 from milannotations.device import resolve_device
 from milannotations.errors import InputError
 from milannotations.progress import progress_bar
+from milannotations.provenance import TrainingData, warn_of_other_kind
 from milannotations.record import NeuronKey, encoded_records, keys_of
 from milannotations.storage import atomic_folder
 from milannotations.worlds.neurons import stable_seed
@@ -91,6 +92,11 @@ class Milan(nn.Module):
             self._encoder.append(encoder)
         return self._encoder[0]
 
+    @property
+    def trained_on(self) -> TrainingData | None:
+        """The neurons it has learnt from, where that is known."""
+        return self.config.trained_on
+
     def use_masks(self, masks: Resizing) -> None:
         """Lay masks over features in another way than in training; ``none`` ignores them."""
         spec = self.config.encoder.model_copy(update={"masks": masks})
@@ -146,6 +152,7 @@ class Milan(nn.Module):
             return []
         keys = keys_of(neurons)
         self.check(neurons, decoding, any_k)
+        warn_of_other_kind(self, neurons, "this model")
         features = self.features(neurons) if features is None else features
         if features.shape[::2] != (len(keys), self.config.features):
             raise InputError(

@@ -20,7 +20,10 @@ class TrainingOptions(BaseModel):
         patience: Stop after more than this many epochs without improvement.
         hold_out: Fraction of the neurons held out for validation, where none are given for it.
         stop_on: What early stopping of the decoder looks at on the held-out neurons: ``bleu`` of
-            greedy descriptions, or the ``loss``. The language model's looks at its loss.
+            greedy descriptions (where it is 0 or tied, the loss decides), or the ``loss``. The
+            language model's looks at its loss.
+        pmi: λ, the weight of log p(d), that the model uses unless told otherwise; default it is
+            chosen on the held-out neurons.
         learning_rate: Of AdamW.
         weight_decay: Of AdamW.
         regularization: Weight of the doubly stochastic term: over a description, each exemplar
@@ -40,6 +43,7 @@ class TrainingOptions(BaseModel):
     patience: int = Field(default=4, ge=0)
     hold_out: float = Field(default=0.1, gt=0, lt=1)
     stop_on: Literal["bleu", "loss"] = "bleu"
+    pmi: float | None = Field(default=None, ge=0, allow_inf_nan=False)
     learning_rate: float = Field(default=1e-3, gt=0)
     weight_decay: float = Field(default=1e-2, ge=0)
     regularization: float = Field(default=1.0, ge=0)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import math
 import pickle
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from milannotations.errors import InputError
 from milannotations.storage import atomic_path
 
 Loss = Callable[[Any], Tensor]
+Rank = Callable[[Mapping[str, float]], tuple[float, ...]]
 OnEpoch = Callable[[str, dict[str, float]], None]
 
 
@@ -33,12 +34,15 @@ class Stage:
         module: What is trained.
         batches: The batches of an epoch, given a generator of its own.
         loss: The loss of a batch.
-        evaluate: Numbers of the module in evaluation mode; ``value`` is what must grow.
+        evaluate: Numbers of the module in evaluation mode.
         options: The settings.
         place: File of the state; None keeps none.
         on_epoch: Called with the name and the numbers after each epoch.
         on_batch: Called after each batch.
         history: The numbers of each epoch.
+        best_epoch: Number of the epoch whose weights are kept, from 1; 0 before training.
+        rank: What must grow, from the numbers of an epoch: the first counts, and the next where
+            it is tied.
     """
 
     name: str
@@ -51,6 +55,8 @@ class Stage:
     on_epoch: OnEpoch = lambda name, facts: None
     on_batch: Callable[[], None] = lambda: None
     history: list[dict[str, float]] = field(default_factory=list)
+    best_epoch: int = 0
+    rank: Rank = lambda numbers: (numbers["value"],)
 
     def run(self) -> list[dict[str, float]]:
         """Train; return the numbers of each epoch.
@@ -68,32 +74,35 @@ class Stage:
             device.type, enabled=self.options.precision == "float16" and device.type == "cuda"
         )
         best = copy.deepcopy(self.module.state_dict())
-        best_value, bad, finished = -math.inf, 0, False
+        best_rank: tuple[float, ...] = ()  # below any other
+        bad, finished = 0, False
         saved = self._load(device)
         if saved is not None:
             self.module.load_state_dict(saved["module"])
             optimizer.load_state_dict(saved["optimizer"])
             scaler.load_state_dict(saved["scaler"])
-            best, best_value, bad = saved["best"], saved["best_value"], saved["bad"]
-            self.history = saved["history"]
+            best, best_rank, bad = saved["best"], tuple(saved["best_rank"]), saved["bad"]
+            self.history, self.best_epoch = saved["history"], saved["best_epoch"]
             finished = saved["finished"]
         for epoch in range(len(self.history), self.options.epochs):
             if finished:
                 break
             facts = self._epoch(epoch, optimizer, scaler, device)
-            value = facts.pop("value")
+            rank = self.rank(facts)
             self.history.append(facts)
-            if value > best_value:
+            if rank > best_rank:
                 # A copy: the state dictionary itself is changed by the next step.
-                best, best_value, bad = copy.deepcopy(self.module.state_dict()), value, 0
+                best, best_rank, bad = copy.deepcopy(self.module.state_dict()), rank, 0
+                self.best_epoch = epoch + 1
             else:
                 bad += 1
             finished = bad > self.options.patience
             if self.place is not None:
                 state = {
                     "module": self.module.state_dict(), "optimizer": optimizer.state_dict(),
-                    "scaler": scaler.state_dict(), "best": best, "best_value": best_value,
-                    "bad": bad, "history": self.history, "finished": finished,
+                    "scaler": scaler.state_dict(), "best": best, "best_rank": best_rank,
+                    "best_epoch": self.best_epoch, "bad": bad, "history": self.history,
+                    "finished": finished,
                 }  # fmt: skip
                 with atomic_path(self.place) as path:
                     torch.save(state, path)
@@ -132,7 +141,15 @@ class Stage:
             )
         self.module.eval()
         with torch.inference_mode():
-            return {"train_loss": total / max(count, 1), **self.evaluate()}
+            numbers = self.evaluate()
+        odd = [f"{name} {value}" for name, value in numbers.items() if not math.isfinite(value)]
+        if odd:
+            # No comparison with such a number holds, so that no epoch would ever be better.
+            raise InputError(
+                f"the {self.name} has {', '.join(odd)} after epoch {epoch + 1}; lower the learning "
+                "rate, or train in float32"
+            )
+        return {"train_loss": total / max(count, 1), **numbers}
 
     def _load(self, device: torch.device) -> dict[str, Any] | None:
         if self.place is None or not self.place.is_file():

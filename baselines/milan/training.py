@@ -5,13 +5,12 @@ from __future__ import annotations
 import csv
 import hashlib
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 from rich.progress import Progress
-from sacrebleu.metrics import BLEU
 from torch import Tensor
 from torch.nn import functional
 
@@ -25,13 +24,15 @@ from baselines.milan.language_model import LanguageModelSpec
 from baselines.milan.model import Milan
 from baselines.milan.options import TrainingOptions
 from baselines.milan.stage import OnEpoch, Stage
+from baselines.milan.validation import degenerate, greedy_descriptions, validation_bleu
 from baselines.milan.vocabulary import Vocabulary
-from benchmark.text import normalize
+from baselines.milan.weight import PAPER_WEIGHT, choose_weight
+from milannotations.errors import InputError
+from milannotations.notices import notify
 from milannotations.progress import progress_bar
 from milannotations.record import NeuronKey
 from milannotations.storage import resumable_folder
 
-GREEDY = Decoding(strategy="greedy", pmi=0)
 _STATES = {"language model": "language_model.pt", "decoder": "decoder.pt"}
 _HISTORY, _HELD_OUT = "training.json", "held_out.csv"
 
@@ -62,7 +63,9 @@ def train(
         decoder: Sizes of the decoder.
         language_model: Sizes of the language model; None trains none, and PMI is then not to be
             had.
-        decoding: How the model shall search unless told otherwise.
+        decoding: How the model shall search unless told otherwise. Default: the paper's search,
+            with the weight of p(d) that ``options.pmi`` sets or that is chosen on the neurons held
+            out; see ``baselines.milan.weight``.
         device: Where it is trained.
         facts: What to say of the training data in the model card.
         overwrite: Replace the folder if it is there.
@@ -84,8 +87,9 @@ def train(
         held_part = validation.part(range(len(validation.texts)))
     _, texts = train_part.pairs()
     vocabulary = Vocabulary.of(texts)
+    choosing = decoding is None and language_model is not None and options.pmi is None
     if decoding is None:
-        decoding = Decoding() if language_model else Decoding(strategy="beam", pmi=0)
+        decoding = _usual_decoding(options, language_model)
     spec = encoder.spec
     if spec.weights not in ("published", "random"):
         # A file of this machine: the weights must travel with the model.
@@ -99,6 +103,7 @@ def train(
         language_model=language_model,
         decoding=decoding,
         training={**(facts or {}), "neurons": len(train_part.rows), "descriptions": len(texts)},
+        trained_on=learn.origin,
     )
     identity = {
         "format": FORMAT,
@@ -112,18 +117,23 @@ def train(
         torch.manual_seed(options.seed)
         model = Milan(config, vocabulary, encoder).to(device)
         stages = _stages(model, train_part, held_part, options, work, progress, on_epoch)
-        history = {stage.name: stage.run() for stage in stages}
-        last = history["decoder"]
-        key = "validation_bleu" if options.stop_on == "bleu" else "validation_loss"
-        best = (max if options.stop_on == "bleu" else min)(last, key=lambda e: e[key])
+        history: dict[str, Any] = {stage.name: stage.run() for stage in stages}
+        said = greedy_descriptions(model, held_part)
+        warning = degenerate(said, held_part.texts)
+        choice = choose_weight(model, train_part, held_part, decoding) if choosing else None
+        if choice is not None:
+            decoding = decoding.model_copy(update={"pmi": choice.chosen})
+            history["pmi"] = choice.model_dump(mode="json")
         trained = {
             **config.training,
-            "held_out_neurons": len(held_part.rows),
-            "epochs": len(last),
-            **{name: round(value, 4) for name, value in best.items()},
-            **options.model_dump(mode="json"),
+            **_outcome(stages, held_part),
+            "distinct_validation_descriptions": len(set(said)),
+            **_settings(options),
+            "pmi_choice": choice.model_dump(mode="json") if choice else "fixed",
         }
-        model.config = config.model_copy(update={"training": trained})
+        if warning:
+            trained["warning"] = warning
+        model.config = config.model_copy(update={"training": trained, "decoding": decoding})
         write(model, work)
         (work / _HISTORY).write_text(json.dumps(history, indent=1) + "\n", encoding="utf-8")
         with (work / _HELD_OUT).open("w", newline="", encoding="utf-8") as file:
@@ -132,23 +142,38 @@ def train(
             writer.writerows(held_part.examples.keys[row] for row in held_part.rows)
         for name in _STATES.values():
             (work / name).unlink(missing_ok=True)
+    if warning:
+        notify(warning)
     return model.eval()
 
 
-def validation_bleu(model: Milan, rows: Rows, batch_size: int = 64) -> float:
-    """Return corpus BLEU (0 to 100) of greedy descriptions, without PMI, of held-out neurons."""
-    said = []
-    for first in range(0, len(rows.rows), batch_size):
-        part = rows.examples.features[rows.rows[first : first + batch_size]]
-        tokens = model.search(part, GREEDY).tokens[:, 0].tolist()
-        said += [normalize(model.vocabulary.decode(numbers)) for numbers in tokens]
-    most = max(len(texts) for texts in rows.texts)
-    # None where a neuron has fewer references than another, as sacrebleu allows.
-    references: Any = [
-        [normalize(texts[i]) if i < len(texts) else None for texts in rows.texts]
-        for i in range(most)
-    ]
-    return float(BLEU().corpus_score(said, references).score)
+def _usual_decoding(options: TrainingOptions, prior: LanguageModelSpec | None) -> Decoding:
+    if prior is None:
+        if options.pmi:
+            raise InputError(
+                f"pmi={options.pmi:g} needs a language model; train one, or leave out pmi"
+            )
+        return Decoding(strategy="beam", pmi=0)
+    return Decoding(pmi=PAPER_WEIGHT if options.pmi is None else options.pmi)
+
+
+def _outcome(stages: Sequence[Stage], held: Rows) -> dict[str, Any]:
+    """Return how many epochs were run and what the one that is kept is worth."""
+    *before, decoder = stages
+    numbers = decoder.history[decoder.best_epoch - 1]
+    return {
+        "held_out_neurons": len(held.rows),
+        "epochs": len(decoder.history),
+        "best_epoch": decoder.best_epoch,
+        **{f"{stage.name.replace(' ', '_')}_epochs": len(stage.history) for stage in before},
+        **{name: round(value, 4) for name, value in numbers.items()},
+    }
+
+
+def _settings(options: TrainingOptions) -> dict[str, Any]:
+    """Return the options under names that are not those of what came of them."""
+    settings = options.model_dump(mode="json", exclude={"pmi"})
+    return {("max_epochs" if name == "epochs" else name): v for name, v in settings.items()}
 
 
 def decoder_loss(model: Milan, features: Tensor, words: Tensor, regularization: float) -> Tensor:
@@ -223,8 +248,12 @@ def _stages(
             total -= float(text_log_prob(model.decoder, model.vocabulary, features, part).sum())
         bleu = validation_bleu(model, held)
         loss = total / _words(held_words, model.vocabulary)
-        value = bleu if options.stop_on == "bleu" else -loss
-        return {"validation_loss": loss, "validation_bleu": bleu, "value": value}
+        return {"validation_loss": loss, "validation_bleu": bleu}
+
+    def rank_decoder(numbers: Mapping[str, float]) -> tuple[float, ...]:
+        loss = -numbers["validation_loss"]
+        # BLEU is 0 as long as no four words in a row are right, and often tied.
+        return (numbers["validation_bleu"], loss) if options.stop_on == "bleu" else (loss,)
 
     found = []
     if model.language_model is not None:
@@ -242,7 +271,7 @@ def _stages(
                 part = look(batch, held_words)[:, None, 1:]
                 total -= float(language_model_log_prob(prior, part, model.vocabulary).sum())
             loss = total / _words(held_words, model.vocabulary)
-            return {"validation_loss": loss, "value": -loss}
+            return {"validation_loss": loss}
 
         found.append(
             stage(
@@ -251,6 +280,7 @@ def _stages(
                 module=prior,
                 loss=loss_of_language_model,
                 evaluate=evaluate_language_model,
+                rank=lambda numbers: (-numbers["validation_loss"],),
             )
         )
     found.append(
@@ -260,6 +290,7 @@ def _stages(
             module=model.decoder,
             loss=loss_of_decoder,
             evaluate=evaluate_decoder,
+            rank=rank_decoder,
         )
     )
     return found

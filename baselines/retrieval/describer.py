@@ -15,6 +15,7 @@ from milannotations.describer import Description, register
 from milannotations.device import resolve_device
 from milannotations.errors import InputError
 from milannotations.options import split_names
+from milannotations.provenance import training_data
 
 
 @register("retrieval")
@@ -60,6 +61,7 @@ class Retrieval:
         if not annotated:
             raise InputError("retrieval needs annotated neurons to learn from")
         neurons = neurons.select(annotated)
+        self.trained_on = training_data(neurons)
         means = cached_features(self._encoder, neurons, self._device).mean(1)
         self._mean, self._std = means.mean(0), means.std(0).clamp(min=1e-6)
         self._train = self._standardized(means)

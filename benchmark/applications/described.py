@@ -27,6 +27,7 @@ from milannotations.fingerprints import fingerprint
 from milannotations.loading import load_split
 from milannotations.networks.consent import give_consent
 from milannotations.networks.lookup import check_same_network, network_at_hand
+from milannotations.provenance import warn_of_other_kind
 from milannotations.record import keys_of
 from milannotations.storage import atomic_path
 from milannotations.worlds.lessons import lessons
@@ -251,7 +252,9 @@ def describe(neurons: Dataset, work: Path, speaker: Speaker, device: str) -> pd.
     keys = ["layer", "unit"]
     kept = work / f"descriptions-{_hash([fingerprint(neurons), speaker.identity])}.csv"
     if not kept.is_file():
-        found = speaker.learned(device).describe(neurons)
+        describer = speaker.learned(device)
+        warn_of_other_kind(describer, neurons, speaker.method)
+        found = describer.describe(neurons)
         table = pd.DataFrame([[k.layer, k.unit] for k in keys_of(neurons)], columns=keys)
         table["description"] = [d.text for d in found]
         table["score"] = [d.score for d in found]

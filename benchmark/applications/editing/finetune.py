@@ -77,7 +77,8 @@ def finetune(
 ) -> Finetuned:
     """Train the last layer with some units ablated, from the weights that it has.
 
-    What goes into it is computed once. The epoch is chosen on validation images.
+    What goes into it is computed once. The epoch is chosen on validation images: by accuracy and,
+    where that is tied, by the loss.
 
     Args:
         model: The network; it is not changed.
@@ -106,10 +107,12 @@ def finetune(
                 for k, v in sets.items()}  # fmt: skip
     held = {k: v for k, v in features.items() if k}
 
-    def score() -> float:
+    def score() -> tuple[float, float]:
         with torch.no_grad():
-            rates = [float((head(x).argmax(1) == y).float().mean()) for x, y in held.values()]
-        return round(sum(rates) / len(rates), 9)
+            outputs = [(head(x), y) for x, y in held.values()]
+            rates = [float((out.argmax(1) == y).float().mean()) for out, y in outputs]
+            losses = [float(functional.cross_entropy(out, y)) for out, y in outputs]
+        return round(sum(rates) / len(rates), 9), -sum(losses) / len(losses)
 
     generator = torch.Generator().manual_seed(seed)
     optimizer = torch.optim.Adam(head.parameters(), lr=learning_rate)
@@ -127,7 +130,7 @@ def finetune(
             if scores[-1] > max(scores[:-1]):
                 best = copy.deepcopy(head.state_dict())
     head.load_state_dict(best)
-    return Finetuned(edited, name, scores.index(max(scores)), tuple(scores))
+    return Finetuned(edited, name, scores.index(max(scores)), tuple(rate for rate, _ in scores))
 
 
 def _features(

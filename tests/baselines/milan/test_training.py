@@ -20,7 +20,8 @@ from baselines.milan.language_model import LanguageModelSpec
 from baselines.milan.model import Milan
 from baselines.milan.options import TrainingOptions
 from baselines.milan.stage import Stage
-from baselines.milan.training import decoder_loss, train, validation_bleu
+from baselines.milan.training import decoder_loss, train
+from baselines.milan.validation import validation_bleu
 from milannotations.errors import InputError
 from milannotations.record import NeuronKey
 from tests.baselines.milan.made_up import SPEC, neurons, tiny_encoder, tiny_model

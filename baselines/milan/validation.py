@@ -1,0 +1,68 @@
+"""What a model in training says of the neurons held out, and whether that is worth anything."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from sacrebleu.metrics import BLEU
+
+from baselines.milan.decoding import Decoding
+from baselines.milan.examples import Rows
+from baselines.milan.model import Milan
+from benchmark.text import normalize
+
+GREEDY = Decoding(strategy="greedy", pmi=0)
+
+
+def greedy_descriptions(model: Milan, rows: Rows, batch_size: int = 64) -> list[str]:
+    """Return greedy descriptions, without PMI, of some neurons; lower case, as they are scored."""
+    said: list[str] = []
+    for first in range(0, len(rows.rows), batch_size):
+        part = rows.examples.features[rows.rows[first : first + batch_size]]
+        tokens = model.search(part, GREEDY).tokens[:, 0].tolist()
+        said += [normalize(model.vocabulary.decode(numbers)) for numbers in tokens]
+    return said
+
+
+def validation_bleu(model: Milan, rows: Rows, batch_size: int = 64) -> float:
+    """Return corpus BLEU (0 to 100) of greedy descriptions, without PMI, of held-out neurons."""
+    most = max(len(texts) for texts in rows.texts)
+    # None where a neuron has fewer references than another, as sacrebleu allows.
+    references: Any = [
+        [normalize(texts[i]) if i < len(texts) else None for texts in rows.texts]
+        for i in range(most)
+    ]
+    said = greedy_descriptions(model, rows, batch_size)
+    return float(BLEU().corpus_score(said, references).score)
+
+
+def degenerate(said: Sequence[str], references: Sequence[Sequence[str]]) -> str | None:
+    """Return a warning if descriptions tell no neuron from another; None if they do.
+
+    That is so if they hold fewer than two distinct sentences, or fewer than two distinct words.
+    Of a single neuron nothing can be said.
+
+    Args:
+        said: One description per held-out neuron.
+        references: Their annotations.
+
+    >>> degenerate(["dogs", "cats"], [["dogs"], ["cats"]])
+    >>> degenerate(["dogs", "dogs"], [["dogs"], ["dogs"]])
+    >>> degenerate(["dogs", "dogs"], [["dogs"], ["cats"]])[:55]
+    "the model says 'dogs' of all 2 held-out neurons: it has"
+    """
+    words = {word for text in said for word in text.split()}
+    if len(said) < 2 or (len(set(said)) > 1 and len(words) > 1):
+        return None
+    if len(set(said)) > 1:
+        finding = f"the only word the model says of {len(said)} held-out neurons is {min(words)!r}"
+    else:
+        finding = f"the model says {said[0][:60]!r} of all {len(said)} held-out neurons"
+    if len({normalize(text) for texts in references for text in texts}) < 2:
+        return f"{finding}, and their annotations say no more; give it annotations that differ"
+    return (
+        f"{finding}: it has not learnt to tell neurons apart. Train it on more annotated neurons, "
+        "in more steps (a smaller batch_size, more epochs and patience), or with another "
+        "learning_rate"
+    )
