@@ -39,7 +39,7 @@ from baselines.milan.language_model import LanguageModelSpec
 from baselines.milan.model import Milan
 from baselines.milan.options import TrainingOptions
 from baselines.milan.training import train
-from baselines.milan.weight import WeightChoice, descriptions
+from baselines.milan.weight import WeightChoice, choose_weight, descriptions
 from benchmark.harness import Entry, Scored, Task, describe, fixed_entry, make_task, score
 from benchmark.metrics.base import Metric
 from benchmark.metrics.bertscore import BertScore
@@ -218,19 +218,22 @@ def run(arguments: argparse.Namespace) -> None:
             name: described(models["area"], task, features["area"], how)
             for name, how in SEARCHES.items()
         }
-        chosen = models["area"].config.decoding.pmi
-        weights = {**RERANKED, CHOSEN: chosen}
+        # As training does; again, for models that are in the folder already.
+        taught, held_out = (part.part(range(len(part.texts))) for part in examples["area"])
+        choice = choose_weight(models["area"], taught, held_out, Decoding())
+        weights = {**RERANKED, CHOSEN: choice.chosen}
         searched |= reranked(models["area"], task, features["area"], weights)
         if "none" in models:
             searched |= reranked(models["none"], task, features["none"], UNMASKED)
         entries |= {(name, "test"): entry for name, entry in searched.items()}
-        choices.append(WeightChoice.model_validate(models["area"].config.training["pmi_choice"]))
+        choices.append(choice)
         methods = {
             name: method(name, "control" if name in CONTROLS else "method") for name, _ in entries
         }
         scored.append(score(methods, [task], entries, metrics, seed=seed))
         facts = models["area"].config.training
-        print(f"seed {seed}: {len(learn.texts)} neurons, {facts['epochs']} epochs, λ = {chosen:g}")
+        told = f"{len(learn.texts)} neurons, {facts['epochs']} epochs, λ = {choice.chosen:g}"
+        print(f"seed {seed}: {told}")
         text = table(scored, metrics) + curves(choices)
         (out / "table.md").write_text(text, encoding="utf-8")
         print((out / "table.md").read_text(), flush=True)

@@ -141,7 +141,7 @@ def chosen(values: Floats, weights: Sequence[float], metric: str = "") -> Weight
     """
     # Rounded: equal values may differ in the last digit by the order of summation.
     means = values.mean(1).round(9)
-    nearness = [(-abs(weight - PAPER_WEIGHT), -weight) for weight in weights]
+    nearness = [(-round(abs(weight - PAPER_WEIGHT), 9), -weight) for weight in weights]
     best = max(range(len(weights)), key=lambda i: (means[i], nearness[i]))
     differences = values[best] - values
     errors = differences.std(1, ddof=1) / np.sqrt(values.shape[1])
