@@ -6,19 +6,18 @@ learns nothing has none. Whoever lets a describer describe calls ``warn_of_other
 
 from __future__ import annotations
 
-import io
 from collections import Counter
 from typing import Literal
 
 import numpy as np
 from datasets import Dataset
-from PIL import Image
 from pydantic import BaseModel, ConfigDict, Field
 
 from milannotations.catalog.releases import RELEASES, members
-from milannotations.exemplars.sources import DAMAGED
+from milannotations.errors import InputError
 from milannotations.fingerprints import fingerprint, known_as
 from milannotations.notices import notify
+from milannotations.pictures import read_rgb
 from milannotations.record import encoded_records
 
 Pictures = Literal["photographs", "generated images", "rendered scenes", "unknown pictures"]
@@ -198,9 +197,8 @@ def _named(model: str, dataset: str) -> Pictures | None:
 def _flat(encoded: bytes) -> float | None:
     """Return the share of pixels that differ by at most 1 of 255 from their right neighbour."""
     try:
-        with Image.open(io.BytesIO(encoded)) as image:
-            pixels = np.asarray(image.convert("RGB"), dtype=np.int16)
-    except DAMAGED:
+        pixels = np.asarray(read_rgb(encoded, "exemplar"), dtype=np.int16)
+    except InputError:
         return None  # whoever needs the image says so
     if pixels.shape[1] < 2:
         return None
