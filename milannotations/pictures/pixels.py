@@ -25,6 +25,7 @@ _SIGNED = 2  # of the tag SampleFormat
 _WHITE_IS_ZERO = 0  # of the tag PhotometricInterpretation
 # Arithmetic may leave a value this far outside of [0, 1].
 _SLACK = 1e-4
+_ROWS = 64
 _ADVICE = "save it with 8 or 16 bits per channel"
 
 
@@ -61,17 +62,21 @@ def check_mode(image: Image.Image) -> None:
 
 
 def _grey(image: Image.Image, highest: int) -> Image.Image:
-    values: NDArray[Any] = np.asarray(image).astype(np.float64)
+    values: NDArray[Any] = np.asarray(image)
     low, high = (float(values.min()), float(values.max())) if values.size else (0.0, 0.0)
-    slack = _SLACK * highest
+    slack = _SLACK if image.mode == "F" else 0
     if not (-slack <= low and high <= highest + slack):  # also where one is NaN
         raise PictureError(
             f"it has values from {low:g} to {high:g}, and only 0 to {highest} can be read; scale "
             f"them, or {_ADVICE}"
         )
-    if _WHITE_IS_ZERO in _tag(image, _PHOTOMETRIC):  # Pillow inverts 8-bit pictures only
-        values = highest - values
-    scaled = np.rint(values.clip(0, highest) * (255 / highest)).astype(np.uint8)
+    # Pillow inverts 8-bit pictures only.
+    black, white = (highest, 0) if _WHITE_IS_ZERO in _tag(image, _PHOTOMETRIC) else (0, highest)
+    scaled = np.empty(values.shape, dtype=np.uint8)
+    for first in range(0, len(values), _ROWS):  # so that a large picture is not held in float64
+        rows = values[first : first + _ROWS].astype(np.float64)
+        shares = ((rows - black) / (white - black)).clip(0, 1)
+        scaled[first : first + _ROWS] = np.rint(shares * 255)
     return Image.fromarray(scaled).convert("RGB")
 
 
