@@ -27,6 +27,7 @@ from milannotations.fingerprints import fingerprint
 from milannotations.loading import load_split
 from milannotations.networks.consent import give_consent
 from milannotations.networks.lookup import check_same_network, network_at_hand
+from milannotations.pictures import list_files
 from milannotations.provenance import warn_of_other_kind
 from milannotations.record import keys_of
 from milannotations.storage import atomic_path
@@ -275,7 +276,7 @@ def _read(path: Path) -> pd.DataFrame:
 def _contents(place: Path) -> str:
     """Return a hash of a file, or of all files in a folder."""
     digest = hashlib.sha256()
-    files = sorted(p for p in place.rglob("*") if p.is_file()) if place.is_dir() else [place]
+    files = list_files(place, hidden=True).paths if place.is_dir() else [place]
     for path in files:
         digest.update(f"{path.name} {path.stat().st_size}\n".encode())
         with path.open("rb") as file:
