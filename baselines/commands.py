@@ -15,7 +15,9 @@ app = typer.Typer(add_completion=False)
 @app.command()
 def describe(
     method: Annotated[str, typer.Option(help="name of a describer, as retrieval or constant")],
-    out: Annotated[Path, typer.Option(help="CSV to write: a row per neuron")],
+    out: Annotated[
+        Path | None, typer.Option(help="CSV to write: a row per neuron; must be given")
+    ] = None,
     neurons: Annotated[str, typer.Option(help="demo, a config, or a dataset folder")] = "demo",
     split: Annotated[
         str | None, typer.Option(help="split to describe; default test for demo, else the only one")
@@ -23,13 +25,18 @@ def describe(
     train: Annotated[str, typer.Option(help="demo, or a dataset folder, to learn from")] = "demo",
     train_split: Annotated[str | None, typer.Option(help="split to learn from")] = "train",
     option: Annotated[
-        list[str] | None, typer.Option(help="NAME=VALUE for the describer; repeatable")
+        list[str] | None,
+        typer.Option(help="NAME=VALUE for the describer; repeatable; --help-options lists them"),
     ] = None,
     alternatives: Annotated[
         bool, typer.Option("--alternatives", help="add a column with other candidates, as JSON")
     ] = False,
     device: Annotated[str, typer.Option(help=DEVICE_HELP)] = "auto",
     overwrite: Annotated[bool, typer.Option(help="replace the file of --out")] = False,
+    help_options: Annotated[
+        bool,
+        typer.Option("--help-options", help="list the options of --method, and do nothing else"),
+    ] = False,
 ) -> None:
     """Describe neurons and write a file that ``milannotations score`` reads."""
     import json
@@ -37,7 +44,7 @@ def describe(
     import pandas as pd
     from rich.console import Console
 
-    from milannotations.describer import accepts, create
+    from milannotations.describer import accepts, create, list_options
     from milannotations.device import resolve_device
     from milannotations.errors import InputError
     from milannotations.loading import load_split
@@ -48,7 +55,12 @@ def describe(
     from milannotations.storage import atomic_path, check_file
 
     silence_libraries()
+    if help_options:
+        typer.echo("\n".join(list_options(method)))
+        return
     options = read_options(option or [])
+    if out is None:
+        raise InputError("name the CSV to write with --out")
     check_file(out, overwrite)
     resolve_device(device)
     if accepts(method, "device"):

@@ -42,7 +42,11 @@ def dissect(
         str, typer.Option(help="pictures that are no squares: squash, or crop to their middle")
     ] = "squash",
     option: Annotated[
-        list[str] | None, typer.Option(help="NAME=VALUE for the method; repeatable")
+        list[str] | None,
+        typer.Option(
+            help="NAME=VALUE for the method; repeatable; `milannotations describe --method "
+            "netdissect --help-options` lists them"
+        ),
     ] = None,
     work: Annotated[
         Path | None, typer.Option(help="folder that keeps what took long; default in the cache")
@@ -69,19 +73,16 @@ def dissect(
         raise InputError(
             "name a network with --model or --neurons, or recorded maps with --activations"
         )
-    describer = create(
-        method,
-        concepts=concepts,
-        model=model,
-        activations=str(activations) if activations else None,
-        weights=weights,
-        frame=frame,
-        work=str(work) if work else None,
-        device=device,
-        batch_size=batch_size,
-        readers=readers,
-        **read_options(option or []),
-    )
+    own = {
+        "concepts": concepts, "model": model,
+        "activations": str(activations) if activations else None, "weights": weights,
+        "frame": frame, "work": str(work) if work else None, "device": device,
+        "batch_size": batch_size, "readers": readers,
+    }  # fmt: skip
+    given = read_options(option or [])
+    for name in own.keys() & given.keys():
+        raise InputError(f"--option {name}: write it as --{name.replace('_', '-')}")
+    describer = create(method, **own, **given)
     if not isinstance(describer, Dissector):
         raise InputError(f"method {method!r} does not dissect; take netdissect or compexp")
     names = split_names(layers)

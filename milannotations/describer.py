@@ -8,15 +8,15 @@ the entry-point group ``milannotations.describers``. Nothing else needs an edit.
 from __future__ import annotations
 
 import importlib
-import inspect
 import pkgutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar, runtime_checkable
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from milannotations.errors import InputError, did_you_mean
+from milannotations.describer_options import checked_options, listing, options_of
+from milannotations.errors import InputError, did_you_mean, raised
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -99,10 +99,34 @@ def create(name: str, **options: Any) -> Describer:
         InputError: If there is none of that name, or it does not take these options.
     """
     factory = _factory(name)
+    ready = checked_options(name, factory, options)
     try:
-        return factory(**options)
-    except TypeError as error:
-        raise InputError(f"describer {name!r} with options {sorted(options)}: {error}") from error
+        return factory(**ready)
+    except InputError:
+        raise
+    except (TypeError, ValueError) as error:  # of a constructor that checks less than it says
+        given = ", ".join(f"{key}={value!r}" for key, value in options.items()) or "no options"
+        raise InputError(
+            f"describer {name!r} cannot be made with {given}: {raised(error)}"
+        ) from error
+
+
+def check_options(name: str, options: Mapping[str, Any]) -> None:
+    """Check the options for a describer without making it, before long work.
+
+    Raises:
+        InputError: As ``create``, for what can be told from names and types alone.
+    """
+    checked_options(name, _factory(name), options)
+
+
+def list_options(name: str) -> list[str]:
+    """Return lines that list a describer's options with types, defaults and meaning.
+
+    Raises:
+        InputError: If there is no such describer.
+    """
+    return listing(name, _factory(name))
 
 
 def accepts(name: str, option: str) -> bool:
@@ -111,8 +135,8 @@ def accepts(name: str, option: str) -> bool:
     Raises:
         InputError: If there is no such describer.
     """
-    parameters = inspect.signature(_factory(name)).parameters.values()
-    return any(p.name == option or p.kind is p.VAR_KEYWORD for p in parameters)
+    options, others = options_of(_factory(name))
+    return others or option in options
 
 
 def _factory(name: str) -> DescriberFactory:
@@ -124,7 +148,12 @@ def _factory(name: str) -> DescriberFactory:
     if name not in found:
         hint = did_you_mean(name, available())
         raise InputError(f"no describer is named {name!r}{hint} (known: {available()})")
-    factory: DescriberFactory = found[name].load()
+    try:
+        factory: DescriberFactory = found[name].load()
+    except Exception as error:  # whatever another package raises when it is imported
+        raise InputError(
+            f"describer {name!r} ({found[name].value}) cannot be loaded: {raised(error)}"
+        ) from error
     return factory
 
 

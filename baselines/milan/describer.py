@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, ClassVar, get_args
 
 from datasets import Dataset
+from pydantic import BaseModel
 
 from baselines.features.encoder import PyramidEncoder, Resizing, encoder_spec
 from baselines.milan.clip import ClipReranker
@@ -62,6 +63,8 @@ class MilanDescriber:
     """
 
     sees_references: ClassVar[bool] = False
+    # What ``options`` may hold.
+    option_models: ClassVar[tuple[type[BaseModel], ...]] = (Decoding, TrainingOptions)
 
     def __init__(
         self,

@@ -154,15 +154,12 @@ def speaker_of(
 ) -> Speaker:
     """Return who describes; what is wrong with its options is said before long work."""
     from benchmark.applications.described import LESSONS, Speaker
-    from milannotations.describer import accepts
-    from milannotations.errors import InputError
+    from milannotations.describer import check_options
     from milannotations.loading import load_split
     from milannotations.options import read_options
 
     given = read_options(options or [])
-    for name in given:
-        if not accepts(method, name):
-            raise InputError(f"describer {method!r} has no option {name!r}")
+    check_options(method, given)
     if train not in ("none", "demo", LESSONS):
         load_split(train, train_split)  # said now, not after exemplars are built
     learned = None if train == "none" else train

@@ -151,6 +151,7 @@ def _run(
     from benchmark.experiments.universe import universe, work_folder
     from benchmark.metrics.registry import USUAL, Settings, check_names, make_metrics
     from benchmark.splits.definitions import splits_of
+    from milannotations.describer import check_options
     from milannotations.device import resolve_device
     from milannotations.progress import silence_libraries
 
@@ -164,6 +165,8 @@ def _run(
     contestants = (
         [_parsed(text) for text in methods] if methods else [Contestant(*one) for one in usual]
     )
+    for one in contestants:
+        check_options(one.describer, one.options)  # and so are wrong options
     settings = Settings(
         encoder or DEFAULT_BERTSCORE_ENCODER, encoder or DEFAULT_SENTENCE_ENCODER,
         resolve_device(device),
