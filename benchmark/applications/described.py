@@ -224,7 +224,7 @@ def describe_network(
     Raises:
         InputError: As ``build`` and the describer do.
     """
-    options = options or BuildOptions()
+    options = options or BuildOptions(in_place=loaded.in_place, masks=loaded.masks)
     source = ImageFolder(images, loaded.preprocessing, options.size)
     identity = [
         weights_of(loaded.module), loaded.name, list(sites), source.identity(),
