@@ -14,29 +14,32 @@ from contextlib import suppress
 from pathlib import Path
 
 from milannotations.errors import InputError
-from milannotations.pictures.folders import list_files
+from milannotations.pictures.folders import Listing, list_files
 from milannotations.pictures.names import shown, utf8
 from milannotations.store import home, make_folder
 
 _SPECIAL = frozenset("*?[]{}")
 
 
-def plain_path(place: Path) -> Path:
+def plain_path(place: Path, tell: bool = False) -> Path:
     """Return a path at which ``datasets`` finds all of a folder, or a file, and nothing else.
 
     Args:
         place: It exists.
+        tell: Say once what ``list_files`` leaves out of a folder.
 
     Returns:
-        ``place`` itself if its path is plain and no folder in it is a link; else what stands for
-        it below ``home()``: a link, or folders of links.
+        ``place`` itself if its path is plain, no folder in it is a link, and ``datasets`` leaves
+        the same files out; else what stands for it below ``home()``: a link, or folders of links.
 
     Raises:
         InputError: If links are needed and cannot be made, or ``home()`` is not plain either; also
             if a folder cannot be listed.
     """
     listing = list_files(place) if place.is_dir() else None
-    if _is_plain(place.absolute()) and not (listing and listing.linked):
+    if tell and listing:
+        listing.tell()
+    if _is_plain(place.absolute()) and not (listing and _needs_links(listing)):
         return place
     real = place.resolve()
     name = hashlib.sha256(os.fsencode(real)).hexdigest()[:32]
@@ -60,6 +63,12 @@ def plain_path(place: Path) -> Path:
             f"path, and no links to its files can be made ({error.strerror}); rename or copy it"
         ) from error
     return stand_in
+
+
+def _needs_links(listing: Listing) -> bool:
+    """Say whether ``datasets`` would leave a folder out, or read what an operating system left."""
+    kept = [path for path in listing.hidden if not path.name.startswith((".", "__"))]
+    return bool(listing.linked or kept)
 
 
 def _mirror(stand_in: Path, files: dict[str, Path]) -> None:

@@ -9,6 +9,7 @@ from urllib.parse import parse_qsl
 from baselines.concepts import CONCEPTS_HELP
 from baselines.concepts.source import ConceptSource
 from milannotations.errors import InputError, did_you_mean
+from milannotations.pictures import shown, utf8
 
 Options = dict[str, str]
 
@@ -23,6 +24,9 @@ def open_concepts(name: str, device: str = "auto") -> ConceptSource:
     Raises:
         InputError: If the name is not so written, or what it names cannot be opened.
     """
+    if utf8(name) != name:
+        # It is written into reports, whose text is UTF-8.
+        raise InputError(f"the name of the labelled images {shown(name)!r} is not UTF-8; rename it")
     kind, colon, rest = name.partition(":")
     place, _, query = rest.partition("?")
     if kind not in _KINDS or not colon or not place:

@@ -135,7 +135,7 @@ class HubSource:
         try:
             place = Path(name).expanduser()
             local = name and place.exists()
-            data = load_dataset(str(plain_path(place)) if local else name, split=split)
+            data = load_dataset(str(plain_path(place, tell=True)) if local else name, split=split)
         except InputError:
             raise
         except Exception as error:  # `datasets` raises a dozen kinds of its own and of pyarrow's

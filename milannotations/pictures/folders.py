@@ -96,7 +96,9 @@ def list_files(root: Path, hidden: bool = False) -> Listing:
         InputError: As in ``list_images``.
     """
     listing = _walked(check_folder(root, "folder"), hidden)
-    listing.paths = sorted(path for path in listing.paths if path.is_file())
+    regular = {path for path in listing.paths if path.is_file()}
+    listing.dangling += [p for p in listing.paths if p not in regular and p.is_symlink()]
+    listing.paths = sorted(regular)
     return listing
 
 

@@ -14,6 +14,7 @@ import pytest
 from PIL import Image, PngImagePlugin
 from torch import nn
 
+import milannotations
 from benchmark.applications.classifier import read_images
 from benchmark.applications.labelled import LabelledImages
 from benchmark.applications.spurious_text import write_spurious_text
@@ -177,6 +178,21 @@ def test_one_channel_is_shown_as_the_network_saw_it(classes: Path) -> None:
     assert inputs.shape == (1, SIDE, SIDE)
     assert (exemplar == exemplar[..., :1]).all()
     assert np.allclose(exemplar[..., 0] / 255, inputs[0] * 0.5 + 0.5, atol=1e-6)
+
+
+def test_a_build_of_a_grey_network_stores_grey(classes: Path, tmp_path: Path) -> None:
+    (classes / "a" / "0.png").unlink()
+    grey = Preprocessing(size=SIDE, resize=SIDE, mean=(0.5,), std=(0.5,))
+    build(
+        nn.Sequential(nn.Conv2d(1, 2, 3)), ImageFolder(classes, grey, SIDE), ["0"],
+        tmp_path / "out", model="m", dataset="d",
+        options=BuildOptions(k=2, size=SIDE, image_format="png"),
+    )  # fmt: skip
+    for record in milannotations.load(str(tmp_path / "out")):
+        for image, index in zip(record["images"], record["image_ids"], strict=True):
+            path = sorted(classes.rglob("*.png"))[index]
+            seen = np.asarray(Image.open(path).convert("L"))
+            assert np.array_equal(np.asarray(image), np.stack([seen] * 3, -1))
 
 
 @pytest.mark.parametrize("channels", [0, 2, 4])

@@ -14,10 +14,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 from torch import nn
 from torchvision.datasets import ImageFolder as TorchvisionFolder
 
 import milannotations
+from baselines.concepts.names import open_concepts
 from baselines.concepts.segmented import PictureFolder
 from benchmark.applications.classifier import read_images
 from benchmark.applications.image_classes import classes_of
@@ -160,6 +162,24 @@ def test_a_folder_that_cannot_be_listed_is_named(
         ImageFolder(linked)
 
 
+def test_a_data_set_leaves_out_the_same_without_any_link(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MILANNOTATIONS_HOME", str(tmp_path / "home"))
+    for name in ("a/0.png", "@eaDir/0.png", "a/._1.png"):
+        _picture(tmp_path / "images" / name)
+    (tmp_path / "images" / "a" / "2.png").symlink_to("gone.png")
+    source = HubSource(str(tmp_path / "images"), "train")
+    assert [source.name(i) for i in range(len(source))] == ["0.png"]
+    assert "2 hidden files and folders" in caplog.text
+    assert "1 links that lead nowhere (a/2.png)" in caplog.text
+
+
+def test_labelled_images_whose_name_is_not_utf8_are_named(odd: Path) -> None:
+    with pytest.raises(InputError, match=r"broden:.*xe9.* is not UTF-8"):
+        open_concepts(f"broden:{odd}/{LATIN}")
+
+
 @pytest.mark.parametrize("seed", range(5))
 def test_the_order_is_torchvisions_on_random_trees(seed: int, tmp_path: Path) -> None:
     rng = np.random.default_rng(seed)
@@ -245,13 +265,17 @@ def test_the_command_line_prints_such_names(odd: Path, tmp_path: Path) -> None:
         "random", "--layers", "conv1", "--images", str(odd), "--k", "2", "--device",
         "cpu", "--skip-unreadable",
     ]  # fmt: skip
+    info = PngInfo()
+    info.add_text("k", "x" * 3_000_000, zip=True)
+    Image.new("RGB", (SIDE, SIDE)).save(odd / "a" / "0.png", pnginfo=info)
     refused = run(os.fsencode(tmp_path) + b"/out\xe9")
     assert refused.returncode == 2
     assert b"/out\\xe9 is not UTF-8" in refused.stderr
     done = run(os.fsencode(tmp_path / "out"))
     assert done.returncode == 0, done.stderr
     assert b"left out: " in done.stdout and b"a/caf\\xe9.png" in done.stdout
-    assert b"7 images (1 left out)" in done.stdout
+    assert b"a/0.png cannot be read as an image: ValueError Decompressed data too" in done.stdout
+    assert b"6 images (2 left out)" in done.stdout
 
 
 def test_utf8_and_shown_leave_ordinary_names_alone() -> None:
