@@ -78,8 +78,9 @@ class _Scenes(ABC):
         return Labels(np.stack(found), self._whole[index])
 
     def check(self) -> list[str]:
-        """Return which label maps are missing."""
-        return missing_files(path for maps in self._maps for path in maps)
+        """Return which pictures and label maps are missing, or links out of the folder."""
+        files = [*self._images, *(path for maps in self._maps for path in maps)]
+        return missing_files(files, self._folder)
 
     @abstractmethod
     def _numbers(self, picture: Image.Image, path: Path) -> NDArray[np.int64]:

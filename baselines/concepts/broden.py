@@ -112,7 +112,7 @@ class Broden:
 
     def check(self) -> list[str]:
         """Return which images and label maps are missing."""
-        return missing_files(self._files())
+        return missing_files(self._files(), self._images)
 
     @cached_property
     def _identity(self) -> dict[str, Any]:

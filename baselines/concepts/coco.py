@@ -120,7 +120,8 @@ class CocoPanoptic:
 
     def check(self) -> list[str]:
         """Return which pictures and maps are missing."""
-        return missing_files(path for row in self._rows for path in row[:2])
+        files = (path for row in self._rows for path in row[:2])
+        return missing_files(files, self._images, self._maps)
 
     @cached_property
     def _identity(self) -> dict[str, Any]:
@@ -194,7 +195,8 @@ class CocoStuff:
 
     def check(self) -> list[str]:
         """Return which maps are missing."""
-        return missing_files(self._map(i) for i in range(len(self)))
+        maps = (self._map(i) for i in range(len(self)))
+        return missing_files([*self._images, *maps], self._folder, self._maps)
 
     @cached_property
     def _identity(self) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path, PurePosixPath
 
@@ -95,17 +96,39 @@ def red_and_green(image: Image.Image) -> NDArray[np.int64]:
     return found
 
 
-def missing_files(paths: Iterable[Path]) -> list[str]:
-    """Return what to say of each file that is not there; each folder is listed once."""
-    listed: dict[Path, set[str]] = {}
+def missing_files(paths: Iterable[Path], *roots: Path) -> list[str]:
+    """Return what to say of each file that is not there, or is a link out of its folder.
+
+    Args:
+        paths: The files; each folder that they lie in is listed once.
+        roots: The data set's folders; no link may lead out of all of them.
+    """
+    inside = [root.resolve() for root in roots]
+    listed: dict[Path, dict[str, bool]] = {}  # whether each entry may be a link that leads out
     problems = []
     for path in paths:
         if path.parent not in listed:
-            folder = path.parent
-            listed[folder] = {p.name for p in folder.iterdir()} if folder.is_dir() else set()
-        if path.name not in listed[path.parent]:
-            problems.append(f"{path} does not exist")
+            listed[path.parent] = _entries(path.parent, inside)
+        leads_out = listed[path.parent].get(path.name)
+        if leads_out is None:
+            problems.append(f"{shown(path)} does not exist")
+        elif leads_out and not _is_inside(path, inside):
+            problems.append(
+                f"{shown(path)} is a link that leads out of {' and '.join(map(shown, roots))}"
+            )
     return problems
+
+
+def _entries(folder: Path, roots: Sequence[Path]) -> dict[str, bool]:
+    if not folder.is_dir():
+        return {}
+    doubtful = not _is_inside(folder, roots)
+    with os.scandir(folder) as entries:
+        return {entry.name: doubtful or entry.is_symlink() for entry in entries}
+
+
+def _is_inside(path: Path, roots: Sequence[Path]) -> bool:
+    return any(path.resolve().is_relative_to(root) for root in roots)
 
 
 def sizes(paths: Iterable[Path], root: Path) -> list[str]:

@@ -132,7 +132,7 @@ def is_rubbish(name: str) -> bool:
 
 def _walked(root: Path, hidden: bool = False) -> Listing:
     listing = Listing(root)
-    waiting: list[tuple[Path, tuple[str, ...]]] = [(root, (os.path.realpath(root),))]
+    waiting: list[tuple[Path, tuple[Path, ...]]] = [(root, (root.resolve(),))]
     while waiting:
         folder, above = waiting.pop()
         for entry in _entries(folder):
@@ -145,9 +145,9 @@ def _walked(root: Path, hidden: bool = False) -> Listing:
                 (listing.dangling if lost else listing.paths).append(path)
                 continue
             if not entry.is_symlink():
-                waiting.append((path, (*above, f"{above[-1]}{os.sep}{entry.name}")))
+                waiting.append((path, (*above, above[-1] / entry.name)))
                 continue
-            real = os.path.realpath(path)
+            real = path.resolve()
             (listing.circles if real in above else listing.linked).append(path)
             if real not in above:
                 waiting.append((path, (*above, real)))

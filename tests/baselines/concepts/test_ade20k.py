@@ -121,6 +121,7 @@ def test_pictures_that_cannot_be_read_or_lie_elsewhere(tmp_path: Path) -> None:
     image.unlink()
     Image.new("RGB", (8, 6)).save(tmp_path / "elsewhere.jpg")
     image.symlink_to(tmp_path / "elsewhere.jpg")
+    assert "00000001.jpg is a link that leads out" in source.check()[0]
     with pytest.raises(InputError, match="link that leads out"):
         source.labels(0)
     (tmp_path / "ade/objectInfo150.txt").rename(tmp_path / "classes.txt")
@@ -220,6 +221,26 @@ def test_a_class_that_no_file_names(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     save(np.full((6, 8), 1234), path)
     with pytest.raises(InputError, match=r"00000001_seg\.png holds the label 1234"):
         ADE20K(tmp_path / "ade").labels(0)
+
+
+def test_a_linked_scene_is_named_before_the_pass(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MILANNOTATIONS_HOME", str(tmp_path / "home"))
+    scene = next(full(tmp_path / "ade").rglob("*_00000001_seg.png")).parent
+    pictures = len(ADE20K(tmp_path / "ade"))
+    scene.rename(scene.with_name("moved"))
+    scene.symlink_to("moved")  # inside of the folder: the same pictures, twice
+    inside = ADE20K(tmp_path / "ade")
+    assert len(inside) > pictures and inside.check() == []
+    scene.unlink()
+    scene.with_name("moved").rename(tmp_path / "elsewhere")
+    scene.symlink_to(tmp_path / "elsewhere")
+    monkeypatch.setenv("MILANNOTATIONS_HOME", str(tmp_path / "new"))
+    with pytest.raises(InputError, match=r"\.json is a link that leads out"):
+        ADE20K(tmp_path / "ade")  # which asks for the names of classes anew
+    monkeypatch.setenv("MILANNOTATIONS_HOME", str(tmp_path / "home"))
+    assert "is a link that leads out" in ADE20K(tmp_path / "ade").check()[0]
 
 
 def test_names_are_not_read_through_a_link(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
