@@ -282,17 +282,18 @@ def _parse_layout(text: str) -> tuple[str, Layout]:
     import re
 
     from milannotations.errors import InputError
-    from milannotations.exemplars.layout import Layout
+    from milannotations.exemplars.layout import KINDS, Layout
 
-    pattern, _, what = text.rpartition("=")
-    kinds: tuple[Any, ...] = ("spatial", "channels_last", "tokens", "vector")
-    match = re.fullmatch(r"(\w+)(?::(\d+)x(\d+)(?::(\d+))?)?", what)
-    if not pattern or not match or match[1] not in kinds:
+    match = re.fullmatch(
+        rf"(.+)=({'|'.join(KINDS)})(?::(\d+)x(\d+)(?::(\d+)(?::([a-z]+(?:=[\dx.]+)?))?)?)?", text
+    )
+    if not match:
         raise InputError(
-            f"--layout {text!r}; write it as PATTERN=KIND[:HEIGHTxWIDTH[:PREFIX]], as "
-            f"'blocks.*=tokens:14x14:1' (kinds: {', '.join(kinds)})"
+            f"--layout {text!r}; write it as PATTERN=KIND[:HEIGHTxWIDTH[:PREFIX[:ORDER]]], as "
+            f"'blocks.*=tokens:14x14:1' (kinds: {', '.join(KINDS)}; orders: rows, columns, "
+            "windows=7x7, strides=2x2.2x2)"
         )
     kind: Any
-    kind, height, width, prefix = match.groups()
+    pattern, kind, height, width, prefix, order = match.groups()
     grid = (int(height), int(width)) if height else None
-    return pattern, Layout(kind, grid, int(prefix or 0))
+    return pattern, Layout(kind, grid, int(prefix or 0), order or "rows")

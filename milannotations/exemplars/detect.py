@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 
 import torch
 from torch import Tensor, nn
 
-from milannotations.exemplars.layout import Layout, UnusableError, shape_of
+from milannotations.exemplars.layout import SEQUENCES, Layout, UnusableError, shape_of
 from milannotations.exemplars.survey import (
     Grid,
     Survey,
@@ -41,12 +41,27 @@ def given_layout(spec: Spec, layouts: Mapping[str, Layout]) -> Layout | None:
 
 def settle(layout: Layout, tensor: Tensor, survey: Survey) -> Layout:
     """Return a given layout, with the grid of its tokens if it has been left open."""
-    if layout.kind != "tokens" or layout.grid is not None or tensor.ndim != 3:
+    if layout.kind not in SEQUENCES or layout.grid is not None or tensor.ndim != 3:
         return layout
-    return replace(layout, grid=_exact_grid(tensor.shape[1] - layout.prefix, survey))
+    count = tensor.shape[1 if layout.kind == "tokens" else 2]
+    return replace(layout, grid=_exact_grid(count - layout.prefix, survey))
 
 
-def detect_layout(tensor: Tensor, module: nn.Module, survey: Survey) -> Layout:
+@dataclass(frozen=True)
+class Readings:
+    """How an output may be laid out.
+
+    Attributes:
+        layouts: The possible layouts, the most usual first. In which order the tokens of a
+            sequence run over the grid is not known yet; see ``TokenOrders``.
+        problem: What is wrong, unless the network shows that one of the layouts holds.
+    """
+
+    layouts: list[Layout]
+    problem: UnusableError | None = None
+
+
+def detect_layouts(tensor: Tensor, module: nn.Module, survey: Survey) -> Readings:
     """Tell the layout of what a module gives, or is given.
 
     Args:
@@ -58,11 +73,11 @@ def detect_layout(tensor: Tensor, module: nn.Module, survey: Survey) -> Layout:
         ValueError: If it cannot be told, or these are no activation maps.
     """
     if tensor.ndim == 2:
-        return Layout("vector")
+        return Readings([Layout("vector")])
     if tensor.ndim == 3:
-        return _tokens(tensor, survey)
+        return _sequences(tensor, module, survey)
     if tensor.ndim == 4:
-        return _planes(tensor, module, survey)
+        return Readings([_planes(tensor, module, survey)])
     raise UnusableError(
         "of too many or too few dimensions",
         f"gives {shape_of(tensor)}, which are neither maps (four dimensions), tokens (three) nor a "
@@ -124,6 +139,28 @@ def _fits(grid: tuple[int, ...], survey: Survey) -> bool:
     return (height - 1) * columns <= rows * (width + 1) and (width - 1) * rows <= columns * (
         height + 1
     )
+
+
+def _sequences(tensor: Tensor, module: nn.Module, survey: Survey) -> Readings:
+    """Return how three dimensions may be laid out: N × tokens × units or N × units × tokens."""
+    layouts: list[Layout] = []
+    problems: list[UnusableError] = []
+    if not works_channels_first(module):
+        try:
+            layouts.append(_tokens(tensor, survey))
+        except UnusableError as error:
+            problems.append(error)
+    if not works_channels_last(module):
+        try:
+            layout = _tokens(tensor.transpose(1, 2), survey)
+            layouts.append(replace(layout, kind="tokens_last"))
+        except UnusableError as error:
+            problems.append(error)
+    if not layouts:
+        raise problems[0]
+    # That the number of units is that of a grid can be chance.
+    unusual = layouts[0].kind == "tokens_last" and not works_channels_first(module)
+    return Readings(layouts, problems[0] if unusual else None)
 
 
 def _tokens(tensor: Tensor, survey: Survey) -> Layout:

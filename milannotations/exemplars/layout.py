@@ -10,9 +10,12 @@ from typing import Literal, get_args
 from torch import Tensor
 
 from milannotations.errors import InputError
+from milannotations.exemplars.token_order import TokenOrder
 
 _OTHER = "of another shape than their --layout says"
-Kind = Literal["spatial", "channels_last", "tokens", "vector"]
+Kind = Literal["spatial", "channels_last", "tokens", "tokens_last", "vector"]
+KINDS: tuple[Kind, ...] = get_args(Kind)
+SEQUENCES: tuple[Kind, ...] = ("tokens", "tokens_last")
 
 
 class UnusableError(ValueError):
@@ -52,12 +55,14 @@ class Layout:
 
     Attributes:
         kind: ``spatial`` is N × units × height × width, ``channels_last`` is N × height × width ×
-            units, ``tokens`` is N × tokens × units, ``vector`` is N × units: one activation per
-            image.
-        grid: Height and width in which tokens are laid out, row by row, the first row first; for
-            other kinds what the output's must be. None takes it from the output: as many tokens
-            as there are must then be a square.
+            units, ``tokens`` is N × tokens × units, ``tokens_last`` is N × units × tokens, as of
+            one-dimensional convolutions, ``vector`` is N × units: one activation per image.
+        grid: Height and width in which tokens are laid out; for other kinds what the output's
+            must be. None takes it from the output: as many tokens as there are must then be a
+            square.
         prefix: How many tokens that are not of the grid (class and register tokens) come first.
+        order: In which order the tokens run over the grid, as ``TokenOrder`` spells it: ``rows``,
+            ``columns``, ``windows=7x7`` or ``strides=2x2.2x2``.
 
     Raises:
         InputError: If the kind is unknown, or a number makes no sense.
@@ -66,24 +71,29 @@ class Layout:
     kind: Kind
     grid: tuple[int, int] | None = None
     prefix: int = 0
+    order: str = "rows"
 
     def __post_init__(self) -> None:
-        if self.kind not in get_args(Kind):
-            raise InputError(f"layout {self.kind!r}; known are {', '.join(get_args(Kind))}")
+        if self.kind not in KINDS:
+            raise InputError(f"layout {self.kind!r}; known are {', '.join(KINDS)}")
         if self.grid is not None and (len(self.grid) != 2 or min(self.grid) < 1):
             raise InputError(f"a grid of {self.grid}; write it as (height, width), both above 0")
         if self.prefix < 0:
             raise InputError(f"{self.prefix} prefix tokens; there cannot be fewer than 0")
-        if self.prefix and self.kind != "tokens":
+        if self.prefix and self.kind not in SEQUENCES:
             raise InputError(f"the layout {self.kind} has no prefix; only tokens have")
+        if TokenOrder.parse(self.order).kind != "rows" and self.kind not in SEQUENCES:
+            raise InputError(f"the layout {self.kind} has no order; only tokens have")
 
     def maps(self, output: Tensor) -> Tensor:
-        """Return a layer's output as N × units × height × width: a view of it, never a copy.
+        """Return a layer's output as N × units × height × width.
+
+        A view of it; a copy only where the order of tokens is ``windows`` or ``strides``.
 
         Raises:
             ValueError: If the output cannot be laid out so; says what it is.
         """
-        if self.kind == "tokens":
+        if self.kind in SEQUENCES:
             return self._from_tokens(output)
         if self.kind == "vector":
             if output.ndim != 2:
@@ -106,9 +116,13 @@ class Layout:
 
     def _from_tokens(self, output: Tensor) -> Tensor:
         if output.ndim != 3:
+            axes = "N × tokens × units" if self.kind == "tokens" else "N × units × tokens"
             raise UnusableError(
-                _OTHER, f"gives {shape_of(output)}, but tokens are N × tokens × units"
+                _OTHER,
+                f"gives {shape_of(output)}, but {self.kind.replace('_', ' ')} are {axes}",
             )
+        if self.kind == "tokens_last":
+            output = output.transpose(1, 2)
         count = output.shape[1] - self.prefix
         side = math.isqrt(max(count, 0))
         height, width = self.grid or (side, side)
@@ -119,7 +133,12 @@ class Layout:
                 f"gives {output.shape[1]} tokens, which are not {self.prefix} before a grid of "
                 f"{grid}",
             )
-        return output[:, self.prefix :].unflatten(1, (height, width)).permute(0, 3, 1, 2)
+        order = TokenOrder.parse(self.order)
+        try:
+            maps = order.on_grid(output[:, self.prefix :], height, width)
+        except ValueError as error:
+            raise UnusableError(_OTHER, str(error)) from error
+        return maps.permute(0, 3, 1, 2)
 
 
 def shape_of(tensor: Tensor) -> str:

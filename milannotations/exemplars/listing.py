@@ -18,7 +18,8 @@ from milannotations.exemplars.taps import Spec, Tap
 
 WIDTH = 80
 _KINDS = {
-    "spatial": "maps", "channels_last": "maps, units last", "tokens": "tokens", "vector": "vector",
+    "spatial": "maps", "channels_last": "maps, units last", "tokens": "tokens",
+    "tokens_last": "tokens, tokens last", "vector": "vector",
 }  # fmt: skip
 
 

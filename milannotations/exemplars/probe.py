@@ -12,10 +12,11 @@ import torch
 from torch import Tensor, nn
 
 from milannotations.errors import InputError, did_you_mean, raised
-from milannotations.exemplars.detect import detect_layout, given_layout, settle
+from milannotations.exemplars.detect import detect_layouts, given_layout, settle
 from milannotations.exemplars.in_place import ChangeWatch, InPlace
 from milannotations.exemplars.inputs import HOW
 from milannotations.exemplars.layout import Layout, UnusableError, shape_of
+from milannotations.exemplars.locality import TokenOrders
 from milannotations.exemplars.survey import Survey
 from milannotations.exemplars.taps import Spec, Tap, autoencoder_of, hook, listed, raw, read
 
@@ -106,7 +107,9 @@ def examine(
     last as the module's type says, or else as the map then has the image's proportions. Tokens
     (three dimensions) are laid out on the grid of the patch embedding: of the first convolution
     whose kernel is its stride, or the last one before there are tokens, or that merged two by two;
-    what the sequence has more than the grid is class and register tokens, which come first.
+    what the sequence has more than the grid is class and register tokens, which come first. In
+    which order tokens run over the grid is seen from where they change when a region of the image
+    does; see ``TokenOrders``.
 
     The batch is run a second time, together with as many darkened images: activations must stay
     what they were.
@@ -144,15 +147,16 @@ def examine(
     second = _run_with_others(model, [*specs.values()], inputs, in_place)
     taps: dict[str, Tap] = {}
     problems: dict[str, ValueError] = {}
+    orders = TokenOrders(model, [*specs.values()], inputs)
     for layer, spec in specs.items():
         try:
             tensor = _checked(spec, first, second)
             given = given_layout(spec, layouts)
-            layout = (
-                settle(given, tensor, survey)
-                if given
-                else detect_layout(tensor, model.get_submodule(spec.module), survey)
-            )
+            if given:
+                layout = settle(given, tensor, survey)
+            else:
+                module = model.get_submodule(spec.module)
+                layout = orders.settled(spec, detect_layouts(tensor, module, survey))
             _, units, height, width = _maps(spec, layout, tensor, attached).shape
             changed_by = first.changes.found.get(spec) if first.changes else None
             taps[layer] = Tap(layer, units, height, width, layout, changed_by)

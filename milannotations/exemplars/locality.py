@@ -1,0 +1,275 @@
+"""Telling where on the image tokens lie, from where they change when a region of it changes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from milannotations.exemplars.detect import Readings
+from milannotations.exemplars.layout import SEQUENCES, Layout, UnusableError
+from milannotations.exemplars.taps import Spec, hook, raw
+from milannotations.exemplars.token_order import BY_ROWS, TokenOrder, usual_orders
+
+_SIDE = 4  # the image is changed in each of 4 × 4 regions
+_WIDTH = 0.2  # standard deviation, in sides of the image, of where a region is expected to act
+# Measured on 19 families of timm with random weights, all their layers: in the right order tokens
+# reach a correlation of .3 to .9 wherever regions act differently at all, and in wrong orders of
+# networks that have others at most .1. Where the correlation is below .1 in every order, as after
+# the mixing of tokens by a matrix, changes differ by up to .2 (natural logarithms, standard
+# deviation); in wrong orders of tokens that change locally they differ by more than 1.
+_TELLS = 0.3
+_LEAD = 0.1
+_STRONG = 0.5
+# A prefix that is really a suffix shifts every token by a few places.
+_SHIFT_LEAD = 0.01
+
+
+@dataclass
+class _Changes:
+    """How much a module's output of three dimensions changes with each region of the image.
+
+    Attributes:
+        second: Change of each index of axis 1, one tensor for each region.
+        third: The same of axis 2.
+    """
+
+    second: list[Tensor]
+    third: list[Tensor]
+
+    def along(self, layout: Layout) -> Tensor:
+        """Return the changes along the axis of tokens, shape (regions, tokens)."""
+        return torch.stack(self.second if layout.kind == "tokens" else self.third)
+
+
+class TokenOrders:
+    """The order of tokens of all layers of one network, seen when it is first asked for.
+
+    Args:
+        model: The network, in evaluation mode.
+        specs: Layers that may be asked for.
+        inputs: What the network is called with. If the first is no image, as for a generator,
+            tokens are taken to run row by row.
+    """
+
+    def __init__(self, model: nn.Module, specs: Sequence[Spec], inputs: tuple[Tensor, ...]) -> None:
+        self._model = model
+        self._specs = specs
+        self._inputs = inputs
+        self._locality: Locality | None = None
+
+    def settled(self, spec: Spec, readings: Readings) -> Layout:
+        """Return which of its possible layouts a layer has, with the order of its tokens.
+
+        Raises:
+            UnusableError: As ``Locality.order_of``; and the readings' problem, if the network does
+                not show which of them holds.
+        """
+        layouts = readings.layouts
+        grid = layouts[0].grid
+        is_image = self._inputs[0].ndim == 4 and min(self._inputs[0].shape[2:]) >= _SIDE
+        is_sequence = layouts[0].kind in SEQUENCES and grid is not None and max(grid) > 1
+        shown = None
+        if is_sequence and is_image:
+            if self._locality is None:
+                self._locality = Locality(self._model, self._specs, self._inputs)
+            try:
+                shown = self._locality.order_of(spec, layouts)
+            except UnusableError as error:
+                raise readings.problem or error from error
+        if shown is None and readings.problem is not None:
+            raise readings.problem
+        return shown or layouts[0]
+
+
+class Locality:
+    """Where the outputs of a network change when one region of its input image changes.
+
+    Each of 4 × 4 regions is replaced by noise in turn; so this takes 16 passes of two images.
+
+    Args:
+        model: The network, in evaluation mode.
+        specs: Layers that are looked at, besides the outputs of all modules.
+        inputs: What the network is called with, the image first. Only the first row is used.
+    """
+
+    def __init__(self, model: nn.Module, specs: Sequence[Spec], inputs: tuple[Tensor, ...]) -> None:
+        self._changes: dict[str, _Changes] = {}  # in the order in which they are computed
+        self._seen: set[str] = set()
+        names = [name for name, _ in model.named_modules() if name]
+        specs = [*dict.fromkeys([*map(Spec, names), *specs])]
+        with ExitStack() as stack, torch.no_grad():
+            for spec in specs:
+                handle = hook(model, spec, partial(self._note, spec))
+                stack.callback(handle.remove)
+            for changed in _changed_inputs(inputs):
+                self._seen.clear()
+                model(*changed)
+
+    def order_of(self, spec: Spec, layouts: Sequence[Layout]) -> Layout | None:
+        """Return which of the layouts of a sequence holds, with the order of its tokens.
+
+        If the layer itself does not show it, since a region acts on all its tokens alike, then
+        the last layer before it with as many tokens does. None where nothing shows it.
+
+        Args:
+            spec: The layer.
+            layouts: Of kind ``tokens`` or ``tokens_last``, the most usual first.
+
+        Raises:
+            UnusableError: If tokens change locally, but are laid out in no order that is known.
+        """
+        own = self._changes.get(str(spec))
+        if own is None:
+            return None
+        shown = _laid_out(own, layouts)
+        if shown is not None:
+            return shown
+        names = [*self._changes]
+        for name in reversed(names[: names.index(str(spec))]):
+            for layout in layouts:
+                order = self._order_before(name, layout, own.along(layout).shape[1])
+                if order is not None:
+                    return replace(layout, order=order)
+        return None
+
+    def _order_before(self, name: str, layout: Layout, tokens: int) -> str | None:
+        """Return the order that an earlier layer shows, if it has so many tokens on either axis."""
+        changes = self._changes[name]
+        either = [replace(layout, kind=kind) for kind in SEQUENCES]
+        fitting = [one for one in either if changes.along(one).shape[1] == tokens]
+        shown = _laid_out(changes, fitting) if fitting else None
+        return None if shown is None else shown.order
+
+    def _note(self, spec: Spec, args: Any, kwargs: Any, output: Any) -> None:
+        name = str(spec)
+        try:
+            pair = raw(spec, args, kwargs, output)
+        except ValueError:
+            return
+        if pair.ndim != 3 or len(pair) != 2 or name in self._seen:
+            return
+        self._seen.add(name)
+        change = (pair[1].float() - pair[0].float()).abs()
+        changes = self._changes.setdefault(name, _Changes([], []))
+        changes.second.append(change.sum(1).cpu())
+        changes.third.append(change.sum(0).cpu())
+
+
+def _changed_inputs(inputs: tuple[Tensor, ...]) -> list[tuple[Tensor, ...]]:
+    """Return the first image twice, the second time with one region changed, for each region."""
+    image = inputs[0][:1]
+    noise = torch.randn(image.shape, generator=torch.Generator().manual_seed(0)).to(image)
+    spread = image.float().std()
+    scale = spread if bool(spread > 0) else torch.ones_like(spread)
+    other = image.mean() + noise * scale.to(image.dtype)
+    height, width = image.shape[2:]
+    calls = []
+    for row in range(_SIDE):
+        for column in range(_SIDE):
+            changed = image.clone()
+            rows = slice(row * height // _SIDE, (row + 1) * height // _SIDE)
+            columns = slice(column * width // _SIDE, (column + 1) * width // _SIDE)
+            changed[:, :, rows, columns] = other[:, :, rows, columns]
+            rest = (tensor[:1].expand(2, *tensor.shape[1:]) for tensor in inputs[1:])
+            calls.append((torch.cat([image, changed]), *rest))
+    return calls
+
+
+def _laid_out(changes: _Changes, layouts: Sequence[Layout]) -> Layout | None:
+    """Return the layout that changes show, None if they do not; raise if it is not known."""
+    best: tuple[float, Layout] | None = None
+    strong = False
+    for layout in layouts:
+        effects = changes.along(layout)
+        if len(effects) < _SIDE**2:  # it is not run for every image
+            return None
+        here = _best_order(_effects(effects[:, layout.prefix :]), layout)
+        strong = strong or here[2]
+        if best is None or here[0] > best[0] + _LEAD:
+            best = here[:2]
+    assert best is not None
+    correlation, layout = best
+    if correlation >= _TELLS:
+        _check_prefix(changes.along(layout), layout, correlation)
+        return layout
+    if strong:
+        raise UnusableError(
+            "of tokens in an unknown order",
+            "gives tokens that are laid out neither row by row nor in another usual order: one "
+            "region of the image acts on tokens that are scattered over the grid. Say how with "
+            "--layout, if it is one of the orders known there, or name another layer",
+        )
+    return None
+
+
+def _best_order(effects: Tensor, layout: Layout) -> tuple[float, Layout, bool]:
+    """Return the greatest correlation, its layout, and whether regions act very differently."""
+    assert layout.grid is not None
+    height, width = layout.grid
+    by_rows = _correlation(effects, BY_ROWS, height, width)
+    best: tuple[float, TokenOrder] = by_rows, BY_ROWS
+    for order in usual_orders(height, width)[1:]:
+        correlation = _correlation(effects, order, height, width)
+        if correlation > best[0] + (_LEAD if best[1] == BY_ROWS else 0):
+            best = correlation, order
+    strong = float(effects.std()) >= _STRONG
+    return best[0], replace(layout, order=str(best[1])), strong
+
+
+def _check_prefix(changes: Tensor, layout: Layout, correlation: float) -> None:
+    """Raise if the tokens that are not of the grid come last or in the middle."""
+    assert layout.grid is not None
+    order = TokenOrder.parse(layout.order)
+    count, extra = changes.shape[1] - layout.prefix, layout.prefix
+    middle = count // 2
+    without = {
+        "last": changes[:, :count],
+        "in the middle": torch.cat([changes[:, :middle], changes[:, middle + extra :]], dim=1),
+    }
+    for where, tokens in without.items() if extra else ():
+        if _correlation(_effects(tokens), order, *layout.grid) > correlation + _SHIFT_LEAD:
+            height, width = layout.grid
+            raise UnusableError(
+                "of extra tokens that do not come first",
+                f"gives {changes.shape[1]} tokens, of which {extra} are not of the grid of "
+                f"{height} × {width} and come {where}, not first: its maps would be shifted; name "
+                "a layer without them",
+            )
+
+
+def _effects(changes: Tensor) -> Tensor:
+    """Return what is left of the logarithm of changes without means of regions and of tokens."""
+    # Tokens that a region does not reach at all would have no logarithm.
+    logarithms = (changes + 1e-3 * changes.max().clamp(min=1e-30)).log()
+    return _centred(logarithms)
+
+
+def _centred(table: Tensor) -> Tensor:
+    return table - table.mean(0, keepdim=True) - table.mean(1, keepdim=True) + table.mean()
+
+
+def _correlation(effects: Tensor, order: TokenOrder, height: int, width: int) -> float:
+    """Return how well effects in an order agree with the nearness of tokens to regions.
+
+    Args:
+        effects: Shape (regions, tokens).
+        order: Of the tokens.
+        height: Of their grid.
+        width: Of their grid.
+    """
+    rows = (torch.arange(height) + 0.5) / height
+    columns = (torch.arange(width) + 0.5) / width
+    centres = (torch.arange(_SIDE) + 0.5) / _SIDE
+    near_rows = -((rows - centres[:, None]) ** 2) / (2 * _WIDTH**2)
+    near_columns = -((columns - centres[:, None]) ** 2) / (2 * _WIDTH**2)
+    nearness = (near_rows[:, None, :, None] + near_columns[None, :, None, :]).exp()
+    expected = _centred(nearness.flatten(2).flatten(0, 1))
+    seen = order.on_grid(effects, height, width).flatten(1)
+    scale = torch.linalg.vector_norm(expected) * torch.linalg.vector_norm(seen)
+    return float((expected * seen).sum() / scale.clamp(min=1e-12))
