@@ -43,6 +43,7 @@ class Entry:
         preprocessing: What turns an image into the network's input.
         layouts: Layouts of layers, by pattern, where they cannot be told.
         latents: What a generator takes.
+        units: Which units of ``layers`` were published; None for all. See ``UnitChoice``.
     """
 
     name: str
@@ -55,6 +56,7 @@ class Entry:
     preprocessing: Preprocessing = field(default_factory=Preprocessing)
     layouts: Mapping[str, Layout] = field(default_factory=dict)
     latents: Callable[[nn.Module], LatentSpace] | None = None
+    units: str | None = None
 
     @property
     def config(self) -> str:

@@ -65,6 +65,7 @@ class LoadedModel:
         spec: The name that ``load_model`` loaded it by; empty if it was made otherwise.
         weights: ``published``, ``random``, or the absolute path of a file.
         attached: Sparse autoencoders, by the layer on top of which they are.
+        units: Which units of ``layers`` are dissected where the user names neither; None for all.
     """
 
     module: nn.Module
@@ -79,6 +80,7 @@ class LoadedModel:
     spec: str = ""
     weights: str = "published"
     attached: Mapping[str, nn.Module] = field(default_factory=dict)
+    units: str | None = None
 
 
 @dataclass(frozen=True)
@@ -259,6 +261,7 @@ def _from_entry(entry: Entry, weights: str) -> LoadedModel:
         entry.latents(module) if entry.latents else None,
         "after" if entry.original else "before",
         "original" if entry.original else "bilinear",
+        units=entry.units,
     )
 
 

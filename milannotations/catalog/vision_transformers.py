@@ -71,9 +71,12 @@ def _entry(name: str) -> Entry:
 
 
 ENTRIES = (
-    # The annotated layers; the MILAN paper annotated the first 100 units of each. In the
+    # The annotated layers; the first 100 units of each were published. In the
     # authors' network, unlike above, they come before the activation function. DINO was evaluated
     # on images resized bicubically, but dissected, for the published data, like all networks.
-    Entry("dino_vits8", "imagenet", _dino, ("blocks.*.mlp.fc1",), _DINO, from_url(_DINO)),
+    Entry(
+        "dino_vits8", "imagenet", _dino, ("blocks.*.mlp.fc1",), _DINO, from_url(_DINO),
+        units="0:100",
+    ),
     *(_entry(name) for name in _MODELS),
 )  # fmt: skip

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from milannotations.exemplars.plan import Plan, fingerprint_of_weights
 from milannotations.exemplars.shards import Header, Part, missing, united
 from milannotations.exemplars.sources import Inputs, Source
 from milannotations.interruption import held_back, leave_to_parent
+from milannotations.units import UnitChoice
 
 Advance = Callable[[int], None]
 Say = Callable[[str], None]
@@ -88,13 +89,16 @@ def prepare(
         module, layers, as_batch(first, device, options), layouts=layouts, attached=extra,
         in_place=options.in_place,
     )  # fmt: skip
+    if options.units is not None:
+        choice = UnitChoice.parse(options.units)
+        taps = {name: _restricted(tap, choice) for name, tap in taps.items()}
     if extra:
         weights += "".join(f"+{fingerprint_of_weights(one)}" for one in extra.values())
     plan = Plan(
         model=model,
         dataset=dataset,
         weights=weights,
-        layers={name: (tap.units, tap.height, tap.width) for name, tap in taps.items()},
+        layers={name: (tap.read_units, tap.height, tap.width) for name, tap in taps.items()},
         source=source.identity(),
         k=options.k,
         quantile=options.quantile,
@@ -104,10 +108,17 @@ def prepare(
         in_place=options.in_place,
         changed_in_place={n: tap.changed_by[0] for n, tap in taps.items() if tap.changed_by},
         masks=options.masks,
+        units={name: list(tap.numbers) for name, tap in taps.items() if tap.numbers is not None},
     )
     if options.compile:
         module.compile()
     return Job(module, source, list(taps.values()), plan, options, extra)
+
+
+def _restricted(tap: Tap, choice: UnitChoice) -> Tap:
+    """Return a tap that reads some of its layer's units alone."""
+    numbers = choice.of(tap.units, tap.layer)
+    return tap if len(numbers) == tap.units else replace(tap, numbers=tuple(numbers))
 
 
 def first_inputs(source: Source) -> Inputs:

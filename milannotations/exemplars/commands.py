@@ -11,6 +11,7 @@ import typer
 from milannotations.device import DEVICE_HELP
 from milannotations.exemplars.inputs import Channels, InputSize, Mean, Resize, Std
 from milannotations.record import DEFAULT_K, DEFAULT_QUANTILE, DEFAULT_SIZE
+from milannotations.units import UNITS_HELP
 
 if TYPE_CHECKING:
     from milannotations.catalog.models import LoadedModel
@@ -53,6 +54,13 @@ def build(
             help="names or patterns, as 'layer1,blocks.*.mlp.act'; repeatable; NAME@in is a "
             "layer's input, NAME@heads=6 one unit per attention head, NAME@sae the latents of "
             "--sae; `milannotations layers` lists them; default: the catalog's choice"
+        ),
+    ] = None,
+    units: Annotated[
+        str | None,
+        typer.Option(
+            help=f"of every layer: {UNITS_HELP}; default all, or of a catalog entry's own layers "
+            "those that were published (0:100 for dino_vits8)"
         ),
     ] = None,
     weights: Annotated[
@@ -161,6 +169,7 @@ def build(
         channels_last, compile_, checkpoint_every,
         masks=checked_mask_rule(masks or "bilinear"),
         in_place=checked_in_place(in_place or "before"),
+        units=units,
     )  # fmt: skip
     part = parse_shard(shard) if shard else None
     if part and engine is not EngineName.serial:
@@ -188,6 +197,7 @@ def build(
         options,
         masks=loaded.masks if masks is None else options.masks,
         in_place=loaded.in_place if in_place is None else options.in_place,
+        units=loaded.units if units is None and not (layers or sae) else units,
     )
     source: ImageFolder | PictureSource | Latents
     if pictures is None:

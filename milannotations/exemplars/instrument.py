@@ -44,8 +44,8 @@ def activations(
     Args:
         model: Any module.
         taps: The layers, from ``probe``.
-        on_maps: Given maps of shape (images, units, height, width), as the model computes them,
-            mostly views of its own tensors: copy what is to be kept.
+        on_maps: Given maps of shape (images, units that are read, height, width), as the model
+            computes them, mostly views of its own tensors: copy what is to be kept.
         attached: Autoencoders, by the name of the layer they stand on. Their latents of a whole
             batch are held at once: images × latents × height × width × 4 bytes.
         stop_early: Leave a forward pass when all layers have been seen in it.
@@ -72,7 +72,7 @@ def activations(
                 f"layer {tap.layer!r} gives maps of {shape_of(maps[0])}, and of {tap.units} × "
                 f"{tap.height} × {tap.width} in the probe; all inputs must be of one size"
             )
-        on_maps(tap.layer, maps)
+        on_maps(tap.layer, tap.picked(maps))
         waiting.discard(tap.layer)
         if stop_early and running and not waiting:
             raise _AllSeen

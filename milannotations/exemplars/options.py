@@ -10,6 +10,7 @@ from milannotations.errors import InputError
 from milannotations.exemplars.in_place import InPlace, checked_in_place
 from milannotations.exemplars.render import MaskRule, checked_mask_rule
 from milannotations.record import DEFAULT_K, DEFAULT_QUANTILE, DEFAULT_SIZE, IMAGE_FORMATS
+from milannotations.units import UnitChoice
 
 DTYPES = {"float32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
@@ -24,6 +25,7 @@ class BuildOptions:
         size: Side of exemplars and masks in pixels.
         batch_size: Images per forward pass. It is halved where memory does not suffice.
         readers: Processes that read images; 0 reads in the main process.
+        units: Which units of every layer, see ``UnitChoice``; None for all.
         image_format: ``jpeg``, or lossless ``png`` or ``webp``.
         skip_unreadable: Leave out images that cannot be read instead of stopping.
         dtype: Key of ``DTYPES``: what the network computes in. Statistics are float32 always.
@@ -48,6 +50,7 @@ class BuildOptions:
     checkpoint_seconds: float = 60.0
     in_place: InPlace = "before"
     masks: MaskRule = "bilinear"
+    units: str | None = None
 
     def check(self, images: int) -> None:
         """Raise InputError for values that cannot work with that many images."""
@@ -57,6 +60,8 @@ class BuildOptions:
             raise InputError(f"k is {self.k}, but there are only {images} images")
         if not 0 < self.quantile < 1:
             raise InputError(f"quantile is {self.quantile}; it must lie between 0 and 1")
+        if self.units is not None:
+            UnitChoice.parse(self.units)
         if self.batch_size < 1:
             raise InputError(f"batch size is {self.batch_size}; it must be at least 1")
         if self.size < 1:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -34,6 +34,7 @@ class Plan:
         in_place: Whether outputs that are changed in place are read before or after that.
         changed_in_place: With ``after``, which layers that concerns, and the module that changes
             each. Statistics depend on these alone.
+        units: The numbers of the units, ascending, of layers of which not all are looked at.
         masks: The rule for masks where none is named when parts become records. Statistics do not
             depend on it.
     """
@@ -52,6 +53,11 @@ class Plan:
     in_place: InPlace = "before"
     changed_in_place: dict[str, str] = field(default_factory=dict)
     masks: MaskRule = "bilinear"
+    units: dict[str, list[int]] = field(default_factory=dict)
+
+    def numbers(self, layer: str) -> Sequence[int]:
+        """Return the numbers of a layer's units, in the order of its statistics."""
+        return self.units.get(layer) or range(self.layers[layer][0])
 
     @property
     def images(self) -> int:
@@ -76,10 +82,14 @@ class Plan:
         layers = {str(k): tuple(int(n) for n in v) for k, v in plain["layers"].items()}
         if any(len(shape) != 3 or min(shape) < 1 for shape in layers.values()):
             raise ValueError("layers have no shape")
+        units = {str(k): [int(n) for n in v] for k, v in plain.get("units", {}).items()}
+        if any(len(numbers) != layers[layer][0] for layer, numbers in units.items()):
+            raise ValueError("units do not fit the layers")
         return cls(
             **{
                 **plain,
                 "layers": layers,
+                "units": units,
                 "pooled": tuple(plain["pooled"]),
                 "in_place": checked_in_place(plain.get("in_place", "before")),
                 "masks": checked_mask_rule(plain.get("masks", "bilinear")),

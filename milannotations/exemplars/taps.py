@@ -90,13 +90,14 @@ class Tap:
 
     Attributes:
         layer: The layer's name, as records have it; see ``Spec``.
-        units: Number of units.
+        units: Number of units that the layer has.
         height: Height of an activation map; 1 where units have one activation per image.
         width: Width of an activation map.
         layout: How the module's output becomes maps.
         changed_by: What changes the output in place, and is waited for before it is read: a
             module's path and which of its calls since the layer was run. None reads the output
             as soon as it is computed.
+        numbers: Which units are read, ascending; None for all.
     """
 
     layer: str
@@ -105,6 +106,22 @@ class Tap:
     width: int
     layout: Layout
     changed_by: tuple[str, int] | None = None
+    numbers: tuple[int, ...] | None = None
+
+    @property
+    def read_units(self) -> int:
+        """How many units are read."""
+        return self.units if self.numbers is None else len(self.numbers)
+
+    def picked(self, maps: Tensor) -> Tensor:
+        """Return the maps of the units that are read: a view where their distances are equal."""
+        if self.numbers is None:
+            return maps
+        first, last = self.numbers[0], self.numbers[-1]
+        step = self.numbers[1] - first if len(self.numbers) > 1 else 1
+        if self.numbers == tuple(range(first, last + 1, step)):
+            return maps[:, first : last + 1 : step]
+        return maps[:, torch.tensor(self.numbers, device=maps.device)]
 
 
 OnCall = Callable[[tuple[Any, ...], Mapping[str, Any], Any], None]

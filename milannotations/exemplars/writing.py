@@ -6,7 +6,7 @@ import csv
 import json
 import re
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, replace
 from importlib.metadata import version
@@ -85,11 +85,15 @@ def write_dataset(
     with pq.ParquetWriter(folder / STATISTICS_FILE, _STATISTICS_SCHEMA) as statistics:
         for number, (layer, kept) in enumerate(part.statistics.items()):
             place = same | {"layer": layer}
-            rows = [place | row | {"images": images} for row in _statistics(kept)]
+            rows = [
+                place | row | {"images": images} for row in _statistics(kept, plan.numbers(layer))
+            ]
             statistics.write_table(pa.Table.from_pylist(rows, schema=_STATISTICS_SCHEMA))
             safe = re.sub(r"[^\w.-]", "_", layer)
             with RecordWriter(folder / "data" / f"{number:03d}-{safe}.parquet") as writer:
-                for group in _records(kept, exemplars, options, layer in plan.pooled):
+                for group in _records(
+                    kept, plan.numbers(layer), exemplars, options, layer in plan.pooled
+                ):
                     writer.write([place | row for row in group])
                     progress.advance(task, len(group))
     exemplars.remove()
@@ -143,7 +147,11 @@ class _Exemplars:
 
 
 def _records(
-    statistics: LayerStatistics, exemplars: _Exemplars, options: BuildOptions, pooled: bool
+    statistics: LayerStatistics,
+    numbers: Sequence[int],
+    exemplars: _Exemplars,
+    options: BuildOptions,
+    pooled: bool,
 ) -> Iterator[list[dict[str, Any]]]:
     """Yield a layer's records, a row group at a time."""
     threshold = statistics.quantile.quantile().cpu()
@@ -162,7 +170,7 @@ def _records(
             )
         yield [
             {
-                "unit": unit,
+                "unit": numbers[unit],
                 "images": [images[index] for index in ids],
                 "masks": masks[unit - first],
                 "activations": values[unit].tolist(),
@@ -176,7 +184,7 @@ def _records(
         ]
 
 
-def _statistics(kept: LayerStatistics) -> Iterator[dict[str, Any]]:
+def _statistics(kept: LayerStatistics, numbers: Sequence[int]) -> Iterator[dict[str, Any]]:
     """Yield each unit's extremes, threshold and a histogram of its sample."""
     seen = kept.quantile
     low, high = seen.minimum.cpu().numpy(), seen.maximum.cpu().numpy()
@@ -188,7 +196,7 @@ def _statistics(kept: LayerStatistics) -> Iterator[dict[str, Any]]:
         values = sample[unit][~np.isnan(sample[unit])]
         counts, _ = np.histogram(values, HISTOGRAM_BINS, ends)
         yield {
-            "unit": unit,
+            "unit": numbers[unit],
             "minimum": low[unit],
             "maximum": high[unit],
             "threshold": threshold[unit],
@@ -225,6 +233,7 @@ def _write_provenance(
         **provenance,
         "network": network,
         "layers": {layer: list(shape) for layer, shape in plan.layers.items()},
+        "units": plan.units,
         "images": part.done - len(part.unreadable),
         "unreadable": part.unreadable,
         "images_of": plan.source,

@@ -104,13 +104,17 @@ def _matches(name: str, pattern: str) -> bool:
 
 
 def _ranges(text: str) -> Callable[[int], bool]:
-    """Return a test for being one of the numbers of a text such as ``0-99,512``."""
+    """Return a test for being one of the numbers of a text such as ``0-99,512`` or ``0:100``."""
     spans = []
     for part in text.split(","):
-        match = re.fullmatch(r"\s*([0-9]{1,9})(?:-([0-9]{1,9}))?\s*", part)
-        if not match or int(match[2] or match[1]) < int(match[1]):
-            raise InputError(f"--units {text!r}: write numbers and ranges, such as 0-99,512")
-        spans.append((int(match[1]), int(match[2] or match[1])))
+        match = re.fullmatch(r"\s*([0-9]{1,9})(?:-([0-9]{1,9})|:([1-9][0-9]{0,8}))?\s*", part)
+        # As in numpy, and in `build`, the end of 0:100 is not in it; that of 0-99 is.
+        last = int(match[2] or (int(match[3]) - 1 if match[3] else match[1])) if match else -1
+        if not match or last < int(match[1]):
+            raise InputError(
+                f"--units {text!r}: write numbers and ranges, such as 0:100 or 0-99,512"
+            )
+        spans.append((int(match[1]), last))
     return lambda unit: any(first <= unit <= last for first, last in spans)
 
 

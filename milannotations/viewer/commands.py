@@ -33,7 +33,7 @@ def view(
         typer.Option(help="names or patterns, as 'layer1,blocks.*'; repeatable; default all"),
     ] = None,
     units: Annotated[
-        str | None, typer.Option(help="numbers and ranges, as '0-99,512'; default all")
+        str | None, typer.Option(help="numbers and ranges, as '0:100' or '0-99,512'; default all")
     ] = None,
     title: Annotated[
         str | None, typer.Option(help="heading of the page; default the network's name")
