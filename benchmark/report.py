@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from rich.markup import escape
-from rich.table import Table
-
 from benchmark.result import Result, Score
+from milannotations.terminal import FittedTable
 
 _DECIMALS = {"bleu": 1}
 
@@ -52,26 +50,15 @@ def rows(results: Sequence[Result], split: str) -> tuple[list[str], list[list[st
     return head, body
 
 
-def terminal_table(results: Sequence[Result], split: str, title: str) -> Table:
+def terminal_table(results: Sequence[Result], split: str, title: str) -> FittedTable:
     """Return a split's table for a terminal."""
     head, body = rows(results, split)
     # Intervals of more columns would leave no room for the names of the methods.
     narrow = len(head) > 4
-    table = Table(
-        title=title,
-        caption="" if narrow else "mean [95 % bootstrap interval over neurons]",
-    )
-    for position, name in enumerate(head):
-        table.add_column(
-            name,
-            justify="left" if position == 0 else "right",
-            no_wrap=position > 0 and not narrow,
-            min_width=16 if position == 0 else None,
-        )
-    for method, *cells in body:
-        shown = [cell.partition(" ")[0] for cell in cells] if narrow else cells
-        table.add_row(*(escape(cell) for cell in (method, *shown)))
-    return table
+    if narrow:
+        body = [[method, *(cell.partition(" ")[0] for cell in cells)] for method, *cells in body]
+    caption = "" if narrow else "mean [95 % bootstrap interval over neurons]"
+    return FittedTable(title, head, body, caption=caption)
 
 
 def markdown_table(results: Sequence[Result], split: str) -> str:

@@ -147,13 +147,14 @@ def _run(
     from benchmark.experiments.figure import draw
     from benchmark.experiments.published import remarks
     from benchmark.experiments.run import run_experiment
-    from benchmark.experiments.tables import pivot, summarize, write_tables
+    from benchmark.experiments.tables import NAMING, pivot, summarize, write_tables
     from benchmark.experiments.universe import universe, work_folder
     from benchmark.metrics.registry import USUAL, Settings, check_names, make_metrics
     from benchmark.splits.definitions import splits_of
     from milannotations.describer import check_options
     from milannotations.device import resolve_device
     from milannotations.progress import silence_libraries
+    from milannotations.terminal import FittedTable
 
     silence_libraries()
     console = Console()
@@ -187,8 +188,13 @@ def _run(
     for metric in made:
         draw(summary, metric.name, metric.facts.title, note, out / f"{metric.name}.png")
     table = pivot(summary, made[0].name)
-    console.print(f"{title}: {made[0].facts.title}", markup=False)
-    console.print(table.to_string(index=False), markup=False, highlight=False, soft_wrap=True)
+    named = [name for name in table.columns if name in NAMING]
+    console.print(
+        FittedTable(
+            f"{title}: {made[0].facts.title}", list(table.columns), table.to_numpy().tolist(),
+            words=range(len(named)), keys=len(named),
+        )
+    )  # fmt: skip
     for line in said:
         console.print(line, markup=False, highlight=False, soft_wrap=True)
     console.print(f"Tables and figures: {out}", markup=False, highlight=False)

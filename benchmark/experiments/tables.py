@@ -18,6 +18,8 @@ COLUMNS = (
     "family", "train", "test", "method", "metric", "protocol", "signature", "mean", "deviation",
     "low", "high", "trials", "neurons", "published",
 )  # fmt: skip
+# The columns of a table that say what a row is of.
+NAMING = ("generalization", "train", "test", "protocol", "signature")
 Bounds = Mapping[str, tuple[float, float]]
 
 
@@ -68,8 +70,7 @@ def pivot(summary: pd.DataFrame, metric: str) -> pd.DataFrame:
     Numbers of several protocols or signatures stand in rows of their own.
     """
     some = summary[summary["metric"] == metric]
-    index = ["generalization", "train", "test"]
-    index += [name for name in ("protocol", "signature") if some[name].nunique() > 1]
+    index = [*NAMING[:3], *(name for name in NAMING[3:] if some[name].nunique() > 1)]
     table = pd.DataFrame(
         {
             "generalization": some["family"],
@@ -117,8 +118,7 @@ def _latex(table: pd.DataFrame) -> str:
     escaped = table.rename(columns=_escape).map(_escape)
     body = [" & ".join(escaped.columns) + r" \\", r"\midrule"]
     body += [" & ".join(row) + r" \\" for row in escaped.itertuples(index=False)]
-    texts = ("generalization", "train", "test", "protocol", "signature")
-    align = "".join("l" if name in texts else "r" for name in table.columns)
+    align = "".join("l" if name in NAMING else "r" for name in table.columns)
     lines = [rf"\begin{{tabular}}{{{align}}}", r"\toprule", *body, r"\bottomrule", r"\end{tabular}"]
     return "\n".join(lines) + "\n"
 

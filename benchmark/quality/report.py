@@ -7,13 +7,12 @@ import re
 from collections.abc import Sequence
 
 from rich.console import RenderableType
-from rich.markup import escape
-from rich.table import Table as TerminalTable
 from rich.text import Text
 
 from benchmark.quality.model import Quality
 from benchmark.quality.tables import tables
 from benchmark.quality.texts import shown
+from milannotations.terminal import FittedTable
 
 # What Markdown gives a meaning, of which underscores within a word and brackets alone have none;
 # the colon of "https://" and the stop of "www." would make a link.
@@ -49,16 +48,9 @@ def for_terminal(quality: Quality) -> list[RenderableType]:
         if not table.rows:
             found.append(Text(f"{table.title}: {table.note}\n"))
             continue
-        drawn = TerminalTable(
-            title=escape(table.title), caption=escape(table.note), title_justify="left"
+        found.append(
+            FittedTable(table.title, table.head, table.rows, caption=table.note, words=table.words)
         )
-        drawn.caption_justify = "left"
-        for position, name in enumerate(table.head):
-            words = position in table.words
-            drawn.add_column(name, justify="left" if words else "right", overflow="fold")
-        for row in table.rows:
-            drawn.add_row(*(escape(cell) for cell in row))
-        found.append(drawn)
     return found
 
 

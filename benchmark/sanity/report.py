@@ -8,14 +8,13 @@ from pathlib import Path
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
-from rich.markup import escape
-from rich.table import Table
 
 from benchmark.result import MAX_RESULT_BYTES, wrong_fields
 from benchmark.sanity.checks import CHECKS, CONSTANT, PEOPLE
 from benchmark.sanity.ladder import OTHERS
 from milannotations.errors import InputError
 from milannotations.storage import atomic_path
+from milannotations.terminal import FittedTable
 
 FOLDER = "sanity"
 PASS, FAIL = "✓", "✗"
@@ -136,15 +135,9 @@ def rows(report: SanityReport) -> tuple[list[str], list[list[str]]]:
     return head, body
 
 
-def terminal_table(report: SanityReport) -> Table:
+def terminal_table(report: SanityReport) -> FittedTable:
     """Return what each metric fails, for a terminal; all numbers are in the JSON and the page."""
-    table = Table(
-        title=f"Which metrics can be trusted, on {report.split}",
-        caption="0: a person's words at the wrong neurons of the layer; 1: at their own",
-    )
-    table.add_column("Metric")
-    table.add_column("may rank")
-    table.add_column("fails")
+    rows = []
     for metric in sorted(report.metrics.values(), key=lambda metric: not metric.passed):
         failed = [
             f"{check.name} {cell(metric.checks[check.name], check.required)}"
@@ -153,10 +146,14 @@ def terminal_table(report: SanityReport) -> Table:
         ]
         if not metric.tells_people:
             failed = ["people score no higher at their own neuron than at others"]
-        table.add_row(
-            escape(metric.title), "yes" if metric.passed else "no", escape(", ".join(failed))
-        )
-    return table
+        rows.append([metric.title, "yes" if metric.passed else "no", ", ".join(failed)])
+    return FittedTable(
+        f"Which metrics can be trusted, on {report.split}",
+        ["Metric", "may rank", "fails"],
+        rows,
+        caption="0: a person's words at the wrong neurons of the layer; 1: at their own",
+        words=(0, 1, 2),
+    )
 
 
 def markdown_table(report: SanityReport) -> str:

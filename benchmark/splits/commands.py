@@ -15,15 +15,13 @@ def list_splits(
 ) -> None:
     """List the published splits with their numbers of neurons."""
     from rich.console import Console
-    from rich.table import Table
 
     from benchmark.splits import FAMILIES, published
     from benchmark.splits.released import released
+    from milannotations.terminal import FittedTable
 
     units = {n.name: sum(map(len, n.layers.values())) for n in released()}
-    table = Table(title="Published splits of MILANNOTATIONS")
-    for name in ("family", "train", "test", "neurons to learn", "neurons to describe"):
-        table.add_column(name, justify="right" if name.startswith("neurons") else "left")
+    rows = []
     for one in [family] if family else FAMILIES:
         for split in published(one):
             counts = [
@@ -33,8 +31,11 @@ def list_splits(
                 )
                 for side in (split.learn, split.describe)
             ]
-            table.add_row(one, split.train, split.test, *(f"{count:,}" for count in counts))
-    Console().print(table)
+            rows.append([one, split.train, split.test, *(f"{count:,}" for count in counts)])
+    head = ["family", "train", "test", "neurons to learn", "neurons to describe"]
+    Console().print(
+        FittedTable("Published splits of MILANNOTATIONS", head, rows, words=(0, 1, 2), keys=3)
+    )
 
 
 @app.command()
