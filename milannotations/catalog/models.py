@@ -27,7 +27,8 @@ from milannotations.catalog import (
 )
 from milannotations.catalog.entry import Entry, State, converted, published_state, seeded
 from milannotations.catalog.factories import call_factory
-from milannotations.catalog.weights import fit, read_state
+from milannotations.catalog.selection import chosen_state, misfit
+from milannotations.catalog.weights import fit, read_checkpoint, split_part
 from milannotations.errors import InputError, did_you_mean, raised
 from milannotations.exemplars.generators import LatentSpace
 from milannotations.exemplars.in_place import InPlace
@@ -137,18 +138,16 @@ def load_model(
     if entry is not None:
         loaded = _from_entry(entry, weights)
     else:
-        known = weights in ("published", "random")
-        state = None if known else read_state(Path(weights))
-        loaded = seeded_model(spec, weights == "published", state)
-        if state is not None and not spec.startswith("hf:"):
-            fit(loaded.module, state, weights)
+        loaded = seeded_model(spec, weights == "published")
+        if weights not in ("published", "random"):
+            loaded = _with_file(loaded, spec, weights)
     trained_on = loaded.dataset
     # What the user's own factory says of its data is the user's choice already.
     chosen = is_factory(spec) and trained_on != UNKNOWN
     if weights == "random" and not chosen:
         trained_on = "random"
     elif weights != "published" and not chosen:
-        trained_on = Path(weights).stem
+        trained_on = split_part(weights)[0].stem
     if inputs and inputs != InputOptions() and loaded.latents is not None:
         raise InputError(f"{loaded.name} is a generator: it takes latents, not images of some size")
     origin = _origin(spec, weights)
@@ -243,11 +242,7 @@ def _from_entry(entry: Entry, weights: str) -> LoadedModel:
     elif weights == "published":
         state = published_state(entry)
     else:
-        state = read_state(Path(weights))
-        # A file may be the published one, or one that already has the network's own names.
-        own = seeded(lambda: entry.make(None)).state_dict().keys()
-        renamed = converted(entry, state)
-        state = renamed if len(own & renamed.keys()) >= len(own & state.keys()) else state
+        state = _state_for(entry, weights)
     module = seeded(lambda: entry.make(state))
     if state is not None:
         fit(module, state, entry.source if weights == "published" else weights)
@@ -263,6 +258,36 @@ def _from_entry(entry: Entry, weights: str) -> LoadedModel:
         "original" if entry.original else "bilinear",
         units=entry.units,
     )
+
+
+def _state_for(entry: Entry, weights: str) -> State:
+    """Return the weights of a file: the published one, or one that has the network's own names."""
+    path, part = split_part(weights)
+    checkpoint, place = read_checkpoint(path), f"file {path}"
+
+    def state_of(network: nn.Module) -> State:
+        return chosen_state(
+            checkpoint, network.state_dict(), place, part, lambda state: converted(entry, state)
+        )
+
+    state = state_of(seeded(lambda: entry.make(None)))
+    # Some networks take their sizes, and with them their names, from the weights.
+    sized = seeded(lambda: entry.make(state))
+    return state_of(sized) if misfit(sized.state_dict(), state) else state
+
+
+def _with_file(loaded: LoadedModel, spec: str, weights: str) -> LoadedModel:
+    """Return a network with the weights of a file; ``loaded`` has random ones."""
+    path, part = split_part(weights)
+    place = f"file {path}"
+    state = chosen_state(read_checkpoint(path), loaded.module.state_dict(), place, part)
+    kind, colon, _ = spec.partition(":")
+    if kind == "hf":
+        return seeded_model(spec, False, state)  # transformers renames and loads them itself
+    if kind == "torchvision" or not colon:
+        loaded = seeded_model(spec, False, state)  # with as many classes as the file has
+    fit(loaded.module, state, weights)
+    return loaded
 
 
 def _from_hub(spec: str, published: bool) -> nn.Module:

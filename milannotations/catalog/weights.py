@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pickle
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,35 +11,91 @@ import torch
 from safetensors.torch import load_file
 from torch import nn
 
+from milannotations.catalog.selection import chosen_state, misfit
+from milannotations.catalog.stand_ins import STAND_INS, foreign_objects, tensor_place
 from milannotations.errors import InputError
 
 WEIGHTS_HELP = "published (the authors'), random, or a .safetensors, .pt or .pth file"
-# Under these names training scripts save a state dictionary among other things.
-_WRAPPERS = ("state_dict", "model", "teacher", "student", "G_ema")
-# What DataParallel puts before names; PyTorch's ImageNet example wraps in it only the features of
-# AlexNet and VGG, so that the blurred-face weights of those have it in the middle.
-_PARALLEL = re.compile(r"^(features\.)?module\.")
+PUBLISHED, RANDOM = "published", "random"
 
 
-def read_state(path: Path) -> dict[str, torch.Tensor]:
-    """Read a file of tensors, without ever running pickled code.
+def split_part(weights: str) -> tuple[Path, str]:
+    """Split ``FILE#PART``, where PART names one of several state dictionaries in the file.
+
+    >>> split_part("run/last.ckpt#teacher")[1]
+    'teacher'
+    """
+    name, mark, part = weights.rpartition("#")
+    if not mark or Path(weights).is_file():
+        return Path(weights), ""
+    return Path(name), part
+
+
+def read_checkpoint(path: Path) -> Any:
+    """Read a checkpoint, without ever running pickled code.
+
+    Objects of a few harmless classes beside the tensors are read as empty ones; see
+    ``milannotations.catalog.stand_ins``.
 
     Raises:
-        InputError: If the file is missing, damaged, or holds anything but tensors.
+        InputError: If the file is missing or damaged, or holds other objects: it says which, where
+            they stand, and how to save the weights without them.
     """
     if not path.is_file():
         raise InputError(f"weights file {path} does not exist; --weights takes {WEIGHTS_HELP}")
     try:
         if path.suffix == ".safetensors":
-            state: Any = load_file(path)
-        else:
-            state = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, ValueError, EOFError, OSError) as error:
+            return load_file(path)
+        with torch.serialization.safe_globals(STAND_INS):
+            return torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise InputError(_refusal(path)) from error
+    except (RuntimeError, ValueError, EOFError, OSError) as error:
+        if "TorchScript" in str(error):
+            raise InputError(
+                f"weights file {path} is a TorchScript program; save its weights alone: "
+                f"torch.save(torch.jit.load('{path.name}').state_dict(), 'weights.pt')"
+            ) from error
         raise InputError(f"weights file {path} cannot be read safely: {reason(error)}") from error
     except Exception as error:
         # safetensors has an exception of its own that derives from Exception alone.
         raise InputError(f"weights file {path} is damaged: {error}") from error
-    return unwrapped(state, f"file {path}")
+
+
+def _refusal(path: Path) -> str:
+    objects = foreign_objects(path)
+    if not objects:
+        return f"weights file {path} cannot be read safely: {reason(pickle.UnpicklingError())}"
+    place, name = objects[0]
+    if not place:
+        return (
+            f"weights file {path} cannot be read safely: it holds more than tensors. The "
+            f"whole file is one object, {name}, which only running code could restore. Save "
+            "its weights alone, where its code is: "
+            f"torch.save(torch.load('{path.name}', weights_only=False).state_dict(), 'weights.pt')"
+        )
+    others = f" (and {len(objects) - 1} more)" if len(objects) > 1 else ""
+    return (
+        f"weights file {path} cannot be read safely: it holds more than tensors. At {place} stands "
+        f"an object of {name}"
+        f"{others}, which only running code could restore. Save the weights alone, where its code "
+        f"is: torch.save(torch.load('{path.name}', weights_only=False){tensor_place(path)}, "
+        "'weights.pt')"
+    )
+
+
+def read_state(path: Path, part: str = "") -> dict[str, torch.Tensor]:
+    """Read a file of tensors, without ever running pickled code.
+
+    Args:
+        path: The file.
+        part: Which of its state dictionaries, if there are several.
+
+    Raises:
+        InputError: As ``read_checkpoint``; also if the file holds no state dictionary, or several
+            among which nothing tells which is meant.
+    """
+    return unwrapped(read_checkpoint(path), f"file {path}", part)
 
 
 def reason(error: BaseException) -> str:
@@ -50,35 +105,24 @@ def reason(error: BaseException) -> str:
     return str(error)
 
 
-def unwrapped(state: Any, place: str) -> dict[str, torch.Tensor]:
+def unwrapped(state: Any, place: str, part: str = "") -> dict[str, torch.Tensor]:
     """Take a state dictionary out of what checkpoints are often wrapped in.
 
     Raises:
-        InputError: If there is none, or if there are several.
+        InputError: If there is none, or if there are several and none is to be preferred.
     """
-    while isinstance(state, Mapping):
-        inner = [key for key in _WRAPPERS if isinstance(state.get(key), Mapping)]
-        if not inner:
-            break
-        if len(inner) > 1:
-            raise InputError(
-                f"weights {place} hold several state dictionaries ({', '.join(inner)}); save the "
-                "one you mean to a file of its own"
-            )
-        state = state[inner[0]]
-    if not isinstance(state, Mapping) or not all(
-        isinstance(value, torch.Tensor) for value in state.values()
-    ):
-        raise InputError(f"weights {place} hold no state dictionary of tensors")
-    return {_PARALLEL.sub(r"\1", str(key)): value for key, value in state.items()}
+    return chosen_state(state, None, place, part)
 
 
 def fit(module: nn.Module, state: Mapping[str, torch.Tensor], place: str) -> None:
     """Load a state dictionary into a network.
 
     Raises:
-        InputError: If a name or a shape does not fit.
+        InputError: If a name or a shape does not fit; says how many, and the first few.
     """
+    problem = misfit(module.state_dict(), state)
+    if problem:
+        raise InputError(f"weights {place} do not fit the model: {problem}")
     try:
         module.load_state_dict(dict(state))
     except RuntimeError as error:
@@ -94,4 +138,5 @@ def load_weights(module: nn.Module, path: Path) -> None:
     Raises:
         InputError: If the file is missing, holds anything but tensors, or does not fit.
     """
-    fit(module, read_state(path), f"file {path}")
+    place = f"file {path}"
+    fit(module, chosen_state(read_checkpoint(path), module.state_dict(), place), place)

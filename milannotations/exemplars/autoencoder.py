@@ -1,4 +1,8 @@
-"""Reading sparse autoencoders from the files of the libraries that train them."""
+"""Reading sparse autoencoders from the files of the libraries that train them.
+
+Every library's own configuration is read; where a file does not say what its latents are, it is
+refused, and what is missing can be stated after the path, as ``sae.pt?activation=topk&k=32``.
+"""
 
 from __future__ import annotations
 
@@ -10,21 +14,36 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from milannotations.catalog.weights import read_state
+from milannotations.catalog.weights import read_checkpoint, unwrapped
 from milannotations.errors import InputError
+from milannotations.exemplars.autoencoder_layouts import (
+    Statement,
+    activation_named_in,
+    encoder_of,
+    from_dictionary_learning,
+    from_tensors,
+    needed,
+    split_statement,
+    threshold_of,
+    weights_in,
+    whole,
+)
 from milannotations.exemplars.encoder import Activation, Normalization, SparseAutoencoder
 
-__all__ = ["SparseAutoencoder", "load_autoencoder"]
+__all__ = ["SparseAutoencoder", "load_autoencoder", "split_statement"]
 
 _HELP = (
-    "known are folders of SAELens (cfg.json and sae_weights.safetensors) and of EleutherAI's "
-    "sparsify (cfg.json and sae.safetensors), and files of tensors with W_enc and b_enc, or with "
-    "encoder.weight and encoder.bias"
+    "known are folders of SAELens (cfg.json and sae_weights.safetensors), of EleutherAI's "
+    "sparsify (cfg.json and sae.safetensors), of dictionary_learning (config.json and ae.pt) and "
+    "of ViT-Prisma (config.json and weights), and files of tensors, as of OpenAI's "
+    "sparse_autoencoder or with W_enc and b_enc, or encoder.weight and encoder.bias"
 )
 # All that the known formats hold. The decoder is not needed, nor are scales of its input.
 _KNOWN = frozenset(
     {"W_enc", "b_enc", "W_dec", "b_dec", "threshold", "log_threshold", "topk_threshold", "k",
      "b_gate", "b_mag", "r_mag", "scaling_factor", "finetuning_scaling_factor", "bias", "W_skip",
+     "decoder_bias", "gate_bias", "mag_bias", "group_sizes", "pre_bias", "latent_bias",
+     "stats_last_nonzero", "latents_activation_frequency", "latents_mean_square",
      "encoder.weight", "encoder.bias", "decoder.weight", "decoder.bias"}
 )  # fmt: skip
 
@@ -32,45 +51,70 @@ _KNOWN = frozenset(
 def load_autoencoder(path: Path) -> SparseAutoencoder:
     """Read a sparse autoencoder; pickled code is never run.
 
-    Of a file alone, without a configuration: the decoder's bias ``b_dec``, if there is one, is
-    taken off the input; a ``threshold`` of 0 or more means JumpReLU, or else ``k`` means top-k.
-
     Args:
-        path: A folder as SAELens or EleutherAI's sparsify write it, or a ``.safetensors``,
-            ``.pt`` or ``.pth`` file of tensors.
+        path: A folder as SAELens, EleutherAI's sparsify, dictionary_learning or ViT-Prisma write
+            it, or a ``.safetensors``, ``.pt`` or ``.pth`` file of tensors. What the file does not
+            say may follow: ``PATH?activation=topk&k=32&subtract=yes``; see ``Statement``.
 
     Raises:
-        InputError: If it is not there, damaged, or of a kind that is not known here.
+        InputError: If it is not there, damaged, of a kind that is not known here, or does not say
+            what its latents are.
     """
-    encoder = _read(path)
+    place, statement = split_statement(path)
+    try:
+        encoder = _read(place, statement)
+    except InputError as error:
+        text = str(error)
+        raise error if str(place) in text else InputError(f"{place}: {text}") from error
     encoder.origin = str(path.absolute())
     return encoder
 
 
-def _read(path: Path) -> SparseAutoencoder:
-    config: dict[str, Any] | None = None
-    file = path
-    if path.is_dir():
-        names = ("sae_weights.safetensors", "sae.safetensors")
-        file = next((path / name for name in names if (path / name).is_file()), path)
-        if file == path:
-            raise InputError(f"{path} holds no sparse autoencoder; {_HELP}")
-        config = _read_config(path / "cfg.json")
-    elif not path.is_file():
+def _read(path: Path, statement: Statement) -> SparseAutoencoder:
+    if not path.exists():
         raise InputError(f"{path} does not exist; {_HELP}")
-    state = read_state(file)
+    file = weights_in(path) if path.is_dir() else path
+    if file is None:
+        raise InputError(f"{path} holds no sparse autoencoder; {_HELP}")
+    checkpoint = read_checkpoint(file)
+    state = unwrapped(checkpoint, f"file {file}")
     unknown = sorted(set(state) - _KNOWN)
     if unknown:
         raise InputError(f"{file} holds {', '.join(unknown[:5])}, which are not known; {_HELP}")
-    try:
-        tensors = {name: tensor.detach().float() for name, tensor in state.items()}
-        if config is None:
-            return _from_tensors(tensors)
-        if file.name == "sae.safetensors":
-            return _from_sparsify(tensors, config)
-        return _from_saelens(tensors, config)
-    except InputError as error:
-        raise InputError(f"{path}: {error}") from error
+    tensors = {name: tensor.detach().float() for name, tensor in state.items()}
+    if not path.is_dir():
+        return from_tensors(tensors, statement, activation_named_in(checkpoint))
+    if file.name == "ae.pt":
+        statement.refuse_for("its config.json")
+        return from_dictionary_learning(tensors, _read_config(path / "config.json"))
+    if not (path / "cfg.json").is_file() and (path / "config.json").is_file():
+        return _from_prisma(tensors, _read_config(path / "config.json"), statement)
+    statement.refuse_for("its cfg.json")
+    config = _read_config(path / "cfg.json")
+    if file.name == "sae.safetensors":
+        return _from_sparsify(tensors, config)
+    return _from_saelens(tensors, config)
+
+
+def _from_prisma(
+    state: Mapping[str, Tensor], config: Mapping[str, Any], statement: Statement
+) -> SparseAutoencoder:
+    """Read an autoencoder of ViT-Prisma: the decoder's bias always comes off the input.
+
+    Its releases differ in whether the normalization that the configuration names was applied to
+    the input, so that has to be stated.
+    """
+    if "activation_fn_str" not in config:
+        raise InputError(f"config.json names no activation_fn_str; {_HELP}")
+    named = config.get("normalize_activations")
+    if named not in (None, False, "none") and statement.normalize is None:
+        raise InputError(
+            f"config.json says normalize_activations {named!r}, which some releases of ViT-Prisma "
+            f"computed and did not use; state which: PATH?normalize={named} or PATH?normalize=none"
+        )
+    chosen = statement.normalize if statement.normalize is not None else named
+    return _from_saelens(state, {**config, "normalize_activations": chosen,
+                                 "apply_b_dec_to_input": True})  # fmt: skip
 
 
 def _from_saelens(state: Mapping[str, Tensor], config: Mapping[str, Any]) -> SparseAutoencoder:
@@ -89,19 +133,19 @@ def _from_saelens(state: Mapping[str, Tensor], config: Mapping[str, Any]) -> Spa
         raise InputError(f"architecture {architecture!r}; known are {', '.join(kinds)}")
     if function not in ("relu", "topk"):
         raise InputError(f"activation_fn {function!r}; known are relu and topk")
-    weight, bias = _encoder(state)
+    weight, bias = encoder_of(state)
     if config.get("rescale_acts_by_decoder_norm"):
-        norms = torch.linalg.vector_norm(_needed(state, "W_dec"), dim=-1)
+        norms = torch.linalg.vector_norm(needed(state, "W_dec"), dim=-1)
         weight, bias = weight * norms, bias * norms
     gated = architecture == "gated"
     return SparseAutoencoder(
         weight,
         bias,
         kinds[architecture],
-        shift=_needed(state, "b_dec") if config.get("apply_b_dec_to_input", True) else None,
-        k=_whole(k) if architecture == "topk" else None,
-        threshold=_threshold(state),
-        gate=(_needed(state, "b_gate"), _needed(state, "r_mag")) if gated else None,
+        shift=needed(state, "b_dec") if config.get("apply_b_dec_to_input", True) else None,
+        k=whole(k) if architecture == "topk" else None,
+        threshold=threshold_of(state),
+        gate=(needed(state, "b_gate"), needed(state, "r_mag")) if gated else None,
         normalization=_normalization(config.get("normalize_activations")),
     )
 
@@ -111,55 +155,8 @@ def _from_sparsify(state: Mapping[str, Tensor], config: Mapping[str, Any]) -> Sp
     if activation not in ("topk", "groupmax"):
         raise InputError(f"activation {activation!r}; known are topk and groupmax")
     # A transcoder's b_dec is of its output, not of its input.
-    shift = None if config.get("transcode") else _needed(state, "b_dec")
-    return SparseAutoencoder(*_encoder(state), activation, shift=shift, k=_whole(config.get("k")))
-
-
-def _from_tensors(state: Mapping[str, Tensor]) -> SparseAutoencoder:
-    threshold = _threshold(state)
-    activation: Activation = "relu"
-    k = None
-    gate = None
-    if threshold is not None and bool((threshold >= 0).all()):  # -1 stands for none
-        activation = "jumprelu"
-    elif "k" in state:
-        activation, k = "topk", _whole(state["k"].item() if state["k"].numel() == 1 else None)
-    elif "b_gate" in state:
-        activation, gate = "gated", (state["b_gate"], _needed(state, "r_mag"))
-    return SparseAutoencoder(
-        *_encoder(state),
-        activation,
-        shift=state.get("b_dec", state.get("bias")),
-        k=k,
-        threshold=threshold,
-        gate=gate,
-    )
-
-
-def _encoder(state: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
-    """Return the weights, units × latents, and the bias."""
-    if "encoder.weight" in state:  # of nn.Linear: latents × units
-        return state["encoder.weight"].T, _needed(state, "encoder.bias")
-    bias = state["b_mag"] if "b_mag" in state else _needed(state, "b_enc")
-    return _needed(state, "W_enc"), bias
-
-
-def _threshold(state: Mapping[str, Tensor]) -> Tensor | None:
-    if "log_threshold" in state:
-        return state["log_threshold"].exp()
-    return state.get("threshold", state.get("topk_threshold"))
-
-
-def _needed(state: Mapping[str, Tensor], name: str) -> Tensor:
-    if name not in state:
-        raise InputError(f"there is no {name} among {', '.join(sorted(state))}; {_HELP}")
-    return state[name]
-
-
-def _whole(k: Any) -> int:
-    if not isinstance(k, int | float) or isinstance(k, bool) or k != int(k):
-        raise InputError(f"k is {k!r}; it must be a whole number")
-    return int(k)
+    shift = None if config.get("transcode") else needed(state, "b_dec")
+    return SparseAutoencoder(*encoder_of(state), activation, shift=shift, k=whole(config.get("k")))
 
 
 def _normalization(name: Any) -> Normalization:

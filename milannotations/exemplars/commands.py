@@ -84,7 +84,9 @@ def build(
     ] = None,
     sae: Annotated[
         list[str] | None,
-        typer.Option(help="LAYER=PATH: a sparse autoencoder on top of a layer; repeatable"),
+        typer.Option(
+            help="LAYER=PATH[?activation=…&…]: a sparse autoencoder on a layer; repeatable"
+        ),
     ] = None,
     layout: Annotated[
         list[str] | None,

@@ -15,8 +15,9 @@ from torch import nn
 
 from milannotations.catalog import torchvision_models
 from milannotations.catalog.models import ENTRIES, LoadedModel, load_model
+from milannotations.catalog.weights import split_part
 from milannotations.errors import InputError
-from milannotations.exemplars.autoencoder import load_autoencoder
+from milannotations.exemplars.autoencoder import load_autoencoder, split_statement
 from milannotations.exemplars.in_place import checked_in_place
 from milannotations.exemplars.layout import Layout
 from milannotations.exemplars.plan import fingerprint_of_weights
@@ -214,7 +215,7 @@ def _recorded_weights(record: NetworkRecord, spec: str, choice: NetworkChoice) -
     if not files:
         return record.weights or "published"
     for file in files:
-        if file.is_file():
+        if split_part(str(file))[0].is_file():
             return str(file)
     raise InputError(
         f"the neurons were built from {spec} with weights {record.weights}, and that file is not "
@@ -290,7 +291,7 @@ def _autoencoders(record: NetworkRecord, choice: NetworkChoice) -> dict[str, nn.
     for layer, path in record.autoencoders.items():
         if layer in attached:
             continue
-        if not path or not Path(path).exists():
+        if not path or not split_statement(Path(path))[0].exists():
             missing = f"from {path}, which is not there any more" if path else "made in Python"
             raise InputError(
                 f"the latents of layer {layer!r} are of an autoencoder {missing}; name it with "

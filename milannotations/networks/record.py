@@ -83,7 +83,7 @@ class NetworkRecord:
         places = [Path(self.weights)]
         if self.near and self.folder:
             places.append(Path(self.folder, self.near))
-        return places
+        return places  # each may end in #PART, as load_model takes it
 
     @classmethod
     def from_json(cls, plain: Any, folder: str = "") -> NetworkRecord | None:

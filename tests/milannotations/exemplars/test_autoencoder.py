@@ -149,12 +149,17 @@ def test_files_of_tensors_alone(tmp_path: Path, state: dict[str, Tensor]) -> Non
         "decoder.weight": state["W_dec"].T, "b_dec": state["b_dec"], "threshold": torch.tensor(-1.),
     }  # fmt: skip
     torch.save({"state_dict": linear}, tmp_path / "b.pt")
-    found = load_autoencoder(tmp_path / "b.pt")(X)
+    # The class that made the file may be a top-k or a batch top-k.
+    with pytest.raises(InputError, match="does not say what its latents are; state it"):
+        load_autoencoder(tmp_path / "b.pt")
+    with pytest.raises(InputError, match="no threshold that was found in training"):
+        load_autoencoder(tmp_path / "b.pt?activation=batchtopk&subtract=yes")
+    found = load_autoencoder(tmp_path / "b.pt?activation=topk&subtract=yes")(X)
     assert ((found > 0).sum(-1) <= 2).all()
     z = (X - state["b_dec"]) @ state["W_enc"] + state["b_enc"]
     assert torch.allclose(found.amax(-1), z.amax(-1).relu(), atol=1e-5)
     torch.save({**linear, "threshold": torch.tensor(0.5)}, tmp_path / "c.pt")
-    found = load_autoencoder(tmp_path / "c.pt")(X)
+    found = load_autoencoder(tmp_path / "c.pt?activation=batchtopk&subtract=yes")(X)
     assert torch.allclose(found, torch.where(z > 0.5, z, 0), atol=1e-5)
 
 
@@ -214,7 +219,7 @@ def test_missing_damaged_and_pickled_files(tmp_path: Path, state: dict[str, Tens
     (tmp_path / "x.safetensors").write_bytes(b"no tensors")
     with pytest.raises(InputError, match=r"x\.safetensors"):
         load_autoencoder(tmp_path / "x.safetensors")
-    torch.save({"W_enc": state["W_enc"], "b_enc": Path("/")}, tmp_path / "p.pt")
+    torch.save({"W_enc": state["W_enc"], "b_enc": torch.nn.ReLU()}, tmp_path / "p.pt")
     with pytest.raises(InputError, match="cannot be read safely"):
         load_autoencoder(tmp_path / "p.pt")
     folder = _saelens(tmp_path / "sae", state)

@@ -1,0 +1,276 @@
+"""Finding a network's state dictionary in what training scripts save.
+
+Checkpoints nest state dictionaries (``model``, ``state_dict``, ``teacher``, …) and prefix names
+(``module.``, ``_orig_mod.``, ``model.``, ``backbone.``, …). Neither is guessed by its name: where
+the network is known, what fits its parameters is taken.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from milannotations.errors import InputError
+
+State = Mapping[str, Tensor]
+_DEEPEST = 4  # dictionaries within dictionaries
+_SHOWN = 4  # names in a message
+_PREFIXES = 8  # that are tried
+# What DataParallel, torch.compile, FSDP and activation checkpointing put between names.
+_WRAPPERS = frozenset(
+    {"module", "_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module", "_forward_module"}
+)
+_NOT_WEIGHTS = re.compile(r"optim|sched|scaler|callback|loops|history|rng", re.IGNORECASE)
+# Of an averaged network and the one it is averaged from, the averaged one is what authors
+# evaluate: timm loads "state_dict_ema" first, DINO's evaluation the teacher, I-JEPA's the target.
+# Of MoCo's two encoders it is encoder_q.
+_AVERAGED = re.compile(r"(^|[._])(ema|swa|avg|averaged|teacher|target)([._]|$)")
+_SECONDARY = re.compile(r"(^|[._])(student|online|context|encoder_k|momentum)([._]|$)")
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A state dictionary in a checkpoint.
+
+    Attributes:
+        label: Where it is, for people: keys of dictionaries and the prefix, joined by dots.
+        state: Its tensors, by names without the prefix.
+        left: Names of tensors beside it, under other prefixes.
+    """
+
+    label: str
+    state: dict[str, Tensor]
+    left: tuple[str, ...] = ()
+
+
+def chosen_state(
+    checkpoint: Any,
+    wanted: State | None,
+    place: str,
+    part: str = "",
+    convert: Callable[[State], State] | None = None,
+    say: Callable[[str], None] | None = None,
+) -> dict[str, Tensor]:
+    """Return the state dictionary of a network in a checkpoint.
+
+    Args:
+        checkpoint: What ``read_checkpoint`` gave.
+        wanted: The network's own state dictionary, of which names and shapes count; None if it is
+            not known: names then lose what wrappers add, and nothing else.
+        place: What to call the checkpoint.
+        part: Which state dictionary is meant, by its label or the beginning of it.
+        convert: Turns published names into the network's own; names may be its own already.
+        say: Called with one line where there was a choice; default prints to standard error.
+
+    Raises:
+        InputError: If there is none, none of that label, or several among which there is no rule.
+    """
+    found = list(_dictionaries(checkpoint))
+    if not found:
+        raise InputError(f"weights {place} hold no state dictionary of tensors")
+    candidates = [one for base in found for one in _variants(base, wanted, convert)]
+    if part:
+        candidates = _named(candidates, part, place)
+    candidates = _distinct(_largest(candidates) if wanted is None else _best(candidates, wanted))
+    if wanted is not None and _lacks(candidates[0], wanted)[:2] != (0, 0):
+        return candidates[0].state  # none fits, which loading it says
+    tell = say or (lambda line: print(line, file=sys.stderr))
+    one = _preferred(candidates, place, tell)
+    if one.left and wanted is not None:
+        tell(
+            f"weights {place}: {one.label} is taken; {len(one.left)} other tensors "
+            f"({_some(one.left)}) are not of this network"
+        )
+    return one.state
+
+
+def misfit(wanted: State, state: State) -> str:
+    """Return in one line why a state dictionary does not fit a network; empty if it does."""
+    missing = [name for name in wanted if name not in state and _counts(name)]
+    more = [name for name in state if name not in wanted]
+    shapes = [
+        f"{name} is {_shape(wanted[name])} there and {_shape(state[name])} in the file"
+        for name in wanted
+        if name in state and wanted[name].shape != state[name].shape
+    ]
+    if not missing and not more and not shapes:
+        return ""
+    whole = sum(map(_counts, wanted))
+    fitting = whole - len(missing)
+    parts = [f"{fitting} of its {whole} parameters are in the file"]
+    for what, names in (("Missing keys", missing), ("Unexpected keys", more),
+                        ("Other shapes", shapes)):  # fmt: skip
+        if names:
+            parts.append(f"{what}: {len(names)} ({_some(names)})")
+    return ". ".join(parts)
+
+
+def _counts(name: str) -> bool:
+    # Files from before PyTorch 0.4 lack these counters, which evaluation does not use.
+    return not name.endswith("num_batches_tracked")
+
+
+def _dictionaries(tree: Any, label: tuple[str, ...] = ()) -> Iterator[Candidate]:
+    """Yield all dictionaries of tensors, the outermost first."""
+    if not isinstance(tree, Mapping) or len(label) > _DEEPEST:
+        return
+    tensors = {k: v for k, v in tree.items() if isinstance(k, str) and isinstance(v, Tensor)}
+    if tensors:
+        yield Candidate(".".join(label), tensors)
+    for key, value in tree.items():
+        if isinstance(key, str) and not _NOT_WEIGHTS.search(key):
+            yield from _dictionaries(value, (*label, key))
+
+
+def _variants(
+    base: Candidate, wanted: State | None, convert: Callable[[State], State] | None
+) -> list[Candidate]:
+    """Return a dictionary under the names that it has without wrappers and prefixes."""
+    plain = _without_wrappers(base.state, wanted)
+    if wanted is None:
+        return [Candidate(base.label, plain)]
+    variants = [
+        _under(base.label, state, prefix)
+        for state in ([plain] if plain.keys() == base.state.keys() else [dict(base.state), plain])
+        for prefix in _prefixes(state, wanted)
+    ]
+    if convert is not None:
+        for prefix in _leading(plain):
+            one = _under(base.label, plain, prefix)
+            renamed = dict(convert(one.state))
+            if renamed.keys() != one.state.keys():
+                variants.append(Candidate(one.label, renamed, one.left))
+    return variants
+
+
+def _without_wrappers(state: State, wanted: State | None) -> dict[str, Tensor]:
+    own = {part for name in wanted or () for part in name.split(".")}
+    wrappers = _WRAPPERS - own
+    renamed = {
+        ".".join(part for part in name.split(".") if part not in wrappers): value
+        for name, value in state.items()
+    }
+    return renamed if len(renamed) == len(state) and "" not in renamed else dict(state)
+
+
+def _prefixes(state: State, wanted: State) -> list[str]:
+    """Return the prefixes under which most of the network's names are; at least the empty one."""
+    counts: Counter[str] = Counter({"": 0})
+    for name in state:
+        start = 0
+        while start >= 0:
+            if name[start:] in wanted:
+                counts[name[:start]] += 1
+            dot = name.find(".", start)
+            start = dot + 1 if dot >= 0 else -1
+    return [prefix for prefix, _ in counts.most_common(_PREFIXES)]
+
+
+def _leading(state: State) -> list[str]:
+    """Return the empty prefix, and those of up to three parts that a tenth of all names have."""
+    counts: Counter[str] = Counter()
+    for name in state:
+        parts = name.split(".")
+        counts.update(".".join(parts[:n]) + "." for n in range(1, min(4, len(parts))))
+    common = [p for p, count in counts.most_common(_PREFIXES) if count * 10 >= len(state)]
+    return ["", *common]
+
+
+def _under(label: str, state: State, prefix: str) -> Candidate:
+    inside = {n.removeprefix(prefix): v for n, v in state.items() if n.startswith(prefix)}
+    outside = tuple(name for name in state if not name.startswith(prefix))
+    return Candidate(".".join(filter(None, (label, prefix.rstrip(".")))), inside, outside)
+
+
+def _named(candidates: list[Candidate], part: str, place: str) -> list[Candidate]:
+    named = [one for one in candidates if one.label == part or one.label.startswith(f"{part}.")]
+    if not named:
+        labels = list(dict.fromkeys(one.label for one in candidates if one.label))
+        raise InputError(f"weights {place} hold no {part!r}; they hold {', '.join(labels[:8])}")
+    return named
+
+
+def _best(candidates: list[Candidate], wanted: State) -> list[Candidate]:
+    """Return the candidates that fit a network best, by names and then by shapes."""
+    scores = [_lacks(one, wanted) for one in candidates]
+    return [one for one, score in zip(candidates, scores, strict=True) if score == min(scores)]
+
+
+def _lacks(one: Candidate, wanted: State) -> tuple[int, int, int]:
+    """Return how many names are missing, how many are unexpected, how many shapes differ."""
+    missing = sum(name not in one.state for name in wanted if _counts(name))
+    more = sum(name not in wanted for name in one.state)
+    shapes = sum(
+        wanted[name].shape != value.shape for name, value in one.state.items() if name in wanted
+    )
+    return missing, more, shapes
+
+
+def _largest(candidates: list[Candidate]) -> list[Candidate]:
+    """Return the outermost of the candidates that have at least half as many tensors as any."""
+    most = max(len(one.state) for one in candidates)
+    large = [one for one in candidates if 2 * len(one.state) >= most]
+    return [one for one in large if _depth(one) == min(map(_depth, large))]
+
+
+def _distinct(candidates: list[Candidate]) -> list[Candidate]:
+    """Leave out candidates that hold the very tensors of an earlier one."""
+    kept: list[Candidate] = []
+    for one in candidates:
+        if not any(_equal(one.state, other.state) for other in kept):
+            kept.append(one)
+    return kept
+
+
+def _equal(one: State, other: State) -> bool:
+    return one.keys() == other.keys() and all(
+        value.shape == other[name].shape
+        and value.dtype == other[name].dtype
+        and torch.equal(value, other[name])
+        for name, value in one.items()
+    )
+
+
+def _preferred(candidates: list[Candidate], place: str, say: Callable[[str], None]) -> Candidate:
+    if len(candidates) == 1:
+        return candidates[0]
+    ranks = [_rank(one.label) for one in candidates]
+    best = [one for one, rank in zip(candidates, ranks, strict=True) if rank == min(ranks)]
+    labels = [one.label or "the outermost" for one in candidates]
+    if len(best) > 1:
+        raise InputError(
+            f"weights {place} hold several state dictionaries ({', '.join(labels[:6])}) that fit "
+            f"alike; name one, as FILE#{best[0].label or labels[-1]}"
+        )
+    others = [label for label in labels if label != best[0].label]
+    say(
+        f"weights {place}: {best[0].label} is taken, as its authors' evaluation does; "
+        f"{', '.join(others[:5])} would fit too (FILE#{others[0]} takes that)"
+    )
+    return best[0]
+
+
+def _rank(label: str) -> int:
+    if _AVERAGED.search(label):
+        return 0
+    return 2 if _SECONDARY.search(label) else 1
+
+
+def _depth(one: Candidate) -> int:
+    return len(one.label.split(".")) if one.label else 0
+
+
+def _shape(tensor: Tensor) -> str:
+    return "×".join(str(length) for length in tensor.shape) or "one number"
+
+
+def _some(names: Any) -> str:
+    names = list(names)
+    return ", ".join(names[:_SHOWN]) + (", …" if len(names) > _SHOWN else "")
