@@ -138,7 +138,7 @@ def _variants(
         return [Candidate(base.label, plain)]
     variants = [
         _under(base.label, state, prefix)
-        for state in ([plain] if plain.keys() == base.state.keys() else [dict(base.state), plain])
+        for state in ([plain] if plain.keys() == base.state.keys() else [plain, dict(base.state)])
         for prefix in _prefixes(state, wanted)
     ]
     if convert is not None:

@@ -72,11 +72,11 @@ _DICTIONARIES = (
     "lightning.pytorch.utilities.parsing.AttributeDict",
     "pytorch_lightning.utilities.parsing.AttributeDict",
 )
-STAND_INS: list[tuple[Callable[..., Any], str]] = [
+STAND_INS: list[Callable[..., Any] | tuple[Callable[..., Any], str]] = [
     *((_Nothing, name) for name in _OBJECTS),
     *((_Entries, name) for name in _DICTIONARIES),
 ]
-_HARMLESS = frozenset(name for _, name in STAND_INS)
+_HARMLESS = frozenset((*_OBJECTS, *_DICTIONARIES))
 
 
 class _Mark(dict[Any, Any]):
@@ -107,7 +107,8 @@ class _Mark(dict[Any, Any]):
         for item in items:
             self.append(item)
 
-    __hash__ = object.__hash__
+    def __hash__(self) -> int:  # type: ignore[override]
+        return id(self)
 
 
 class _Outline(pickle.Unpickler):

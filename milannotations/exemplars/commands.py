@@ -85,7 +85,7 @@ def build(
     sae: Annotated[
         list[str] | None,
         typer.Option(
-            help="LAYER=PATH[?activation=…&…]: a sparse autoencoder on a layer; repeatable"
+            help="LAYER=PATH[?activation=…]: an autoencoder on top of a layer; repeatable"
         ),
     ] = None,
     layout: Annotated[
