@@ -35,7 +35,7 @@ clean:
 browser:
 	@command -v chromium >/dev/null || command -v google-chrome >/dev/null || \
 	  { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && \
-	    apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium >/dev/null; } || \
+	    apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium poppler-utils >/dev/null; } || \
 	  echo "no chromium here: tests of the page in a browser are skipped"
 
 $(READY): pyproject.toml constraints.txt

@@ -51,7 +51,10 @@ class Metric(_Model):
 
 
 class Method(_Model):
-    """Who made the descriptions, and what they had seen."""
+    """Who made the descriptions, and what the method was given.
+
+    What is empty was not stated, as in results that were written before there was such a field.
+    """
 
     name: str = Field(pattern=METHOD_NAME)
     title: str = Field(min_length=1, max_length=200)
@@ -61,6 +64,9 @@ class Method(_Model):
     paper: str = Field(default="", max_length=500)
     training_data: list[str] = Field(default_factory=list, description="config names")
     annotations_seen: str = Field(default="none", max_length=500)
+    images: str = Field(default="", max_length=500, description="images it looked at")
+    labels: str = Field(default="", max_length=500, description="labels of those images")
+    vocabulary: str = Field(default="", max_length=500, description="words it chose from")
     parameters: int | None = Field(default=None, ge=0)
     licence: str = Field(default="", max_length=100)
     seed: int | None = None

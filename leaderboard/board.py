@@ -280,11 +280,13 @@ def _ranks(
     """Return the ranks of the methods that have a score in a column."""
     competing = [r.method.name for r in results if r.method.kind == "method"]
     scores = {name: score for name in competing if (score := cells[name][at]) is not None}
-    ends = np.array([[s.value, s.low, s.high] for s in scores.values()]).reshape(-1, 3).T
+    ends = np.array([[s.value, s.low, s.high] for s in scores.values()]).reshape(-1, 3)
+    value, low, high = ends.T
     chance = column.metric.chance
     if not column.metric.higher_is_better:
-        ends, chance = -ends[[0, 2, 1]], None if chance is None else -chance
-    return dict(zip(scores, rank_intervals(*ends, chance).ranks, strict=True))
+        value, low, high = -value, -high, -low
+        chance = None if chance is None else -chance
+    return dict(zip(scores, rank_intervals(value, low, high, chance).ranks, strict=True))
 
 
 def _rows(

@@ -4,126 +4,48 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Collection
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
 
+from baselines.concepts.dissector import Dissector
 from benchmark.harness import describe, make_task
 from benchmark.references import HELD_OUT
+from leaderboard.contestants import CONTESTANTS, DEMO, SCENES, TRAIN, Contestant
 from leaderboard.definition import BoardDefinition
 from leaderboard.submission.metadata import Submission
 from leaderboard.submission.package import METADATA
 from leaderboard.submission.template import write_submission
+from milannotations.builder import DEMO as DEMO_DATA
 from milannotations.describer import accepts, create
 from milannotations.errors import InputError, did_you_mean
 from milannotations.loading import load_split
+from milannotations.worlds import DEMO_SCENES
 
-Kind = Literal["method", "control", "human"]
+__all__ = ["CONTESTANTS", "DEMO", "SCENES", "TRAIN", "write_rows"]
+
 Notify = Callable[[str], None]
-TRAIN = "demo/train"
-# Labelled scenes for the dissection baselines: those on which the demo's test split was built.
-SCENES = "worlds:3:256"
-# A small MILAN, trained in half a minute on the features that retrieval uses too.
-_MILAN = {
-    "encoder": "efficientnet_lite0", "hidden": 128, "epochs": 40, "learning_rate": 0.005,
-    "batch_size": 32, "language_model_batch_size": 32, "stop_on": "loss", "resample": True,
-    "validation": "demo", "validation_split": "validation",
-}  # fmt: skip
 _SCENED = ("compexp", "netdissect")
 
 
-@dataclass(frozen=True)
-class Contestant:
-    """One of our rows.
-
-    Attributes:
-        describer: Name of the describer.
-        title: What pages call it.
-        kind: Method or anchor.
-        seen: What it has seen of annotations; ``train`` stands for the data it learns from.
-        options: The describer's options.
-        seeded: Whether it takes a seed.
-        demo: Whether the demo, which has a minute, runs it.
-        paper: Where it was published.
-        pretrained_on: Other data that went into it.
-        references: Who must have written the references for this row to make sense; empty for
-            anybody.
-    """
-
-    describer: str
-    title: str
-    kind: Kind
-    seen: str
-    options: dict[str, Any] = field(default_factory=dict)
-    seeded: bool = False
-    demo: bool = True
-    paper: str = ""
-    pretrained_on: str = ""
-    references: Literal["", "people", "program"] = ""
-
-
-_HERNANDEZ = "https://arxiv.org/abs/2201.11114"
-_BAU = "https://arxiv.org/abs/1704.05796"
-_MU = "https://arxiv.org/abs/2006.14032"
-
-
-def _milan(title: str, variant: str = "", demo: bool = False) -> Contestant:
-    options = {**_MILAN, **({"variant": variant} if variant else {})}
-    return Contestant(
-        "milan", title, "method", "train", options, True, demo, _HERNANDEZ, "ImageNet (encoder)"
-    )
-
-
-CONTESTANTS: dict[str, Contestant] = {
-    "people": Contestant(
-        "oracle", "People: one annotator held out", "human", "the held-out annotation itself",
-        demo=False, references="people",
-    ),
-    "oracle": Contestant(
-        "oracle", "Oracle: one reference held out", "control", "the held-out reference itself",
-        references="program",
-    ),
-    "retrieval": Contestant(
-        "retrieval", "Nearest neighbour, masked EfficientNet-Lite0", "method", "train",
-        pretrained_on="ImageNet (encoder)",
-    ),
-    "milan": _milan("MILAN, trained on the demo's neurons", demo=True),
-    "milan-beam": _milan("MILAN without mutual information, beam search", "beam"),
-    "milan-greedy": _milan("MILAN without mutual information, greedy", "greedy"),
-    "milan-sample": _milan("MILAN without mutual information, sampled", "sample"),
-    "milan-mi-beam": _milan("MILAN, token-wise mutual information, beam search", "mi-beam"),
-    "clip-dissect": Contestant(
-        "clip-dissect", "CLIP-Dissect, training descriptions as texts", "method", "train",
-        {"clip": "openai/clip-vit-base-patch32"}, demo=False,
-        paper="https://arxiv.org/abs/2204.10965", pretrained_on="WebImageText (CLIP)",
-    ),
-    "compexp": Contestant(
-        "compexp", "Compositional Explanations", "method", "none", paper=_MU
-    ),
-    "netdissect": Contestant("netdissect", "Network Dissection", "method", "none", paper=_BAU),
-    "netdissect-original": Contestant(
-        "netdissect", "Network Dissection, as first published", "method", "none",
-        {"variant": "original"}, demo=False, paper=_BAU,
-    ),
-    "netdissect-segmenter": Contestant(
-        "netdissect", "Network Dissection, the variant of the MILAN paper", "method", "none",
-        {"variant": "segmenter"}, demo=False, paper=_BAU,
-    ),
-    "random-train": Contestant(
-        "random-train", "Random training description", "control", "train", seeded=True
-    ),
-    "shuffled-oracle": Contestant(
-        "shuffled-oracle", "Oracle, dealt out to the wrong neurons", "control", "test, shuffled",
-        seeded=True,
-    ),
-    "constant-frequent": Contestant(
-        "constant-frequent", "Most frequent training description", "control", "train"
-    ),
-    "constant": Contestant(
-        "constant", 'Constant "objects"', "control", "none", {"text": "objects"}
-    ),
-}  # fmt: skip
-DEMO = [name for name, one in CONTESTANTS.items() if one.demo]
+def _given(
+    contestant: Contestant, describer: object, board: BoardDefinition, concepts: str
+) -> dict[str, str]:
+    """Return which images, labels and vocabulary a row was given, in words."""
+    if not isinstance(describer, Dissector):
+        images, vocabulary = contestant.images, contestant.vocabulary
+        return {"images": images, "labels": "none", "vocabulary": vocabulary}
+    given = describer.given()
+    # Labels of a split's own scenes say what its neurons respond to, so that must be told.
+    splits = [
+        split.name
+        for split in board.splits
+        for name, (seed, _) in DEMO_SCENES.items()
+        if split.source == f"{DEMO_DATA}/{name}" and concepts.startswith(f"worlds:{seed}:")
+    ]
+    if splits:
+        given["images"] += f"; they are the images of split {', '.join(splits)} itself"
+    elif concepts.startswith("worlds:") and board.name == DEMO_DATA:
+        given["images"] += "; they are in no split of this board"
+    return given
 
 
 def write_rows(
@@ -209,6 +131,7 @@ def write_rows(
         except InputError as error:
             skipped[name] = str(error)
             continue
+        given = _given(one, describer, board, concepts)
         submission = Submission(
             board=board.label,
             splits=[task.name for task in described],
@@ -221,6 +144,9 @@ def write_rows(
             training_data=[train] if one.seen == "train" else [],
             pretrained_on=one.pretrained_on,
             annotations_seen=train if one.seen == "train" else one.seen,
+            images=given["images"],
+            labels=given["labels"],
+            vocabulary=given["vocabulary"],
             licence="MIT",
             seed=seed if one.seeded else None,
             wall_time_s=round(seconds, 1) if texts else 0.0,

@@ -27,11 +27,15 @@ from milannotations.fingerprints import fingerprint_of_files
 from milannotations.folder import RecordWriter
 from milannotations.record import undecoded
 from milannotations.storage import atomic_path
-from milannotations.worlds import SPLITS, SyntheticNetwork, World, synthetic_neurons
+from milannotations.worlds import (
+    DEMO_SCENES,
+    SPLITS,
+    SyntheticNetwork,
+    World,
+    synthetic_neurons,
+)
 
 OUT = Path(__file__).parents[1] / "milannotations" / "data" / "demo"
-# Each split has scenes of its own, so no exemplar of test is one of training.
-WORLDS = {"train": (1, 256), "validation": (2, 192), "test": (3, 256), "network": (4, 144)}
 LAYERS = ("_blocks.3", "_blocks.10", "_blocks.15")
 UNITS_PER_LAYER = 100
 # All in the public domain or CC0; the sources are in the dataset card.
@@ -45,7 +49,7 @@ CROPS = 12
 def synthetic(split: str, work: Path) -> Dataset:
     """Build the synthetic neurons of a split."""
     neurons = [neuron for neuron in synthetic_neurons() if neuron.split == split]
-    world = World(*WORLDS[split])
+    world = World(*DEMO_SCENES[split])
     network = SyntheticNetwork(neurons, world)
     report = build(
         network, world, network.names, work / split, model="synthetic", dataset="worlds",
@@ -65,7 +69,7 @@ def synthetic(split: str, work: Path) -> Dataset:
 def network(work: Path) -> Dataset:
     """Dissect EfficientNet-Lite0 on scenes and photographs."""
     folder = work / "images"
-    for index in range(len(world := World(*WORLDS["network"]))):
+    for index in range(len(world := World(*DEMO_SCENES["network"]))):
         save(world.image(index), folder / "scenes" / f"{index:03d}.png")
     rng = np.random.default_rng(0)
     for name in PHOTOGRAPHS:

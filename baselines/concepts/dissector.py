@@ -123,6 +123,21 @@ class Dissector(ABC):
                 }
         return [found[key] for key in keys]
 
+    def given(self) -> dict[str, str]:
+        """Return what descriptions are made from, in words: images, labels and vocabulary.
+
+        Folders are named by their last part, so that no path of this machine gets published.
+        """
+        kind, _, rest = self._name.partition(":")
+        place, question, query = rest.partition("?")
+        name = f"{kind}:{Path(place).name}{question}{query}"
+        categories = ", ".join(self._source.categories)
+        return {
+            "images": f"{len(self._source):,} labelled images, {name}, on which the network is run",
+            "labels": f"of every pixel of those images: {categories}"[:500],
+            "vocabulary": f"the names of the {len(self._source.concepts):,} labels",
+        }
+
     @abstractmethod
     def describe_units(self, tally: Tally, units: Sequence[int]) -> list[Description]:
         """Describe some units of a layer."""

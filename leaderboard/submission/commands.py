@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from leaderboard.contestants import SCENES, TRAIN
 from milannotations.device import DEVICE_HELP
 from milannotations.errors import InputError
 
@@ -221,10 +222,10 @@ def rows(
     only: Annotated[list[str] | None, typer.Option(help="row to make; repeatable")] = None,
     train: Annotated[
         str, typer.Option(help="what learning methods learn from: config or config/split")
-    ] = "demo/train",
+    ] = TRAIN,
     concepts: Annotated[
         str, typer.Option(help="labelled images for the dissection baselines")
-    ] = "worlds:3:256",
+    ] = SCENES,
     seed: Annotated[int, typer.Option(help="seed of those that draw")] = 0,
     overwrite: Annotated[bool, typer.Option(help="describe anew what is there")] = False,
     device: DeviceOption = "auto",

@@ -39,6 +39,9 @@ class Submission(BaseModel):
         training_data: Configs and splits of this project it learnt from.
         pretrained_on: Other data that went into it.
         annotations_seen: Which descriptions of neurons by people it has seen, in any way.
+        images: Which images it looked at to describe a neuron: the exemplars, or others.
+        labels: Labels of those images that it was given; ``none`` for none.
+        vocabulary: Which words or texts it chose its descriptions from.
         parameters: Number of its parameters.
         licence: Licence of the method.
         seed: Its random seed.
@@ -60,6 +63,9 @@ class Submission(BaseModel):
     training_data: list[str] = Field(max_length=100)
     pretrained_on: str = Field(default="", max_length=500)
     annotations_seen: str = Field(min_length=1, max_length=500)
+    images: str = Field(default="", max_length=500)
+    labels: str = Field(default="", max_length=500)
+    vocabulary: str = Field(default="", max_length=500)
     parameters: int | None = Field(default=None, ge=0, lt=2**63)
     licence: str = Field(default="", max_length=100)
     seed: int | None = Field(default=None, ge=-(2**63), lt=2**63)
@@ -88,6 +94,7 @@ class Submission(BaseModel):
         return Method(
             name=self.name, title=self.title, kind=self.kind, authors=self.authors, url=self.url,
             paper=self.paper, training_data=self.training_data, annotations_seen=seen,
+            images=self.images, labels=self.labels, vocabulary=self.vocabulary,
             parameters=self.parameters, licence=self.licence, seed=self.seed,
         )  # fmt: skip
 

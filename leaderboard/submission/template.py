@@ -28,6 +28,9 @@ training_data: []         # configs and splits of this project it learnt from, s
                           # where they hold what a column tests, that column is refused
 pretrained_on: ""         # other data that went into it, such as ImageNet, LAION-2B
 annotations_seen: none    # descriptions of neurons by people it has seen, in any way
+images: ""                # images it looked at: the exemplars, or which others
+labels: ""                # labels of images it was given; none for none
+vocabulary: ""            # words or texts that its descriptions were chosen from
 parameters: null          # how many it has
 licence: ""               # such as MIT
 seed: null                # its random seed

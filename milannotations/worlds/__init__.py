@@ -21,10 +21,11 @@ from milannotations.worlds.grammar import references
 from milannotations.worlds.network import SyntheticNetwork, activation_map
 from milannotations.worlds.neurons import LAYERS, SPLITS, SyntheticNeuron, synthetic_neurons
 from milannotations.worlds.scenes import Object, Scene, make_scene, render
-from milannotations.worlds.source import World
+from milannotations.worlds.source import DEMO_SCENES, World
 from milannotations.worlds.spatial import Part, Relation
 
 __all__ = [
+    "DEMO_SCENES",
     "LAYERS",
     "SPLITS",
     "And",

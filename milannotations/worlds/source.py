@@ -12,6 +12,9 @@ from torch import Tensor
 from milannotations.errors import InputError
 from milannotations.worlds.scenes import Scene, make_scene
 
+# Seed and number of the scenes of each split of the demo. Each split has scenes of its own, so no
+# exemplar of test is one of training.
+DEMO_SCENES = {"train": (1, 256), "validation": (2, 192), "test": (3, 256), "network": (4, 144)}
 _SCENES_KEPT = 256  # about 200 KB each
 
 

@@ -13,7 +13,8 @@ from datasets import Dataset
 
 from benchmark.result import Metric
 from leaderboard.render import render
-from tests.chromium import HOSTILE, browser
+from tests.chromium import HOSTILE, browser, colourful, printed
+from tests.leaderboard.conftest import make_neurons, save_result
 
 __all__ = ["browser"]  # a fixture, found by its name
 
@@ -379,6 +380,78 @@ def test_phone_shows_everything_without_sideways_scrolling(
         assert tab.page.evaluate("document.documentElement.scrollWidth") <= 360, name
     assert tab.complaints == []
     tab.page.close()
+
+
+@pytest.fixture(scope="module")
+def large(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The site of a board of 100 methods, 12 columns, and 48 neurons in the gallery."""
+    folder = tmp_path_factory.mktemp("large")
+    data = make_neurons([f"layer{i}" for i in range(6)], units=8, k=1)
+    metrics = {"identification": Metric(title="Identification", chance=0.5)}
+    metrics |= {f"metric-{i}": Metric(title=f"Metric {i}") for i in range(11)}
+    for number in range(100):
+        values = dict.fromkeys(metrics, 0.9 - number / 500)
+        save_result(
+            folder / "results", f"method-{number}", values, neurons=data, metrics=metrics,
+            description="a red circle beside something that is striped and very large",
+            title=f"A method of some length, number {number}",
+        )  # fmt: skip
+    return render(folder / "results", {"test": data}, folder / "site")
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+def test_the_first_page_is_not_endless(browser: Any, large: Path, width: int) -> None:
+    tab = Tab(browser, large, viewport={"width": width, "height": 844})
+    assert tab.page.evaluate("document.documentElement.scrollHeight") < 7000
+    assert tab.page.evaluate("document.documentElement.scrollWidth") <= width
+    # All of it is there: rows and neurons scroll in frames of their own.
+    assert len(tab.methods()) == 100
+    assert tab.page.locator(".card").count() == 48
+    frame = tab.page.locator("#board .table-wrap")
+    assert frame.evaluate("e => e.scrollHeight > 3 * e.clientHeight")
+    frame.evaluate("e => e.scrollTo(0, e.scrollHeight)")
+    tops = frame.evaluate(
+        "e => [e.getBoundingClientRect().top, e.querySelector('thead').getBoundingClientRect().top]"
+    )
+    assert tops[1] == pytest.approx(tops[0], abs=3)  # the headings stay
+    tab.page.locator(".card a").last.focus()  # the keyboard reaches what is out of sight
+    assert tab.page.locator(".card").last.evaluate(
+        "e => { const r = e.getBoundingClientRect(); return r.left >= 0 && r.left < innerWidth; }"
+    )
+    assert tab.complaints == []
+    tab.page.close()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_hidden_columns_show_that_they_are_there(browser: Any, large: Path, scheme: str) -> None:
+    """A shadow at the right edge, until the last column is reached; none where all fit."""
+    tab = Tab(browser, large, viewport={"width": 390, "height": 844}, color_scheme=scheme)
+    frame = tab.page.locator("#board .table-wrap")
+    edge = "e => Number(getComputedStyle(e, '::after').opacity)"
+    eventually(lambda: frame.evaluate(edge) == 1)
+    box = frame.bounding_box()
+    frame.scroll_into_view_if_needed()
+    frame.evaluate("e => e.scrollTo(e.scrollWidth, 0)")
+    eventually(lambda: frame.evaluate(edge) == 0)
+    assert box is not None
+    # A table of two columns fits: nothing scrolls, nothing is promised.
+    tab.go("methods/method-3.html")
+    tab.page.set_viewport_size({"width": 1280, "height": 844})
+    assert tab.page.locator("#scores .table-wrap").evaluate(edge) == 0
+    tab.page.close()
+
+
+def test_printed_pages_show_exemplars(tab: Tab) -> None:
+    tab.page.emulate_media(color_scheme="dark")
+    sheets = printed(tab.page)
+    assert colourful(sheets) > 0.05
+    assert all((sheet[0, 0] == 255).all() for sheet in sheets)  # white paper, also in the dark
+    tab.go("neuron.html#test/net/shapes/conv1/0")
+    tab.page.locator("#neuron .sheet img").first.wait_for()
+    assert colourful(printed(tab.page)) > 0.02
+    tab.page.emulate_media(media="print")
+    for wrap in tab.page.locator(".table-wrap").all():
+        assert wrap.evaluate("e => e.scrollWidth <= e.clientWidth + 1")
 
 
 CONTRAST = """() => {

@@ -23,7 +23,7 @@ from benchmark.applications.page import (
     render,
     sheet_of,
 )
-from tests.chromium import HOSTILE, browser
+from tests.chromium import HOSTILE, browser, colourful, printed
 
 __all__ = ["browser"]  # a fixture, found by its name
 
@@ -196,4 +196,26 @@ def test_on_paper_it_is_white_and_nothing_is_cut(browser: Any, tmp_path: Path) -
         "table-header-group"
     )
     assert page.pdf(prefer_css_page_size=True).startswith(b"%PDF")
+    page.close()
+
+
+@pytest.mark.browser
+def test_printed_pages_show_exemplars(browser: Any, tmp_path: Path) -> None:
+    page = browser.new_page()
+    page.goto(written(tmp_path).as_uri())
+    assert colourful(printed(page)) > 0.02
+    page.close()
+
+
+@pytest.mark.browser
+def test_a_wide_table_shows_that_it_scrolls(browser: Any, tmp_path: Path) -> None:
+    page = browser.new_page(viewport={"width": 390, "height": 844})
+    page.goto(written(tmp_path).as_uri())
+    table = page.locator(".scroll.many, .table .scroll").first
+    edge = "e => Number(getComputedStyle(e, '::after').opacity)"
+    page.wait_for_timeout(100)
+    assert table.evaluate(edge) == 1
+    table.evaluate("e => e.scrollTo(e.scrollWidth, 0)")
+    page.wait_for_timeout(100)
+    assert table.evaluate(edge) == 0
     page.close()

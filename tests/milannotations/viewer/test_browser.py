@@ -13,7 +13,7 @@ from playwright.sync_api import expect
 from milannotations.folder import write_card, write_records
 from milannotations.viewer.pages import write_pages
 from tests.chromium import HOSTILE as MARKUP
-from tests.chromium import browser
+from tests.chromium import browser, colourful, printed
 from tests.milannotations.viewer.records import make_record, write_statistics
 
 __all__ = ["browser"]  # a fixture, found by its name
@@ -292,6 +292,13 @@ def test_phone_shows_everything_without_sideways_scrolling(
     assert tab.page.evaluate("document.documentElement.scrollWidth") <= 360
     assert tab.complaints == []
     tab.page.close()
+
+
+def test_printed_pages_show_exemplars(tab: Tab) -> None:
+    tab.page.emulate_media(color_scheme="dark")
+    sheets = printed(tab.page)
+    assert colourful(sheets) > 0.02
+    assert all((sheet[0, 0] == 255).all() for sheet in sheets)
 
 
 def test_without_scripts_the_page_says_what_it_needs(browser: Any, site: Path) -> None:

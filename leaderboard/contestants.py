@@ -1,0 +1,123 @@
+"""Which rows are ours: every baseline and control of this project, and what each is given."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+Kind = Literal["method", "control", "human"]
+TRAIN = "demo/train"
+# Labelled scenes for the dissection baselines: of a seed that no split of the demo was built on.
+SCENES = "worlds:5:256"
+# A small MILAN, trained in half a minute on the features that retrieval uses too.
+_MILAN = {
+    "encoder": "efficientnet_lite0", "hidden": 128, "epochs": 40, "learning_rate": 0.005,
+    "batch_size": 32, "language_model_batch_size": 32, "stop_on": "loss", "resample": True,
+    "validation": "demo", "validation_split": "validation",
+}  # fmt: skip
+_EXEMPLARS = "the neuron's exemplars"
+_TRAINING_TEXTS = "the training descriptions"
+
+
+@dataclass(frozen=True)
+class Contestant:
+    """One of our rows.
+
+    Attributes:
+        describer: Name of the describer.
+        title: What pages call it.
+        kind: Method or anchor.
+        seen: What it has seen of annotations; ``train`` stands for the data it learns from.
+        options: The describer's options.
+        seeded: Whether it takes a seed.
+        demo: Whether the demo, which has a minute, runs it.
+        paper: Where it was published.
+        pretrained_on: Other data that went into it.
+        images: Which images it looks at, where the describer does not say so itself.
+        vocabulary: Which words or texts it chooses from, likewise.
+        references: Who must have written the references for this row to make sense; empty for
+            anybody.
+    """
+
+    describer: str
+    title: str
+    kind: Kind
+    seen: str
+    options: dict[str, Any] = field(default_factory=dict)
+    seeded: bool = False
+    demo: bool = True
+    paper: str = ""
+    pretrained_on: str = ""
+    images: str = "none"
+    vocabulary: str = ""
+    references: Literal["", "people", "program"] = ""
+
+
+_HERNANDEZ = "https://arxiv.org/abs/2201.11114"
+_BAU = "https://arxiv.org/abs/1704.05796"
+_MU = "https://arxiv.org/abs/2006.14032"
+
+
+def _milan(title: str, variant: str = "", demo: bool = False) -> Contestant:
+    options = {**_MILAN, **({"variant": variant} if variant else {})}
+    return Contestant(
+        "milan", title, "method", "train", options, True, demo, _HERNANDEZ, "ImageNet (encoder)",
+        images=f"{_EXEMPLARS} and masks", vocabulary=f"the words of {_TRAINING_TEXTS}",
+    )  # fmt: skip
+
+
+CONTESTANTS: dict[str, Contestant] = {
+    "people": Contestant(
+        "oracle", "People: one annotator held out", "human", "the held-out annotation itself",
+        demo=False, references="people", vocabulary="the references",
+    ),
+    "oracle": Contestant(
+        "oracle", "Oracle: one reference held out", "control", "the held-out reference itself",
+        references="program", vocabulary="the references",
+    ),
+    "retrieval": Contestant(
+        "retrieval", "Nearest neighbour, masked EfficientNet-Lite0", "method", "train",
+        pretrained_on="ImageNet (encoder)", images=f"{_EXEMPLARS} and masks",
+        vocabulary=_TRAINING_TEXTS,
+    ),
+    "milan": _milan("MILAN, trained on the demo's neurons", demo=True),
+    "milan-beam": _milan("MILAN without mutual information, beam search", "beam"),
+    "milan-greedy": _milan("MILAN without mutual information, greedy", "greedy"),
+    "milan-sample": _milan("MILAN without mutual information, sampled", "sample"),
+    "milan-mi-beam": _milan("MILAN, token-wise mutual information, beam search", "mi-beam"),
+    "clip-dissect": Contestant(
+        "clip-dissect", "CLIP-Dissect, training descriptions as texts", "method", "train",
+        {"clip": "openai/clip-vit-base-patch32"}, demo=False,
+        paper="https://arxiv.org/abs/2204.10965", pretrained_on="WebImageText (CLIP)",
+        images=_EXEMPLARS, vocabulary=_TRAINING_TEXTS,
+    ),
+    "compexp": Contestant(
+        "compexp", "Compositional Explanations", "method", "none", paper=_MU
+    ),
+    "netdissect": Contestant("netdissect", "Network Dissection", "method", "none", paper=_BAU),
+    "netdissect-original": Contestant(
+        "netdissect", "Network Dissection, as first published", "method", "none",
+        {"variant": "original"}, demo=False, paper=_BAU,
+    ),
+    "netdissect-segmenter": Contestant(
+        "netdissect", "Network Dissection, the variant of the MILAN paper", "method", "none",
+        {"variant": "segmenter"}, demo=False, paper=_BAU,
+    ),
+    "random-train": Contestant(
+        "random-train", "Random training description", "control", "train", seeded=True,
+        vocabulary=_TRAINING_TEXTS,
+    ),
+    "shuffled-oracle": Contestant(
+        "shuffled-oracle", "Oracle, dealt out to the wrong neurons", "control", "test, shuffled",
+        seeded=True, vocabulary="the references",
+    ),
+    "constant-frequent": Contestant(
+        "constant-frequent", "Most frequent training description", "control", "train",
+        vocabulary=_TRAINING_TEXTS,
+    ),
+    "constant": Contestant(
+        "constant", 'Constant "objects"', "control", "none", {"text": "objects"},
+        vocabulary='"objects"',
+    ),
+}  # fmt: skip
+DEMO = [name for name, one in CONTESTANTS.items() if one.demo]
