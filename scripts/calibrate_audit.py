@@ -1,6 +1,6 @@
 """Is the audit's estimate of false matches right? On networks of which the truth is known.
 
-    python scripts/calibrate_audit.py --out calibration --seeds 3
+    python scripts/calibrate_audit.py --out calibration --seeds 2
 
 renders a small task with class names on half of the training images, once per seed, and describes
 units of four kinds by retrieval from the lessons:
@@ -292,7 +292,8 @@ def main() -> None:
     """Run the study."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--seeds", type=int, default=3, help="sets of images")
+    parser.add_argument("--seeds", type=int, default=2, help="sets of images")
+    parser.add_argument("--first-seed", type=int, default=1, help="the first of them")
     parser.add_argument("--networks", type=int, default=6, help="networks with random weights")
     parser.add_argument("--draws", type=int, default=20, help="composed networks of each kind")
     parser.add_argument("--method", default="retrieval", help="describer: retrieval or milan")
@@ -302,7 +303,7 @@ def main() -> None:
     silence_libraries()
     who = speaker(options.method, SCALE.k, "cpu")
     rows, areas = [], []
-    for seed in range(options.seeds):
+    for seed in range(options.first_seed, options.first_seed + options.seeds):
         more, shares = study(seed, options.networks, options.draws, options.out, who)
         rows += more
         areas += shares

@@ -1,11 +1,14 @@
 """How many matches are false: by units of which it is known that they cannot truly match.
 
 Null units are described and searched as the network's own. Two kinds serve: decoys, which do not
-care what they see, and units of networks with random weights, which have learned nothing. The share
-of null units that match, times the number of units that are null, estimates the number of false
-matches, as decoy sequences do in proteomics (Elias and Gygi, Nature Methods 4, 2007). How many
-units are null is estimated by those that do not match (Storey, J. R. Statist. Soc. B 64, 2002):
-a unit that truly matches is none of them.
+care what they see, and units of networks with random weights, which have learned nothing. Their
+matches stand for the false ones, as decoy sequences do in proteomics (Elias and Gygi, Nature
+Methods 4, 2007). How many of a network's units are like them is not known: units that truly match
+are not, nor are those that have learned something else. It is estimated from the matches that the
+describer is least sure of, which are taken to be false (after Storey, J. R. Statist. Soc. B 64,
+2002): if half of the null matches have a confidence of at most .7, false matches are twice the
+matches with such a confidence. Without confidences, or with few null matches, it is estimated from
+the units that do not match, which are all taken to be null.
 """
 
 from __future__ import annotations
@@ -22,6 +25,7 @@ from milannotations.ablation import Unit
 CONFIDENT = 0.1
 DECOYS, UNTRAINED = "decoys", "random weights"
 _LEVEL = 0.95
+_ENOUGH = 20  # null matches, from which on the distribution of their confidence is known
 Floats = NDArray[np.float64]
 
 
@@ -54,7 +58,7 @@ class Discovery:
         nulls: Null units.
         matched_nulls: Null units that match.
         shares: Share of null units that match, 0 to 1, of each network with random weights.
-        false: Units expected to match falsely.
+        false: Units expected to match falsely, one more than were seen counted.
         rate: Expected share of the matches that is false, 0 to 1; 1 if nothing matches.
         low: Lower end of the 95 % interval of ``rate``; see ``discovery``. NaN for fewer than two
             networks with random weights.
@@ -84,11 +88,10 @@ def discovery(
 ) -> Discovery:
     """Estimate how many of the matches are false.
 
-    A layer's null units are expected to match as often as the null units that were described. One
-    match more than was seen is counted, as an estimate of 0 from few null units would promise too
-    much. The interval is Student's for a prediction: where the estimate would lie had another
-    network with random weights been the only control. It says nothing about units that have
-    learned something else.
+    One match more than was seen is counted, as an estimate of 0 from few null units would promise
+    too much. The interval is Student's for a prediction: it holds what differs between networks
+    with random weights, and the chance in the number of matches with little confidence. It does
+    not hold that units that have learned something else may match with another confidence.
 
     Args:
         units: All described units.
@@ -97,23 +100,77 @@ def discovery(
     """
     weights = _weights(units, nulls.layers)
     hits = np.array(nulls.matched, dtype=bool)
-    share = _null_share(len(units), len(matched), float(weights[hits].sum()))
+    expected = float(weights[hits].sum())
     one = float(weights.mean()) if len(weights) else 1.0
-    false = share * float(weights[hits].sum())
-    rate = min(1.0, (false + one) / len(matched)) if matched else 1.0
+    level = _levels(matched, nulls)
+    sure = level is not None and hits.sum() >= _ENOUGH
+    if level is not None and sure:
+        false, rates, error = _by_confidence(matched, nulls, weights, level)
+    else:
+        false, rates, error = _by_counts(units, matched, nulls, weights, one)
     networks = np.array(nulls.networks)
     of_each = [networks == number for number in dict.fromkeys(nulls.networks)]
-    rates = []
-    for mine in of_each:
-        expected = len(of_each) * float(weights[hits & mine].sum())
-        own = _null_share(len(units), len(matched), expected)
-        rates.append(min(1.0, own * expected / len(matched)) if matched else 1.0)
-    low, high = prediction(rates) if nulls.kind == UNTRAINED else (np.nan, np.nan)
+    trained = nulls.kind == UNTRAINED
+    low, high = prediction(rates, error) if trained else (np.nan, np.nan)
+    share = false / expected if sure else _null_share(len(units), len(matched), expected)
     return Discovery(
         nulls.kind, len(matched), len(hits), int(hits.sum()),
-        tuple(float(hits[mine].mean()) for mine in of_each) if nulls.kind == UNTRAINED else (),
-        false, rate, low, high, _q_values(matched, nulls, share * weights, one),
+        tuple(float(hits[mine].mean()) for mine in of_each) if trained else (),
+        false, min(1.0, false / len(matched)) if matched else 1.0, low, high,
+        _q_values(matched, hits, level, share * weights, one),
     )  # fmt: skip
+
+
+def _levels(matched: Mapping[Unit, float | None], nulls: NullUnits) -> Floats | None:
+    """Return the confidences of null units; None if some unit has none."""
+    if any(score is None for score in [*matched.values(), *nulls.scores]):
+        return None
+    return np.array(nulls.scores, dtype=float)
+
+
+def _by_confidence(
+    matched: Mapping[Unit, float | None], nulls: NullUnits, weights: Floats, level: Floats
+) -> tuple[float, list[float], float]:
+    """Estimate from the matches that are at most as confident as half of the null matches.
+
+    Returns:
+        The number of false matches; for each network alone the share of the matches that is false;
+        and the standard error of that share from the number of matches with little confidence.
+    """
+    hits = np.array(nulls.matched, dtype=bool)
+    scores = np.array([matched[unit] for unit in matched], dtype=float)
+    limit = float(np.median(level[hits]))
+    count = int((scores <= limit).sum())
+    below = hits & (level <= limit)
+    part = float(weights[below].sum() / weights[hits].sum())
+    if not matched:
+        return 0.0, [], 0.0
+    networks = np.array(nulls.networks)
+    rates = []
+    for number in dict.fromkeys(nulls.networks):
+        mine = networks == number
+        whole = float(weights[hits & mine].sum())
+        own = float(weights[below & mine].sum()) / whole if whole else part
+        rates.append(min(1.0, count / max(own * len(matched), 1e-9)))
+    error = float(np.sqrt(count / part * (1 - part) / part)) / len(matched)
+    return min(float(len(matched)), (count + 1) / part), rates, error
+
+
+def _by_counts(
+    units: Sequence[Unit], matched: Mapping[Unit, float | None], nulls: NullUnits, weights: Floats,
+    one: float,
+) -> tuple[float, list[float], float]:  # fmt: skip
+    """Estimate from the share of null units that match; returns what ``_by_confidence`` does."""
+    hits = np.array(nulls.matched, dtype=bool)
+    networks = np.array(nulls.networks)
+    each = [networks == number for number in dict.fromkeys(nulls.networks)]
+    rates = []
+    for mine in each if matched else []:
+        expected = len(each) * float(weights[hits & mine].sum())
+        own = _null_share(len(units), len(matched), expected)
+        rates.append(min(1.0, own * expected / len(matched)))
+    expected = float(weights[hits].sum())
+    return _null_share(len(units), len(matched), expected) * expected + one, rates, 0.0
 
 
 def _weights(units: Sequence[Unit], layers: Sequence[str]) -> Floats:
@@ -141,33 +198,35 @@ def _null_share(units: int, matched: int, expected: float) -> float:
     return min(1.0, (units - matched + 1) / rest) if rest > 0 else 1.0
 
 
-def prediction(shares: Sequence[float]) -> tuple[float, float]:
+def prediction(shares: Sequence[float], error: float = 0.0) -> tuple[float, float]:
     """Return the 95 % interval for one more share of the same kind, by Student's t.
 
     It is cut at 0 and 1; NaN for fewer than two shares.
+
+    Args:
+        shares: The shares, 0 to 1.
+        error: Standard error of each from something that they have in common.
     """
     if len(shares) < 2:
         return float("nan"), float("nan")
     values = np.asarray(shares)
-    half = stats.t.ppf((1 + _LEVEL) / 2, len(values) - 1) * values.std(ddof=1)
-    half *= np.sqrt(1 + 1 / len(values))
+    spread = np.sqrt(values.var(ddof=1) * (1 + 1 / len(values)) + error**2)
+    half = float(stats.t.ppf((1 + _LEVEL) / 2, len(values) - 1) * spread)
     return float(max(0.0, values.mean() - half)), float(min(1.0, values.mean() + half))
 
 
 def _q_values(
-    matched: Mapping[Unit, float | None], nulls: NullUnits, weights: Floats, one: float
-) -> dict[Unit, float]:
-    scores = [score for score in matched.values() if score is not None]
-    if len(scores) < len(matched) or any(score is None for score in nulls.scores):
+    matched: Mapping[Unit, float | None], hits: NDArray[np.bool_], level: Floats | None,
+    weights: Floats, one: float,
+) -> dict[Unit, float]:  # fmt: skip
+    if level is None:
         return {unit: float("nan") for unit in matched}
-    level = np.array([-np.inf if score is None else score for score in nulls.scores])
-    hits = np.array(nulls.matched, dtype=bool)
+    scores = np.array([matched[unit] for unit in matched], dtype=float)
     ordered = sorted(matched, key=lambda unit: -float(matched[unit] or 0.0))
     rates = []
     for unit in ordered:
         least = float(matched[unit] or 0.0)
-        as_good = sum(1 for score in scores if score >= least)
         above = float(weights[hits & (level >= least)].sum()) if len(weights) else 0.0
-        rates.append(min(1.0, (above + one) / as_good))
+        rates.append(min(1.0, (above + one) / int((scores >= least).sum())))
     least_so_far = np.minimum.accumulate(rates[::-1])[::-1]
     return {unit: float(value) for unit, value in zip(ordered, least_so_far, strict=True)}

@@ -124,7 +124,9 @@ def _explained(found: Audit) -> list[str]:
         "described so too. Two kinds of units have learned nothing. A decoy is a made-up unit that "
         "does not care what it sees: images drawn at random, under masks of the layer's units. "
         "Units of the same architecture with random weights are selective for something, and may "
-        "match because what they prefer (contrast, say) comes with it. The kind that gives the "
+        "match because what they prefer (contrast, say) comes with it. How many of the network's "
+        "matches are like theirs is told by the matches that the describer is least sure of, or, "
+        "where it has no confidence, by the units that do not match. The kind that gives the "
         "greater estimate counts."
     ]
     texts = [text for one in found.networks for text in one.described.texts]
