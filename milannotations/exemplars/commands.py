@@ -77,7 +77,17 @@ def build(
     channels: Channels = None,
     mean: Mean = None,
     std: Std = None,
-    latents: Annotated[int, typer.Option(help="for generators: how many latents to draw")] = 0,
+    latents: Annotated[
+        str | None,
+        typer.Option(
+            help="for generators: how many latents to draw, or a file of them: .npy, .npz, or a "
+            "folder of .pth as the original's biggan-zs-*"
+        ),
+    ] = None,
+    export_latents: Annotated[
+        Path | None,
+        typer.Option(help="for generators: .npz to write the latents to, which --latents reads"),
+    ] = None,
     seed: Annotated[int, typer.Option(help="of the latents")] = 0,
     truncation: Annotated[
         float | None, typer.Option(help="latents beyond it are drawn again; default none")
@@ -158,6 +168,7 @@ def build(
     from milannotations.exemplars.build import build_shard, build_with_torchrun, serial
     from milannotations.exemplars.in_place import checked_in_place
     from milannotations.exemplars.inputs import InputOptions
+    from milannotations.exemplars.latents import write_latents
     from milannotations.exemplars.options import BuildOptions
     from milannotations.exemplars.ray_engine import ray_engine
     from milannotations.exemplars.render import checked_mask_rule
@@ -165,6 +176,7 @@ def build(
     from milannotations.networks.consent import give_consent
     from milannotations.options import split_names
     from milannotations.pictures import utf8
+    from milannotations.storage import check_file
 
     options = BuildOptions(
         k, quantile, size, batch_size, readers, image_format, skip_unreadable, dtype,
@@ -203,8 +215,11 @@ def build(
     )
     source: ImageFolder | PictureSource | Latents
     if pictures is None:
-        source = _latents(loaded, latents, seed, truncation, size)
-    elif latents:
+        source = latents_of(loaded, latents, seed, truncation, size)
+        if export_latents is not None:
+            check_file(export_latents, overwrite)
+            write_latents(source, export_latents)
+    elif latents is not None or export_latents is not None:
         raise InputError("give --images or --latents, not both")
     else:
         pictures.preprocessing = loaded.preprocessing
@@ -277,17 +292,30 @@ def _refuse_unreadable(unreadable: list[str], images: int, skip: bool) -> None:
         )
 
 
-def _latents(
-    loaded: LoadedModel, count: int, seed: int, truncation: float | None, size: int
+def latents_of(
+    loaded: LoadedModel, latents: str | None, seed: int, truncation: float | None, size: int
 ) -> Latents:
+    """Return the latents that ``--latents`` names: a number of them to draw, or a file.
+
+    Raises:
+        InputError: If the network takes images, nothing is named, or the file cannot be used.
+    """
     from milannotations.errors import InputError
     from milannotations.exemplars.generators import Latents
+    from milannotations.exemplars.latents import FORMS, read_latents
 
     if loaded.latents is None:
         raise InputError(f"{loaded.name} takes images: name them with --images")
-    if not count:
-        raise InputError(f"{loaded.name} is a generator: say with --latents how many to draw")
-    return Latents(loaded.module.eval(), loaded.latents, count, seed, truncation, size)
+    if not latents:
+        raise InputError(
+            f"{loaded.name} is a generator: say with --latents how many to draw, or name {FORMS}"
+        )
+    generator = loaded.module.eval()
+    if latents.isdecimal() and latents.isascii():
+        return Latents(generator, loaded.latents, int(latents), seed, truncation, size)
+    if truncation is not None:
+        raise InputError(f"--truncation is for latents that are drawn; {latents} has them")
+    return read_latents(Path(latents), generator, loaded.latents, seed, size)
 
 
 def _parse_layout(text: str) -> tuple[str, Layout]:

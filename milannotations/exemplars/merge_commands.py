@@ -23,6 +23,9 @@ def merge(
         str | None, typer.Option(help="the generator of the shards, as given to build")
     ] = None,
     weights: Annotated[str, typer.Option(help="the generator's, as given to build")] = "published",
+    latents: Annotated[
+        str | None, typer.Option(help="the generator's file of latents, as given to build")
+    ] = None,
     size: Annotated[int, typer.Option(help="side of exemplars and masks")] = DEFAULT_SIZE,
     image_format: Annotated[str, typer.Option(help="jpeg, png or webp (lossless)")] = "jpeg",
     masks: Annotated[
@@ -36,8 +39,7 @@ def merge(
     from milannotations.errors import InputError
     from milannotations.exemplars.build import merge as run
     from milannotations.exemplars.build import shards_in
-    from milannotations.exemplars.commands import open_images, say_report
-    from milannotations.exemplars.generators import Latents
+    from milannotations.exemplars.commands import latents_of, open_images, say_report
     from milannotations.exemplars.options import BuildOptions
     from milannotations.exemplars.plan import fingerprint_of_weights
     from milannotations.exemplars.render import checked_mask_rule
@@ -69,10 +71,9 @@ def merge(
         if fingerprint_of_weights(loaded.module) != plan.weights:
             raise InputError(f"these are not the weights of the shards: {model!r}, {weights!r}")
         generator = loaded.module.eval()
-        source = Latents(
-            generator, loaded.latents, plan.images, drawn["seed"], drawn["truncation"],
-            size,
-        )  # fmt: skip
+        source = latents_of(
+            loaded, latents or str(plan.images), drawn["seed"], drawn["truncation"], size
+        )
     else:
         raise InputError("give --images, or for a generator's shards --model")
     provenance = {"shards": len(paths), "source": utf8(images or "latents")}
