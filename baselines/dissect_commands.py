@@ -9,6 +9,7 @@ import typer
 
 from baselines.concepts import CONCEPTS_HELP
 from milannotations.device import DEVICE_HELP
+from milannotations.exemplars.inputs import Channels, InputSize, Mean, Resize, Std
 
 app = typer.Typer(add_completion=False)
 
@@ -35,6 +36,11 @@ def dissect(
         str | None,
         typer.Option(help="published (the default), random, or a file; of --neurons as recorded"),
     ] = None,
+    input_size: InputSize = None,
+    resize: Resize = None,
+    channels: Channels = None,
+    mean: Mean = None,
+    std: Std = None,
     activations: Annotated[
         Path | None, typer.Option(help="folder of recorded activation maps, in place of a network")
     ] = None,
@@ -62,6 +68,7 @@ def dissect(
     from baselines.concepts.dissector import Dissector
     from milannotations.describer import create
     from milannotations.errors import InputError
+    from milannotations.exemplars.inputs import InputOptions
     from milannotations.loading import load_split
     from milannotations.options import read_options, split_names
     from milannotations.progress import silence_libraries
@@ -73,6 +80,9 @@ def dissect(
         raise InputError(
             "name a network with --model or --neurons, or recorded maps with --activations"
         )
+    inputs = InputOptions.parse(input_size, resize, channels, mean, std)
+    if inputs != InputOptions() and not model:
+        raise InputError("--input-size and the like go with --model; others say it themselves")
     own = {
         "concepts": concepts, "model": model,
         "activations": str(activations) if activations else None, "weights": weights,
@@ -89,7 +99,7 @@ def dissect(
     if neurons is not None:
         tallies = describer.tallies_of_neurons(load_split(neurons), names)
     else:
-        tallies = describer.tallies(model or "", names)
+        tallies = describer.tallies(model or "", names, inputs)
     with atomic_folder(out, overwrite) as folder:
         lines = describer.report(tallies, folder)
     console = Console(markup=False, highlight=False, soft_wrap=True)

@@ -25,6 +25,7 @@ from milannotations.catalog.models import LoadedModel, load_model
 from milannotations.describer import Description
 from milannotations.device import resolve_device
 from milannotations.errors import InputError, did_you_mean
+from milannotations.exemplars.inputs import InputOptions
 from milannotations.networks.lookup import NetworkChoice, network_of
 from milannotations.progress import Bar, progress_bar
 from milannotations.record import NeuronKey, keys_of
@@ -192,16 +193,19 @@ class Dissector(ABC):
                 )  # fmt: skip
         return self._packed
 
-    def tallies(self, model: str, layers: Sequence[str]) -> dict[str, Tally]:
+    def tallies(
+        self, model: str, layers: Sequence[str], inputs: InputOptions | None = None
+    ) -> dict[str, Tally]:
         """Return the tally of each layer; what was counted before is only read.
 
         Args:
             model: The network; not used with recorded activations.
             layers: Patterns of layers; none for the network's own choice.
+            inputs: What is said of the network's input.
         """
         loaded = None
         if self._activations is None and model != SYNTHETIC:
-            loaded = load_model(model, self._choice.weights or "published")
+            loaded = load_model(model, self._choice.weights or "published", inputs=inputs)
         return self._counted(model, layers, loaded)
 
     def tallies_of_neurons(self, neurons: Dataset, layers: Sequence[str] = ()) -> dict[str, Tally]:

@@ -87,7 +87,7 @@ def read_latents(
     Args:
         path: A ``.npy`` array (images, \\*shape), also with the axes of one latent flattened; an
             ``.npz`` with ``latents`` and ``classes`` as ``write_latents`` makes it; or a folder
-            with a ``.pth`` file of floating-point latents and maybe one of whole numbers, the classes,
+            with a ``.pth`` file of floating-point latents and maybe one of whole numbers, classes,
             or a row for each with 1 at its class.
         generator: See ``Latents``.
         space: What it takes.

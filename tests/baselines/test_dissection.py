@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from datasets import Dataset
 from typer.testing import CliRunner
 
@@ -22,8 +23,10 @@ from baselines.concepts.report import load_report
 from baselines.dissect_commands import app
 from baselines.netdissect.describer import NetDissect
 from baselines.netdissect.report import Dissection
+from milannotations.catalog.models import LoadedModel
 from milannotations.describer import Description, accepts, create
 from milannotations.errors import InputError
+from milannotations.exemplars.sources import Preprocessing
 from milannotations.worlds import World
 from milannotations.worlds.broden import write_broden
 from tests.baselines.concepts.made_up import record
@@ -281,6 +284,10 @@ def test_the_command_with_formulas(tmp_path: Path, broden: Path) -> None:
         (["--model", "efficientnet_lite0", "--method", "constant"], "constant"),
         (["--model", "efficientnet_lite0", "--layers", "_blocks.99"], "no layer matches"),
         (["--model", "efficientnet_lite0", "--option", "variant"], "NAME=VALUE"),
+        (["--model", "resnet18", "--option", "varient=full"], "did you mean 'variant'"),
+        (["--model", "resnet18", "--option", "frame=crop"], "write it as --frame"),
+        (["--activations", "maps", "--input-size", "64"], "go with --model"),
+        (["--model", f"{__name__}:grey"], "its first convolution takes 1 channel, and --input-s"),
     ],
 )
 def test_commands_that_make_no_sense(
@@ -290,6 +297,22 @@ def test_commands_that_make_no_sense(
     with pytest.raises(InputError, match=message):
         run("--concepts", f"broden:{broden}", "--out", out, *arguments)
     assert not out.exists()
+
+
+def grey() -> LoadedModel:
+    """Return a network of grey images, without a word on what it takes."""
+    network = torch.nn.Sequential(torch.nn.Conv2d(1, 4, 5, stride=4), torch.nn.ReLU())
+    return LoadedModel(network, "grey", "none", Preprocessing(), ("1",))
+
+
+def test_other_inputs_and_patterns_of_the_command(tmp_path: Path, broden: Path) -> None:
+    run(
+        "--concepts", f"broden:{broden}", "--model", f"{__name__}:grey", "--input-size", "80",
+        "--channels", "1", "--layers", "0", "--layers", "[1]", "--out", tmp_path / "out",
+        "--work", tmp_path / "work", "--device", "cpu",
+    )  # fmt: skip
+    report = load_report(Dissection, tmp_path / "out" / "report.json")
+    assert [(layer.layer, len(layer.units)) for layer in report.layers] == [("0", 4), ("1", 4)]
 
 
 def test_a_folder_is_not_overwritten_by_accident(tmp_path: Path, broden: Path) -> None:
