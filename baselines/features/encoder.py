@@ -11,6 +11,7 @@ from PIL import Image
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 from torch.nn import functional
+from torchvision.transforms.v2 import functional as transforms
 
 from milannotations.catalog.models import LoadedModel, load_model
 from milannotations.errors import InputError
@@ -131,6 +132,24 @@ class PyramidEncoder(torch.nn.Module):
         image = to_rgb(image)
         view = image if image.size == (width, height) else image.resize((width, height))
         return self.preprocessing.tensor(view)
+
+    def inputs(self, images: Tensor) -> Tensor:
+        """Return exemplars as the network's inputs, (n, channels, height, width).
+
+        Args:
+            images: (n, 3, height, width), uint8 or in [0, 1]. Of another size than the network's
+                they are resized by torch, whose pixels differ a little from Pillow's in ``tensor``.
+        """
+        shape = self.preprocessing.shape
+        images = transforms.to_dtype(images, torch.float32, scale=True)
+        if len(self.preprocessing.mean) == 1:
+            images = transforms.rgb_to_grayscale(images)
+        if tuple(images.shape[-2:]) != shape:
+            images = transforms.resize(
+                images, list(shape), transforms.InterpolationMode.BICUBIC, antialias=True
+            ).clamp(0, 1)
+        mean, std = list(self.preprocessing.mean), list(self.preprocessing.std)
+        return transforms.normalize(images, mean, std)
 
     @torch.no_grad()
     def forward(self, inputs: Tensor, masks: Tensor | None = None) -> Tensor:

@@ -3,5 +3,6 @@
 from baselines.milan.config import MilanConfig
 from baselines.milan.decoding import VARIANTS, Decoding
 from baselines.milan.model import Milan
+from baselines.milan.output import MilanOutput
 
-__all__ = ["VARIANTS", "Decoding", "Milan", "MilanConfig"]
+__all__ = ["VARIANTS", "Decoding", "Milan", "MilanConfig", "MilanOutput"]

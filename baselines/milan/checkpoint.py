@@ -29,6 +29,7 @@ from baselines.milan.vocabulary import Vocabulary
 from milannotations.catalog.models import load_model
 from milannotations.catalog.weights import fit
 from milannotations.errors import InputError
+from milannotations.provenance import published_training_data
 from milannotations.record import DEFAULT_K
 
 HOST = "http://milan.csail.mit.edu/models"
@@ -65,8 +66,13 @@ class _Inert:
         return OrderedDict()
 
 
-def import_checkpoint(path: Path) -> Milan:
+def import_checkpoint(path: Path, group: str | None = None) -> Milan:
     """Read a checkpoint of the original.
+
+    Args:
+        path: The file.
+        group: The releases that it was trained on, as ``base``; default that of the published file
+            of its name. Of a file with another name it is not known.
 
     Raises:
         InputError: If the file is missing, damaged, holds more than tensors and plain values, or
@@ -74,7 +80,7 @@ def import_checkpoint(path: Path) -> Milan:
     """
     payload = _read(path)
     try:
-        return _model(payload, path)
+        return _model(payload, path, group or group_of(path.name))
     except InputError:
         raise
     except (KeyError, TypeError, ValueError, AttributeError) as error:
@@ -82,7 +88,13 @@ def import_checkpoint(path: Path) -> Milan:
         raise InputError(f"{path} is no checkpoint of the original MILAN: {first}") from error
 
 
-def _model(payload: Mapping[str, Any], path: Path) -> Milan:
+def group_of(file: str) -> str | None:
+    """Return the group of a published file's name, as ``base`` of ``milan-base.pth``; else None."""
+    names = {url.rpartition("/")[2]: group for group, url in PUBLISHED.items()}
+    return names.get(file)
+
+
+def _model(payload: Mapping[str, Any], path: Path, group: str | None) -> Milan:
     properties = _part(payload, "properties", path)
     state = _part(payload, "state_dict", path)
     kind = _part(payload, "children", path).get("encoder")
@@ -123,6 +135,7 @@ def _model(payload: Mapping[str, Any], path: Path) -> Milan:
         decoding=Decoding(strategy=strategy, pmi=weight, **searching),  # type: ignore[arg-type]
         as_original=True,
         training={"imported_from": path.name, "published_by": "Hernandez et al., 2022"},
+        trained_on=published_training_data(group) if group else None,
     )  # fmt: skip
     # Without memory, until the file's own tensors are put in: sizes may be absurd.
     with torch.device("meta"):

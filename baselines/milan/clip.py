@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import torch
 from datasets import Dataset
@@ -10,11 +11,17 @@ from PIL.Image import Image
 from torch import Tensor
 from torchvision.transforms.v2 import functional as transforms
 
+from baselines.milan.decoding import Decoding
 from benchmark.contrastive import ContrastiveModel
 from milannotations.describer import Description
 from milannotations.errors import InputError
 from milannotations.progress import progress_bar
-from milannotations.record import encoded_records, key_of
+from milannotations.record import encoded_records, key_of, keys_of
+
+if TYPE_CHECKING:
+    from baselines.milan.model import Milan
+
+_BLOCK = 256
 
 
 class ClipReranker:
@@ -86,6 +93,30 @@ class ClipReranker:
                     )
                 )
         return ordered
+
+
+def describe_reranked(
+    model: Milan,
+    neurons: Dataset,
+    features: Tensor,
+    decoding: Decoding,
+    reranker: ClipReranker,
+    alternatives: int = 4,
+    batch_size: int = 16,
+) -> list[Description]:
+    """Describe neurons, with all candidates of the search in the order of a CLIP model.
+
+    Neurons are taken in blocks: the candidates of all of them may be millions of texts.
+    """
+    described: list[Description] = []
+    for first in range(0, len(neurons), _BLOCK):
+        rows = range(first, min(first + _BLOCK, len(neurons)))
+        part = neurons.select(rows)
+        found = model.describe_features(
+            keys_of(part), features[first : rows.stop], decoding, decoding.beam, batch_size
+        )
+        described += reranker.reorder(part, found, alternatives)
+    return described
 
 
 def _mask(mask: Image) -> Tensor:

@@ -143,21 +143,34 @@ def train(
 
 @import_app.command()
 def import_checkpoint(
-    checkpoint: Annotated[Path, typer.Argument(help="the authors' file, as milan-base.pth")],
+    checkpoint: Annotated[
+        str,
+        typer.Argument(help="the authors' file, as milan-base.pth; its name, as base; or a URL"),
+    ],
     out: Annotated[
         Path | None, typer.Option(help="folder to write; default the file's name without .pth")
+    ] = None,
+    trained_on: Annotated[
+        str | None,
+        typer.Option(help="group of releases it was trained on; default that of its file's name"),
     ] = None,
     overwrite: Annotated[bool, typer.Option(help="replace the folder of --out")] = False,
 ) -> None:
     """Turn a checkpoint of the original MILAN into a model of this project."""
+    from baselines.milan.checkpoint import PUBLISHED, group_of
     from baselines.milan.checkpoint import import_checkpoint as run
+    from baselines.milan.published import checkpoint_file
+    from milannotations.catalog.releases import members
     from milannotations.progress import silence_libraries
     from milannotations.storage import check_target
 
     silence_libraries()
-    target = out or Path(checkpoint.stem)
+    if trained_on is not None:
+        members(trained_on)
+    target = out or Path(Path(checkpoint).stem)
     check_target(target, overwrite)
-    model = run(checkpoint)
+    group = trained_on or (checkpoint if checkpoint in PUBLISHED else None)
+    model = run(checkpoint_file(checkpoint), group or group_of(Path(checkpoint).name))
     model.save_pretrained(target, overwrite)
     typer.echo(
         f"Model: {target.resolve()} ({len(model.vocabulary.words)} words, encoder "

@@ -15,6 +15,20 @@ from milannotations.provenance import TrainingData
 FORMAT = 1  # of a model's folder
 
 
+class ClipSpec(BaseModel):
+    """A CLIP model that orders candidates anew; see ``baselines.milan.clip``.
+
+    Attributes:
+        model: A folder, or OWNER/NAME of the hub.
+        weight: Weight of the similarity of whole images to that of masked ones.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    model: str
+    weight: float = Field(default=0.5, ge=0, le=1)
+
+
 class MilanConfig(BaseModel):
     """What a model's ``config.json`` says.
 
@@ -31,6 +45,7 @@ class MilanConfig(BaseModel):
             fault, so that captions are the same. It may say nothing, or the start, the padding
             and the unknown word (they are left out of the text), and p(d) counts a second stop.
         training: How it was trained and what came of it, for people.
+        clip: The CLIP model that orders candidates anew; None leaves them as they are.
         trained_on: The neurons it has learnt from; None where that is not known.
     """
 
@@ -46,4 +61,5 @@ class MilanConfig(BaseModel):
     decoding: Decoding = Decoding()
     as_original: bool = False
     training: dict[str, Any] = {}
+    clip: ClipSpec | None = None
     trained_on: TrainingData | None = None

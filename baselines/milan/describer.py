@@ -10,7 +10,8 @@ from datasets import Dataset
 from pydantic import BaseModel
 
 from baselines.features.encoder import PyramidEncoder, Resizing, encoder_spec
-from baselines.milan.clip import ClipReranker
+from baselines.milan.clip import ClipReranker, describe_reranked
+from baselines.milan.config import ClipSpec
 from baselines.milan.decoder import DecoderSpec
 from baselines.milan.decoding import VARIANTS, Decoding
 from baselines.milan.examples import examples_of
@@ -27,7 +28,6 @@ from milannotations.provenance import TrainingData
 from milannotations.record import keys_of
 from milannotations.store import home
 
-_BLOCK = 256
 _SEARCHING = frozenset(Decoding.model_fields) - {"seed"}
 
 
@@ -38,7 +38,8 @@ class MilanDescriber:
     Without ``model`` one is trained on the neurons given to ``fit``.
 
     Args:
-        model: A trained model: a folder, or OWNER/NAME of the hub.
+        model: A trained model: a folder, OWNER/NAME of the hub, a published model of the authors
+            (``base``, ``base+clip``), or the URL of such a checkpoint.
         variant: A named way of searching, one of ``VARIANTS``; default the model's own.
         encoder: For training: the network whose features are described; see ``encoder_spec``;
             default resnet101.
@@ -49,9 +50,10 @@ class MilanDescriber:
             stopping; default a part of the training neurons.
         validation_split: See ``validation``.
         hidden: For training: length of the states of both LSTMs.
-        clip: A CLIP model that orders the candidates anew; a folder or OWNER/NAME.
+        clip: A CLIP model that orders the candidates anew; a folder or OWNER/NAME; default that of
+            the model, which ``+clip`` ones have.
         clip_weight: Weight of the similarity of whole images to that of masked ones; see
-            ``ClipReranker``.
+            ``ClipReranker``; default that of the model, or .5 for one named by ``clip``.
         alternatives: How many further candidates to name.
         batch_size: Neurons decoded at once.
         any_k: 1 to describe neurons with another number of exemplars than in training.
@@ -77,7 +79,7 @@ class MilanDescriber:
         validation_split: str | None = None,
         hidden: int | None = None,
         clip: str | None = None,
-        clip_weight: float = 0.5,
+        clip_weight: float | None = None,
         alternatives: int = 4,
         batch_size: int = 16,
         any_k: int = 0,
@@ -126,7 +128,11 @@ class MilanDescriber:
             names = split_names(layers)
             spec = encoder_spec(encoder or "resnet101", names, {"masks": masks} if masks else None)
             self._encoder = PyramidEncoder(spec)
-        self._clip = ClipReranker(clip, self._device, clip_weight) if clip else None
+        weight = {} if clip_weight is None else {"weight": clip_weight}
+        usual = self._model.config.clip if self._model else None
+        chosen = {"model": clip} if clip else usual.model_dump() if usual else {}
+        spec = checked(ClipSpec, {**chosen, **weight}, "milan: clip") if chosen else None
+        self._clip = ClipReranker(spec.model, self._device, spec.weight) if spec else None
 
     @property
     def trained_on(self) -> TrainingData | None:
@@ -174,20 +180,14 @@ class MilanDescriber:
         if self._clip is not None:
             self._clip.check(neurons)
         features = self._model.features(neurons, work=home() / "features")
-        described: list[Description] = []
-        # With CLIP in blocks: the candidates of all neurons at once may be millions of texts.
-        block = _BLOCK if self._clip else len(neurons)
-        for first in range(0, len(neurons), block):
-            rows = range(first, min(first + block, len(neurons)))
-            part = neurons.select(rows) if len(rows) < len(neurons) else neurons
-            found = self._model.describe_features(
-                keys_of(part), features[first : rows.stop], decoding,
-                decoding.beam if self._clip else self._alternatives, self._batch_size,
+        if self._clip is not None:
+            return describe_reranked(
+                self._model, neurons, features, decoding, self._clip,
+                self._alternatives, self._batch_size,
             )  # fmt: skip
-            if self._clip is not None:
-                found = self._clip.reorder(part, found, self._alternatives)
-            described += found
-        return described
+        return self._model.describe_features(
+            keys_of(neurons), features, decoding, self._alternatives, self._batch_size
+        )
 
     def _decoding(self, usual: Decoding) -> Decoding:
         return checked(Decoding, {**usual.model_dump(), **self._searching}, "milan")

@@ -21,11 +21,14 @@ _NAME = re.compile(r"[\w.-]+/[\w.-]+")
 
 
 def model_folder(source: str, revision: str | None = None) -> Path:
-    """Return the folder of a model: its own, or that of a repository's copy.
+    """Return the folder of a model: its own, or that of a published model's or repository's copy.
 
     Raises:
         InputError: If there is no such folder or repository, or the hub cannot be reached.
     """
+    # Here: checkpoints are read into models, whose module imports this one.
+    from baselines.milan.published import PUBLISHED, is_published, published_folder
+
     folder = Path(source).expanduser()
     if folder.is_dir():
         if not (folder / FILES[0]).is_file():
@@ -34,10 +37,15 @@ def model_folder(source: str, revision: str | None = None) -> Path:
     if folder.is_file():
         raise InputError(
             f"{folder} is a file; for the authors' checkpoints run `milannotations "
-            "import-checkpoint` first"
+            "import-checkpoint` first, or name them: " + ", ".join(PUBLISHED)
         )
+    if is_published(source):
+        return published_folder(source)
     if not _NAME.fullmatch(source) or source.startswith("."):
-        raise InputError(f"model {source!r} is neither a folder nor OWNER/NAME of the hub")
+        raise InputError(
+            f"model {source!r} is no folder, published model ({', '.join(PUBLISHED)}), URL, or "
+            "OWNER/NAME of the hub"
+        )
     try:
         return Path(snapshot_download(source, revision=revision, allow_patterns=list(FILES)))
     except Exception as error:  # the client's errors differ between its versions

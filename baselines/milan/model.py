@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from baselines.features.cache import cached_features, exemplar_features
 from baselines.features.encoder import PyramidEncoder, Resizing
+from baselines.milan.clip import ClipReranker, describe_reranked
 from baselines.milan.config import MilanConfig
 from baselines.milan.decoder import Decoder
 from baselines.milan.decoding import (
@@ -25,6 +26,7 @@ from baselines.milan.decoding import (
 from baselines.milan.files import WEIGHTS, fit_state, read, write
 from baselines.milan.hub import model_folder, push
 from baselines.milan.language_model import LanguageModel
+from baselines.milan.output import MilanOutput, check_tensors, output_of, rerank
 from baselines.milan.vocabulary import Vocabulary
 from milannotations.describer import Description
 from milannotations.device import resolve_device
@@ -68,6 +70,7 @@ class Milan(nn.Module):
         )
         # Not a submodule: it is frozen, mostly stored elsewhere, and only needed for images.
         self._encoder: list[PyramidEncoder] = [encoder] if encoder else []
+        self._reranker: list[ClipReranker] = []
 
     @property
     def device(self) -> torch.device:
@@ -96,6 +99,20 @@ class Milan(nn.Module):
     def trained_on(self) -> TrainingData | None:
         """The neurons it has learnt from, where that is known."""
         return self.config.trained_on
+
+    @property
+    def reranker(self) -> ClipReranker:
+        """The CLIP model that orders candidates anew, loaded when it is first asked for.
+
+        Raises:
+            InputError: If the model has none, or it cannot be loaded.
+        """
+        if self.config.clip is None:
+            raise InputError("this model has no CLIP model; load it with +clip after its name")
+        if not self._reranker:
+            spec = self.config.clip
+            self._reranker.append(ClipReranker(spec.model, self.device, spec.weight))
+        return self._reranker[0]
 
     def use_masks(self, masks: Resizing) -> None:
         """Lay masks over features in another way than in training; ``none`` ignores them."""
@@ -159,6 +176,10 @@ class Milan(nn.Module):
                 f"features are of shape {tuple(features.shape)}; there are {len(keys)} neurons "
                 f"and {self.config.features} features"
             )
+        if self.config.clip is not None:
+            return describe_reranked(
+                self, neurons, features, decoding, self.reranker, alternatives, batch_size
+            )
         return self.describe_features(keys, features, decoding, alternatives, batch_size)
 
     def check(self, neurons: Dataset, decoding: Decoding, any_k: bool = False) -> None:
@@ -214,6 +235,59 @@ class Milan(nn.Module):
                 ]
                 progress.advance(task, len(keys[part]))
         return found
+
+    @torch.inference_mode()
+    def forward(
+        self,
+        images: Tensor,
+        masks: Tensor | None = None,
+        decoding: Decoding | None = None,
+        keys: Sequence[NeuronKey] | None = None,
+    ) -> MilanOutput:
+        """Describe exemplars that are at hand as tensors, as the original's ``decoder`` does.
+
+        >>> output = model(exemplars.images[None], exemplars.masks[None])    # doctest: +SKIP
+        >>> output.captions[0], output.attentions[0], output.log_probs[0]    # doctest: +SKIP
+
+        Args:
+            images: (neurons, k, 3, height, width), uint8 or in [0, 1]; or features of shape
+                (neurons, k, features).
+            masks: (neurons, k, 1, height, width) in [0, 1]; without, whole images are looked at.
+            decoding: How to search; default the model's own.
+            keys: Who the neurons are; needed for sampling.
+
+        Raises:
+            InputError: If tensors are of other shapes or ranges.
+        """
+        decoding = decoding or self.config.decoding
+        if images.ndim == 3:
+            features = images
+        else:
+            check_tensors(images, masks)
+            features = self.encode(images, masks)
+        candidates = self.search(features, decoding, keys)
+        if self.config.clip is not None and images.ndim == 5:
+            if masks is None:
+                raise InputError("CLIP compares masked regions: give masks")
+            candidates = rerank(candidates, self.reranker, self.vocabulary, images, masks)
+        return output_of(self.decoder, self.vocabulary, features.to(self.device), candidates)
+
+    def encode(self, images: Tensor, masks: Tensor | None = None) -> Tensor:
+        """Return features of exemplars, (neurons, k, features); for the arguments see ``forward``.
+
+        Raises:
+            InputError: If tensors are of other shapes or ranges.
+        """
+        check_tensors(images, masks)
+        encoder = self.encoder.to(self.device)
+        parts = [
+            encoder(
+                encoder.inputs(of_one.to(self.device)),
+                None if masks is None else masks[row, :, 0].to(self.device).float(),
+            )
+            for row, of_one in enumerate(images)
+        ]
+        return torch.stack(parts)
 
     def search(
         self, features: Tensor, decoding: Decoding, keys: Sequence[NeuronKey] | None = None
@@ -281,10 +355,12 @@ class Milan(nn.Module):
         revision: str | None = None,
         trust_encoder: bool = False,
     ) -> Milan:
-        """Load a model from a folder, or from a repository of the hub.
+        """Load a model from a folder, from a repository of the hub, or one that is published.
 
         Args:
-            source: A folder that ``save_pretrained`` wrote, or ``OWNER/NAME``.
+            source: A folder that ``save_pretrained`` wrote, ``OWNER/NAME``, or what ``pretrained``
+                takes. With ``+clip`` after any of these, candidates are ordered anew by CLIP, with
+                the original's settings.
             device: Where it shall be.
             revision: Of the repository.
             trust_encoder: Allow an encoder that is code of its own (``package.module:factory``, or
@@ -294,14 +370,41 @@ class Milan(nn.Module):
             InputError: If there is no such model, it is damaged or of another version, or its
                 parts do not fit together.
         """
-        folder = model_folder(str(source), revision)
+        # Here: checkpoints are read into models.
+        from baselines.milan.published import CLIP_SUFFIX, with_clip
+
+        name = str(source)
+        clip = name.endswith(CLIP_SUFFIX) and not Path(name).is_dir()
+        folder = model_folder(name.removesuffix(CLIP_SUFFIX) if clip else name, revision)
         config, vocabulary, state, encoder = read(folder, trust_encoder)
+        config = with_clip(config) if clip else config
         # Without memory, until the file's own tensors are put in: sizes may be absurd.
         with torch.device("meta"):
             model = cls(config, vocabulary, encoder)
         fit_state(model, state, folder / WEIGHTS)
         model.to(resolve_device(device) if isinstance(device, str) else device)
         return model.eval()
+
+    @classmethod
+    def pretrained(
+        cls, name: str = "base", device: str | torch.device = "auto", force: bool = False
+    ) -> Milan:
+        """Load a model that the authors published, after fetching it if it is not here.
+
+        Args:
+            name: ``base``, ``cls``, ``gen``, ``imagenet``, ``places365``, ``alexnet``,
+                ``resnet152`` or ``biggan``, by what it was trained on; or the URL of a checkpoint.
+                With ``+clip`` after it, candidates are ordered anew by CLIP.
+            device: Where it shall be.
+            force: Fetch and import it again, and accept another checksum.
+
+        Raises:
+            InputError: If there is no such name, or the file cannot be had or imported.
+        """
+        from baselines.milan.published import published_folder
+
+        published_folder(name, force)
+        return cls.from_pretrained(name, device)
 
     def push_to_hub(self, repository: str, private: bool = False, token: str | None = None) -> str:
         """Upload the model to a repository of the hub; return the commit's address."""

@@ -122,7 +122,7 @@ def settle(config: str, path: Path, url: str, bar: Progress, *, force: bool, way
             return
         if known and not force:
             raise InputError(
-                f"{path} is not the zip of {config} that was had before: its SHA-256 is {digest}, "
+                f"{path} is not the {_kind(config)} that was had before: its SHA-256 is {digest}, "
                 f"but {known.sha256} was recorded on {known.date} for {known.url} (see {_place()})."
                 f" The release has changed, or this is a damaged or another file. {way_out}"
             )
@@ -131,6 +131,19 @@ def settle(config: str, path: Path, url: str, bar: Progress, *, force: bool, way
         table[config] = Checksum(sha256=digest, size=size, url=url, date=now)
         with atomic_path(_place()) as temporary:
             temporary.write_bytes(_Table.dump_json(table, indent=1) + b"\n")
+
+
+def recorded(name: str) -> Checksum | None:
+    """Return what is known of a file by its name; None if nothing is.
+
+    Raises:
+        InputError: If the file of checksums is damaged.
+    """
+    return _read().get(name)
+
+
+def _kind(name: str) -> str:
+    return f"zip of {name}" if name in RELEASES else f"file {name}"
 
 
 def _sha256(path: Path, bar: Progress) -> str:

@@ -9,6 +9,7 @@ import time
 import zipfile
 from collections.abc import Iterator, Sequence
 from contextlib import closing
+from dataclasses import dataclass
 from http.client import responses
 from itertools import chain
 from pathlib import Path
@@ -17,7 +18,6 @@ from urllib.parse import urljoin, urlsplit
 import requests
 from rich.progress import Progress, TaskID
 
-from milannotations.catalog.releases import RELEASES
 from milannotations.download.checksums import (
     adopt,
     is_good,
@@ -30,7 +30,7 @@ from milannotations.interruption import AGAIN, saying_what_is_kept
 from milannotations.progress import byte_bar, note
 from milannotations.store import HOME_VARIABLE, downloads, make_folder
 
-__all__ = ["MIRRORS_VARIABLE", "adopt", "fetch"]
+__all__ = ["MIRRORS_VARIABLE", "Wanted", "adopt", "check_web", "fetch", "fetch_file"]
 
 MIRRORS_VARIABLE = "MILANNOTATIONS_MIRRORS"
 CONNECT_S = 10.0
@@ -85,9 +85,40 @@ def fetch(config: str, *, mirrors: Sequence[str] | None = None, force: bool = Fa
             went wrong with each is told); if its checksum is not the recorded one; if there is no
             room, the folder cannot be written, or another process fetches the same config.
     """
-    name = published(config).name
-    urls = _urls(name, mirrors)
-    target = make_folder(downloads()) / f"{name}.zip"
+    release = published(config)
+    name = release.name
+    remedy = f"get the zip in another way and run: milannotations download {name} --from-zip PATH"
+    return fetch_file(Wanted(name, f"{name}.zip", release.url, remedy), mirrors, force)
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """A file to fetch, which is a zip whatever its name: releases are, and checkpoints of PyTorch.
+
+    Attributes:
+        name: Its key among the recorded checksums.
+        file: Its name in the folder of downloads, and on mirrors.
+        url: Where it is published.
+        remedy: What to do if no host gives it, as the second half of a sentence.
+        mirrored: Whether mirrors are asked for it.
+    """
+
+    name: str
+    file: str
+    url: str
+    remedy: str
+    mirrored: bool = True
+
+
+def fetch_file(wanted: Wanted, mirrors: Sequence[str] | None = None, force: bool = False) -> Path:
+    """Return a file, after fetching it if it is not here; as ``fetch`` does with a release.
+
+    Raises:
+        InputError: As ``fetch``.
+    """
+    name = wanted.name
+    urls = _urls(wanted, mirrors)
+    target = make_folder(downloads()) / wanted.file
     with alone(target), byte_bar() as bar:
         if target.is_file() and not force and is_good(name, target, bar):
             return target
@@ -98,7 +129,7 @@ def fetch(config: str, *, mirrors: Sequence[str] | None = None, force: bool = Fa
             with saying_what_is_kept(
                 lambda: f"{partial.size / 1e6:.1f} MB are kept in {partial.data}: {AGAIN}"
             ):
-                _transfer_from_any(name, urls, partial, bar)
+                _transfer_from_any(wanted, urls, partial, bar)
         origin = partial.origin
         assert origin is not None
         way_out = f"Pass --force to take it; to have it fetched again, delete {partial.data}"
@@ -107,7 +138,20 @@ def fetch(config: str, *, mirrors: Sequence[str] | None = None, force: bool = Fa
     return target
 
 
-def _urls(config: str, mirrors: Sequence[str] | None) -> list[str]:
+def check_web(url: str) -> None:
+    """Raise InputError if a URL is not one of http or https with a host."""
+    try:
+        parts = urlsplit(url)
+        usable = parts.scheme in _SCHEMES and bool(parts.hostname)
+    except ValueError:
+        usable = False
+    if not usable:
+        raise InputError(f"{url[:200]!r} is no URL that can be fetched; write it as https://…")
+
+
+def _urls(wanted: Wanted, mirrors: Sequence[str] | None) -> list[str]:
+    if not wanted.mirrored:
+        return [wanted.url]
     if mirrors is None:
         mirrors = re.split(r"[,\s]+", os.environ.get(MIRRORS_VARIABLE, ""))
     bases = [base for base in mirrors if base]
@@ -122,7 +166,7 @@ def _urls(config: str, mirrors: Sequence[str] | None) -> list[str]:
                 f"the mirror {base!r} cannot be used (see {MIRRORS_VARIABLE}): give the base of "
                 "URLs, as https://host/folder"
             )
-    return [*(f"{base.rstrip('/')}/{config}.zip" for base in bases), RELEASES[config].url]
+    return [*(f"{base.rstrip('/')}/{wanted.file}" for base in bases), wanted.url]
 
 
 def _shown(url: str) -> str:
@@ -131,11 +175,11 @@ def _shown(url: str) -> str:
     return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
 
 
-def _transfer_from_any(config: str, urls: list[str], partial: Partial, bar: Progress) -> None:
+def _transfer_from_any(wanted: Wanted, urls: list[str], partial: Partial, bar: Progress) -> None:
     """Receive the whole zip from the first host that gives it."""
     origin = partial.origin
-    task = bar.add_task(f"Downloading {config}", total=None)
-    problems = [f"{config}.zip could not be fetched:"]
+    task = bar.add_task(f"Downloading {wanted.name}", total=None)
+    problems = [f"{wanted.file} could not be fetched:"]
     with requests.Session() as session:
         for url in sorted(urls, key=lambda url: origin is None or _shown(url) != origin.url):
             try:
@@ -145,11 +189,13 @@ def _transfer_from_any(config: str, urls: list[str], partial: Partial, bar: Prog
                 reason = str(failed)
             problems.append(f"  {_shown(url)}: {reason}")
     kept = f"{partial.size / 1e6:.1f} MB of it are kept for the next time. " if partial.size else ""
-    raise InputError(
-        "\n".join(problems) + f"\n{kept}Set {MIRRORS_VARIABLE} to the base URL of a host that has "
-        f"it as <base>/{config}.zip, or get the zip in another way and run: milannotations "
-        f"download {config} --from-zip PATH"
-    )
+    mirror = f"Set {MIRRORS_VARIABLE} to the base URL of a host that has it as <base>/{wanted.file}"
+    way_out = f"{mirror}, or {wanted.remedy}" if wanted.mirrored else _capital(wanted.remedy)
+    raise InputError("\n".join(problems) + f"\n{kept}{way_out}")
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
 
 
 def _transfer(

@@ -1,0 +1,118 @@
+"""The authors' published models by name, and checkpoints by URL: fetched, imported and kept.
+
+A name is that of a group of releases (``base``), with ``+clip`` where candidates are to be ordered
+anew by CLIP. Checkpoints are fetched as releases are: resumed, from mirrors first, and held to the
+SHA-256 of the first whole file, as the authors publish no checksums. What is imported is kept below
+``MILANNOTATIONS_HOME`` and used without network from then on.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from rich.console import Console
+
+from baselines.milan.checkpoint import PUBLISHED, group_of, import_checkpoint
+from baselines.milan.config import ClipSpec, MilanConfig
+from baselines.milan.decoding import Decoding
+from baselines.milan.files import CONFIG
+from milannotations.download.checksums import recorded
+from milannotations.download.transfer import Wanted, check_web, fetch_file
+from milannotations.errors import InputError, did_you_mean
+from milannotations.store import home, make_folder
+
+CLIP_SUFFIX = "+clip"
+# Of the original's ``DecoderWithCLIP``: token-wise mutual information in a beam of 1,000, λ = .5,
+# and a reranker ViT-B/32 whose weight of the unmasked image is 1.
+CLIP = ClipSpec(model="openai/clip-vit-base-patch32", weight=1.0)
+CLIP_DECODING = Decoding(strategy="beam", pmi=0.5, beam=1000)
+LICENCE = (
+    "by Hernandez et al. (2022); their code is under the MIT licence, and they state none for the "
+    "weights"
+)
+_WEB = re.compile(r"[a-z]+://", re.IGNORECASE)
+
+
+def is_published(source: str) -> bool:
+    """Say whether a source is a published model's name or a URL, ``+clip`` or not."""
+    name = source.removesuffix(CLIP_SUFFIX)
+    return name in PUBLISHED or bool(_WEB.match(name))
+
+
+def published_folder(source: str, force: bool = False) -> Path:
+    """Return the folder of a published model, after fetching and importing it if it is not here.
+
+    Args:
+        source: A name, as ``base``, or the URL of a checkpoint; ``+clip`` is not looked at.
+        force: Fetch and import it again, and record its checksum in place of another.
+
+    Raises:
+        InputError: If there is no such name, no host gives the file, its checksum is not the
+            recorded one, or it is no checkpoint of the original.
+    """
+    name = source.removesuffix(CLIP_SUFFIX)
+    wanted, group = _wanted(name)
+    target = home() / "models" / wanted.file.removesuffix(".pth")
+    if not force and (target / CONFIG).is_file():
+        return target
+    console = Console(stderr=True, highlight=False, soft_wrap=True)
+    path = fetch_file(wanted, force=force)
+    checksum = recorded(wanted.name)
+    digest = checksum.sha256 if checksum else "unknown"
+    by = f" {LICENCE}" if name in PUBLISHED else ""
+    console.print(
+        f"{wanted.url}:{by}; SHA-256 {digest}, recorded when it was first fetched", markup=False
+    )
+    model = import_checkpoint(path, group)
+    make_folder(target.parent)
+    model.save_pretrained(target, overwrite=True)
+    return target
+
+
+def with_clip(config: MilanConfig) -> MilanConfig:
+    """Return the configuration of a ``+clip`` variant: the original's search and reranker.
+
+    Raises:
+        InputError: If the model has no language model.
+    """
+    if config.language_model is None:
+        raise InputError(f"{CLIP_SUFFIX} searches by mutual information, and needs p(d)")
+    decoding = CLIP_DECODING.model_copy(update={"length": config.decoding.length})
+    return config.model_copy(update={"clip": CLIP, "decoding": decoding})
+
+
+def _wanted(name: str) -> tuple[Wanted, str | None]:
+    if name in PUBLISHED:
+        url = PUBLISHED[name]
+        file = url.rpartition("/")[2]
+        remedy = (
+            f"get {file} in another way and run: milannotations import-checkpoint PATH --out FOLDER"
+        )
+        return Wanted(file, file, url, remedy), name
+    if not _WEB.match(name):
+        hint = did_you_mean(name, PUBLISHED)
+        raise InputError(
+            f"no published model is named {name!r}{hint} (known: {', '.join(PUBLISHED)}, each also "
+            f"with {CLIP_SUFFIX})"
+        )
+    check_web(name)
+    # Two URLs may end alike: the file's name has a digest of the whole.
+    last = unquote(urlsplit(name).path).rpartition("/")[2]
+    stem = re.sub(r"[^\w.-]", "_", last.removesuffix(".pth"))[:60].strip("._") or "model"
+    file = f"{stem}-{hashlib.sha256(name.encode()).hexdigest()[:12]}.pth"
+    remedy = "get it in another way and name the file in place of the URL"
+    return Wanted(file, file, name, remedy, mirrored=False), group_of(last)
+
+
+def checkpoint_file(source: str) -> Path:
+    """Return the file of a checkpoint: a path as it is, or what a URL or a name gives.
+
+    Raises:
+        InputError: If a URL cannot be fetched.
+    """
+    if Path(source).exists() or not is_published(source):
+        return Path(source)
+    return fetch_file(_wanted(source)[0])
