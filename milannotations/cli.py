@@ -36,6 +36,10 @@ COMMANDS = {
     "view": ("milannotations.viewer.commands", "Write pages of exemplars to look at."),
     "dissect": ("baselines.dissect_commands", "Compare units with labels of segmented images."),
     "train": ("baselines.milan.commands", "Train a MILAN on annotated neurons."),
+    "train-language-model": (
+        "baselines.milan.commands:language_model_app",
+        "Train the language model of a MILAN alone.",
+    ),
     "import-checkpoint": (
         "baselines.milan.commands:import_app",
         "Convert a checkpoint of the original MILAN.",

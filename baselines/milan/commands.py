@@ -11,6 +11,7 @@ from milannotations.device import DEVICE_HELP
 
 app = typer.Typer(add_completion=False)
 import_app = typer.Typer(add_completion=False)
+language_model_app = typer.Typer(add_completion=False)
 push_app = typer.Typer(add_completion=False)
 
 
@@ -52,6 +53,9 @@ def train(
     language_model: Annotated[
         bool, typer.Option("--language-model/--no-language-model", help="without, there is no PMI")
     ] = True,
+    prior: Annotated[
+        Path | None, typer.Option(help="folder of a language model that is trained already")
+    ] = None,
     hidden: Annotated[int, typer.Option(help="length of the states of both LSTMs")] = 512,
     embedding: Annotated[int, typer.Option(help="length of word embeddings")] = 128,
     option: Annotated[
@@ -59,7 +63,7 @@ def train(
         typer.Option(
             help="NAME=VALUE, repeatable: batch_size, language_model_batch_size, epochs, "
             "patience, hold_out, stop_on, pmi, learning_rate, weight_decay, regularization, "
-            "longest, resample"
+            "longest, resample, min_count, lemmatize"
         ),
     ] = None,
     precision: Annotated[
@@ -88,6 +92,7 @@ def train(
     from baselines.milan.examples import examples_of
     from baselines.milan.language_model import LanguageModelSpec
     from baselines.milan.options import TrainingOptions
+    from baselines.milan.prior import Prior
     from baselines.milan.training import train as run
     from baselines.milan.weight import WeightChoice
     from milannotations.device import resolve_device
@@ -108,8 +113,11 @@ def train(
         raise InputError(f"variant {variant!r} needs a language model; take no-pmi, greedy or beam")
     processor = resolve_device(device)
     options.check(processor)
+    if prior is not None and not language_model:
+        raise InputError("--prior is a language model, and --no-language-model trains none")
+    ready = Prior.from_pretrained(prior, processor) if prior else None
     sizes = {"hidden": hidden, "embedding": embedding}
-    decoder, prior = (
+    decoder, language = (
         checked(DecoderSpec, sizes, "train"),
         checked(LanguageModelSpec, sizes, "train"),
     )
@@ -126,8 +134,8 @@ def train(
         model = run(
             learn, network, out,
             options=options, validation=check, device=processor,
-            decoder=decoder, language_model=prior if language_model else None,
-            decoding=decoding, overwrite=overwrite, on_epoch=on_epoch,
+            decoder=decoder, language_model=language if language_model else None,
+            prior=ready, decoding=decoding, overwrite=overwrite, on_epoch=on_epoch,
             facts={"data": Path(data).name + (f", split {split}" if split else "")},
         )  # fmt: skip
     facts = model.config.training
@@ -138,6 +146,63 @@ def train(
         f"Model: {out.resolve()} ({facts['neurons']} neurons, {facts['epochs']} epochs; epoch "
         f"{facts['best_epoch']} is kept: validation BLEU {facts['validation_bleu']}, loss "
         f"{facts['validation_loss']} nats a word; λ = {model.config.decoding.pmi:g})"
+    )
+
+
+@language_model_app.command()
+def train_language_model(
+    out: Annotated[Path, typer.Option(help="folder to write the language model to")],
+    data: Annotated[
+        str,
+        typer.Option(help="demo, a config or group, a dataset folder, or a table of annotations"),
+    ] = "demo",
+    split: Annotated[
+        str | None, typer.Option(help="split to learn from; default train for demo, else the only")
+    ] = None,
+    hidden: Annotated[int, typer.Option(help="length of the LSTM's states")] = 512,
+    embedding: Annotated[int, typer.Option(help="length of word embeddings")] = 128,
+    option: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="NAME=VALUE, repeatable: language_model_batch_size, epochs, patience, hold_out, "
+            "learning_rate, weight_decay, longest, min_count, lemmatize"
+        ),
+    ] = None,
+    seed: Annotated[int, typer.Option(help="of the split, weights, order and dropout")] = 0,
+    device: Annotated[str, typer.Option(help=DEVICE_HELP)] = "auto",
+    overwrite: Annotated[bool, typer.Option(help="replace the folder of --out")] = False,
+) -> None:
+    """Train a language model on annotations alone, for `train --prior`."""
+    from rich.console import Console
+
+    from baselines.milan.board import epoch_writer
+    from baselines.milan.language_model import LanguageModelSpec
+    from baselines.milan.options import TrainingOptions
+    from baselines.milan.prior import train_prior
+    from milannotations.device import resolve_device
+    from milannotations.loading import load_split
+    from milannotations.options import checked, read_options
+    from milannotations.progress import silence_libraries
+    from milannotations.storage import check_target
+
+    silence_libraries()
+    check_target(out, overwrite)
+    options = checked(TrainingOptions, {**read_options(option or []), "seed": seed}, "train")
+    spec = checked(LanguageModelSpec, {"hidden": hidden, "embedding": embedding}, "train")
+    neurons = load_split(data, split or ("train" if data == "demo" else None))
+    said = [[t for t in texts if t.strip()] for texts in neurons["annotations"]]
+    console = Console(markup=False, highlight=False, soft_wrap=True)
+    with epoch_writer(None, console.print) as on_epoch:
+        prior = train_prior(
+            [texts for texts in said if texts], out, options=options, spec=spec,
+            device=resolve_device(device), facts={"data": Path(data).name}, overwrite=overwrite,
+            on_epoch=on_epoch,
+        )  # fmt: skip
+    facts = prior.config.training
+    console.print(
+        f"Language model: {out.resolve()} ({len(prior.vocabulary.words)} words, {facts['epochs']} "
+        f"epochs; epoch {facts['best_epoch']} is kept: validation loss {facts['validation_loss']} "
+        "nats a word)"
     )
 
 

@@ -10,6 +10,7 @@ from baselines.features.encoder import EncoderSpec
 from baselines.milan.decoder import DecoderSpec
 from baselines.milan.decoding import Decoding
 from baselines.milan.language_model import MAX_SIZE, LanguageModelSpec
+from baselines.milan.vocabulary import VocabularySpec
 from milannotations.provenance import TrainingData
 
 FORMAT = 1  # of a model's folder
@@ -40,6 +41,7 @@ class MilanConfig(BaseModel):
         k: Exemplars per neuron in training.
         decoder: Sizes of the decoder.
         language_model: Sizes of the language model; None where the model has none.
+        vocabulary: How its words were chosen.
         decoding: How it searches unless told otherwise.
         as_original: Set for the authors' checkpoints: behave as their code does also where it is at
             fault, so that captions are the same. It may say nothing, or the start, the padding
@@ -58,6 +60,7 @@ class MilanConfig(BaseModel):
     k: int = Field(ge=1)
     decoder: DecoderSpec = DecoderSpec()
     language_model: LanguageModelSpec | None = LanguageModelSpec()
+    vocabulary: VocabularySpec = VocabularySpec()
     decoding: Decoding = Decoding()
     as_original: bool = False
     training: dict[str, Any] = {}

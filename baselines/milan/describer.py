@@ -131,8 +131,8 @@ class MilanDescriber:
         weight = {} if clip_weight is None else {"weight": clip_weight}
         usual = self._model.config.clip if self._model else None
         chosen = {"model": clip} if clip else usual.model_dump() if usual else {}
-        spec = checked(ClipSpec, {**chosen, **weight}, "milan: clip") if chosen else None
-        self._clip = ClipReranker(spec.model, self._device, spec.weight) if spec else None
+        order = checked(ClipSpec, {**chosen, **weight}, "milan: clip") if chosen else None
+        self._clip = ClipReranker(order.model, self._device, order.weight) if order else None
 
     @property
     def trained_on(self) -> TrainingData | None:

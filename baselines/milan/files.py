@@ -76,7 +76,7 @@ def read(
             f"{folder / CONFIG}: encoder.weights is {config.encoder.weights!r}; it must be "
             "published, random or included"
         )
-    vocabulary = _vocabulary(folder / VOCABULARY)
+    vocabulary = read_vocabulary(folder / VOCABULARY, config.vocabulary.lemmatize)
     place = folder / WEIGHTS
     try:
         state = load_file(place)
@@ -121,7 +121,7 @@ def _included(spec: EncoderSpec, state: dict[str, Tensor], place: Path) -> Pyram
 
 
 def _config(place: Path) -> MilanConfig:
-    plain = _read_json(place)
+    plain = read_json(place)
     version = plain.get("format") if isinstance(plain, dict) else None
     if version != FORMAT:
         raise InputError(
@@ -136,15 +136,21 @@ def _config(place: Path) -> MilanConfig:
         raise InputError(f"{place}: {where}: {first['msg']}") from error
 
 
-def _vocabulary(place: Path) -> Vocabulary:
-    plain = _read_json(place)
+def read_vocabulary(place: Path, lemmatize: bool = False) -> Vocabulary:
+    """Read a file of words.
+
+    Raises:
+        InputError: If it is missing or damaged.
+    """
+    plain = read_json(place)
     words = plain.get("words") if isinstance(plain, dict) else None
     if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
         raise InputError(f"{place} holds no list of words")
-    return Vocabulary(words)
+    return Vocabulary(words, lemmatize)
 
 
-def _read_json(place: Path) -> Any:
+def read_json(place: Path) -> Any:
+    """Read a JSON file of a sensible size; raise InputError if it cannot be read."""
     try:
         if place.stat().st_size > _MAX_JSON:
             raise InputError(f"{place} is larger than {_MAX_JSON:,} bytes")

@@ -7,6 +7,7 @@ from typing import Literal
 import torch
 from pydantic import BaseModel, ConfigDict, Field
 
+from baselines.milan.vocabulary import VocabularySpec
 from milannotations.errors import InputError
 
 
@@ -31,6 +32,10 @@ class TrainingOptions(BaseModel):
         longest: Tokens after which descriptions are cut; they then have no end to learn.
         resample: Draw as many exemplars with replacement from a neuron's own, anew each time it is
             looked at. The paper does not; it keeps small training sets from being learnt by heart.
+        min_count: Words that the annotations hold fewer times are unknown words: they are learnt as
+            such, and never said.
+        lemmatize: Learn words as their lemmas, which is what the model then says; needs a spaCy
+            pipeline (extra: language).
         precision: ``float32``, or ``bfloat16`` or ``float16`` (mixed).
         seed: Of the split, the initial weights, the order and the dropout.
     """
@@ -49,8 +54,15 @@ class TrainingOptions(BaseModel):
     regularization: float = Field(default=1.0, ge=0)
     longest: int = Field(default=50, ge=1)
     resample: bool = False
+    min_count: int = Field(default=1, ge=1)
+    lemmatize: bool = False
     precision: Literal["float32", "bfloat16", "float16"] = "float32"
     seed: int = Field(default=0, ge=0, lt=2**32)
+
+    @property
+    def vocabulary(self) -> VocabularySpec:
+        """How words are chosen."""
+        return VocabularySpec(min_count=self.min_count, lemmatize=self.lemmatize)
 
     def check(self, device: torch.device | str) -> None:
         """Raise InputError if the precision is not for this device."""

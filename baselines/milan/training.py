@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,14 +15,16 @@ from torch import Tensor
 from torch.nn import functional
 
 from baselines.features.encoder import PyramidEncoder
+from baselines.milan.batches import batches, count_words, trimmed
 from baselines.milan.config import FORMAT, MilanConfig
 from baselines.milan.decoder import DecoderSpec
-from baselines.milan.decoding import Decoding, language_model_log_prob, text_log_prob
+from baselines.milan.decoding import Decoding, text_log_prob
 from baselines.milan.examples import Examples, Rows, hold_out
 from baselines.milan.files import write
 from baselines.milan.language_model import LanguageModelSpec
 from baselines.milan.model import Milan
 from baselines.milan.options import TrainingOptions
+from baselines.milan.prior import Prior, language_model_parts
 from baselines.milan.stage import OnEpoch, Stage
 from baselines.milan.validation import degenerate, greedy_descriptions, validation_bleu
 from baselines.milan.vocabulary import Vocabulary
@@ -46,6 +48,7 @@ def train(
     validation: Examples | None = None,
     decoder: DecoderSpec | None = None,
     language_model: LanguageModelSpec | None = LanguageModelSpec(),  # noqa: B008  (frozen)
+    prior: Prior | None = None,
     decoding: Decoding | None = None,
     device: torch.device | str = "cpu",
     facts: dict[str, Any] | None = None,
@@ -63,6 +66,8 @@ def train(
         decoder: Sizes of the decoder.
         language_model: Sizes of the language model; None trains none, and PMI is then not to be
             had.
+        prior: A language model that is trained already: it is taken as it is, with its vocabulary,
+            and ``language_model`` is not looked at.
         decoding: How the model shall search unless told otherwise. Default: the paper's search,
             with the weight of p(d) that ``options.pmi`` sets or that is chosen on the neurons held
             out; see ``baselines.milan.weight``.
@@ -86,7 +91,10 @@ def train(
         train_part = learn.part(range(len(learn.texts)))
         held_part = validation.part(range(len(validation.texts)))
     _, texts = train_part.pairs()
-    vocabulary = Vocabulary.of(texts)
+    if prior is not None:
+        language_model = prior.config.language_model
+    vocabulary = prior.vocabulary if prior else Vocabulary.of(texts, options.vocabulary)
+    words_of = prior.config.vocabulary if prior else options.vocabulary
     choosing = decoding is None and language_model is not None and options.pmi is None
     if decoding is None:
         decoding = _usual_decoding(options, language_model)
@@ -101,6 +109,7 @@ def train(
         k=learn.features.shape[1],
         decoder=decoder or DecoderSpec(),
         language_model=language_model,
+        vocabulary=words_of,
         decoding=decoding,
         training={**(facts or {}), "neurons": len(train_part.rows), "descriptions": len(texts)},
         trained_on=learn.origin,
@@ -111,12 +120,17 @@ def train(
         "options": options.model_dump(mode="json"),
         "texts": _digest([train_part.texts, held_part.texts]),
         "neurons": _digest([learn.keys, train_part.rows, held_part.examples.keys, held_part.rows]),
+        "prior": _weights_digest(prior) if prior else "",
         "features": [_sample(part.examples.features) for part in (train_part, held_part)],
     }
     with resumable_folder(folder, identity, overwrite) as work, progress_bar() as progress:
         torch.manual_seed(options.seed)
         model = Milan(config, vocabulary, encoder).to(device)
-        stages = _stages(model, train_part, held_part, options, work, progress, on_epoch)
+        if prior is not None and model.language_model is not None:
+            model.language_model.load_state_dict(prior.model.state_dict())
+        stages = _stages(
+            model, train_part, held_part, options, work, progress, on_epoch, prior is not None
+        )
         history: dict[str, Any] = {stage.name: stage.run() for stage in stages}
         said = greedy_descriptions(model, held_part)
         warning = degenerate(said, held_part.texts)
@@ -204,6 +218,7 @@ def _stages(
     work: Path,
     progress: Progress,
     on_epoch: OnEpoch,
+    ready: bool,
 ) -> list[Stage]:
     rows, texts = learn.pairs()
     held_rows, held_texts = held.pairs()
@@ -225,11 +240,11 @@ def _stages(
         return Stage(
             name=name, options=options, place=work / _STATES[name], on_epoch=after,
             on_batch=lambda: progress.advance(task),
-            batches=lambda order: _batches(len(rows), size, order), **parts,
+            batches=lambda order: batches(len(rows), size, order), **parts,
         )  # fmt: skip
 
     def look(batch: Tensor, trim: Tensor) -> Tensor:
-        return _trimmed(trim[batch], model.vocabulary.pad).to(device)
+        return trimmed(trim[batch], model.vocabulary.pad).to(device)
 
     def loss_of_decoder(batch: Tensor) -> Tensor:
         features = learn.examples.features[at[batch]]
@@ -242,12 +257,12 @@ def _stages(
 
     def evaluate_decoder() -> dict[str, float]:
         total = 0.0
-        for batch in _batches(len(held_rows), options.batch_size):
+        for batch in batches(len(held_rows), options.batch_size):
             features = held.examples.features[held_at[batch]].to(device)
             part = look(batch, held_words)
             total -= float(text_log_prob(model.decoder, model.vocabulary, features, part).sum())
         bleu = validation_bleu(model, held)
-        loss = total / _words(held_words, model.vocabulary)
+        loss = total / count_words(held_words, model.vocabulary.pad)
         return {"validation_loss": loss, "validation_bleu": bleu}
 
     def rank_decoder(numbers: Mapping[str, float]) -> tuple[float, ...]:
@@ -256,31 +271,15 @@ def _stages(
         return (numbers["validation_bleu"], loss) if options.stop_on == "bleu" else (loss,)
 
     found = []
-    if model.language_model is not None:
-        prior = model.language_model
-
-        def loss_of_language_model(batch: Tensor) -> Tensor:
-            part = look(batch, words)
-            return functional.nll_loss(
-                prior(part).flatten(0, 1), part[:, 1:].flatten(), ignore_index=model.vocabulary.pad
-            )
-
-        def evaluate_language_model() -> dict[str, float]:
-            total = 0.0
-            for batch in _batches(len(held_rows), options.language_model_batch_size):
-                part = look(batch, held_words)[:, None, 1:]
-                total -= float(language_model_log_prob(prior, part, model.vocabulary).sum())
-            loss = total / _words(held_words, model.vocabulary)
-            return {"validation_loss": loss}
-
+    if model.language_model is not None and not ready:
+        size = options.language_model_batch_size
         found.append(
             stage(
                 "language model",
-                options.language_model_batch_size,
-                module=prior,
-                loss=loss_of_language_model,
-                evaluate=evaluate_language_model,
-                rank=lambda numbers: (-numbers["validation_loss"],),
+                size,
+                **language_model_parts(
+                    model.language_model, model.vocabulary, words, held_words, size, device
+                ),
             )
         )
     found.append(
@@ -296,23 +295,14 @@ def _stages(
     return found
 
 
-def _batches(count: int, size: int, order: torch.Generator | None = None) -> Iterator[Tensor]:
-    numbers = torch.arange(count) if order is None else torch.randperm(count, generator=order)
-    yield from numbers.split(size)
-
-
-def _trimmed(words: Tensor, padding: int) -> Tensor:
-    """Cut off the columns in which all texts are padded."""
-    return words[:, : int((words != padding).sum(1).max())]
-
-
-def _words(words: Tensor, vocabulary: Vocabulary) -> int:
-    return int((words[:, 1:] != vocabulary.pad).sum())
-
-
 def _sample(features: Tensor) -> str:
     """Return a digest of some of the features: reading all of a mapped file would take long."""
     return hashlib.sha256(features[::17, 0].numpy().tobytes()).hexdigest()[:16]
+
+
+def _weights_digest(prior: Prior) -> str:
+    parts = [v.detach().cpu().numpy().tobytes() for v in prior.model.state_dict().values()]
+    return hashlib.sha256(b"".join(parts)).hexdigest()[:16]
 
 
 def _digest(plain: Iterable[object]) -> str:

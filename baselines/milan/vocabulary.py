@@ -6,12 +6,16 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
+from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
 from milannotations.errors import InputError
+
+if TYPE_CHECKING:
+    from benchmark.applications.language import Parser
 
 SPECIALS = ("<start>", "<stop>", "<pad>", "<unk>")
 _LATIN = re.compile(r"[a-z]", re.IGNORECASE)
@@ -37,6 +41,15 @@ def tokenize(texts: Iterable[str]) -> list[list[str]]:
     ]
 
 
+def lemmas(texts: Iterable[str]) -> list[list[str]]:
+    """Split texts into the lower-case lemmas of their tokens, by a spaCy pipeline.
+
+    Raises:
+        InputError: If no English pipeline is installed.
+    """
+    return _parser().lemmas(texts)
+
+
 def detokenize(tokens: Sequence[str]) -> str:
     """Write tokens as a text, with spaces where English has them.
 
@@ -47,6 +60,20 @@ def detokenize(tokens: Sequence[str]) -> str:
     return _AFTER.sub("", _BEFORE.sub("", text))
 
 
+class VocabularySpec(BaseModel):
+    """How words are chosen.
+
+    Attributes:
+        min_count: How often a word must occur in the annotations to be learnt.
+        lemmatize: Whether lemmas stand for words.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    min_count: int = Field(default=1, ge=1)
+    lemmatize: bool = False
+
+
 class Vocabulary:
     """The words a model knows, and what stands for them.
 
@@ -55,13 +82,15 @@ class Vocabulary:
 
     Args:
         words: Distinct tokens.
+        lemmatize: Whether they are lemmas, and texts are to be read as such.
 
     Raises:
         InputError: If there are none, or one occurs twice.
     """
 
-    def __init__(self, words: Sequence[str]) -> None:
+    def __init__(self, words: Sequence[str], lemmatize: bool = False) -> None:
         self.words = tuple(words)
+        self._split = lemmas if lemmatize else tokenize
         self.numbers = {word: number for number, word in enumerate(self.words)}
         if not self.words:
             raise InputError("the vocabulary is empty: the descriptions to learn from have no word")
@@ -73,16 +102,28 @@ class Vocabulary:
         )
 
     @classmethod
-    def of(cls, texts: Sequence[str]) -> Vocabulary:
+    def of(cls, texts: Sequence[str], spec: VocabularySpec | None = None) -> Vocabulary:
         """Return the vocabulary of texts, the most frequent word first.
 
+        Args:
+            texts: What is learnt from.
+            spec: How words are chosen; default all, as they are.
+
         Raises:
-            InputError: If the texts hold no word, or are not English.
+            InputError: If the texts hold no word that is frequent enough, or are not English.
         """
+        spec = spec or VocabularySpec()
         check_english(texts)
-        counts = Counter(token for tokens in tokenize(texts) for token in tokens)
+        split = lemmas if spec.lemmatize else tokenize
+        counts = Counter(token for tokens in split(texts) for token in tokens)
+        words = [word for word, count in counts.items() if count >= spec.min_count]
+        if not words:
+            raise InputError(
+                f"min_count={spec.min_count}: no word of the annotations is so frequent; the most "
+                f"frequent occurs {max(counts.values())} times"
+            )
         # Of equally frequent words the first by alphabet: no order of texts may change a model.
-        return cls(sorted(counts, key=lambda word: (-counts[word], word)))
+        return cls(sorted(words, key=lambda word: (-counts[word], word)), spec.lemmatize)
 
     def __len__(self) -> int:
         return len(self.words) + len(SPECIALS)
@@ -105,7 +146,7 @@ class Vocabulary:
         ``longest`` tokens is cut there and has no stop: it does not end there.
         """
         rows = []
-        for tokens in tokenize(texts):
+        for tokens in self._split(texts):
             numbers = [self.numbers.get(token, self.unknown) for token in tokens]
             whole = longest is None or len(numbers) <= longest
             ended = [*numbers, self.stop] if whole else numbers[:longest]
@@ -144,3 +185,10 @@ def _tokenizer() -> Any:
     import spacy  # here: it takes a second to import, and only MILAN needs it
 
     return spacy.blank("en").tokenizer
+
+
+@cache
+def _parser() -> Parser:
+    from benchmark.applications.language import load_parser  # here: few vocabularies need it
+
+    return load_parser()

@@ -145,6 +145,11 @@ class Parser:
         self._kept.update((text, _measured(doc)) for text, doc in zip(new, documents, strict=True))
         return [self._kept[text] for text in plain]
 
+    def lemmas(self, texts: Iterable[str]) -> list[list[str]]:
+        """Return the lemma of every token of each text, punctuation included, in lower case."""
+        documents = self._pipeline.pipe((text.lower() for text in texts), disable=["parser"])
+        return [[t.lemma_.lower() for t in document if t.text.strip()] for document in documents]
+
 
 def load_parser(name: str | None = None) -> Parser:
     """Load a spaCy pipeline for English.

@@ -1,0 +1,213 @@
+"""The language model by itself: trained on descriptions alone, saved, and used in a training.
+
+It has seen no exemplar, so annotations without images are enough, such as a table's.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from pydantic import BaseModel, ConfigDict
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+from torch.nn import functional
+
+from baselines.milan.batches import batches, count_words, trimmed
+from baselines.milan.decoding import language_model_log_prob
+from baselines.milan.examples import hold_out
+from baselines.milan.files import CONFIG, VOCABULARY, WEIGHTS, read_json, read_vocabulary
+from baselines.milan.language_model import LanguageModel, LanguageModelSpec
+from baselines.milan.options import TrainingOptions
+from baselines.milan.stage import OnEpoch, Stage
+from baselines.milan.vocabulary import Vocabulary, VocabularySpec
+from milannotations.device import resolve_device
+from milannotations.errors import InputError
+from milannotations.options import checked
+from milannotations.progress import progress_bar
+from milannotations.storage import atomic_path, resumable_folder
+
+_KIND, _FORMAT = "milan language model", 1
+
+
+class PriorConfig(BaseModel):
+    """What the ``config.json`` of a language model's folder says.
+
+    Attributes:
+        kind: Tells it from a whole model's.
+        format: Version of the folder's format.
+        language_model: Its sizes.
+        vocabulary: How its words were chosen.
+        training: What it was trained on and how, for people.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: str = _KIND
+    format: int = _FORMAT
+    language_model: LanguageModelSpec = LanguageModelSpec()
+    vocabulary: VocabularySpec = VocabularySpec()
+    training: dict[str, Any] = {}
+
+
+class Prior:
+    """p(d): a language model and its vocabulary.
+
+    Args:
+        config: The sizes.
+        vocabulary: The words.
+        model: The language model, in evaluation mode.
+    """
+
+    def __init__(self, config: PriorConfig, vocabulary: Vocabulary, model: LanguageModel) -> None:
+        self.config, self.vocabulary, self.model = config, vocabulary, model
+
+    @torch.inference_mode()
+    def log_prob(self, texts: Sequence[str]) -> Tensor:
+        """Return log p(d) of texts in nats, (texts,)."""
+        device = self.model.output.weight.device
+        words = self.vocabulary.encode(texts).to(device)
+        return language_model_log_prob(self.model, words[:, None, 1:], self.vocabulary)[:, 0]
+
+    def write(self, folder: Path) -> None:
+        """Write its files into a folder that is there."""
+        plain = self.config.model_dump(mode="json")
+        (folder / CONFIG).write_text(json.dumps(plain, indent=1) + "\n", encoding="utf-8")
+        words = json.dumps({"words": self.vocabulary.words}, indent=1, ensure_ascii=False)
+        (folder / VOCABULARY).write_text(words + "\n", encoding="utf-8")
+        state = {n: v.detach().cpu().contiguous() for n, v in self.model.state_dict().items()}
+        with atomic_path(folder / WEIGHTS) as path:
+            save_file(state, path)
+
+    @classmethod
+    def from_pretrained(cls, folder: Path | str, device: str | torch.device = "auto") -> Prior:
+        """Load what ``train_prior`` wrote.
+
+        Raises:
+            InputError: If the folder holds no language model, or a file is missing or damaged.
+        """
+        place = Path(folder)
+        plain = read_json(place / CONFIG)
+        if not isinstance(plain, dict) or plain.get("kind") != _KIND:
+            raise InputError(
+                f"{place} holds no language model; train one with `milannotations "
+                "train-language-model`"
+            )
+        config = checked(PriorConfig, plain, str(place / CONFIG))
+        vocabulary = read_vocabulary(place / VOCABULARY, config.vocabulary.lemmatize)
+        model = LanguageModel(len(vocabulary), vocabulary.pad, config.language_model)
+        try:
+            model.load_state_dict(load_file(place / WEIGHTS))
+        except Exception as error:  # of safetensors, torch, and the file system
+            line = str(error).splitlines()[0][:200]
+            raise InputError(f"{place / WEIGHTS} cannot be read: {line}") from error
+        chosen = resolve_device(device) if isinstance(device, str) else device
+        return cls(config, vocabulary, model.to(chosen).eval())
+
+
+def train_prior(
+    texts: Sequence[Sequence[str]],
+    folder: Path,
+    *,
+    options: TrainingOptions | None = None,
+    spec: LanguageModelSpec | None = None,
+    device: torch.device | str = "cpu",
+    facts: Mapping[str, Any] | None = None,
+    overwrite: bool = False,
+    on_epoch: OnEpoch = lambda name, numbers: None,
+) -> Prior:
+    """Train a language model into a folder; a training that was interrupted goes on.
+
+    Args:
+        texts: The annotations of each neuron. Neurons are held out as ``train`` does with the same
+            options, so that both hold out the same ones.
+        folder: Where it is written.
+        options: Settings; those of the decoder are not looked at.
+        spec: Sizes.
+        device: Where it is trained.
+        facts: What to say of the training data.
+        overwrite: Replace the folder if it is there.
+        on_epoch: Called after each epoch with the stage's name and its numbers.
+
+    Raises:
+        InputError: If the folder is there, the neurons are too few, or the loss diverges.
+    """
+    options, spec = options or TrainingOptions(), spec or LanguageModelSpec()
+    options.check(device)
+    taught, held = hold_out(len(texts), options)
+    learn, check = ([t for row in rows for t in texts[row]] for rows in (taught, held))
+    vocabulary = Vocabulary.of(learn, options.vocabulary)
+    identity = {
+        "options": options.model_dump(mode="json"), "texts": [learn, check],
+        "spec": spec.model_dump(mode="json"),
+    }  # fmt: skip
+    with resumable_folder(folder, identity, overwrite) as work, progress_bar() as progress:
+        torch.manual_seed(options.seed)
+        model = LanguageModel(len(vocabulary), vocabulary.pad, spec).to(device)
+        size = options.language_model_batch_size
+        task = progress.add_task(
+            "Training the language model", total=options.epochs * -(-len(learn) // size)
+        )
+        stage = Stage(
+            name="language model", options=options, place=work / "language_model.pt",
+            on_epoch=on_epoch, on_batch=lambda: progress.advance(task),
+            batches=lambda order: batches(len(learn), size, order),
+            **language_model_parts(
+                model, vocabulary, vocabulary.encode(learn, options.longest),
+                vocabulary.encode(check, options.longest), size, torch.device(device),
+            ),
+        )  # fmt: skip
+        history = stage.run()
+        training = {
+            **(facts or {}), "neurons": len(taught), "descriptions": len(learn),
+            "held_out_neurons": len(held), "epochs": len(history), "best_epoch": stage.best_epoch,
+            "validation_loss": round(history[stage.best_epoch - 1]["validation_loss"], 4),
+            "seed": options.seed,
+        }  # fmt: skip
+        config = PriorConfig(language_model=spec, vocabulary=options.vocabulary, training=training)
+        prior = Prior(config, vocabulary, model.eval())
+        prior.write(work)
+        (work / "language_model.pt").unlink(missing_ok=True)
+    return prior
+
+
+def language_model_parts(
+    model: LanguageModel,
+    vocabulary: Vocabulary,
+    words: Tensor,
+    held_words: Tensor,
+    batch_size: int,
+    device: torch.device,
+) -> dict[str, Any]:
+    """Return what a ``Stage`` needs to train a language model: module, loss, evaluate, rank.
+
+    Args:
+        model: The model.
+        vocabulary: Its words.
+        words: Descriptions to learn from, int64 (descriptions, tokens).
+        held_words: Descriptions held out, likewise.
+        batch_size: Held-out descriptions at once.
+        device: Where the model is.
+    """
+
+    def look(batch: Tensor, texts: Tensor) -> Tensor:
+        return trimmed(texts[batch], vocabulary.pad).to(device)
+
+    def loss(batch: Tensor) -> Tensor:
+        part = look(batch, words)
+        return functional.nll_loss(
+            model(part).flatten(0, 1), part[:, 1:].flatten(), ignore_index=vocabulary.pad
+        )
+
+    def evaluate() -> dict[str, float]:
+        total = 0.0
+        for batch in batches(len(held_words), batch_size):
+            part = look(batch, held_words)[:, None, 1:]
+            total -= float(language_model_log_prob(model, part, vocabulary).sum())
+        return {"validation_loss": total / count_words(held_words, vocabulary.pad)}
+
+    rank: Callable[[Mapping[str, float]], tuple[float, ...]] = lambda n: (-n["validation_loss"],)  # noqa: E731
+    return {"module": model, "loss": loss, "evaluate": evaluate, "rank": rank}
