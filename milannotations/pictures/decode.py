@@ -150,7 +150,8 @@ def _stream(file: Encoded) -> AbstractContextManager[BinaryIO]:
 
 def _reason(error: Exception) -> str:
     if isinstance(error, UnidentifiedImageError):
-        return f"it is in none of the formats that are read ({', '.join(known_formats())})"
+        formats = ", ".join(known_formats())
+        return f"it is in none of the formats that are read ({formats}), or of a rare kind"
     if isinstance(error, MemoryError):
         return "it needs more memory than there is"
     if isinstance(error, OSError) and error.strerror:

@@ -53,7 +53,7 @@ class Listing:
             (self.dangling, "links that lead nowhere"),
             (self.circles, "links back to a folder they lie in"),
         )
-        parts = [f"{len(paths)} {what} ({self._some(paths)})" for paths, what in kinds if paths]
+        parts = [f"{what}: {len(paths)} ({self._some(paths)})" for paths, what in kinds if paths]
         return f"{shown(self.root)}: left out {'; '.join(parts)}" if parts else None
 
     def tell(self) -> None:
