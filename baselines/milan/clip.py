@@ -21,7 +21,7 @@ from milannotations.record import encoded_records, key_of, keys_of
 if TYPE_CHECKING:
     from baselines.milan.model import Milan
 
-_BLOCK = 256
+BLOCK = 256
 
 
 class ClipReranker:
@@ -103,14 +103,15 @@ def describe_reranked(
     reranker: ClipReranker,
     alternatives: int = 4,
     batch_size: int = 16,
+    block: int = BLOCK,
 ) -> list[Description]:
     """Describe neurons, with all candidates of the search in the order of a CLIP model.
 
     Neurons are taken in blocks: the candidates of all of them may be millions of texts.
     """
     described: list[Description] = []
-    for first in range(0, len(neurons), _BLOCK):
-        rows = range(first, min(first + _BLOCK, len(neurons)))
+    for first in range(0, len(neurons), block):
+        rows = range(first, min(first + block, len(neurons)))
         part = neurons.select(rows)
         found = model.describe_features(
             keys_of(part), features[first : rows.stop], decoding, decoding.beam, batch_size

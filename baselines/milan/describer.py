@@ -10,7 +10,7 @@ from datasets import Dataset
 from pydantic import BaseModel
 
 from baselines.features.encoder import PyramidEncoder, Resizing, encoder_spec
-from baselines.milan.clip import ClipReranker, describe_reranked
+from baselines.milan.clip import BLOCK, ClipReranker, describe_reranked
 from baselines.milan.config import ClipSpec
 from baselines.milan.decoder import DecoderSpec
 from baselines.milan.decoding import VARIANTS, Decoding
@@ -28,6 +28,7 @@ from milannotations.provenance import TrainingData
 from milannotations.record import keys_of
 from milannotations.store import home
 
+_BLOCK = BLOCK  # neurons whose candidates are reranked at once
 _SEARCHING = frozenset(Decoding.model_fields) - {"seed"}
 
 
@@ -183,7 +184,7 @@ class MilanDescriber:
         if self._clip is not None:
             return describe_reranked(
                 self._model, neurons, features, decoding, self._clip,
-                self._alternatives, self._batch_size,
+                self._alternatives, self._batch_size, _BLOCK,
             )  # fmt: skip
         return self._model.describe_features(
             keys_of(neurons), features, decoding, self._alternatives, self._batch_size

@@ -43,8 +43,8 @@ def model_folder(source: str, revision: str | None = None) -> Path:
         return published_folder(source)
     if not _NAME.fullmatch(source) or source.startswith("."):
         raise InputError(
-            f"model {source!r} is no folder, published model ({', '.join(PUBLISHED)}), URL, or "
-            "OWNER/NAME of the hub"
+            f"model {source!r} is neither a folder nor OWNER/NAME of the hub, nor a URL or one "
+            f"of the authors' models ({', '.join(PUBLISHED)})"
         )
     try:
         return Path(snapshot_download(source, revision=revision, allow_patterns=list(FILES)))

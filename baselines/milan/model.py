@@ -169,6 +169,8 @@ class Milan(nn.Module):
             return []
         keys = keys_of(neurons)
         self.check(neurons, decoding, any_k)
+        if self.config.clip is not None:
+            self.reranker.check(neurons)
         warn_of_other_kind(self, neurons, "this model")
         features = self.features(neurons) if features is None else features
         if features.shape[::2] != (len(keys), self.config.features):

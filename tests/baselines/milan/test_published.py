@@ -11,11 +11,13 @@ from threading import Thread
 
 import pytest
 import torch
+from datasets import Dataset
 from torchvision.transforms.v2 import functional as transforms
 from typer.testing import CliRunner
 
 from baselines.milan.checkpoint import PUBLISHED, import_checkpoint
 from baselines.milan.commands import import_app
+from baselines.milan.config import ClipSpec
 from baselines.milan.decoding import VARIANTS, Decoding
 from baselines.milan.hub import model_folder
 from baselines.milan.model import Milan
@@ -24,7 +26,7 @@ from milannotations.describer import create
 from milannotations.download import transfer
 from milannotations.errors import InputError
 from milannotations.provenance import published_training_data
-from milannotations.record import NeuronKey
+from milannotations.record import NeuronKey, keys_of
 from milannotations.store import HOME_VARIABLE
 from tests.baselines.milan.made_up import (
     log_prob_by_hand,
@@ -34,6 +36,7 @@ from tests.baselines.milan.made_up import (
     tiny_model,
 )
 from tests.baselines.milan.test_checkpoint import checkpoint
+from tests.baselines.tiny_transformers import tiny_clip
 
 
 @dataclass
@@ -145,14 +148,12 @@ def test_what_cannot_be_had(host: Host, tmp_path: Path) -> None:
         Milan.pretrained("bas", "cpu")
     with pytest.raises(InputError, match="no URL that can be fetched"):
         Milan.pretrained("ftp://host/milan.pth", "cpu")
-    with pytest.raises(InputError, match="published model"):
+    with pytest.raises(InputError, match=r"authors' models \(base"):
         Milan.from_pretrained("bas", "cpu")
 
 
-def test_tensors_give_what_records_give() -> None:
-    model = tiny_model(3)
-    model._encoder.append(tiny_encoder())
-    records = neurons(4)
+def tensors(records: Dataset) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return images and masks of records, as the original's data sets do."""
     images = torch.stack([
         torch.stack([transforms.pil_to_tensor(image) for image in record["images"]])
         for record in records
@@ -161,6 +162,14 @@ def test_tensors_give_what_records_give() -> None:
         torch.stack([transforms.pil_to_tensor(m.convert("L")).float() / 255 for m in r["masks"]])
         for r in records
     ])  # fmt: skip
+    return images, masks
+
+
+def test_tensors_give_what_records_give() -> None:
+    model = tiny_model(3)
+    model._encoder.append(tiny_encoder())
+    records = neurons(4)
+    images, masks = tensors(records)
     features = model.features(records)
     assert torch.allclose(model.encode(images, masks), features, atol=1e-6)
     assert torch.allclose(model.encode(images / 255, masks), features, atol=1e-6)
@@ -206,3 +215,28 @@ def test_sampling_from_features_needs_keys() -> None:
     assert said == tuple(
         d.text for d in model.describe_features(keys, features, VARIANTS["sample"])
     )
+
+
+def test_a_model_keeps_its_reranker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A model with CLIP does by itself what the describer does, from records and tensors."""
+    monkeypatch.setenv(HOME_VARIABLE, str(tmp_path / "home"))
+    spec = ClipSpec(model=str(tiny_clip(tmp_path / "clip")), weight=0.5)
+    how = Decoding(strategy="beam", pmi=0.5, beam=6, length=4)
+    model = tiny_model()
+    model.config = model.config.model_copy(update={"clip": spec, "decoding": how})
+    folder = model.save_pretrained(tmp_path / "model")
+    records = neurons(3)
+    loaded = Milan.from_pretrained(folder, "cpu")
+    loaded._encoder.append(tiny_encoder())
+    described = loaded.describe(records)
+    describer = create("milan", model=str(folder), device="cpu")
+    describer._model._encoder.append(tiny_encoder())  # type: ignore[attr-defined]
+    assert describer.describe(records) == described
+    plain = loaded.describe_features(keys_of(records), loaded.features(records))
+    assert [d.score for d in described] != [d.score for d in plain]
+    images, masks = tensors(records)
+    output = loaded(images, masks)
+    assert output.captions == tuple(d.text for d in described)
+    assert output.scores.tolist() == pytest.approx([d.score for d in described], abs=1e-4)
+    with pytest.raises(InputError, match="give masks"):
+        loaded(images)
