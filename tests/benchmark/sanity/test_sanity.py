@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -193,6 +194,15 @@ def test_a_board_is_not_ranked_by_a_metric_that_fails(tmp_path: Path) -> None:
     render(tmp_path, {}, out, main_metric="identification")
     html = page.read_text()
     assert 'id="sanity"' in html and "best of" in html
+    # The checks hold for the original's protocol too, whose columns have signatures of their own.
+    whole = make_task(of.name, of.neurons, "original")
+    said = {("mine", "made-up"): fixed_entry(whole, ["objects"] * 22)}
+    folder = tmp_path / "original"
+    for one in score({"mine": methods["mine"]}, [whole], said, [ContentOverlap()]).values():
+        one.result.save(folder, one.per_neuron)
+    shutil.copytree(tmp_path / "sanity", folder / "sanity")
+    with pytest.raises(InputError, match="Content F1 may not rank"):
+        render(folder, {}, tmp_path / "other", main_metric="content")
 
 
 def test_the_command_on_the_demo(tmp_path: Path) -> None:
