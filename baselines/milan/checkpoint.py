@@ -27,6 +27,7 @@ from baselines.milan.language_model import LanguageModelSpec
 from baselines.milan.model import Milan
 from baselines.milan.vocabulary import Vocabulary
 from milannotations.catalog.models import load_model
+from milannotations.catalog.stand_ins import foreign_objects
 from milannotations.catalog.weights import fit
 from milannotations.errors import InputError
 from milannotations.provenance import published_training_data
@@ -155,8 +156,15 @@ def _read(path: Path) -> Mapping[str, Any]:
         with torch.serialization.safe_globals([(_Inert, name) for name in _CONFIGS]):
             payload = torch.load(path, map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, ValueError, EOFError, OSError) as error:
+        foreign = foreign_objects(path)
+        where = (
+            f": at {foreign[0][0] or 'the top'} stands an object of {foreign[0][1]}"
+            if foreign
+            else ""
+        )
         raise InputError(
-            f"{path} is damaged, or holds more than tensors and plain values, which could run code"
+            f"{path} is damaged, or holds more than tensors and plain values, which could run "
+            f"code{where}"
         ) from error
     if not isinstance(payload, Mapping):
         raise InputError(f"{path} holds a {type(payload).__name__}, not a MILAN checkpoint")

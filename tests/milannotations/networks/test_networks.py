@@ -21,6 +21,8 @@ from typer.testing import CliRunner
 import milannotations
 from baselines.commands import app as describe_app
 from baselines.dissect_commands import app as dissect_app
+from milannotations.attach.attach import attach_images
+from milannotations.attach.sources import FolderSource
 from milannotations.catalog import models
 from milannotations.catalog.models import ENTRIES, load_model
 from milannotations.catalog.small import PREPROCESSING, SmallNet
@@ -54,10 +56,10 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture
 def images(tmp_path: Path) -> Path:
     rng = np.random.default_rng(0)
-    (tmp_path / "images").mkdir()
+    (tmp_path / "images" / "all").mkdir(parents=True)
     for index in range(8):
         pixels = rng.integers(0, 255, (12, 12, 3)).astype(np.uint8)
-        Image.fromarray(pixels).resize((96, 96)).save(tmp_path / "images" / f"{index}.png")
+        Image.fromarray(pixels).resize((96, 96)).save(tmp_path / "images" / "all" / f"{index}.png")
     return tmp_path / "images"
 
 
@@ -241,6 +243,14 @@ def test_the_record_outlives_what_is_done_to_a_data_set(
     assert records_in(milannotations.load(tmp_path / "saved")) == expected
     shard = next((folder / "data").glob("*.parquet"))
     assert records_in(milannotations.load(shard)) == expected
+
+
+def test_attaching_images_keeps_the_record(tmp_path: Path, images: Path, finetuned: Path) -> None:
+    folder = built(tmp_path / "out", images, "--model", "smallnet", "--layers", "conv1",
+                   "--weights", finetuned)  # fmt: skip
+    attach_images(folder, FolderSource(images), overwrite=True, out=tmp_path / "attached")
+    (one,), (other,) = read_records(folder), read_records(tmp_path / "attached")
+    assert replace(one, folder="") == replace(other, folder="")
 
 
 def test_two_networks_of_one_name_are_refused(
