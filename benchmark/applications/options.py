@@ -264,6 +264,7 @@ def prepare_out(out: Path, overwrite: bool) -> Path:
         InputError: If there is a report already and it is not to be replaced.
     """
     from milannotations.errors import InputError
+    from milannotations.progress import note
     from milannotations.store import make_folder
 
     if (out / "report.html").exists() and not overwrite:
@@ -277,5 +278,7 @@ def prepare_out(out: Path, overwrite: bool) -> Path:
         for figure in out.glob("comparison-*.png"):
             figure.unlink()
         shutil.rmtree(out / "edited", ignore_errors=True)
-    make_folder(out / "work")
-    return out / "work"
+    work = make_folder(out / "work")
+    if any(work.iterdir()):
+        note(f"going on: what is kept in {work} is used again where it fits")
+    return work

@@ -17,7 +17,7 @@ from benchmark.splits.leakage import leakage
 from benchmark.splits.selecting import select
 from milannotations.errors import InputError
 from milannotations.interruption import AGAIN, saying_what_is_kept
-from milannotations.progress import progress_bar
+from milannotations.progress import note, progress_bar
 
 _CONTROLS = tuple(Contestant(name, name) for name in CONTROLS)
 
@@ -70,6 +70,9 @@ def run_experiment(
     cells = []
     sides: tuple[Split, Dataset, Dataset] | None = None
     plan.sort(key=lambda one: (families.index(one[0].family), one[2], one[0].name))
+    done = len([*folder.glob("*.json")])
+    if done:
+        note(f"going on: {done} finished cells in {folder} are used again where they fit")
     finished = f"finished cells are kept in {folder}: {AGAIN}"
     with saying_what_is_kept(lambda: finished), progress_bar() as progress:
         bar = progress.add_task("Experiment", total=len(plan))
