@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
+import inspect
+from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 import yaml
 
+from baselines.concepts.names import open_concepts
+from baselines.concepts.worlds import Worlds
+from benchmark.result import read_result
 from leaderboard.definition import BoardDefinition, read_board
-from leaderboard.rows import CONTESTANTS, DEMO, write_rows
+from leaderboard.rows import CONTESTANTS, DEMO, SCENES, _given, write_rows
 from leaderboard.submission.checks import check
+from leaderboard.submission.commands import rows as rows_command
 from leaderboard.submission.scoring import score_submissions
+from milannotations.describer import create
 from milannotations.errors import InputError
+from milannotations.loading import load_split
+from milannotations.worlds import DEMO_SCENES, make_scene
+from milannotations.worlds.scenes import arrange
 from tests.leaderboard.submission.conftest import BOARD, WORDS, annotated
 
 
@@ -80,6 +91,70 @@ def test_a_row_that_cannot_be_made_is_told(make_board: BoardDefinition, tmp_path
     )
     assert [folder.name for folder in folders] == ["constant"]
     assert "nowhere" in skipped["netdissect"]
+
+
+def test_scenes_of_the_dissection_baselines_are_in_no_split_of_the_demo() -> None:
+    source = open_concepts(SCENES)
+    assert isinstance(source, Worlds)
+    assert source.seed not in {seed for seed, _ in DEMO_SCENES.values()}
+    labelled = {arrange(source.seed, index) for index in range(len(source))}
+    for seed, count in DEMO_SCENES.values():
+        assert not labelled & {arrange(seed, index) for index in range(count)}
+    # The seeds are those that the demo was built with: exemplars are named by scene.
+    assert {split.source for split in read_board("demo").splits} == {"demo/test", "demo/network"}
+    assert [parameter.default for parameter in _options(rows_command, "concepts")] == [SCENES]
+
+
+def _options(command: Callable[..., None], name: str) -> list[inspect.Parameter]:
+    return [p for p in inspect.signature(command).parameters.values() if p.name == name]
+
+
+def test_the_demo_s_exemplars_are_of_the_scenes_that_are_declared() -> None:
+    """The strongest exemplar of some neurons, against the rendered scenes of that seed."""
+    for split in ("train", "test"):
+        seed, count = DEMO_SCENES[split]
+        neuron = load_split("demo", split)[0]
+        index = int(neuron["image_ids"][0])
+        assert index < count
+        ours = np.asarray(make_scene(seed, index).image.resize((56, 56)), dtype=float)
+        stored = np.asarray(neuron["images"][0].convert("RGB").resize((56, 56)), dtype=float)
+        assert np.abs(ours - stored).mean() < 6
+        other = np.asarray(make_scene(5, index).image.resize((56, 56)), dtype=float)
+        assert np.abs(other - stored).mean() > 15
+
+
+@pytest.mark.parametrize(
+    ("concepts", "says"),
+    [
+        ("worlds:5:256", "256 labelled images, worlds:5:256, on which the network is run; they "
+         "are in no split of this board"),
+        ("worlds:3:8", "8 labelled images, worlds:3:8, on which the network is run; they are the "
+         "images of split test itself"),
+    ],
+)  # fmt: skip
+def test_what_a_dissection_is_given(concepts: str, says: str) -> None:
+    describer = create("netdissect", concepts=concepts, device="cpu")
+    given = _given(CONTESTANTS["netdissect"], describer, read_board("demo"), concepts)
+    assert given["images"] == says
+    assert given["labels"].startswith("of every pixel of those images: shape, colour")
+    assert given["vocabulary"] == "the names of the 30 labels"
+
+
+def test_every_row_says_what_its_method_was_given(
+    make_board: BoardDefinition, tmp_path: Path
+) -> None:
+    folders, _ = write_rows(make_board, tmp_path / "sent", CHEAP, device="cpu")
+    for folder in folders:
+        submission = check(folder, make_board).submission
+        assert submission is not None
+        method = submission.method()
+        assert (method.images, method.labels) == ("none", "none")
+        assert method.vocabulary
+    for path in read_board("demo").results.glob("*.json"):
+        method = read_result(path).method
+        assert method.images and method.labels and method.vocabulary, path
+        assert ("labelled images" in method.images) == (method.labels != "none")
+        assert "itself" not in method.images
 
 
 def test_every_row_that_can_be_made_is_kept_for_the_demo_s_board() -> None:
