@@ -137,7 +137,7 @@ def write_edit(edit: Edit, out: Path, facts: Mapping[str, str]) -> Path:
     if edit.matches:
         sections = [_results(edit), _chosen(edit, out), _units(edit), _written(edit)]
     else:
-        sections = [_nothing(edit), _results(edit), _written(edit)]
+        sections = [_nothing(edit), _written(edit)]
     numbers = [
         Number("ablated", f"{choice.count} of {len(edit.matches)}", "units that match"),
         *(
@@ -152,7 +152,9 @@ def write_edit(edit: Edit, out: Path, facts: Mapping[str, str]) -> Path:
     path = out / "report.html"
     render(
         path,
-        title=f"{edit.described.loaded.name} without units for {edit.title}",
+        title=f"{edit.described.loaded.name} without units for {edit.title}"
+        if edit.matches
+        else f"No unit of {edit.described.loaded.name} is described with {edit.title}",
         eyebrow="Edit",
         lead=f"No unit is described with {edit.title}, so the network was left as it is."
         if not edit.matches
@@ -173,6 +175,16 @@ def _nothing(edit: Edit) -> Section:
             f"None of the {len(edit.described.units):,} units is described with {edit.title}. The "
             f"most frequent words of the descriptions are: {frequent(edit.described.texts)}. The "
             "network may rely on the feature all the same, in units that are described otherwise."
+        ],
+        [
+            Table(
+                "Accuracy of the network as it is",
+                ["test images", "number", "accuracy (95 %)"],
+                [
+                    [test, f"{count:,}", _range(edit.outcome(test).before)]
+                    for test, count in edit.tests.items()
+                ],
+            )
         ],
     )
 
@@ -298,7 +310,8 @@ def _units(edit: Edit) -> Section:
 def _written(edit: Edit) -> Section:
     written = edit.written
     if written is None:
-        text = ["No edited network was written, as no edit did better than none."]
+        reason = "no edit did better than none" if edit.matches else "there was nothing to ablate"
+        text = [f"No edited network was written, as {reason}."]
     else:
         text = [
             "edited/weights.pt is a state dictionary with the network's own names. "
