@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import io
 import warnings
+from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
 import pytest
 from datasets import Dataset
 from PIL import Image, ImageDraw
+from typer.testing import CliRunner
 
+from baselines import commands
 from milannotations.describer import create
 from milannotations.fingerprints import fingerprint
 from milannotations.loading import load_split
@@ -142,3 +145,19 @@ def test_what_learns_nothing_warns_of_nothing() -> None:
         describer = create("random-train")
         describer.fit(neurons(True))
         warn_of_other_kind(describer, neurons(True))
+
+
+@pytest.mark.slow
+def test_the_describe_command_warns(tmp_path: Path) -> None:
+    """Of the demo's photographs by what has learnt from its scenes, and not of its scenes."""
+    for split, warned in (("network", True), ("test", False)):
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            done = CliRunner().invoke(
+                commands.app,
+                ["--method", "random-train", "--split", split, "--out", str(tmp_path / split)],
+            )
+        assert done.exit_code == 0, (done.output, done.exception)
+        said = [str(one.message) for one in caught if one.category is Notice]
+        assert bool(said) == warned
+        assert all("are photographs (efficientnet_lite0-imagenet)" in text for text in said)
