@@ -4,30 +4,34 @@ from __future__ import annotations
 
 import csv
 import shutil
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
 import torch
 import torchvision
-from PIL import Image
 from safetensors.torch import save_file
 
+from milannotations.exemplars.build import build
+from milannotations.exemplars.options import BuildOptions
+from milannotations.exemplars.sources import ImageFolder, Preprocessing
 from milannotations.loading import load
 from milannotations.worlds.broden import write_broden
 from milannotations.worlds.classes import write_class_images
 from milannotations.worlds.release import write_release
 
 CLASSES, PER_CLASS = 3, 8
-FACTORY = '''"""A user's own network."""
+LAYERS = {"conv1": 4, "conv5": 12, "layer3": 2, "layer4": 2}
+FACTORY = '''"""A user's own networks."""
 
 import torch
 from torch import nn
 
 
-class Network(nn.Module):
-    def __init__(self):
+class MyNetwork(nn.Module):
+    def __init__(self, channels=3):
         super().__init__()
-        self.conv1 = nn.Conv2d(3, 4, 5, stride=4)
+        self.conv1 = nn.Conv2d(channels, 4, 5, stride=4)
         self.blocks = nn.Sequential(nn.Conv2d(4, 4, 3), nn.ReLU())
 
     def forward(self, image):
@@ -36,34 +40,27 @@ class Network(nn.Module):
 
 def make():
     torch.manual_seed(0)
-    return Network()
+    return MyNetwork()
 
 
 def make_grey():
     torch.manual_seed(0)
-    return nn.Sequential()
-
-
-MyNetwork = Network
+    return MyNetwork(1)
 '''
 TEXTS = "red circles\nblue squares\nstriped stars\nthe sky\na face\n"
 
 
 def write_inputs(folder: Path) -> None:
-    """Write everything that commands of the pages read."""
+    """Write everything that commands of the pages read, but what an earlier command has written."""
     write_class_images(folder / "images", classes=CLASSES, per_class=PER_CLASS, size=64)
     for name in ("FOLDER", "probe", "imagenet-val", "imagenet/val", "imagenet/train"):
         (folder / name).parent.mkdir(exist_ok=True)
         shutil.copytree(folder / "images", folder / name)
     for name in ("broden", "dataset"):
         write_broden(folder / name / "broden1_224", seed=0, scenes=12)
-    release = folder / "alexnet-imagenet"
-    write_release(release, {"conv1": 4, "conv5": 12}, k=2, size=16, images=False)
-    for ids in release.glob("*/ids.csv"):  # images that are there: ``imagenet/val``
-        few = np.loadtxt(ids, delimiter=",", dtype=int) % (CLASSES * PER_CLASS)
-        np.savetxt(ids, few, delimiter=",", fmt="%i")
-    shutil.make_archive(str(folder / "alexnet-imagenet"), "zip", folder / "alexnet-imagenet")
+    _write_releases(folder)
     _write_tables(folder)
+    _write_data_set(folder)
     package = folder / "my"
     package.mkdir()
     (package / "__init__.py").touch()
@@ -71,36 +68,62 @@ def write_inputs(folder: Path) -> None:
     (folder / "20k.txt").write_text(TEXTS)
 
 
+def _write_releases(folder: Path) -> None:
+    """Write a release with images, as of Places365, and one without, as of ImageNet."""
+    write_release(folder / "alexnet-places365", LAYERS, k=2, size=16)
+    without = folder / "alexnet-imagenet"
+    write_release(without, LAYERS, k=2, size=16, images=False)
+    for ids in without.glob("*/ids.csv"):  # images that are there: ``imagenet/val``
+        few = np.loadtxt(ids, delimiter=",", dtype=int) % (CLASSES * PER_CLASS)
+        np.savetxt(ids, few, delimiter=",", fmt="%i")
+    for name in ("alexnet-places365", "alexnet-imagenet"):
+        shutil.make_archive(str(folder / name), "zip", folder / name)
+    shutil.copytree(folder / "alexnet-places365", folder / "FOLDER_OR_ZIP")
+
+
 def _write_tables(folder: Path) -> None:
+    """Write annotations of the demo's test split, and descriptions of several data sets."""
     neurons = load("demo", "test").remove_columns(["images", "masks"])
-    with (
-        (folder / "annotations.csv").open("w", newline="") as references,
-        (folder / "demo.csv").open("w", newline="") as descriptions,
-    ):
-        summaries, texts = csv.writer(references), csv.writer(descriptions)
-        summaries.writerow(["model", "dataset", "layer", "unit", "summary"])
-        texts.writerow(["model", "dataset", "layer", "unit", "description"])
+    with (folder / "annotations.csv").open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["model", "dataset", "layer", "unit", "summary"])
         for row in neurons:
-            key = [row[name] for name in ("model", "dataset", "layer", "unit")]
-            summaries.writerows([*key, text] for text in row["annotations"])
-            texts.writerow([*key, row["annotations"][0]])
+            writer.writerows([*_key(row), text] for text in row["annotations"])
+    _write_descriptions(folder / "demo.csv", map(_key, neurons))
+    network = load("demo", "network").remove_columns(["images", "masks"])
+    _write_descriptions(folder / "network.csv", map(_key, network))
+    keys = [("alexnet", "places365", layer, n) for layer, units in LAYERS.items() for n in range(units)]
+    _write_descriptions(folder / "release.csv", keys)
 
 
-def write_hub_weights(folder: Path) -> None:
-    """Write random weights where torch.hub keeps the published ones of torchvision's ResNet-18."""
-    (folder / "checkpoints").mkdir(parents=True)
+def _key(row: dict[str, object]) -> tuple[object, ...]:
+    return tuple(row[name] for name in ("model", "dataset", "layer", "unit"))
+
+
+def _write_descriptions(path: Path, keys: Iterable[tuple[object, ...]]) -> None:
+    words = ("red", "round", "striped", "small")
+    with path.open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["model", "dataset", "layer", "unit", "description"])
+        writer.writerows([*key, f"{words[n % 4]} things"] for n, key in enumerate(keys))
+
+
+def _write_data_set(folder: Path) -> None:
+    """Build the exemplars of a user's own network, where it is named by its factory."""
     torch.manual_seed(0)
-    network = torchvision.models.resnet18(weights=None)
+    network = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 5, stride=4))
+    source = ImageFolder(folder / "images", Preprocessing(size=64, resize=64))
+    options = BuildOptions(k=2)
+    build(network, source, ["0"], folder / "my-dataset", model="own", dataset="own", options=options)
+    shutil.copytree(folder / "my-dataset", folder / "path" / "to" / "folder")
+
+
+def write_network(folder: Path) -> None:
+    """Write random weights of ResNet-18, also where torch.hub keeps the published ones."""
+    torch.manual_seed(0)
+    state = torchvision.models.resnet18(weights=None).state_dict()
+    checkpoints = folder / "torch" / "hub" / "checkpoints"
+    checkpoints.mkdir(parents=True)
     url = torchvision.models.ResNet18_Weights.IMAGENET1K_V1.url
-    torch.save(network.state_dict(), folder / "checkpoints" / Path(url).name)
-
-
-def write_weights(path: Path, network: torch.nn.Module) -> None:
-    """Write a network's parameters as a safetensors file."""
-    save_file({name: value.contiguous() for name, value in network.state_dict().items()}, path)
-
-
-def noise(path: Path, seed: int = 0) -> None:
-    """Write a picture of noise."""
-    pixels = np.random.default_rng(seed).integers(0, 256, (64, 64, 3), dtype=np.uint8)
-    Image.fromarray(pixels).save(path)
+    torch.save(state, checkpoints / Path(url).name)
+    save_file({name: value.contiguous() for name, value in state.items()}, folder / "tuned.safetensors")
