@@ -6,15 +6,16 @@ import csv
 import shutil
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pytest
 import torch
 import torchvision
 from safetensors.torch import save_file
+from typer.testing import CliRunner
 
-from milannotations.exemplars.build import build
-from milannotations.exemplars.options import BuildOptions
-from milannotations.exemplars.sources import ImageFolder, Preprocessing
+from milannotations.cli import app
 from milannotations.loading import load
 from milannotations.worlds.broden import write_broden
 from milannotations.worlds.classes import write_class_images
@@ -92,7 +93,9 @@ def _write_tables(folder: Path) -> None:
     _write_descriptions(folder / "demo.csv", map(_key, neurons))
     network = load("demo", "network").remove_columns(["images", "masks"])
     _write_descriptions(folder / "network.csv", map(_key, network))
-    keys = [("alexnet", "places365", layer, n) for layer, units in LAYERS.items() for n in range(units)]
+    keys = [
+        ("alexnet", "places365", layer, n) for layer, units in LAYERS.items() for n in range(units)
+    ]
     _write_descriptions(folder / "release.csv", keys)
 
 
@@ -109,13 +112,21 @@ def _write_descriptions(path: Path, keys: Iterable[tuple[object, ...]]) -> None:
 
 
 def _write_data_set(folder: Path) -> None:
-    """Build the exemplars of a user's own network, where it is named by its factory."""
-    torch.manual_seed(0)
-    network = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 5, stride=4))
-    source = ImageFolder(folder / "images", Preprocessing(size=64, resize=64))
-    options = BuildOptions(k=2)
-    build(network, source, ["0"], folder / "my-dataset", model="own", dataset="own", options=options)
+    """Build the exemplars of the user's own network, which its record can load again."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(folder))
+        patch.chdir(folder)
+        arguments = "build --model my.package:make --input-size 64 --images images --layers conv1"
+        done = CliRunner().invoke(app, [*arguments.split(), "--k", "2", "--out", "my-dataset"])
+        assert done.exit_code == 0, done.output
     shutil.copytree(folder / "my-dataset", folder / "path" / "to" / "folder")
+    names: dict[str, Any] = {}
+    exec(FACTORY, names)
+    own = names["make"]().state_dict()
+    for name in ("my", "moved"):
+        save_file(
+            {key: value.contiguous() for key, value in own.items()}, folder / f"{name}.safetensors"
+        )
 
 
 def write_network(folder: Path) -> None:
@@ -126,4 +137,13 @@ def write_network(folder: Path) -> None:
     checkpoints.mkdir(parents=True)
     url = torchvision.models.ResNet18_Weights.IMAGENET1K_V1.url
     torch.save(state, checkpoints / Path(url).name)
-    save_file({name: value.contiguous() for name, value in state.items()}, folder / "tuned.safetensors")
+    save_file(
+        {name: value.contiguous() for name, value in state.items()}, folder / "tuned.safetensors"
+    )
+    torch.save(
+        {"student": {f"module.backbone.{n}": v for n, v in state.items()}}, folder / "dino.pth"
+    )
+    shapes = {"W_enc": (384, 64), "b_enc": (64,), "W_dec": (64, 384), "b_dec": (384,)}
+    save_file(
+        {name: torch.randn(shape) for name, shape in shapes.items()}, folder / "sae.safetensors"
+    )

@@ -34,7 +34,9 @@ class Block:
     def commands(self) -> list[str]:
         """The command lines of a block of the console: joined, without comments."""
         joined = self.text.replace("\\\n", " ")
-        lines = (shlex.split(line, comments=True) for line in joined.splitlines())
+        # As in a shell, and other than in shlex, # begins a comment only after a space.
+        plain = (re.sub(r"(^|\s)#.*", "", line) for line in joined.splitlines())
+        lines = (shlex.split(line) for line in plain)
         return [shlex.join(words) for words in lines if words]
 
 

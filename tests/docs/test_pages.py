@@ -1,9 +1,9 @@
 """Every command and snippet of README and docs runs, on small inputs.
 
-Each page has a folder of its own with the files that it names, and its blocks are run in order. Where
-a page names what cannot be had in a test (published weights of a large network, a data set of a
-million images), ``STAND_INS`` says what takes its place; the options stay those of the page. What
-cannot run at all is in ``NOT_RUN``, and its options are still checked.
+Each page has a folder of its own with the files that it names, and its blocks are run in order.
+Where a page names what a test cannot have (published weights of a large network, a million images),
+``STAND_INS`` says what takes its place. What cannot run at all is in ``NOT_RUN``. That all commands
+and options of the page exist is checked on the page as it is.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
+from milannotations import describer
 from milannotations.cli import COMMANDS, app
 from tests.docs.inputs import write_inputs, write_network
 from tests.docs.pages import PAGES, ROOT, Block, blocks_of, inline_commands
@@ -56,13 +57,16 @@ def place(inputs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iter
     """A folder to run a page's blocks in, with homes of its own."""
     folder = tmp_path / "work"
     shutil.copytree(inputs / "files", folder)
-    (folder / "tuned.safetensors").symlink_to(inputs / "tuned.safetensors")
+    for name in ("tuned.safetensors", "dino.pth", "sae.safetensors"):
+        (folder / name).symlink_to(inputs / name)
     monkeypatch.chdir(folder)
     monkeypatch.syspath_prepend(str(folder))
     monkeypatch.setenv("MILANNOTATIONS_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("HF_HOME", str(tmp_path / "hf"))
     monkeypatch.setenv("TORCH_HOME", str(inputs / "torch"))
     monkeypatch.setenv("COLUMNS", "100")
+    # A snippet that registers a describer must not do so for other tests.
+    monkeypatch.setattr(describer, "_registry", dict(describer._registry))
     yield folder
 
 
@@ -80,7 +84,7 @@ def _run(command: str) -> None:
 
 def _snippet(text: str, names: dict[str, Any]) -> None:
     with redirect_stdout(io.StringIO()):
-        exec(compile(text, "snippet", "exec"), names)  # noqa: S102 - the pages' own snippets
+        exec(compile(text, "snippet", "exec"), names)
 
 
 @pytest.mark.slow
@@ -166,5 +170,5 @@ def test_pages_link_to_pages_that_exist() -> None:
 
 
 def test_blocks_are_read() -> None:
-    block = Block("p", "console", "a b \\\n  --c 'd e'   # why\n\n# nothing\nf\n")
-    assert block.commands == ["a b --c 'd e'", "f"]
+    block = Block("p", "console", "a b \\\n  --c 'd e'   # why\n\n# nothing\nf#g\n")
+    assert block.commands == ["a b --c 'd e'", "'f#g'"]
