@@ -61,12 +61,12 @@ def write_inputs(folder: Path) -> None:
         write_broden(folder / name / "broden1_224", seed=0, scenes=12)
     _write_releases(folder)
     _write_tables(folder)
-    _write_data_set(folder)
     package = folder / "my"
     package.mkdir()
     (package / "__init__.py").touch()
     (package / "package.py").write_text(FACTORY)
     (folder / "20k.txt").write_text(TEXTS)
+    _write_data_set(folder)
 
 
 def _write_releases(folder: Path) -> None:
@@ -118,7 +118,7 @@ def _write_data_set(folder: Path) -> None:
         patch.chdir(folder)
         arguments = "build --model my.package:make --input-size 64 --images images --layers conv1"
         done = CliRunner().invoke(app, [*arguments.split(), "--k", "2", "--out", "my-dataset"])
-        assert done.exit_code == 0, done.output
+        assert done.exit_code == 0, f"{done.output}{done.exception}"
     shutil.copytree(folder / "my-dataset", folder / "path" / "to" / "folder")
     names: dict[str, Any] = {}
     exec(FACTORY, names)
