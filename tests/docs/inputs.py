@@ -22,7 +22,7 @@ from milannotations.worlds.classes import write_class_images
 from milannotations.worlds.release import write_release
 
 CLASSES, PER_CLASS = 3, 8
-LAYERS = {"conv1": 4, "conv5": 12, "layer3": 2, "layer4": 2}
+LAYERS = {"conv1": 4, "conv5": 18, "layer3": 2, "layer4": 2}
 FACTORY = '''"""A user's own networks."""
 
 import torch
