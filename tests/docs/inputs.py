@@ -57,7 +57,7 @@ def write_inputs(folder: Path) -> None:
     for name in ("FOLDER", "probe", "imagenet-val", "imagenet/val", "imagenet/train"):
         (folder / name).parent.mkdir(exist_ok=True)
         shutil.copytree(folder / "images", folder / name)
-    for name in ("broden", "dataset"):
+    for name in (".", "dataset"):
         write_broden(folder / name / "broden1_224", seed=0, scenes=12)
     _write_releases(folder)
     _write_tables(folder)
@@ -94,7 +94,9 @@ def _write_tables(folder: Path) -> None:
     network = load("demo", "network").remove_columns(["images", "masks"])
     _write_descriptions(folder / "network.csv", map(_key, network))
     keys = [
-        ("alexnet", "places365", layer, n) for layer, units in LAYERS.items() for n in range(units)
+        ("alexnet", "places365", layer, unit)
+        for layer, units in LAYERS.items()
+        for unit in range(units)
     ]
     _write_descriptions(folder / "release.csv", keys)
 
@@ -111,22 +113,29 @@ def _write_descriptions(path: Path, keys: Iterable[tuple[object, ...]]) -> None:
         writer.writerows([*key, f"{words[n % 4]} things"] for n, key in enumerate(keys))
 
 
+def build_own(out: str) -> None:
+    """Build exemplars of the network of ``my/package.py`` in the working folder."""
+    arguments = "build --model my.package:make --input-size 64 --images images --layers conv1"
+    done = CliRunner().invoke(app, [*arguments.split(), "--out", out])
+    assert done.exit_code == 0, f"{done.output}{done.exception}"
+
+
 def _write_data_set(folder: Path) -> None:
-    """Build the exemplars of the user's own network, which its record can load again."""
+    """Build the exemplars of the user's own network, and write its weights."""
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(str(folder))
         patch.chdir(folder)
-        arguments = "build --model my.package:make --input-size 64 --images images --layers conv1"
-        done = CliRunner().invoke(app, [*arguments.split(), "--k", "2", "--out", "my-dataset"])
-        assert done.exit_code == 0, f"{done.output}{done.exception}"
+        build_own("my-dataset")
     shutil.copytree(folder / "my-dataset", folder / "path" / "to" / "folder")
     names: dict[str, Any] = {}
     exec(FACTORY, names)
-    own = names["make"]().state_dict()
+    state = names["make"]().state_dict()
     for name in ("my", "moved"):
-        save_file(
-            {key: value.contiguous() for key, value in own.items()}, folder / f"{name}.safetensors"
-        )
+        _save(state, folder / f"{name}.safetensors")
+
+
+def _save(state: dict[str, torch.Tensor], path: Path) -> None:
+    save_file({name: tensor.contiguous() for name, tensor in state.items()}, path)
 
 
 def write_network(folder: Path) -> None:
@@ -137,13 +146,8 @@ def write_network(folder: Path) -> None:
     checkpoints.mkdir(parents=True)
     url = torchvision.models.ResNet18_Weights.IMAGENET1K_V1.url
     torch.save(state, checkpoints / Path(url).name)
-    save_file(
-        {name: value.contiguous() for name, value in state.items()}, folder / "tuned.safetensors"
-    )
-    torch.save(
-        {"student": {f"module.backbone.{n}": v for n, v in state.items()}}, folder / "dino.pth"
-    )
+    _save(state, folder / "tuned.safetensors")
+    student = {f"module.backbone.{name}": tensor for name, tensor in state.items()}
+    torch.save({"student": student}, folder / "dino.pth")
     shapes = {"W_enc": (384, 64), "b_enc": (64,), "W_dec": (64, 384), "b_dec": (384,)}
-    save_file(
-        {name: torch.randn(shape) for name, shape in shapes.items()}, folder / "sae.safetensors"
-    )
+    _save({name: torch.randn(shape) for name, shape in shapes.items()}, folder / "sae.safetensors")

@@ -27,15 +27,14 @@ from milannotations import describer
 from milannotations.cli import COMMANDS, app
 from tests.docs.inputs import write_inputs, write_network
 from tests.docs.pages import PAGES, ROOT, Block, blocks_of, inline_commands
-from tests.docs.substitutes import NOT_RUN, STAND_INS, prepare
+from tests.docs.substitutes import NOT_RUN, STAND_INS, before, prepare
 
 _RUN = [page for page in PAGES if blocks_of(page)]
 
 
 def _substituted(page: str, text: str) -> str:
-    for where, pattern, replacement in STAND_INS:
-        if where in ("*", page):
-            text = re.sub(pattern, replacement, text)
+    for pattern, replacement in [*STAND_INS.get(page, []), *STAND_INS["*"]]:
+        text = re.sub(pattern, replacement, text)
     return text
 
 
@@ -101,6 +100,7 @@ def test_every_block_runs(page: str, place: Path, monkeypatch: pytest.MonkeyPatc
         monkeypatch.chdir(place)
         for command in block.commands:
             if _reason(command) is None:
+                before(command, place)
                 _run(_substituted(page, command))
 
 
@@ -140,11 +140,12 @@ def test_what_is_not_run_names_commands_of_the_pages() -> None:
     commands = [command for _, command in _all_commands()]
     for pattern in NOT_RUN:
         assert any(re.search(pattern, command) for command in commands), pattern
-    for where, pattern, _ in STAND_INS:
-        pages = PAGES if where == "*" else [where]
-        texts = ["\n".join(b.text.replace("\\\n", " ") for b in blocks_of(p)) for p in pages]
-        commands = [c for p, c in _all_commands() if p in pages]
-        assert any(re.search(pattern, text) for text in [*texts, *commands]), (where, pattern)
+    for page, pairs in STAND_INS.items():
+        pages = PAGES if page == "*" else [page]
+        texts = [block.text for name in pages for block in blocks_of(name)]
+        texts += [command for name, command in _all_commands() if name in pages]
+        for pattern, _ in pairs:
+            assert any(re.search(pattern, text) for text in texts), (page, pattern)
 
 
 @pytest.mark.parametrize("page", PAGES)
