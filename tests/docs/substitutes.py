@@ -128,6 +128,7 @@ STAND_INS: dict[str, list[tuple[str, str]]] = {
     "docs/milan.md": [
         _DATA,
         _TRAIN,
+        (r"(train-language-model .*)", r"\1 --option epochs=1"),
         (r'model = Milan.pretrained\("base"\).*', ""),
         (r"--option model=base ", "--option model=milan-base "),
         (r"Salesforce/blip-image-captioning-base", "./blip"),

@@ -170,6 +170,13 @@ def test_pages_link_to_pages_that_exist() -> None:
             assert ((ROOT / page).parent / target).exists(), f"{page}: {target}"
 
 
+def test_scripts_that_pages_name_exist() -> None:
+    for page in PAGES:
+        text = (ROOT / page).read_text(encoding="utf-8")
+        for script in re.findall(r"python ((?:perf|scripts)/\S+?\.py)", text):
+            assert (ROOT / script).is_file(), f"{page}: {script}"
+
+
 def test_blocks_are_read() -> None:
     block = Block("p", "console", "a b \\\n  --c 'd e'   # why\n\n# nothing\nf#g\n")
     assert block.commands == ["a b --c 'd e'", "'f#g'"]
