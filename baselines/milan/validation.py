@@ -48,7 +48,8 @@ def degenerate(said: Sequence[str], references: Sequence[Sequence[str]]) -> str 
         references: Their annotations.
 
     >>> degenerate(["dogs", "cats"], [["dogs"], ["cats"]])
-    >>> degenerate(["dogs", "dogs"], [["dogs"], ["dogs"]])
+    >>> degenerate(["dogs", "dogs"], [["dogs"], ["dogs"]])[-56:]
+    'annotations say no more; give it annotations that differ'
     >>> degenerate(["dogs", "dogs"], [["dogs"], ["cats"]])[:55]
     "the model says 'dogs' of all 2 held-out neurons: it has"
     """

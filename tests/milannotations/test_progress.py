@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -83,11 +83,20 @@ def test_lines_go_to_standard_error_where_there_is_no_terminal(
         assert f"Work: {expected} (50 %), 0:00:10 so far" in shown.err
 
 
+@pytest.fixture
+def _foreground() -> Iterator[None]:
+    """Ctrl-C interrupts, also where the tests run in the background of a shell."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 def _press(times: int = 1) -> None:
     for _ in range(times):
         os.kill(os.getpid(), signal.SIGINT)
 
 
+@pytest.mark.usefixtures("_foreground")
 def test_ctrl_c_waits_until_it_is_asked_for_and_a_second_one_does_not() -> None:
     with held_back() as pressed:
         assert not pressed()

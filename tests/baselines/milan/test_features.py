@@ -157,7 +157,7 @@ def test_images_and_masks_that_cannot_be_read() -> None:
     damaged = {"bytes": b"no image", "path": None}
     for column, what in (("images", "exemplar 0"), ("masks", "mask 0")):
         records = encoded(column, lambda _: damaged)
-        with pytest.raises(InputError, match=f"{what} of neuron m-d l:1 is damaged"):
+        with pytest.raises(InputError, match=f"{what} of neuron m-d l:1 cannot be read"):
             exemplar_features(tiny_encoder(), records)
         named = encoded(column, lambda _: {"bytes": None, "path": "/nowhere.png"})
         with pytest.raises(InputError, match="m-d l:1 has images or masks that are only named"):

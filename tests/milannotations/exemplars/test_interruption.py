@@ -15,6 +15,10 @@ from milannotations.exemplars.build import build
 from milannotations.exemplars.options import BuildOptions
 from milannotations.exemplars.sources import ImageFolder
 
+# A process in the background of a shell has been told to ignore Ctrl-C.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 class Pressed(Colours):
     calls = 0
     def forward(self, x):

@@ -66,7 +66,10 @@ def test_outputs_that_do_not_fit(layout: Layout, shape: tuple[int, ...], match: 
 @pytest.mark.parametrize(
     ("values", "match"),
     [
-        (("tiles",), "layout 'tiles'; known are spatial, channels_last, tokens, vector"),
+        (
+            ("tiles",),
+            "layout 'tiles'; known are spatial, channels_last, tokens, tokens_last, vector",
+        ),
         (("tokens", (0, 4)), r"a grid of \(0, 4\)"),
         (("tokens", (2, 2), -1), "-1 prefix tokens"),
         (("spatial", None, 1), "the layout spatial has no prefix"),

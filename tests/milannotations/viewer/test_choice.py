@@ -45,7 +45,7 @@ def test_units_are_numbers_and_ranges() -> None:
 
 @pytest.mark.parametrize("units", ["", "a", "5-2", "1,,2", "-3", "1-", "9" * 12, "²"])
 def test_units_that_make_no_sense_are_refused(units: str) -> None:
-    with pytest.raises(InputError, match="write numbers and ranges, such as 0-99,512"):
+    with pytest.raises(InputError, match="write numbers and ranges, such as 0:100 or 0-99,512"):
         choose(keys("conv1"), units=units)
 
 
