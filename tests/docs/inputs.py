@@ -54,9 +54,12 @@ TEXTS = "red circles\nblue squares\nstriped stars\nthe sky\na face\n"
 def write_inputs(folder: Path) -> None:
     """Write everything that commands of the pages read, but what an earlier command has written."""
     write_class_images(folder / "images", classes=CLASSES, per_class=PER_CLASS, size=64)
-    for name in ("FOLDER", "probe", "imagenet-val", "imagenet/val", "imagenet/train"):
+    for name in ("FOLDER", "probe", "imagenet/val", "imagenet/train"):
         (folder / name).parent.mkdir(exist_ok=True)
         shutil.copytree(folder / "images", folder / name)
+    kinds = sorted(path for path in (folder / "images").iterdir() if path.is_dir())
+    for number in range(10):  # as many classes as ``smallnet`` tells apart
+        shutil.copytree(kinds[number % CLASSES], folder / "imagenet-val" / f"class{number}")
     for name in (".", "dataset"):
         write_broden(folder / name / "broden1_224", seed=0, scenes=12)
     _write_releases(folder)
