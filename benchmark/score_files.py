@@ -67,9 +67,9 @@ def score_files(
     if len(said) < len(descriptions):
         raise InputError("two description files have the same name; methods are named after files")
     keys = list(annotations)
-    for path, (name, found) in zip(descriptions, said.items(), strict=True):
+    for path, (name, by_neuron) in zip(descriptions, said.items(), strict=True):
         try:
-            said[name] = matched(annotations, found, only_described)
+            said[name] = matched(annotations, by_neuron, only_described)
         except InputError as error:
             raise InputError(f"{path}: {error}") from error
         keys = [key for key in keys if key in said[name]]
@@ -80,8 +80,8 @@ def score_files(
     notify("Loading encoders")
     made = list(metrics())
     methods, entries = _controls(task, constants)
-    for name, found in said.items():
-        texts = [found[key] for key in task.keys]
+    for name, by_neuron in said.items():
+        texts = [by_neuron[key] for key in task.keys]
         methods[name] = Method(name=name, title=name, kind="method")
         entries[name, task.name] = fixed_entry(task, texts)
         shuffled = f"{name[:55]}-shuffled"

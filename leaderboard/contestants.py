@@ -120,4 +120,4 @@ CONTESTANTS: dict[str, Contestant] = {
         vocabulary='"objects"',
     ),
 }  # fmt: skip
-DEMO = [name for name, one in CONTESTANTS.items() if one.demo]
+DEMO = [name for name, contestant in CONTESTANTS.items() if contestant.demo]

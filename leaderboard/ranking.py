@@ -52,7 +52,7 @@ def rank_intervals(
         chance: The value of a method that knows nothing; None if it is not known. Methods whose
             interval holds it have no rank and change no rank of a method that lies above it.
     """
-    value, lower, upper = (np.asarray(one, dtype=float) for one in (values, low, high))
+    value, lower, upper = (np.asarray(column, dtype=float) for column in (values, low, high))
     if not len(value):
         return Ranking([], np.zeros((0, 0), dtype=bool))
     at_chance = np.zeros(len(value), dtype=bool)
@@ -80,10 +80,10 @@ def rank(values: Floats, chance: float | None = None, level: float = COVERAGE) -
         chance: See ``rank_intervals``.
         level: Coverage of the intervals.
     """
-    known = ~np.isnan(values)
-    n = known.sum(axis=1)
-    mean = np.where(known, values, 0.0).sum(axis=1) / np.maximum(n, 1)
-    squares = np.where(known, (values - mean[:, None]) ** 2, 0.0).sum(axis=1)
+    has_value = ~np.isnan(values)
+    n = has_value.sum(axis=1)
+    mean = np.where(has_value, values, 0.0).sum(axis=1) / np.maximum(n, 1)
+    squares = np.where(has_value, (values - mean[:, None]) ** 2, 0.0).sum(axis=1)
     freedom = np.maximum(n - 1, 1)
     half = stats.t.ppf((1 + level) / 2, freedom) * np.sqrt(squares / freedom / np.maximum(n, 1))
     half = np.where(n > 1, half, np.inf)  # one neuron says nothing of the spread

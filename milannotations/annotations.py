@@ -114,39 +114,39 @@ def matched(
             Some are named.
     """
     index = index_of(annotations)
-    found: dict[NeuronKey, NeuronKey] = {}
+    described_as: dict[NeuronKey, NeuronKey] = {}
     unknown = []
     for key in descriptions:
         fitting = fitting_keys(key, index)
         if len(fitting) > 1:
             raise InputError(
                 f"the descriptions do not say which {key.layer}:{key.unit} they mean, that of "
-                f"{' or '.join(f'{one.model}-{one.dataset}' for one in fitting)}; add the columns "
-                "model and dataset"
+                f"{' or '.join(f'{neuron.model}-{neuron.dataset}' for neuron in fitting)}; "
+                "add the columns model and dataset"
             )
         if not fitting:
             unknown.append(key)
-        elif fitting[0] in found:
-            other = found[fitting[0]]
+        elif fitting[0] in described_as:
+            other = described_as[fitting[0]]
             raise InputError(
                 f"the neuron {key.layer}:{key.unit} is described twice, as {other.model}-"
                 f"{other.dataset} and as {key.model}-{key.dataset}, and the annotations do not "
                 "name models; leave the rows of other networks out"
             )
         else:
-            found[fitting[0]] = key
+            described_as[fitting[0]] = key
     if unknown:
         raise InputError(
             f"{len(unknown)} descriptions belong to no annotated neuron, for example "
             f"{_some(unknown)}; do both files name models, data sets and layers alike?"
         )
-    missing = [key for key in annotations if key not in found]
+    missing = [key for key in annotations if key not in described_as]
     if missing and not only_described:
         raise InputError(
             f"{len(missing)} of {len(annotations)} annotated neurons have no description, for "
             f"example {_some(missing)}; pass --only-described to score the others alone"
         )
-    return {key: descriptions[found[key]] for key in annotations if key in found}
+    return {key: descriptions[described_as[key]] for key in annotations if key in described_as}
 
 
 def index_of(keys: Iterable[NeuronKey]) -> dict[tuple[str, int], list[NeuronKey]]:
@@ -165,9 +165,9 @@ def fitting_keys(
     if key in candidates:
         return [key]
     return [
-        one
-        for one in candidates
-        if all(a == b or not a or not b for a, b in zip(key[:2], one[:2], strict=True))
+        candidate
+        for candidate in candidates
+        if all(a == b or not a or not b for a, b in zip(key[:2], candidate[:2], strict=True))
     ]
 
 

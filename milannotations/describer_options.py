@@ -51,7 +51,7 @@ class Option:
         """Whether a value can be written on the command line."""
         parts = get_args(self.hint) if get_origin(self.hint) in (Union, UnionType) else (self.hint,)
         plain = (str, int, float, bool, Path, Any)
-        return any(part in plain or get_origin(part) is Literal for part in parts)
+        return any(member in plain or get_origin(member) is Literal for member in parts)
 
 
 def options_of(factory: Callable[..., Any]) -> tuple[dict[str, Option], bool]:
@@ -207,7 +207,7 @@ def _words(hint: Any) -> str:
     if get_origin(hint) is Literal:
         return " | ".join(map(str, get_args(hint)))
     if get_origin(hint) in (Union, UnionType):
-        return " or ".join(_words(part) for part in get_args(hint) if part is not NoneType)
+        return " or ".join(_words(member) for member in get_args(hint) if member is not NoneType)
     plain = {str: "text", int: "whole number", float: "number", bool: "true or false", Any: _ANY}
     try:
         return str(plain.get(hint) or getattr(hint, "__name__", hint))

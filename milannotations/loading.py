@@ -81,18 +81,20 @@ def load(
         options["revision"] = revision
     loaded = _open(str(name), options)
     parts = loaded if isinstance(loaded, dict) else {"train": loaded}
-    for part in parts.values():
-        features = part.features or FEATURES  # a stream may not know them yet
+    for dataset in parts.values():
+        features = dataset.features or FEATURES  # a stream may not know them yet
         lacking = [column for column in FEATURES if column not in features]
         if lacking:
             raise InputError(f"{name} lacks the columns {lacking}; are these neuron records?")
     if not streaming:
-        parts = {key: _as_records(part, name) for key, part in parts.items()}
+        parts = {key: _as_records(dataset, name) for key, dataset in parts.items()}
         records = records_of_source(str(name), next(iter(parts.values())), revision)
-        for part in parts.values():
-            attach_records(part, records)
+        for dataset in parts.values():
+            attach_records(dataset, records)
     if split is None and len(parts) > 1:
-        return type(loaded)({key: _filter(part, wanted, numbers) for key, part in parts.items()})
+        return type(loaded)(
+            {key: _filter(dataset, wanted, numbers) for key, dataset in parts.items()}
+        )
     chosen = split if split is not None else next(iter(parts))
     if chosen not in parts:
         hint = did_you_mean(chosen, parts)
@@ -210,14 +212,14 @@ def _known(name: str, options: dict[str, Any]) -> Loaded:
         ) from error
 
 
-def _local(place: Path, options: dict[str, Any]) -> Loaded:
-    if place.is_file():
-        return load_dataset("parquet", data_files={"train": str(place)}, **options)
-    if any((place / file).is_file() for file in _SAVED) and not options["streaming"]:
-        return load_from_disk(str(place))
+def _local(local_path: Path, options: dict[str, Any]) -> Loaded:
+    if local_path.is_file():
+        return load_dataset("parquet", data_files={"train": str(local_path)}, **options)
+    if any((local_path / file).is_file() for file in _SAVED) and not options["streaming"]:
+        return load_from_disk(str(local_path))
     # Not load_dataset(folder): where a card lists the data files, `datasets` caches by the
     # folder's last name alone, and gives the old records after a folder was written anew.
-    builder = load_dataset_builder(str(place), options.pop("name", None))
+    builder = load_dataset_builder(str(local_path), options.pop("name", None))
     # Names of files, no longer patterns.
     files = {
         split: [escape(str(path)) for path in paths]

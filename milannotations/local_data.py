@@ -67,8 +67,8 @@ def plain_path(place: Path, tell: bool = False) -> Path:
 
 def _needs_links(listing: Listing) -> bool:
     """Say whether ``datasets`` would leave a folder out, or read what an operating system left."""
-    kept = [path for path in listing.hidden if not path.name.startswith((".", "__"))]
-    return bool(listing.linked or kept)
+    read_anyway = [path for path in listing.hidden if not path.name.startswith((".", "__"))]
+    return bool(listing.linked or read_anyway)
 
 
 def _mirror(stand_in: Path, files: dict[str, Path]) -> None:

@@ -71,8 +71,8 @@ class TrainingData(BaseModel):
 
     def __str__(self) -> str:
         networks = ", ".join(f"{s} ({s.neurons} neurons, {s.pictures})" for s in self.sources)
-        known = f"{self.config}: " if self.config else ""
-        return f"{known}{networks}" + (
+        prefix = f"{self.config}: " if self.config else ""
+        return f"{prefix}{networks}" + (
             f"; fingerprint {self.fingerprint}" if self.fingerprint else ""
         )
 
@@ -136,19 +136,19 @@ def other_kind(trained: TrainingData, neurons: Dataset, who: str) -> str | None:
         neurons: What is to be described.
         who: The describer, as the sentence names it.
     """
-    known = [kind for kind in trained.pictures if kind != "unknown pictures"]
+    kinds = [kind for kind in trained.pictures if kind != "unknown pictures"]
     other: Counter[str] = Counter()
     networks = []
     for source in sources_of(neurons):
-        if source.pictures not in (*known, "unknown pictures"):
+        if source.pictures not in (*kinds, "unknown pictures"):
             other[source.pictures] += source.neurons
             networks.append(str(source))
-    if not known or not other:
+    if not kinds or not other:
         return None
     learnt = ", ".join(str(source) for source in trained.sources[:3])
     more = f" and {len(trained.sources) - 3} more" if len(trained.sources) > 3 else ""
     return (
-        f"{who} has learnt from {' and '.join(known)} ({learnt}{more}), but the exemplars of "
+        f"{who} has learnt from {' and '.join(kinds)} ({learnt}{more}), but the exemplars of "
         f"{sum(other.values())} of the {len(neurons)} neurons are {' and '.join(other)} "
         f"({', '.join(networks[:3])}): its words may not apply to them"
     )

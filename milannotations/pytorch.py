@@ -189,10 +189,10 @@ class ExemplarDataset(torch.utils.data.Dataset[Exemplars]):
     def units_by_layer(self) -> dict[str, Tensor]:
         """Numbers of each layer's units, int64, in the order in which they stand here."""
         plain = self.neurons.with_format(None)
-        found: dict[str, list[int]] = {layer: [] for layer in self.layers}
+        numbers: dict[str, list[int]] = {layer: [] for layer in self.layers}
         for layer, unit in zip(plain["layer"], plain["unit"], strict=True):
-            found[layer].append(unit)
-        return {layer: torch.tensor(units) for layer, units in found.items()}
+            numbers[layer].append(unit)
+        return {layer: torch.tensor(units) for layer, units in numbers.items()}
 
     @property
     def k(self) -> int:

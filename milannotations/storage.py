@@ -98,8 +98,8 @@ def resumable_folder(
             note(f"going on with the unfinished work in {work}")
         for partial in work.rglob(".*.partial"):  # left by a process that was killed
             partial.unlink()
-        kept = f"what was finished is kept in {work}: {AGAIN}"
-        with saying_what_is_kept(lambda: kept):
+        notice = f"what was finished is kept in {work}: {AGAIN}"
+        with saying_what_is_kept(lambda: notice):
             yield work
         state.unlink()
         _put_in_place(work, target)

@@ -43,10 +43,10 @@ def fault_of(text: str, limit: int | None = None, lines: bool = False) -> str:
         return f"has {len(text):,} characters; at most {limit:,} are taken"
     if text.isascii() and text.isprintable():
         return ""
-    for found in _forbidden().finditer(text):
-        if not (lines and found[0] in _LINES):
-            name = _NAMES[unicodedata.category(found[0])]
-            return f"has {name} (U+{ord(found[0]):04X}) at character {found.start() + 1}"
+    for match in _forbidden().finditer(text):
+        if not (lines and match[0] in _LINES):
+            name = _NAMES[unicodedata.category(match[0])]
+            return f"has {name} (U+{ord(match[0]):04X}) at character {match.start() + 1}"
     if not text.isascii():
         stacked = _marks().search(text)
         if stacked:

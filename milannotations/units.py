@@ -46,14 +46,14 @@ class UnitChoice:
             InputError: If there is no such unit, or none is left; names the layer.
         """
         chosen: set[int] = set()
-        for part in self.parts:
-            if isinstance(part, slice):
-                chosen.update(range(count)[part])
-            elif -count <= part < count:
-                chosen.add(part % count)
+        for index in self.parts:
+            if isinstance(index, slice):
+                chosen.update(range(count)[index])
+            elif -count <= index < count:
+                chosen.add(index % count)
             else:
                 raise InputError(
-                    f"--units {self.text}: layer {layer!r} has units 0 to {count - 1}, no {part}"
+                    f"--units {self.text}: layer {layer!r} has units 0 to {count - 1}, no {index}"
                 )
         if not chosen:
             raise InputError(f"--units {self.text} leaves none of the {count} units of {layer!r}")

@@ -97,11 +97,11 @@ class Planted(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Return the last layer's maps, (n, units, side, side)."""
-        for place, (layer, units) in enumerate(zip(small.LAYERS, WIDTHS, strict=True)):
-            maps = self.get_submodule(layer)(self._maps(images, layer, place, units))
+        for layer_number, (layer, units) in enumerate(zip(small.LAYERS, WIDTHS, strict=True)):
+            maps = self.get_submodule(layer)(self._maps(images, layer, layer_number, units))
         return torch.as_tensor(maps)
 
-    def _maps(self, images: Tensor, layer: str, place: int, units: int) -> Tensor:
+    def _maps(self, images: Tensor, layer: str, layer_number: int, units: int) -> Tensor:
         side = SIDES[layer]
         maps = np.zeros((len(images), units, side, side), dtype=np.float32)
         cell = small.SIZE // side
@@ -112,7 +112,7 @@ class Planted(nn.Module):
             if mask is None:
                 continue
             share = mask.reshape(side, cell, side, cell).mean((1, 3))
-            rng = np.random.default_rng([self._seed, place, *key[-8:]])
+            rng = np.random.default_rng([self._seed, layer_number, *key[-8:]])
             strength = 1 - noise * rng.uniform(0, 0.5, (units, 1, 1))
             maps[row] = strength * share + 0.15 * noise * rng.standard_normal((units, side, side))
         return torch.from_numpy(maps.clip(0))
@@ -120,14 +120,14 @@ class Planted(nn.Module):
 
 def text_masks(folder: Path) -> dict[str, Flags]:
     """Return where text is in each image of a folder, by file, bool (96, 96)."""
-    found = {}
+    masks = {}
     for entry in json.loads((folder / LISTING).read_text(encoding="utf-8"))["files"]:
         mask = np.zeros((small.SIZE, small.SIZE), dtype=bool)
         if entry["box"]:
             left, top, right, bottom = entry["box"]
             mask[top:bottom, left:right] = True
-        found[entry["file"]] = mask
-    return found
+        masks[entry["file"]] = mask
+    return masks
 
 
 def train(folder: Path, seed: int) -> small.SmallNet:
@@ -137,9 +137,9 @@ def train(folder: Path, seed: int) -> small.SmallNet:
     net = small.SmallNet(len(images.classes), WIDTHS)
     optimizer = torch.optim.AdamW(net.parameters(), lr=3e-3)
     for _ in range(SCALE.epochs):
-        for part in torch.randperm(len(images.labels)).split(32):
-            scores = net(images.inputs(part, torch.device("cpu")))
-            loss = nn.functional.cross_entropy(scores, images.labels[part])
+        for batch in torch.randperm(len(images.labels)).split(32):
+            scores = net(images.inputs(batch, torch.device("cpu")))
+            loss = nn.functional.cross_entropy(scores, images.labels[batch])
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
@@ -205,9 +205,9 @@ def nulls_of(kind: str, networks: Sequence[Units]) -> NullUnits:
     """Return the units of networks as null units."""
     rows = [
         (layer, bool(hit), float(score), number)
-        for number, one in enumerate(networks)
+        for number, network in enumerate(networks)
         for layer in small.LAYERS
-        for hit, score in zip(one.matched[layer], one.scores[layer], strict=True)
+        for hit, score in zip(network.matched[layer], network.scores[layer], strict=True)
     ]
     layers, hits, scores, numbers = zip(*rows, strict=True)
     return NullUnits(kind, layers, hits, scores, numbers)
@@ -215,10 +215,10 @@ def nulls_of(kind: str, networks: Sequence[Units]) -> NullUnits:
 
 def study(seed: int, networks: int, draws: int, out: Path, who: Speaker) -> tuple[list, list]:
     """Describe the units of one seed and estimate composed networks."""
-    place = out / f"seed-{seed}"
-    place.mkdir(parents=True, exist_ok=True)
-    data = cue_images(place, SCALE, seed, "text")
-    probe, work = probe_of(place, "text"), place / "work"
+    seed_folder = out / f"seed-{seed}"
+    seed_folder.mkdir(parents=True, exist_ok=True)
+    data = cue_images(seed_folder, SCALE, seed, "text")
+    probe, work = probe_of(seed_folder, "text"), seed_folder / "work"
     source = ImageFolder(probe, small.PREPROCESSING)
     names = [source.name(i) for i in range(len(source))]
     masks = text_masks(data)
@@ -228,27 +228,32 @@ def study(seed: int, networks: int, draws: int, out: Path, who: Speaker) -> tupl
         described(initialized_again(blank, 100 * seed + n), f"random-{n}", probe, work, who)
         for n in range(networks)
     ]
-    trained = described(train(place / "plain" / "train", seed), "plain", probe, work, who)
+    trained = described(train(seed_folder / "plain" / "train", seed), "plain", probe, work, who)
     planted = described(Planted(by_input, seed), "planted", probe, work, who)
     rows, areas = [], []
-    for what, one in (("random weights", random[0]), ("trained without text", trained),
-                      ("planted", planted)):  # fmt: skip
-        areas.append([seed, what, float(np.mean(on_text(one.exemplars, masks, names)))])
+    for what, network in (("random weights", random[0]), ("trained without text", trained),
+                          ("planted", planted)):  # fmt: skip
+        areas.append([seed, what, float(np.mean(on_text(network.exemplars, masks, names)))])
     areas.append([seed, "all pixels", float(np.mean([masks[name] for name in names]))])
-    pool = [units_of(one) for one in random]
+    pool = [units_of(net) for net in random]
     text = units_of(planted)
     for kind, own, base in (
         ("random weights", random[0], 0),
         ("trained without text", trained, -1),
     ):
-        made = make_decoys(own.exemplars, own.images, seed)
-        said = describe(made.neurons, work, who, "cpu")
-        areas.append([seed, f"decoys: {kind}", float(np.mean(on_text(made.neurons, masks, names)))])
-        decoys = nulls_of(DECOYS, [Units.of(made.layers, said["description"], said["score"])])
+        decoy_units = make_decoys(own.exemplars, own.images, seed)
+        descriptions = describe(decoy_units.neurons, work, who, "cpu")
+        areas.append(
+            [seed, f"decoys: {kind}", float(np.mean(on_text(decoy_units.neurons, masks, names)))]
+        )
+        decoys = nulls_of(
+            DECOYS,
+            [Units.of(decoy_units.layers, descriptions["description"], descriptions["score"])],
+        )
         bases = range(networks) if base == 0 else [-1]
         for number in bases:
             rng = np.random.default_rng([seed, number + 1])
-            others = [one for place_, one in enumerate(pool) if place_ != number]
+            others = [units for index, units in enumerate(pool) if index != number]
             for share in PLANTED:
                 for draw in range(draws):
                     some = [others[i] for i in rng.permutation(len(others))[:CONTROLS]]

@@ -126,7 +126,7 @@ def run_original(
         ]
     )  # fmt: skip
     dataset = datasets.ImageFolder(str(images), transform)
-    found = {}
+    layers = {}
     start = time.process_time()
     for layer in loaded.layers:
         topk, quantiles = compute.discriminative(
@@ -136,11 +136,11 @@ def run_original(
         masks = np.load(work / layer / "masks.npy", mmap_mode="r")
         peaks, ids = topk.result()
         levels = quantiles.quantiles(QUANTILE).reshape(-1)
-        found[layer] = Layer(
+        layers[layer] = Layer(
             ids.numpy(), peaks.numpy(), levels.numpy().astype(np.float32),
             lambda unit, masks=masks: np.asarray(masks[unit, :, 0] > 0),
         )  # fmt: skip
-    return found, time.process_time() - start
+    return layers, time.process_time() - start
 
 
 def run_ours(
@@ -155,11 +155,11 @@ def run_ours(
         model=loaded.name, dataset=loaded.dataset, options=options, layouts=loaded.layouts,
     )  # fmt: skip
     seconds = time.process_time() - start
-    found = {}
+    layers = {}
     for layer, file in zip(loaded.layers, sorted((out / "data").glob("*.parquet")), strict=True):
         columns = ["image_ids", "activations", "threshold", "masks"]
         rows = pq.read_table(file, columns=columns).to_pylist()
-        found[layer] = Layer(
+        layers[layer] = Layer(
             np.array([row["image_ids"] for row in rows]),
             np.array([row["activations"] for row in rows]),
             np.array([row["threshold"] for row in rows], np.float32),
@@ -168,7 +168,7 @@ def run_ours(
                  for m in rows[unit]["masks"]]
             ),
         )  # fmt: skip
-    return found, seconds
+    return layers, seconds
 
 
 def bare_pass(loaded: LoadedModel, images: Path, batch_size: int) -> float:
@@ -212,12 +212,12 @@ def rank_errors(
 
 
 def _plain_maps(module: nn.Module, layer: str, source: ImageFolder) -> Iterator[Tensor]:
-    kept: list[Tensor] = []
-    handle = module.get_submodule(layer).register_forward_hook(lambda _m, _i, o: kept.append(o))
+    outputs: list[Tensor] = []
+    handle = module.get_submodule(layer).register_forward_hook(lambda _m, _i, o: outputs.append(o))
     with torch.no_grad():
         for index in range(len(source)):
             module(source.inputs(index)[None])
-            yield kept.pop()
+            yield outputs.pop()
     handle.remove()
 
 
@@ -233,8 +233,8 @@ def compare_rule(
     units = np.arange(0, len(theirs.ids), UNIT_STEP)
     maps = torch.cat([m[:, units] for m in _plain_maps(loaded.module, layer, source)])
     masks = equal = pixels = 0
-    for place, unit in enumerate(units.tolist()):
-        best = maps[torch.from_numpy(theirs.ids[unit]), place]
+    for column, unit in enumerate(units.tolist()):
+        best = maps[torch.from_numpy(theirs.ids[unit]), column]
         level = torch.tensor([theirs.thresholds[unit]])
         ours = render_masks(best[None], level, level, SIZE, "original")[0].numpy()
         wrong = (ours != theirs.masks(unit)).sum((1, 2))
@@ -251,11 +251,11 @@ def compare_layer(theirs: Layer, ours: Layer) -> list[str]:
     tied = ~same & (np.abs(theirs.peaks - ours.peaks) <= 1e-5 * scale).all(1)
     overlaps, equal = [], 0
     for unit in np.flatnonzero(same):
-        one, other = theirs.masks(unit), ours.masks(unit)
-        either = (one | other).sum((1, 2))
-        both = (one & other).sum((1, 2))
+        their_masks, our_masks = theirs.masks(unit), ours.masks(unit)
+        either = (their_masks | our_masks).sum((1, 2))
+        both = (their_masks & our_masks).sum((1, 2))
         overlaps += np.where(either > 0, both / np.maximum(either, 1), 1.0).tolist()
-        equal += int((one == other).all((1, 2)).sum())
+        equal += int((their_masks == our_masks).all((1, 2)).sum())
     overlap = f"{np.mean(overlaps):.4f}" if overlaps else "–"
     share = f"{equal / len(overlaps):.1%}" if overlaps else "–"
     return [f"{same.sum()} of {len(same)}", str(tied.sum()), overlap, share]

@@ -88,11 +88,11 @@ def sound_pictures() -> dict[str, bytes]:
         recipes["jpeg 2000"] = noise, "JPEG2000", {}
     if features.check("avif"):
         recipes["avif"] = noise, "AVIF", {}
-    found = {name: _encoded(*recipe) for name, recipe in recipes.items()}
+    pictures = {name: _encoded(*recipe) for name, recipe in recipes.items()}
     for magic, highest in ((b"P1", b""), (b"P2", b"1000\n"), (b"P3", b"255\n")):
         numbers = b" ".join(b"1" if magic == b"P1" else b"200" for _ in range(SIDE * SIDE * 3))
-        found[f"plain {magic.decode()}"] = magic + b"\n# made\n24 24\n" + highest + numbers
-    return found
+        pictures[f"plain {magic.decode()}"] = magic + b"\n# made\n24 24\n" + highest + numbers
+    return pictures
 
 
 def mutated(sound: dict[str, bytes], count: int, seed: int) -> Iterator[tuple[str, bytes]]:
@@ -217,8 +217,8 @@ def _extreme(data: bytearray, rng: np.random.Generator) -> bytearray:
 
 def _repeat(data: bytearray, rng: np.random.Generator) -> bytearray:
     begin = int(rng.integers(len(data) + 1))
-    part = data[begin : begin + int(rng.integers(1, 200))]
-    data[begin:begin] = part * int(rng.integers(1, 20))
+    chunk = data[begin : begin + int(rng.integers(1, 200))]
+    data[begin:begin] = chunk * int(rng.integers(1, 20))
     return data
 
 

@@ -159,8 +159,11 @@ def reranked(
 ) -> dict[str, Entry]:
     """Let a model describe the test split with several λ, from one search."""
     rows = Examples(features, [[""]] * len(task.keys), task.keys).part(range(len(task.keys)))
-    said = descriptions(model, rows, rows.rows, Decoding(), list(weights.values()))
-    return {name: fixed_entry(task, texts) for name, texts in zip(weights, said, strict=True)}
+    texts_of_weights = descriptions(model, rows, rows.rows, Decoding(), list(weights.values()))
+    return {
+        name: fixed_entry(task, texts)
+        for name, texts in zip(weights, texts_of_weights, strict=True)
+    }
 
 
 def run(arguments: argparse.Namespace) -> None:
@@ -219,7 +222,7 @@ def run(arguments: argparse.Namespace) -> None:
             for name, how in SEARCHES.items()
         }
         # As training does; again, for models that are in the folder already.
-        taught, held_out = (part.part(range(len(part.texts))) for part in examples["area"])
+        taught, held_out = (split.part(range(len(split.texts))) for split in examples["area"])
         choice = choose_weight(models["area"], taught, held_out, Decoding())
         weights = {**RERANKED, CHOSEN: choice.chosen}
         searched |= reranked(models["area"], task, features["area"], weights)

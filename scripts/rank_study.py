@@ -189,7 +189,7 @@ def stability(rng: np.random.Generator, rounds: int) -> Iterator[str]:
 
 
 def _ranked(values: Floats) -> NDArray[np.bool_]:
-    return np.array([one is not None for one in rank(values, CHANCE).ranks])
+    return np.array([rank_of_method is not None for rank_of_method in rank(values, CHANCE).ranks])
 
 
 def power(rng: np.random.Generator, rounds: int) -> Iterator[str]:

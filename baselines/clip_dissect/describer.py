@@ -131,8 +131,8 @@ class ClipDissect:
         self,
         neurons: Dataset,
         keys: list[NeuronKey],
-        said: Tensor,
-        found: list[Description | None],
+        text_embeddings: Tensor,
+        descriptions: list[Description | None],
     ) -> None:
         assert self._folder is not None
         networks: dict[tuple[str, str], dict[str, list[int]]] = defaultdict(dict)
@@ -170,7 +170,7 @@ class ClipDissect:
                     )
                 of_units = maps[layer][:, units].T
                 top = of_units.topk(min(self._top, len(source)), dim=1).indices
-                self._fill(found, rows, seen, said, top)
+                self._fill(descriptions, rows, seen, text_embeddings, top)
 
     def _fill(
         self,

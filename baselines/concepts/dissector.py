@@ -130,8 +130,8 @@ class Dissector(ABC):
         Folders are named by their last part, so that no path of this machine gets published.
         """
         kind, _, rest = self._name.partition(":")
-        place, question, query = rest.partition("?")
-        name = f"{kind}:{Path(place).name}{question}{query}"
+        path, question, query = rest.partition("?")
+        name = f"{kind}:{Path(path).name}{question}{query}"
         categories = ", ".join(self._source.categories)
         return {
             "images": f"{len(self._source):,} labelled images, {name}, on which the network is run",
@@ -223,8 +223,8 @@ class Dissector(ABC):
         if len(names) != 1:
             listed = ", ".join("/".join(name) for name in names)
             raise InputError(f"the neurons are of {len(names)} networks ({listed}); take one")
-        known = dict.fromkeys(key.layer for key in keys)
-        return self._tallies_of(neurons, names[0], list(layers or known))
+        layers_of_neurons = dict.fromkeys(key.layer for key in keys)
+        return self._tallies_of(neurons, names[0], list(layers or layers_of_neurons))
 
     def _tallies_of(
         self, neurons: Dataset, name: tuple[str, str], layers: Sequence[str]

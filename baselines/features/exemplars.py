@@ -111,8 +111,8 @@ class DistinctExemplars:
         encoded = self._images[row]["images"][0][place]["bytes"].as_py()
         return read_rgb(encoded, self._title("exemplar", row, place))
 
-    def _title(self, what: str, row: int, place: int) -> str:
-        return f"{what} {place} of neuron {key_of(self._keys[row])}"
+    def _title(self, what: str, row: int, position: int) -> str:
+        return f"{what} {position} of neuron {key_of(self._keys[row])}"
 
 
 def _mask(encoded: bytes, title: str) -> Tensor:

@@ -112,11 +112,11 @@ def describe_reranked(
     described: list[Description] = []
     for first in range(0, len(neurons), block):
         rows = range(first, min(first + block, len(neurons)))
-        part = neurons.select(rows)
-        found = model.describe_features(
-            keys_of(part), features[first : rows.stop], decoding, decoding.beam, batch_size
+        block_neurons = neurons.select(rows)
+        candidates = model.describe_features(
+            keys_of(block_neurons), features[first : rows.stop], decoding, decoding.beam, batch_size
         )
-        described += reranker.reorder(part, found, alternatives)
+        described += reranker.reorder(block_neurons, candidates, alternatives)
     return described
 
 

@@ -190,11 +190,11 @@ def train_language_model(
     options = checked(TrainingOptions, {**read_options(option or []), "seed": seed}, "train")
     spec = checked(LanguageModelSpec, {"hidden": hidden, "embedding": embedding}, "train")
     neurons = load_split(data, split or ("train" if data == "demo" else None))
-    said = [[t for t in texts if t.strip()] for texts in neurons["annotations"]]
+    texts_of_neurons = [[t for t in texts if t.strip()] for texts in neurons["annotations"]]
     console = Console(markup=False, highlight=False, soft_wrap=True)
     with epoch_writer(None, console.print) as on_epoch:
         prior = train_prior(
-            [texts for texts in said if texts], out, options=options, spec=spec,
+            [texts for texts in texts_of_neurons if texts], out, options=options, spec=spec,
             device=resolve_device(device), facts={"data": Path(data).name}, overwrite=overwrite,
             on_epoch=on_epoch,
         )  # fmt: skip

@@ -72,7 +72,9 @@ def output_of(
     words = torch.cat([tokens.new_full((len(tokens), 1), vocabulary.start), tokens], dim=1)
     predictions, attentions = decoder(features, words)
     lengths = text_lengths(tokens, vocabulary.stop, vocabulary.pad)
-    said = (torch.arange(tokens.shape[1], device=tokens.device) < lengths[:, None])[:, :, None]
+    within_length = (torch.arange(tokens.shape[1], device=tokens.device) < lengths[:, None])[
+        :, :, None
+    ]
     texts = tuple(
         tuple(vocabulary.decode(numbers) for numbers in of_one)
         for of_one in candidates.tokens.tolist()
@@ -81,8 +83,8 @@ def output_of(
         captions=tuple(of_one[0] for of_one in texts),
         scores=candidates.scores[:, 0],
         tokens=tokens,
-        predictions=torch.where(said, predictions, torch.zeros_like(predictions)),
-        attentions=torch.where(said, attentions, torch.zeros_like(attentions)),
+        predictions=torch.where(within_length, predictions, torch.zeros_like(predictions)),
+        attentions=torch.where(within_length, attentions, torch.zeros_like(attentions)),
         beam_captions=texts,
         beam_scores=candidates.scores,
         beam_tokens=candidates.tokens,
@@ -113,8 +115,8 @@ def rerank(
         texts = [vocabulary.decode(numbers) for numbers in tokens]
         views = [transforms.to_pil_image(picture.cpu()) for picture in pictures]
         shapes = [transforms.to_pil_image(region.float().cpu()) for region in regions]
-        found = reranker.scores(views, shapes, texts).to(scores)
-        rows.append(found.masked_fill(scores.isneginf(), -torch.inf))
+        clip_scores = reranker.scores(views, shapes, texts).to(scores)
+        rows.append(clip_scores.masked_fill(scores.isneginf(), -torch.inf))
     similarity = torch.stack(rows)
     order = similarity.argsort(dim=1, descending=True, stable=True)
     at = torch.arange(len(order), device=order.device)[:, None]

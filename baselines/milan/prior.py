@@ -89,21 +89,21 @@ class Prior:
         Raises:
             InputError: If the folder holds no language model, or a file is missing or damaged.
         """
-        place = Path(folder)
-        plain = read_json(place / CONFIG)
+        path = Path(folder)
+        plain = read_json(path / CONFIG)
         if not isinstance(plain, dict) or plain.get("kind") != _KIND:
             raise InputError(
-                f"{place} holds no language model; train one with `milannotations "
+                f"{path} holds no language model; train one with `milannotations "
                 "train-language-model`"
             )
-        config = checked(PriorConfig, plain, str(place / CONFIG))
-        vocabulary = read_vocabulary(place / VOCABULARY, config.vocabulary.lemmatize)
+        config = checked(PriorConfig, plain, str(path / CONFIG))
+        vocabulary = read_vocabulary(path / VOCABULARY, config.vocabulary.lemmatize)
         model = LanguageModel(len(vocabulary), vocabulary.pad, config.language_model)
         try:
-            model.load_state_dict(load_file(place / WEIGHTS))
+            model.load_state_dict(load_file(path / WEIGHTS))
         except Exception as error:  # of safetensors, torch, and the file system
             line = str(error).splitlines()[0][:200]
-            raise InputError(f"{place / WEIGHTS} cannot be read: {line}") from error
+            raise InputError(f"{path / WEIGHTS} cannot be read: {line}") from error
         chosen = resolve_device(device) if isinstance(device, str) else device
         return cls(config, vocabulary, model.to(chosen).eval())
 
@@ -197,16 +197,16 @@ def language_model_parts(
         return trimmed(texts[batch], vocabulary.pad).to(device)
 
     def loss(batch: Tensor) -> Tensor:
-        part = look(batch, words)
+        tokens = look(batch, words)
         return functional.nll_loss(
-            model(part).flatten(0, 1), part[:, 1:].flatten(), ignore_index=vocabulary.pad
+            model(tokens).flatten(0, 1), tokens[:, 1:].flatten(), ignore_index=vocabulary.pad
         )
 
     def evaluate() -> dict[str, float]:
         total = 0.0
         for batch in batches(len(held_words), batch_size):
-            part = look(batch, held_words)[:, None, 1:]
-            total -= float(language_model_log_prob(model, part, vocabulary).sum())
+            tokens = look(batch, held_words)[:, None, 1:]
+            total -= float(language_model_log_prob(model, tokens, vocabulary).sum())
         return {"validation_loss": total / count_words(held_words, vocabulary.pad)}
 
     rank: Callable[[Mapping[str, float]], tuple[float, ...]] = lambda n: (-n["validation_loss"],)  # noqa: E731

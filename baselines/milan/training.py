@@ -132,8 +132,8 @@ def train(
             model, train_part, held_part, options, work, progress, on_epoch, prior is not None
         )
         history: dict[str, Any] = {stage.name: stage.run() for stage in stages}
-        said = greedy_descriptions(model, held_part)
-        warning = degenerate(said, held_part.texts)
+        descriptions = greedy_descriptions(model, held_part)
+        warning = degenerate(descriptions, held_part.texts)
         choice = choose_weight(model, train_part, held_part, decoding) if choosing else None
         if choice is not None:
             decoding = decoding.model_copy(update={"pmi": choice.chosen})
@@ -141,7 +141,7 @@ def train(
         trained = {
             **config.training,
             **_outcome(stages, held_part),
-            "distinct_validation_descriptions": len(set(said)),
+            "distinct_validation_descriptions": len(set(descriptions)),
             **_settings(options),
             "pmi_choice": choice.model_dump(mode="json") if choice else "fixed",
         }
@@ -270,10 +270,10 @@ def _stages(
         # BLEU is 0 as long as no four words in a row are right, and often tied.
         return (numbers["validation_bleu"], loss) if options.stop_on == "bleu" else (loss,)
 
-    found = []
+    stages = []
     if model.language_model is not None and not ready:
         size = options.language_model_batch_size
-        found.append(
+        stages.append(
             stage(
                 "language model",
                 size,
@@ -282,7 +282,7 @@ def _stages(
                 ),
             )
         )
-    found.append(
+    stages.append(
         stage(
             "decoder",
             options.batch_size,
@@ -292,7 +292,7 @@ def _stages(
             rank=rank_decoder,
         )
     )
-    return found
+    return stages
 
 
 def _sample(features: Tensor) -> str:

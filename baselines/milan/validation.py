@@ -17,12 +17,12 @@ GREEDY = Decoding(strategy="greedy", pmi=0)
 
 def greedy_descriptions(model: Milan, rows: Rows, batch_size: int = 64) -> list[str]:
     """Return greedy descriptions, without PMI, of some neurons; lower case, as they are scored."""
-    said: list[str] = []
+    descriptions: list[str] = []
     for first in range(0, len(rows.rows), batch_size):
-        part = rows.examples.features[rows.rows[first : first + batch_size]]
-        tokens = model.search(part, GREEDY).tokens[:, 0].tolist()
-        said += [normalize(model.vocabulary.decode(numbers)) for numbers in tokens]
-    return said
+        features = rows.examples.features[rows.rows[first : first + batch_size]]
+        tokens = model.search(features, GREEDY).tokens[:, 0].tolist()
+        descriptions += [normalize(model.vocabulary.decode(numbers)) for numbers in tokens]
+    return descriptions
 
 
 def validation_bleu(model: Milan, rows: Rows, batch_size: int = 64) -> float:
@@ -33,8 +33,8 @@ def validation_bleu(model: Milan, rows: Rows, batch_size: int = 64) -> float:
         [normalize(texts[i]) if i < len(texts) else None for texts in rows.texts]
         for i in range(most)
     ]
-    said = greedy_descriptions(model, rows, batch_size)
-    return float(BLEU().corpus_score(said, references).score)
+    descriptions = greedy_descriptions(model, rows, batch_size)
+    return float(BLEU().corpus_score(descriptions, references).score)
 
 
 def degenerate(said: Sequence[str], references: Sequence[Sequence[str]]) -> str | None:

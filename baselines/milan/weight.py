@@ -109,7 +109,7 @@ def choose_weight(
         decoding: How it searches; its strategy must be ``rerank``.
         weights: The λ to compare.
     """
-    places = [place for place, texts in enumerate(held.texts) if usable(texts)]
+    places = [index for index, texts in enumerate(held.texts) if usable(texts)]
     places = places[:: -(-len(places) // MAX_NEURONS) or 1]
     groups = _groups(held, places)
     sizes = {group: groups.count(group) for group in set(groups)}
@@ -123,9 +123,11 @@ def choose_weight(
         )
     metric = WordIdentification([normalize(text) for text in learn.pairs()[1]])
     texts = descriptions(model, held, places, decoding, weights)
-    references = [[normalize(t) for t in usable(held.texts[place])] for place in places]
+    references = [[normalize(t) for t in usable(held.texts[index])] for index in places]
     problem = Problem([Fold([""] * len(places), references)], groups)
-    methods = {str(weight): [said] for weight, said in zip(weights, texts, strict=True)}
+    methods = {
+        str(weight): [weight_texts] for weight, weight_texts in zip(weights, texts, strict=True)
+    }
     statistics = metric.statistics(problem, methods)
     values = np.stack([metric.per_neuron(statistics[str(weight)]) for weight in weights])
     return chosen(values[:, ~np.isnan(values[0])], weights, metric.signature)
@@ -170,8 +172,8 @@ def descriptions(
     """Return what the model says with each λ, of some held-out neurons; they are searched once."""
     # Any weight above 0 makes the search return log p(d) too.
     how = decoding.model_copy(update={"strategy": "rerank", "pmi": 1.0})
-    said: list[list[str]] = [[] for _ in weights]
-    rows = [held.rows[place] for place in places]
+    texts_of_weights: list[list[str]] = [[] for _ in weights]
+    rows = [held.rows[index] for index in places]
     for first in range(0, len(rows), _BATCH):
         features = held.examples.features[rows[first : first + _BATCH]]
         candidates = model.search(features, how)
@@ -182,13 +184,13 @@ def descriptions(
         at = torch.arange(len(order), device=order.device)[:, None]
         tokens, likely = candidates.tokens[at, order], likely[at, order]
         prior = candidates.prior[at, order]
-        for texts, weight in zip(said, weights, strict=True):
+        for texts, weight in zip(texts_of_weights, weights, strict=True):
             scores = likely - weight * prior if weight else likely
             best = tokens[at[:, 0], scores.argmax(1)]
             texts += [normalize(model.vocabulary.decode(numbers)) for numbers in best.tolist()]
-    return said
+    return texts_of_weights
 
 
 def _groups(held: Rows, places: Sequence[int]) -> list[str]:
-    keys = [held.examples.keys[held.rows[place]] for place in places]
+    keys = [held.examples.keys[held.rows[index]] for index in places]
     return [f"{key.model}-{key.dataset} {key.layer}" for key in keys]

@@ -255,10 +255,10 @@ def describe(neurons: Dataset, work: Path, speaker: Speaker, device: str) -> pd.
     if not kept.is_file():
         describer = speaker.learned(device)
         warn_of_other_kind(describer, neurons, speaker.method)
-        found = describer.describe(neurons)
+        descriptions = describer.describe(neurons)
         table = pd.DataFrame([[k.layer, k.unit] for k in keys_of(neurons)], columns=keys)
-        table["description"] = [d.text for d in found]
-        table["score"] = [d.score for d in found]
+        table["description"] = [d.text for d in descriptions]
+        table["score"] = [d.score for d in descriptions]
         with atomic_path(kept) as path:
             table.to_csv(path, index=False)
     table = _read(kept).set_index(keys)
@@ -304,10 +304,10 @@ def described_by_file(
     Raises:
         InputError: If it describes units that the network does not have, or none of its layers.
     """
-    said = read_scored_descriptions(path)
+    descriptions = read_scored_descriptions(path)
     texts: dict[Unit, str] = {}
     scores: dict[Unit, float] = {}
-    for key, (text, score) in said.items():
+    for key, (text, score) in descriptions.items():
         other = (key.model not in ("", loaded.name)) or (key.dataset not in ("", loaded.dataset))
         if other or key.layer not in sites:
             continue
@@ -323,7 +323,9 @@ def described_by_file(
         if score is not None:
             scores[unit] = score
     if not texts:
-        others = ", ".join(dict.fromkeys(f"{key.model or '(any)'} {key.layer}" for key in said))
+        others = ", ".join(
+            dict.fromkeys(f"{key.model or '(any)'} {key.layer}" for key in descriptions)
+        )
         raise InputError(
             f"{path} describes no unit of the layers {', '.join(sites)} of {loaded.name} trained "
             f"on {loaded.dataset}; it has {others[:200]}"

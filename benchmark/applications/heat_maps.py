@@ -43,31 +43,33 @@ def heat_maps(path: Path, grids: Sequence[Grid], rows: Sequence[str], unit: str)
     Raises:
         ValueError: If a table has another number of rows.
     """
-    wrong = [one.title for one in grids if one.values.shape != (len(rows), len(one.columns))]
+    wrong = [
+        table.title for table in grids if table.values.shape != (len(rows), len(table.columns))
+    ]
     if wrong:
         raise ValueError(f"{', '.join(wrong)}: tables need {len(rows)} rows and named columns")
     figure, axes = grid(len(grids), max(1, len(grids)), 1.15 + 0.17 * max(1, len(rows)))
     if not grids or not rows:
         say_empty(axes[0])
         return finish(figure, path, {}, "")
-    most = max(1.0, *(float(np.abs(one.values).max()) for one in grids))
+    most = max(1.0, *(float(np.abs(table.values).max()) for table in grids))
     norm = TwoSlopeNorm(0.0, -most, most)
-    for place, (axis, one) in enumerate(zip(axes, grids, strict=True)):
-        picture = axis.imshow(one.values, cmap=_MAP, norm=norm, aspect="auto")
+    for number, (axis, table) in enumerate(zip(axes, grids, strict=True)):
+        picture = axis.imshow(table.values, cmap=_MAP, norm=norm, aspect="auto")
         axis.grid(visible=False)
         axis.set_xticks(
-            range(len(one.columns)), [short(text, 20) for text in one.columns], rotation=40,
+            range(len(table.columns)), [short(text, 20) for text in table.columns], rotation=40,
             ha="right", rotation_mode="anchor", parse_math=False,
         )  # fmt: skip
-        labels = [short(text, 26) for text in rows] if place == 0 else []
+        labels = [short(text, 26) for text in rows] if number == 0 else []
         axis.set_yticks(range(len(rows)), labels or [""] * len(rows), parse_math=False)
-        for row, column in np.ndindex(one.values.shape):
-            value = one.values[row, column]
+        for row, column in np.ndindex(table.values.shape):
+            value = table.values[row, column]
             axis.text(
                 column, row, f"{round(float(value)):+d}", ha="center", va="center",
                 fontsize=SMALL - 1.5, color="white" if abs(value) > _DARK * most else "black",
             )  # fmt: skip
-        name(axis, one.title, "", "", len(grids))
+        name(axis, table.title, "", "", len(grids))
     bar = figure.colorbar(picture, ax=axes, fraction=0.03, pad=0.02)
     bar.ax.tick_params(labelsize=SMALL)
     bar.set_label(unit, fontsize=SMALL)

@@ -25,21 +25,23 @@ def classes_of(folder: Path, least: int = 1) -> dict[str, list[Path]]:
     Raises:
         InputError: If there is no such folder, or fewer than two classes, or too few images.
     """
-    found: dict[str, list[Path]] = {utf8(place.name): [] for place in class_folders(folder)}
+    classes: dict[str, list[Path]] = {
+        utf8(subfolder.name): [] for subfolder in class_folders(folder)
+    }
     for path in list_images(folder).paths:
         if path.parent != folder:
-            found[utf8(path.relative_to(folder).parts[0])].append(path)
-    if len(found) < 2:
+            classes[utf8(path.relative_to(folder).parts[0])].append(path)
+    if len(classes) < 2:
         raise InputError(
-            f"image folder {folder} has {len(found)} class folders ({', '.join(found) or 'none'}); "
-            "it must have one for each of at least 2 classes"
+            f"image folder {folder} has {len(classes)} class folders "
+            f"({', '.join(classes) or 'none'}); it must have one for each of at least 2 classes"
         )
-    for name, paths in found.items():
+    for name, paths in classes.items():
         if len(paths) < least:
             raise InputError(
                 f"class {name!r} of {folder} has {len(paths)} images; it must have at least {least}"
             )
-    return found
+    return classes
 
 
 def existing_splits(images: Path) -> dict[str, Path] | None:

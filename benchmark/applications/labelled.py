@@ -59,13 +59,14 @@ class LabelledImages:
         self.root = root
         self.source = ImageFolder(root, preprocessing)
         parts = [Path(self.source.name(i)).parts for i in range(len(self.source))]
-        loose = [part[0] for part in parts if len(part) == 1]
+        loose = [names[0] for names in parts if len(names) == 1]
         if loose:
             raise InputError(
                 f"{root}: image {loose[0]} is in no subfolder; labelled images lie in one "
                 "subfolder per class"
             )
-        self.folders = tuple(dict.fromkeys(part[0] for part in parts))  # sorted, as they are listed
+        # Sorted, as they are listed.
+        self.folders = tuple(dict.fromkeys(names[0] for names in parts))
         if len(self.folders) < 2:
             raise InputError(
                 f"{root} has images of one class only ({self.folders[0]}): accuracy on them says "
@@ -81,7 +82,7 @@ class LabelledImages:
         self.indices = tuple(given[folder][1] for folder in self.folders)
         if len(set(self.indices)) < len(self.indices):
             raise InputError(f"{root}: two classes have the same index in the list of classes")
-        self.labels = torch.tensor([given[part[0]][1] for part in parts])
+        self.labels = torch.tensor([given[names[0]][1] for names in parts])
         self.listed = classes is not None
         self._kept: list[tuple[Tensor, Tensor]] = []
 
@@ -145,21 +146,21 @@ def read_classes(path: Path) -> dict[str, tuple[str, int]]:
         missing = {"folder", "name", "index"} - set(reader.fieldnames or ())
         if missing:
             raise InputError(f"{path} has no column {', '.join(sorted(missing))}")
-        found: dict[str, tuple[str, int]] = {}
+        classes: dict[str, tuple[str, int]] = {}
         for number, row in enumerate(reader, start=2):
             folder, name, index = row["folder"], row["name"], row["index"]
-            place = whole_number(index or "")
-            if not folder or not name or place is None or folder in found:
+            output = whole_number(index or "")
+            if not folder or not name or output is None or folder in classes:
                 raise InputError(
                     f"{path}, line {number}: folder {folder!r}, name {name!r}, index "
                     f"{index!r}; each folder comes once, and index is a number from 0"
                 )
-            found[folder] = (name, place)
+            classes[folder] = (name, output)
     except csv.Error as error:
         raise InputError(f"list of classes {path} cannot be read: {error}") from error
-    if not found:
+    if not classes:
         raise InputError(f"{path} lists no classes")
-    return found
+    return classes
 
 
 def check_alike(sets: Mapping[str, LabelledImages], outputs: int) -> None:

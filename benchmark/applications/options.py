@@ -250,8 +250,8 @@ def keeps_work(command: Callable[..., None]) -> Callable[..., None]:
     def run(*arguments: Any, **options: Any) -> None:
         from milannotations.interruption import AGAIN, saying_what_is_kept
 
-        kept = f"what was finished is kept in {options['out'] / 'work'}: {AGAIN}"
-        with saying_what_is_kept(lambda: kept):
+        notice = f"what was finished is kept in {options['out'] / 'work'}: {AGAIN}"
+        with saying_what_is_kept(lambda: notice):
             command(*arguments, **options)
 
     return run

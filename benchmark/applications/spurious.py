@@ -126,15 +126,15 @@ def write_spurious(
                 wrong = sorted(classes - {file.label})
                 versions.append((ADVERSARIAL[file.split], wrong[int(rng.integers(len(wrong)))]))
             for split, label in versions:
-                drawn, said = picture, cue.blank()
+                drawn, cue_facts = picture, cue.blank()
                 if label is not None:
-                    drawn, said = cue.draw(picture, label, rng)
+                    drawn, cue_facts = cue.draw(picture, label, rng)
                 target = folder / split / file.label / name
                 target.parent.mkdir(parents=True, exist_ok=True)
                 drawn.save(target, **FORMATS[image_format])
                 listed.append({
                     "file": target.relative_to(folder).as_posix(), "split": split,
-                    "class": file.label, **said,
+                    "class": file.label, **cue_facts,
                     "source": utf8(file.source.relative_to(images).as_posix()),
                 })  # fmt: skip
             progress.advance(bar)
@@ -155,13 +155,13 @@ def split_files(images: Path, splits: tuple[float, float, float], seed: int) -> 
     Raises:
         InputError: If there are fewer than two classes or too few images of one.
     """
-    found = existing_splits(images)
-    if found is not None:
+    split_folders = existing_splits(images)
+    if split_folders is not None:
         return [
-            SpuriousFile(split, label, path, place)
-            for split, folder in found.items()
+            SpuriousFile(split, label, path, number)
+            for split, folder in split_folders.items()
             for label, paths in classes_of(folder).items()
-            for place, path in enumerate(paths)
+            for number, path in enumerate(paths)
         ]
     files = []
     for label, paths in classes_of(images, least=len(SPLITS)).items():
@@ -170,7 +170,7 @@ def split_files(images: Path, splits: tuple[float, float, float], seed: int) -> 
         first = 0
         for split, count in zip(SPLITS, shares(len(paths), splits), strict=True):
             chosen = sorted(order[first : first + count].tolist())
-            files += [SpuriousFile(split, label, paths[place], place) for place in chosen]
+            files += [SpuriousFile(split, label, paths[number], number) for number in chosen]
             first += count
     return files
 
@@ -181,11 +181,11 @@ def _shown(files: list[SpuriousFile], fraction: float, seed: int) -> set[Spuriou
     for file in files:
         if file.split == "train":
             of_class.setdefault(file.label, []).append(file)
-    found: set[SpuriousFile] = set()
+    with_cue: set[SpuriousFile] = set()
     for label, mine in of_class.items():
         order = np.random.default_rng(stable_seed(seed, "shown", label)).permutation(len(mine))
-        found |= {mine[i] for i in order[: round(fraction * len(mine))]}
-    return found
+        with_cue |= {mine[i] for i in order[: round(fraction * len(mine))]}
+    return with_cue
 
 
 def _generator(seed: int, file: SpuriousFile, purpose: str) -> np.random.Generator:

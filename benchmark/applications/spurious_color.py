@@ -158,7 +158,7 @@ def class_colors(
         if missing:
             raise InputError(f"no colour is given for class {missing[0]!r}")
         names = {label: given[label].strip() for label in classes}
-    found: dict[str, tuple[str, Colour]] = {}
+    named_colors: dict[str, tuple[str, Colour]] = {}
     owners: dict[Colour, str] = {}
     for label, name in names.items():
         rgb = _rgb(name, label)
@@ -168,8 +168,8 @@ def class_colors(
                 "different colours"
             )
         owners[rgb] = label
-        found[label] = (name, rgb)
-    return found
+        named_colors[label] = (name, rgb)
+    return named_colors
 
 
 def painted(

@@ -166,8 +166,8 @@ def _run(
     contestants = (
         [_parsed(text) for text in methods] if methods else [Contestant(*one) for one in usual]
     )
-    for one in contestants:
-        check_options(one.describer, one.options)  # and so are wrong options
+    for contestant in contestants:
+        check_options(contestant.describer, contestant.options)  # and so are wrong options
     settings = Settings(
         encoder or DEFAULT_BERTSCORE_ENCODER, encoder or DEFAULT_SENTENCE_ENCODER,
         resolve_device(device),
@@ -183,8 +183,8 @@ def _run(
         + ("± standard deviation over trials. " if trials > 1 else "intervals over neurons. ")
         + f"References: {RULES[rule]}."
     )
-    said = remarks(cells)
-    write_tables(summary, out, "\n\n".join([note, *said]))
+    remark_lines = remarks(cells)
+    write_tables(summary, out, "\n\n".join([note, *remark_lines]))
     for metric in made:
         draw(summary, metric.name, metric.facts.title, note, out / f"{metric.name}.png")
     table = pivot(summary, made[0].name)
@@ -195,7 +195,7 @@ def _run(
             words=range(len(named)), keys=len(named),
         )
     )  # fmt: skip
-    for line in said:
+    for line in remark_lines:
         console.print(line, markup=False, highlight=False, soft_wrap=True)
     console.print(f"Tables and figures: {out}", markup=False, highlight=False)
 

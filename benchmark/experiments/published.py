@@ -79,12 +79,12 @@ def _difference(cell: Cell, metric: str) -> str:
             "one annotation was held out here, while the paper scores against all of them "
             f"(--protocol {ORIGINAL} does)"
         )
-    found = _parts(cell.scores[metric].signature)
+    signature = _parts(cell.scores[metric].signature)
     for name, value in SIGNATURE.items():
-        if found.get(name) != value:
+        if signature.get(name) != value:
             return (
-                f"the signature of {metric} here has {name}:{found.get(name, 'nothing')}, and the "
-                f"paper's has {name}:{value or 'that'}"
+                f"the signature of {metric} here has {name}:{signature.get(name, 'nothing')}, and "
+                f"the paper's has {name}:{value or 'that'}"
             )
     if cell.method not in RECIPES:
         return f"which segmentations gave {cell.method} its labels was not published"

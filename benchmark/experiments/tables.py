@@ -45,9 +45,9 @@ def summarize(cells: Sequence[Cell], bounds: Bounds | None = None) -> pd.DataFra
             )  # fmt: skip
             rows.setdefault(key, []).append((cell, metric))
     lines = []
-    for row, found in rows.items():
+    for row, trials in rows.items():
         metric = row[4]
-        scores = [cell.scores[metric] for cell, _ in found]
+        scores = [cell.scores[metric] for cell, _ in trials]
         spread = float("nan")
         whole = Interval(scores[0].value, scores[0].low, scores[0].high)
         if len(scores) > 1:
@@ -56,9 +56,9 @@ def summarize(cells: Sequence[Cell], bounds: Bounds | None = None) -> pd.DataFra
             halves = [(score.high - score.low) / 2 for score in scores]
             limits = (bounds or {}).get(metric, (-math.inf, math.inf))
             whole = over_trials_and_neurons(values, halves, limits)
-        published = published_value(found[0][0], metric)[0]
+        published = published_value(trials[0][0], metric)[0]
         lines.append(
-            (*row, whole.value, spread, whole.low, whole.high, len(scores), found[0][0].neurons,
+            (*row, whole.value, spread, whole.low, whole.high, len(scores), trials[0][0].neurons,
              float("nan") if published is None else published)
         )  # fmt: skip
     return pd.DataFrame(lines, columns=list(COLUMNS))

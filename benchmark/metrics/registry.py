@@ -119,10 +119,10 @@ def check_names(wanted: Sequence[str], protocol: Protocol = HELD_OUT) -> list[st
         if name.removesuffix(CORRECTED) in _BUILT_IN:
             continue
         if name not in names():
-            known = ", ".join((*_BUILT_IN, *_added()))
+            available = ", ".join((*_BUILT_IN, *_added()))
             raise InputError(
-                f"no metric is named {name!r}{did_you_mean(name, names())} (metrics: {known}; each "
-                f"also with {CORRECTED}; all)"
+                f"no metric is named {name!r}{did_you_mean(name, names())} (metrics: {available}; "
+                f"each also with {CORRECTED}; all)"
             )
     corrected = [name for name in spelled if name.endswith(CORRECTED)]
     if corrected and protocol != HELD_OUT:
@@ -179,12 +179,12 @@ def _added() -> dict[str, type[Metric]]:
     Raises:
         InputError: If a module cannot be imported, or a metric has no name or that of another.
     """
-    known = {built_in.module for built_in in _BUILT_IN.values()} | _SUPPORT
+    own_modules = {built_in.module for built_in in _BUILT_IN.values()} | _SUPPORT
     added: dict[str, type[Metric]] = {}
     for module in pkgutil.iter_modules(benchmark.metrics.__path__):
-        if module.name not in known:
-            for found in _metrics_of(_imported(module.name)):
-                _add(added, found, found.__module__)
+        if module.name not in own_modules:
+            for metric_class in _metrics_of(_imported(module.name)):
+                _add(added, metric_class, metric_class.__module__)
     for point in entry_points(group=ENTRY_POINT_GROUP):
         _add(added, _loaded(point), point.value)
     return added

@@ -74,8 +74,8 @@ class RougePairs(PairMetric):
             shared = _shared_subsequence(text, reference)
             sizes = [len({word for words in side for word in words}) for side in (text, reference)]
         else:
-            said, wanted = (_ngrams(side, int(self._variant)) for side in (text, reference))
-            shared, sizes = len(said & wanted), [len(said), len(wanted)]
+            text_ngrams, wanted = (_ngrams(side, int(self._variant)) for side in (text, reference))
+            shared, sizes = len(text_ngrams & wanted), [len(text_ngrams), len(wanted)]
         precision, recall = (shared / size if size else 0.0 for size in sizes)
         if self._statistic == "precision":
             return precision
@@ -86,7 +86,9 @@ class RougePairs(PairMetric):
 
 def _sentences(text: str) -> list[Words]:
     """Split a text at full stops, and sentences at spaces; an empty one is one empty word."""
-    return [tuple(" ".join(part.split()).split(" ")) for part in text.split(".") if part]
+    return [
+        tuple(" ".join(sentence.split()).split(" ")) for sentence in text.split(".") if sentence
+    ]
 
 
 def _ngrams(sentences: Sequence[Words], order: int) -> set[Words]:

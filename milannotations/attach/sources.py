@@ -133,9 +133,9 @@ class HubSource:
         self.title = f"dataset {Path(name).name if Path(name).exists() else name}, split {split}"
         self._what = f"{name}, split {split}"
         try:
-            place = Path(name).expanduser()
-            local = name and place.exists()
-            data = load_dataset(str(plain_path(place, tell=True)) if local else name, split=split)
+            path = Path(name).expanduser()
+            local = name and path.exists()
+            data = load_dataset(str(plain_path(path, tell=True)) if local else name, split=split)
         except InputError:
             raise
         except Exception as error:  # `datasets` raises a dozen kinds of its own and of pyarrow's
@@ -169,11 +169,13 @@ class HubSource:
         row = self._rows[index]
         cell = self._data[row][self.column]
         file = f"{self.name(index)} (row {row})" if self._paths[row] else f"row {row}"
-        place = f"{file} of {self._what}"
+        picture_name = f"{file} of {self._what}"
         if cell is None:
-            raise UnreadableImageError(f"{place}: there is no image")
+            raise UnreadableImageError(f"{picture_name}: there is no image")
         # A cell without a path holds its picture, be it empty.
-        return read_rgb(cell["bytes"] or (Path(cell["path"]) if cell["path"] else b""), place)
+        return read_rgb(
+            cell["bytes"] or (Path(cell["path"]) if cell["path"] else b""), picture_name
+        )
 
     def name(self, index: int) -> str:
         """Return the image's file name, or its row where it has none."""

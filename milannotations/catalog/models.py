@@ -262,12 +262,16 @@ def _from_entry(entry: Entry, weights: str) -> LoadedModel:
 
 def _state_for(entry: Entry, weights: str) -> State:
     """Return the weights of a file: the published one, or one that has the network's own names."""
-    path, part = split_part(weights)
-    checkpoint, place = read_checkpoint(path), f"file {path}"
+    path, label = split_part(weights)
+    checkpoint, source_name = read_checkpoint(path), f"file {path}"
 
     def state_of(network: nn.Module) -> State:
         return chosen_state(
-            checkpoint, network.state_dict(), place, part, lambda state: converted(entry, state)
+            checkpoint,
+            network.state_dict(),
+            source_name,
+            label,
+            lambda state: converted(entry, state),
         )
 
     state = state_of(seeded(lambda: entry.make(None)))
@@ -278,9 +282,9 @@ def _state_for(entry: Entry, weights: str) -> State:
 
 def _with_file(loaded: LoadedModel, spec: str, weights: str) -> LoadedModel:
     """Return a network with the weights of a file; ``loaded`` has random ones."""
-    path, part = split_part(weights)
-    place = f"file {path}"
-    state = chosen_state(read_checkpoint(path), loaded.module.state_dict(), place, part)
+    path, label = split_part(weights)
+    source_name = f"file {path}"
+    state = chosen_state(read_checkpoint(path), loaded.module.state_dict(), source_name, label)
     kind, colon, _ = spec.partition(":")
     if kind == "hf":
         return seeded_model(spec, False, state)  # transformers renames and loads them itself

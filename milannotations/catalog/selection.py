@@ -72,23 +72,25 @@ def chosen_state(
     Raises:
         InputError: If there is none, none of that label, or several among which there is no rule.
     """
-    found = list(_dictionaries(checkpoint))
-    if not found:
+    dictionaries = list(_dictionaries(checkpoint))
+    if not dictionaries:
         raise InputError(f"weights {place} hold no state dictionary of tensors")
-    candidates = [one for base in found for one in _variants(base, wanted, convert)]
+    candidates = [
+        candidate for base in dictionaries for candidate in _variants(base, wanted, convert)
+    ]
     if part:
         candidates = _named(candidates, part, place)
     candidates = _distinct(_largest(candidates) if wanted is None else _best(candidates, wanted))
     if wanted is not None and _lacks(candidates[0], wanted)[:2] != (0, 0):
         return candidates[0].state  # none fits, which loading it says
     tell = say or (lambda line: print(line, file=sys.stderr))
-    one = _preferred(candidates, place, tell)
-    if one.left and wanted is not None:
+    chosen = _preferred(candidates, place, tell)
+    if chosen.left and wanted is not None:
         tell(
-            f"weights {place}: {one.label} is taken; {len(one.left)} other tensors "
-            f"({_some(one.left)}) are not of this network"
+            f"weights {place}: {chosen.label} is taken; {len(chosen.left)} other tensors "
+            f"({_some(chosen.left)}) are not of this network"
         )
-    return one.state
+    return chosen.state
 
 
 def misfit(wanted: State, state: State) -> str:
@@ -143,18 +145,18 @@ def _variants(
     ]
     if convert is not None:
         for prefix in _leading(plain):
-            one = _under(base.label, plain, prefix)
-            renamed = dict(convert(one.state))
-            if renamed.keys() != one.state.keys():
-                variants.append(Candidate(one.label, renamed, one.left))
+            candidate = _under(base.label, plain, prefix)
+            renamed = dict(convert(candidate.state))
+            if renamed.keys() != candidate.state.keys():
+                variants.append(Candidate(candidate.label, renamed, candidate.left))
     return variants
 
 
 def _without_wrappers(state: State, wanted: State | None) -> dict[str, Tensor]:
-    own = {part for name in wanted or () for part in name.split(".")}
+    own = {component for name in wanted or () for component in name.split(".")}
     wrappers = _WRAPPERS - own
     renamed = {
-        ".".join(part for part in name.split(".") if part not in wrappers): value
+        ".".join(component for component in name.split(".") if component not in wrappers): value
         for name, value in state.items()
     }
     return renamed if len(renamed) == len(state) and "" not in renamed else dict(state)
@@ -189,69 +191,85 @@ def _under(label: str, state: State, prefix: str) -> Candidate:
     return Candidate(".".join(filter(None, (label, prefix.rstrip(".")))), inside, outside)
 
 
-def _named(candidates: list[Candidate], part: str, place: str) -> list[Candidate]:
-    named = [one for one in candidates if one.label == part or one.label.startswith(f"{part}.")]
+def _named(candidates: list[Candidate], label: str, source_name: str) -> list[Candidate]:
+    named = [
+        candidate
+        for candidate in candidates
+        if candidate.label == label or candidate.label.startswith(f"{label}.")
+    ]
     if not named:
-        labels = list(dict.fromkeys(one.label for one in candidates if one.label))
-        raise InputError(f"weights {place} hold no {part!r}; they hold {', '.join(labels[:8])}")
+        labels = list(dict.fromkeys(candidate.label for candidate in candidates if candidate.label))
+        raise InputError(
+            f"weights {source_name} hold no {label!r}; they hold {', '.join(labels[:8])}"
+        )
     return named
 
 
 def _best(candidates: list[Candidate], wanted: State) -> list[Candidate]:
     """Return the candidates that fit a network best, by names and then by shapes."""
-    scores = [_lacks(one, wanted) for one in candidates]
-    return [one for one, score in zip(candidates, scores, strict=True) if score == min(scores)]
+    scores = [_lacks(candidate, wanted) for candidate in candidates]
+    return [
+        candidate
+        for candidate, score in zip(candidates, scores, strict=True)
+        if score == min(scores)
+    ]
 
 
-def _lacks(one: Candidate, wanted: State) -> tuple[int, int, int]:
+def _lacks(candidate: Candidate, wanted: State) -> tuple[int, int, int]:
     """Return how many names are missing, how many are unexpected, how many shapes differ."""
-    missing = sum(name not in one.state for name in wanted if _counts(name))
-    more = sum(name not in wanted for name in one.state)
+    missing = sum(name not in candidate.state for name in wanted if _counts(name))
+    more = sum(name not in wanted for name in candidate.state)
     shapes = sum(
-        wanted[name].shape != value.shape for name, value in one.state.items() if name in wanted
+        wanted[name].shape != value.shape
+        for name, value in candidate.state.items()
+        if name in wanted
     )
     return missing, more, shapes
 
 
 def _largest(candidates: list[Candidate]) -> list[Candidate]:
     """Return the outermost of the candidates that have at least half as many tensors as any."""
-    most = max(len(one.state) for one in candidates)
-    large = [one for one in candidates if 2 * len(one.state) >= most]
-    return [one for one in large if _depth(one) == min(map(_depth, large))]
+    most = max(len(candidate.state) for candidate in candidates)
+    large = [candidate for candidate in candidates if 2 * len(candidate.state) >= most]
+    return [candidate for candidate in large if _depth(candidate) == min(map(_depth, large))]
 
 
 def _distinct(candidates: list[Candidate]) -> list[Candidate]:
     """Leave out candidates that hold the very tensors of an earlier one."""
-    kept: list[Candidate] = []
-    for one in candidates:
-        if not any(_equal(one.state, other.state) for other in kept):
-            kept.append(one)
-    return kept
+    distinct: list[Candidate] = []
+    for candidate in candidates:
+        if not any(_equal(candidate.state, other.state) for other in distinct):
+            distinct.append(candidate)
+    return distinct
 
 
-def _equal(one: State, other: State) -> bool:
-    return one.keys() == other.keys() and all(
+def _equal(state: State, other: State) -> bool:
+    return state.keys() == other.keys() and all(
         value.shape == other[name].shape
         and value.dtype == other[name].dtype
         and torch.equal(value, other[name])
-        for name, value in one.items()
+        for name, value in state.items()
     )
 
 
-def _preferred(candidates: list[Candidate], place: str, say: Callable[[str], None]) -> Candidate:
+def _preferred(
+    candidates: list[Candidate], source_name: str, say: Callable[[str], None]
+) -> Candidate:
     if len(candidates) == 1:
         return candidates[0]
-    ranks = [_rank(one.label) for one in candidates]
-    best = [one for one, rank in zip(candidates, ranks, strict=True) if rank == min(ranks)]
-    labels = [one.label or "the outermost" for one in candidates]
+    ranks = [_rank(candidate.label) for candidate in candidates]
+    best = [
+        candidate for candidate, rank in zip(candidates, ranks, strict=True) if rank == min(ranks)
+    ]
+    labels = [candidate.label or "the outermost" for candidate in candidates]
     if len(best) > 1:
         raise InputError(
-            f"weights {place} hold several state dictionaries ({', '.join(labels[:6])}) that fit "
-            f"alike; name one, as FILE#{best[0].label or labels[-1]}"
+            f"weights {source_name} hold several state dictionaries ({', '.join(labels[:6])}) that "
+            f"fit alike; name one, as FILE#{best[0].label or labels[-1]}"
         )
     others = [label for label in labels if label != best[0].label]
     say(
-        f"weights {place}: {best[0].label} is taken, as its authors' evaluation does; "
+        f"weights {source_name}: {best[0].label} is taken, as its authors' evaluation does; "
         f"{', '.join(others[:5])} would fit too (FILE#{others[0]} takes that)"
     )
     return best[0]
@@ -263,8 +281,8 @@ def _rank(label: str) -> int:
     return 2 if _SECONDARY.search(label) else 1
 
 
-def _depth(one: Candidate) -> int:
-    return len(one.label.split(".")) if one.label else 0
+def _depth(candidate: Candidate) -> int:
+    return len(candidate.label.split(".")) if candidate.label else 0
 
 
 def _shape(tensor: Tensor) -> str:

@@ -149,11 +149,11 @@ def tensor_place(path: Path) -> str:
     except Exception:
         return ""
     best, most = "", 0
-    for place, value in _walk(tree):
+    for location, value in _walk(tree):
         if isinstance(value, Mapping) and not getattr(value, "qualified", ""):
             count = sum(_is_tensor(item) for item in value.values())
             if count > most:
-                best, most = place, count
+                best, most = location, count
     return best
 
 
@@ -175,27 +175,27 @@ def _walk(tree: Any) -> Iterator[tuple[str, Any]]:
     waiting: list[tuple[str, Any]] = [("", tree)]
     seen: set[int] = set()
     while waiting and len(seen) < _MOST_OBJECTS:
-        place, value = waiting.pop(0)
+        location, value = waiting.pop(0)
         if id(value) in seen:
             continue
         seen.add(id(value))
-        yield place, value
+        yield location, value
         if _is_tensor(value) or (isinstance(value, _Mark) and value.qualified not in _HARMLESS):
             continue
         if isinstance(value, Mapping):
-            waiting += [(f"{place}[{key!r}]", item) for key, item in value.items()]
+            waiting += [(f"{location}[{key!r}]", item) for key, item in value.items()]
         elif isinstance(value, list | tuple | set):
-            waiting += [(f"{place}[{number}]", item) for number, item in enumerate(value)]
+            waiting += [(f"{location}[{number}]", item) for number, item in enumerate(value)]
 
 
 def _foreign(tree: Any) -> Iterator[tuple[str, str]]:
-    for place, value in _walk(tree):
+    for location, value in _walk(tree):
         if (isinstance(value, type) and issubclass(value, _Mark)) or isinstance(value, _Mark):
             name = value.qualified
         else:
             continue
         if name and name not in _HARMLESS and not _of_torch(name):
-            yield place, name
+            yield location, name
 
 
 def _is_tensor(value: Any) -> bool:

@@ -26,10 +26,10 @@ def split_part(weights: str) -> tuple[Path, str]:
     >>> split_part("run/last.ckpt#teacher")[1]
     'teacher'
     """
-    name, mark, part = weights.rpartition("#")
+    name, mark, label = weights.rpartition("#")
     if not mark or Path(weights).is_file():
         return Path(weights), ""
-    return Path(name), part
+    return Path(name), label
 
 
 def read_checkpoint(path: Path) -> Any:
@@ -68,8 +68,8 @@ def _refusal(path: Path) -> str:
     objects = foreign_objects(path)
     if not objects:
         return f"weights file {path} cannot be read safely: {reason(pickle.UnpicklingError())}"
-    place, name = objects[0]
-    if not place:
+    location, name = objects[0]
+    if not location:
         return (
             f"weights file {path} cannot be read safely: it holds more than tensors. The "
             f"whole file is one object, {name}, which only running code could restore. Save "
@@ -78,8 +78,8 @@ def _refusal(path: Path) -> str:
         )
     others = f" (and {len(objects) - 1} more)" if len(objects) > 1 else ""
     return (
-        f"weights file {path} cannot be read safely: it holds more than tensors. At {place} stands "
-        f"an object of {name}"
+        f"weights file {path} cannot be read safely: it holds more than tensors. At {location} "
+        f"stands an object of {name}"
         f"{others}, which only running code could restore. Save the weights alone, where its code "
         f"is: torch.save(torch.load('{path.name}', weights_only=False){tensor_place(path)}, "
         "'weights.pt')"
@@ -140,5 +140,5 @@ def load_weights(module: nn.Module, path: Path) -> None:
     Raises:
         InputError: If the file is missing, holds anything but tensors, or does not fit.
     """
-    place = f"file {path}"
-    fit(module, chosen_state(read_checkpoint(path), module.state_dict(), place), place)
+    source_name = f"file {path}"
+    fit(module, chosen_state(read_checkpoint(path), module.state_dict(), source_name), source_name)

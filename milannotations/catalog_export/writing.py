@@ -88,7 +88,7 @@ def write_catalog(
         )
     chosen = choose(keys, layers, units)
     view = ExemplarDataset(neurons, annotation_count=None)
-    said = Descriptions(
+    unit_descriptions = Descriptions(
         descriptions, [layer.key(at) for layer in chosen for at in range(len(layer.units))]
     )
     rows = [(layer, at) for layer in chosen for at in range(len(layer.units))]
@@ -97,13 +97,13 @@ def write_catalog(
     with atomic_folder(out, overwrite) as folder, progress_bar() as progress:
         task = progress.add_task("Writing units", total=len(rows))
 
-        def entry(place: tuple[Layer, int]) -> dict[str, Any]:
-            layer, at = place
+        def entry(row: tuple[Layer, int]) -> dict[str, Any]:
+            layer, at = row
             paths = _paths(layer, at, view)
             if images:
                 _write_images(view, layer.rows[at], [folder / path for path in paths], opacity)
             progress.advance(task)
-            facts = _facts(view, layer, at, said)
+            facts = _facts(view, layer, at, unit_descriptions)
             return {**facts, "images": [_address(base_url, path) for path in paths]}
 
         with ThreadPoolExecutor(max(1, torch.get_num_threads())) as pool:
@@ -117,8 +117,10 @@ def write_catalog(
         }
         text = json.dumps(catalog, indent=1, ensure_ascii=False)
         (folder / CATALOG).write_text(text + "\n", encoding="utf-8")
-    written = sum(len(one["images"]) for one in listed) if images else 0
-    return CatalogReport(out / CATALOG, len(chosen), len(listed), written, tuple(said.notes))
+    written = sum(len(unit["images"]) for unit in listed) if images else 0
+    return CatalogReport(
+        out / CATALOG, len(chosen), len(listed), written, tuple(unit_descriptions.notes)
+    )
 
 
 def _paths(layer: Layer, at: int, view: ExemplarDataset) -> list[Path]:
@@ -133,14 +135,16 @@ def _write_images(view: ExemplarDataset, row: int, paths: Sequence[Path], opacit
         image.save(path)
 
 
-def _facts(view: ExemplarDataset, layer: Layer, at: int, said: Descriptions) -> dict[str, Any]:
+def _facts(
+    view: ExemplarDataset, layer: Layer, at: int, descriptions: Descriptions
+) -> dict[str, Any]:
     columns = ["activations", "threshold", "annotations"]
     record = view.neurons.with_format(None).select_columns(columns)[layer.rows[at]]
     facts: dict[str, Any] = {"layer": layer.name, "unit": layer.units[at]}
-    texts = {said.methods[number]: text for number, text in said.of(layer.key(at))}
-    if len(said.methods) == 1:
+    texts = {descriptions.methods[number]: text for number, text in descriptions.of(layer.key(at))}
+    if len(descriptions.methods) == 1:
         facts["description"] = next(iter(texts.values()), None)
-    elif said.methods:
+    elif descriptions.methods:
         facts["descriptions"] = texts
     return {
         **facts,

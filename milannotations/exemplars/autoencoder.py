@@ -60,12 +60,12 @@ def load_autoencoder(path: Path) -> SparseAutoencoder:
         InputError: If it is not there, damaged, of a kind that is not known here, or does not say
             what its latents are.
     """
-    place, statement = split_statement(path)
+    bare_path, statement = split_statement(path)
     try:
-        encoder = _read(place, statement)
+        encoder = _read(bare_path, statement)
     except InputError as error:
         text = str(error)
-        raise error if str(place) in text else InputError(f"{place}: {text}") from error
+        raise error if str(bare_path) in text else InputError(f"{bare_path}: {text}") from error
     encoder.origin = str(path.absolute())
     return encoder
 

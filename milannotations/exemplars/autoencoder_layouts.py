@@ -54,7 +54,7 @@ class Statement:
 
     def refuse_for(self, config: str) -> None:
         """Raise InputError if anything is stated: the configuration says all."""
-        stated = [one.name for one in fields(self) if getattr(self, one.name) is not None]
+        stated = [field.name for field in fields(self) if getattr(self, field.name) is not None]
         if stated:
             raise InputError(f"{', '.join(stated)} cannot be stated, since {config} says all of it")
 
@@ -72,12 +72,12 @@ def split_statement(path: Path) -> tuple[Path, Statement]:
     if not mark or path.exists():
         return path, Statement()
     options: dict[str, str] = {}
-    known = [one.name for one in fields(Statement)]
+    names = [field.name for field in fields(Statement)]
     for text in query.split("&"):
         key, equals, value = text.partition("=")
-        if key not in known or not equals:
-            hint = did_you_mean(key, known)
-            raise InputError(f"{path}: {text!r} is no NAME=VALUE of {', '.join(known)}{hint}")
+        if key not in names or not equals:
+            hint = did_you_mean(key, names)
+            raise InputError(f"{path}: {text!r} is no NAME=VALUE of {', '.join(names)}{hint}")
         options[key] = value
     choices = {
         "activation": tuple(_ACTIVATIONS), "subtract": ("yes", "no"),

@@ -62,8 +62,8 @@ class BuildReport:
         if missing(part, range(part.plan.images)):
             return cls(folder, part.plan.layers, images, part.unreadable)
         counts = {
-            layer: int((kept.quantile.quantile() < 0).sum())
-            for layer, kept in part.statistics.items()
+            layer: int((statistics.quantile.quantile() < 0).sum())
+            for layer, statistics in part.statistics.items()
         }
         negative = {layer: count for layer, count in counts.items() if count}
         return cls(folder, part.plan.layers, images, part.unreadable, negative)

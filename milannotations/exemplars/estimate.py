@@ -47,7 +47,7 @@ class Estimate:
             images += min(plan.images, rest * plan.k)
         pictures = images * _IMAGE_BYTES[options.image_format] * scale
         disk = int(pictures + units * plan.k * _MASK_BYTES * scale)
-        memory = sum(_tensor_bytes(kept) for kept in plan.empty("meta").values())
+        memory = sum(_tensor_bytes(statistics) for statistics in plan.empty("meta").values())
         return cls(units, memory, disk)
 
 
@@ -66,11 +66,11 @@ def tell_if_large(plan: Plan, options: BuildOptions, out: Path, device: torch.de
     )
 
 
-def _tensor_bytes(kept: object) -> int:
+def _tensor_bytes(holder: object) -> int:
     """Return the bytes of all tensors in an object and the objects it holds."""
-    if isinstance(kept, Tensor):
-        return kept.nbytes
-    return sum(_tensor_bytes(value) for value in getattr(kept, "__dict__", {}).values())
+    if isinstance(holder, Tensor):
+        return holder.nbytes
+    return sum(_tensor_bytes(value) for value in getattr(holder, "__dict__", {}).values())
 
 
 def _free_memory(device: torch.device) -> int:
@@ -85,10 +85,10 @@ def _free_memory(device: torch.device) -> int:
 
 
 def _free_disk(out: Path) -> int:
-    place = out.resolve()
-    while not place.exists():
-        place = place.parent
-    return shutil.disk_usage(place).free
+    folder = out.resolve()
+    while not folder.exists():
+        folder = folder.parent
+    return shutil.disk_usage(folder).free
 
 
 def _words(count: int) -> str:

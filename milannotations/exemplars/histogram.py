@@ -153,7 +153,7 @@ class QuantileHistogram:
 
     def state(self) -> dict[str, Tensor]:
         """Return all that was counted as tensors on the CPU; most cells are zero and left out."""
-        kept = {
+        tensors = {
             "count": torch.tensor(self.count),
             "minimum": self.minimum,
             "maximum": self.maximum,
@@ -165,9 +165,9 @@ class QuantileHistogram:
         for name, table in (("positive", self._positive), ("negative", self._negative)):
             if table is not None:
                 cells = table.view(-1).nonzero().squeeze(1)
-                kept |= {f"{name}_cells": cells, f"{name}_counts": table.view(-1)[cells]}
-        kept |= {f"sample_{name}": tensor for name, tensor in self._sample.state().items()}
-        return {name: tensor.cpu().contiguous() for name, tensor in kept.items()}
+                tensors |= {f"{name}_cells": cells, f"{name}_counts": table.view(-1)[cells]}
+        tensors |= {f"sample_{name}": tensor for name, tensor in self._sample.state().items()}
+        return {name: tensor.cpu().contiguous() for name, tensor in tensors.items()}
 
     def restore(self, state: dict[str, Tensor]) -> None:
         """Take over what ``state`` returned.

@@ -36,9 +36,9 @@ def checked_in_place(rule: str) -> InPlace:
     Raises:
         InputError: If it is neither ``before`` nor ``after``.
     """
-    for known in get_args(InPlace):
-        if rule == known:
-            checked: InPlace = known
+    for choice in get_args(InPlace):
+        if rule == choice:
+            checked: InPlace = choice
             return checked
     raise InputError(f"in-place rule {rule!r}; choose before or after")
 

@@ -151,7 +151,7 @@ def _numbers(
     if text is None:
         return None
     try:
-        values = tuple(float(part) for part in text.split(","))
+        values = tuple(float(number) for number in text.split(","))
     except ValueError:
         values = ()
     if len(values) not in (1, 3) or not all(math.isfinite(v) and allowed(v) for v in values):

@@ -142,7 +142,7 @@ class Locality:
         """Return the order that an earlier layer shows, if it has so many tokens on either axis."""
         changes = self._changes[name]
         either = [replace(layout, kind=kind) for kind in SEQUENCES]
-        fitting = [one for one in either if changes.along(one).shape[1] == tokens]
+        fitting = [candidate for candidate in either if changes.along(candidate).shape[1] == tokens]
         shown = _laid_out(changes, fitting) if fitting else None
         return None if shown is None else shown.order
 

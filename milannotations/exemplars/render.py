@@ -22,9 +22,9 @@ def checked_mask_rule(rule: str) -> MaskRule:
     Raises:
         InputError: If there is no such rule.
     """
-    for known in get_args(MaskRule):
-        if rule == known:
-            checked: MaskRule = known
+    for choice in get_args(MaskRule):
+        if rule == choice:
+            checked: MaskRule = choice
             return checked
     raise InputError(f"mask rule {rule!r}; choose one of {', '.join(get_args(MaskRule))}")
 

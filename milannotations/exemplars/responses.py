@@ -57,11 +57,11 @@ def responses(
     taps = [
         *tap_layers(module, layers, example, layouts or {}, encoders, in_place=in_place).values()
     ]
-    found: dict[str, list[Tensor]] = {tap.layer: [] for tap in taps}
+    batches: dict[str, list[Tensor]] = {tap.layer: [] for tap in taps}
 
     def keep(layer: str, maps: Tensor) -> None:
         values = maps.float().amax((2, 3)) if reduction == "peak" else maps.float().mean((2, 3))
-        found[layer].append(values.cpu())
+        batches[layer].append(values.cpu())
 
     with torch.inference_mode(), progress_bar() as progress:
         task = progress.add_task("Running the network", total=len(images))
@@ -71,7 +71,7 @@ def responses(
             with activations(module, taps, keep, attached=encoders, stop_early=True) as run:
                 run(*inputs)
             progress.advance(task, len(numbers))
-    return {name: torch.cat(parts) for name, parts in found.items()}
+    return {name: torch.cat(parts) for name, parts in batches.items()}
 
 
 def _stacked(images: Source, numbers: range) -> Inputs:

@@ -184,12 +184,12 @@ def _records(
         ]
 
 
-def _statistics(kept: LayerStatistics, numbers: Sequence[int]) -> Iterator[dict[str, Any]]:
+def _statistics(statistics: LayerStatistics, numbers: Sequence[int]) -> Iterator[dict[str, Any]]:
     """Yield each unit's extremes, threshold and a histogram of its sample."""
-    seen = kept.quantile
+    seen = statistics.quantile
     low, high = seen.minimum.cpu().numpy(), seen.maximum.cpu().numpy()
     threshold = seen.quantile().cpu().numpy()
-    sample = kept.sample.values.flatten(1).cpu().numpy()
+    sample = statistics.sample.values.flatten(1).cpu().numpy()
     for unit in range(len(low)):
         # A dead unit's histogram has no width of its own.
         ends = (low[unit], high[unit] if high[unit] > low[unit] else low[unit] + 1)

@@ -137,13 +137,13 @@ def check_same_network(neurons: Dataset, loaded: LoadedModel, where: str, flag: 
     record = record_of(neurons, loaded.name, loaded.dataset)
     if record is None or not record.network_sha256:
         return
-    found = fingerprint_of_weights(loaded.module)
-    if found != record.network_sha256:
+    fingerprint = fingerprint_of_weights(loaded.module)
+    if fingerprint != record.network_sha256:
         raise InputError(
             f"{where} was built from {_named(record, loaded.name)} (hash "
             f"{record.network_sha256}), and the network named here, {loaded.name} trained on "
-            f"{loaded.dataset}, has the hash {found}; name that network, with {flag}weights=FILE "
-            "if its weights are a file"
+            f"{loaded.dataset}, has the hash {fingerprint}; name that network, with "
+            f"{flag}weights=FILE if its weights are a file"
         )
 
 
@@ -227,15 +227,15 @@ def _recorded_weights(record: NetworkRecord, spec: str, choice: NetworkChoice) -
 def _check_hash(
     record: NetworkRecord, loaded: LoadedModel, model: str, dataset: str, choice: NetworkChoice
 ) -> None:
-    found = fingerprint_of_weights(loaded.module)
-    if found == record.network_sha256:
+    fingerprint = fingerprint_of_weights(loaded.module)
+    if fingerprint == record.network_sha256:
         return
     raise InputError(
         f"the neurons of {model}/{dataset} were built from {_named(record, model)}, whose "
         f"parameters have the hash {record.network_sha256}; {loaded.spec} with weights "
-        f"{loaded.weights} has {found}. Name the right ones with {choice.written('model', 'NAME')} "
-        f"and {choice.written('weights', 'FILE')}, or pass {choice.written('check', 'no')} to use "
-        "these all the same"
+        f"{loaded.weights} has {fingerprint}. Name the right ones with "
+        f"{choice.written('model', 'NAME')} and {choice.written('weights', 'FILE')}, or pass "
+        f"{choice.written('check', 'no')} to use these all the same"
     )
 
 
@@ -264,7 +264,7 @@ def _layouts(record: NetworkRecord) -> dict[str, Layout]:
 
 
 def _layout(plain: Mapping[str, Any]) -> Layout:
-    names = {one.name for one in fields(Layout)}
+    names = {field.name for field in fields(Layout)}
     values: dict[str, Any] = {
         name: tuple(value) if isinstance(value, list) else value
         for name, value in plain.items()
@@ -300,11 +300,11 @@ def _autoencoders(record: NetworkRecord, choice: NetworkChoice) -> dict[str, nn.
         attached[layer] = load_autoencoder(Path(path))
     for layer, encoder in attached.items():
         expected = hashes.get(layer)
-        found = fingerprint_of_weights(encoder)
-        if expected and found != expected and choice.check == "yes":
+        fingerprint = fingerprint_of_weights(encoder)
+        if expected and fingerprint != expected and choice.check == "yes":
             raise InputError(
-                f"the autoencoder of layer {layer!r} has the hash {found}, and the neurons were "
-                f"built with {expected}; name the right one with "
+                f"the autoencoder of layer {layer!r} has the hash {fingerprint}, and the neurons "
+                f"were built with {expected}; name the right one with "
                 f"{choice.written('sae', f'{layer}=PATH')}, or pass "
                 f"{choice.written('check', 'no')} to use it all the same"
             )

@@ -91,7 +91,7 @@ class NetworkRecord:
         if not isinstance(plain, Mapping) or not isinstance(plain.get("weights_sha256"), str):
             return None
         values: dict[str, Any] = {"folder": folder}
-        for name in (one.name for one in fields(cls)):
+        for name in (attribute.name for attribute in fields(cls)):
             value = plain.get(name)
             if name in ("preprocessing", "layouts", "autoencoders"):
                 if isinstance(value, Mapping):
@@ -229,10 +229,10 @@ def record_of(neurons: Dataset, model: str, dataset: str) -> NetworkRecord | Non
     Raises:
         InputError: If there are several that differ in the hash of their weights.
     """
-    matching = [one for one in records_in(neurons) if one.matches(model, dataset)]
-    named = [one for one in matching if one.model]
+    matching = [record for record in records_in(neurons) if record.matches(model, dataset)]
+    named = [record for record in matching if record.model]
     candidates = named or matching
-    hashes = sorted({one.weights_sha256 for one in candidates})
+    hashes = sorted({record.weights_sha256 for record in candidates})
     if len(hashes) > 1:
         raise InputError(
             f"the neurons of {model}/{dataset} come from networks with different weights (hashes "

@@ -27,9 +27,9 @@ def records_of_source(name: str, neurons: Dataset, revision: str | None) -> list
     if is_known(name):
         folders = [config_folder(config) for config in members(name)]
         return [record for folder in folders for record in read_records(folder)]
-    place = Path(name).expanduser()
-    if place.exists():
-        return [] if place.suffix == ".csv" else read_records(place)
+    path = Path(name).expanduser()
+    if path.exists():
+        return [] if path.suffix == ".csv" else read_records(path)
     if "/" not in name:
         return []
     record = _in_repository(name.removeprefix("hf://datasets/"), neurons, revision)

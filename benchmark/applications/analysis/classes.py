@@ -86,16 +86,16 @@ def class_rows(
     random = next(c for c in curves if c.order == order and c.name == RANDOM)
     chance = _areas(random)
     directions = list(dict.fromkeys(c.direction for c in curves if c.name != RANDOM))
-    found = {direction: differences(curves, order, direction) for direction in directions}
+    by_direction = {direction: differences(curves, order, direction) for direction in directions}
     rows = []
-    for place in shown(curves, order):
+    for index in shown(curves, order):
         row = [
-            classes.names[place], f"{classes.images[place]:,}",
-            f"{100 * random.by_class[place][0]:.1f} %", f"{100 * chance[place]:.1f} %",
+            classes.names[index], f"{classes.images[index]:,}",
+            f"{100 * random.by_class[index][0]:.1f} %", f"{100 * chance[index]:.1f} %",
         ]  # fmt: skip
-        for names, gaps in found.values():
-            least = int(gaps[place].argmin())
-            worst = f"{100 * gaps[place, least]:+.1f}"
+        for names, gaps in by_direction.values():
+            least = int(gaps[index].argmin())
+            worst = f"{100 * gaps[index, least]:+.1f}"
             lost = float(worst) < 0
             row += [titles.get(names[least], names[least]), worst] if lost else ["—", "—"]
         rows.append(row)

@@ -99,13 +99,13 @@ def directions_of(first: str) -> tuple[Direction, ...]:
     Raises:
         InputError: If it names none.
     """
-    known: tuple[Direction, ...] = get_args(Direction)
+    directions: tuple[Direction, ...] = get_args(Direction)
     if first == "both":
-        return known
-    found = tuple(direction for direction in known if direction == first)
-    if not found:
+        return directions
+    chosen = tuple(direction for direction in directions if direction == first)
+    if not chosen:
         raise InputError(f"--first {first!r}; choose highest, lowest or both")
-    return found
+    return chosen
 
 
 def importance(
@@ -168,9 +168,9 @@ def _of(
         for *_, ranked in jobs
         for chosen in nested(ranked, layers, order, fractions)
     ]
-    found = bench.measure(images, ablations, f"Ablating by {order}")
-    curves = found.accuracy.reshape(len(jobs), len(fractions))
-    of_classes = class_accuracy(found.correct, images).reshape(len(jobs), len(fractions), -1)
+    outcome = bench.measure(images, ablations, f"Ablating by {order}")
+    curves = outcome.accuracy.reshape(len(jobs), len(fractions))
+    of_classes = class_accuracy(outcome.correct, images).reshape(len(jobs), len(fractions), -1)
     random = curves[: plan.trials]
     chance = random[:, 1:].mean(1)
     measured = []

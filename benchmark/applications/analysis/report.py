@@ -254,15 +254,15 @@ def _tested(some: Sequence[Curve], title: str) -> Table:
     )
 
 
-def _classes(found: Analysis, classes: Classes, out: Path) -> Section:
+def _classes(analysis: Analysis, classes: Classes, out: Path) -> Section:
     parts: list[Picture | Table] = []
-    several = dict.fromkeys(curve.direction for curve in found.curves if curve.name != RANDOM)
+    several = dict.fromkeys(curve.direction for curve in analysis.curves if curve.name != RANDOM)
     heads = [head for d in several for head in (f"{_LINES[d][0]}: worst", "points")]
     for order, title in _ORDERS.items():
-        if not any(curve.order == order for curve in found.curves):
+        if not any(curve.order == order for curve in analysis.curves):
             continue
         figure = draw_classes(
-            out / f"classes-{order}.png", found.curves, order, classes, PROPERTIES
+            out / f"classes-{order}.png", analysis.curves, order, classes, PROPERTIES
         )  # fmt: skip
         parts.append(
             Picture(
@@ -274,7 +274,7 @@ def _classes(found: Analysis, classes: Classes, out: Path) -> Section:
             Table(
                 f"Accuracy by class: {title[0].lower()}{title[1:]}",
                 ["class", "images", "accuracy", "random order", *heads],
-                class_rows(found.curves, order, classes, PROPERTIES),
+                class_rows(analysis.curves, order, classes, PROPERTIES),
             )
         )
     return Section(

@@ -64,7 +64,7 @@ def make_decoys(neurons: Dataset, images: Source, seed: int = 0, most: int = _MO
         records = list(encoded_records(neurons.select(some), columns))
         made += _indifferent(layer, records, pool, rng)
     decoys = Dataset.from_list(made, features=FEATURES) if made else neurons.select([])
-    attach_records(decoys, [replace(one, dataset="decoys") for one in records_in(neurons)])
+    attach_records(decoys, [replace(record, dataset="decoys") for record in records_in(neurons)])
     return Decoys(
         decoys,
         tuple(record["layer"] for record in made),

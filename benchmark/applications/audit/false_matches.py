@@ -101,13 +101,13 @@ def discovery(
     weights = _weights(units, nulls.layers)
     hits = np.array(nulls.matched, dtype=bool)
     expected = float(weights[hits].sum())
-    one = float(weights.mean()) if len(weights) else 1.0
+    mean_weight = float(weights.mean()) if len(weights) else 1.0
     level = _levels(matched, nulls)
     sure = level is not None and hits.sum() >= _ENOUGH
     if level is not None and sure:
         false, rates, error = _by_confidence(matched, nulls, weights, level)
     else:
-        false, rates, error = _by_counts(units, matched, nulls, weights, one)
+        false, rates, error = _by_counts(units, matched, nulls, weights, mean_weight)
     networks = np.array(nulls.networks)
     of_each = [networks == number for number in dict.fromkeys(nulls.networks)]
     trained = nulls.kind == UNTRAINED
@@ -117,7 +117,7 @@ def discovery(
         nulls.kind, len(matched), len(hits), int(hits.sum()),
         tuple(float(hits[mine].mean()) for mine in of_each) if trained else (),
         false, min(1.0, false / len(matched)) if matched else 1.0, low, high,
-        _q_values(matched, hits, level, share * weights, one),
+        _q_values(matched, hits, level, share * weights, mean_weight),
     )  # fmt: skip
 
 
@@ -142,7 +142,7 @@ def _by_confidence(
     limit = float(np.median(level[hits]))
     count = int((scores <= limit).sum())
     below = hits & (level <= limit)
-    part = float(weights[below].sum() / weights[hits].sum())
+    share_below = float(weights[below].sum() / weights[hits].sum())
     if not matched:
         return 0.0, [], 0.0
     networks = np.array(nulls.networks)
@@ -150,15 +150,15 @@ def _by_confidence(
     for number in dict.fromkeys(nulls.networks):
         mine = networks == number
         whole = float(weights[hits & mine].sum())
-        own = float(weights[below & mine].sum()) / whole if whole else part
+        own = float(weights[below & mine].sum()) / whole if whole else share_below
         rates.append(min(1.0, count / max(own * len(matched), 1e-9)))
-    error = float(np.sqrt(count / part * (1 - part) / part)) / len(matched)
-    return min(float(len(matched)), (count + 1) / part), rates, error
+    error = float(np.sqrt(count / share_below * (1 - share_below) / share_below)) / len(matched)
+    return min(float(len(matched)), (count + 1) / share_below), rates, error
 
 
 def _by_counts(
     units: Sequence[Unit], matched: Mapping[Unit, float | None], nulls: NullUnits, weights: Floats,
-    one: float,
+    mean_weight: float,
 ) -> tuple[float, list[float], float]:  # fmt: skip
     """Estimate from the share of null units that match; returns what ``_by_confidence`` does."""
     hits = np.array(nulls.matched, dtype=bool)
@@ -170,7 +170,7 @@ def _by_counts(
         own = _null_share(len(units), len(matched), expected)
         rates.append(min(1.0, own * expected / len(matched)))
     expected = float(weights[hits].sum())
-    return _null_share(len(units), len(matched), expected) * expected + one, rates, 0.0
+    return _null_share(len(units), len(matched), expected) * expected + mean_weight, rates, 0.0
 
 
 def _weights(units: Sequence[Unit], layers: Sequence[str]) -> Floats:
@@ -217,7 +217,7 @@ def prediction(shares: Sequence[float], error: float = 0.0) -> tuple[float, floa
 
 def _q_values(
     matched: Mapping[Unit, float | None], hits: NDArray[np.bool_], level: Floats | None,
-    weights: Floats, one: float,
+    weights: Floats, mean_weight: float,
 ) -> dict[Unit, float]:  # fmt: skip
     if level is None:
         return {unit: float("nan") for unit in matched}
@@ -227,6 +227,6 @@ def _q_values(
     for unit in ordered:
         least = float(matched[unit] or 0.0)
         above = float(weights[hits & (level >= least)].sum()) if len(weights) else 0.0
-        rates.append(min(1.0, (above + one) / int((scores >= least).sum())))
+        rates.append(min(1.0, (above + mean_weight) / int((scores >= least).sum())))
     least_so_far = np.minimum.accumulate(rates[::-1])[::-1]
     return {unit: float(value) for unit, value in zip(ordered, least_so_far, strict=True)}

@@ -40,17 +40,19 @@ def write_report(found: Audit, out: Path, facts: Mapping[str, str]) -> Path:
     """
     words = found.search.title
     sections = [_counts(found, out)]
-    if any(one.untrained for one in found.networks):
+    if any(audited.untrained for audited in found.networks):
         sections.append(_controls(found, out))
     if found.effects:
         sections.append(_comparison(found, out))
-    shown = [one for one in found.networks if one.matches][:_NETWORKS]
-    sections += [_units(one, found) for one in shown]
+    shown = [audited for audited in found.networks if audited.matches][:_NETWORKS]
+    sections += [_units(audited, found) for audited in shown]
     if found.search.added:
         sections.append(_words(found))
-    matched = sum(len(one.matches) for one in found.networks)
-    total = sum(len(one.described.units) for one in found.networks)
-    estimates = [one.discovery for one in found.networks if one.discovery and one.matches]
+    matched = sum(len(audited.matches) for audited in found.networks)
+    total = sum(len(audited.described.units) for audited in found.networks)
+    estimates = [
+        audited.discovery for audited in found.networks if audited.discovery and audited.matches
+    ]
     numbers = [
         Number("units that match", f"{matched:,} of {total:,}", _percent(wilson(matched, total))),
     ]
@@ -65,7 +67,7 @@ def write_report(found: Audit, out: Path, facts: Mapping[str, str]) -> Path:
         for e in found.effects[:2]
     ]
     path = out / "report.html"
-    names = ", ".join(one.name for one in found.networks[:6])
+    names = ", ".join(audited.name for audited in found.networks[:6])
     render(
         path,
         title=f"Which units respond to {words}?",
@@ -118,7 +120,7 @@ def _counts(found: Audit, out: Path) -> Section:
     return Section("How many units match", _explained(found), parts)
 
 
-def _explained(found: Audit) -> list[str]:
+def _explained(audit: Audit) -> list[str]:
     text = [
         "A match is false, in this estimate, where a unit that has learned nothing would be "
         "described so too. Two kinds of units have learned nothing. A decoy is a made-up unit that "
@@ -129,11 +131,11 @@ def _explained(found: Audit) -> list[str]:
         "where it has no confidence, by the units that do not match. The kind that gives the "
         "greater estimate counts."
     ]
-    texts = [text for one in found.networks for text in one.described.texts]
-    if not any(one.matches for one in found.networks):
-        nothing = nothing_found(found.search, len(texts), texts)
+    texts = [text for audited in audit.networks for text in audited.described.texts]
+    if not any(audited.matches for audited in audit.networks):
+        nothing = nothing_found(audit.search, len(texts), texts)
         text.insert(0, f"{nothing[0].upper()}{nothing[1:]}.")
-    elif all(one.control is None for one in found.networks):
+    elif all(audited.control is None for audited in audit.networks):
         text.append(
             "There is no network with random weights here, so the estimate is by decoys alone: "
             "it is too low wherever units match without having learned anything."
@@ -141,16 +143,16 @@ def _explained(found: Audit) -> list[str]:
     return text
 
 
-def _controls(found: Audit, out: Path) -> Section:
+def _controls(audit: Audit, out: Path) -> Section:
     rows = []
-    for one in (one for one in found.networks if one.control):
-        for layer in [*one.described.layers, "all"]:
-            units = [unit for unit in one.described.units if layer in (unit[0], "all")]
-            ours = sum(unit in one.matches for unit in units)
-            each = [_share_of(network, layer) for network in one.untrained]
+    for audited in (audited for audited in audit.networks if audited.control):
+        for layer in [*audited.described.layers, "all"]:
+            units = [unit for unit in audited.described.units if layer in (unit[0], "all")]
+            ours = sum(unit in audited.matches for unit in units)
+            each = [_share_of(network, layer) for network in audited.untrained]
             p = predicted(ours / len(units), np.array(each)) if len(each) > 1 else math.nan
             rows.append([
-                one.name, layer, f"{ours:,} of {len(units):,}",
+                audited.name, layer, f"{ours:,} of {len(units):,}",
                 _percent(wilson(ours, len(units))), f"{100 * float(np.mean(each)):.1f} %",
                 f"{100 * min(each):.1f} to {100 * max(each):.1f} %",
                 "—" if math.isnan(p) else f"{p:.2g}",
@@ -165,12 +167,14 @@ def _controls(found: Audit, out: Path) -> Section:
             "by Student's t from those that were described, not adjusted for the number of rows.",
         )
     ]  # fmt: skip
-    some = [one for one in found.networks if one.control][:_NETWORKS]
-    layers = list(dict.fromkeys(layer for one in some for layer in one.described.layers))
+    some = [audited for audited in audit.networks if audited.control][:_NETWORKS]
+    layers = list(dict.fromkeys(layer for audited in some for layer in audited.described.layers))
     shares = {}
-    for one in some:
-        shares[one.name] = [_of_layer(one, layer) for layer in layers]
-        shares[f"{one.name}, random weights"] = [_of_untrained(one, layer) for layer in layers]
+    for audited in some:
+        shares[audited.name] = [_of_layer(audited, layer) for layer in layers]
+        shares[f"{audited.name}, random weights"] = [
+            _of_untrained(audited, layer) for layer in layers
+        ]
     figure = matches_by_layer(
         out / "random-weights.png", shares, layers, "Share of units that match, by layer"
     )
@@ -277,8 +281,8 @@ def _share_of(network: Mapping[str, tuple[bool, ...]], layer: str) -> float:
     return sum(flags) / len(flags) if flags else 0.0
 
 
-def _of_untrained(one: Audited, layer: str) -> tuple[float, float, float]:
-    each = [_share_of(network, layer) for network in one.untrained if layer in network]
+def _of_untrained(audited: Audited, layer: str) -> tuple[float, float, float]:
+    each = [_share_of(network, layer) for network in audited.untrained if layer in network]
     if not each:
         return (math.nan, math.nan, math.nan)
     low, high = prediction(each)
@@ -286,19 +290,19 @@ def _of_untrained(one: Audited, layer: str) -> tuple[float, float, float]:
     return (mean, mean, mean) if math.isnan(low) else (mean, low, high)
 
 
-def _false(one: Audited) -> tuple[str, str, str, str]:
-    found = one.discovery
-    if found is None:
+def _false(audited: Audited) -> tuple[str, str, str, str]:
+    estimate = audited.discovery
+    if estimate is None:
         return "—", "—", "—", "—"
     shown = (f"{each.matched_nulls} of {each.nulls}" if each else "—"
-             for each in (one.decoys, one.control))  # fmt: skip
+             for each in (audited.decoys, audited.control))  # fmt: skip
     by_decoys, by_control = shown
-    if not one.matches:
+    if not audited.matches:
         return by_decoys, by_control, "—", "—"
-    rate = f"{100 * found.rate:.0f} %"
-    if not math.isnan(found.low):
-        rate += f" ({100 * found.low:.0f} to {100 * found.high:.0f})"
-    return by_decoys, by_control, rate, f"{found.confident():,}"
+    rate = f"{100 * estimate.rate:.0f} %"
+    if not math.isnan(estimate.low):
+        rate += f" ({100 * estimate.low:.0f} to {100 * estimate.high:.0f})"
+    return by_decoys, by_control, rate, f"{estimate.confident():,}"
 
 
 def _said(effect: Effect) -> str:
@@ -309,9 +313,9 @@ def _said(effect: Effect) -> str:
     )
 
 
-def _lead(found: Audit, names: str) -> str:
-    words = found.search.title
-    if not any(one.matches for one in found.networks):
+def _lead(audit: Audit, names: str) -> str:
+    words = audit.search.title
+    if not any(audited.matches for audited in audit.networks):
         return (
             f"No unit of {names} is described with {words}. A unit may respond to it all the same: "
             "a description names what the images that activate it most have in common."
@@ -324,7 +328,7 @@ def _lead(found: Audit, names: str) -> str:
 
 
 def _rates(estimates: list[Discovery]) -> str:
-    rates = [one.rate for one in estimates]
+    rates = [estimate.rate for estimate in estimates]
     low, high = (f"{100 * value:.0f}" for value in (min(rates), max(rates)))
     if len(estimates) == 1 and not math.isnan(estimates[0].low):
         return f"{low} % ({100 * estimates[0].low:.0f} to {100 * estimates[0].high:.0f})"
@@ -332,9 +336,9 @@ def _rates(estimates: list[Discovery]) -> str:
 
 
 def _meaning(estimates: list[Discovery]) -> str:
-    if all(one.kind == UNTRAINED for one in estimates):
+    if all(estimate.kind == UNTRAINED for estimate in estimates):
         return "share of the matches that random weights would give as well"
-    if all(one.kind == DECOYS for one in estimates):
+    if all(estimate.kind == DECOYS for estimate in estimates):
         return "share of the matches that decoys would give as well"
     return "share of the matches that decoys or random weights would give as well"
 

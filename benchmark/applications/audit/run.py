@@ -48,8 +48,8 @@ class Audited:
     @property
     def discovery(self) -> Discovery | None:
         """The estimate that is reported: the greater of the two, as both kinds are false."""
-        made = [one for one in (self.control, self.decoys) if one is not None]
-        return max(made, key=lambda one: one.rate) if made else None
+        estimates = [estimate for estimate in (self.control, self.decoys) if estimate is not None]
+        return max(estimates, key=lambda estimate: estimate.rate) if estimates else None
 
     def untrained_share(self, layer: str = "all") -> float | None:
         """Return the share that matches with random weights, over all these networks, or None."""
@@ -135,7 +135,7 @@ def audit(
         if untrained:
             nulls = _untrained(untrained, search)
             of_control = discovery(described.units, confidence, nulls)
-        flags = tuple(_flags(one, search) for one in untrained)
+        flags = tuple(_flags(control, search) for control in untrained)
         found.append(Audited(name, described, matches, of_decoys, of_control, flags))
     effects = compare([one.count for one in found], resamples, seed) if len(found) > 1 else []
     return Audit(search, tuple(found), tuple(effects))
@@ -148,29 +148,30 @@ def _decoys(
     assert described.images is not None
     made = make_decoys(described.exemplars, described.images, seed, most)
     with network_at_hand(described.loaded):
-        said = describe(made.neurons, work, speaker, str(described.device))
+        descriptions = describe(made.neurons, work, speaker, str(described.device))
     return NullUnits(
         DECOYS, made.layers,
-        tuple(bool(search.words.matches(text)) for text in said["description"]),
-        tuple(None if pd.isna(s) else float(s) for s in said["score"]), (0,) * len(made.layers),
+        tuple(bool(search.words.matches(text)) for text in descriptions["description"]),
+        tuple(None if pd.isna(s) else float(s) for s in descriptions["score"]),
+        (0,) * len(made.layers),
     )  # fmt: skip
 
 
 def _untrained(networks: Sequence[Described], search: Search) -> NullUnits:
     return NullUnits(
         UNTRAINED,
-        tuple(layer for one in networks for layer, _ in one.units),
-        tuple(bool(search.words.matches(text)) for one in networks for text in one.texts),
-        tuple(score for one in networks for score in one.scores),
-        tuple(number for number, one in enumerate(networks) for _ in one.units),
+        tuple(layer for network in networks for layer, _ in network.units),
+        tuple(bool(search.words.matches(text)) for network in networks for text in network.texts),
+        tuple(score for network in networks for score in network.scores),
+        tuple(number for number, network in enumerate(networks) for _ in network.units),
     )
 
 
 def _flags(network: Described, search: Search) -> dict[str, tuple[bool, ...]]:
-    found: dict[str, list[bool]] = {}
+    by_layer: dict[str, list[bool]] = {}
     for (layer, _), text in zip(network.units, network.texts, strict=True):
-        found.setdefault(layer, []).append(bool(search.words.matches(text)))
-    return {layer: tuple(flags) for layer, flags in found.items()}
+        by_layer.setdefault(layer, []).append(bool(search.words.matches(text)))
+    return {layer: tuple(flags) for layer, flags in by_layer.items()}
 
 
 def unit_table(found: Audit) -> pd.DataFrame:
@@ -213,19 +214,19 @@ def layer_table(found: Audit) -> pd.DataFrame:
     ])  # fmt: skip
 
 
-def _rates(found: Discovery | None) -> tuple[float | None, ...]:
-    if found is None or not found.matched:
+def _rates(estimate: Discovery | None) -> tuple[float | None, ...]:
+    if estimate is None or not estimate.matched:
         return (None,) * 3
-    return found.rate, found.low, found.high
+    return estimate.rate, estimate.low, estimate.high
 
 
 def untrained_table(found: Audit) -> pd.DataFrame:
     """Return a row for each layer of each network with random weights."""
     return pd.DataFrame(
         [
-            [one.name, number, layer, len(flags), sum(flags)]
-            for one in found.networks
-            for number, network in enumerate(one.untrained, start=1)
+            [audited.name, number, layer, len(flags), sum(flags)]
+            for audited in found.networks
+            for number, network in enumerate(audited.untrained, start=1)
             for layer, flags in network.items()
         ],
         columns=["network", "control", "layer", "units", "matching"],
@@ -243,7 +244,7 @@ def write_tables(found: Audit, out: Path) -> None:
     for column in ("description", "matched"):
         units[column] = [as_cell(text) for text in units[column]]
     tables = {"model-card.csv": layer_table(found), "units.csv": units}
-    if any(one.untrained for one in found.networks):
+    if any(audited.untrained for audited in found.networks):
         tables["random-weights.csv"] = untrained_table(found)
     if found.effects:
         tables["comparison.csv"] = pd.DataFrame(

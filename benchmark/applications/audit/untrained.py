@@ -75,14 +75,14 @@ def untrained_networks(
         return [], "its exemplars were not built here"
     size = range(min(2, len(described.images)))
     inputs = torch.stack([described.images.inputs(i) for i in size]).to(described.device)
-    found = []
+    controls = []
     for seed in range(FIRST_SEED, FIRST_SEED + count):
         try:
             network, sites = untrained(described.loaded, described.sites, inputs, seed, spec)
         except InputError as error:
             return [], str(error)
-        found.append(describe(network, sites))
-    return found, ""
+        controls.append(describe(network, sites))
+    return controls, ""
 
 
 def _by_name(
@@ -94,10 +94,10 @@ def _by_name(
     try:
         with weights_seed(seed):
             module = load_model(spec, "random").module.eval().to(inputs.device)
-        found = sites_of(module, list(sites), (inputs,), loaded.layouts)
+        module_sites = sites_of(module, list(sites), (inputs,), loaded.layouts)
     except InputError:
         return None
-    alike = all(found[layer].units == site.units for layer, site in sites.items())
+    alike = all(module_sites[layer].units == site.units for layer, site in sites.items())
     return module if alike else None
 
 
@@ -111,19 +111,21 @@ def initialized_again(module: nn.Module, seed: int) -> nn.Module:
     Raises:
         InputError: If a module has parameters of its own and no ``reset_parameters``.
     """
-    found = copy.deepcopy(module)
+    network = copy.deepcopy(module)
     devices: Sequence[torch.device] = sorted(
-        {p.device for p in found.parameters() if p.device.type == "cuda"}, key=str
+        {p.device for p in network.parameters() if p.device.type == "cuda"}, key=str
     )
     with torch.random.fork_rng(devices=devices):
         torch.manual_seed(seed)
-        for name, part in found.named_modules():
-            reset = getattr(part, "reset_parameters", getattr(part, "_reset_parameters", None))
+        for name, submodule in network.named_modules():
+            reset = getattr(
+                submodule, "reset_parameters", getattr(submodule, "_reset_parameters", None)
+            )
             if callable(reset):
                 reset()
-            elif next(part.parameters(recurse=False), None) is not None:
+            elif next(submodule.parameters(recurse=False), None) is not None:
                 raise InputError(
-                    f"module {name!r} ({type(part).__name__}) has parameters and no "
+                    f"module {name!r} ({type(submodule).__name__}) has parameters and no "
                     "reset_parameters(), so its weights cannot be made random"
                 )
-    return found
+    return network

@@ -137,7 +137,7 @@ def analyze_trial(seed: int, place: Path, who: Speaker, device: torch.device) ->
     parsed = properties(network.texts, reader)
     analysis = Analysis(
         network, layer_table([layer for layer, _ in network.units], network.texts, parsed), table,
-        [kinds_of(one).form for one in parsed], curves, len(images), classes_in(images),
+        [kinds_of(parse).form for parse in parsed], curves, len(images), classes_in(images),
     )  # fmt: skip
     out = place / "analysis"
     out.mkdir(exist_ok=True)
@@ -169,8 +169,8 @@ def audit_trial(seed: int, place: Path, who: Speaker, device: torch.device) -> d
         networks[f"{name}/{seed}"] = network
         untrained[f"{name}/{seed}"], _ = untrained_networks(
             network, None, CONTROLS,
-            lambda one, sites: describe_network(
-                one, sites, probe, place / "work", who, options=BuildOptions(k=AUDITING.k),
+            lambda control, sites: describe_network(
+                control, sites, probe, place / "work", who, options=BuildOptions(k=AUDITING.k),
                 device=device,
             ),
         )  # fmt: skip
@@ -180,31 +180,40 @@ def audit_trial(seed: int, place: Path, who: Speaker, device: torch.device) -> d
             accuracies[f"{name}, tested {other.name}"] = float(
                 bench.measure(images, [{}]).accuracy[0]
             )
-    found = audit(networks, Search.of(FACES), who, place / "work", seed=seed, controls=untrained)
+    findings = audit(networks, Search.of(FACES), who, place / "work", seed=seed, controls=untrained)
     out = place / "audit"
     out.mkdir(exist_ok=True)
-    write_tables(found, out)
-    write_report(found, out, {"seed": str(seed), "describer": who.title})
+    write_tables(findings, out)
+    write_report(findings, out, {"seed": str(seed), "describer": who.title})
     return {
         "units": len(next(iter(networks.values())).units),
-        "matching": {one.count.condition: len(one.matches) for one in found.networks},
-        "flags": {one.count.condition: list(map(int, one.count.flags)) for one in found.networks},
+        "matching": {
+            audited.count.condition: len(audited.matches) for audited in findings.networks
+        },
+        "flags": {
+            audited.count.condition: list(map(int, audited.count.flags))
+            for audited in findings.networks
+        },
         "layers": [layer for layer, _ in next(iter(networks.values())).units],
         "decoys": {
-            one.count.condition: [one.decoys.matched_nulls, one.decoys.nulls]
-            for one in found.networks
-            if one.decoys
+            audited.count.condition: [audited.decoys.matched_nulls, audited.decoys.nulls]
+            for audited in findings.networks
+            if audited.decoys
         },
         "random_weights": {
-            one.count.condition: one.untrained_share() for one in found.networks if one.untrained
+            audited.count.condition: audited.untrained_share()
+            for audited in findings.networks
+            if audited.untrained
         },
         "false_discovery": {
-            one.count.condition: one.discovery.rate for one in found.networks if one.discovery
+            audited.count.condition: audited.discovery.rate
+            for audited in findings.networks
+            if audited.discovery
         },
         "confident": {
-            one.count.condition: one.discovery.confident()
-            for one in found.networks
-            if one.discovery
+            audited.count.condition: audited.discovery.confident()
+            for audited in findings.networks
+            if audited.discovery
         },
         "accuracies": accuracies,
     }
@@ -240,14 +249,14 @@ def run_trials(
     for seed in seeds:
         place = out / f"seed-{seed}"
         place.mkdir(parents=True, exist_ok=True)
-        kept = place / f"{file_name(what, cue)}.json"
-        if once(kept, method=method, scale=asdict(scale)):
+        result_file = place / f"{file_name(what, cue)}.json"
+        if once(result_file, method=method, scale=asdict(scale)):
             ready = ready or speaker(method, scale.k, str(device))
             more = {"cue": cue} if what == "edit" else {}
             result = TRIALS[what](seed, place, ready, device, **more)
-            with atomic_path(kept) as path:
+            with atomic_path(result_file) as path:
                 path.write_text(json.dumps(result, indent=1), encoding="utf-8")
-            made(kept, method=method, scale=asdict(scale))
-        results[seed] = json.loads(kept.read_text(encoding="utf-8"))
+            made(result_file, method=method, scale=asdict(scale))
+        results[seed] = json.loads(result_file.read_text(encoding="utf-8"))
         say(f"{what}, seed {seed}: finished")
     return results

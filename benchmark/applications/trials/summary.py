@@ -59,35 +59,37 @@ def _edit(results: Results) -> list[tuple[str, Interval, str, str]]:
 
     trials = list(results.values())
     cue = trials[0].get("cue", "text")
-    known = cue == "text"  # what the paper reports numbers of
+    reported = cue == "text"  # what the paper reports numbers of
     for test in trials[0]["tests"]:
         ours = [trial["tests"][test] for trial in trials]
         add(
             f"{test}: trained with {cue}",
-            [one["before"] for one in ours],
+            [outcome["before"] for outcome in ours],
             key="adversarial accuracy, trained with spurious text"
-            if known and test == "adversarial"
+            if reported and test == "adversarial"
             else "",
         )
         # A trial in which nothing was described so has no other ways of choosing.
-        for method in [m for m in ours[0]["after"] if all(m in one["after"] for one in ours)]:
-            add(f"{test}: edited by {method}", [one["after"][method] for one in ours])
+        for method in [
+            m for m in ours[0]["after"] if all(m in outcome["after"] for outcome in ours)
+        ]:
+            add(f"{test}: edited by {method}", [outcome["after"][method] for outcome in ours])
             add(
                 f"{test}: gain by {method}",
-                [one["after"][method] - one["before"] for one in ours],
+                [outcome["after"][method] - outcome["before"] for outcome in ours],
                 "points",
                 "gain by the edit (13 of 300 text units)"
-                if known and (test, method) == ("adversarial", "descriptions")
+                if reported and (test, method) == ("adversarial", "descriptions")
                 else "",
             )
         for name in ours[0]:
-            if name.endswith("trained again") and all(name in one for one in ours):
-                add(f"{test}: {name}", [one[name] for one in ours])
+            if name.endswith("trained again") and all(name in outcome for outcome in ours):
+                add(f"{test}: {name}", [outcome[name] for outcome in ours])
         add(
             f"{test}: trained without {cue}",
-            [one[f"trained without {cue}"] for one in ours],
+            [outcome[f"trained without {cue}"] for outcome in ours],
             key="adversarial accuracy, trained without text"
-            if known and test == "adversarial"
+            if reported and test == "adversarial"
             else "",
         )
     for name, title in (
