@@ -149,7 +149,7 @@ def other_kind(trained: TrainingData, neurons: Dataset, who: str) -> str | None:
     more = f" and {len(trained.sources) - 3} more" if len(trained.sources) > 3 else ""
     return (
         f"{who} has learnt from {' and '.join(kinds)} ({learnt}{more}), but the exemplars of "
-        f"{sum(other.values())} of the {len(neurons)} neurons are {' and '.join(other)} "
+        f"{sum(other.values())} of the {len(neurons)} neurons look like {' and '.join(other)} "
         f"({', '.join(networks[:3])}): its words may not apply to them"
     )
 

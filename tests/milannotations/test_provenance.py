@@ -106,7 +106,7 @@ def test_the_warning() -> None:
     assert other_kind(scenes, neurons(True, count=2), "milan") is None
     assert other_kind(scenes, neurons(False), "milan") == (
         "milan has learnt from rendered scenes (net-mine), but the exemplars of 4 of the 4 neurons "
-        "are photographs (net-mine): its words may not apply to them"
+        "look like photographs (net-mine): its words may not apply to them"
     )
     assert "are rendered scenes" in str(other_kind(photos, neurons(True), "milan"))
     assert other_kind(photos, neurons(images=False), "milan") is None  # nothing is known
@@ -128,7 +128,7 @@ def test_controls_that_learn_warn(name: str) -> None:
     describer = create(name)
     assert not hasattr(describer, "trained_on")
     describer.fit(neurons(True))
-    with pytest.warns(Notice, match=f"{name} has learnt from rendered scenes.*are photographs"):
+    with pytest.warns(Notice, match=f"{name} has learnt from rendered scenes.*look like photographs"):
         warn_of_other_kind(describer, neurons(False), name)
 
 
@@ -160,4 +160,4 @@ def test_the_describe_command_warns(tmp_path: Path) -> None:
         assert done.exit_code == 0, (done.output, done.exception)
         said = [str(one.message) for one in caught if one.category is Notice]
         assert bool(said) == warned
-        assert all("are photographs (efficientnet_lite0-imagenet)" in text for text in said)
+        assert all("look like photographs (efficientnet_lite0-imagenet)" in text for text in said)
