@@ -108,7 +108,7 @@ def test_the_warning() -> None:
         "milan has learnt from rendered scenes (net-mine), but the exemplars of 4 of the 4 neurons "
         "look like photographs (net-mine): its words may not apply to them"
     )
-    assert "are rendered scenes" in str(other_kind(photos, neurons(True), "milan"))
+    assert "look like rendered scenes" in str(other_kind(photos, neurons(True), "milan"))
     assert other_kind(photos, neurons(images=False), "milan") is None  # nothing is known
     assert other_kind(TrainingData(), neurons(), "milan") is None
     both = TrainingData(sources=(*scenes.sources, *photos.sources))
@@ -128,7 +128,9 @@ def test_controls_that_learn_warn(name: str) -> None:
     describer = create(name)
     assert not hasattr(describer, "trained_on")
     describer.fit(neurons(True))
-    with pytest.warns(Notice, match=f"{name} has learnt from rendered scenes.*look like photographs"):
+    with pytest.warns(
+        Notice, match=f"{name} has learnt from rendered scenes.*look like photographs"
+    ):
         warn_of_other_kind(describer, neurons(False), name)
 
 
