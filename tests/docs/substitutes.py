@@ -28,6 +28,7 @@ NOT_RUN = {
     r"scripts/calibrate_audit.py": "takes an hour",
     r"^torchrun": "starts several processes on several machines",
     r"leaderboard review": "reviews a pull request; test_review.py has a repository for it",
+    r"scripts/try_bad_inputs.py": "writes its page; tests/bad_inputs runs the same and compares",
     r"<board>": "a template; the page on submitting verifies a row",
 }
 
