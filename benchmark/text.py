@@ -3,12 +3,71 @@
 from __future__ import annotations
 
 import string
+import unicodedata
+
+import regex
+
+# What signatures say of ``normalize``, so that numbers of texts that were compared code point by
+# code point, as earlier versions did, are told apart from those of composed texts.
+FORM = "text:nfc"
+
+# Letters of scripts that put no spaces between words: those whose lines break only with a
+# dictionary (line-breaking class SA of UAX #14: Thai, Lao, Khmer, Burmese, …), Han, kana, Bopomofo
+# and Tibetan.
+_UNSPACED = (
+    r"[[\p{LB=SA}\p{scx=Han}\p{scx=Hiragana}\p{scx=Katakana}\p{scx=Bopomofo}\p{Tibetan}]&&\p{L}]"
+)
+_UNSPACED_CHARACTER = regex.compile(rf"(?V1)(?={_UNSPACED})\X")
+_LETTERS = rf"[[\p{{L}}\p{{M}}\p{{N}}]--{_UNSPACED}]"
+_WORD = regex.compile(
+    rf"(?V1)(?={_UNSPACED})\X"
+    # Joiners stand within words of Persian and of Indian scripts.
+    rf"|{_LETTERS}[{_LETTERS}\u200c\u200d]*"
+    r"|(?=[\p{S}--\p{ASCII}])\X"
+)
 
 
 def normalize(text: str) -> str:
     """Lower-case and strip spaces and full stops at both ends (as the MILAN paper's scores do).
 
+    Characters are composed (Unicode's form NFC), so that a letter and its accent are the same
+    text whether they were written as one character or as two.
+
     >>> normalize(" Dog faces. ")
     'dog faces'
+    >>> normalize("Cafe\\u0301") == normalize("Caf\\u00e9")
+    True
     """
-    return text.lower().strip(string.whitespace + ".")
+    if text.isascii():
+        return text.lower().strip(string.whitespace + ".")
+    # Composed before, so that equivalent texts are lower-cased alike, and after, because lower case
+    # can be decomposed.
+    lower = unicodedata.normalize("NFC", text).lower()
+    return unicodedata.normalize("NFC", lower).strip(string.whitespace + ".")
+
+
+def spaced(text: str) -> str:
+    """Put spaces around each character of scripts that put none between words.
+
+    Tokenizers that split at spaces would take a sentence of such a script for one word. A
+    character is what a reader sees as one, with its vowel signs and tone marks. ASCII text stays
+    as it is.
+
+    >>> spaced("红色的狗").split()
+    ['红', '色', '的', '狗']
+    >>> spaced("a dog")
+    'a dog'
+    """
+    return text if text.isascii() else _UNSPACED_CHARACTER.sub(r" \g<0> ", text)
+
+
+def words(text: str) -> list[str]:
+    """Return the words of a text in any script, in lower case: runs of letters, marks and digits.
+
+    Each character of a script without spaces is a word, and each symbol outside ASCII, such as an
+    emoji.
+
+    >>> words("A red-haired dog, naïve!"), words("红狗 🐕")
+    (['a', 'red', 'haired', 'dog', 'naïve'], ['红', '狗', '🐕'])
+    """
+    return _WORD.findall(text.lower())

@@ -24,6 +24,7 @@ from benchmark.encoders import DEFAULT_BERTSCORE_ENCODER, cannot_load, resolve_e
 from benchmark.metrics.base import Floats, Integers, PairMetric, Problem
 from benchmark.metrics.modules import EvaluateModule
 from benchmark.result import Metric as MetricFacts
+from benchmark.text import FORM
 
 _TOKENS = 2048  # in a batch that is encoded
 _KEPT = 400_000  # words whose vectors are kept from call to call, 600 MB of MiniLM's
@@ -36,6 +37,10 @@ class BertScore(PairMetric):
     Idf weights come from all references of the split. With roberta-large, scores are rescaled by
     bert_score's English baseline, as in the MILAN paper; other encoders have no baseline file,
     and their raw F1 is another metric with another signature.
+
+    Where every reference holds all words of a sentence, idf gives them no weight, and bert_score
+    itself scores 0, even for a description that equals its reference. Here such words weigh alike,
+    as they do when every reference but one holds them all.
 
     Args:
         encoder: See ``benchmark.encoders``.
@@ -78,7 +83,8 @@ class BertScore(PairMetric):
         """Encoder, layer, idf and rescaling."""
         return (
             f"bertscore-f1|encoder:{self._encoder.label}|layer:{self._layer}|idf:references|"
-            f"rescaled:{'yes' if self._rescale else 'no'}|bert-score:{version('bert-score')}"
+            f"rescaled:{'yes' if self._rescale else 'no'}|unweighed:alike|{FORM}|"
+            f"bert-score:{version('bert-score')}"
         )
 
     def scores(
@@ -173,7 +179,9 @@ def _match(
         members = np.flatnonzero(lengths == length)
         place[members] = np.arange(len(members))
         found = torch.from_numpy(np.stack([weights[i] for i in members.tolist()])).float()
-        # Nothing but the start and the end has no weight at all; such sentences score 0.
+        # The start and the end weigh nothing, whatever is between them.
+        found[found.sum(1) == 0, 1:-1] = 1.0
+        # A sentence that is nothing but start and end has no shares; it scores 0.
         shares[length] = (found / found.sum(1, keepdim=True)).to(device)
     f1 = np.zeros(len(texts))
     shapes = lengths[texts] * (lengths.max(initial=0) + 1) + lengths[references]
@@ -191,7 +199,7 @@ def _match(
                 recall = (similar.amax(1) * shares[second][right]).sum(1)
                 found = 2 * precision * recall / (precision + recall)
             f1[some] = torch.nan_to_num(found, nan=0.0).cpu().double().numpy()
-    return f1
+    return np.minimum(f1, 1.0)  # the products of 32-bit vectors exceed it by rounding
 
 
 class Evaluate(EvaluateModule):

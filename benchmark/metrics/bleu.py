@@ -16,6 +16,7 @@ from sacrebleu.tokenizers.tokenizer_13a import Tokenizer13a
 from benchmark.metrics.base import Floats, Metric, Predictions, Problem
 from benchmark.metrics.modules import EvaluateModule
 from benchmark.result import Metric as MetricFacts
+from benchmark.text import FORM, spaced
 from milannotations.errors import InputError
 
 ORDERS = (1, 2, 3, 4)
@@ -25,7 +26,8 @@ class Bleu(Metric):
     """Corpus BLEU on sacrebleu's scale from 0 to 100 (Papineni et al., 2002; Post, 2018).
 
     The corpus of a method is every neuron in every fold. A neuron's own value is its sentence
-    BLEU with sacrebleu's exponential smoothing and effective order.
+    BLEU with sacrebleu's exponential smoothing and effective order. Words are those of sacrebleu's
+    tokenizer 13a; each character of a script without spaces is one (``benchmark.text.spaced``).
 
     Args:
         order: Length of the longest n-grams, 1 to 4; BLEU without more is BLEU-4.
@@ -52,9 +54,12 @@ class Bleu(Metric):
 
     @property
     def signature(self) -> str:
-        """sacrebleu's own settings; the number of references varies by neuron."""
+        """sacrebleu's own settings, and how text is read; references vary in number by neuron."""
         order = "" if self._order == ORDERS[-1] else f"n:{self._order}|"
-        return f"bleu|{order}refs:var|case:lc|tok:13a|smooth:exp|sacrebleu:{version('sacrebleu')}"
+        return (
+            f"bleu|{order}refs:var|case:lc|tok:13a+unspaced|smooth:exp|{FORM}|"
+            f"sacrebleu:{version('sacrebleu')}"
+        )
 
     def statistics(self, problem: Problem, methods: Mapping[str, Predictions]) -> dict[str, Floats]:
         """Return clipped matches and totals by n, and both lengths."""
@@ -77,7 +82,7 @@ class Bleu(Metric):
         return found
 
     def _count(self, text: str) -> _Counted:
-        words = self._tokenize(text)
+        words = self._tokenize(spaced(text))
         return _Counted(*extract_all_word_ngrams(words, 1, self._order))
 
     def _matches(self, text: _Counted, references: _Against) -> list[int]:

@@ -12,6 +12,7 @@ from sacrebleu.tokenizers.tokenizer_13a import Tokenizer13a
 from benchmark.metrics.base import Floats, Integers, PairMetric, Problem
 from benchmark.metrics.modules import EvaluateModule
 from benchmark.result import Metric as MetricFacts
+from benchmark.text import FORM, spaced
 
 _ORDER = 4
 _SIGMA = 6.0
@@ -25,8 +26,9 @@ class Cider(PairMetric):
 
     Frequencies of n-grams are counted among the references of all neurons of the split, a neuron
     counting once. Lengths are counted in bigrams, as in the authors' code. Sentences are split by
-    sacrebleu's tokenizer 13a instead of the Java one of COCO's captions. The packages that hold
-    CIDEr-D need Java or pin other versions of what is used here, so it is written out.
+    sacrebleu's tokenizer 13a instead of the Java one of COCO's captions; each character of a
+    script without spaces is a word (``benchmark.text.spaced``). The packages that hold CIDEr-D need
+    Java or pin other versions of what is used here, so it is written out.
     """
 
     name = "cider"
@@ -40,7 +42,10 @@ class Cider(PairMetric):
     @property
     def signature(self) -> str:
         """Variant, tokenizer and where frequencies come from."""
-        return f"cider-d|n:{_ORDER}|sigma:{_SIGMA:g}|idf:references|tok:13a|scale:{_SCALE:g}"
+        return (
+            f"cider-d|n:{_ORDER}|sigma:{_SIGMA:g}|idf:references|tok:13a+unspaced|"
+            f"scale:{_SCALE:g}|{FORM}"
+        )
 
     def scores(
         self, sentences: Sequence[str], texts: Integers, references: Integers, problem: Problem
@@ -50,7 +55,7 @@ class Cider(PairMetric):
 
         def count(sentence: str) -> Counter[Ngram]:
             if sentence not in counted:
-                counted[sentence] = _ngrams(self._tokenize(sentence).split())
+                counted[sentence] = _ngrams(self._tokenize(spaced(sentence)).split())
             return counted[sentence]
 
         containing: Counter[Ngram] = Counter()

@@ -14,6 +14,8 @@ from benchmark.metrics.base import Floats, Integers, PairMetric, Problem
 from benchmark.metrics.modules import EvaluateModule
 from benchmark.quality.texts import words_of
 from benchmark.result import Metric as MetricFacts
+from benchmark.text import FORM, spaced
+from benchmark.text import words as words_and_symbols
 
 
 class ContentOverlap(PairMetric):
@@ -35,7 +37,8 @@ class ContentOverlap(PairMetric):
     def signature(self) -> str:
         """Words, stems and versions."""
         return (
-            f"content-f1|refs:best|stop:spacy-{version('spacy')}|stem:porter|nltk:{version('nltk')}"
+            f"content-f1|refs:best|stop:spacy-{version('spacy')}|stem:porter|tok:unspaced|{FORM}|"
+            f"nltk:{version('nltk')}"
         )
 
     def scores(
@@ -46,7 +49,7 @@ class ContentOverlap(PairMetric):
         porter = PorterStemmer()
         rows, columns = [], []
         for row, sentence in enumerate(sentences):
-            words = set(words_of(sentence))
+            words = set(words_of(spaced(sentence)) or words_and_symbols(sentence))
             for stem in {porter.stem(word) for word in (words - STOP_WORDS) or words}:
                 rows.append(row)
                 columns.append(stems.setdefault(stem, len(stems)))

@@ -15,13 +15,15 @@ from nltk.translate.meteor_score import single_meteor_score
 from benchmark.metrics.base import Floats, Integers, PairMetric, Problem
 from benchmark.metrics.modules import EvaluateModule
 from benchmark.result import Metric as MetricFacts
+from benchmark.text import FORM, spaced
 from milannotations.errors import InputError
 
 
 class Meteor(PairMetric):
     """METEOR with the best reference (Banerjee and Lavie, 2005), averaged over neurons and folds.
 
-    Scores are nltk's own, with its usual parameters. Synonyms need WordNet's data, which nltk
+    Scores are nltk's own, with its usual parameters. Each character of a script without spaces is
+    a word (``benchmark.text.spaced``). Synonyms need WordNet's data, which nltk
     downloads: ``python -m nltk.downloader wordnet``.
 
     Args:
@@ -61,13 +63,15 @@ class Meteor(PairMetric):
     def signature(self) -> str:
         """Matchers and version."""
         matchers = "exact+stem" + ("+wordnet" if self._synonyms else "")
-        return f"meteor|refs:best|match:{matchers}|tok:treebank|nltk:{version('nltk')}"
+        return (
+            f"meteor|refs:best|match:{matchers}|tok:treebank+unspaced|{FORM}|nltk:{version('nltk')}"
+        )
 
     def scores(
         self, sentences: Sequence[str], texts: Integers, references: Integers, problem: Problem
     ) -> Floats:
         """Return METEOR of each pair."""
-        words = [self._tokenizer.tokenize(text) for text in sentences]
+        words = [self._tokenizer.tokenize(spaced(text)) for text in sentences]
         source: Any = wordnet if self._synonyms else _NoSynonyms()
         return np.array(
             [

@@ -7,11 +7,14 @@ from importlib.metadata import version
 from typing import Literal
 
 import numpy as np
+from nltk.stem import PorterStemmer
 from rouge_score.rouge_scorer import RougeScorer
+from rouge_score.tokenizers import Tokenizer
 
 from benchmark.metrics.base import Floats, Integers, PairMetric, Problem
 from benchmark.metrics.modules import EvaluateModule
 from benchmark.result import Metric as MetricFacts
+from benchmark.text import FORM, words
 
 Variant = Literal["1", "2", "l"]
 SHARED = {"1": "words", "2": "pairs of words", "l": "longest common subsequence"}
@@ -20,7 +23,8 @@ SHARED = {"1": "words", "2": "pairs of words", "l": "longest common subsequence"
 class Rouge(PairMetric):
     """ROUGE F-measure with the best reference (Lin, 2004), averaged over neurons and folds.
 
-    Scores are rouge_score's own, with its tokenizer and Porter stemmer. Mean values over all
+    Scores are rouge_score's own, with Porter's stemmer. Its tokenizer drops every letter outside
+    a-z; the one here keeps those of all scripts, and equals it on ASCII text. Mean values over all
     references, as the MILAN paper's code reports them, are ``benchmark.metrics.rouge_pairs``.
 
     Args:
@@ -32,7 +36,7 @@ class Rouge(PairMetric):
 
     def __init__(self, variant: Variant = "l") -> None:
         self._kind = f"rouge{variant.upper()}"
-        self._scorer = RougeScorer([self._kind], use_stemmer=True)
+        self._scorer = RougeScorer([self._kind], tokenizer=_AllScripts())
         self.name = f"rouge-{variant}"
         self.facts = MetricFacts(
             title=f"ROUGE-{variant.upper()}",
@@ -43,7 +47,10 @@ class Rouge(PairMetric):
     @property
     def signature(self) -> str:
         """Variant, stemming and version."""
-        return f"{self.name}-f1|refs:best|stem:porter|rouge-score:{version('rouge-score')}"
+        return (
+            f"{self.name}-f1|refs:best|stem:porter|tok:letters|{FORM}|"
+            f"rouge-score:{version('rouge-score')}"
+        )
 
     def scores(
         self, sentences: Sequence[str], texts: Integers, references: Integers, problem: Problem
@@ -55,6 +62,18 @@ class Rouge(PairMetric):
                 for t, r in zip(texts, references, strict=True)
             ]
         )
+
+
+class _AllScripts(Tokenizer):
+    """Words of any script, stemmed as rouge_score's own tokenizer does."""
+
+    def __init__(self) -> None:
+        self._stemmer = PorterStemmer()
+
+    def tokenize(self, text: str) -> list[str]:
+        """Return the stems of a text's words."""
+        # rouge_score leaves words of up to three letters as they are.
+        return [self._stemmer.stem(word) if len(word) > 3 else word for word in words(text)]
 
 
 class RougeL(Rouge):

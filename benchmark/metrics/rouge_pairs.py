@@ -18,6 +18,7 @@ from benchmark.metrics.base import Floats, Integers, PairMetric, Problem
 from benchmark.metrics.modules import EvaluateModule
 from benchmark.metrics.rouge import SHARED, Variant
 from benchmark.result import Metric as MetricFacts
+from benchmark.text import FORM, spaced
 
 Statistic = Literal["f1", "precision", "recall"]
 _EPSILON = 1e-8  # that the package adds to the denominator of F1
@@ -30,7 +31,8 @@ class RougePairs(PairMetric):
 
     A neuron with more references weighs more, as in the original code. Pairs in which a text is
     empty are left out. ROUGE-L is the summary-level one: of several sentences, which full stops
-    end, the union of the subsequences counts.
+    end, the union of the subsequences counts. Each character of a script without spaces is a word
+    (``benchmark.text.spaced``).
 
     Args:
         variant: See ``benchmark.metrics.rouge.Rouge``.
@@ -54,15 +56,15 @@ class RougePairs(PairMetric):
     def signature(self) -> str:
         """Variant, statistic and how texts are read."""
         return (
-            f"rouge-{self._variant}-{self._statistic}|refs:pairs|ngrams:distinct|tok:space|"
-            "as:rouge-1.0.1"
+            f"rouge-{self._variant}-{self._statistic}|refs:pairs|ngrams:distinct|tok:space+unspaced|"
+            f"as:rouge-1.0.1|{FORM}"
         )
 
     def scores(
         self, sentences: Sequence[str], texts: Integers, references: Integers, problem: Problem
     ) -> Floats:
         """Return the score of each pair; NaN where one of the texts is empty."""
-        split = [_sentences(text) for text in sentences]
+        split = [_sentences(spaced(text)) for text in sentences]
         score = cache(lambda text, reference: self._score(split[text], split[reference]))
         pairs = zip(texts.tolist(), references.tolist(), strict=True)
         return np.array([score(text, reference) for text, reference in pairs])

@@ -14,6 +14,7 @@ from benchmark.encoders import DEFAULT_SENTENCE_ENCODER, cannot_load, resolve_en
 from benchmark.metrics.base import Floats, Integers, PairMetric, Problem
 from benchmark.metrics.modules import EvaluateModule
 from benchmark.result import Metric as MetricFacts
+from benchmark.text import FORM
 
 _KEPT = 200_000  # sentences whose vectors are kept, 300 MB of MiniLM's
 _ROWS = 65_536  # pairs at once
@@ -48,11 +49,15 @@ class SentenceEncoder:
 
     @property
     def signature(self) -> str:
-        """Encoder and version, as a part of signatures."""
-        return f"encoder:{self.label}|sentence-transformers:{version('sentence-transformers')}"
+        """Encoder, version and how text is read, as a part of signatures."""
+        library = f"sentence-transformers:{version('sentence-transformers')}"
+        return f"encoder:{self.label}|{library}|{FORM}|empty:0"
 
     def encode(self, sentences: Sequence[str]) -> Floats:
-        """Return vectors of length 1, shape (sentences, width); equal ones for equal sentences."""
+        """Return vectors of length 1, shape (sentences, width); equal ones for equal sentences.
+
+        A sentence without text has a vector of zeros: it is like no sentence and unlike none.
+        """
         new = [text for text in dict.fromkeys(sentences) if text not in self._kept]
         if len(self._kept) + len(new) > _KEPT:
             self._kept.clear()
@@ -65,7 +70,9 @@ class SentenceEncoder:
                 show_progress_bar=False,
                 convert_to_numpy=True,
             )
-            self._kept.update(zip(new, np.asarray(vectors, dtype=np.float64), strict=True))
+            encoded = np.asarray(vectors, dtype=np.float64)
+            encoded[[not text.strip() for text in new]] = 0.0
+            self._kept.update(zip(new, encoded, strict=True))
         return np.stack([self._kept[text] for text in sentences]) if sentences else np.zeros((0, 1))
 
 
@@ -115,7 +122,8 @@ class SentenceSimilarity(PairMetric):
             np.einsum("pw,pw->p", vectors[texts[i : i + _ROWS]], vectors[references[i : i + _ROWS]])
             for i in starts
         ]
-        return np.concatenate(parts) if parts else np.zeros(0)
+        # Vectors of 32-bit numbers are of length 1 but for rounding.
+        return np.clip(np.concatenate(parts), *self.bounds) if parts else np.zeros(0)
 
 
 class Evaluate(EvaluateModule):

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 
 import numpy as np
+import regex
 from scipy.special import gammaln
 
 from benchmark.quality.model import EXAMPLES, Counts, Example, Frequent, Junk, Neuron, Text
@@ -36,7 +37,9 @@ PLACEHOLDERS = frozenset(
         *("idk", "i don't know", "i dont know", "not sure", "no idea"),
     }
 )
-_WORD = re.compile(r"[^\W_]+(?:['’-][^\W_]+)*")
+# Marks and joiners belong to the words of many scripts.
+_RUN = r"[\p{L}\p{N}][\p{L}\p{M}\p{N}\u200c\u200d]*"
+_WORD = regex.compile(rf"{_RUN}(?:['’-]{_RUN})*")
 _URL = re.compile(r"https?://|\bwww\.\w")
 
 
