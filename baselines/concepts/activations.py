@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from milannotations.arrays import read_array
 from milannotations.errors import InputError, did_you_mean
 from milannotations.exemplars.batches import Batch
 from milannotations.exemplars.collect import Job, Runner, Update, as_batch, batches
@@ -187,10 +188,7 @@ def _array(folder: Path, name: str) -> NDArray[Any]:
     if not path.is_file():
         known = [p.name for p in folder.glob("*.npy")]
         raise InputError(f"{path} does not exist{did_you_mean(name, known)}")
-    try:
-        array = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise InputError(f"{path} is no array: {error}") from error
+    array = read_array(path, "biuf", mapped="r")
     if array.ndim == 2:
         array = array[:, :, None, None]
     if array.ndim != 4 or min(array.shape) < 1 or array.dtype.kind != "f":

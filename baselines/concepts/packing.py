@@ -28,6 +28,7 @@ from baselines.concepts.atoms import atoms_of_image, united
 from baselines.concepts.images import check_frame, framed_labels
 from baselines.concepts.partition import Partition
 from baselines.concepts.source import MOST_CONCEPTS, Concept, ConceptSource
+from milannotations.arrays import read_array
 from milannotations.errors import InputError
 from milannotations.storage import atomic_path, resumable_folder
 from milannotations.store import home
@@ -90,7 +91,7 @@ class PackedConcepts:
     @cached_property
     def _maps(self) -> list[NDArray[np.uint16]]:
         count = -(-len(self) // _CHUNK)
-        return [np.load(self.folder / _maps_file(c), mmap_mode="r") for c in range(count)]
+        return [read_array(self.folder / _maps_file(c), "u", mapped="r") for c in range(count)]
 
 
 def packed(

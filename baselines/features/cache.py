@@ -17,6 +17,7 @@ from torch import Tensor
 
 from baselines.features.encoder import PyramidEncoder
 from baselines.features.exemplars import DistinctExemplars
+from milannotations.arrays import read_array
 from milannotations.errors import InputError
 from milannotations.progress import progress_bar
 from milannotations.storage import atomic_path, resumable_folder
@@ -94,7 +95,7 @@ def cached_features(
             record.unlink(missing_ok=True)
             (folder / _IDENTITY).write_text(json.dumps(identity), encoding="utf-8")
     # Copy-on-write: torch has no read-only tensors, and nothing may reach the file.
-    return torch.from_numpy(np.load(target / _FILE, mmap_mode="c", allow_pickle=False))
+    return torch.from_numpy(read_array(target / _FILE, "f", mapped="c"))
 
 
 def _compute(
@@ -138,7 +139,7 @@ def _reserve(place: Path) -> None:
 def _is_whole(target: Path, identity: dict[str, Any]) -> bool:
     try:
         known = json.loads((target / _IDENTITY).read_text(encoding="utf-8"))
-        header = np.load(target / _FILE, mmap_mode="r", allow_pickle=False)
+        header = read_array(target / _FILE, "biuf", mapped="r")
     except (OSError, ValueError):
         return False
     if known != identity or list(header.shape) != identity["shape"]:

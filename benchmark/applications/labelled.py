@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from milannotations.ablation import Ablation, AblationRunner, Site
 from milannotations.ablation.hooks import Fill
+from milannotations.arrays import read_array
 from milannotations.errors import InputError, did_you_mean
 from milannotations.exemplars.batches import Batch, Loadable, collate
 from milannotations.exemplars.sources import ImageFolder, Preprocessing
@@ -275,8 +276,14 @@ class Bench:
             name = "\n".join([self._network, images.identity, *part])
             kept = self._work / f"{hashlib.sha256(name.encode()).hexdigest()[:32]}.npy"
             if kept.is_file():
+                values = read_array(kept, "f").astype(np.float32)
+                if values.shape != (len(part), len(images), 2):
+                    raise InputError(
+                        f"{kept} holds results of shape {values.shape}, not "
+                        f"{(len(part), len(images), 2)}; delete it, and they are computed again"
+                    )
                 advance(len(part) * len(images))
-                return np.asarray(np.load(kept, allow_pickle=False), dtype=np.float32)
+                return values
         ablations = [json.loads(key) for key in part]
         values = np.zeros((len(part), len(images), 2), dtype=np.float32)
         begin = 0

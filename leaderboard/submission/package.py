@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import stat
 import zipfile
-import zlib
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from leaderboard.safe_yaml import MAX_BYTES as MAX_METADATA
 from leaderboard.submission.problems import Problems
 from milannotations.errors import InputError
-from milannotations.release.archive import check_members
+from milannotations.zips import open_zip, zip_errors
 
 METADATA = "submission.yaml"
 TABLES = ("descriptions.csv", "descriptions.tsv", "descriptions.parquet")
@@ -96,30 +95,24 @@ def _from_folder(folder: Path, name: str, problems: Problems) -> bytes | None:
 
 def _from_zip(path: Path, problems: Problems) -> dict[str, bytes | None]:
     files: dict[str, bytes | None] = dict.fromkeys((METADATA, *TABLES))
-    try:
-        with zipfile.ZipFile(path) as archive:
-            members = [m for m in archive.infolist() if not m.is_dir()]
-            check_members(path, members, MAX_MEMBERS, MAX_TOTAL)
-            places: dict[str, zipfile.ZipInfo] = {}
-            for member in members:
-                place = PurePosixPath(member.filename)
-                if place.parts[0] == "__MACOSX" or place.name == ".DS_Store":
-                    continue
-                if place.name not in files or len(place.parts) > 2:
-                    continue
-                if place.name in places:
-                    problems.add(place.name, None, "twice", "occurs twice in the zip")
-                places[place.name] = member
-            for name, member in places.items():
-                if member.file_size > _limit(name):
-                    problems.add(
-                        name, None, "size",
-                        f"has {member.file_size:,} bytes; at most {_limit(name):,} are read",
-                    )  # fmt: skip
-                    continue
-                files[name] = archive.read(member)
-    except (zipfile.BadZipFile, EOFError, OSError, ValueError, RuntimeError, zlib.error) as error:
-        if isinstance(error, InputError):
-            raise
-        raise InputError(f"{path} is no sound zip: {error}") from error
+    with zip_errors(path), open_zip(path, MAX_MEMBERS, MAX_TOTAL) as archive:
+        members = [m for m in archive.infolist() if not m.is_dir()]
+        places: dict[str, zipfile.ZipInfo] = {}
+        for member in members:
+            place = PurePosixPath(member.filename)
+            if place.parts[0] == "__MACOSX" or place.name == ".DS_Store":
+                continue
+            if place.name not in files or len(place.parts) > 2:
+                continue
+            if place.name in places:
+                problems.add(place.name, None, "twice", "occurs twice in the zip")
+            places[place.name] = member
+        for name, member in places.items():
+            if member.file_size > _limit(name):
+                problems.add(
+                    name, None, "size",
+                    f"has {member.file_size:,} bytes; at most {_limit(name):,} are read",
+                )  # fmt: skip
+                continue
+            files[name] = archive.read(member)
     return files

@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from milannotations.arrays import read_array, read_arrays
 from milannotations.catalog.weights import reason
 from milannotations.errors import InputError
 from milannotations.exemplars.generators import Latents, LatentSpace
@@ -141,22 +142,14 @@ def _arrays(path: Path) -> tuple[Array, Array | None]:
     if not path.is_file():
         raise InputError(f"latents {path} do not exist; --latents takes a number, or {FORMS}")
     try:
-        if zipfile.is_zipfile(path):
-            with zipfile.ZipFile(path) as archive:
-                if sum(member.file_size for member in archive.infolist()) > _MOST_BYTES:
-                    raise InputError(f"latents {path} hold more than {_MOST_BYTES:,} bytes")
-        loaded = np.load(path, allow_pickle=False)
-        if isinstance(loaded, np.ndarray):
-            return loaded, None
-        with loaded:
-            names = loaded.files
-            if _LATENTS not in names:
-                raise InputError(f"latents {path} hold the arrays {names}, not {_LATENTS!r}")
-            return loaded[_LATENTS], loaded[_CLASSES] if _CLASSES in names else None
-    except InputError:
-        raise
-    except Exception as error:  # numpy and zipfile raise a dozen kinds for damaged files
-        raise InputError(f"latents {path} cannot be read ({error}); give {FORMS}") from error
+        if not zipfile.is_zipfile(path):
+            return read_array(path, "biuf"), None
+        arrays = read_arrays(path, {_LATENTS: "biuf", _CLASSES: "biuf"}, _MOST_BYTES)
+    except InputError as error:
+        raise InputError(f"latents cannot be read: {error}; give {FORMS}") from error
+    if _LATENTS not in arrays:
+        raise InputError(f"latents {path} hold the arrays {[*arrays]}, not {_LATENTS!r}")
+    return arrays[_LATENTS], arrays.get(_CLASSES)
 
 
 def _tensors(folder: Path) -> tuple[Array, Array | None]:

@@ -2,27 +2,20 @@
 
 from __future__ import annotations
 
-import stat
-import zipfile
-import zlib
 from abc import ABC, abstractmethod
-from itertools import pairwise
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import IO, Any
 
 from milannotations.annotations import MAX_TABLE_BYTES
 from milannotations.errors import InputError
 from milannotations.pictures.folders import list_files
+from milannotations.zips import clean_name, folded_name, open_zip, zip_errors
 
 LAYER_FILES = ("masks.npy", "images.npy", "units.npy", "ids.csv", "activations.csv")
 ANNOTATIONS = "annotations.csv"
 
 MAX_MEMBERS = 10_000
 MAX_TOTAL_BYTES = 256 * 2**30
-# Deflate cannot compress better than 1,032 : 1; what claims more lies about its sizes.
-MAX_RATIO = 1_032
-_METHODS = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}
-_ENCRYPTED = 0x1
 
 
 class Files(ABC):
@@ -69,11 +62,8 @@ class Files(ABC):
             raise InputError(
                 f"{self.name(name)} has {self.sizes[name]} bytes; at most 1 GB is read"
             )
-        try:
-            with self.open(name) as stream:
-                return stream.read()
-        except (zipfile.BadZipFile, zlib.error, EOFError) as error:
-            raise InputError(f"{self.name(name)} is damaged: {error}") from error
+        with zip_errors(self.name(name)), self.open(name) as stream:
+            return stream.read()
 
     @abstractmethod
     def _open(self, full: str) -> IO[bytes]: ...
@@ -119,27 +109,18 @@ class ZipFiles(Files):
     """
 
     def __init__(self, path: Path) -> None:
-        try:
-            self._zip = zipfile.ZipFile(path)
-        except (zipfile.BadZipFile, RuntimeError, ValueError) as error:
-            # RuntimeError: a feature of zips that Python cannot read.
-            raise InputError(
-                f"{path} is no complete zip ({error}); if it was downloaded, download it again"
-            ) from error
+        self._zip = open_zip(path, MAX_MEMBERS, MAX_TOTAL_BYTES)
         try:
             members = [m for m in self._zip.infolist() if not m.is_dir()]
-            check_members(path, members, MAX_MEMBERS, MAX_TOTAL_BYTES)
-            super().__init__(path, {_clean(m.filename): m.file_size for m in members})
+            super().__init__(path, {clean_name(m.filename): m.file_size for m in members})
         except BaseException:
             self._zip.close()
             raise
-        self._members = {_clean(m.filename): m for m in members}
+        self._members = {clean_name(m.filename): m for m in members}
 
     def _open(self, full: str) -> IO[bytes]:
-        try:
+        with zip_errors(f"{self.path}: {full}"):
             return self._zip.open(self._members[full])
-        except (zipfile.BadZipFile, RuntimeError) as error:
-            raise InputError(f"{self.path}: {full} cannot be read: {error}") from error
 
     def identity(self) -> dict[str, Any]:
         """Return the zip's name and, for each member, its size and checksum."""
@@ -164,63 +145,6 @@ def open_files(path: Path) -> Files:
     if not path.exists():
         raise InputError(f"{path} does not exist; name the zip or the folder of a release")
     return ZipFiles(path)
-
-
-def _clean(name: str) -> str:
-    return name.removeprefix("./")
-
-
-def check_members(path: Path, members: list[zipfile.ZipInfo], most: int, total_bytes: int) -> None:
-    """Look for members that cannot be trusted, before anything of a zip is read.
-
-    Raises:
-        InputError: Names the zip and the member; also if there are more than ``most`` or if they
-            would take more than ``total_bytes``.
-    """
-    if len(members) > most:
-        raise InputError(f"{path} has {len(members)} members; at most {most} are read")
-    total = sum(m.file_size for m in members)
-    if total > total_bytes:
-        raise InputError(
-            f"{path} would take {total / 2**30:.2g} GiB; at most {total_bytes / 2**30:.3g} are read"
-        )
-    seen: set[str] = set()
-    for member in members:
-        problem = _problem(member)
-        if not problem and _clean(member.filename) in seen:
-            problem = "occurs twice"
-        if problem:
-            raise InputError(f"{path}: member {member.filename!r} {problem}; it is not trusted")
-        seen.add(_clean(member.filename))
-    # Members that share compressed bytes make a small file of any size ("zip bomb").
-    ordered = sorted(members, key=lambda m: m.header_offset)
-    for one, following in pairwise(ordered):
-        if one.header_offset + one.compress_size > following.header_offset:
-            raise InputError(
-                f"{path}: members {one.filename!r} and {following.filename!r} overlap; it is not "
-                "trusted"
-            )
-
-
-def _problem(member: zipfile.ZipInfo) -> str:
-    """Say why a member cannot be trusted; empty if it can."""
-    name = member.filename
-    place = PurePosixPath(name)
-    outside = not place.parts or place.is_absolute() or ".." in place.parts
-    if outside or "\\" in name or ":" in place.parts[0]:
-        return "leads out of the folder"
-    if any(ord(character) < 32 for character in name):
-        return "has control characters in its name"
-    mode = member.external_attr >> 16
-    if mode and stat.S_IFMT(mode) not in (0, stat.S_IFREG):
-        return "is a link or a device"
-    if member.flag_bits & _ENCRYPTED:
-        return "is encrypted"
-    if member.compress_type not in _METHODS:
-        return f"is compressed by method {member.compress_type}, not by deflate"
-    if member.file_size > MAX_RATIO * max(member.compress_size, 1) + 1024:
-        return f"claims {member.file_size} bytes from {member.compress_size}"
-    return ""
 
 
 def _prefix(path: Path, sizes: dict[str, int]) -> str:
@@ -253,9 +177,9 @@ def _in_layout(name: str) -> bool:
 def _check_layers(path: Path, layers: list[str]) -> None:
     folded: dict[str, str] = {}
     for layer in layers:
-        other = folded.setdefault(layer.casefold(), layer)
+        other = folded.setdefault(folded_name(layer), layer)
         if other != layer:
             raise InputError(
-                f"{path}: the layers {other!r} and {layer!r} differ only in case; on many disks "
-                "they are one folder. Rename one"
+                f"{path}: the layers {other!r} and {layer!r} differ only in case, or in the form "
+                "of their Unicode; on many disks they are one folder. Rename one"
             )

@@ -247,11 +247,17 @@ def test_bad_maps(tmp_path: Path) -> None:
         ('{"input_size": [4, 4], "layers": {}}', "names no layer"),
         ('{"input_size": [4, 4], "layers": {"a": "../a.npy"}}', "outside the folder"),
         ('{"input_size": [4, 4], "layers": {"a": "b.npy"}}', "did you mean"),
-        ('{"input_size": [4, 4], "layers": {"a": "text.npy"}}', "is no array"),
+        (
+            '{"input_size": [4, 4], "layers": {"a": "text.npy"}}',
+            "is no readable .npy file|holds object",
+        ),
         ('{"input_size": [4, 4], "layers": {"a": "flat.npy"}}', "shape \\(5,\\)"),
         ('{"input_size": [4, 4], "layers": {"a": "whole.npy"}}', "of int64"),
         ('{"input_size": [4, 4], "layers": {"a": "a.npy", "c": "c.npy"}}', "different numbers"),
-        ('{"input_size": [4, 4], "layers": {"a": "pickled.npy"}}', "is no array"),
+        (
+            '{"input_size": [4, 4], "layers": {"a": "pickled.npy"}}',
+            "is no readable .npy file|holds object",
+        ),
     ],
 )
 def test_bad_recorded_activations(tmp_path: Path, text: str, message: str) -> None:

@@ -1,0 +1,243 @@
+"""Arrays of ``.npy`` and ``.npz`` files: no pickle, no memory for sizes that a header invents."""
+
+from __future__ import annotations
+
+import io
+import math
+import struct
+import warnings
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any, Literal
+
+import numpy as np
+from numpy.lib import format as npy
+from numpy.typing import NDArray
+
+from milannotations.errors import InputError
+from milannotations.zips import open_zip, zip_errors
+
+MAX_HEADER_BYTES = 10_000
+MAX_BYTES = 8 * 2**30  # of an array that is read into memory
+_MAX_MEMBERS = 100
+_UNPACKED_BYTES, _MAX_RATIO = 2**28, 16  # of an .npz file; what is larger must be 1/16 as large
+_MAX_DIMENSIONS, _MAX_SIZE = 32, 2**62
+_LONGEST_REASON = 200
+_MAGIC_BYTES = 8
+# How each version packs the length of its header, and what reads it; 3.0 differs from 2.0 in the
+# names of fields alone, which no array here has.
+_LENGTHS = {(1, 0): "<H", (2, 0): "<I", (3, 0): "<I"}
+_READERS = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
+_VERSIONS = "1.0, 2.0 or 3.0"
+
+
+@dataclass(frozen=True)
+class ArrayHeader:
+    """What a ``.npy`` file says of its array.
+
+    Attributes:
+        shape: No length is negative.
+        dtype: Booleans, numbers, texts, dates …; no objects and no fields.
+        column_order: Whether it is stored column by column ("Fortran order").
+        offset: Bytes before the array.
+    """
+
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+    column_order: bool
+    offset: int
+
+    @property
+    def file_bytes(self) -> int:
+        """Size that the whole file must have."""
+        return self.offset + math.prod(self.shape) * self.dtype.itemsize
+
+
+def read_header(stream: IO[bytes], name: str | Path) -> ArrayHeader:
+    """Read the header of a ``.npy`` file, whatever is in it.
+
+    Args:
+        stream: At its start; afterwards it stands at the first byte of the array.
+        name: Of the file, for messages.
+
+    Raises:
+        InputError: If it is damaged, too long, or says something that no array of numbers has.
+    """
+    with zip_errors(name):
+        start = stream.read(_MAGIC_BYTES)
+        if len(start) < _MAGIC_BYTES or not start.startswith(npy.MAGIC_PREFIX):
+            raise InputError(f"{name} is no readable .npy file: it does not begin as one")
+        version = (start[6], start[7])
+        if version not in _LENGTHS:
+            raise InputError(f"{name} has format version {version}, not {_VERSIONS}")
+        packed = stream.read(struct.calcsize(_LENGTHS[version]))
+        if len(packed) < struct.calcsize(_LENGTHS[version]):
+            raise InputError(f"{name} is no readable .npy file: it ends in its header")
+        (length,) = struct.unpack(_LENGTHS[version], packed)
+        if length > MAX_HEADER_BYTES:
+            raise InputError(
+                f"{name} is no readable .npy file: its header would have {length:,} bytes; at most "
+                f"{MAX_HEADER_BYTES:,} are read"
+            )
+        header = stream.read(length)
+    if len(header) < length:
+        raise InputError(f"{name} is no readable .npy file: it ends in its header")
+    shape, column_order, dtype = _parsed(packed, header, version, name)
+    _check(shape, dtype, name)
+    offset = _MAGIC_BYTES + len(packed) + length
+    return ArrayHeader(shape, dtype, column_order and len(shape) > 1, offset)
+
+
+def read_array(
+    path: Path,
+    kinds: str = "f",
+    mapped: Literal["r", "c"] | None = None,
+    most_bytes: int = MAX_BYTES,
+) -> NDArray[Any]:
+    """Read an array from a ``.npy`` file.
+
+    Args:
+        path: The file.
+        kinds: NumPy's letters of the kinds of numbers that are taken: ``b`` booleans, ``i`` and
+            ``u`` integers, ``f`` floating point.
+        mapped: Map it into memory, ``r`` for reading or ``c`` to copy what is written; default
+            read it whole.
+        most_bytes: Size of the largest file that is read whole.
+
+    Raises:
+        InputError: If it is missing, damaged, of another kind or size than its header says, or
+            too large; names the file.
+    """
+    if not path.is_file():
+        raise InputError(f"{path} does not exist, or is no file; name a .npy file")
+    with path.open("rb") as stream:
+        header = read_header(stream, path)
+        size = path.stat().st_size
+        _check_kind(header, kinds, path)
+        if size != header.file_bytes:
+            raise InputError(
+                f"{path} has {size} bytes, but its header promises {header.file_bytes}; it is "
+                "truncated or damaged"
+            )
+        if mapped is None:
+            _check_size(header, most_bytes, path)
+            return _from_stream(stream, header, path)
+    if not math.prod(header.shape):  # nothing to map, which mmap refuses
+        return np.zeros(header.shape, header.dtype)
+    order: Literal["F", "C"] = "F" if header.column_order else "C"
+    return np.memmap(
+        path, header.dtype, mapped, offset=header.offset, shape=header.shape, order=order
+    )
+
+
+def read_arrays(
+    path: Path, kinds: Mapping[str, str], most_bytes: int = MAX_BYTES
+) -> dict[str, NDArray[Any]]:
+    """Read named arrays from an ``.npz`` file; others in it are not looked at.
+
+    Args:
+        path: The file.
+        kinds: The arrays to read where they occur, each with the kinds that it may have; see
+            ``read_array``.
+        most_bytes: How much the members of the file may take unpacked.
+
+    Raises:
+        InputError: If it is missing, damaged, not to be trusted or too large, holds none of the
+            arrays, or one is of another kind; names the file.
+    """
+    arrays = {}
+    if not path.is_file():
+        raise InputError(f"{path} does not exist, or is no file; name a .npz file")
+    # Numbers hardly compress: a small file of large arrays is made to fill memory.
+    proportionate = _UNPACKED_BYTES + _MAX_RATIO * path.stat().st_size
+    with open_zip(path, _MAX_MEMBERS, min(most_bytes, proportionate)) as archive:
+        members = {member.filename: member for member in archive.infolist()}
+        for name in kinds:
+            member = members.get(f"{name}.npy")
+            if member is None:
+                continue
+            place = f"{path}: {member.filename}"
+            with zip_errors(place), archive.open(member) as stream:
+                header = read_header(stream, place)
+                _check_kind(header, kinds[name], place)
+                if member.file_size != header.file_bytes:
+                    raise InputError(
+                        f"{place} has {member.file_size} bytes, but its header promises "
+                        f"{header.file_bytes}; it is damaged"
+                    )
+                arrays[name] = _from_stream(stream, header, place)
+    if not arrays:
+        held = [name.removesuffix(".npy") for name in members]
+        raise InputError(
+            f"{path} holds the arrays {_some(held)}, not {' or '.join(repr(n) for n in kinds)}"
+        )
+    return arrays
+
+
+def _parsed(
+    packed: bytes, header: bytes, version: tuple[int, int], name: str | Path
+) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
+    try:
+        if version == (3, 0):
+            version, header = (2, 0), header.decode("utf-8").encode("latin-1")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of headers that Python 2 wrote, and of odd literals
+            shape, column_order, dtype = _READERS[version](
+                io.BytesIO(packed + header), max_header_size=MAX_HEADER_BYTES
+            )
+    except Exception as error:
+        # NumPy has Python's own parser read the header, which raises SyntaxError, TokenError,
+        # TypeError, MemoryError, RecursionError and others, in every version differently.
+        detail = " ".join(str(error).split())[:_LONGEST_REASON]
+        if not isinstance(error, ValueError) or not detail:
+            detail = "it is no dictionary of a type, an order and a shape"
+        raise InputError(
+            f"{name} is no readable .npy file: its header cannot be read ({detail})"
+        ) from error
+    return shape, column_order, dtype
+
+
+def _check(shape: tuple[int, ...], dtype: np.dtype[Any], name: str | Path) -> None:
+    if dtype.hasobject or dtype.names is not None or dtype.subdtype is not None:
+        kind = "object" if dtype.hasobject else "records"
+        raise InputError(f"{name} holds {kind}, not numbers")
+    if any(isinstance(length, bool) or length < 0 for length in shape):
+        raise InputError(f"{name} has the impossible shape {_some(shape)}")
+    if len(shape) > _MAX_DIMENSIONS:
+        raise InputError(f"{name} has {len(shape)} dimensions; at most {_MAX_DIMENSIONS} are read")
+    # Of the lengths that are not 0, as NumPy counts: (10**18, 0) has no bytes, and a row too many.
+    if math.prod(length for length in shape if length) * max(dtype.itemsize, 1) > _MAX_SIZE:
+        raise InputError(f"{name} has the impossible shape {_some(shape)}")
+
+
+def _check_kind(header: ArrayHeader, kinds: str, name: str | Path) -> None:
+    if header.dtype.kind not in kinds:
+        raise InputError(f"{name} holds {header.dtype}, not {_kinds(kinds)}")
+
+
+def _check_size(header: ArrayHeader, most_bytes: int, name: str | Path) -> None:
+    if header.file_bytes > most_bytes:
+        raise InputError(
+            f"{name} has {header.file_bytes:,} bytes; at most {most_bytes:,} are read into memory"
+        )
+
+
+def _from_stream(stream: IO[bytes], header: ArrayHeader, name: str | Path) -> NDArray[Any]:
+    """Return the array that follows a header whose size has been checked."""
+    size = header.file_bytes - header.offset
+    flat = np.zeros(math.prod(header.shape), header.dtype)
+    read = stream.readinto(flat.view(np.uint8)) if size else 0  # type: ignore[attr-defined]
+    if read != size:
+        raise InputError(f"{name} ends after {read} of {size} bytes")
+    return flat.reshape(header.shape, order="F" if header.column_order else "C")
+
+
+def _kinds(kinds: str) -> str:
+    words = {"b": "booleans", "i": "integers", "f": "floating-point numbers"}
+    return " or ".join(word for letter, word in words.items() if letter in kinds)
+
+
+def _some(values: Collection[Any]) -> str:
+    text = str(tuple(values) if not isinstance(values, list) else values)
+    return text if len(text) <= _LONGEST_REASON else f"{text[:_LONGEST_REASON]} …"
