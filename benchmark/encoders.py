@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from milannotations.contents import name_of_model
 from milannotations.errors import InputError
 
 PACKAGED = "packaged/all-MiniLM-L6-v2"
@@ -24,7 +25,8 @@ class Encoder:
 
     Attributes:
         location: What transformers loads: a hub id or a folder.
-        label: What a signature says; never a path of this machine.
+        label: What a signature says; never a path of this machine. Of a folder it has a hash of
+            what it holds, so that two folders of one name are told apart.
     """
 
     location: str
@@ -36,7 +38,7 @@ def resolve_encoder(name: str) -> Encoder:
 
     Raises:
         InputError: If it is the packaged one and the package is not installed, or a folder that
-            is no model.
+            is no model or cannot be read.
     """
     if name == PACKAGED:
         try:
@@ -52,7 +54,8 @@ def resolve_encoder(name: str) -> Encoder:
     if folder.is_dir():
         if not (folder / "config.json").is_file():
             raise InputError(f"encoder folder {name} holds no config.json, so it is no model")
-        return Encoder(str(folder), f"local:{folder.resolve().name}")
+        # Absolute, so that a folder that is called like a model of the hub is not taken for it.
+        return Encoder(str(folder.absolute()), name_of_model(name))
     if name.startswith(("/", ".", "~")):
         raise InputError(f"encoder folder {name} does not exist; an encoder is {ENCODER_HELP}")
     return Encoder(name, name)

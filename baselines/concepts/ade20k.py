@@ -120,7 +120,7 @@ class SceneParsing(_Scenes):
         return self._images[index].name
 
     def identity(self) -> dict[str, Any]:
-        """Return hashes of the vocabulary, and of the names and sizes of all files."""
+        """Return hashes of the vocabulary, and of the names, sizes and ends of all files."""
         return self._identity
 
     @cached_property
@@ -178,7 +178,7 @@ class ADE20K(_Scenes):
         return f"{path.parent.name}/{path.name}"
 
     def identity(self) -> dict[str, Any]:
-        """Return a hash of the names and sizes of all files."""
+        """Return a hash of the names, sizes and ends of all files."""
         return self._identity
 
     def _numbers(self, picture: Image.Image, path: Path) -> NDArray[np.int64]:

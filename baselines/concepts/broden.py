@@ -107,7 +107,7 @@ class Broden:
         return self._rows[index].image.relative_to(self._images).as_posix()
 
     def identity(self) -> dict[str, Any]:
-        """Return hashes of the tables, and of the names and sizes of all files."""
+        """Return hashes of the tables, and of the names, sizes and ends of all files."""
         return self._identity
 
     def check(self) -> list[str]:

@@ -115,7 +115,7 @@ class CocoPanoptic:
         return self._rows[index][0].name
 
     def identity(self) -> dict[str, Any]:
-        """Return hashes of the categories, and of the names and sizes of all files."""
+        """Return hashes of the categories, and of the names, sizes and ends of all files."""
         return self._identity
 
     def check(self) -> list[str]:
@@ -190,7 +190,7 @@ class CocoStuff:
         return self._images[index].name
 
     def identity(self) -> dict[str, Any]:
-        """Return hashes of the vocabulary, and of the names and sizes of all files."""
+        """Return hashes of the vocabulary, and of the names, sizes and ends of all files."""
         return self._identity
 
     def check(self) -> list[str]:

@@ -16,10 +16,11 @@ from scipy import ndimage
 from torch import nn
 
 from baselines.concepts.source import Concept, Labels
+from baselines.concepts.tables import sizes
 from milannotations.device import resolve_device
 from milannotations.errors import InputError
 from milannotations.exemplars.plan import fingerprint_of_weights
-from milannotations.exemplars.sources import ImageFolder, Pictures
+from milannotations.exemplars.sources import ImageFolder, Pictures, hash_of
 from milannotations.pictures import read_rgb, to_rgb
 from milannotations.pretrained import load_pretrained, load_processor
 
@@ -53,8 +54,8 @@ class PictureFolder:
         return self._folder.name(index)
 
     def identity(self) -> dict[str, Any]:
-        """Return a hash of the names and sizes of all files."""
-        return {"files": self._folder.identity()["files"]}
+        """Return a hash of the names, sizes and ends of all files."""
+        return {"files": hash_of(sizes(self._folder.paths, self._folder.root))}
 
     def check(self) -> list[str]:
         """Return which pictures cannot be read."""

@@ -87,7 +87,8 @@ class ConceptSource(Protocol):
     def identity(self) -> dict[str, Any]:
         """Return what tells this data from other, as JSON, the same on every machine.
 
-        It changes whenever an image or a label map may have (names and sizes of files will do).
+        It changes whenever an image or a label map may have (names, sizes and ends of files will
+        do).
         """
 
     def check(self) -> list[str]:

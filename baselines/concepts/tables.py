@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import os
+import zlib
 from collections.abc import Iterable, Sequence
 from pathlib import Path, PurePosixPath
 
@@ -15,6 +16,8 @@ from baselines.concepts.source import Concept
 from milannotations.errors import InputError
 from milannotations.pictures import opened, read_rgb, shown
 from milannotations.tables import read_text
+
+_END = 4096  # bytes at the end of a file that tell it from others of its size
 
 
 def read_table(path: Path, columns: Sequence[str]) -> list[dict[str, str]]:
@@ -132,11 +135,22 @@ def _is_inside(path: Path, roots: Sequence[Path]) -> bool:
 
 
 def sizes(paths: Iterable[Path], root: Path) -> list[str]:
-    """Return the name below ``root`` and the size in bytes of each file, in words."""
+    """Return the name below ``root``, the size in bytes and a checksum of the end of each file.
+
+    The end tells pictures of one size apart without reading all of them: PNG files have a checksum
+    of all pixels there. A file that is missing or cannot be read has the size -1.
+    """
     found = []
     for path in paths:
-        size = path.stat().st_size if path.is_file() else -1
-        found.append(f"{path.relative_to(root).as_posix()} {size}")
+        size, checksum = -1, 0
+        try:
+            with path.open("rb") as file:
+                size = file.seek(0, os.SEEK_END)
+                file.seek(max(0, size - _END))
+                checksum = zlib.crc32(file.read())
+        except OSError:  # whoever reads it says so
+            size = -1
+        found.append(f"{path.relative_to(root).as_posix()} {size} {checksum:08x}")
     return found
 
 

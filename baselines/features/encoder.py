@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Literal
@@ -114,11 +116,18 @@ class PyramidEncoder(torch.nn.Module):
         return super().train(False)
 
     def identity(self) -> dict[str, object]:
-        """Return what tells this encoder's features from another's, as JSON."""
+        """Return what tells this encoder's features from another's, as JSON.
+
+        A network that is made from a folder may change its activation functions with the same
+        weights, so what it is made of counts, too.
+        """
+        # Some modules show functions with their addresses, which change from run to run.
+        modules = re.sub(r" at 0x[0-9a-f]+", "", repr(self.network))
         return {
             **self.spec.model_dump(exclude={"weights"}),
             "layers": self.layers,
             "preprocessing": repr(self.preprocessing),
+            "modules": hashlib.sha256(modules.encode()).hexdigest()[:16],
             "weights": fingerprint_of_weights(self.network),
         }
 

@@ -144,6 +144,7 @@ def train(
             "distinct_validation_descriptions": len(set(descriptions)),
             **_settings(options),
             "pmi_choice": choice.model_dump(mode="json") if choice else "fixed",
+            **({"prior": _weights_digest(prior)} if prior else {}),
         }
         if warning:
             trained["warning"] = warning

@@ -18,6 +18,7 @@ from benchmark.applications.labelled import fingerprint as weights_of
 from milannotations.ablation import Site, Unit, sites_of
 from milannotations.annotations import read_scored_descriptions
 from milannotations.catalog.models import LoadedModel, load_model
+from milannotations.contents import contents_named_in
 from milannotations.describer import Describer, accepts, create
 from milannotations.errors import InputError
 from milannotations.exemplars.build import build
@@ -27,7 +28,6 @@ from milannotations.fingerprints import fingerprint
 from milannotations.loading import load_split
 from milannotations.networks.consent import give_consent
 from milannotations.networks.lookup import check_same_network, network_at_hand
-from milannotations.pictures import list_files
 from milannotations.provenance import warn_of_other_kind
 from milannotations.record import keys_of
 from milannotations.storage import atomic_path
@@ -65,8 +65,7 @@ class Speaker:
         """What tells it from others: files that it is made from count by their contents."""
         if self.ready:
             return self.ready[1]
-        places = [str(value) for value in (*self.options.values(), self.train) if value]
-        contents = {place: _contents(Path(place)) for place in places if Path(place).exists()}
+        contents = contents_named_in([*self.options.values(), self.train])
         return json.dumps(
             [self.method, dict(self.options), self.train, self.train_split, self.k, contents],
             sort_keys=True,
@@ -271,18 +270,6 @@ def _read(path: Path) -> pd.DataFrame:
         path, dtype={"layer": str, "description": str}, keep_default_na=False,
         na_values={"score": [""]},
     )  # fmt: skip
-
-
-def _contents(place: Path) -> str:
-    """Return a hash of a file, or of all files in a folder."""
-    digest = hashlib.sha256()
-    files = list_files(place, hidden=True).paths if place.is_dir() else [place]
-    for path in files:
-        digest.update(f"{path.name} {path.stat().st_size}\n".encode())
-        with path.open("rb") as file:
-            while part := file.read(1 << 20):
-                digest.update(part)
-    return digest.hexdigest()[:16]
 
 
 def described_by_file(

@@ -12,6 +12,7 @@ import importlib.util
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -20,6 +21,7 @@ import spacy
 
 from benchmark.metrics.base import Floats
 from benchmark.text import normalize
+from milannotations.contents import contents_of
 from milannotations.errors import InputError
 
 # What is measured of a description, and its title, in the order of reports.
@@ -108,17 +110,20 @@ class Parser:
 
     Args:
         pipeline: With a tagger and a dependency parser.
+        content: Hash of the files that it was loaded from, where they are no installed package.
 
     Raises:
         InputError: If it lacks one of them.
 
     Attributes:
-        label: Name and version of the pipeline.
+        label: Name and version of the pipeline, and the hash, if there is one.
     """
 
-    def __init__(self, pipeline: spacy.language.Language) -> None:
+    def __init__(self, pipeline: spacy.language.Language, content: str = "") -> None:
         meta = pipeline.meta
         self.label = f"{meta['lang']}_{meta['name']}-{meta['version']}"
+        if content:
+            self.label += f"@{content}"
         lacking = {"tagger", "parser", "lemmatizer"} - set(pipeline.pipe_names)
         if lacking:
             raise InputError(
@@ -164,8 +169,9 @@ def load_parser(name: str | None = None) -> Parser:
     """
     if name is None:
         name = next((own for own in _PIPELINES if spacy.util.is_package(own)), _PACKAGED)
+    content = contents_of(Path(name))[:12] if Path(name).is_dir() else ""
     try:
-        return Parser(spacy.load(name, exclude=["ner"]))
+        return Parser(spacy.load(name, exclude=["ner"]), content)
     except OSError as error:
         found = _module(name)
         if found is None:

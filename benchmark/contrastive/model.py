@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -12,6 +11,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from benchmark.contrastive.masked_attention import class_token_in_mask
+from milannotations.contents import name_of_model
 from milannotations.errors import InputError
 from milannotations.pretrained import first_line, load_pretrained, load_processor
 
@@ -32,7 +32,7 @@ class ContrastiveModel:
         from transformers import AutoImageProcessor, AutoModel, AutoTokenizer
 
         self.name = name
-        self.label = Path(name).expanduser().resolve().name if Path(name).is_dir() else name
+        self.label = name_of_model(name)
         self.device = torch.device(device)
         self.batch_size = batch_size
         what = "contrastive model"

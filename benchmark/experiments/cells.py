@@ -21,6 +21,7 @@ from benchmark.metrics.base import Metric
 from benchmark.references import HELD_OUT, Protocol
 from benchmark.result import Method, Score
 from benchmark.splits.definitions import Split
+from milannotations.contents import contents_named_in
 from milannotations.describer import accepts, create
 from milannotations.fingerprints import fingerprint
 from milannotations.storage import atomic_path
@@ -122,6 +123,11 @@ def run_cell(
         "metrics": [metric.signature for metric in metrics],
         "resamples": resamples,
     }
+    contents = contents_named_in(contestant.options.values())
+    if contents:
+        # Files and folders may hold something else by now. Left out where there are none, so that
+        # earlier cells are found.
+        identity["contents"] = contents
     if protocol != HELD_OUT:  # the default is left out, so that earlier cells are found
         identity["protocol"] = protocol
     facts: dict[str, Any] = {

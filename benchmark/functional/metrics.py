@@ -32,10 +32,12 @@ class Probe:
     Attributes:
         responses: By neuron, float (images,).
         scorer: Of the same images.
+        networks: Hash of the networks' weights; empty where it can be but one network.
     """
 
     responses: Mapping[NeuronKey, NDArray[np.float32]]
     scorer: Scorer
+    networks: str = ""
 
 
 class FunctionalMetric(MeanMetric):
@@ -53,8 +55,9 @@ class FunctionalMetric(MeanMetric):
 
     @property
     def signature(self) -> str:
-        """Metric and scorer."""
-        return f"{self.name}|response:peak|{self._probe.scorer.signature}"
+        """Metric, networks and scorer."""
+        networks = f"networks:{self._probe.networks}|" if self._probe.networks else ""
+        return f"{self.name}|response:peak|{networks}{self._probe.scorer.signature}"
 
     @abstractmethod
     def value(self, response: Floats, score: Floats, shows: Truth) -> float:

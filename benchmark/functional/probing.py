@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,6 +17,7 @@ from benchmark.functional.metrics import Probe
 from benchmark.functional.scorers import ContrastiveScorer, WorldScorer
 from milannotations.annotations import to_dataset
 from milannotations.errors import InputError
+from milannotations.exemplars.plan import fingerprint_of_weights
 from milannotations.exemplars.responses import responses
 from milannotations.exemplars.sources import ImageFolder
 from milannotations.networks.lookup import NetworkChoice, network_of
@@ -74,11 +76,13 @@ def probe_neurons(
     choice = NetworkChoice(model, weights, flag="--")
     looking = ContrastiveModel(clip, device, batch_size)
     found: dict[NeuronKey, NDArray[np.float32]] = {}
+    weights_found: list[str] = []
     source = None
     for (name, dataset), layers in networks.items():
         loaded = network_of(neurons, name, dataset, choice)
         if loaded.latents is not None:
             raise InputError(f"{loaded.name} is a generator; images cannot be shown to it")
+        weights_found.append(fingerprint_of_weights(loaded.module))
         source = ImageFolder(Path(images), loaded.preprocessing)
         of_layers = responses(
             loaded.module, list(layers), source,
@@ -93,7 +97,12 @@ def probe_neurons(
                 found[key] = of_layers[layer][:, key.unit].numpy()
     if source is None:
         raise InputError("there are no neurons to probe")
-    return Probe(found, ContrastiveScorer(looking, source, share))
+    return Probe(found, ContrastiveScorer(looking, source, share), _united(weights_found))
+
+
+def _united(hashes: Sequence[str]) -> str:
+    """Return one hash of several networks'."""
+    return hashlib.sha256("+".join(sorted(hashes)).encode()).hexdigest()[:12]
 
 
 def _world(images: str) -> World:

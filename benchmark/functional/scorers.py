@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Sequence
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Protocol
 
 import numpy as np
@@ -78,8 +80,16 @@ class ContrastiveScorer:
 
     @property
     def signature(self) -> str:
-        """The model, and how many images count as showing a text."""
-        return f"scorer:{self._model.label}|positives:{self._share:g}|images:{len(self._images)}"
+        """The model, how many images count as showing a text, and a hash of the images."""
+        images = f"{len(self._images)}@{self._content}"
+        return f"scorer:{self._model.label}|positives:{self._share:g}|images:{images}"
+
+    @cached_property
+    def _content(self) -> str:
+        """A hash of the images' files and of how they are prepared."""
+        sums = [self._images.checksum(i) for i in range(len(self._images))]
+        text = json.dumps([self._images.identity(), sums], sort_keys=True, default=str)
+        return hashlib.sha256(text.encode()).hexdigest()[:12]
 
     @lru_cache(maxsize=1)  # noqa: B019 - one scorer, one row of images
     def _embedded(self) -> Floats:

@@ -76,9 +76,15 @@ class SentenceEncoder:
         return np.stack([self._kept[text] for text in sentences]) if sentences else np.zeros((0, 1))
 
 
-@lru_cache(maxsize=2)
 def sentence_encoder(encoder: str, device: str) -> SentenceEncoder:
     """Return an encoder that all metrics of a run share."""
+    # By its label, too: a folder may hold another encoder than it held before.
+    return _loaded(encoder, resolve_encoder(encoder).label, device)
+
+
+@lru_cache(maxsize=2)
+def _loaded(encoder: str, label: str, device: str) -> SentenceEncoder:
+    del label
     return SentenceEncoder(encoder, device)
 
 
