@@ -18,12 +18,11 @@ from typing import Any
 
 import pyarrow.parquet as pq
 from datasets import Dataset
-from filelock import FileLock
 
 from milannotations.errors import InputError
 from milannotations.pictures import opened
 from milannotations.record import FEATURES, encoded_records, key_of
-from milannotations.storage import atomic_path
+from milannotations.storage import atomic_path, locked
 from milannotations.store import home, make_folder
 
 _COVERED = [name for name in FEATURES if name != "images"]
@@ -64,7 +63,7 @@ def record_fingerprint(name: str, value: str) -> None:
     """Remember a config's fingerprint on this machine; a shipped one is never overwritten."""
     place = _own()
     make_folder(place.parent)
-    with FileLock(f"{place}.lock"):
+    with locked(place, wait=True):
         known = {**_read(place), name: value}
         with atomic_path(place) as path:
             path.write_text(json.dumps(known, indent=1, sort_keys=True) + "\n", encoding="utf-8")

@@ -30,7 +30,7 @@ from baselines.concepts.partition import Partition
 from baselines.concepts.source import MOST_CONCEPTS, Concept, ConceptSource
 from milannotations.arrays import read_array
 from milannotations.errors import InputError
-from milannotations.storage import atomic_path, resumable_folder
+from milannotations.storage import atomic_path, locked, resumable_folder
 from milannotations.store import home
 
 # Raise it whenever files of an older version would be misread: they are then packed again.
@@ -145,13 +145,29 @@ def packed(
     if problems:
         more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
         raise InputError(f"{problems[0]}{more}")
+    with locked(place, wait=True):
+        # Whoever has waited finds what the other process has packed.
+        opened = _opened(place, identity, source)
+        if opened is None:
+            _pack_all(source, identity, place, advance)
+            opened = _opened(place, identity, source)
+    if opened is None:
+        raise InputError(f"{place} cannot be read back; is the disk sound?")
+    return opened
+
+
+def _pack_all(
+    source: ConceptSource, identity: dict[str, Any], place: Path, advance: Advance
+) -> None:
+    """Pack a data set, going on with unfinished work."""
+    shape = (identity["shape"][0], identity["shape"][1])
     with resumable_folder(place, identity, overwrite=True) as work:
         content = hashlib.sha256()
         for number, start in enumerate(range(0, len(source), _CHUNK)):
             span = range(start, min(start + _CHUNK, len(source)))
             done = (work / _maps_file(number)).is_file() and (work / _lists_file(number)).is_file()
             if not done:
-                _pack(source, span, frame, wanted, work, number, advance)
+                _pack(source, span, identity["frame"], shape, work, number, advance)
             else:
                 advance(len(span))
         lists = [load_file(work / _lists_file(n)) for n in range(-(-len(source) // _CHUNK))]
@@ -175,10 +191,6 @@ def packed(
             path.unlink()
         with atomic_path(work / _HEADER) as path:
             path.write_text(json.dumps(header), encoding="utf-8")
-    opened = _opened(place, identity, source)
-    if opened is None:
-        raise InputError(f"{place} cannot be read back; is the disk sound?")
-    return opened
 
 
 def _opened(folder: Path, identity: dict[str, Any], source: ConceptSource) -> PackedConcepts | None:

@@ -70,7 +70,7 @@ def tallies(
     digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
     place = folder / digest[:16]
     notice = f"what was finished is kept in {place}: {AGAIN}"
-    with locked(place), saying_what_is_kept(lambda: notice):
+    with locked(place, wait=True), saying_what_is_kept(lambda: notice):
         place.mkdir(parents=True, exist_ok=True)
         found = {layer: _kept(_file(place, layer), layer) for layer in maps.layers}
         wanted = [layer for layer, tally in found.items() if tally is None]

@@ -20,7 +20,7 @@ from baselines.features.exemplars import DistinctExemplars
 from milannotations.arrays import read_array
 from milannotations.errors import InputError
 from milannotations.progress import progress_bar
-from milannotations.storage import atomic_path, resumable_folder
+from milannotations.storage import atomic_path, locked, resumable_folder
 from milannotations.store import home, make_folder
 
 _VERSION = 2  # of the cache; raised when the same inputs give other features
@@ -72,30 +72,49 @@ def cached_features(
         InputError: As ``exemplar_features``; or if the folder cannot be written.
     """
     exemplars = DistinctExemplars(neurons, encoder.spec.masks != "none")
-    shape = (len(neurons), exemplars.k, encoder.width)
     identity: dict[str, Any] = {
         "version": _VERSION,
         "encoder": encoder.identity(),
         "exemplars": exemplars.content,
-        "shape": list(shape),
+        "shape": [len(neurons), exemplars.k, encoder.width],
     }
     name = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:24]
     target = make_folder(work or home() / "features") / name
     if not _is_whole(target, identity):
-        with resumable_folder(target, identity, overwrite=True) as folder:
-            place, record = folder / _FILE, folder / _DONE
-            started = place.is_file() and record.is_file()
-            mapped = np.lib.format.open_memmap(
-                place, mode="r+" if started else "w+", dtype=np.float32, shape=shape
-            )
-            _reserve(place)
-            done = json.loads(record.read_text(encoding="utf-8")) if started else 0
-            _compute(encoder, exemplars, mapped, device, batch_size, done, record)
-            mapped.flush()
-            record.unlink(missing_ok=True)
-            (folder / _IDENTITY).write_text(json.dumps(identity), encoding="utf-8")
+        # Whoever has waited finds what the other process has computed.
+        with locked(target, wait=True):
+            if not _is_whole(target, identity):
+                _fill(target, identity, encoder, exemplars, device, batch_size)
     # Copy-on-write: torch has no read-only tensors, and nothing may reach the file.
     return torch.from_numpy(read_array(target / _FILE, "f", mapped="c"))
+
+
+def _fill(
+    target: Path,
+    identity: dict[str, Any],
+    encoder: PyramidEncoder,
+    exemplars: DistinctExemplars,
+    device: torch.device | str,
+    batch_size: int,
+) -> None:
+    """Compute features into a new folder, going on with unfinished work."""
+    with resumable_folder(target, identity, overwrite=True) as folder:
+        features, record = folder / _FILE, folder / _DONE
+        started = features.is_file() and record.is_file()
+        mapped = np.lib.format.open_memmap(
+            features,
+            mode="r+" if started else "w+",
+            dtype=np.float32,
+            shape=tuple(identity["shape"]),
+        )
+        _reserve(features)
+        done = json.loads(record.read_text(encoding="utf-8")) if started else 0
+        _compute(encoder, exemplars, mapped, device, batch_size, done, record)
+        mapped.flush()
+        # Before the record goes: killed in between, the next run would begin anew.
+        with atomic_path(folder / _IDENTITY) as path:
+            path.write_text(json.dumps(identity), encoding="utf-8")
+        record.unlink(missing_ok=True)
 
 
 def _compute(

@@ -11,14 +11,13 @@ import zipfile
 from datetime import datetime, timezone
 from pathlib import Path
 
-from filelock import FileLock
 from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 from rich.progress import Progress
 
 from milannotations.catalog.releases import RELEASES, Release, canonical
 from milannotations.errors import InputError, did_you_mean
 from milannotations.progress import byte_bar
-from milannotations.storage import atomic_path
+from milannotations.storage import atomic_path, locked
 from milannotations.store import downloads, make_folder
 
 _CHUNK = 2**20
@@ -115,7 +114,7 @@ def settle(config: str, path: Path, url: str, bar: Progress, *, force: bool, way
     """
     make_folder(downloads())
     digest = _sha256(path, bar)
-    with FileLock(downloads() / ".checksums.json.lock"):
+    with locked(_place(), wait=True):
         table = _read()
         known = table.get(config)
         if known and known.sha256 == digest:

@@ -8,11 +8,10 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from filelock import FileLock, Timeout
 from pydantic import BaseModel, Field, ValidationError
 
 from milannotations.errors import InputError
-from milannotations.storage import atomic_path
+from milannotations.storage import atomic_path, explained, locked
 from milannotations.store import HOME_VARIABLE
 
 _STRONG_ETAG = r'^"[\x21\x23-\x7e]*"$'
@@ -104,12 +103,10 @@ def alone(target: Path) -> Iterator[None]:
         InputError: If one is fetching it, or the disk is full or cannot be written.
     """
     try:
-        with FileLock(target.with_name(f".{target.name}.lock")).acquire(timeout=0):
+        with locked(target):
             yield
-    except Timeout:
-        raise InputError(f"{target} is being fetched by another process; wait for it") from None
     except OSError as error:
+        sentence = explained(error, target) or f"{target} cannot be written: {error}"
         raise InputError(
-            f"{target} cannot be written: {error}. What was received is kept: mend that, or set "
-            f"{HOME_VARIABLE} to another folder, and run the same command again"
+            f"{sentence}. What was received is kept; {HOME_VARIABLE} may name another folder"
         ) from error

@@ -10,10 +10,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from filelock import FileLock
-
 from milannotations.errors import InputError
-from milannotations.storage import atomic_path
+from milannotations.storage import atomic_path, locked
 from milannotations.store import home, make_folder
 
 _WITHOUT_CODE = ("timm", "hf", "torchvision")
@@ -37,7 +35,7 @@ def give_consent(spec: str) -> None:
         make_folder(home())
     except InputError:
         return  # a home that cannot be written: the user will be asked to name the model again
-    with FileLock(f"{_place()}.lock"):
+    with locked(_place(), wait=True):
         specs = sorted({*_read(), spec})
         with atomic_path(_place()) as path:
             path.write_text(json.dumps(specs, indent=1) + "\n", encoding="utf-8")

@@ -353,7 +353,7 @@ def test_room_is_checked_before_the_transfer(host: Host, monkeypatch: pytest.Mon
 def test_a_disk_that_fills_up_is_named(host: Host) -> None:
     store.make_folder(store.downloads())
     (store.downloads() / f"{CONFIG}.zip.partial").symlink_to("/dev/full")
-    with pytest.raises(InputError, match=r"cannot be written: .*No space left.*is kept"):
+    with pytest.raises(InputError, match=r"no room to write .*disk is full.*is kept"):
         fetch(CONFIG)
 
 
@@ -552,7 +552,7 @@ def test_a_second_process_is_refused(host: Host) -> None:
     ) as other:
         assert other.stdout
         assert other.stdout.readline() == "held\n"
-        with pytest.raises(InputError, match="is being fetched by another process"):
+        with pytest.raises(InputError, match="is being written by another process"):
             fetch(CONFIG)
         other.communicate("")
     assert host.seen == []

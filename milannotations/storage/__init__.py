@@ -1,0 +1,24 @@
+"""Writing so that nothing half-written is ever taken for complete, and nothing is left behind.
+
+``docs/reliability.md`` says what is promised.
+"""
+
+from milannotations.storage.atomic import atomic_folder, atomic_path
+from milannotations.storage.failures import explained, explaining
+from milannotations.storage.locks import locked
+from milannotations.storage.names import unfinished_folder
+from milannotations.storage.resumable import resumable_folder
+from milannotations.storage.targets import check_file, check_folder, check_target
+
+__all__ = [
+    "atomic_folder",
+    "atomic_path",
+    "check_file",
+    "check_folder",
+    "check_target",
+    "explained",
+    "explaining",
+    "locked",
+    "resumable_folder",
+    "unfinished_folder",
+]

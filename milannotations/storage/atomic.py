@@ -1,0 +1,194 @@
+"""Files and folders that appear whole: written beside their target, then renamed."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import tempfile
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from milannotations.errors import InputError
+from milannotations.pictures.names import shown
+from milannotations.progress import note
+from milannotations.storage.failures import explaining
+from milannotations.storage.locks import Hold, locked
+from milannotations.storage.names import PARTIAL, old_folder, old_folders, partial_path
+from milannotations.storage.targets import check_path, check_target, is_special
+
+_UMASK = threading.Lock()
+_LOST = (errno.ENOSPC, errno.EDQUOT, errno.EIO)
+_FLUSHERS = 8  # files that are flushed at once: a disk that has many to write does it in one go
+
+
+@contextmanager
+def atomic_path(target: Path) -> Iterator[Path]:
+    """Give a temporary path beside ``target``; flush it and rename it to ``target`` on success.
+
+    On any exception, Ctrl-C included, the temporary file is removed and ``target`` is left as
+    it was. What a killed process has left of it is removed first. If another process is writing
+    the same file it is waited for. A device or a pipe is written to directly.
+
+    Raises:
+        InputError: If it cannot be written; or if the disk is full.
+    """
+    check_path(target)
+    if is_special(target):
+        with explaining(target):
+            yield target
+        return
+    with explaining(target), locked(target, wait=True) as hold, _in_use(hold, target):
+        temporary = _new_file(target, hold)
+        try:
+            yield temporary
+            _apply_umask(temporary, 0o666)
+            _flush(temporary)
+            temporary.replace(target)
+            _flush(target.parent)
+        finally:
+            with suppress(OSError):
+                temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def atomic_folder(target: Path, overwrite: bool = False) -> Iterator[Path]:
+    """Give a temporary folder beside ``target``; flush it and rename it to ``target`` on success.
+
+    What killed processes have left of it is removed first, and a folder that one of them was
+    replacing is put back.
+
+    Raises:
+        InputError: At once, if ``target`` exists and ``overwrite`` is not set, or is a file, if
+            another process is writing it, or it cannot be written; later, if the disk is full.
+    """
+    target = real_folder(target)
+    with explaining(target), locked(target) as hold, _in_use(hold, target):
+        recover(target, hold)
+        check_target(target, overwrite)
+        temporary = _new_folder(target, hold)
+        try:
+            yield temporary
+            _apply_umask(temporary, 0o777)
+            put_in_place(temporary, target)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+
+
+def real_folder(target: Path) -> Path:
+    """Return the folder that a link leads to, since the link is kept when that is replaced.
+
+    Raises:
+        InputError: If there can be no such path, or it is a link that leads nowhere.
+    """
+    check_path(target)
+    return target.resolve() if target.is_symlink() and target.is_dir() else target
+
+
+def recover(target: Path, hold: Hold) -> None:
+    """Undo, or complete, the replacement of a folder in which a process was killed."""
+    if not hold.exclusive:
+        return
+    for old, inode in old_folders(target):
+        if not target.exists():
+            old.replace(target)
+            note(f"{shown(target)} was being replaced when a process was killed; it is put back")
+        elif target.lstat().st_ino == inode:
+            shutil.rmtree(old)
+        else:
+            note(
+                f"{shown(old)} is what was at {shown(target)} when a process was killed, and "
+                "something else has been put there since; look at it, and remove it"
+            )
+
+
+def remove_partial(target: Path) -> None:
+    """Remove what a killed process has left of a target; the caller holds its lock."""
+    partial = partial_path(target)
+    if partial.is_dir() and not partial.is_symlink():
+        shutil.rmtree(partial)
+    else:
+        partial.unlink(missing_ok=True)
+
+
+def put_in_place(finished: Path, target: Path) -> None:
+    """Flush a finished folder and rename it to its target, which may exist."""
+    _flush_all(finished)
+    if not target.exists():
+        finished.replace(target)
+    else:
+        # A folder cannot be replaced in one step: the old one is moved aside first, so that a
+        # crash in between loses neither, and `recover` sees from its name how far it came.
+        old = old_folder(target, finished.lstat().st_ino)
+        target.replace(old)
+        finished.replace(target)
+        shutil.rmtree(old)
+    _flush(target.parent)
+
+
+@contextmanager
+def _in_use(hold: Hold, target: Path) -> Iterator[None]:
+    """Refuse a second use of the one temporary beside a target, in the same thread."""
+    if hold.writing:
+        raise InputError(f"{shown(target)} is being written by another process, or by this one")
+    hold.writing = True
+    try:
+        yield
+    finally:
+        hold.writing = False
+
+
+def _new_file(target: Path, hold: Hold) -> Path:
+    if not hold.exclusive:
+        handle, name = tempfile.mkstemp(
+            dir=target.parent, prefix=f".{target.name}.", suffix=PARTIAL
+        )
+        os.close(handle)
+        return Path(name)
+    remove_partial(target)
+    temporary = partial_path(target)
+    os.close(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+    return temporary
+
+
+def _new_folder(target: Path, hold: Hold) -> Path:
+    if not hold.exclusive:
+        return Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}.", suffix=PARTIAL))
+    remove_partial(target)
+    temporary = partial_path(target)
+    temporary.mkdir(mode=0o700)
+    return temporary
+
+
+def _flush_all(folder: Path) -> None:
+    """Have all files of a folder written to the disk, so that a power cut leaves none empty."""
+    paths = [path for path in folder.rglob("*") if not path.is_symlink()]
+    with ThreadPoolExecutor(_FLUSHERS) as pool:
+        list(pool.map(_flush, [*paths, folder]))
+
+
+def _flush(path: Path) -> None:
+    # What cannot be flushed (a folder on Windows, some network drives) is left to the system.
+    try:
+        descriptor = os.open(path, os.O_RDONLY)
+    except OSError:
+        return
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno in _LOST:
+            raise
+    finally:
+        os.close(descriptor)
+
+
+def _apply_umask(path: Path, mode: int) -> None:
+    """Give a path the permissions it would have had without a temporary file (those are 0600)."""
+    # The mask belongs to the process: of two threads at once, one would read the other's 0.
+    with _UMASK:
+        mask = os.umask(0)
+        os.umask(mask)
+    path.chmod(mode & ~mask)

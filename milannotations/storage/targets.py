@@ -1,0 +1,107 @@
+"""Looking at a target before long work: whether it can be written, and may be."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+
+from milannotations.errors import InputError
+from milannotations.pictures.names import shown, utf8
+from milannotations.storage.failures import explained
+from milannotations.storage.names import partial_path
+
+
+def check_target(target: Path, overwrite: bool = False) -> None:
+    """Raise InputError if ``target`` cannot be written, is a file, or a folder that is not empty.
+
+    Args:
+        target: The folder to write.
+        overwrite: Let it be replaced.
+    """
+    name = str(target.absolute())
+    if utf8(name) != name:
+        raise InputError(
+            f"{shown(name)} is not UTF-8, and Parquet files cannot be written there; choose another"
+        )
+    check_folder(target)
+    if target.is_dir() and any(target.iterdir()) and not overwrite:
+        raise InputError(f"{target} exists and is not empty; choose another or pass --overwrite")
+    if os.path.ismount(target):
+        raise InputError(
+            f"a disk is mounted at {target}, which cannot be replaced; name a folder in it, such "
+            f"as {target / 'out'}"
+        )
+    _check_name(target)
+    # It is written beside its target, whichever links lead there.
+    _check_writable(target.resolve().parent, target)
+
+
+def check_file(target: Path, overwrite: bool = False) -> None:
+    """Raise InputError if a file cannot be written, or would replace another unasked.
+
+    What is no regular file, such as ``/dev/stdout``, is written to as it is.
+    """
+    check_path(target)
+    if target.is_dir():
+        raise InputError(f"{target} is a folder; name a file to write")
+    if not target.parent.is_dir():
+        raise InputError(f"folder {target.parent} of --out does not exist")
+    if target.is_file() and not overwrite:
+        raise InputError(f"{target} exists; choose another or pass --overwrite")
+    if not is_special(target):
+        _check_name(target)
+        _check_writable(target.parent, target)
+
+
+def check_folder(folder: Path) -> None:
+    """Raise InputError if files cannot be put into a folder, which need not exist yet."""
+    check_path(folder)
+    if folder.exists() and not folder.is_dir():
+        raise InputError(f"{folder} is a file; name a folder to write")
+    _check_writable(folder, folder)
+
+
+def is_special(target: Path) -> bool:
+    """Say whether a target is a device or a pipe: these are written to, not replaced."""
+    return target.exists() and not target.is_file() and not target.is_dir()
+
+
+def check_path(target: Path) -> None:
+    """Raise InputError if there can be no such path, or it is a link that leads nowhere."""
+    try:
+        target.lstat()
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        if sentence := explained(error, target):
+            raise sentence from error
+        raise
+    if target.is_symlink() and not target.exists():
+        raise InputError(
+            f"{shown(target)} is a link to {shown(target.readlink())}, which does not exist; "
+            "remove the link, or name another"
+        )
+
+
+def _check_name(target: Path) -> None:
+    try:
+        partial_path(target).lstat()
+    except OSError as error:
+        if not isinstance(error, FileNotFoundError) and (sentence := explained(error, target)):
+            raise sentence from error
+
+
+def _check_writable(folder: Path, target: Path) -> None:
+    """Try to write in a folder, or in the nearest one above it that exists."""
+    while not folder.exists() and folder != folder.parent:
+        folder = folder.parent
+    try:
+        # Asking for permissions is not enough: root has them on a network drive that refuses it.
+        # On Linux this file never has a name, so nothing is left if the process is killed.
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise explained(error, target) or InputError(
+            f"{target} cannot be written: {error}"
+        ) from error
