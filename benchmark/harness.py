@@ -15,6 +15,7 @@ import pandas as pd
 import torch
 from datasets import Dataset
 
+from benchmark.consistency import averages
 from benchmark.metrics.base import Floats, Metric, Problem
 from benchmark.references import HELD_OUT, RULES, Fold, Protocol, folds_of, scorable, signed
 from benchmark.result import Method, Result, Score, SplitResult
@@ -175,6 +176,7 @@ def score(
     splits: dict[str, dict[str, SplitResult]] = {name: {} for name in methods}
     tables: dict[str, list[pd.DataFrame]] = {name: [] for name in methods}
     statistics: dict[str, dict[tuple[str, str], Floats]] = {name: {} for name in methods}
+    means = {metric.name: metric.is_mean for metric in metrics}
     for task in tasks:
         content = fingerprint(task.neurons)
         present = {n: entries[n, task.name] for n in methods if (n, task.name) in entries}
@@ -219,12 +221,17 @@ def score(
                     signature=signature,
                 )
                 statistics[name][task.name, metric.name] = values
-                tables[name][-1].loc[positions, metric.name] = metric.per_neuron(values)
+                own = metric.per_neuron(values)
+                means[metric.name] &= averages(own, interval.value)
+                tables[name][-1].loc[positions, metric.name] = own
     return {
         name: Scored(
             Result(
                 method=method,
-                metrics={metric.name: metric.facts for metric in metrics},
+                metrics={
+                    metric.name: metric.facts.model_copy(update={"mean": means[metric.name]})
+                    for metric in metrics
+                },
                 splits=splits[name],
                 versions={library: version(library) for library in _LIBRARIES},
                 hardware=_hardware(),

@@ -1,26 +1,26 @@
 """The result of scoring one method: one JSON file, validated, versioned, and complete.
 
-Next to ``<method>.json`` lies ``<method>.per_neuron.parquet``: one row per neuron with the
-columns split, model, dataset, layer, unit, description, and one column per metric with that
-neuron's own value (null where the split has no references).
+Next to ``<method>.json`` lies ``<method>.per_neuron.parquet``; see ``benchmark.per_neuron``. The
+JSON holds the SHA-256 of its table, and the table holds what the JSON says: neither can be changed
+or exchanged without the other.
 """
 
 from __future__ import annotations
 
 import json
-import os
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from benchmark.references import HELD_OUT, Protocol
 from milannotations.errors import InputError
-from milannotations.storage import atomic_path
 
 METHOD_NAME = r"^[a-z0-9][a-z0-9_-]{0,63}$"
-PER_NEURON_COLUMNS = ("split", "model", "dataset", "layer", "unit", "description")
+VERSION: Literal[3] = 3
+BOUND = 3  # from this version on a result holds its table's hash
 MAX_RESULT_BYTES = 5_000_000
 
 
@@ -48,6 +48,9 @@ class Metric(_Model):
     higher_is_better: bool = True
     chance: float | None = Field(default=None, description="value of any constant, if known")
     description: str = ""
+    mean: bool | None = Field(
+        default=None, description="whether values are means of the neurons' own, if recorded"
+    )
 
 
 class Method(_Model):
@@ -89,16 +92,21 @@ class SplitResult(_Model):
 class Result(_Model):
     """One method's scores on all splits it was run on.
 
-    Version 2 adds ``board``, ``submission`` and ``refused``; files of version 1 are still read.
+    Version 2 adds ``board``, ``submission`` and ``refused``, and version 3 ``table`` and
+    ``Metric.mean``. Older files are still read; of them only what can be computed from the table
+    is compared with it.
     """
 
-    schema_version: Literal[1, 2] = 2
+    schema_version: Literal[1, 2, 3] = VERSION
     method: Method
     metrics: dict[str, Metric]
     splits: dict[str, SplitResult]
     board: str = Field(default="", max_length=100, description="name and version of the board")
     submission: str = Field(
         default="", pattern=r"^([0-9a-f]{64})?$", description="SHA-256 of what was submitted"
+    )
+    table: str = Field(
+        default="", pattern=r"^([0-9a-f]{64})?$", description="SHA-256 of the per-neuron table"
     )
     refused: dict[str, str] = Field(
         default_factory=dict, description="why a split was not scored, by split"
@@ -121,21 +129,14 @@ class Result(_Model):
         return self
 
     def save(self, folder: Path, per_neuron: pd.DataFrame) -> Path:
-        """Write ``<name>.json`` and ``<name>.per_neuron.parquet`` and return the first's path.
+        """Write ``<name>.json`` and ``<name>.per_neuron.parquet``; see ``benchmark.pairs``."""
+        from benchmark.pairs import save_pair
 
-        The table is written before the JSON, each atomically, so that a JSON file always has
-        its table.
-        """
-        lacking = [c for c in PER_NEURON_COLUMNS if c not in per_neuron.columns]
-        if lacking:
-            raise ValueError(f"per-neuron table lacks columns {lacking}")
-        folder.mkdir(parents=True, exist_ok=True)
-        with atomic_path(folder / f"{self.method.name}.per_neuron.parquet") as path:
-            per_neuron.to_parquet(path, index=False)
-        target = folder / f"{self.method.name}.json"
-        with atomic_path(target) as path:
-            path.write_text(self.model_dump_json(indent=2) + os.linesep, encoding="utf-8")
-        return target
+        return save_pair(self, folder, per_neuron)
+
+    def record(self) -> dict[str, Any]:
+        """Return what its table says of it: all but the hash of the table."""
+        return self.model_dump(mode="json", exclude={"table"})
 
 
 def read_result(path: Path) -> Result:
@@ -144,16 +145,39 @@ def read_result(path: Path) -> Result:
     Raises:
         InputError: Names the file and every field that is wrong.
     """
-    if path.stat().st_size > MAX_RESULT_BYTES:
-        raise InputError(f"{path}: {path.stat().st_size} bytes; a result has at most 5 MB")
     try:
-        return Result.model_validate(json.loads(path.read_text(encoding="utf-8")))
+        with path.open("rb") as file:
+            data = file.read(MAX_RESULT_BYTES + 1)
+        if len(data) > MAX_RESULT_BYTES:
+            raise InputError(f"{path}: more than {MAX_RESULT_BYTES:,} bytes; a result has fewer")
+        result = Result.model_validate(json.loads(data.decode("utf-8")))
     except UnicodeDecodeError as error:
         raise InputError(f"{path}: not UTF-8 text: {error}") from error
-    except json.JSONDecodeError as error:
-        raise InputError(f"{path}: not JSON: {error}") from error
     except ValidationError as error:
         raise InputError(f"{path}: {wrong_fields(error, 'result')}") from error
+    except InputError:
+        raise
+    except RecursionError as error:
+        raise InputError(f"{path}: not JSON of a result: nested too deep") from error
+    except ValueError as error:  # also for an integer of thousands of digits
+        raise InputError(f"{path}: not JSON: {error}") from error
+    if result.schema_version >= BOUND and not result.table:
+        raise InputError(
+            f"{path}: version {result.schema_version} of results has the SHA-256 of the per-neuron "
+            "table in `table`, and this has none; score the method again"
+        )
+    return result
+
+
+def read_per_neuron(result_path: Path) -> pd.DataFrame:
+    """Read the table of a result; see ``benchmark.pairs.read_pair``.
+
+    Raises:
+        InputError: If either is missing or invalid, or the two disagree.
+    """
+    from benchmark.pairs import read_pair
+
+    return read_pair(result_path).per_neuron
 
 
 def wrong_fields(error: ValidationError, whole: str) -> str:
@@ -164,17 +188,18 @@ def wrong_fields(error: ValidationError, whole: str) -> str:
     )
 
 
-def read_per_neuron(result_path: Path) -> pd.DataFrame:
-    """Read the per-neuron table that belongs to a result file.
+def leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield the path and value of everything in a JSON value that holds nothing itself.
 
-    Raises:
-        InputError: If it is missing or lacks a column.
+    >>> list(leaves({"a": {"b": 1, "c": [2, 3]}, "d": {}}))
+    [('a.b', 1), ('a.c.0', 2), ('a.c.1', 3), ('d', {})]
     """
-    path = result_path.with_suffix(".per_neuron.parquet")
-    if not path.is_file():
-        raise InputError(f"{path} is missing; score the method again to write it")
-    table = pd.read_parquet(path)
-    lacking = [c for c in PER_NEURON_COLUMNS if c not in table.columns]
-    if lacking:
-        raise InputError(f"{path} lacks the columns {lacking}")
-    return table
+    if isinstance(value, dict) and value:
+        children = [(str(key), child) for key, child in value.items()]
+    elif isinstance(value, list) and value:
+        children = [(str(at), child) for at, child in enumerate(value)]
+    else:
+        yield path, value
+        return
+    for key, child in children:
+        yield from leaves(child, f"{path}.{key}" if path else key)

@@ -8,14 +8,15 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-import pandas as pd
 
-from benchmark.result import Method, Metric, Result, Score, read_per_neuron, read_result
+from benchmark.pairs import Pair, read_pair
+from benchmark.result import Method, Metric, Result, Score, read_result
 from leaderboard.ranking import rank_intervals
 from milannotations.errors import InputError, did_you_mean
 
@@ -23,12 +24,8 @@ MAIN_METRIC = "identification"
 
 
 @dataclass(frozen=True, eq=False)
-class LoadedResult:
-    """One method's result with its per-neuron table, and the file both were read from."""
-
-    path: Path
-    result: Result
-    per_neuron: pd.DataFrame
+class LoadedResult(Pair):
+    """One method's result with its per-neuron table, and the files both were read from."""
 
     @property
     def method(self) -> Method:
@@ -108,11 +105,37 @@ class Board:
         return None
 
 
+class Refused(NamedTuple):
+    """A row that does not stand on the board, and why."""
+
+    path: Path
+    reason: str
+
+
 def load_results(folder: Path) -> list[LoadedResult]:
     """Read every ``*.json`` of a folder with its per-neuron table, by file name.
 
     Raises:
-        InputError: Names the file that is missing, invalid, or a second one of a method.
+        InputError: Names every file that is missing, invalid, at odds with its table, or a second
+            one of a method.
+    """
+    loaded, refused = sort_out(folder)
+    if refused:
+        lines = [one.reason for one in refused]
+        if len(lines) == 1:
+            raise InputError(lines[0])
+        raise InputError(
+            f"{len(lines)} results of {folder} cannot be used:\n"
+            + "\n".join(f"  {line}" for line in lines)
+        )
+    return loaded
+
+
+def sort_out(folder: Path) -> tuple[list[LoadedResult], list[Refused]]:
+    """Read every ``*.json`` of a folder, and tell results that can be used from those that cannot.
+
+    Raises:
+        InputError: If there is no such folder, or no result in it.
     """
     if not folder.is_dir():
         raise InputError(f"{folder} is not a folder; name the one that holds <method>.json files")
@@ -120,38 +143,47 @@ def load_results(folder: Path) -> list[LoadedResult]:
     if not paths:
         raise InputError(f"{folder} holds no result; `milannotations score` writes <method>.json")
     loaded: dict[str, LoadedResult] = {}
+    refused = []
     for path in paths:
-        result = read_result(path)
-        name = result.method.name
-        if name in loaded:
-            raise InputError(
-                f"{path} is a second result of method {name!r}, after {loaded[name].path}; "
-                "remove one or rename the method"
-            )
-        loaded[name] = _with_table(path, result)
-    return list(loaded.values())
+        try:
+            name = read_result(path).method.name
+            if name in loaded:
+                raise InputError(
+                    f"{path} is a second result of method {name!r}, after {loaded[name].path}; "
+                    "remove one or rename the method"
+                )
+            loaded[name] = load_result(path)
+        except InputError as error:  # noqa: PERF203
+            refused.append(Refused(path, str(error)))
+    return list(loaded.values()), refused
+
+
+def splits_in(folder: Path, sound: bool = False) -> set[str]:
+    """Return the splits of all results in a folder that can be read.
+
+    Args:
+        folder: The folder.
+        sound: Only of those that agree with their tables, which takes longer.
+    """
+    if sound:
+        return {split for one in sort_out(folder)[0] for split in one.result.splits}
+    splits: set[str] = set()
+    for path in folder.glob("*.json"):
+        with suppress(InputError, OSError):
+            splits.update(read_result(path).splits)
+    return splits
 
 
 def load_result(path: Path) -> LoadedResult:
-    """Read one result with its per-neuron table.
+    """Read one result with its per-neuron table, and compare the two.
 
     Raises:
-        InputError: Names the file that is missing or invalid.
+        InputError: Names the file that is missing or invalid, or in what the two disagree.
     """
     if not path.is_file():
         raise InputError(f"{path} does not exist; name the JSON of a result")
-    return _with_table(path, read_result(path))
-
-
-def _with_table(path: Path, result: Result) -> LoadedResult:
-    try:
-        return LoadedResult(path, result, read_per_neuron(path))
-    except InputError:
-        raise
-    except (OSError, ValueError) as error:  # pyarrow's errors are subclasses of these
-        raise InputError(
-            f"{path.with_suffix('.per_neuron.parquet')}: not a Parquet table: {error}"
-        ) from error
+    pair = read_pair(path)
+    return LoadedResult(pair.path, pair.result, pair.table_path, pair.per_neuron)
 
 
 def build_board(

@@ -74,10 +74,18 @@ def render(
         str | None, typer.Option(help="split that ranks; default the first with that metric")
     ] = None,
     seed: Annotated[int, typer.Option(help="of the choice of neurons")] = 0,
+    leave_out: Annotated[
+        bool,
+        typer.Option(
+            "--leave-out",
+            help="write the site without results that disagree with their tables or cannot be "
+            "read, and name them on its first page; otherwise such a result stops the command",
+        ),
+    ] = False,
 ) -> None:
     """Write the leaderboard as a static site: a folder of pages for any web server, or a disk."""
     # Imported here: they bring in pyarrow and pandas, which `--help` must not wait for.
-    from leaderboard.board import MAIN_METRIC, load_results
+    from leaderboard.board import MAIN_METRIC, splits_in
     from leaderboard.definition import read_board
     from leaderboard.render import TITLE
     from leaderboard.render import render as render_site
@@ -90,7 +98,7 @@ def render(
     data = {split: load_neurons(source, split) for split, source in sources.items()}
     notes = assignments("--note", note or [])
     if asked is not None:
-        present = {split for one in load_results(rows) for split in one.result.splits}
+        present = splits_in(rows, sound=leave_out)
         for split in asked.splits:
             if split.name in present:
                 data.setdefault(split.name, asked.neurons(split.name))
@@ -110,6 +118,7 @@ def render(
         main_metric=main_metric or MAIN_METRIC,
         main_split=main_split,
         seed=seed,
+        leave_out=leave_out,
     )
     size = sum(path.stat().st_size for path in out.rglob("*") if path.is_file())
     typer.echo(f"wrote {page} ({size / 1e6:.1f} MB in all)")

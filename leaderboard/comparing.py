@@ -8,11 +8,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from benchmark.consistency import averages, is_mean
 from benchmark.metrics.base import MeanMetric
+from benchmark.metrics.bounds import is_mean_by_name
 from benchmark.result import Method
 from benchmark.statistics import Difference, paired_difference
 from leaderboard.board import LoadedResult
-from leaderboard.ranking import LEVEL, is_mean
+from leaderboard.ranking import LEVEL
 from milannotations.errors import InputError, did_you_mean
 from milannotations.page import as_cell, clean, clip
 from milannotations.record import NeuronKey
@@ -108,7 +110,11 @@ def compare(
     higher = first.result.metrics[metric].higher_is_better
     table["difference"] = (table["first"] - table["second"]) * (1 if higher else -1)
     found = None
-    if all(is_mean(table[c], s.value) for c, s in zip(("first", "second"), scores, strict=True)):
+    facts = first.result.metrics[metric]
+    wholes = [(own["value"], score.value) for own, score in zip(tables, scores, strict=True)]
+    # Results before version 3 do not say it of metrics that are not known here.
+    unknown = facts.mean is None and is_mean_by_name(metric) is None
+    if is_mean(metric, facts) or (unknown and all(averages(v.to_numpy(), w) for v, w in wholes)):
         ones = np.ones(len(table))
         ours, theirs = (
             np.stack([table[c].to_numpy(dtype=float), ones], 1) for c in ("first", "second")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -88,13 +87,3 @@ def rank(values: Floats, chance: float | None = None, level: float = COVERAGE) -
     half = stats.t.ppf((1 + level) / 2, freedom) * np.sqrt(squares / freedom / np.maximum(n, 1))
     half = np.where(n > 1, half, np.inf)  # one neuron says nothing of the spread
     return rank_intervals(mean, mean - half, mean + half, chance)
-
-
-def is_mean(values: Sequence[float] | Floats, whole: float) -> bool:
-    """Say whether a metric's value is the mean of its neurons' own values."""
-    numbers = np.asarray(values, dtype=float)
-    numbers = numbers[~np.isnan(numbers)]
-    if not len(numbers):
-        return False
-    with np.errstate(over="ignore"):
-        return abs(float(numbers.mean()) - whole) <= 1e-6 * max(1.0, abs(whole))

@@ -19,8 +19,9 @@ from leaderboard.board import (
     MAIN_METRIC,
     Board,
     LoadedResult,
+    Refused,
     build_board,
-    load_results,
+    sort_out,
 )
 from leaderboard.cells import (
     BAR_WIDTH,
@@ -45,7 +46,7 @@ from leaderboard.profiles import ALL_EXAMPLES, EXAMPLES, WIDTH, Profile, profile
 from leaderboard.tables import SplitTable, split_tables
 from milannotations.errors import InputError, did_you_mean
 from milannotations.page import MAX_TEXT, as_json, clean, clip, environment, hash_source, themed
-from milannotations.progress import progress_bar
+from milannotations.progress import note, progress_bar
 from milannotations.storage import atomic_folder
 
 if TYPE_CHECKING:
@@ -71,6 +72,7 @@ def render(
     main_metric: str = MAIN_METRIC,
     main_split: str | None = None,
     seed: int = 0,
+    leave_out: bool = False,
 ) -> Path:
     """Write the leaderboard as a folder of pages that works from a server and from a disk.
 
@@ -86,17 +88,24 @@ def render(
         main_metric: Metric that ranks the methods.
         main_split: Split that ranks them; default the first one with that metric.
         seed: Of the choice of neurons.
+        leave_out: Write the site without results that cannot be used or disagree with their
+            tables; the first page names each, with the reason.
 
     Returns:
         The first page, ``out / "index.html"``. The same input gives the same bytes.
 
     Raises:
-        InputError: If a result or sanity report is invalid, a split or metric is in no result,
+        InputError: If a result is invalid or disagrees with its table and is not left out, or if
+            none is left; if a sanity report is invalid, a split or metric is in no result,
             the metric that ranks is known to fail the sanity checks on its split, or ``out`` holds
             something that is no such site.
     """
     _check_target(out)
-    loaded = load_results(results)
+    loaded, refused = sort_out(results)
+    if refused and not (leave_out and loaded):
+        raise InputError(_cannot_stand(results, refused, bool(loaded)))
+    for one in refused:
+        note(f"left out: {one.reason}")
     board = build_board(loaded, main_metric, main_split)
     reports = read_reports(results)
     check_main(board, reports)
@@ -127,7 +136,7 @@ def render(
         cards = build_gallery(board, tables, main_metric, sheets, gallery_size, seed)
         shown = [reports[split] for split in board.splits if split in reports]
         (folder / STYLE).write_bytes(themed(SITE / STYLE).encode("utf-8"))
-        site = _Site(title, board, loaded, tables, sheets, cards, notes, shown, with_json)
+        site = _Site(title, board, loaded, tables, sheets, cards, notes, shown, with_json, refused)
         for name, text in site.pages():
             path = folder / name
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -135,6 +144,12 @@ def render(
             if name.startswith("methods/"):
                 progress.advance(task)
     return out / INDEX
+
+
+def _cannot_stand(results: Path, refused: Sequence[Refused], others: bool) -> str:
+    lines = "".join(f"\n  {one.reason}" for one in refused)
+    rest = "; --leave-out writes the site without them, and says so on its first page"
+    return f"{len(refused)} of the results in {results} cannot be shown{rest * others}:{lines}"
 
 
 def is_site(folder: Path) -> bool:
@@ -197,6 +212,7 @@ class _Site:
         notes: Mapping[str, str],
         sanity: Sequence[SanityReport],
         with_json: bool,
+        left_out: Sequence[Refused] = (),
     ) -> None:
         self._board = board
         self._loaded = loaded
@@ -205,6 +221,10 @@ class _Site:
         self._cards = cards
         self._notes = notes
         self._sanity = sanity
+        # Reasons name whole paths, which are nobody's business on a page.
+        self._left_out = [
+            (one.path.name, one.reason.replace(f"{one.path.parent}/", "")) for one in left_out
+        ]
         self._main = board.columns[board.main] if board.main is not None else None
         self._digits = [decimals_of(scores) for scores in scores_by_column(board)]
         self._templates = environment(SITE)
@@ -256,6 +276,7 @@ class _Site:
             best=best_values(board),
             splits=[_split(name, self._loaded, self._notes.get(name, "")) for name in names],
             cards=self._cards,
+            left_out=self._left_out,
             sanity=self._sanity,
             checks=CHECKS,
             bar_width=BAR_WIDTH,

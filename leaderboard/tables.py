@@ -149,4 +149,4 @@ def _numbers(loaded: LoadedResult, column: pd.Series) -> Floats:
 
 
 def _file(loaded: LoadedResult) -> str:
-    return str(loaded.path.with_suffix(".per_neuron.parquet"))
+    return str(loaded.table_path)

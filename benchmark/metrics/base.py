@@ -107,6 +107,11 @@ class Metric(ABC):
         """Return each neuron's own value, shape (neurons,); NaN where it has none."""
         return self.aggregate(statistics)
 
+    @property
+    def is_mean(self) -> bool:
+        """Whether its value is the mean of the neurons' own values."""
+        return False
+
 
 class MeanMetric(Metric):
     """A metric that is the mean of a value per neuron and fold: statistics are (sum, count)."""
@@ -115,6 +120,11 @@ class MeanMetric(Metric):
         """Return sum / count; NaN where nothing was counted."""
         with np.errstate(invalid="ignore", divide="ignore"):
             return sums[..., 0] / sums[..., 1]
+
+    @property
+    def is_mean(self) -> bool:
+        """True: neurons have values in all folds or in none, so that all weigh the same."""
+        return True
 
 
 class PairMetric(MeanMetric):
@@ -130,6 +140,11 @@ class PairMetric(MeanMetric):
     """
 
     over: Literal["best", "mean", "pairs"] = "best"
+
+    @property
+    def is_mean(self) -> bool:
+        """Whether neurons weigh the same; over pairs, those with more references weigh more."""
+        return self.over != "pairs"
 
     @abstractmethod
     def scores(

@@ -100,6 +100,11 @@ class Corrected(Metric):
         _, ceiling = self._gains(statistics.sum(0), self.base.aggregate)
         return _divided(own - chance, ceiling)
 
+    @property
+    def is_mean(self) -> bool:
+        """Whether the metric that is corrected is a mean."""
+        return self.base.is_mean
+
     @staticmethod
     def _gains(sums: Floats, aggregate: Callable[[Floats], Floats]) -> tuple[Floats, Floats]:
         own, chance, person, person_chance = np.split(sums, 4, axis=-1)

@@ -84,7 +84,7 @@ _BUILT_IN: dict[str, _BuiltIn] = {
     **_rouge_pairs(),
 }
 # Modules that hold no metric by themselves.
-_SUPPORT = frozenset({"base", "corrected", "modules", "registry"})
+_SUPPORT = frozenset({"base", "bounds", "corrected", "modules", "registry"})
 # What a board shows unless it is told otherwise, the main number first.
 USUAL = ("identification", "bleu", "bertscore")
 # What ``all`` stands for, beside metrics in new modules: all that need no data beyond the encoders,

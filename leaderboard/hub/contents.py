@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from benchmark.result import PER_NEURON_COLUMNS
+from benchmark.per_neuron import PER_NEURON_COLUMNS
 from leaderboard.board import Board, LoadedResult
 from leaderboard.definition import FILE, BoardDefinition
 from leaderboard.downloads import board_rows
@@ -59,7 +59,7 @@ def data_files(
     for one in loaded:
         name = one.method.name
         files[f"results/{name}.json"] = one.path
-        files[f"results/{name}.per_neuron.parquet"] = one.path.with_suffix(".per_neuron.parquet")
+        files[f"results/{name}.per_neuron.parquet"] = one.table_path
         files[f"descriptions/{name}.parquet"] = _parquet(_said(one, metrics))
         evaluated = model_file(board, one.result, repo_id, address_of(space))
         if evaluated and one.method.kind == "method":

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from benchmark.harness import Entry, Notify, Scored, Task, describe, fixed_entry, make_task, score
+from benchmark.pairs import compare_pair
+from benchmark.per_neuron import KEYS
 from benchmark.references import HELD_OUT
-from benchmark.result import PER_NEURON_COLUMNS, Result, read_per_neuron, read_result
+from benchmark.result import Result, leaves, read_result
 from benchmark.sanity.report import read_reports
 from benchmark.sanity.suite import check_metrics
 from leaderboard.definition import CHANGED, BoardDefinition
@@ -158,17 +160,22 @@ def differences(
         InputError: If a file cannot be used.
     """
     recorded = read_result(result)
-    table = read_per_neuron(result)
+    table = None
+    said: list[str] = []
+    try:
+        pair, said = compare_pair(result)
+        recorded, table = pair.result, pair.per_neuron
+    except InputError as error:
+        said = [str(error)]
     scored, _, _ = rescore([checked], board, device, notify)
     assert checked.submission is not None
     name = checked.submission.name
     if recorded.method.name != name:
-        return [f"the row is of {recorded.method.name!r}, the submission of {name!r}"], []
+        return [*said, f"the row is of {recorded.method.name!r}, the submission of {name!r}"], []
     found = scored[name]
-    said = _metadata(recorded, found.result)
-    for split in sorted({*recorded.splits, *found.result.splits}):
-        said += _split(split, recorded, found.result)
-    said += _tables(table, found.per_neuron)
+    said += _fields(recorded, found.result)
+    if table is not None:
+        said += _tables(table, found.per_neuron)
     remarks = [
         f"{library} was {recorded.versions[library]}, is {now}"
         for library, now in found.result.versions.items()
@@ -186,52 +193,59 @@ def _entry(checked: Checked, task: Task) -> Entry:
     return describe(create(which, **({} if which == "oracle" else {"seed": seed})), task)
 
 
-def _metadata(recorded: Result, found: Result) -> list[str]:
-    pairs = [(f"method.{k}", v, getattr(found.method, k)) for k, v in recorded.method]
-    pairs += [
-        (field, getattr(recorded, field), getattr(found, field))
-        for field in ("board", "submission", "refused", "seed", "resamples", "hardware",
-                      "wall_time_s", "metrics")
-    ]  # fmt: skip
-    return [
-        f"{field} is {str(ours)[:100]!r} in the row, {str(theirs)[:100]!r} by the submission"
-        for field, ours, theirs in pairs
-        if ours != theirs
-    ]
+# What no submission determines: other versions are remarks, and the table is compared by itself.
+_APART = {"schema_version", "table", "versions"}
+_MEASURED = ("value", "low", "high")
 
 
-def _split(split: str, recorded: Result, found: Result) -> list[str]:
-    if split not in found.splits or split not in recorded.splits:
-        where = "the submission" if split in recorded.splits else "the row"
-        return [f"{split}: not in {where}"]
-    ours, theirs = recorded.splits[split], found.splits[split]
-    said = [
-        f"{split}: {field} is {getattr(ours, field)!r} in the row, but {getattr(theirs, field)!r}"
-        for field in ("fingerprint", "neurons", "scored", "references", "protocol")
-        if getattr(ours, field) != getattr(theirs, field)
-    ]
-    for metric in sorted({*ours.scores, *theirs.scores}):
-        one, other = ours.scores.get(metric), theirs.scores.get(metric)
-        if one is None or other is None:
-            said.append(f"{split}: {metric} is only in {'the row' if one else 'the submission'}")
+def _fields(recorded: Result, found: Result) -> Iterator[str]:
+    """Yield every field that differs, each number beyond what rounding on another machine does."""
+    plain = [one.model_dump(mode="json", exclude=_APART) for one in (recorded, found)]
+    for split in dict.fromkeys((*recorded.splits, *found.splits)):
+        sides: list[Any] = [one["splits"].get(split) for one in plain]
+        if None in sides:
+            yield f"splits.{split} is only in {_where(sides)}"
+            for side in plain:
+                side["splits"].pop(split, None)
             continue
-        if one.signature != other.signature:
-            said.append(f"{split}: {metric} has the signature {one.signature!r} in the row, but "
-                        f"{other.signature!r}")  # fmt: skip
-        if one.n != other.n:
-            said.append(f"{split}: {metric} has n {one.n} in the row, but {other.n}")
-        scale = max(1.0, abs(other.value))
-        for field in ("value", "low", "high"):
-            a, b = getattr(one, field), getattr(other, field)
-            if abs(a - b) > CHANGED * scale:
-                said.append(f"{split}: {metric} {field} is {a:.6g} in the row, but {b:.6g}")
-    return said
+        for metric in dict.fromkeys((*sides[0]["scores"], *sides[1]["scores"])):
+            scores = [side["scores"].get(metric) for side in sides]
+            if None in scores:
+                yield f"splits.{split}.scores.{metric} is only in {_where(scores)}"
+                for scored in sides:
+                    scored["scores"].pop(metric, None)
+    ours, theirs = (dict(leaves(one)) for one in plain)
+    for field in dict.fromkeys((*ours, *theirs)):
+        one, other = ours.get(field), theirs.get(field)
+        if one != other and not _unrecorded(field, one) and not _rounded(field, one, other):
+            yield f"{field} is {_shown(one)} in the row, but {_shown(other)} by the submission"
+
+
+def _where(sides: Sequence[Any]) -> str:
+    return "the submission" if sides[0] is None else "the row"
+
+
+def _unrecorded(field: str, value: Any) -> bool:
+    """Say whether a field is one that older versions did not write."""
+    return (field.endswith(".mean") and value is None) or (
+        field.endswith(".config") and value == ""
+    )
+
+
+def _rounded(field: str, one: Any, other: Any) -> bool:
+    if field.rpartition(".")[2] not in _MEASURED or not field.startswith("splits."):
+        return False
+    if not all(isinstance(side, (int, float)) for side in (one, other)):
+        return False
+    return abs(one - other) <= CHANGED * max(1.0, abs(other))
+
+
+def _shown(value: Any) -> str:
+    return f"{value:.6g}" if isinstance(value, float) else repr(value)[:100]
 
 
 def _tables(recorded: pd.DataFrame, found: pd.DataFrame) -> list[str]:
-    keys = list(PER_NEURON_COLUMNS[:-1])
-    both = [t.assign(unit=t["unit"].astype("int64")).set_index(keys) for t in (recorded, found)]
-    ours, theirs = both
+    ours, theirs = (table.set_index(list(KEYS)) for table in (recorded, found))
     if not ours.index.is_unique or set(ours.index) != set(theirs.index):
         return ["the per-neuron table has other neurons"]
     ours = ours.loc[theirs.index]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -78,8 +79,11 @@ def save_result(
     **method: Any,
 ) -> Path:
     """Save a result with one scored split, and splits that are only described, if given."""
-    full = {m: s if isinstance(s, Score) else make_score(s) for m, s in (scores or {}).items()}
     described = {split: neurons if neurons is not None else make_neurons(), **(unscored or {})}
+    count = len(described[split])
+    full = {
+        m: s if isinstance(s, Score) else make_score(s, n=count) for m, s in (scores or {}).items()
+    }
     result = Result(
         method=Method(**{"name": name, "title": name.title(), **method}),
         metrics=dict(metrics),
@@ -104,6 +108,20 @@ def save_result(
         for record in data.select_columns(["model", "dataset", "layer", "unit"])
     ]
     return result.save(folder, pd.DataFrame(rows))
+
+
+def save_anew(
+    path: Path,
+    *,
+    result: Callable[[dict[str, Any]], object] = lambda _: None,
+    table: Callable[[pd.DataFrame], pd.DataFrame | None] = lambda _: None,
+) -> Path:
+    """Change a result, its table, or both, and write them as a pair, whatever they say."""
+    plain = json.loads(path.read_text())
+    rows = pd.read_parquet(path.with_suffix(".per_neuron.parquet"))
+    result(plain)
+    changed = table(rows)
+    return Result(**plain).save(path.parent, rows if changed is None else changed)
 
 
 @pytest.fixture(scope="session")

@@ -143,7 +143,7 @@ def test_controls_do_not_take_a_rank(tmp_path: Path, save_result: Any) -> None:
 
 def test_methods_without_the_main_metric_come_last(tmp_path: Path, save_result: Any) -> None:
     save_result(tmp_path, "a", {"bleu": 0.9})
-    save_result(tmp_path, "b", {"identification": -0.3})
+    save_result(tmp_path, "b", {"identification": 0.3})
     board = board_of(tmp_path)
     assert names(board) == ["b", "a"]
     assert [row.rank for row in board.rows] == [1, None]
@@ -216,6 +216,6 @@ def test_results_must_agree_on_what_a_column_means(
 
 def test_a_result_of_the_wrong_schema_version_is_refused(results: Path) -> None:
     path = results / "alpha.json"
-    path.write_text(json.dumps(json.loads(path.read_text()) | {"schema_version": 3}))
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"schema_version": 4}))
     with pytest.raises(InputError, match="schema_version"):
         load_results(results)

@@ -14,7 +14,7 @@ from datasets import Dataset
 from benchmark.result import Metric
 from leaderboard.render import render
 from tests.chromium import HOSTILE, browser, colourful, printed
-from tests.leaderboard.conftest import make_neurons, save_result
+from tests.leaderboard.conftest import make_neurons, save_anew, save_result
 
 __all__ = ["browser"]  # a fixture, found by its name
 
@@ -176,13 +176,12 @@ def test_addresses_that_mean_nothing_do_no_harm(tab: Tab, fragment: str) -> None
 
 
 def test_columns_of_a_split_are_hidden(browser: Any, tmp_path: Path, save_result: Any) -> None:
-    from benchmark.result import SplitResult, read_result
-
     path = save_result(tmp_path / "r", "m", {"identification": 0.8})
-    result = read_result(path)
-    first = result.splits["test"]
-    result.splits["second"] = SplitResult(**{**first.model_dump(), "fingerprint": "beef"})
-    path.write_text(result.model_dump_json())
+    save_anew(
+        path,
+        result=lambda r: r["splits"].update(second={**r["splits"]["test"], "fingerprint": "beef"}),
+        table=lambda t: pd.concat([t, t.assign(split="second")]),
+    )
     tab = Tab(browser, render(tmp_path / "r", {}, tmp_path / "site"))
     assert tab.page.locator("td.score:visible").count() == 2
     tab.page.get_by_role("checkbox", name="second").uncheck()
@@ -247,10 +246,14 @@ def test_a_neuron_that_there_is_not(tab: Tab, fragment: str) -> None:
 
 
 def test_comparing(tab: Tab, results: Path, neurons: Dataset, tmp_path: Path) -> None:
-    table = pd.read_parquet(results / "alpha.per_neuron.parquet")
-    scored = table["split"] == "test"
-    table.loc[scored, "identification"] = [0.9, 0.95, 1.0, 0.4, 0.6, 0.8, 0.7, 0.2]
-    table.to_parquet(results / "alpha.per_neuron.parquet")
+    def values(table: pd.DataFrame) -> None:
+        own = [0.9, 0.95, 1.0, 0.4, 0.6, 0.8, 0.7, 0.2]
+        table.loc[table["split"] == "test", "identification"] = own
+
+    save_anew(
+        results / "alpha.json", table=values,
+        result=lambda r: r["splits"]["test"]["scores"]["identification"].update(value=0.69375),
+    )  # fmt: skip
     render(results, {"test": neurons}, tmp_path / "site")
     tab.go("compare.html#a=alpha&b=beta")
     tab.page.wait_for_selector("#comparison:not([hidden])")

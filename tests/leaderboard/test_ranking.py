@@ -9,7 +9,7 @@ from scipy import stats
 
 from leaderboard.board import load_results
 from leaderboard.definition import BOARDS
-from leaderboard.ranking import is_mean, rank, rank_intervals
+from leaderboard.ranking import rank, rank_intervals
 
 Rows = tuple[np.ndarray, np.ndarray, np.ndarray]
 
@@ -192,9 +192,3 @@ def test_equals_are_told_apart_as_rarely_as_promised(
     draws = rng.multivariate_normal([0, 0], covariance, size=(rounds, 60))
     wrong = sum(rank(values.T).better.any() for values in draws) / rounds
     assert least <= wrong <= most
-
-
-def test_is_mean() -> None:
-    assert is_mean([1.0, 2.0, float("nan")], 1.5)
-    assert not is_mean([1.0, 2.0], 1.6)
-    assert not is_mean([], 0.0)

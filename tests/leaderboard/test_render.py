@@ -23,6 +23,7 @@ from leaderboard.commands import app, load_neurons
 from leaderboard.render import SITE, render
 from milannotations.errors import InputError
 from milannotations.page import themed
+from tests.leaderboard.conftest import save_anew
 
 HOSTILE = [
     "<script>alert(1)</script>",
@@ -69,7 +70,7 @@ class Page(HTMLParser):
 
 def hostile_results(folder: Path, text: str, neurons: Dataset, save_result: Any) -> None:
     """Put a text into every field of a result that takes free text."""
-    score = Score(value=0.6, low=0.5, high=0.7, n=8, signature=text)
+    score = Score(value=0.6, low=0.5, high=0.7, n=len(neurons), signature=text)
     metric = Metric(title=text, chance=0.5, description=text)
     save_result(
         folder,
@@ -87,11 +88,12 @@ def hostile_results(folder: Path, text: str, neurons: Dataset, save_result: Any)
         licence=text[:100],
         unscored={text: neurons},
     )
-    path = folder / "hostile.json"
-    content = json.loads(path.read_text(encoding="utf-8"))
-    content |= {"hardware": text, "versions": {text: text}}
-    content["splits"]["test"]["references"] = text
-    path.write_text(json.dumps(content), encoding="utf-8")
+
+    def change(content: dict[str, Any]) -> None:
+        content |= {"hardware": text, "versions": {text: text}}
+        content["splits"]["test"]["references"] = text
+
+    save_anew(folder / "hostile.json", result=change)
 
 
 def site_pages(index: Path) -> dict[str, Page]:
@@ -265,11 +267,13 @@ def test_only_web_addresses_become_links(
     assert address in page.text
 
 
-def test_extreme_numbers_do_not_break_the_page(tmp_path: Path, save_result: Any) -> None:
+def test_extreme_numbers_do_not_break_the_page(
+    tmp_path: Path, make_neurons: Any, save_result: Any
+) -> None:
     for name, value in (("up", 1.7e308), ("down", -1.7e308), ("zero", 0.0)):
         score = Score(value=value, low=value, high=value, n=1, signature="s")
-        save_result(tmp_path / "r", name, {"identification": score})
-    page = Page(render(tmp_path / "r", {}, tmp_path / "site"))
+        save_result(tmp_path / "r", name, {"loss": score}, neurons=make_neurons(["a"], 1))
+    page = Page(render(tmp_path / "r", {}, tmp_path / "site", main_metric="loss"))
     assert "1.7e+308" in page.text
     assert "nan" not in " ".join(page.attributes("d") + page.attributes("cx"))
 
@@ -331,13 +335,11 @@ def test_a_site_is_replaced_and_nothing_else(results: Path, tmp_path: Path) -> N
 
 
 def test_a_refused_column_says_why(results: Path, tmp_path: Path) -> None:
-    path = results / "beta.json"
-    plain = json.loads(path.read_text())
-    plain["splits"].pop("test")
-    plain["refused"] = {"test": "trained on shapes/test"}
-    path.write_text(json.dumps(plain))
-    table = pd.read_parquet(results / "beta.per_neuron.parquet")
-    table[table["split"] != "test"].to_parquet(results / "beta.per_neuron.parquet")
+    def refuse(plain: dict[str, Any]) -> None:
+        plain["splits"].pop("test")
+        plain["refused"] = {"test": "trained on shapes/test"}
+
+    save_anew(results / "beta.json", result=refuse, table=lambda t: t[t["split"] != "test"])
     index = render(results, {}, tmp_path / "site")
     pages = site_pages(index)
     assert "refused: trained on shapes/test" in pages["index.html"].text
@@ -349,12 +351,74 @@ def test_a_refused_column_says_why(results: Path, tmp_path: Path) -> None:
     assert reasons == {"beta": "trained on shapes/test"}
 
 
+def _tamper(results: Path) -> None:
+    path = results / "gamma.json"
+    plain = json.loads(path.read_text())
+    plain["splits"]["test"]["scores"]["identification"]["value"] = 0.999
+    path.write_text(json.dumps(plain))
+
+
+def test_a_row_that_disagrees_with_its_table_is_not_shown(results: Path, tmp_path: Path) -> None:
+    _tamper(results)
+    (results / "alpha.per_neuron.parquet").write_bytes(b"")
+    with pytest.raises(InputError) as caught:
+        render(results, {}, tmp_path / "site")
+    said = str(caught.value)
+    assert "2 of the results" in said
+    assert "--leave-out" in said
+    assert "gamma.json disagrees with its table gamma.per_neuron.parquet" in said
+    assert "splits.test.scores.identification.value is 0.999, but the mean of the table is " in said
+    assert "alpha.per_neuron.parquet: not a Parquet table" in said
+    assert not (tmp_path / "site").exists()
+
+
+def test_a_bad_row_does_not_keep_others_from_being_ranked(
+    results: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = json.loads(
+        (render(results, {}, tmp_path / "site").parent / "data" / "board.json").read_text()
+    )
+    _tamper(results)
+    index = render(results, {}, tmp_path / "site", leave_out=True)
+    page = site_pages(index)["index.html"]
+    words = " ".join(page.text.split())
+    assert "1 result is not on this board" in words
+    assert "gamma.json disagrees with its table" in words
+    assert str(results) not in page.source
+    assert "left out: " in capsys.readouterr().err
+    after = json.loads((index.parent / "data" / "board.json").read_text())
+    ranks = [
+        {row["result"]["method"]["name"]: row["rank"] for row in board["rows"]}
+        for board in (before, after)
+    ]
+    assert "gamma" in ranks[0]
+    assert ranks[1] == {name: rank for name, rank in ranks[0].items() if name != "gamma"}
+    assert not (index.parent / "methods" / "gamma.html").exists()
+
+
+def test_nothing_is_rendered_where_every_row_is_bad(results: Path, tmp_path: Path) -> None:
+    for path in results.glob("*.parquet"):
+        path.write_bytes(b"")
+    with pytest.raises(InputError, match="5 of the results"):
+        render(results, {}, tmp_path / "site", leave_out=True)
+
+
+def test_command_render_leaves_out_when_asked(results: Path, tmp_path: Path) -> None:
+    _tamper(results)
+    command = ["render", "--results", str(results), "--out", str(tmp_path / "site")]
+    assert CliRunner().invoke(app, command).exit_code != 0
+    assert CliRunner().invoke(app, [*command, "--leave-out"]).exit_code == 0
+
+
 def test_a_method_s_page(results: Path, neurons: Dataset, tmp_path: Path) -> None:
-    path = results / "alpha.per_neuron.parquet"
-    table = pd.read_parquet(path)
-    scored = table["split"] == "test"
-    table.loc[scored, "identification"] = [0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2]
-    table.to_parquet(path)
+    def values(table: pd.DataFrame) -> None:
+        own = [0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2]
+        table.loc[table["split"] == "test", "identification"] = own
+
+    save_anew(
+        results / "alpha.json", table=values,
+        result=lambda r: r["splits"]["test"]["scores"]["identification"].update(value=0.55),
+    )  # fmt: skip
     text = site_pages(render(results, {"test": neurons}, tmp_path / "site"))[
         "methods/alpha.html"
     ].text

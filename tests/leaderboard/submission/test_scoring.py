@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -21,6 +22,7 @@ from leaderboard.submission.scoring import check_sanity, differences, score_subm
 from leaderboard.submission.template import write_template
 from milannotations.errors import InputError
 from milannotations.record import NeuronKey
+from tests.leaderboard.conftest import save_anew
 from tests.leaderboard.submission.conftest import WORDS, Make
 
 runner = CliRunner()
@@ -177,7 +179,7 @@ def test_the_digest_does_not_depend_on_the_files(
 TAMPERED = {
     "a score": (lambda r: r["splits"]["first"]["scores"]["content"].update(value=0.99), "value"),
     "an interval": (lambda r: r["splits"]["first"]["scores"]["content"].update(low=0.0), "low"),
-    "n": (lambda r: r["splits"]["first"]["scores"]["content"].update(n=7), "n 7"),
+    "n": (lambda r: r["splits"]["first"]["scores"]["content"].update(n=7), "n is 7"),
     "a signature": (
         lambda r: r["splits"]["first"]["scores"]["content"].update(signature="x"), "signature"
     ),
@@ -223,14 +225,14 @@ def test_verify_reads_every_neuron(
         table.loc[3, what] = {"description": "other", "content": 0.123, "unit": 77}[what]
     table.to_parquet(path)
     said, _ = differences(result, checked, board)
-    assert len(said) == 1
+    assert "SHA-256" in said[0]
+    told = {"description": "descriptions differ", "content": "own values differ"}
+    assert any(told.get(what, "other neurons") in line for line in said[1:])
 
 
 def test_verify_notes_other_versions(make: Make, board: BoardDefinition, tmp_path: Path) -> None:
     result = _saved(make, board, tmp_path / "results")
-    plain = json.loads(result.read_text())
-    plain["versions"]["torch"] = "1.0"
-    result.write_text(json.dumps(plain))
+    save_anew(result, result=lambda r: r["versions"].update(torch="1.0"))
     said, remarks = differences(result, check(tmp_path / "submission", board), board)
     assert said == []
     assert remarks[0].startswith("torch was 1.0")
@@ -277,13 +279,12 @@ def test_compare_refuses_other_signatures(
     make: Make, board: BoardDefinition, tmp_path: Path
 ) -> None:
     path = _saved(make, board, tmp_path / "results")
-    other = path.with_name("other.json")
-    plain = json.loads(path.read_text())
-    plain["splits"]["first"]["scores"]["content"]["signature"] = "else"
-    other.write_text(json.dumps(plain))
-    other.with_suffix(".per_neuron.parquet").write_bytes(
-        path.with_suffix(".per_neuron.parquet").read_bytes()
-    )
+
+    def otherwise(plain: dict[str, Any]) -> None:
+        plain["method"]["name"] = "other"
+        plain["splits"]["first"]["scores"]["content"]["signature"] = "else"
+
+    other = save_anew(path, result=otherwise)
     with pytest.raises(InputError, match="two signatures"):
         compare(load_result(path), load_result(other), "first", "content")
 

@@ -1,0 +1,195 @@
+"""A result and its table as one thing: written so that no kill can part them, checked when read.
+
+The new table is written beside the old one under a name with its hash; then the JSON, which holds
+the hash, is replaced; then the table takes its plain name. A process that is killed before the
+second step leaves the old pair, after it the new one: a reader looks for the table with the hash
+that the JSON names, under either name. What a killed process left is removed when the same result
+is written again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from benchmark.consistency import disagreements
+from benchmark.per_neuron import MAX_BYTES, SUFFIX, read_table, write_table
+from benchmark.result import VERSION, Result, leaves, read_result
+from milannotations.errors import InputError
+from milannotations.page import clean, clip
+from milannotations.storage import atomic_path, locked
+
+_WAIT_S = 60.0  # for another process that writes a result into the same folder
+_SHOWN = 5  # differences in one message
+
+
+@dataclass(frozen=True, eq=False)
+class Pair:
+    """A result with its table.
+
+    Attributes:
+        path: The JSON.
+        result: What it says.
+        table_path: The table's file.
+        per_neuron: The table; see ``benchmark.per_neuron``.
+    """
+
+    path: Path
+    result: Result
+    table_path: Path
+    per_neuron: pd.DataFrame
+
+
+def table_name(name: str, digest: str = "") -> str:
+    """Return the name of a method's table; with a hash the one it has until its JSON is written.
+
+    >>> table_name("milan"), table_name("milan", "0123456789abcdef0123")
+    ('milan.per_neuron.parquet', 'milan.0123456789abcdef.per_neuron.parquet')
+    """
+    return f"{name}.{digest[:16]}{SUFFIX}" if digest else f"{name}{SUFFIX}"
+
+
+def save_pair(result: Result, folder: Path, per_neuron: pd.DataFrame) -> Path:
+    """Write a result and its table, and return the path of the JSON.
+
+    ``result.table`` becomes the table's hash.
+
+    Raises:
+        InputError: If another process goes on writing results into the folder.
+    """
+    result.schema_version = VERSION
+    data = write_table(per_neuron, result.record())
+    result.table = hashlib.sha256(data).hexdigest()
+    name = result.method.name
+    target = folder / f"{name}.json"
+    staged, plain = folder / table_name(name, result.table), folder / table_name(name)
+    folder.mkdir(parents=True, exist_ok=True)
+    with _waiting(folder):
+        with atomic_path(staged) as path:
+            path.write_bytes(data)
+        with atomic_path(target) as path:
+            path.write_text(result.model_dump_json(indent=2) + os.linesep, encoding="utf-8")
+        staged.replace(plain)
+        for left in _staged(folder, name):
+            left.unlink(missing_ok=True)
+    return target
+
+
+def read_pair(path: Path) -> Pair:
+    """Read a result and the table that it was written with, and compare the two.
+
+    Raises:
+        InputError: If either is missing or invalid, or they disagree; it says in what.
+    """
+    pair, said = compare_pair(path)
+    if said:
+        lines = [clip(line, 300) for line in said[:_SHOWN]]
+        more = f"; and {len(said) - _SHOWN} more" if len(said) > _SHOWN else ""
+        raise InputError(
+            f"{path} disagrees with its table {pair.table_path.name}: {'; '.join(lines)}"
+            f"{more}. Score the method again, or take both files out"
+        )
+    return pair
+
+
+def compare_pair(path: Path) -> tuple[Pair, list[str]]:
+    """Read a result and its table, and say in what they disagree, a line each.
+
+    Raises:
+        InputError: If either is missing or invalid.
+    """
+    result = read_result(path)
+    table_path, data = _find(path, result)
+    if data is None:
+        again = read_result(path)  # written anew in between?
+        if again.table != result.table:
+            result = again
+            table_path, data = _find(path, result)
+    said = []
+    if data is None:
+        data = _bytes(table_path)
+        found = hashlib.sha256(data).hexdigest()
+        said.append(
+            f"the table's SHA-256 is {found[:16]}…, but the result was written with a table of "
+            f"{result.table[:16]}…"
+        )
+    table, record = read_table(data, str(table_path))
+    changed: dict[str, str] = {}
+    if record is not None and not said:
+        changed = _changes(dict(leaves(result.record())), dict(leaves(record)))
+    computed = {one.field: one.message for one in disagreements(result, table)}
+    said += (clean(line) for line in {**changed, **computed}.values())  # of strangers' names
+    return Pair(path, result, table_path, table), said
+
+
+def _changes(own: dict[str, object], recorded: dict[str, object]) -> dict[str, str]:
+    """Return every field in which a result is not what its table recorded, in words."""
+    nothing = "nothing"
+    pairs = {
+        field: (own.get(field, nothing), recorded.get(field, nothing))
+        for field in dict.fromkeys((*own, *recorded))
+    }
+    return {
+        field: f"{field} is {_short(ours)}, but {_short(theirs)} where the table was written"
+        for field, (ours, theirs) in pairs.items()
+        if ours != theirs
+    }
+
+
+def _short(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 100 else f"{text[:99]}…"
+
+
+def _find(path: Path, result: Result) -> tuple[Path, bytes | None]:
+    """Return the table's path, and its bytes if they are those that the result names."""
+    plain = path.with_name(table_name(path.stem))
+    if not result.table:
+        return plain, _bytes(plain)
+    for candidate in (plain, path.with_name(table_name(path.stem, result.table)), plain):
+        try:
+            data = _bytes(candidate)
+        except InputError:
+            continue
+        if hashlib.sha256(data).hexdigest() == result.table:
+            return candidate, data
+    return plain, None
+
+
+def _bytes(path: Path) -> bytes:
+    if not path.is_file():
+        raise InputError(f"{path} is missing; score the method again to write it")
+    if path.stat().st_size > MAX_BYTES:
+        raise InputError(
+            f"{path} has {path.stat().st_size:,} bytes; at most {MAX_BYTES:,} are read"
+        )
+    return path.read_bytes()
+
+
+def _staged(folder: Path, name: str) -> list[Path]:
+    pattern = re.compile(re.escape(name) + r"\.[0-9a-f]{16}" + re.escape(SUFFIX))
+    return [path for path in folder.iterdir() if pattern.fullmatch(path.name)]
+
+
+@contextmanager
+def _waiting(folder: Path) -> Iterator[None]:
+    """Hold the folder's lock; another process holds it for as long as it takes to write a pair."""
+    end = time.monotonic() + _WAIT_S
+    with ExitStack() as stack:
+        while True:
+            try:
+                stack.enter_context(locked(folder))
+                break
+            except InputError as error:
+                if "another process" not in str(error) or time.monotonic() > end:
+                    raise
+                time.sleep(0.05)
+        yield
