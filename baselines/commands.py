@@ -42,7 +42,6 @@ def describe(
     import json
 
     import pandas as pd
-    from rich.console import Console
 
     from milannotations.describer import accepts, create, list_options
     from milannotations.device import resolve_device
@@ -53,6 +52,7 @@ def describe(
     from milannotations.provenance import warn_of_other_kind
     from milannotations.record import NeuronKey, keys_of
     from milannotations.storage import atomic_path, check_file
+    from milannotations.terminal import Console
 
     silence_libraries()
     if help_options:

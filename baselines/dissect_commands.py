@@ -63,8 +63,6 @@ def dissect(
     overwrite: Annotated[bool, typer.Option(help="replace the folder of --out")] = False,
 ) -> None:
     """Find which labels of segmented images each unit of a network's layers goes with."""
-    from rich.console import Console
-
     from baselines.concepts.dissector import Dissector
     from milannotations.describer import create
     from milannotations.errors import InputError
@@ -73,6 +71,7 @@ def dissect(
     from milannotations.options import read_options, split_names
     from milannotations.progress import silence_libraries
     from milannotations.storage import atomic_folder, check_target
+    from milannotations.terminal import Console
 
     silence_libraries()
     check_target(out, overwrite)

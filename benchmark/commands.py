@@ -55,8 +55,6 @@ def score(
     device: Annotated[str, typer.Option(help=DEVICE_HELP)] = "auto",
 ) -> None:
     """Score descriptions against human annotations, beside people and controls."""
-    from rich.console import Console
-
     from benchmark.metrics.registry import USUAL, Settings, check_names, make_metrics
     from benchmark.report import markdown_table, terminal_table
     from benchmark.sanity.report import markdown_table as sanity_markdown
@@ -66,6 +64,7 @@ def score(
     from milannotations.device import resolve_device
     from milannotations.progress import silence_libraries
     from milannotations.storage import atomic_path
+    from milannotations.terminal import Console
 
     silence_libraries()
     console = Console(stderr=True)
@@ -96,6 +95,21 @@ def score(
         compared = differences(scored, metrics[0], task.name, resamples, seed)
     results = [one.result for one in scored.values()]
     pairs = lines(compared, scored, metrics[0])
+    if out is not None:
+        for one in scored.values():
+            one.result.save(out, one.per_neuron)
+        if report is not None:
+            report.save(out)
+        compared_in = out / "comparisons"
+        compared_in.mkdir(exist_ok=True)
+        with atomic_path(compared_in / f"{task.name}.csv") as path:
+            compared.to_csv(path, index=False)
+    if markdown is not None:
+        text = markdown_table(results, task.name) + "\n" + "\n".join(f"- {line}" for line in pairs)
+        if report is not None:
+            text += "\n\n" + sanity_markdown(report)
+        with atomic_path(markdown) as path:
+            path.write_text(text.rstrip() + "\n", encoding="utf-8")
     Console().print(terminal_table(results, task.name, f"Scores against {references.name}"))
     for line in pairs:
         Console().print(line, highlight=False, markup=False)
@@ -108,18 +122,4 @@ def score(
             highlight=False,
         )
     if out is not None:
-        for one in scored.values():
-            one.result.save(out, one.per_neuron)
-        if report is not None:
-            report.save(out)
-        compared_in = out / "comparisons"
-        compared_in.mkdir(exist_ok=True)
-        with atomic_path(compared_in / f"{task.name}.csv") as path:
-            compared.to_csv(path, index=False)
-        Console().print(f"Results: {out}", highlight=False)
-    if markdown is not None:
-        text = markdown_table(results, task.name) + "\n" + "\n".join(f"- {line}" for line in pairs)
-        if report is not None:
-            text += "\n\n" + sanity_markdown(report)
-        with atomic_path(markdown) as path:
-            path.write_text(text.rstrip() + "\n", encoding="utf-8")
+        Console().print(f"Results: {out}", highlight=False, markup=False)

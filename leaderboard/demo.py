@@ -26,8 +26,6 @@ def demo(
     device: Annotated[str, typer.Option(help=DEVICE_HELP)] = "auto",
 ) -> None:
     """Describe the embedded neurons with every baseline, score them and write a site."""
-    from rich.console import Console
-
     from benchmark.report import terminal_table
     from benchmark.sanity.report import read_reports
     from benchmark.sanity.report import terminal_table as sanity_table
@@ -38,6 +36,7 @@ def demo(
     from leaderboard.submission.scoring import score_into
     from milannotations.device import resolve_device
     from milannotations.progress import silence_libraries
+    from milannotations.terminal import Console
 
     silence_libraries()
     console = Console()

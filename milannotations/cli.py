@@ -7,7 +7,6 @@ that ``milannotations --help`` needs no torch.
 from __future__ import annotations
 
 import importlib
-import io
 import sys
 from typing import Any
 
@@ -93,23 +92,45 @@ def _root() -> None:
 
 
 def main() -> None:
-    """Run the command line; mistakes of the user's end with one line and status 2."""
-    from milannotations.errors import InputError
-    from milannotations.notices import show_on_command_line
+    """Run the command line; what it could not do is told in one line, with status 2.
 
-    # A path that is not UTF-8 must not end a finished pass when it is printed.
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace")
-    show_on_command_line()
+    Commands write their results before they print, so output that is lost loses none of them.
+    """
+    from milannotations.notices import show_on_command_line
+    from milannotations.streams import guarded_streams
+
+    with guarded_streams() as streams:
+        show_on_command_line()
+        status = _run()
+        for stream in streams:
+            stream.flush()
+            # Where a pipe's reader is gone, as after `| head -n 1`, nobody wants the rest.
+            if stream.lost is not None and not stream.reader_is_gone:
+                _tell(f"output was lost ({stream.lost}); results that were saved are kept")
+                status = status or 2
+    sys.exit(status)
+
+
+def _run() -> int:
+    """Run the command and return its status."""
+    from milannotations.errors import InputError
+
     try:
         app()
     except InputError as error:
-        from rich.console import Console
+        _tell(str(error))
+        return 2
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else int(end.code is not None)
+    return 0
 
-        console = Console(stderr=True)
-        console.print("[bold red]error:[/] ", end="")
-        console.print(str(error), markup=False, highlight=False, soft_wrap=True)
-        sys.exit(2)
+
+def _tell(message: str) -> None:
+    from milannotations.terminal import Console
+
+    console = Console(stderr=True)
+    console.print("[bold red]error:[/] ", end="")
+    console.print(message, markup=False, highlight=False, soft_wrap=True)
 
 
 if __name__ == "__main__":

@@ -7,21 +7,27 @@ import traceback
 from collections.abc import Iterable
 from pathlib import Path
 
+from milannotations.streams import readable
+
 _LONGEST_MESSAGE = 300
 
 
 class InputError(ValueError):
     """Input that cannot be used: names the file, the value and what to do.
 
-    The command line prints its message alone, without a traceback, and exits with status 2.
+    The command line prints its message alone, without a traceback, and exits with status 2. What
+    the message quotes may be anybody's: control characters in it are written out.
     """
+
+    def __str__(self) -> str:
+        return readable(super().__str__())
 
 
 class NoNeuronError(InputError, KeyError):
     """There is no such neuron; a ``KeyError`` too, as the original code raises."""
 
     def __str__(self) -> str:
-        return ValueError.__str__(self)  # a KeyError's would be quoted
+        return readable(ValueError.__str__(self))  # a KeyError's would be quoted
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

@@ -6,6 +6,8 @@ import sys
 import warnings
 from typing import TextIO
 
+from milannotations.streams import readable
+
 
 class Notice(UserWarning):
     """Something that a user should know and that is no error."""
@@ -17,7 +19,7 @@ def notify(text: str) -> None:
     From Python this is a warning of category ``Notice``, which can be filtered or turned into an
     error as any other; the command line prints it as one line to standard error.
     """
-    warnings.warn(text, Notice, stacklevel=3)
+    warnings.warn(readable(text), Notice, stacklevel=3)
 
 
 def show_on_command_line() -> None:

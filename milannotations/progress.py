@@ -7,7 +7,6 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
-from rich.console import Console
 from rich.filesize import decimal
 from rich.progress import (
     BarColumn,
@@ -22,6 +21,8 @@ from rich.progress import (
     TimeRemainingColumn,
     TransferSpeedColumn,
 )
+
+from milannotations.terminal import Console
 
 # Seconds until a task's first line, and between two lines at most: the gaps double in between.
 _FIRST_LINE, _LONGEST_GAP = 5.0, 60.0

@@ -1,18 +1,42 @@
-"""Tables for a terminal, a pipe or a log: they fit the width, and no number is ever cut."""
+"""What is printed for people: on a terminal, into a pipe or a log.
+
+Text of other people's is shown and never obeyed. Tables fit the width, and no number is ever cut.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 
+import rich.console
 from rich import box
 from rich.cells import cell_len
-from rich.console import Console, ConsoleOptions, RenderResult
+from rich.console import ConsoleOptions, RenderableType, RenderResult
 from rich.markup import escape
+from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
+from milannotations.streams import readable
+
 _WORDS = 14  # cells that a column of words has at least, where its words are longer
 _PADDING = 3  # of a column, its line included
+
+
+class Console(rich.console.Console):
+    """The console that everything here prints to: control characters in what it is given are shown.
+
+    The styles and moves that ``rich`` itself adds are kept.
+    """
+
+    def render(
+        self, renderable: RenderableType, options: ConsoleOptions | None = None
+    ) -> Iterable[Segment]:
+        """Turn something into pieces of text with styles."""
+        for segment in super().render(renderable, options):
+            if segment.control:
+                yield segment
+            else:
+                yield Segment(readable(segment.text), segment.style)
 
 
 class FittedTable:
@@ -44,7 +68,9 @@ class FittedTable:
         self.head, self.rows = list(head), [list(row) for row in rows]
         self._words, self._keys = frozenset(words), keys
 
-    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+    def __rich_console__(
+        self, console: rich.console.Console, options: ConsoleOptions
+    ) -> RenderResult:
         """Yield one table, or several below one another."""
         blocks = list(self._blocks(options.max_width))
         for number, columns in enumerate(blocks):

@@ -83,8 +83,6 @@ def train(
     overwrite: Annotated[bool, typer.Option(help="replace the folder of --out")] = False,
 ) -> None:
     """Train a MILAN on annotated neurons; run it again to go on after an interruption."""
-    from rich.console import Console
-
     from baselines.features.encoder import PyramidEncoder, encoder_spec
     from baselines.milan.board import epoch_writer
     from baselines.milan.decoder import DecoderSpec
@@ -101,6 +99,7 @@ def train(
     from milannotations.options import checked, read_options, split_names
     from milannotations.progress import silence_libraries
     from milannotations.storage import check_target
+    from milannotations.terminal import Console
 
     silence_libraries()
     check_target(out, overwrite)
@@ -173,8 +172,6 @@ def train_language_model(
     overwrite: Annotated[bool, typer.Option(help="replace the folder of --out")] = False,
 ) -> None:
     """Train a language model on annotations alone, for `train --prior`."""
-    from rich.console import Console
-
     from baselines.milan.board import epoch_writer
     from baselines.milan.language_model import LanguageModelSpec
     from baselines.milan.options import TrainingOptions
@@ -184,6 +181,7 @@ def train_language_model(
     from milannotations.options import checked, read_options
     from milannotations.progress import silence_libraries
     from milannotations.storage import check_target
+    from milannotations.terminal import Console
 
     silence_libraries()
     check_target(out, overwrite)

@@ -13,8 +13,6 @@ import re
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from rich.console import Console
-
 from baselines.milan.checkpoint import PUBLISHED, group_of, import_checkpoint
 from baselines.milan.config import ClipSpec, MilanConfig
 from baselines.milan.decoding import Decoding
@@ -23,6 +21,7 @@ from milannotations.download.checksums import recorded
 from milannotations.download.transfer import Wanted, check_web, fetch_file
 from milannotations.errors import InputError, did_you_mean
 from milannotations.store import home, make_folder
+from milannotations.terminal import Console
 
 CLIP_SUFFIX = "+clip"
 # Of the original's ``DecoderWithCLIP``: token-wise mutual information in a beam of 1,000, λ = .5,

@@ -86,8 +86,6 @@ def analyze(
     device: Device = "auto",
 ) -> None:
     """Report what units are described as, layer by layer, and which properties matter."""
-    from rich.console import Console
-
     from benchmark.applications.analysis.classes import classes_in
     from benchmark.applications.analysis.importance import Plan, directions_of, importance
     from benchmark.applications.analysis.report import Analysis, write_analysis
@@ -99,6 +97,7 @@ def analyze(
     from milannotations.errors import InputError
     from milannotations.exemplars.sources import ImageFolder
     from milannotations.progress import silence_libraries
+    from milannotations.terminal import Console
 
     silence_libraries()
     processor = resolve_device(device)
@@ -200,8 +199,6 @@ def audit(
     device: Device = "auto",
 ) -> None:
     """Report which units are described with some words, and how networks differ in them."""
-    from rich.console import Console
-
     from benchmark.applications.audit.compare import comparable
     from benchmark.applications.audit.report import said_of, write_report
     from benchmark.applications.audit.run import audit as run
@@ -212,6 +209,7 @@ def audit(
     from milannotations.device import resolve_device
     from milannotations.errors import InputError
     from milannotations.progress import silence_libraries
+    from milannotations.terminal import Console
 
     silence_libraries()
     processor = resolve_device(device)
@@ -343,8 +341,6 @@ def edit(
     device: Device = "auto",
 ) -> None:
     """Take units that are described with some words out of a network, and report what it does."""
-    from rich.console import Console
-
     from benchmark.applications.described import load_network
     from benchmark.applications.editing.finetune import last_layer
     from benchmark.applications.editing.folders import Folders
@@ -354,6 +350,7 @@ def edit(
     from benchmark.applications.words import WordList
     from milannotations.device import resolve_device
     from milannotations.progress import silence_libraries
+    from milannotations.terminal import Console
 
     silence_libraries()
     processor = resolve_device(device)

@@ -48,9 +48,8 @@ def spurious_text(
     overwrite: Annotated[bool, typer.Option(help="replace the folder")] = False,
 ) -> None:  # fmt: skip
     """Write images whose training part shows class names, and whose adversarial tests lie."""
-    from rich.console import Console
-
     from benchmark.applications.spurious_text import write_spurious_text
+    from milannotations.terminal import Console
 
     folder = write_spurious_text(
         images, out, fraction=fraction, names=names, size=size, height=height,
@@ -88,9 +87,8 @@ def spurious_color(
     overwrite: Annotated[bool, typer.Option(help="replace the folder")] = False,
 ) -> None:  # fmt: skip
     """Write images whose training part has a colour per class, and whose adversarial tests lie."""
-    from rich.console import Console
-
     from benchmark.applications.spurious_color import write_spurious_color
+    from milannotations.terminal import Console
 
     folder = write_spurious_color(
         images, out, fraction=fraction, style=style, amount=amount, colors=colors, size=size,
@@ -112,9 +110,8 @@ def train_classifier(
     device: Annotated[str, typer.Option(help=DEVICE_HELP)] = "auto",
 ) -> None:
     """Train a classifier from random weights, to have one whose images are known."""
-    from rich.console import Console
-
     from benchmark.applications.classifier import train_classifier as train
+    from milannotations.terminal import Console
 
     found = train(
         images, out, architecture=architecture, epochs=epochs, batch_size=batch_size,
@@ -138,13 +135,12 @@ def trials(
     device: Annotated[str, typer.Option(help=DEVICE_HELP)] = "auto",
 ) -> None:
     """Try an application on rendered images, from training on; minutes per seed on a CPU."""
-    from rich.console import Console
-
     from benchmark.applications.trials.run import file_name, run_trials
     from benchmark.applications.trials.summary import shown, write_summary
     from milannotations.device import resolve_device
     from milannotations.errors import InputError
     from milannotations.progress import silence_libraries
+    from milannotations.terminal import Console
 
     silence_libraries()
     processor = resolve_device(device)

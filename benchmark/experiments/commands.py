@@ -140,7 +140,6 @@ def _run(
     device: str,
     title: str,
 ) -> None:
-    from rich.console import Console
     from rich.markup import escape
 
     from benchmark.experiments.cells import Contestant
@@ -154,7 +153,7 @@ def _run(
     from milannotations.describer import check_options
     from milannotations.device import resolve_device
     from milannotations.progress import silence_libraries
-    from milannotations.terminal import FittedTable
+    from milannotations.terminal import Console, FittedTable
 
     silence_libraries()
     console = Console()

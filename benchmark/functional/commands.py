@@ -45,8 +45,6 @@ def functional(
     device: Annotated[str, typer.Option(help=DEVICE_HELP)] = "auto",
 ) -> None:
     """Score descriptions without annotations: do they predict what activates the neuron?"""
-    from rich.console import Console
-
     from benchmark.functional.metrics import FUNCTIONAL
     from benchmark.functional.probing import probe_neurons
     from benchmark.harness import fixed_entry, make_task, score
@@ -58,6 +56,7 @@ def functional(
     from milannotations.errors import InputError
     from milannotations.loading import load_split
     from milannotations.progress import silence_libraries
+    from milannotations.terminal import Console
 
     silence_libraries()
     processor = resolve_device(device)
@@ -86,8 +85,9 @@ def functional(
         methods, [task], entries, [metric(probe) for metric in FUNCTIONAL], resamples, seed
     )
     results = [one.result for one in scored.values()]
-    Console().print(terminal_table(results, task.name, f"Predicting responses to {images}"))
     if out is not None:
         for one in scored.values():
             one.result.save(out, one.per_neuron)
-        Console().print(f"Results: {out}", highlight=False)
+    Console().print(terminal_table(results, task.name, f"Predicting responses to {images}"))
+    if out is not None:
+        Console().print(f"Results: {out}", highlight=False, markup=False)

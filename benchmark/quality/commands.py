@@ -38,14 +38,13 @@ def quality(
     device: Annotated[str, typer.Option(help=DEVICE_HELP)] = "auto",
 ) -> None:
     """Report the quality of annotations and exemplars, per layer, per network, and in total."""
-    from rich.console import Console
-
     from benchmark.quality.figures import figures
     from benchmark.quality.measure import measure
     from benchmark.quality.report import for_terminal, to_markdown
     from milannotations.errors import InputError
     from milannotations.progress import silence_libraries
     from milannotations.storage import atomic_path
+    from milannotations.terminal import Console
 
     silence_libraries()
     neurons, name = _read(data, split)
@@ -57,16 +56,16 @@ def quality(
     found = measure(
         neurons, encoder=encoder, device=device, resamples=resamples, seed=seed, name=name
     )
+    if out is not None:
+        figures(found, out)
+        with atomic_path(out / "quality.md") as path:
+            path.write_text(to_markdown(found), encoding="utf-8")
+        found.save(out / "quality.json")  # last: where it is, the rest is too
     console = Console()
     for table in for_terminal(found):
         console.print(table)
-    if out is None:
-        return
-    figures(found, out)
-    with atomic_path(out / "quality.md") as path:
-        path.write_text(to_markdown(found), encoding="utf-8")
-    # Last: where it is, the rest is too.
-    console.print(f"Report: {found.save(out / 'quality.json').parent}", markup=False)
+    if out is not None:
+        console.print(f"Report: {out}", markup=False)
 
 
 def _read(data: str, split: str | None) -> tuple[Dataset, str]:

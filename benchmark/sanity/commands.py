@@ -41,8 +41,6 @@ def sanity(
     device: Annotated[str, typer.Option(help=DEVICE_HELP)] = "auto",
 ) -> None:
     """Ask of every metric whether a constant, a list of words or worse can win it."""
-    from rich.console import Console
-
     from benchmark.metrics.registry import Settings, check_names, make_metrics
     from benchmark.sanity.report import markdown_table, terminal_table
     from benchmark.sanity.suite import check_metrics
@@ -50,6 +48,7 @@ def sanity(
     from milannotations.device import resolve_device
     from milannotations.progress import silence_libraries
     from milannotations.storage import atomic_path
+    from milannotations.terminal import Console
 
     silence_libraries()
     console = Console(stderr=True)
@@ -62,9 +61,10 @@ def sanity(
         status.update("Loading encoders")
         metrics = make_metrics(wanted, settings)
         report = check_metrics(task, metrics, resamples, seed, lambda line: status.update(line))
-    Console().print(terminal_table(report))
-    if out is not None:
-        Console().print(f"Report: {report.save(out)}", highlight=False, soft_wrap=True)
+    saved = report.save(out) if out is not None else None
     if markdown is not None:
         with atomic_path(markdown) as path:
             path.write_text(markdown_table(report), encoding="utf-8")
+    Console().print(terminal_table(report))
+    if saved is not None:
+        Console().print(f"Report: {saved}", highlight=False, markup=False, soft_wrap=True)

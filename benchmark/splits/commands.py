@@ -14,11 +14,9 @@ def list_splits(
     family: Annotated[str | None, typer.Argument(help="only this family")] = None,
 ) -> None:
     """List the published splits with their numbers of neurons."""
-    from rich.console import Console
-
     from benchmark.splits import FAMILIES, published
     from benchmark.splits.released import released
-    from milannotations.terminal import FittedTable
+    from milannotations.terminal import Console, FittedTable
 
     units = {n.name: sum(map(len, n.layers.values())) for n in released()}
     rows = []

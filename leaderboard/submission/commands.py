@@ -83,13 +83,12 @@ def score(
     device: DeviceOption = "auto",
 ) -> None:
     """Score submissions: for each a result as JSON, and its neurons' own scores as Parquet."""
-    from rich.console import Console
-
     from benchmark.report import terminal_table
     from leaderboard.submission.checks import check
     from leaderboard.submission.scoring import score_into
     from milannotations.device import resolve_device
     from milannotations.progress import silence_libraries
+    from milannotations.terminal import Console
 
     silence_libraries()
     asked = board_of(submission[0], board)
@@ -122,14 +121,13 @@ def verify(
     device: DeviceOption = "auto",
 ) -> None:
     """Compute a row anew from its submission; status 1 on any difference."""
-    from rich.console import Console
-
     from benchmark.result import read_result
     from leaderboard.definition import read_board
     from leaderboard.submission.checks import check
     from leaderboard.submission.scoring import differences
     from milannotations.device import resolve_device
     from milannotations.progress import silence_libraries
+    from milannotations.terminal import Console
 
     silence_libraries()
     if not result.is_file():
@@ -183,10 +181,11 @@ def compare(
     if split is None and not shared:
         raise InputError(f"{first} and {second} have no split on which both have {metric}")
     found = run(one, other, split or shared[0], metric)
+    if out is not None:
+        write_csv(found, out)
     for line in report(found, one.method, other.method, neurons):
         typer.echo(line)
     if out is not None:
-        write_csv(found, out)
         typer.echo(f"wrote {out}")
 
 
@@ -197,12 +196,11 @@ def review(
     device: DeviceOption = "auto",
 ) -> None:
     """Check and score the submissions that a change adds; status 1 if any cannot be taken."""
-    from rich.console import Console
-
     from leaderboard.submission.review import review as run
     from leaderboard.submission.review import summary
     from milannotations.device import resolve_device
     from milannotations.progress import silence_libraries
+    from milannotations.terminal import Console
 
     silence_libraries()
     with Console(stderr=True).status("Reading the change") as status:
@@ -231,14 +229,13 @@ def rows(
     device: DeviceOption = "auto",
 ) -> None:
     """Make this project's own rows: describe with every baseline and control, then score."""
-    from rich.console import Console
-
     from leaderboard.definition import read_board
     from leaderboard.rows import write_rows
     from leaderboard.submission.checks import check
     from leaderboard.submission.scoring import score_into
     from milannotations.device import resolve_device
     from milannotations.progress import silence_libraries
+    from milannotations.terminal import Console
 
     silence_libraries()
     console = Console()

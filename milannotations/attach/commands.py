@@ -58,13 +58,12 @@ def attach_images(
         raise InputError("name either --source or --source-dataset")
     folder = find_folder(dataset)
 
-    from rich.console import Console
-
     from milannotations.attach.attach import LISTING, needed_ids
     from milannotations.attach.attach import attach_images as run
     from milannotations.attach.checks import check_source
     from milannotations.attach.geometry import check_geometry
     from milannotations.attach.sources import FolderSource, HubSource
+    from milannotations.terminal import Console
 
     console = Console()
     check_geometry(geometry)

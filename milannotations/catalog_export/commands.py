@@ -46,12 +46,11 @@ def export_catalog(
     overwrite: Annotated[bool, typer.Option(help="replace the output folder")] = False,
 ) -> None:
     """Write every unit's masked exemplars as PNG files, and catalog.json, a list of all units."""
-    from rich.console import Console
-
     from milannotations.catalog_export.writing import write_catalog
     from milannotations.loading import load_split
     from milannotations.options import split_names
     from milannotations.progress import silence_libraries
+    from milannotations.terminal import Console
 
     silence_libraries()
     report = write_catalog(

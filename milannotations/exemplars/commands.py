@@ -267,7 +267,7 @@ def open_images(where: str, size: int) -> ImageFolder | PictureSource:
 
 def say_report(report: BuildReport, k: int) -> None:
     """Print what a build has done."""
-    from rich.console import Console
+    from milannotations.terminal import Console
 
     console = Console(markup=False, highlight=False, soft_wrap=True)
     for line in report.unreadable:

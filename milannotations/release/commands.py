@@ -35,12 +35,11 @@ def import_release(
     overwrite: Annotated[bool, typer.Option(help="replace what is there")] = False,
 ) -> None:
     """Convert a release into Parquet shards; run it again to go on after an interruption."""
-    from rich.console import Console
-
     from milannotations.fingerprints import record_fingerprint
     from milannotations.release.importer import import_release as convert
     from milannotations.release.importer import names
     from milannotations.store import config_folder, make_folder
+    from milannotations.terminal import Console
 
     console = Console()
     name = names(source, config, model, dataset)[2]

@@ -22,13 +22,12 @@ def export_release(
     overwrite: Annotated[bool, typer.Option(help="replace what is there")] = False,
 ) -> None:
     """Write a network's records as masks.npy, ids.csv, annotations.csv and so on."""
-    from rich.console import Console
-
     from milannotations.catalog.releases import canonical, is_known
     from milannotations.loading import load_split
     from milannotations.release.exporter import export_release as export
     from milannotations.release.facts import read_facts
     from milannotations.store import config_folder
+    from milannotations.terminal import Console
 
     folder = config_folder(canonical(name)) if is_known(name) else Path(name)
     facts = read_facts(folder)

@@ -42,10 +42,9 @@ def view(
 ) -> None:
     """Write pages to look at: the exemplars, activations and words of every unit."""
     # Imported here: they bring in pyarrow and pandas, which `--help` must not wait for.
-    from rich.console import Console
-
     from milannotations.options import split_names
     from milannotations.progress import silence_libraries
+    from milannotations.terminal import Console
     from milannotations.viewer.pages import write_pages
 
     silence_libraries()
