@@ -11,6 +11,7 @@ import pandas as pd
 from datasets import Dataset
 
 from milannotations.errors import InputError, did_you_mean
+from milannotations.parquet.words import read_words
 from milannotations.record import FEATURES, NeuronKey
 from milannotations.tables import (
     MAX_TABLE_BYTES,
@@ -217,7 +218,7 @@ def _read_table(path: Path, text_column: str, stream: IO[bytes] | None = None) -
 
 
 def read_frame(path: Path, wanted: Sequence[str], stream: IO[bytes] | None = None) -> pd.DataFrame:
-    """Return a table of text with its cells as texts, or a Parquet file as it is.
+    """Return a table of text with its cells as texts, or a Parquet file's texts and numbers.
 
     Args:
         path: The file.
@@ -235,8 +236,7 @@ def read_frame(path: Path, wanted: Sequence[str], stream: IO[bytes] | None = Non
             raise InputError(f"{path} has {path.stat().st_size} bytes; at most 1 GB is read")
     try:
         if path.suffix == ".parquet":
-            table = pd.read_parquet(path)
-            table.columns = canonical([str(name) for name in table.columns], wanted)
+            table = read_words(path, wanted, lambda names: canonical(names, wanted))
         else:
             layout = read_layout(path, wanted, stream)
             table = _read_csv(stream or path, layout)

@@ -11,15 +11,15 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-import pyarrow.parquet as pq
 from datasets import Dataset
 
 from milannotations.errors import InputError
+from milannotations.parquet import open_parquet
 from milannotations.pictures import opened
 from milannotations.record import FEATURES, encoded_records, key_of
 from milannotations.storage import atomic_path, locked
@@ -38,12 +38,13 @@ def fingerprint(neurons: Dataset) -> str:
 
 def fingerprint_of_files(paths: Iterable[Path]) -> str:
     """Return the fingerprint of Parquet files of records, reading everything but the images."""
-    return _combine(
-        _digest(record)
-        for path in paths
-        for batch in pq.ParquetFile(path, pre_buffer=False).iter_batches(_ROWS, columns=_COVERED)
-        for record in batch.to_pylist()
-    )
+    return _combine(_digest(record) for path in paths for record in _records(path))
+
+
+def _records(path: Path) -> Iterator[dict[str, Any]]:
+    with open_parquet(path) as file:
+        for batch in file.batches(_COVERED, _ROWS):
+            yield from batch.to_pylist()
 
 
 def known_as(value: str) -> str | None:

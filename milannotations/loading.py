@@ -29,6 +29,7 @@ from milannotations.errors import InputError, NoNeuronError, did_you_mean
 from milannotations.local_data import plain_path
 from milannotations.networks.record import attach_records
 from milannotations.networks.source import records_of_source
+from milannotations.parquet import check_unpacked, open_parquet
 from milannotations.record import FEATURES, NeuronKey, keys_of
 from milannotations.store import home
 from milannotations.tables import is_table
@@ -214,7 +215,7 @@ def _known(name: str, options: dict[str, Any]) -> Loaded:
 
 def _local(local_path: Path, options: dict[str, Any]) -> Loaded:
     if local_path.is_file():
-        return load_dataset("parquet", data_files={"train": str(local_path)}, **options)
+        return _load_files("parquet", {"train": [str(local_path)]}, options)
     if any((local_path / file).is_file() for file in _SAVED) and not options["streaming"]:
         return load_from_disk(str(local_path))
     # Not load_dataset(folder): where a card lists the data files, `datasets` caches by the
@@ -222,10 +223,32 @@ def _local(local_path: Path, options: dict[str, Any]) -> Loaded:
     builder = load_dataset_builder(str(local_path), options.pop("name", None))
     # Names of files, no longer patterns.
     files = {
-        split: [escape(str(path)) for path in paths]
-        for split, paths in builder.config.data_files.items()
+        split: [str(path) for path in paths] for split, paths in builder.config.data_files.items()
     }
-    return load_dataset(builder.name, data_files=files, **options)
+    return _load_files(builder.name, files, options)
+
+
+def _load_files(kind: str, files: dict[str, list[str]], options: dict[str, Any]) -> Loaded:
+    """Load files of one kind by split, Parquet files after they have been looked at.
+
+    `datasets` takes row groups whole. What it has copied into its cache was looked at before.
+
+    Raises:
+        InputError: If a Parquet file is damaged, or unpacks to far more than it has.
+    """
+    escaped = {split: [escape(path) for path in paths] for split, paths in files.items()}
+    tables = [Path(path) for paths in files.values() for path in paths if _is_local_table(path)]
+    if options["streaming"]:
+        for path in tables:
+            with open_parquet(path):  # its footer alone: nothing is to be read before it is asked
+                pass
+    elif not Path(load_dataset_builder(kind, data_files=escaped).cache_dir).is_dir():
+        check_unpacked(tables)
+    return load_dataset(kind, data_files=escaped, **options)
+
+
+def _is_local_table(path: str) -> bool:
+    return path.endswith(".parquet") and Path(path).is_file()
 
 
 def _as_records(part: Dataset, name: str | Path) -> Dataset:

@@ -9,12 +9,12 @@ from typing import NamedTuple
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from leaderboard.submission.problems import Problems
 from leaderboard.submission.texts import fault_of, is_blank
 from milannotations.annotations import fitting_keys, index_of
-from milannotations.errors import did_you_mean
+from milannotations.errors import InputError, did_you_mean
+from milannotations.parquet import OpenParquet, open_parquet
 from milannotations.record import NeuronKey
 from milannotations.tables import TableError, canonical, decode, layout_of, whole_number
 
@@ -221,60 +221,58 @@ def _csv(data: bytes, name: str, problems: Problems) -> Iterator[Row]:
 
 def _parquet(data: bytes, name: str, problems: Problems) -> Iterator[Row]:
     try:
-        file = pq.ParquetFile(pa.BufferReader(data))
-        described = file.metadata
-        unpacked = sum(
-            described.row_group(g).column(c).total_uncompressed_size
-            for g in range(described.num_row_groups)
-            for c in range(described.row_group(g).num_columns)
+        with open_parquet(data, name) as file:
+            yield from _rows_of(file, name, problems)
+    except InputError as error:
+        problems.add(name, None, "Parquet", str(error).removeprefix(f"{name} "))
+
+
+def _rows_of(file: OpenParquet, name: str, problems: Problems) -> Iterator[Row]:
+    described = file.metadata
+    unpacked = sum(
+        described.row_group(g).column(c).total_uncompressed_size
+        for g in range(described.num_row_groups)
+        for c in range(described.row_group(g).num_columns)
+    )
+    if described.num_rows > MAX_ROWS or unpacked > MAX_UNPACKED:
+        problems.add(
+            name, None, "rows",
+            f"{described.num_rows:,} rows of {unpacked:,} bytes; at most {MAX_ROWS:,} rows of "
+            f"{MAX_UNPACKED:,} bytes are read",
+        )  # fmt: skip
+        return
+    written = file.schema.names
+    places = _header(canonical(written, COLUMNS), name, problems)
+    if places is None:
+        return
+    # What the file calls each column.
+    called = {c: written[at] for c, at in zip((SPLIT, *COLUMNS), places, strict=True) if at >= 0}
+    for column, original in called.items():
+        of = file.schema.field(original).type
+        good = pa.types.is_string(of) or pa.types.is_large_string(of)
+        number = pa.types.is_integer(of) or pa.types.is_floating(of)
+        if not good and not (column == "unit" and number):
+            problems.add(name, None, "columns", f"the column {column!r} has the type {of}")
+    if problems:
+        return
+    row = 0
+    for batch in file.batches(list(called.values()), 4096):
+        longest = max(
+            pc.max(pc.binary_length(column)).as_py() or 0
+            for column in batch.columns
+            if pa.types.is_string(column.type) or pa.types.is_large_string(column.type)
         )
-        if described.num_rows > MAX_ROWS or unpacked > MAX_UNPACKED:
+        if longest > MAX_CELL:
             problems.add(
-                name, None, "rows",
-                f"{described.num_rows:,} rows of {unpacked:,} bytes; at most {MAX_ROWS:,} rows of "
-                f"{MAX_UNPACKED:,} bytes are read",
+                name, row + 1, "texts",
+                f"a cell of {longest:,} bytes; at most {MAX_CELL:,} are read",
             )  # fmt: skip
             return
-        written = file.schema_arrow.names
-        places = _header(canonical(written, COLUMNS), name, problems)
-        if places is None:
-            return
-        # What the file calls each column.
-        called = {
-            c: written[at] for c, at in zip((SPLIT, *COLUMNS), places, strict=True) if at >= 0
-        }
-        for column, original in called.items():
-            of = file.schema_arrow.field(original).type
-            of = of.value_type if pa.types.is_dictionary(of) else of
-            good = pa.types.is_string(of) or pa.types.is_large_string(of)
-            number = pa.types.is_integer(of) or pa.types.is_floating(of)
-            if not good and not (column == "unit" and number):
-                problems.add(name, None, "columns", f"the column {column!r} has the type {of}")
-        if problems:
-            return
-        # As dictionaries: one long text named by a million rows must not be copied a million times.
-        texts = [original for column, original in called.items() if column != "unit"]
-        file = pq.ParquetFile(pa.BufferReader(data), read_dictionary=texts)
-        row = 0
-        for batch in file.iter_batches(4096, columns=list(called.values())):
-            batch.validate(full=True)
-            for column in batch.columns:
-                if pa.types.is_dictionary(column.type):
-                    longest = pc.max(pc.binary_length(column.dictionary)).as_py() or 0
-                    if longest > MAX_CELL:
-                        problems.add(
-                            name, row + 1, "texts",
-                            f"a cell of {longest:,} bytes; at most {MAX_CELL:,} are read",
-                        )  # fmt: skip
-                        return
-            columns = {c: batch.column(original).to_pylist() for c, original in called.items()}
-            for at in range(batch.num_rows):
-                row += 1
-                cells = [columns[c][at] if c in columns else "" for c in (SPLIT, *COLUMNS)]
-                if any(cell is None for cell in cells):
-                    problems.add(name, row, "cells", "a cell is null")
-                    continue
-                yield Row(row, *map(str, cells))
-    except (OSError, ValueError, pa.ArrowException, MemoryError) as error:
-        message = " ".join(str(error).split())[:200]
-        problems.add(name, None, "Parquet", f"not a Parquet table: {message}")
+        columns = {c: batch.column(original).to_pylist() for c, original in called.items()}
+        for at in range(batch.num_rows):
+            row += 1
+            cells = [columns[c][at] if c in columns else "" for c in (SPLIT, *COLUMNS)]
+            if any(cell is None for cell in cells):
+                problems.add(name, row, "cells", "a cell is null")
+                continue
+            yield Row(row, *map(str, cells))

@@ -7,11 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
 from milannotations.attach.encoded import ImageKey
 from milannotations.errors import InputError
+from milannotations.parquet import open_parquet, parquet_errors
 from milannotations.pictures import UnreadableImageError, list_files, size_of
 from milannotations.record import FEATURES, key_of
 from milannotations.release.layout import MAX_SIDE
@@ -101,22 +99,17 @@ def _open(path: Path, name: str, overwrite: bool) -> Shard:
 
 
 def _read(path: Path, columns: list[str]) -> Iterator[dict[str, Any]]:
-    try:
-        # Buffering ahead would in the end hold all that was read of the file.
-        with pq.ParquetFile(path, pre_buffer=False) as file:
-            for batch in file.iter_batches(_ROWS, columns=columns):
-                yield from batch.to_pylist()
-    except (pa.ArrowException, OSError) as error:
-        raise InputError(f"{path} cannot be read as Parquet: {error}") from error
+    with open_parquet(path) as file:
+        for batch in file.batches(columns, _ROWS):
+            with parquet_errors(path):
+                records = batch.to_pylist()
+            yield from records
 
 
 def _path_leaf(path: Path) -> str:
     """Return the Parquet path of the file names in the column of images."""
-    try:
-        schema = pq.read_schema(path)
-        leaves = [column.path for column in pq.ParquetFile(path).schema]
-    except (pa.ArrowException, OSError) as error:
-        raise InputError(f"{path} cannot be read as Parquet: {error}") from error
+    with open_parquet(path) as file:
+        schema, leaves = file.schema, file.leaves
     lacking = [column for column in FEATURES if column not in schema.names]
     if lacking:
         raise InputError(f"{path} lacks the columns {lacking}; are these neuron records?")

@@ -11,7 +11,6 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 from datasets import Features
 from PIL import Image
 
@@ -21,6 +20,7 @@ from milannotations.fingerprints import fingerprint_of_files
 from milannotations.folder import write_records
 from milannotations.hub.card import MAX_TEXT, NAME, Facts
 from milannotations.networks.record import public_record, read_records
+from milannotations.parquet import OpenParquet, open_parquet
 from milannotations.record import FEATURES
 from milannotations.release.facts import read_raw_facts
 from milannotations.store import config_folder, home
@@ -189,7 +189,7 @@ def without_images(contents: Contents, folder: Path, advance: Callable[[], objec
     changes = {
         "with_images": 0,
         "file_bytes": sum(shard.stat().st_size for shard in shards),
-        "data_bytes": sum(_data_bytes(pq.read_metadata(shard)) for shard in shards),
+        "data_bytes": sum(_data_bytes(shard) for shard in shards),
     }
     return replace(contents, facts=contents.facts.model_copy(update=changes), shards=tuple(shards))
 
@@ -214,15 +214,14 @@ class _Counts:
             raise InputError(f"{shard} is no Parquet file that can be read: {error}") from error
 
     def _add(self, shard: Path) -> None:
-        with pq.ParquetFile(shard, pre_buffer=False) as file:
-            _check_columns(shard, file.schema_arrow)
-            self.data_bytes += _data_bytes(file.metadata)
+        with open_parquet(shard) as file:
+            _check_columns(shard, file.schema)
+            self.data_bytes += _group_bytes(file)
             # A list's length is stored with each of its leaves: the paths', which are empty, tell
             # how many images there are.
-            leaves = (file.schema.column(index).path for index in range(len(file.schema)))
-            lengths = [leaf for leaf in leaves if re.fullmatch(r"images\..*\.path", leaf)]
+            lengths = [leaf for leaf in file.leaves if re.fullmatch(r"images\..*\.path", leaf)]
             columns = ["model", "dataset", "layer", "unit", "annotations", *lengths]
-            for batch in file.iter_batches(_ROWS, columns=columns):
+            for batch in file.batches(columns, _ROWS):
                 plain = [batch[name].to_pylist() for name in columns[:4]]
                 if any(None in values for values in plain):
                     raise InputError(f"{shard} has rows without model, dataset, layer or unit")
@@ -251,15 +250,21 @@ def _check_columns(shard: Path, schema: pa.Schema) -> None:
 
 def _imageless(shard: Path) -> Iterator[dict[str, Any]]:
     columns = [name for name in FEATURES if name != "images"]
-    with pq.ParquetFile(shard, pre_buffer=False) as file:
-        for batch in file.iter_batches(_ROWS, columns=columns):
+    with open_parquet(shard) as file:
+        for batch in file.batches(columns, _ROWS):
             for record in batch.to_pylist():
                 yield {**record, "images": [], "masks": [m["bytes"] for m in record["masks"] or []]}
 
 
-def _data_bytes(metadata: pq.FileMetaData) -> int:
+def _data_bytes(shard: Path) -> int:
+    with open_parquet(shard) as file:
+        return _group_bytes(file)
+
+
+def _group_bytes(file: OpenParquet) -> int:
     return sum(
-        metadata.row_group(number).total_byte_size for number in range(metadata.num_row_groups)
+        file.metadata.row_group(number).total_byte_size
+        for number in range(file.metadata.num_row_groups)
     )
 
 

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from milannotations.annotations import fitting_keys, index_of, read_descriptions
 from milannotations.catalog.releases import is_known, members
 from milannotations.errors import InputError
+from milannotations.parquet import open_parquet, parquet_errors
 from milannotations.record import NeuronKey
 from milannotations.store import config_folder
 
@@ -97,14 +97,11 @@ class Statistics:
         return {"images": facts["images"], **numbers, "counts": counts}
 
     def _add(self, path: Path) -> None:
-        try:
-            file = pq.ParquetFile(path)
-            lacking = [name for name in _SCHEMA.names if name not in file.schema_arrow.names]
+        with open_parquet(path) as file, parquet_errors(path):
+            lacking = [name for name in _SCHEMA.names if name not in file.schema.names]
             if lacking:
                 raise InputError(f"{path} lacks the columns {lacking}; build the dataset again")
-            table = file.read(columns=_SCHEMA.names).select(_SCHEMA.names).cast(_SCHEMA)
-        except (pa.ArrowException, OSError) as error:
-            raise InputError(f"{path} holds no statistics that can be read: {error}") from error
+            table = file.table(_SCHEMA.names).select(_SCHEMA.names).cast(_SCHEMA)
         columns = (table[name].to_pylist() for name in NeuronKey._fields)
         for row, (model, dataset, layer, unit) in enumerate(zip(*columns, strict=True)):
             if unit is None:

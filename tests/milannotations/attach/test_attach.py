@@ -328,7 +328,7 @@ def test_folders_that_cannot_be_filled(folder: Path, images: Path, tmp_path: Pat
     with pytest.raises(InputError, match="move them out"):
         attach_images(folder, source, out=images, overwrite=True)
     (folder / "data" / "x.parquet").write_bytes(b"PAR1")
-    with pytest.raises(InputError, match=r"x\.parquet cannot be read as Parquet"):
+    with pytest.raises(InputError, match=r"x\.parquet is no complete Parquet file"):
         attach_images(folder, source)
 
 

@@ -83,7 +83,7 @@ def test_statistics_that_make_no_sense_are_refused(
 def test_files_that_are_no_statistics_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "statistics.parquet"
     path.write_bytes(b"PAR1 and nothing else")
-    with pytest.raises(InputError, match=r"statistics\.parquet holds no statistics"):
+    with pytest.raises(InputError, match=r"statistics\.parquet is no complete Parquet file"):
         Statistics([tmp_path])
     write_statistics(tmp_path, [RECORD])
     table = pq.read_table(path)
@@ -92,7 +92,7 @@ def test_files_that_are_no_statistics_are_refused(tmp_path: Path) -> None:
         Statistics([tmp_path])
     at = table.column_names.index("low")
     pq.write_table(table.set_column(at, "low", pa.array(["none"])), path)
-    with pytest.raises(InputError, match=r"statistics\.parquet holds no statistics"):
+    with pytest.raises(InputError, match=r"statistics\.parquet cannot be read as a Parquet table"):
         Statistics([tmp_path])
 
 
