@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+from matplotlib import rc_context
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
@@ -119,9 +120,10 @@ def _finished(figure: Figure, axes: Axes, path: Path, whole: bool = True) -> lis
     for kind in FORMATS:
         target = path.with_name(f"{path.name}.{kind}")
         with atomic_path(target) as partial:
-            # No date, so that the same numbers give the same file.
+            # No date, and names of parts that are not random: the same numbers, the same file.
             metadata = {"Date": None} if kind == "svg" else None
-            figure.savefig(partial, format=kind, dpi=160, metadata=metadata)
+            with rc_context({"svg.hashsalt": "milannotations"}):
+                figure.savefig(partial, format=kind, dpi=160, metadata=metadata)
         written.append(target)
     return written
 

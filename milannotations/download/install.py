@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 from milannotations.download.transfer import adopt, fetch
-from milannotations.fingerprints import record_fingerprint
 from milannotations.release.facts import ImportReport
 from milannotations.release.importer import import_release
 from milannotations.store import config_folder, make_folder
@@ -28,7 +27,4 @@ def install(
     target = out or config_folder(config)
     make_folder(target.parent)
     source = adopt(config, from_zip, force=force) if from_zip else fetch(config, force=force)
-    report = import_release(source, target, config=config, overwrite=force)
-    if out is None:
-        record_fingerprint(config, report.fingerprint)
-    return report
+    return import_release(source, target, config=config, overwrite=force, record=out is None)

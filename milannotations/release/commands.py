@@ -35,7 +35,6 @@ def import_release(
     overwrite: Annotated[bool, typer.Option(help="replace what is there")] = False,
 ) -> None:
     """Convert a release into Parquet shards; run it again to go on after an interruption."""
-    from milannotations.fingerprints import record_fingerprint
     from milannotations.release.importer import import_release as convert
     from milannotations.release.importer import names
     from milannotations.store import config_folder, make_folder
@@ -54,9 +53,8 @@ def import_release(
         image_format=image_format,
         overwrite=overwrite,
         drop_unknown=drop_unknown,
+        record=out is None,
     )
-    if out is None:
-        record_fingerprint(report.config, report.fingerprint)
     lines = [
         f"{report.config}: {report.neurons} neurons, layers {', '.join(report.layers)}; "
         f"{report.annotated} of them with {report.annotations} annotations; "

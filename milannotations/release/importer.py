@@ -12,7 +12,7 @@ from pathlib import Path
 from milannotations.annotations import read_annotations, to_dataset
 from milannotations.catalog.releases import RELEASES, SOURCES, TEXT_ONLY, canonical
 from milannotations.errors import InputError, did_you_mean
-from milannotations.fingerprints import fingerprint, fingerprint_of_files
+from milannotations.fingerprints import fingerprint, fingerprint_of_files, record_fingerprint
 from milannotations.folder import write_card, write_records
 from milannotations.record import IMAGE_FORMATS
 from milannotations.release.archive import ANNOTATIONS, Files, open_files
@@ -36,6 +36,7 @@ def import_release(
     image_format: str = "webp",
     overwrite: bool = False,
     drop_unknown: bool = False,
+    record: bool = False,
 ) -> ImportReport:
     """Convert an original release into a dataset folder of Parquet shards.
 
@@ -51,6 +52,8 @@ def import_release(
         image_format: For exemplars in the release: lossless ``webp`` or ``png``, or ``jpeg``.
         overwrite: Replace ``out`` if it exists.
         drop_unknown: Leave out annotations of units that do not exist instead of refusing.
+        record: Remember the fingerprint under the name of the config; before ``out`` appears, so
+            that an import that is there is always known.
 
     Raises:
         InputError: For anything wrong with the release, before the conversion where possible.
@@ -59,7 +62,7 @@ def import_release(
         raise InputError(f"image format {image_format!r}; choose one of {sorted(IMAGE_FORMATS)}")
     model, dataset, config = names(source, config, model, dataset)
     if is_table(source):
-        return _import_annotations(source, out, model, dataset, config, overwrite)
+        return _import_annotations(source, out, model, dataset, config, overwrite, record)
     known = RELEASES.get(f"{model}-{dataset}")
     images_of = known.source if known else None
     with closing(open_files(source)) as files:
@@ -77,7 +80,7 @@ def import_release(
                 _keep(files, ANNOTATIONS, work / ANNOTATIONS)
             report = _report(layout, work, model, dataset, image_format, conventions)
             report.ignored = files.ignored
-            _write_folder(work, report)
+            _write_folder(work, report, record)
     return report
 
 
@@ -106,7 +109,13 @@ def names(
 
 
 def _import_annotations(
-    source: Path, out: Path, model: str, dataset: str, config: str, overwrite: bool
+    source: Path,
+    out: Path,
+    model: str,
+    dataset: str,
+    config: str,
+    overwrite: bool,
+    record: bool,
 ) -> ImportReport:
     """Import annotations that come without exemplars: text and neuron keys."""
     records = to_dataset(read_annotations(source), model, dataset)
@@ -129,7 +138,7 @@ def _import_annotations(
             differences=_differences(f"{model}-{dataset}", layers),
             versions=_versions(),
         )
-        _write_folder(work, report)
+        _write_folder(work, report, record)
     return report
 
 
@@ -187,8 +196,10 @@ def _differences(config: str, layers: dict[str, int]) -> list[str]:
     ]
 
 
-def _write_folder(work: Path, report: ImportReport) -> None:
+def _write_folder(work: Path, report: ImportReport, record: bool) -> None:
     write_facts(work, report)
+    if record:
+        record_fingerprint(report.config, report.fingerprint)
     units = ", ".join(f"`{layer}` ({count})" for layer, count in report.layers.items())
     images = (
         "with the exemplars' images"

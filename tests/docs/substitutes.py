@@ -26,6 +26,8 @@ NOT_RUN = {
     r"^git clone": "needs a network",
     r"scripts/compare_with_original.py": "needs the original's code; tests/scripts has a stand-in",
     r"scripts/calibrate_audit.py": "takes an hour",
+    r"scripts/kill_everywhere.py": "takes an hour; test_reliability.py runs some of it",
+    r"scripts/try_surroundings.py": "takes half an hour; test_reliability.py runs some of it",
     r"^torchrun": "starts several processes on several machines",
     r"leaderboard review": "reviews a pull request; test_review.py has a repository for it",
     r"scripts/try_bad_inputs.py": "writes its page; tests/bad_inputs runs the same and compares",

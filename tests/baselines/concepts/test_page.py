@@ -112,4 +112,5 @@ def test_figures_are_the_same_each_time(tmp_path: Path) -> None:
     assert (tmp_path / "one-i.png").read_bytes() == (tmp_path / "two-i.png").read_bytes()
     svg = (tmp_path / "one.svg").read_text(encoding="utf-8")
     assert "<dc:date>" not in svg
+    assert svg == (tmp_path / "two.svg").read_text(encoding="utf-8")
     assert units_per_label({"object": {}}, "Nothing", tmp_path / "none")[1].stat().st_size > 1000

@@ -1,0 +1,1 @@
+"""Runs of all commands that are killed or in odd surroundings, and what becomes of them."""

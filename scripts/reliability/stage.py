@@ -1,0 +1,102 @@
+"""Where commands run: a folder that is made anew, with the same path and content, for every run."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from scripts.reliability.cases import PRODUCTS, Case, normalise
+from scripts.reliability.client import ROOT, Outcome, Server
+from scripts.reliability.trees import CACHES, Tree, snapshot
+
+PARTS = ("work", "home", "tmp", "user", "hf")
+
+
+class Stage:
+    """A folder with a working folder, homes and a temporary folder, for one run at a time.
+
+    Args:
+        scratch: Folder for all of it.
+    """
+
+    def __init__(self, scratch: Path) -> None:
+        self.scratch = scratch.resolve()
+        self.root = self.scratch / "run"
+        self._inputs = self.scratch / "inputs"
+        self._start = self.scratch / "start"
+
+    @property
+    def env(self) -> dict[str, str | None]:
+        """The environment in which a server is started, so that all it writes is in the stage."""
+        return {
+            "MILANNOTATIONS_HOME": str(self.root / "home"),
+            "HOME": str(self.root / "user"),
+            "TMPDIR": str(self.root / "tmp"),
+            "HF_HOME": str(self.root / "hf"),
+            "XDG_CACHE_HOME": None,
+            "MPLCONFIGDIR": str(self.scratch / "matplotlib"),
+        }
+
+    @property
+    def counted(self) -> dict[str, Any]:
+        """The part of a job that asks for its changes."""
+        return {"counted": str(self.root), "not_counted": CACHES}
+
+    def write_inputs(self, server: Server) -> None:
+        """Write the inputs of all commands, unless they are there, as products of commands too."""
+        if (self._inputs / "done").exists():
+            return
+        shutil.rmtree(self._inputs, ignore_errors=True)
+        self._empty()
+        command = [sys.executable, "-m", "scripts.reliability.inputs", str(self.root / "work")]
+        subprocess.run(command, cwd=ROOT, check=True, env=_plain(self.env))
+        for command_line in PRODUCTS.values():
+            done = server.run(shlex.split(command_line), self.root / "work")
+            if done.status:
+                raise RuntimeError(f"{command_line}: {done.err}{done.out}")
+        shutil.copytree(self.root, self._inputs, symlinks=True)
+        (self._inputs / "done").touch()
+
+    def prepare(self, server: Server, case: Case) -> None:
+        """Make what the command is started on, with the older result that it is to replace."""
+        shutil.rmtree(self._start, ignore_errors=True)
+        self._copy(self._inputs)
+        if case.old:
+            done = server.run(shlex.split(case.old), self.root / "work")
+            if done.status:
+                raise RuntimeError(f"{case.old}: {done.err}{done.out}")
+        shutil.copytree(self.root, self._start, symlinks=True)
+
+    def reset(self) -> None:
+        """Put the stage back to where ``prepare`` left it."""
+        self._copy(self._start)
+
+    def run(self, server: Server, case: Case, **job: Any) -> Outcome:
+        """Run the command."""
+        return server.run(case.argv, self.root / "work", **job)
+
+    def tree(self) -> Tree:
+        """Return what is there now: the working folder's paths without its name."""
+        tree = snapshot(self.root, normalise)
+        return {path.removeprefix("work/"): content for path, content in tree.items()}
+
+    def _empty(self) -> None:
+        self.root.mkdir(parents=True, exist_ok=True)  # it may be a disk, and so stays
+        for name in PARTS:
+            shutil.rmtree(self.root / name, ignore_errors=True)
+            (self.root / name).mkdir()
+
+    def _copy(self, source: Path) -> None:
+        self._empty()
+        for name in PARTS:
+            shutil.copytree(source / name, self.root / name, symlinks=True, dirs_exist_ok=True)
+
+
+def _plain(env: dict[str, str | None]) -> dict[str, str]:
+    whole = {**os.environ, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
+    return whole | {name: value for name, value in env.items() if value is not None}

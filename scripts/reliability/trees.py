@@ -1,0 +1,84 @@
+"""Snapshots of folders: what is there, what of it can be seen, and how two of them differ."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TypeAlias
+
+# Path below the folder: "folder", "link to …", or the hash of a file's content.
+Tree: TypeAlias = "dict[str, str]"
+Normalise: TypeAlias = "Callable[[str, bytes], bytes]"
+CACHES = ("hf",)  # caches of other libraries, which clean them up themselves
+
+
+def snapshot(root: Path, normalise: Normalise, skip: tuple[str, ...] = CACHES) -> Tree:
+    """Return what lies below a folder.
+
+    Args:
+        root: The folder.
+        normalise: Takes what rightly differs between two runs, such as the time, out of a file.
+        skip: Folders right below ``root`` that are left out.
+    """
+    tree: Tree = {}
+    for place, folders, files in os.walk(root):
+        here = Path(place)
+        if here == root:
+            folders[:] = [name for name in folders if name not in skip]
+        for name in [*folders, *files]:
+            path = here / name
+            relative = path.relative_to(root).as_posix()
+            if path.is_symlink():
+                tree[relative] = f"link to {path.readlink()}"
+            elif path.is_dir():
+                tree[relative] = "folder"
+            else:
+                content = normalise(relative, path.read_bytes())
+                tree[relative] = hashlib.sha256(content).hexdigest()
+    return tree
+
+
+def hidden(path: str) -> bool:
+    """Say whether a path is of unfinished work or a lock: a part of it begins with a point."""
+    return any(name.startswith(".") for name in path.split("/"))
+
+
+def below(tree: Mapping[str, str], target: str) -> Tree:
+    """Return the part of a tree that is a target: a file, or a folder with all that is in it."""
+    return {
+        path: content
+        for path, content in tree.items()
+        if (path == target or path.startswith(f"{target}/")) and not hidden(path)
+    }
+
+
+def half_done(now: Tree, old: Tree, new: Tree, whole: tuple[str, ...]) -> list[str]:
+    """Return what can be seen after a kill and is neither as before nor as when it is finished.
+
+    Args:
+        now: After the kill.
+        old: Before the command.
+        new: After the command when nothing disturbs it.
+        whole: Targets that are one thing: all of it is old, or all of it is new.
+    """
+    wrong = []
+    for target in whole:
+        state = below(now, target)
+        empty = set(state.values()) <= {"folder"}
+        if not empty and state not in (below(old, target), below(new, target)):
+            wrong.append(target)
+    for path, content in now.items():
+        if hidden(path) or any(path == one or path.startswith(f"{one}/") for one in whole):
+            continue
+        if content != "folder" and content not in (old.get(path), new.get(path)):
+            wrong.append(path)
+    return sorted(wrong)
+
+
+def differences(first: Tree, second: Tree) -> list[str]:
+    """Return the paths at which two trees differ."""
+    return sorted(
+        path for path in first.keys() | second.keys() if first.get(path) != second.get(path)
+    )
