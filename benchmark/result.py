@@ -7,16 +7,16 @@ or exchanged without the other.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
 
 import pandas as pd
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from benchmark.references import HELD_OUT, Protocol
 from milannotations.errors import InputError
+from milannotations.json_files import read_model
 
 METHOD_NAME = r"^[a-z0-9][a-z0-9_-]{0,63}$"
 VERSION: Literal[3] = 3
@@ -145,22 +145,7 @@ def read_result(path: Path) -> Result:
     Raises:
         InputError: Names the file and every field that is wrong.
     """
-    try:
-        with path.open("rb") as file:
-            data = file.read(MAX_RESULT_BYTES + 1)
-        if len(data) > MAX_RESULT_BYTES:
-            raise InputError(f"{path}: more than {MAX_RESULT_BYTES:,} bytes; a result has fewer")
-        result = Result.model_validate(json.loads(data.decode("utf-8")))
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path}: not UTF-8 text: {error}") from error
-    except ValidationError as error:
-        raise InputError(f"{path}: {wrong_fields(error, 'result')}") from error
-    except InputError:
-        raise
-    except RecursionError as error:
-        raise InputError(f"{path}: not JSON of a result: nested too deep") from error
-    except ValueError as error:  # also for an integer of thousands of digits
-        raise InputError(f"{path}: not JSON: {error}") from error
+    result = read_model(path, Result, whole="result", limit=MAX_RESULT_BYTES)
     if result.schema_version >= BOUND and not result.table:
         raise InputError(
             f"{path}: version {result.schema_version} of results has the SHA-256 of the per-neuron "
@@ -178,14 +163,6 @@ def read_per_neuron(result_path: Path) -> pd.DataFrame:
     from benchmark.pairs import read_pair
 
     return read_pair(result_path).per_neuron
-
-
-def wrong_fields(error: ValidationError, whole: str) -> str:
-    """Return every field that is wrong and why; ``whole`` names what is wrong as a whole."""
-    return "; ".join(
-        f"{'.'.join(str(part) for part in one['loc']) or whole}: {one['msg']}"
-        for one in error.errors()
-    )
 
 
 def leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:

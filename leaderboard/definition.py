@@ -16,9 +16,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from benchmark.metrics.registry import Settings, check_names, make_metrics
 from benchmark.references import HELD_OUT, Protocol
-from benchmark.result import wrong_fields
 from leaderboard.safe_yaml import UnsafeYaml, read_mapping
 from milannotations.errors import InputError, did_you_mean
+from milannotations.json_files import wrong_fields
 
 BOARDS = Path(__file__).parent / "boards"
 DEFAULT = "demo"

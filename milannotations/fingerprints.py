@@ -18,9 +18,10 @@ from typing import Any
 
 from datasets import Dataset
 
-from milannotations.errors import InputError
+from milannotations.json_files import read_json
 from milannotations.parquet import open_parquet
 from milannotations.pictures import opened
+from milannotations.reading import is_there
 from milannotations.record import FEATURES, encoded_records, key_of
 from milannotations.storage import atomic_path, locked
 from milannotations.store import home, make_folder
@@ -80,12 +81,9 @@ def _shipped() -> dict[str, str]:
 
 
 def _read(place: Path) -> dict[str, str]:
-    if not place.is_file():
+    if not is_there(place):
         return {}
-    try:
-        known = json.loads(place.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise InputError(f"{place} is damaged ({error}); delete it") from error
+    known = read_json(place, dict, remedy="delete it")
     return {str(name): str(value) for name, value in known.items()}
 
 

@@ -10,6 +10,10 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from baselines.concepts.tally import Tally
+from milannotations.errors import InputError
+from milannotations.json_files import read_json
+from milannotations.notices import notify
+from milannotations.reading import is_there
 from milannotations.storage import atomic_path
 
 
@@ -63,11 +67,15 @@ class Kept:
             digest.update(array.astype("<i8").tobytes())
         self.path = folder / f"formulas-{digest.hexdigest()[:16]}.json"
         self.found: dict[int, Explanation] = {}
+        if not is_there(self.path):
+            return
         try:
-            plain = json.loads(self.path.read_text(encoding="utf-8"))
+            plain = read_json(self.path, list)
             self.found = {one.unit: one for one in map(Explanation.model_validate, plain)}
-        except (OSError, ValueError, TypeError, ValidationError):
-            self.found = {}  # none yet, or of another version
+        except InputError as error:
+            notify(f"{error}; explanations are made anew")
+        except ValidationError:
+            self.found = {}  # of another version
 
     def add(self, explanations: list[Explanation]) -> None:
         """Keep some more, and write the file, atomically."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
@@ -17,6 +16,7 @@ from milannotations.arrays import read_array
 from milannotations.errors import InputError, did_you_mean
 from milannotations.exemplars.batches import Batch
 from milannotations.exemplars.collect import Job, Runner, Update, as_batch, batches
+from milannotations.json_files import read_json
 
 Advance = Callable[[int], None]
 Say = Callable[[str], None]
@@ -120,17 +120,13 @@ class RecordedMaps:
     def __init__(self, folder: Path, device: torch.device | str = "cpu") -> None:
         self._device = torch.device(device)
         index = folder / "activations.json"
+        layout = 'it should read {"input_size": [224, 224], "layers": {"conv5": "conv5.npy"}}'
+        plain = read_json(index, dict, remedy=f"it names the layers' files: {layout}")
         try:
-            plain = json.loads(index.read_text(encoding="utf-8"))
             files = {str(layer): str(name) for layer, name in plain["layers"].items()}
             height, width = (int(n) for n in plain["input_size"])
-        except FileNotFoundError as error:
-            raise InputError(f"{index} does not exist; it names the layers' files") from error
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-            raise InputError(
-                f"{index}: {error}; it should read "
-                '{"input_size": [224, 224], "layers": {"conv5": "conv5.npy"}}'
-            ) from error
+        except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
+            raise InputError(f"{index}: {error}; {layout}") from error
         self.input_size = (height, width)
         self._arrays = {layer: _array(folder, name) for layer, name in files.items()}
         if not self._arrays:

@@ -26,8 +26,11 @@ from baselines.concepts.tables import (
 )
 from milannotations.errors import InputError
 from milannotations.exemplars.sources import hash_of
+from milannotations.json_files import MAX_JSON, parse_json, read_json
+from milannotations.notices import notify
 from milannotations.pictures import list_images, size_of
 from milannotations.progress import progress_bar
+from milannotations.reading import is_there, read_bytes
 from milannotations.storage import atomic_path
 from milannotations.store import home, make_folder
 
@@ -220,11 +223,12 @@ def _maps_of(image: Path) -> list[Path]:
 def _vocabulary(folder: Path, images: Sequence[Path], key: str) -> list[Concept]:
     """Return the classes of all JSON files; from a file, if they were asked for before."""
     kept = home() / "concepts" / f"ade20k-{hashlib.sha256(key.encode()).hexdigest()[:16]}.json"
-    try:
-        plain = json.loads(kept.read_text(encoding="utf-8"))
-        return [Concept(str(name), str(kind), int(n)) for n, (name, kind) in plain.items()]
-    except (OSError, ValueError, TypeError, AttributeError):
-        pass  # never asked for, or not readable: it is made anew
+    if is_there(kept):
+        try:
+            plain = read_json(kept, dict)
+            return [Concept(str(name), str(kind), int(n)) for n, (name, kind) in plain.items()]
+        except (ValueError, TypeError) as error:
+            notify(f"{kept} cannot be used ({error}); it is made anew")
     names: dict[int, str] = {}
     times: dict[int, Counter[str]] = defaultdict(Counter)
     with progress_bar() as bar:
@@ -248,7 +252,8 @@ def _classes_in(folder: Path, path: Path) -> list[tuple[int, str, str]]:
     check_inside(folder, path)
     try:
         # Some names are not valid UTF-8 in the release.
-        plain = json.loads(path.read_text(encoding="utf-8", errors="replace"))
+        text = read_bytes(path, MAX_JSON).decode("utf-8", errors="replace")
+        plain = parse_json(text, path, dict, remedy="it does not list objects as ADE20K does")
         return [
             (
                 int(item["name_ndx"]),
@@ -258,12 +263,14 @@ def _classes_in(folder: Path, path: Path) -> list[tuple[int, str, str]]:
             for item in plain["annotation"]["object"]
             if 0 < int(item["name_ndx"]) <= MOST_CONCEPTS
         ]
-    except FileNotFoundError as error:
+    except InputError as error:
+        if path.exists():
+            raise
         raise InputError(
             f"{path} does not exist; it names the picture's classes (index_ade20k.pkl is not read "
             "in its place, as a pickle can run code)"
         ) from error
-    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+    except (ValueError, KeyError, TypeError, OverflowError) as error:
         raise InputError(f"{path} does not list objects as the release does: {error!r}") from error
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -22,11 +21,13 @@ from baselines.concepts.tables import (
 )
 from milannotations.errors import InputError
 from milannotations.exemplars.sources import hash_of
+from milannotations.json_files import read_json
 from milannotations.pictures import list_images
 
 _LAST_THING = 91  # ids of COCO-Stuff: things up to here, stuff from here on
 _UNLABELLED = 255  # as a pixel's value
 _NO_LABEL = "unlabeled"  # as a name
+_MAX_JSON = 2 << 30  # bytes; that of the training images has half a GB
 
 
 class CocoPanoptic:
@@ -49,7 +50,7 @@ class CocoPanoptic:
     def __init__(self, images: Path, annotations: Path, maps: Path) -> None:
         self._images, self._maps, self._json = images, maps, annotations
         try:
-            plain = json.loads(annotations.read_text(encoding="utf-8"))
+            plain = read_json(annotations, dict, limit=_MAX_JSON)
             files = {int(one["id"]): str(one["file_name"]) for one in plain["images"]}
             kinds = {int(one["id"]): one for one in plain["categories"]}
             self.concepts = tuple(
@@ -71,11 +72,9 @@ class CocoPanoptic:
                 )
                 for one in plain["annotations"]
             ]
-        except FileNotFoundError as error:
-            raise InputError(f"{annotations} does not exist") from error
         except InputError:
             raise
-        except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        except (ValueError, KeyError, TypeError, OverflowError) as error:
             raise InputError(f"{annotations} is no panoptic annotation: {error!r}") from error
         if not self._rows:
             raise InputError(f"{annotations} annotates no image")

@@ -30,6 +30,7 @@ from baselines.concepts.partition import Partition
 from baselines.concepts.source import MOST_CONCEPTS, Concept, ConceptSource
 from milannotations.arrays import read_array
 from milannotations.errors import InputError
+from milannotations.json_files import read_json
 from milannotations.storage import atomic_path, locked, resumable_folder
 from milannotations.store import home
 
@@ -196,7 +197,7 @@ def _pack_all(
 def _opened(folder: Path, identity: dict[str, Any], source: ConceptSource) -> PackedConcepts | None:
     """Return what lies in a folder, or None if it is not whole or not of this data."""
     try:
-        header = json.loads((folder / _HEADER).read_text(encoding="utf-8"))
+        header = read_json(folder / _HEADER, dict)
         if header["identity"] != json.loads(json.dumps(identity)):
             return None
         if any((folder / n).stat().st_size != size for n, size in header["sizes"].items()):

@@ -8,11 +8,12 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
-from milannotations.errors import InputError
+from milannotations.json_files import read_model
 from milannotations.storage import atomic_path
 
+_MAX_REPORT = 1 << 30
 _Report = TypeVar("_Report", bound="Facts")
 
 
@@ -73,16 +74,7 @@ def load_report(kind: type[_Report], path: Path) -> _Report:
     Raises:
         InputError: If it cannot be read, or is not laid out as a report of that kind.
     """
-    try:
-        return kind.model_validate_json(path.read_bytes())
-    except OSError as error:
-        raise InputError(f"{path} cannot be read: {error}") from error
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"])) or "the file"
-        raise InputError(
-            f"{path} is no report of {kind.__name__}: {where}: {first['msg']}"
-        ) from error
+    return read_model(path, kind, whole=f"report of {kind.__name__}", limit=_MAX_REPORT)
 
 
 def save_table(path: Path, columns: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> None:

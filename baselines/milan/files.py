@@ -16,6 +16,7 @@ from baselines.features.encoder import EncoderSpec, PyramidEncoder
 from baselines.milan.card import card
 from baselines.milan.config import FORMAT, MilanConfig
 from baselines.milan.vocabulary import SPECIALS, Vocabulary
+from milannotations import json_files
 from milannotations.catalog.models import load_model
 from milannotations.catalog.weights import fit
 from milannotations.errors import InputError
@@ -151,14 +152,7 @@ def read_vocabulary(place: Path, lemmatize: bool = False) -> Vocabulary:
 
 def read_json(place: Path) -> Any:
     """Read a JSON file of a sensible size; raise InputError if it cannot be read."""
-    try:
-        if place.stat().st_size > _MAX_JSON:
-            raise InputError(f"{place} is larger than {_MAX_JSON:,} bytes")
-        return json.loads(place.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        if isinstance(error, InputError):
-            raise
-        raise InputError(f"{place} cannot be read: {error}") from error
+    return json_files.read_json(place, dict, limit=_MAX_JSON, constants=True)
 
 
 def _write_json(place: Path, plain: object) -> None:

@@ -20,6 +20,7 @@ from milannotations.catalog.models import load_model
 from milannotations.device import resolve_device
 from milannotations.errors import InputError, did_you_mean
 from milannotations.exemplars.sources import Preprocessing
+from milannotations.json_files import read_json
 from milannotations.pictures import opened
 from milannotations.progress import progress_bar
 from milannotations.storage import atomic_path
@@ -159,13 +160,14 @@ def load_classifier(weights: Path) -> Trained:
     """
     beside = weights.with_suffix(".json")
     try:
-        facts = json.loads(beside.read_text(encoding="utf-8"))
+        facts = read_json(beside, dict, constants=True)
         classes = tuple(map(str, facts["classes"]))
         right, losses = float(facts["train_accuracy"]), tuple(map(float, facts["losses"]))
         architecture = str(facts["architecture"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError) as error:
+        why = str(error) if isinstance(error, InputError) else repr(error)
         raise InputError(
-            f"{beside}, which says what {weights} are the weights of, cannot be read ({error!r}); "
+            f"{beside}, which says what {weights} are the weights of, cannot be read ({why}); "
             "train the classifier again"
         ) from error
     loaded = load_model(architecture, str(weights))

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import csv
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from milannotations.errors import InputError
+from milannotations.json_files import read_json
 from milannotations.pictures import class_folders, list_images, utf8
-from milannotations.tables import layout_of
+from milannotations.reading import read_bytes
+from milannotations.tables import MAX_TABLE_BYTES, decode, layout_of
 
 _SPELLINGS = {"train": ("train",), "validation": ("validation", "val"), "test": ("test",)}
 
@@ -128,19 +129,19 @@ def named_values(path: Path, what: str) -> dict[str, str]:
     Raises:
         InputError: If it cannot be read.
     """
-    how = f"{what} {path}: give JSON {{class: name}}, or CSV with the columns class, name"
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-        if path.suffix.lower() == ".json":
-            found: Any = json.loads(text)
-        else:
+    how = "give JSON {class: name}, or CSV with the columns class, name"
+    if path.suffix.lower() == ".json":
+        found: dict[str, Any] = read_json(path, dict, remedy=how)
+    else:
+        try:
+            text = decode(read_bytes(path, MAX_TABLE_BYTES))
             layout = layout_of(text, ("class", "name"))
             lines = text.splitlines()[layout.skip :]
             rows = [row for row in csv.reader(lines, delimiter=layout.delimiter) if row]
             rows = rows[1:] if rows and rows[0][0].strip().lower() == "class" else rows
             found = {row[0].strip(): row[1].strip() for row in rows}
-    except (OSError, ValueError, IndexError) as error:
-        raise InputError(f"{how} ({error})") from error
-    if not isinstance(found, dict) or not all(isinstance(v, str) for v in found.values()):
-        raise InputError(how)
+        except (ValueError, IndexError) as error:
+            raise InputError(f"{what} {path}: {how} ({error})") from error
+    if not all(isinstance(v, str) for v in found.values()):
+        raise InputError(f"{what} {path}: {how}")
     return found

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from datasets import Dataset
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from benchmark.harness import Entry, Task, describe, make_task, score
 from benchmark.metrics.base import Metric
@@ -23,7 +23,11 @@ from benchmark.result import Method, Score
 from benchmark.splits.definitions import Split
 from milannotations.contents import contents_named_in
 from milannotations.describer import accepts, create
+from milannotations.errors import InputError
 from milannotations.fingerprints import fingerprint
+from milannotations.json_files import read_model
+from milannotations.notices import notify
+from milannotations.reading import is_there
 from milannotations.storage import atomic_path
 
 # Controls that every test set is scored with: the scale that methods are read on.
@@ -173,9 +177,10 @@ def _described(
 
 
 def _kept(place: Path) -> Cell | None:
-    if not place.is_file():
+    if not is_there(place):
         return None
     try:
-        return Cell.model_validate_json(place.read_text(encoding="utf-8"))
-    except (ValidationError, UnicodeDecodeError):
-        return None  # of another version: it is run again
+        return read_model(place, Cell, whole="cell")
+    except InputError as error:  # damaged, or of another version
+        notify(f"{error}; it is run again")
+        return None

@@ -6,10 +6,10 @@ import os
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
-from benchmark.result import Metric, Score, wrong_fields
-from milannotations.errors import InputError
+from benchmark.result import Metric, Score
+from milannotations.json_files import read_model
 from milannotations.record import NeuronKey
 from milannotations.storage import atomic_path
 
@@ -233,11 +233,4 @@ def read_quality(path: Path) -> Quality:
     Raises:
         InputError: Names the file and every field that is wrong.
     """
-    if not path.is_file():
-        raise InputError(f"{path} does not exist")
-    if path.stat().st_size > MAX_QUALITY_BYTES:
-        raise InputError(f"{path}: {path.stat().st_size} bytes; a report has at most 50 MB")
-    try:
-        return Quality.model_validate_json(path.read_bytes())
-    except ValidationError as error:
-        raise InputError(f"{path}: {wrong_fields(error, 'report')}") from error
+    return read_model(path, Quality, whole="report", limit=MAX_QUALITY_BYTES)

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import math
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
-from benchmark.result import MAX_RESULT_BYTES, wrong_fields
+from benchmark.result import MAX_RESULT_BYTES
 from benchmark.sanity.checks import CHECKS, CONSTANT, PEOPLE
 from benchmark.sanity.ladder import OTHERS
-from milannotations.errors import InputError
+from milannotations.json_files import read_model
 from milannotations.storage import atomic_path
 from milannotations.terminal import FittedTable
 
@@ -98,14 +97,7 @@ def read_reports(results: Path) -> dict[str, SanityReport]:
     """
     reports: dict[str, SanityReport] = {}
     for path in sorted((results / FOLDER).glob("*.json")):
-        if path.stat().st_size > MAX_RESULT_BYTES:
-            raise InputError(f"{path} is larger than {MAX_RESULT_BYTES:,} bytes")
-        try:
-            report = SanityReport.model_validate(json.loads(path.read_text(encoding="utf-8")))
-        except ValidationError as error:
-            raise InputError(f"{path}: {wrong_fields(error, 'report')}") from error
-        except (UnicodeDecodeError, ValueError) as error:
-            raise InputError(f"{path}: not JSON: {error}") from error
+        report = read_model(path, SanityReport, whole="report", limit=MAX_RESULT_BYTES)
         reports[report.split] = report
     return reports
 

@@ -16,6 +16,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 from milannotations.errors import InputError, did_you_mean
+from milannotations.json_files import read_json
 from milannotations.worlds.neurons import stable_seed
 
 PUBLISHED = Path(__file__).parent / "published"
@@ -107,7 +108,7 @@ def published(family: str) -> list[Split]:
         InputError: If there is no such family.
     """
     splits_of(family, ())
-    plain = json.loads((PUBLISHED / f"{family}.json").read_text(encoding="utf-8"))
+    plain = read_json(PUBLISHED / f"{family}.json", dict)
     return [Split.model_validate(one) for one in plain["splits"]]
 
 

@@ -16,7 +16,9 @@ from rich.progress import Progress
 
 from milannotations.catalog.releases import RELEASES, Release, canonical
 from milannotations.errors import InputError, did_you_mean
+from milannotations.json_files import read_json, wrong_fields
 from milannotations.progress import byte_bar
+from milannotations.reading import is_there
 from milannotations.storage import atomic_path, locked
 from milannotations.store import downloads, make_folder
 
@@ -160,11 +162,11 @@ def _place() -> Path:
 
 
 def _read() -> dict[str, Checksum]:
-    try:
-        return _Table.validate_json(_place().read_bytes())
-    except FileNotFoundError:
+    remedy = "delete it, and checksums are recorded anew"
+    if not is_there(_place()):
         return {}
+    plain = read_json(_place(), dict, remedy=remedy)
+    try:
+        return _Table.validate_python(plain)
     except ValidationError as error:
-        raise InputError(
-            f"{_place()} is damaged; delete it, and checksums are recorded anew ({error})"
-        ) from error
+        raise InputError(f"{_place()}: {wrong_fields(error, 'table')}; {remedy}") from error

@@ -8,9 +8,12 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import BaseModel, Field
 
 from milannotations.errors import InputError
+from milannotations.json_files import read_model
+from milannotations.notices import notify
+from milannotations.reading import is_there
 from milannotations.storage import atomic_path, explained, locked
 from milannotations.store import HOME_VARIABLE
 
@@ -68,8 +71,9 @@ class Partial:
     def origin(self) -> Origin | None:
         """What it is a part of; None if there is none, or one that cannot be relied on."""
         try:
-            return Origin.model_validate_json(self._origin.read_bytes())
-        except (FileNotFoundError, ValidationError):
+            return read_model(self._origin, Origin) if is_there(self._origin) else None
+        except InputError as error:
+            notify(f"{error}; the download begins anew")
             return None
 
     def is_whole(self) -> bool:

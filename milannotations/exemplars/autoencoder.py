@@ -6,7 +6,6 @@ refused, and what is missing can be stated after the path, as ``sae.pt?activatio
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -29,6 +28,7 @@ from milannotations.exemplars.autoencoder_layouts import (
     whole,
 )
 from milannotations.exemplars.encoder import Activation, Normalization, SparseAutoencoder
+from milannotations.json_files import read_json
 
 __all__ = ["SparseAutoencoder", "load_autoencoder", "split_statement"]
 
@@ -173,10 +173,5 @@ def _normalization(name: Any) -> Normalization:
 
 
 def _read_config(file: Path) -> dict[str, Any]:
-    try:
-        config = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise InputError(f"{file} cannot be read: {error}") from error
-    if not isinstance(config, dict):
-        raise InputError(f"{file} is not a JSON object")
+    config: dict[str, Any] = read_json(file, dict)
     return config

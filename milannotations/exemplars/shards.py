@@ -19,6 +19,7 @@ from torch import Tensor
 from milannotations.errors import InputError
 from milannotations.exemplars.plan import Plan
 from milannotations.exemplars.statistics import LayerStatistics
+from milannotations.json_files import parse_json
 from milannotations.storage import atomic_path
 
 _KEY = "milannotations"
@@ -148,7 +149,7 @@ def read_header(path: Path) -> Header:
 def _opened(path: Path) -> Iterator[tuple[Any, dict[str, Any]]]:
     try:
         with safe_open(path, "pt") as file:
-            yield file, json.loads((file.metadata() or {})[_KEY])
+            yield file, parse_json((file.metadata() or {})[_KEY], path, dict, constants=True)
     except (OSError, SafetensorError, KeyError, TypeError, ValueError, RuntimeError) as error:
         raise InputError(
             f"{path} is not a sound file of statistics ({error!r}); delete it, and that part is "

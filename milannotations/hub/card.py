@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from milannotations.catalog.releases import RELEASES
 from milannotations.errors import InputError
+from milannotations.json_files import parse_json
 from milannotations.page import markdown_environment
 from milannotations.record import FEATURES
 
@@ -96,8 +97,10 @@ class Facts(BaseModel):
 
 def facts_from_json(text: str) -> Facts | None:
     """Read a ``facts.json``; None if it is none that this version can use."""
+    if len(text) > _MAX_FACTS:
+        return None
     try:
-        return Facts.model_validate_json(text) if len(text) <= _MAX_FACTS else None
+        return Facts.model_validate(parse_json(text, "facts.json", dict))
     except ValueError:
         return None
 

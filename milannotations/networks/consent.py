@@ -11,6 +11,8 @@ import json
 from pathlib import Path
 
 from milannotations.errors import InputError
+from milannotations.json_files import read_json
+from milannotations.reading import is_there
 from milannotations.storage import atomic_path, locked
 from milannotations.store import home, make_folder
 
@@ -51,10 +53,6 @@ def _place() -> Path:
 
 
 def _read() -> list[str]:
-    if not _place().is_file():
+    if not is_there(_place()):
         return []
-    try:
-        specs = json.loads(_place().read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise InputError(f"{_place()} is damaged ({error}); delete it") from error
-    return [str(spec) for spec in specs] if isinstance(specs, list) else []
+    return [str(spec) for spec in read_json(_place(), list, remedy="delete it")]

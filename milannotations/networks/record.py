@@ -15,6 +15,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from milannotations.errors import InputError
+from milannotations.json_files import parse_json, read_json
+from milannotations.notices import notify
+from milannotations.reading import is_there
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -151,14 +154,13 @@ def read_records(path: Path) -> list[NetworkRecord]:
 def read_record(file: Path) -> NetworkRecord | None:
     """Return the record in a ``build.json`` or ``network.json``; None if there is none."""
     try:
-        if not file.is_file() or file.stat().st_size > _MOST_BYTES:
+        if not is_there(file):
             return None
-        plain = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
+        plain = read_json(file, dict, limit=_MOST_BYTES)
+    except InputError as error:
+        notify(f"{error}; what it says of the network is left out")
         return None
     folder = str(file.parent.resolve())
-    if not isinstance(plain, Mapping):
-        return None
     if "network" in plain or file.name == NETWORK_FILE:
         return NetworkRecord.from_json(plain.get("network", plain), folder)
     # Written before there were records: the name and the weights as they were typed.
@@ -214,8 +216,9 @@ def records_in(neurons: Dataset) -> list[NetworkRecord]:
     for line in (neurons.info.description or "").split("\n\n"):
         if line.startswith(_LINE):
             try:
-                plain = json.loads(line.removeprefix(_LINE))
-            except (ValueError, RecursionError):
+                plain = parse_json(line.removeprefix(_LINE), "the record of a network", dict)
+            except InputError as error:
+                notify(f"{error}; it is left out")
                 continue
             record = NetworkRecord.from_json(plain, str(plain.get("folder") or ""))
             if record is not None:

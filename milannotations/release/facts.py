@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from milannotations.errors import InputError
+from milannotations.json_files import read_json
+from milannotations.reading import is_there
 from milannotations.storage import atomic_path
 
 FACTS = "release.json"
@@ -65,14 +67,9 @@ def read_raw_facts(folder: Path) -> dict[str, Any]:
         InputError: If it is damaged.
     """
     path = folder / FACTS
-    if not path.is_file():
+    if not is_there(path):
         return {}
-    try:
-        facts = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise InputError(f"{path} is damaged ({error}); import the release again") from error
-    if not isinstance(facts, dict):
-        raise InputError(f"{path} is damaged (no JSON object); import the release again")
+    facts: dict[str, Any] = read_json(path, dict, remedy="import the release again")
     return facts
 
 

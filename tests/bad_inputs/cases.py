@@ -16,6 +16,9 @@ is one of
 * ``told``: read, with a notice that has this piece, and ``value`` where it can be written down;
 * ``accepted``: read without a word; the value, or null where any is right.
 
+What keeps results to save work throws a damaged file away with a notice: such a reader is
+``forgiving``, and ``refused`` means ``told`` for it.
+
 A reader is a function of ``readers*.py``: of the path and of an empty folder to work in. It does
 what a command does with such a file, and returns what it has read as plain values.
 """
@@ -28,7 +31,7 @@ import json
 import signal
 import warnings
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -55,6 +58,7 @@ class Reader:
     name: str
     kinds: tuple[str, ...]
     read: Read
+    forgiving: bool = False
 
 
 @dataclass(frozen=True)
@@ -76,9 +80,13 @@ class Case:
     every: Expected | None
     readers: Mapping[str, Expected]
 
-    def expected(self, reader: str) -> Expected | None:
+    def expected(self, one: Reader) -> Expected | None:
         """Return what a reader should say; None if it is not one of the case's."""
-        return self.readers.get(reader, self.every)
+        if one.name in self.readers:
+            return self.readers[one.name]
+        if self.every is not None and self.every.outcome == "refused" and one.forgiving:
+            return replace(self.every, outcome="told")
+        return self.every
 
     def file(self, work: Path) -> Path:
         """Return the file, which a recipe makes in ``work`` if it is not kept."""
@@ -104,12 +112,12 @@ _READERS: dict[str, Reader] = {}
 _RECIPES: dict[tuple[str, str], Callable[[Path], None]] = {}
 
 
-def reader(name: str, *kinds: str) -> Callable[[Read], Read]:
+def reader(name: str, *kinds: str, forgiving: bool = False) -> Callable[[Read], Read]:
     """Register a reader of some kinds of files."""
 
     def register(read: Read) -> Read:
         assert name not in _READERS, f"two readers {name!r}"
-        _READERS[name] = Reader(name, kinds, read)
+        _READERS[name] = Reader(name, kinds, read, forgiving)
         return read
 
     return register
@@ -178,7 +186,7 @@ def pairs() -> list[tuple[Case, Reader]]:
         (case, one)
         for case in cases()
         for one in readers().values()
-        if case.kind in one.kinds and case.expected(one.name) is not None
+        if case.kind in one.kinds and case.expected(one) is not None
     ]
 
 
@@ -211,7 +219,7 @@ def seen(case: Case, one: Reader, work: Path) -> Seen:
 
 def judged(case: Case, one: Reader, what: Seen) -> str:
     """Return the outcome that counts: silent where a wrong value, or nothing, was said."""
-    expected = case.expected(one.name)
+    expected = case.expected(one)
     assert expected is not None
     if what.outcome in ("refused", "traceback"):
         return what.outcome

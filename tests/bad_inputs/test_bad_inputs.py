@@ -41,7 +41,7 @@ def ran(number: int) -> Seen:
 def test_the_reader_says_what_is_expected(number: int) -> None:
     case, one = PAIRS[number]
     what = ran(number)
-    expected = case.expected(one.name)
+    expected = case.expected(one)
     assert expected is not None
     assert what.outcome == expected.outcome, f"{case.wrong}: {what}"
     assert judged(case, one, what) == expected.outcome, f"{case.wrong}: {what}"

@@ -354,7 +354,7 @@ def test_bad_reports_are_refused(tmp_path: Path, broden: Path, spoil: Any, messa
     path.write_text(json.dumps(plain))
     with pytest.raises(InputError, match=message):
         load_report(Dissection, path)
-    with pytest.raises(InputError, match="cannot be read"):
+    with pytest.raises(InputError, match="does not exist"):
         load_report(Dissection, tmp_path / "none.json")
 
 

@@ -266,13 +266,13 @@ def test_a_missing_table_and_a_result_without_its_hash(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("data", "told"),
     [
-        (b"", "not JSON"),
+        (b"", "cannot be read as JSON: it is empty"),
         (b"[" * 100_000, "nested too deep"),
-        (b'{"seed": ' + b"9" * 5000 + b"}", "not JSON"),
-        (b"\xff\xfe", "not UTF-8"),
-        (b"null", "result:"),
-        (b'{"seed": NaN}', "method: Field required"),
-        (b" " * 5_000_001, "more than 5,000,000 bytes"),
+        (b'{"seed": ' + b"9" * 5000 + b"}", "a whole number of 5,000 digits"),
+        (b"\xff\xfe", "it looks like UTF-16"),
+        (b"null", "holds null, not an object"),
+        (b'{"seed": NaN}', "NaN is no JSON"),
+        (b" " * 5_000_001, "at most 5,000,000 are read"),
     ],
     ids=["empty", "deep", "digits", "encoding", "null", "nan", "large"],
 )

@@ -42,6 +42,7 @@ from benchmark.applications.trials.scenes import (
 )
 from benchmark.metrics.sentence import sentence_encoder
 from milannotations.exemplars.options import BuildOptions
+from milannotations.json_files import read_json
 from milannotations.storage import atomic_path
 
 CONTROLS = 3  # networks with random weights of an audit
@@ -257,6 +258,8 @@ def run_trials(
             with atomic_path(result_file) as path:
                 path.write_text(json.dumps(result, indent=1), encoding="utf-8")
             made(result_file, method=method, scale=asdict(scale))
-        results[seed] = json.loads(result_file.read_text(encoding="utf-8"))
+        results[seed] = read_json(
+            result_file, dict, constants=True, remedy="delete it, and it is run again"
+        )
         say(f"{what}, seed {seed}: finished")
     return results

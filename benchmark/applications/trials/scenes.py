@@ -18,6 +18,7 @@ from benchmark.applications.spurious_color import write_spurious_color
 from benchmark.applications.spurious_text import write_spurious_text
 from milannotations.catalog import small
 from milannotations.exemplars.options import BuildOptions
+from milannotations.json_files import read_json
 from milannotations.storage import atomic_path
 from milannotations.worlds.classes import write_class_images
 
@@ -123,7 +124,7 @@ def cue_images(place: Path, scale: Scale, seed: int, cue: str) -> Path:
     write(plain, out, fraction=0.5, seed=seed, overwrite=True)
     shutil.rmtree(probe, ignore_errors=True)
     seen: dict[str, int] = {}
-    for entry in json.loads((out / listing).read_text(encoding="utf-8"))["files"]:
+    for entry in read_json(out / listing, dict)["files"]:
         if entry["split"].startswith("test"):
             continue
         if entry["split"] == "train":

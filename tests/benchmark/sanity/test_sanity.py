@@ -164,7 +164,7 @@ def test_reports_are_kept_and_bad_ones_named(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"made-up\.json: .*metrics"):
         read_reports(tmp_path)
     path.write_text("{")
-    with pytest.raises(InputError, match="not JSON"):
+    with pytest.raises(InputError, match="cannot be read as JSON"):
         read_reports(tmp_path)
 
 

@@ -119,7 +119,7 @@ def test_classes_of_dictionary_learning_that_cannot_be_read(tmp_path: Path, numb
     with pytest.raises(InputError, match=r"activation cannot be stated, since its config\.json"):
         load_autoencoder(Path(f"{folder}?activation=relu"))
     (folder / "config.json").unlink()
-    with pytest.raises(InputError, match=r"config\.json cannot be read"):
+    with pytest.raises(InputError, match=r"config\.json does not exist"):
         load_autoencoder(folder)
 
 

@@ -1,0 +1,200 @@
+"""JSON, read in one place: from strangers, from people, and from this project's own files.
+
+Python's reader takes what JSON is not (``NaN``), keeps the last of two equal keys, turns ``1e999``
+into infinity, and ends in other errors than its own for deep nesting and long integers. Here each
+of these is one sentence with the file, the line and what to do.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from pathlib import Path
+from typing import Any, NoReturn, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from milannotations.errors import InputError
+from milannotations.numerals import MAX_DIGITS, NumeralError, decimal
+from milannotations.reading import read_bytes
+
+MAX_JSON = 64 * 2**20  # bytes, where a reader does not say otherwise
+_SHOWN_FIELDS = 5
+# Numbers that may not fit, wherever they stand; only then each number is looked at.
+_EXTREME = re.compile(rb"[eE][+-]?[0-9]{3}|[0-9]{40}")
+_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
+_KINDS = {dict: "an object {…}", list: "a list […]"}
+_Model = TypeVar("_Model", bound=BaseModel)
+
+
+class JsonError(InputError):
+    """JSON that cannot be read."""
+
+
+def read_json(
+    path: Path,
+    kind: type[dict[str, Any]] | type[list[Any]] | None = None,
+    *,
+    limit: int = MAX_JSON,
+    remedy: str = "",
+    constants: bool = False,
+) -> Any:
+    """Return what a JSON file holds.
+
+    Args:
+        path: The file.
+        kind: What it must hold as a whole, ``dict`` or ``list``; default anything.
+        limit: The most bytes that it may have.
+        remedy: What to do about a damaged file, after a semicolon.
+        constants: Whether ``NaN`` and ``Infinity`` are taken, as this project once wrote them.
+
+    Raises:
+        JsonError: Names the file, the line where it has one, and the remedy.
+    """
+    try:
+        data = read_bytes(path, limit)
+    except InputError as error:
+        raise JsonError(f"{error}{_then(remedy)}") from error
+    return parse_json(data, path, kind, remedy=remedy, constants=constants)
+
+
+def parse_json(
+    data: bytes | str,
+    name: object,
+    kind: type[dict[str, Any]] | type[list[Any]] | None = None,
+    *,
+    remedy: str = "",
+    constants: bool = False,
+) -> Any:
+    """Return what JSON holds; ``name`` is what messages call it. See ``read_json``."""
+    raw = data.encode("utf-8", "surrogatepass") if isinstance(data, str) else data
+    reading = _Reading(raw, str(name), remedy, constants)
+    found = reading.parse()
+    if kind is not None and not isinstance(found, kind):
+        raise JsonError(f"{name} holds {_named(found)}, not {_KINDS[kind]}{_then(remedy)}")
+    return found
+
+
+def read_model(
+    path: Path,
+    kind: type[_Model],
+    *,
+    whole: str = "file",
+    limit: int = MAX_JSON,
+    remedy: str = "",
+    strict: bool = True,
+) -> _Model:
+    """Return a JSON file as a model.
+
+    Args:
+        path: The file.
+        kind: The model.
+        whole: What the file is, for messages.
+        limit: The most bytes that it may have.
+        remedy: What to do about a damaged file.
+        strict: Whether texts and truth values are refused where numbers are wanted.
+
+    Raises:
+        JsonError: Names the file, every field that is wrong up to five, and the remedy.
+    """
+    try:
+        data = read_bytes(path, limit)
+    except InputError as error:
+        raise JsonError(f"{error}{_then(remedy)}") from error
+    parse_json(data, path, dict, remedy=remedy)
+    try:
+        return kind.model_validate_json(data, strict=strict)
+    except ValidationError as error:
+        raise JsonError(f"{path}: {wrong_fields(error, whole)}{_then(remedy)}") from error
+
+
+def wrong_fields(error: ValidationError, whole: str) -> str:
+    """Return which fields are wrong and why; ``whole`` names what is wrong as a whole."""
+    errors = error.errors(include_url=False, include_context=False)
+    lines = [
+        f"{'.'.join(str(part)[:60] for part in one['loc']) or whole}: {one['msg'][:300]}"
+        for one in errors[:_SHOWN_FIELDS]
+    ]
+    more = len(errors) - len(lines)
+    return "; ".join(lines) + (f"; and {more:,} more" if more else "")
+
+
+class _Reading:
+    """One text that is being read, for messages with its name and line."""
+
+    def __init__(self, data: bytes, name: str, remedy: str, constants: bool) -> None:
+        self._data, self._name, self._remedy, self._constants = data, name, remedy, constants
+
+    def parse(self) -> Any:
+        """Return what the text holds."""
+        if self._data[:2] in (b"\xff\xfe", b"\xfe\xff"):
+            self.fail("it looks like UTF-16; save it as UTF-8")
+        if not self._data.strip():
+            self.fail("it is empty")
+        try:
+            text = self._data.decode("utf-8-sig")
+        except UnicodeDecodeError as error:
+            line = self._data.count(b"\n", 0, error.start) + 1
+            byte = self._data[error.start]
+            self.fail(f"it is not UTF-8 (byte {error.start}: 0x{byte:02x})", line)
+        hooks: dict[str, Any] = {}
+        if _EXTREME.search(self._data):
+            hooks = {"parse_float": self._float, "parse_int": self._int}
+        if not self._constants:
+            hooks["parse_constant"] = self._constant
+        try:
+            found = json.loads(text, object_pairs_hook=self._object, **hooks)
+            if _SURROGATE.search(self._data):
+                json.dumps(found, ensure_ascii=False).encode()
+            return found
+        except UnicodeEncodeError:
+            self.fail("a text holds half of a surrogate pair, which is no character")
+        except json.JSONDecodeError as error:
+            self.fail(f"{error.msg[0].lower()}{error.msg[1:]}", error.lineno)
+        except RecursionError:
+            self.fail("it is nested too deep")
+        except MemoryError:
+            self.fail("it needs more memory than there is")
+
+    def fail(self, why: str, line: int | None = None) -> NoReturn:
+        """Raise the error."""
+        place = f"{self._name}, line {line}," if line else self._name
+        raise JsonError(f"{place} cannot be read as JSON: {why}{_then(self._remedy)}")
+
+    def _object(self, pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        found = dict(pairs)
+        if len(found) < len(pairs):
+            twice = Counter(name for name, _ in pairs).most_common(1)[0][0]
+            self.fail(f"the key {twice[:60]!r} occurs twice in one object")
+        return found
+
+    def _constant(self, name: str) -> NoReturn:
+        self.fail(f"{name} is no JSON; write null, or a number", self._line_of(name))
+
+    def _int(self, text: str) -> int:
+        if len(text.lstrip("-")) > MAX_DIGITS:
+            self.fail(
+                f"a whole number of {len(text):,} digits; at most {MAX_DIGITS} are read",
+                self._line_of(text),
+            )
+        return int(text)
+
+    def _float(self, text: str) -> float:
+        try:
+            return decimal(text)
+        except NumeralError as error:
+            self.fail(str(error), self._line_of(text))
+
+    def _line_of(self, text: str) -> int | None:
+        at = self._data.find(text.encode())
+        return self._data.count(b"\n", 0, at) + 1 if at >= 0 else None
+
+
+def _then(remedy: str) -> str:
+    return f"; {remedy}" if remedy else ""
+
+
+def _named(found: object) -> str:
+    kind = next((words for kind, words in _KINDS.items() if isinstance(found, kind)), None)
+    return kind or ("null" if found is None else f"one {type(found).__name__}")

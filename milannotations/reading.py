@@ -1,0 +1,71 @@
+"""Small files, read whole: JSON, tables and settings, from people and from this project itself.
+
+What is no file is named before it is opened: reading from a pipe could wait for ever. Of a file no
+more is read than its kind can have.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+
+from milannotations.errors import InputError
+
+
+def check_file(path: Path) -> int:
+    """Return the size in bytes of a regular file, links followed.
+
+    Raises:
+        InputError: If there is none, or a folder, pipe or device has its name.
+    """
+    try:
+        status = path.stat()
+    except FileNotFoundError as error:
+        raise InputError(f"{path} does not exist") from error
+    except (OSError, ValueError) as error:  # a ValueError where the name holds a NUL
+        raise unreadable(path, error) from error
+    if stat.S_ISDIR(status.st_mode):
+        raise InputError(f"{path} is a folder; name a file")
+    if not stat.S_ISREG(status.st_mode):
+        raise InputError(f"{path} is a pipe or a device; save it as a file, and name that")
+    return status.st_size
+
+
+def read_bytes(path: Path, limit: int) -> bytes:
+    """Return a file's content.
+
+    Args:
+        path: A regular file, or a link to one.
+        limit: The most bytes that it may have.
+
+    Raises:
+        InputError: If it is missing, no file, too large, or cannot be read.
+    """
+    size = check_file(path)
+    if size > limit:
+        raise too_large(path, size, limit)
+    try:
+        with path.open("rb") as file:
+            data = file.read(limit + 1)
+    except OSError as error:
+        raise unreadable(path, error) from error
+    if len(data) > limit:  # it grows, or lies in /proc
+        raise too_large(path, len(data), limit)
+    return data
+
+
+def too_large(path: Path, size: int, limit: int) -> InputError:
+    """Return the error of a file that has too many bytes."""
+    return InputError(f"{path} has {size:,} bytes; at most {limit:,} are read")
+
+
+def unreadable(path: Path, error: Exception) -> InputError:
+    """Return the error of a file that the system does not let us read."""
+    why = error.strerror if isinstance(error, OSError) and error.strerror else error
+    return InputError(f"{path} cannot be read: {why}")
+
+
+def is_there(path: Path) -> bool:
+    """Say whether anything has this name: also a folder, a pipe, or a link to nothing."""
+    return os.path.lexists(path)
