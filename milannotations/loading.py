@@ -25,6 +25,12 @@ from datasets.exceptions import DatasetGenerationError
 from milannotations.annotations import read_annotations, to_dataset
 from milannotations.builder import DEMO, Milannotations
 from milannotations.catalog.releases import GROUPS, RELEASES, canonical, is_known
+from milannotations.declared_files import (
+    check_pictures,
+    check_repository_card,
+    check_resolved,
+    checked_stream,
+)
 from milannotations.errors import InputError, NoNeuronError, did_you_mean
 from milannotations.local_data import plain_path
 from milannotations.networks.record import attach_records
@@ -87,8 +93,12 @@ def load(
         lacking = [column for column in FEATURES if column not in features]
         if lacking:
             raise InputError(f"{name} lacks the columns {lacking}; are these neuron records?")
-    if not streaming:
+    if streaming:
+        parts = {key: checked_stream(dataset, str(name)) for key, dataset in parts.items()}
+    else:
         parts = {key: _as_records(dataset, name) for key, dataset in parts.items()}
+        for dataset in parts.values():
+            check_pictures(dataset, str(name))
         records = records_of_source(str(name), next(iter(parts.values())), revision)
         for dataset in parts.values():
             attach_records(dataset, records)
@@ -181,6 +191,7 @@ def _open(name: str, options: dict[str, Any]) -> Loaded:
     try:
         if place.exists():
             return _local(plain_path(place), options)
+        check_repository_card(name.removeprefix("hf://datasets/"), options.get("revision"))
         return load_dataset(name, **options)
     except InputError:
         raise
@@ -221,6 +232,8 @@ def _local(local_path: Path, options: dict[str, Any]) -> Loaded:
     # Not load_dataset(folder): where a card lists the data files, `datasets` caches by the
     # folder's last name alone, and gives the old records after a folder was written anew.
     builder = load_dataset_builder(str(local_path), options.pop("name", None))
+    for paths in builder.config.data_files.values():
+        check_resolved(local_path, paths)
     # Names of files, no longer patterns.
     files = {
         split: [str(path) for path in paths] for split, paths in builder.config.data_files.items()

@@ -13,6 +13,7 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
+from milannotations.declared_files import check_folder_files
 from milannotations.errors import InputError
 from milannotations.pictures.folders import Listing, list_files
 from milannotations.pictures.names import shown, utf8
@@ -34,9 +35,11 @@ def plain_path(place: Path, tell: bool = False) -> Path:
 
     Raises:
         InputError: If links are needed and cannot be made, or ``home()`` is not plain either; also
-            if a folder cannot be listed.
+            if a folder cannot be listed, or its card names data elsewhere.
     """
     listing = list_files(place) if place.is_dir() else None
+    if listing is not None:
+        check_folder_files(place)
     if tell and listing:
         listing.tell()
     if _is_plain(place.absolute()) and not (listing and _needs_links(listing)):

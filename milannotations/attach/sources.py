@@ -130,11 +130,15 @@ class HubSource:
         from datasets import Image as ImageFeature
         from datasets import load_dataset
 
+        from milannotations.declared_files import check_repository_card
+
         self.title = f"dataset {Path(name).name if Path(name).exists() else name}, split {split}"
         self._what = f"{name}, split {split}"
         try:
             path = Path(name).expanduser()
             local = name and path.exists()
+            if not local:
+                check_repository_card(name.removeprefix("hf://datasets/"), None)
             data = load_dataset(str(plain_path(path, tell=True)) if local else name, split=split)
         except InputError:
             raise
