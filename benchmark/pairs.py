@@ -12,9 +12,6 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-import time
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,7 +24,6 @@ from milannotations.errors import InputError
 from milannotations.page import clean, clip
 from milannotations.storage import atomic_path, locked
 
-_WAIT_S = 60.0  # for another process that writes a result into the same folder
 _SHOWN = 5  # differences in one message
 
 
@@ -60,10 +56,8 @@ def table_name(name: str, digest: str = "") -> str:
 def save_pair(result: Result, folder: Path, per_neuron: pd.DataFrame) -> Path:
     """Write a result and its table, and return the path of the JSON.
 
-    ``result.table`` becomes the table's hash.
-
-    Raises:
-        InputError: If another process goes on writing results into the folder.
+    ``result.table`` becomes the table's hash. While another process writes a result into the folder
+    it waits.
     """
     result.schema_version = VERSION
     data = write_table(per_neuron, result.record())
@@ -72,7 +66,7 @@ def save_pair(result: Result, folder: Path, per_neuron: pd.DataFrame) -> Path:
     target = folder / f"{name}.json"
     staged, plain = folder / table_name(name, result.table), folder / table_name(name)
     folder.mkdir(parents=True, exist_ok=True)
-    with _waiting(folder):
+    with locked(folder, wait=True):
         with atomic_path(staged) as path:
             path.write_bytes(data)
         with atomic_path(target) as path:
@@ -178,18 +172,3 @@ def _staged(folder: Path, name: str) -> list[Path]:
     pattern = re.compile(re.escape(name) + r"\.[0-9a-f]{16}" + re.escape(SUFFIX))
     return [path for path in folder.iterdir() if pattern.fullmatch(path.name)]
 
-
-@contextmanager
-def _waiting(folder: Path) -> Iterator[None]:
-    """Hold the folder's lock; another process holds it for as long as it takes to write a pair."""
-    end = time.monotonic() + _WAIT_S
-    with ExitStack() as stack:
-        while True:
-            try:
-                stack.enter_context(locked(folder))
-                break
-            except InputError as error:
-                if "another process" not in str(error) or time.monotonic() > end:
-                    raise
-                time.sleep(0.05)
-        yield
