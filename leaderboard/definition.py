@@ -7,6 +7,7 @@ are embedded, and ``milannotations``, the human annotations of the seven publish
 from __future__ import annotations
 
 import datetime
+import re
 from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -23,6 +24,7 @@ from milannotations.json_files import wrong_fields
 BOARDS = Path(__file__).parent / "boards"
 DEFAULT = "demo"
 FILE = "board.yaml"
+_DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 SPLIT_NAME = r"^[a-z0-9][a-z0-9_.-]{0,63}$"
 CHANGED = 1e-4  # a recomputed value may differ by this much, as encoders round by machine
 
@@ -56,7 +58,8 @@ class BoardDefinition(_Model):
         name: Its name.
         version: Counted up whenever a split, a metric or a setting changes.
         title: Heading of its pages.
-        frozen: The day from which it takes no more submissions; None while it is open.
+        frozen: The day from whose beginning, in UTC, it takes no more submissions; None while no
+            such day is set.
         main_metric: Metric that ranks.
         main_split: Split that ranks.
         metrics: Names of its metrics.
@@ -87,6 +90,21 @@ class BoardDefinition(_Model):
     splits: tuple[SplitDefinition, ...] = Field(min_length=1)
     folder: Path
 
+    @field_validator("frozen", mode="before")
+    @classmethod
+    def _day(cls, value: Any) -> Any:
+        # pydantic would take a number for seconds since 1970, and 0 so for a day long past.
+        if value is None or (
+            isinstance(value, datetime.date) and not isinstance(value, datetime.datetime)
+        ):
+            return value
+        if isinstance(value, str) and _DAY.fullmatch(value):
+            return datetime.date.fromisoformat(value)
+        raise ValueError(
+            f"{str(value)[:40]!r} is no day; write one as 2027-01-31, from whose beginning (UTC) "
+            "the board takes no more submissions"
+        )
+
     @field_validator("metrics")
     @classmethod
     def _known(cls, value: tuple[str, ...]) -> tuple[str, ...]:
@@ -108,6 +126,21 @@ class BoardDefinition(_Model):
     def label(self) -> str:
         """Name and version, as results record them."""
         return f"{self.name}@{self.version}"
+
+    def is_frozen(self, now: datetime.datetime | None = None) -> bool:
+        """Say whether it takes no more submissions.
+
+        Args:
+            now: An aware time; default the present.
+        """
+        if self.frozen is None:
+            return False
+        today = (
+            (now or datetime.datetime.now(datetime.timezone.utc))
+            .astimezone(datetime.timezone.utc)
+            .date()
+        )
+        return today >= self.frozen
 
     @property
     def results(self) -> Path:

@@ -34,7 +34,7 @@ SPLIT = "train"  # configs of releases have one split; experiments make their ow
 
 _DEMO = Path(__file__).parent / "data" / "demo"
 _BATCH_BYTES = 64 * 2**20
-_DEMO_SPLITS = ("train", "validation", "test", "network")
+DEMO_SPLITS = ("train", "validation", "test", "network")
 
 
 class Milannotations(parquet.Parquet):
@@ -63,7 +63,7 @@ class Milannotations(parquet.Parquet):
         config_name = config_name or DEMO
         parts = () if config_name == DEMO else members(config_name)
         if config_name == DEMO:
-            files = {split: [str(_DEMO / f"{split}.parquet")] for split in _DEMO_SPLITS}
+            files = {split: [str(_DEMO / f"{split}.parquet")] for split in DEMO_SPLITS}
         else:
             files = {SPLIT: [shard for part in parts for shard in shards(part)]}
         kwargs["dataset_name"] = NAME

@@ -11,11 +11,12 @@ from pathlib import Path
 from datasets import Dataset
 
 from leaderboard.definition import BoardDefinition
+from leaderboard.safe_yaml import read_mapping
 from leaderboard.submission.descriptions import place_rows, read_rows
 from leaderboard.submission.metadata import Submission, check_against, read_submission
 from leaderboard.submission.package import METADATA, open_package
 from leaderboard.submission.problems import Problems
-from leaderboard.training_data import overlap
+from leaderboard.training_data import NONE, Part, mentioned, overlap, parts_of
 from milannotations.errors import InputError
 from milannotations.record import NeuronKey, keys_of
 
@@ -76,14 +77,11 @@ def check(path: Path, board: BoardDefinition) -> Checked:
     check_against(submission, board, package.metadata, problems)
     known = {split.name for split in board.splits}
     splits = [split for split in board.chosen() if split.name in set(submission.splits) & known]
-    for split in splits:
-        try:
+    if _check_training_data(submission, board, package.metadata, problems):
+        for split in splits:
             reason = overlap(board, split, submission.training_data)
-        except InputError as error:
-            problems.add(METADATA, None, "training data", f"training_data: {error}")
-            break
-        if reason and submission.kind == "method":
-            checked.refused[split.name] = reason
+            if reason and submission.kind == "method":
+                checked.refused[split.name] = reason
     if submission.describer:
         if package.table is not None:
             problems.add(
@@ -103,6 +101,38 @@ def check(path: Path, board: BoardDefinition) -> Checked:
         checked.texts = place_rows(rows, keys, package.table_name, problems)
     checked.digest = digest(submission, keys, checked.texts)
     return checked
+
+
+def _check_training_data(
+    submission: Submission, board: BoardDefinition, data: bytes, problems: Problems
+) -> bool:
+    """Check that all that is declared exists, and that no other field names more of it."""
+    _, lines = read_mapping(data)
+    declared: list[Part] = []
+    before = problems.total
+    for name in submission.training_data:
+        try:
+            declared += parts_of(name, learnt=True, board=board)
+        except InputError as error:  # noqa: PERF203
+            problems.add(
+                METADATA, lines.get("training_data"), "training data", f"training_data: {error}"
+            )
+    if NONE in submission.training_data and len(submission.training_data) > 1:
+        problems.add(
+            METADATA, lines.get("training_data"), "training data",
+            f"training_data: {NONE!r} stands beside other names; leave it out",
+        )  # fmt: skip
+    if submission.kind == "method":
+        for field in ("annotations_seen", "pretrained_on"):
+            for name in mentioned(getattr(submission, field)):
+                parts = parts_of(name, learnt=True, board=board)
+                if not any(part.overlaps(one) for part in parts for one in declared):
+                    problems.add(
+                        METADATA, lines.get(field), "training data",
+                        f"{field} names {name!r}, which is data of this project: name it in "
+                        "training_data too, by which columns are refused",
+                    )  # fmt: skip
+    return problems.total == before
 
 
 def digest(

@@ -40,8 +40,11 @@ def init(
     from leaderboard.submission.template import write_template
 
     target = out or Path("submissions") / method
-    neurons = write_template(method, read_board(board), target, split)
+    definition = read_board(board)
+    neurons = write_template(method, definition, target, split)
     typer.echo(f"{target}: {neurons:,} neurons to describe")
+    if definition.frozen:
+        typer.echo(f"{definition.label} takes submissions until {definition.frozen}, 00:00 UTC")
     typer.echo(f"Fill in the column description of {target / 'descriptions.csv'} and the fields of")
     # Only a board that comes with the project is found by the name that a submission gives it.
     named = "" if board in own_boards() else f" --board {board}"
@@ -60,7 +63,10 @@ def validate(
     """Check a submission and say all that is wrong with it, with line numbers; status 1 if so."""
     from leaderboard.submission.checks import check
 
-    checked = check(submission, board_of(submission, board))
+    asked = board_of(submission, board)
+    checked = check(submission, asked)
+    if asked.is_frozen():
+        typer.echo(f"note: {asked.label} is frozen since {asked.frozen}", err=True)
     if checked.problems:
         for line in checked.problems.lines(100 if all_problems else 5):
             typer.echo(line)

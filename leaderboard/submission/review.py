@@ -143,7 +143,7 @@ def _review(
             one.problems.append(
                 f"{METADATA}: the name is {found.submission.name!r}, but the folder {one.name!r}"
             )
-        if board.frozen:
+        if board.is_frozen():
             one.problems.append(f"{board.label} is frozen since {board.frozen}")
         if found.submission is not None and found.submission.describer:
             one.problems.append(f"{METADATA}: describer: only this project's own anchors have one")

@@ -57,7 +57,7 @@ def write_template(
         InputError: If the name cannot be used, the folder holds something, the board is frozen or
             a split's data are not at hand.
     """
-    if board.frozen:
+    if board.is_frozen():
         raise InputError(
             f"{board.label} is frozen since {board.frozen}: it takes no more submissions"
         )

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import datetime
 from pathlib import Path
 
 import pytest
 import yaml
 
-from leaderboard.definition import BOARDS, read_board
+from leaderboard.definition import BOARDS, BoardDefinition, read_board
+from leaderboard.safe_yaml import read_mapping
 from milannotations.errors import InputError
 from tests.leaderboard.submission.conftest import BOARD, annotated, board, board_folder
 
@@ -71,3 +73,67 @@ def test_no_board(tmp_path: Path) -> None:
 def test_a_split_that_is_not_there() -> None:
     with pytest.raises(InputError, match="did you mean 'test'"):
         read_board().split("tset")
+
+
+def frozen(value: str) -> BoardDefinition:
+    plain = yaml.safe_load((BOARDS / "demo" / "board.yaml").read_text())
+    parsed, _ = read_mapping(f"frozen: {value}".encode())
+    return BoardDefinition(**{**plain, **parsed}, folder=BOARDS / "demo")
+
+
+def at(text: str) -> datetime.datetime:
+    return datetime.datetime.fromisoformat(text)
+
+
+@pytest.mark.parametrize(
+    ("value", "now", "expected"),
+    [
+        ("2099-01-01", "2098-12-31T23:59:59+00:00", False),
+        ("2099-01-01", "2099-01-01T00:00:00+00:00", True),
+        ('"2099-01-01"', "2099-01-01T00:00:00+00:00", True),
+        # The day begins in UTC, wherever the scorer is.
+        ("2099-01-01", "2099-01-01T01:00:00+02:00", False),
+        ("2099-01-01", "2098-12-31T23:00:00-02:00", True),
+        ("2020-01-01", "2026-01-01T00:00:00+00:00", True),
+        ("null", "2026-01-01T00:00:00+00:00", False),
+        ("~", "2026-01-01T00:00:00+00:00", False),
+        ("", "2026-01-01T00:00:00+00:00", False),
+    ],
+)
+def test_a_board_is_frozen_from_a_day_on(value: str, now: str, expected: bool) -> None:
+    assert frozen(value).is_frozen(at(now)) is expected
+
+
+def test_a_board_frozen_today_is_frozen_now() -> None:
+    today = datetime.datetime.now(datetime.timezone.utc).date()
+    tomorrow = today + datetime.timedelta(days=2)
+    assert frozen(today.isoformat()).is_frozen()
+    assert not frozen(tomorrow.isoformat()).is_frozen()
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["2099", "0", "86400", "true", "1.5", "31.12.2099", "2099-1-1", "2099-01", "soon", "'2099'",
+     "2099-01-01 12:00:00", "2099-01-01T00:00:00", "2099-01-01T00:00:00+02:00", "[2099-01-01]",
+     '""', '"2099-13-01"', '"2099-02-30"', "20990101", "\uff12099-01-01"],
+)  # fmt: skip
+def test_what_is_no_day_is_told(value: str, tmp_path: Path) -> None:
+    text = (BOARDS / "demo" / "board.yaml").read_text()
+    (tmp_path / "board.yaml").write_text(f"{text}\nfrozen: {value}\n", encoding="utf-8")
+    with pytest.raises(InputError, match=r"board\.yaml: frozen: .*"):
+        read_board(tmp_path)
+
+
+def test_a_day_that_there_is_not_in_yaml(tmp_path: Path) -> None:
+    text = (BOARDS / "demo" / "board.yaml").read_text()
+    (tmp_path / "board.yaml").write_text(f"{text}\nfrozen: 2099-02-30\n")
+    with pytest.raises(InputError, match=r"board\.yaml, line 1: not YAML"):
+        read_board(tmp_path)
+
+
+@pytest.mark.parametrize("field", ["closed", "opens", "frozn"])
+def test_fields_that_there_are_not(tmp_path: Path, field: str) -> None:
+    text = (BOARDS / "demo" / "board.yaml").read_text()
+    (tmp_path / "board.yaml").write_text(f"{text}\n{field}: 2020-01-01\n")
+    with pytest.raises(InputError, match=f"{field}"):
+        read_board(tmp_path)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from leaderboard.definition import BoardDefinition, read_board
-from leaderboard.training_data import overlap, parts_of
+from leaderboard.training_data import find_parts, known_names, overlap, parts_of
 from milannotations.errors import InputError
 
 
@@ -55,6 +55,83 @@ def test_splits_of_a_config_are_told_apart() -> None:
 
 def test_nothing_declared_refuses_nothing(release: BoardDefinition) -> None:
     assert _refused(release) == set()
+
+
+def test_annotations_alone_are_those_of_the_same_neurons(release: BoardDefinition) -> None:
+    expected = {"alexnet-imagenet", "within-alexnet-imagenet"}
+    assert _refused(release, "alexnet-imagenet-annotations") == expected
+
+
+def test_configs_of_one_split_and_none(release: BoardDefinition) -> None:
+    for name in ("alexnet-imagenet/train", "alexnet/imagenet/train"):
+        assert _refused(release, name) == {"alexnet-imagenet", "within-alexnet-imagenet"}
+    assert _refused(release, "base/train") == _refused(release, "base")
+    assert _refused(release, "none") == set()
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("demo/tset", "demo/test"), ("demo/Test", "demo/test"), ("demo / test", "demo/test"),
+        ("demo\\test", "demo/test"), ("demo/test ", "demo/test"), ("demo/test/", "demo/test"),
+        ("DEMO", "demo"), ("demo/te\u200bst", "demo/test"), ("demo/te\u0301st", "demo/test"),
+        ("\uff44\uff45\uff4d\uff4f/test", "demo/test"), ("d\u0435mo/test", "demo/test"),
+        ("base/x", "base"), ("base/test", "base"),
+        ("alexnet-imagenet/nonsense", "alexnet-imagenet"),
+        ("alexnet_imagenet", "alexnet-imagenet"), ("alexnet/imagenet/x", "alexnet-imagenet"),
+        ("within-network/alexnet_imagenet", "within-network/alexnet-imagenet"),
+        ("within-network/", "within-network/"), ("validation/demo", "demo/validation"),
+    ],
+)  # fmt: skip
+def test_names_that_do_not_exist_are_told_with_near_ones(
+    release: BoardDefinition, name: str, meant: str
+) -> None:
+    with pytest.raises(InputError) as caught:
+        _refused(release, name)
+    assert f"'{meant}" in str(caught.value)
+
+
+_ALPHABET = "abcdefghijklmnopqrstuvwxyz0123456789-_/. ABCXYZ\u0430\u0435\u200b\u0301\u00ad"
+
+
+def _neighbours(name: str) -> set[str]:
+    """Return every string that one slip of the keyboard makes of a name."""
+    found = {name.upper(), name.title(), f" {name}", f"{name}\n"}
+    for at in range(len(name) + 1):
+        head, tail = name[:at], name[at:]
+        found |= {head + letter + tail for letter in _ALPHABET}
+        if tail:
+            found |= {head + letter + tail[1:] for letter in _ALPHABET} | {head + tail[1:]}
+            found.add(head + tail[0].swapcase() + tail[1:])
+        if len(tail) > 1:
+            found.add(head + tail[1] + tail[0] + tail[2:])
+    return found - {name}
+
+
+@pytest.mark.parametrize("board", ["demo", "milannotations"])
+def test_no_slip_makes_harmless_what_is_not(board: str) -> None:
+    """A misspelt name is an error, or is itself one that refuses the same columns."""
+    asked = read_board(board)
+    names = known_names(asked)
+    names += [f"{name}/train" for name in names if "/" not in name]
+    spelled = {*names, *(name.replace("-", "/") for name in names)}
+    tested = [parts_of(split.source, learnt=False, board=asked) for split in asked.splits]
+
+    def columns(name: str) -> set[int] | None:
+        learnt = find_parts(name, learnt=True, board=asked)
+        if learnt is None:
+            return None
+        pairs = ((at, one) for at, own in enumerate(tested) for one in own)
+        return {at for at, one in pairs if any(part.overlaps(one) for part in learnt)}
+
+    tried = 0
+    for name in spelled:
+        refused = columns(name)
+        for other in _neighbours(name) if refused else ():
+            tried += 1
+            found = columns(other)
+            assert found is None or found >= refused, (name, other)
+    assert tried > (3_000 if board == "demo" else 100_000)
 
 
 @pytest.mark.parametrize("name", ["ImageNet-1k", "LAION-2B", "within-network/resnet", "x/y"])
