@@ -52,6 +52,7 @@ COMMANDS = {
     ),
     "experiment": ("benchmark.experiments.commands", "Run the experiments of the paper."),
     "splits": ("benchmark.splits.commands", "List the splits; look for leaks."),
+    "clean": ("milannotations.cleaning.commands", "List or remove what killed runs have left."),
     "sanity": ("benchmark.sanity.commands", "Ask which metrics can be fooled."),
     "leaderboard": ("leaderboard.commands", "Submit, score, verify, compare; render the site."),
 }

@@ -20,6 +20,7 @@ from baselines.milan.files import CONFIG
 from milannotations.download.checksums import recorded
 from milannotations.download.transfer import Wanted, check_web, fetch_file
 from milannotations.errors import InputError, did_you_mean
+from milannotations.storage import locked
 from milannotations.store import home, make_folder
 from milannotations.terminal import Console
 
@@ -57,6 +58,17 @@ def published_folder(source: str, force: bool = False) -> Path:
     target = home() / "models" / wanted.file.removesuffix(".pth")
     if not force and (target / CONFIG).is_file():
         return target
+    make_folder(target.parent)
+    with locked(target, wait=True):
+        # Whoever has waited finds what the other process has fetched.
+        if force or not (target / CONFIG).is_file():
+            _fetch_and_import(name, wanted, group, target, force)
+    return target
+
+
+def _fetch_and_import(
+    name: str, wanted: Wanted, group: str | None, target: Path, force: bool
+) -> None:
     console = Console(stderr=True, highlight=False, soft_wrap=True)
     path = fetch_file(wanted, force=force)
     checksum = recorded(wanted.name)
@@ -66,9 +78,7 @@ def published_folder(source: str, force: bool = False) -> Path:
         f"{wanted.url}:{by}; SHA-256 {digest}, recorded when it was first fetched", markup=False
     )
     model = import_checkpoint(path, group)
-    make_folder(target.parent)
     model.save_pretrained(target, overwrite=True)
-    return target
 
 
 def with_clip(config: MilanConfig) -> MilanConfig:

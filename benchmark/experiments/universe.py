@@ -17,6 +17,7 @@ from milannotations.exemplars.build import build
 from milannotations.exemplars.options import BuildOptions
 from milannotations.loading import load_split
 from milannotations.record import FEATURES
+from milannotations.storage import locked
 from milannotations.store import home
 from milannotations.worlds import SyntheticNetwork, SyntheticNeuron, World, synthetic_neurons
 from milannotations.worlds.neurons import LAYERS
@@ -134,13 +135,14 @@ class Worlds(Universe):
         neurons = self._neurons[config]
         model, dataset = config.rsplit("-", 1)
         place = home() / "experiments" / f"{config}-{len(neurons)}-{self._scenes}"
-        if not (place / "data").is_dir() and not any(place.glob("*.parquet")):
-            world = World(self._seeds[config], self._scenes)
-            network = SyntheticNetwork(neurons, world)
-            build(
-                network, world, network.names, place, model=model, dataset=dataset,
-                options=BuildOptions(image_format="webp"),
-            )  # fmt: skip
+        with locked(place, wait=True):
+            if not (place / "data").is_dir() and not any(place.glob("*.parquet")):
+                world = World(self._seeds[config], self._scenes)
+                network = SyntheticNetwork(neurons, world)
+                build(
+                    network, world, network.names, place, model=model, dataset=dataset,
+                    options=BuildOptions(image_format="webp"),
+                )  # fmt: skip
         built = load_dataset(str(place), split="train", cache_dir=str(home() / "experiments-cache"))
         members = {name: [n for n in neurons if n.layer == name] for name in LAYERS}
         texts, units = [], []

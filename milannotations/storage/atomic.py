@@ -41,14 +41,13 @@ def atomic_path(target: Path) -> Iterator[Path]:
         with explaining(target):
             yield target
         return
-    with explaining(target), locked(target, wait=True) as hold, _in_use(hold, target):
+    with explaining(target), locked(target, wait=True, brief=True) as hold, _in_use(hold, target):
         temporary = _new_file(target, hold)
         try:
             yield temporary
             _apply_umask(temporary, 0o666)
             _flush(temporary)
             temporary.replace(target)
-            _flush(target.parent)
         finally:
             with suppress(OSError):
                 temporary.unlink(missing_ok=True)
@@ -126,7 +125,6 @@ def put_in_place(finished: Path, target: Path) -> None:
         target.replace(old)
         finished.replace(target)
         shutil.rmtree(old)
-    _flush(target.parent)
 
 
 @contextmanager

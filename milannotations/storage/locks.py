@@ -10,6 +10,7 @@ from __future__ import annotations
 import errno
 import os
 import socket
+import stat
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -31,6 +32,9 @@ except ImportError:  # Windows, where a file that is open cannot be removed
     fcntl = None  # type: ignore[assignment]
 
 MARK = "milannotations lock"
+# The mode of a new lock file: the sticky bit, which means nothing on files, tells it from those of
+# other programs even while it is empty.
+MODE = stat.S_ISVTX | 0o666
 _PATIENCE_S = 1.0  # until whoever waits says so, or gives up
 _POLL_S = 0.05
 _BUSY = (errno.EAGAIN, errno.EACCES, errno.EWOULDBLOCK)
@@ -54,6 +58,7 @@ class Hold:
     exclusive: bool = True
     descriptor: int | None = None
     depth: int = 1
+    signed: bool = False
     writing: bool = False
 
 
@@ -66,7 +71,7 @@ _WARNED: set[int] = set()  # file systems
 
 
 @contextmanager
-def locked(target: Path, wait: bool = False) -> Iterator[Hold]:
+def locked(target: Path, wait: bool = False, brief: bool = False) -> Iterator[Hold]:
     """Keep other processes, and other threads, from writing ``target``.
 
     The folder that ``target`` lies in is created where it is missing. A thread that holds the lock
@@ -76,17 +81,21 @@ def locked(target: Path, wait: bool = False) -> Iterator[Hold]:
         target: The file or folder to be written.
         wait: Wait for as long as another process holds the lock, after saying so; by default only
             for a second.
+        brief: Do not write into the lock file which process holds it, which takes longer than to
+            write a small file.
 
     Raises:
         InputError: If another process is writing it, or its folder cannot be written to.
     """
     hold = _held(target, wait)
+    if not brief:
+        _sign(hold)
     try:
         yield hold
     finally:
         hold.depth -= 1
         if not hold.depth:
-            del _HOLDS[hold.path]
+            _HOLDS.pop(hold.path, None)
             hold.release()
 
 
@@ -101,6 +110,32 @@ def take_now(path: Path) -> Hold | None:
     if path in _HOLDS:
         return None
     return _take_with_library(path) if fcntl is None else _take(path)
+
+
+def is_held(path: Path) -> bool:
+    """Say whether somebody holds the lock of a lock file; nothing is created or removed.
+
+    Raises:
+        OSError: If that cannot be found out.
+    """
+    path = _absolute(path)
+    if path in _HOLDS:
+        return True
+    if fcntl is None:
+        raise OSError(errno.ENOSYS, "locks cannot be looked at on this system")
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+    except FileNotFoundError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        if error.errno in _BUSY:
+            return True
+        raise
+    finally:
+        os.close(descriptor)
+    return False
 
 
 def _held(target: Path, wait: bool) -> Hold:
@@ -157,9 +192,10 @@ def _take(path: Path) -> Hold | None:
             if error.errno in _BUSY:
                 return None
             raise
-    with suppress(OSError):  # a full disk; it only serves messages and `clean`
-        os.ftruncate(descriptor, 0)
-        os.write(descriptor, f"{MARK}\n{os.getpid()}\n{socket.gethostname()}\n".encode())
+
+    with suppress(OSError):
+        if os.fstat(descriptor).st_size:  # says that a killed process holds it
+            os.ftruncate(descriptor, 0)
 
     def release() -> None:
         # Removed while it is held, as afterwards it may be another's.
@@ -168,6 +204,14 @@ def _take(path: Path) -> Hold | None:
         os.close(descriptor)
 
     return Hold(path, threading.get_ident(), release, descriptor=descriptor)
+
+
+def _sign(hold: Hold) -> None:
+    """Write into a lock file whose it is, for messages; on a full disk nothing is written."""
+    if hold.descriptor is not None and not hold.signed:
+        hold.signed = True
+        with suppress(OSError):
+            os.write(hold.descriptor, f"{MARK}\n{os.getpid()}\n{socket.gethostname()}\n".encode())
 
 
 def _take_with_library(path: Path) -> Hold | None:
@@ -186,7 +230,7 @@ def _opened(path: Path) -> int:
     flags = os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW
     while True:
         try:
-            return os.open(path, flags | os.O_CREAT | os.O_EXCL, 0o666)
+            return os.open(path, flags | os.O_CREAT | os.O_EXCL, MODE)
         except FileExistsError:
             pass
         try:

@@ -18,6 +18,7 @@ from milannotations.errors import InputError
 from milannotations.exemplars.build import build
 from milannotations.exemplars.options import BuildOptions
 from milannotations.record import FEATURES
+from milannotations.storage import locked
 from milannotations.store import home
 from milannotations.worlds.concepts import (
     And,
@@ -108,13 +109,14 @@ def lessons(*, scenes: int = 400, k: int = 10, seed: int = 0) -> Dataset:
         )
     neurons = lesson_neurons(seed)
     place = home() / "lessons" / f"{_VERSION}-{seed}-{scenes}-{k}"
-    if not (place / "data").is_dir() and not any(place.glob("*.parquet")):
-        world = Lessons(seed, scenes)
-        network = SyntheticNetwork(neurons, world)
-        build(
-            network, world, network.names, place, model="lessons", dataset="lessons",
-            options=BuildOptions(k=k, image_format="webp"),
-        )  # fmt: skip
+    with locked(place, wait=True):
+        if not (place / "data").is_dir() and not any(place.glob("*.parquet")):
+            world = Lessons(seed, scenes)
+            network = SyntheticNetwork(neurons, world)
+            build(
+                network, world, network.names, place, model="lessons", dataset="lessons",
+                options=BuildOptions(k=k, image_format="webp"),
+            )  # fmt: skip
     built = load_dataset(str(place), split="train", cache_dir=str(home() / "lessons-cache"))
     said = {(neuron.layer, neuron.unit): list(neuron.references) for neuron in neurons}
     keys = zip(built["layer"], built["unit"], strict=True)

@@ -1,0 +1,1 @@
+"""What interrupted runs leave behind: finding it, and removing it."""
