@@ -23,6 +23,7 @@ from milannotations.parquet import open_parquet
 from milannotations.pictures import opened
 from milannotations.reading import is_there
 from milannotations.record import FEATURES, encoded_records, key_of
+from milannotations.record_checks import check_keys
 from milannotations.storage import atomic_path, locked
 from milannotations.store import home, make_folder
 
@@ -44,7 +45,10 @@ def fingerprint_of_files(paths: Iterable[Path]) -> str:
 
 def _records(path: Path) -> Iterator[dict[str, Any]]:
     with open_parquet(path) as file:
+        row = 0
         for batch in file.batches(_COVERED, _ROWS):
+            check_keys(batch, path, row)
+            row += len(batch)
             yield from batch.to_pylist()
 
 
@@ -97,7 +101,7 @@ def _digest(record: Mapping[str, Any]) -> bytes:
     plain = {name: record.get(name) for name in _COVERED if name != "masks"}
     digest.update(json.dumps(plain, ensure_ascii=True).encode())
     for mask in record.get("masks") or []:
-        with opened(mask["bytes"], f"a mask of {key_of(record)}") as image:
+        with opened((mask or {}).get("bytes") or b"", f"a mask of {key_of(record)}") as image:
             digest.update(f"{image.size}".encode())
             digest.update(image.convert("1").tobytes())
     return digest.digest()

@@ -37,6 +37,7 @@ from milannotations.networks.record import attach_records
 from milannotations.networks.source import records_of_source
 from milannotations.parquet import check_unpacked, open_parquet
 from milannotations.record import FEATURES, NeuronKey, keys_of
+from milannotations.record_checks import check_records, decoded_record
 from milannotations.store import home
 from milannotations.tables import is_table
 
@@ -55,6 +56,7 @@ def load(
     streaming: bool = False,
     config: str | None = None,
     revision: str | None = None,
+    check: bool = True,
 ) -> Loaded:
     """Load neuron records: memory-mapped, whatever their size.
 
@@ -68,6 +70,8 @@ def load(
         streaming: Yield records one after the other, without copying anything into the cache.
         config: Which config, where a folder or repository has several.
         revision: Which revision of a repository.
+        check: Refuse records whose cells make no sense, such as lists of different lengths; see
+            ``milannotations.record_checks``. `milannotations quality` counts them instead.
 
     Returns:
         A dataset with ``milannotations.record.FEATURES``, or several by split. With
@@ -97,7 +101,11 @@ def load(
         parts = {key: checked_stream(dataset, str(name)) for key, dataset in parts.items()}
     else:
         parts = {key: _as_records(dataset, name) for key, dataset in parts.items()}
+        # Our own were checked when they were written.
+        looked_through = check and name != DEMO and not is_known(str(name))
         for dataset in parts.values():
+            if looked_through:
+                check_records(dataset, name)
             check_pictures(dataset, str(name))
         records = records_of_source(str(name), next(iter(parts.values())), revision)
         for dataset in parts.values():
@@ -164,8 +172,7 @@ def lookup(
             f"{len(found)} networks have a neuron {layer}:{unit} "
             f"({', '.join(f'{key.model}-{key.dataset}' for key in found)}); name model and dataset"
         )
-    record: dict[str, Any] = neurons[rows[found[0]]]
-    return record
+    return decoded_record(neurons, rows[found[0]])
 
 
 def _open(name: str, options: dict[str, Any]) -> Loaded:
@@ -198,7 +205,8 @@ def _open(name: str, options: dict[str, Any]) -> Loaded:
     except Exception as error:  # `datasets` raises a dozen kinds of its own and of pyarrow's
         what = "folder or file" if place.exists() else "folder here nor a repository on the hub"
         hint = "" if place.exists() else did_you_mean(canonical(name), [*RELEASES, *GROUPS])
-        raise InputError(f"{name!r} is no {what} that can be read{hint}: {error}") from error
+        cause = error.__cause__ or error
+        raise InputError(f"{name!r} is no {what} that can be read{hint}: {cause}") from error
 
 
 def _known(name: str, options: dict[str, Any]) -> Loaded:

@@ -12,6 +12,8 @@ from torch import Tensor
 
 from milannotations.errors import InputError
 from milannotations.loading import lookup
+from milannotations.record import encoded_records, key_of
+from milannotations.record_checks import decoded_record
 
 _COLUMNS = 5  # of a grid, as in the original code
 
@@ -142,7 +144,7 @@ class ExemplarDataset(torch.utils.data.Dataset[Exemplars]):
         if not len(neurons):
             raise InputError(f"no neuron has {annotation_count} annotations")
         self.neurons = neurons.with_format("torch")
-        if not len(self.neurons[0]["images"]):
+        if not _count(self.neurons, "images"):
             raise InputError("the neurons have no images; attach the source images first")
         self.annotation_count = annotation_count
         self.transform_images = transform_images
@@ -155,7 +157,7 @@ class ExemplarDataset(torch.utils.data.Dataset[Exemplars]):
         return len(self.neurons)
 
     def __getitem__(self, index: int) -> Exemplars:
-        return self._view(self.neurons[index])
+        return self._view(decoded_record(self.neurons, index))
 
     @property
     def samples(self) -> Samples:
@@ -197,9 +199,14 @@ class ExemplarDataset(torch.utils.data.Dataset[Exemplars]):
     @property
     def k(self) -> int:
         """Exemplars per neuron."""
-        return int(self.neurons[0]["masks"].shape[0])
+        return _count(self.neurons, "masks")
 
     def _view(self, record: dict[str, Any]) -> Exemplars:
+        if not all(isinstance(record[column], Tensor) for column in ("images", "masks")):
+            raise InputError(
+                f"{key_of(record)}: its images and masks cannot be stacked, as they differ in size "
+                "or in their number of channels; build or import the records again"
+            )
         images = (record["images"].float() / 255).to(self.device)
         masks = record["masks"].float().to(self.device)
         texts = tuple(record["annotations"])[: self.annotation_count]
@@ -237,6 +244,11 @@ class Samples(Sequence[Exemplars]):
         if isinstance(rows, range):
             return tuple(self._view[row] for row in rows)
         return self._view[rows]
+
+
+def _count(neurons: Dataset, column: str) -> int:
+    """Return how many images or masks the first neuron has, without decoding them."""
+    return len(next(encoded_records(neurons.select([0]), [column]))[column] or [])
 
 
 def _name_of(neurons: Dataset) -> str:

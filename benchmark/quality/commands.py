@@ -76,7 +76,7 @@ def _read(data: str, split: str | None) -> tuple[Dataset, str]:
     from milannotations.loading import load
 
     place = Path(data).expanduser()
-    loaded = load(data, split)  # a CSV too
+    loaded = load(data, split, check=False)  # a CSV too; what is wrong is counted here
     if not isinstance(loaded, Dataset):
         raise InputError(f"{data} has the splits {sorted(loaded)}; choose one with --split")
     name = place.resolve().name if place.exists() else data

@@ -12,6 +12,7 @@ from milannotations.errors import InputError
 from milannotations.parquet import open_parquet, parquet_errors
 from milannotations.pictures import UnreadableImageError, list_files, size_of
 from milannotations.record import FEATURES, key_of
+from milannotations.record_checks import check_keys
 from milannotations.release.layout import MAX_SIDE
 
 _ROWS = 16
@@ -100,7 +101,10 @@ def _open(path: Path, name: str, overwrite: bool) -> Shard:
 
 def _read(path: Path, columns: list[str]) -> Iterator[dict[str, Any]]:
     with open_parquet(path) as file:
+        row = 0
         for batch in file.batches(columns, _ROWS):
+            check_keys(batch, path, row)
+            row += len(batch)
             with parquet_errors(path):
                 records = batch.to_pylist()
             yield from records
@@ -135,8 +139,10 @@ def _keys(record: Mapping[str, Any], path: Path, overwrite: bool) -> list[ImageK
             f"{path}: {key_of(record)} has {len(ids)} image_ids, but {len(masks)} masks"
         )
     try:
-        sizes = [size_of(mask["bytes"], f"mask {i}") for i, mask in enumerate(masks)]
-    except (UnreadableImageError, TypeError) as error:
+        sizes = [
+            size_of((mask or {}).get("bytes") or b"", f"mask {i}") for i, mask in enumerate(masks)
+        ]
+    except UnreadableImageError as error:
         raise InputError(
             f"{path}: {key_of(record)} has a mask that is no image: {error}"
         ) from error

@@ -6,6 +6,7 @@ import csv
 import io
 import re
 import zipfile
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -19,9 +20,9 @@ from numpy.lib import format as npy
 
 from milannotations.annotations import read_annotations
 from milannotations.errors import InputError
-from milannotations.pictures import opened, size_of, to_rgb
+from milannotations.pictures import UnreadableImageError, opened, size_of, to_rgb
 from milannotations.progress import progress_bar
-from milannotations.record import encoded_records
+from milannotations.record import NeuronKey, encoded_records
 from milannotations.release.archive import ANNOTATIONS
 from milannotations.release.pitfalls import original_pitfalls
 from milannotations.storage import atomic_folder, atomic_path
@@ -133,28 +134,37 @@ class _Layer:
         dtype, high = np.dtype(kind[0]), kind[1]
         with folder.open(f"{self.layer}/masks.npy") as stream:
             _header(stream, (len(units), self.k, 1, height, width), dtype)
-            for record in encoded_records(table, ["masks"]):
-                for mask in record["masks"]:
-                    stream.write(
-                        (self._pixels(mask, "1") * dtype.type(high)).astype(dtype).tobytes()
-                    )
+            for unit, record in zip(units, encoded_records(table, ["masks"]), strict=True):
+                for number, mask in enumerate(record["masks"]):
+                    pixels = self._pixels(mask, "1", f"{self._of(unit)}: mask {number}")
+                    stream.write((pixels * dtype.type(high)).astype(dtype).tobytes())
                 advance()
         if self.images:
             with folder.open(f"{self.layer}/images.npy") as stream:
                 _header(stream, (len(units), self.k, 3, height, width), np.dtype("uint8"))
-                for record in encoded_records(table, ["images"]):
-                    for image in record["images"]:
-                        pixels = self._pixels(image, "RGB").transpose(2, 0, 1)
+                for unit, record in zip(units, encoded_records(table, ["images"]), strict=True):
+                    for number, image in enumerate(record["images"]):
+                        name = f"{self._of(unit)}: image {number}"
+                        pixels = self._pixels(image, "RGB", name).transpose(2, 0, 1)
                         stream.write(np.ascontiguousarray(pixels).tobytes())
 
-    def _pixels(self, encoded: Mapping[str, Any], mode: str) -> np.ndarray:
-        with opened(encoded["bytes"], f"a picture of layer {self.layer!r}") as image:
-            if image.size != self.size:
-                raise InputError(
-                    f"layer {self.layer!r} has pictures of {image.size} and of {self.size}; a "
-                    "release has one size per layer"
-                )
-            return np.asarray(to_rgb(image) if mode == "RGB" else image.convert(mode))
+    def _of(self, unit: int) -> str:
+        first = self.neurons.select(self.rows[:1]).with_format(None)
+        return str(NeuronKey(first["model"][0], first["dataset"][0], self.layer, unit))
+
+    def _pixels(self, encoded: Mapping[str, Any] | None, mode: str, name: str) -> np.ndarray:
+        try:
+            with opened((encoded or {}).get("bytes") or b"", name) as image:
+                if image.size != self.size:
+                    raise InputError(
+                        f"{name} has {image.size[0]} × {image.size[1]} pixels, others of the layer "
+                        f"have {self.size[0]} × {self.size[1]}; a release has one size per layer"
+                    )
+                return np.asarray(to_rgb(image) if mode == "RGB" else image.convert(mode))
+        except UnreadableImageError as error:
+            raise InputError(
+                f"{error}; build or import the records again, or leave this neuron's row out"
+            ) from error
 
 
 class _Folder:
@@ -240,8 +250,17 @@ def _plan(neurons: Dataset, layer: str, rows: list[int], images: bool | None) ->
         raise InputError(
             f"layer {layer!r} has units without images; attach them first, or export without"
         )
+    units = table.with_format(None)["unit"]
+    twice = [unit for unit, count in Counter(units).items() if count > 1]
+    if twice:
+        raise InputError(
+            f"the neuron {layer}:{twice[0]} is there twice; if the dataset has several splits, "
+            "choose one"
+        )
+    table = table.with_format(None)
     first = next(encoded_records(table.select([0]), ["masks"]))["masks"][0]
-    size = size_of(first["bytes"], f"a mask of layer {layer!r}")
+    name = str(NeuronKey(table["model"][0], table["dataset"][0], layer, int(table["unit"][0])))
+    size = size_of((first or {}).get("bytes") or b"", f"{name}: mask 0")
     return _Layer(neurons, layer, rows, k, size, complete if images is None else images)
 
 
