@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -14,9 +14,11 @@ from benchmark.harness import Entry, Notify, Scored, Task, describe, fixed_entry
 from benchmark.metrics.base import Metric
 from benchmark.references import HELD_OUT, Protocol
 from benchmark.result import Method
+from benchmark.text import normalize
 from milannotations.annotations import matched, read_annotations, read_descriptions, to_dataset
 from milannotations.describer import create
 from milannotations.errors import InputError
+from milannotations.notices import notify as tell
 
 HUMAN = "human"
 CONSTANT = "constant-"
@@ -73,10 +75,22 @@ def score_files(
         except InputError as error:
             raise InputError(f"{path}: {error}") from error
         keys = [key for key in keys if key in said[name]]
+        _tell_of_wordless(path, said[name].values())
+    if len(keys) < len(annotations):
+        tell(
+            f"{len(keys):,} of {len(annotations):,} annotated neurons are described in every file; "
+            "the others are left out"
+        )
     task = make_task(references.stem, to_dataset({key: annotations[key] for key in keys}), protocol)
     if len(task.positions) < 2:
         needed = "two annotations" if protocol == HELD_OUT else "annotation"
         raise InputError(f"{references}: fewer than two neurons have the {needed} needed")
+    if len(task.positions) < len(task.keys):
+        few = len(task.keys) - len(task.positions)
+        tell(
+            f"{references}: {few:,} of {len(task.keys):,} neurons lack the annotations that "
+            "scoring needs, and are left out"
+        )
     notify("Loading encoders")
     made = list(metrics())
     methods, entries = _controls(task, constants)
@@ -93,6 +107,16 @@ def score_files(
         )
         entries[shuffled, task.name] = fixed_entry(task, within_layers(task, texts, seed))
     return score(methods, [task], entries, made, resamples, seed, notify, stratify), made, task
+
+
+def _tell_of_wordless(path: Path, texts: Collection[str]) -> None:
+    """Say how many descriptions have no word that a metric could look at."""
+    wordless = sum(not normalize(text) for text in texts)
+    if wordless:
+        tell(
+            f"{path}: {wordless:,} of {len(texts):,} descriptions hold no word; they are scored as "
+            "empty texts"
+        )
 
 
 def differences(

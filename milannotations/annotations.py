@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import IO
@@ -11,15 +10,13 @@ import pandas as pd
 from datasets import Dataset
 
 from milannotations.errors import InputError, did_you_mean
+from milannotations.notices import notify
+from milannotations.numerals import NumeralError, count_of, decimal, shown
 from milannotations.parquet.words import read_words
+from milannotations.reading import check_file
 from milannotations.record import FEATURES, NeuronKey
-from milannotations.tables import (
-    MAX_TABLE_BYTES,
-    Layout,
-    canonical,
-    read_layout,
-    whole_number,
-)
+from milannotations.rows import Line, Rows, read_rows
+from milannotations.tables import canonical
 from milannotations.texts import fault_of, is_blank
 
 _UNKNOWN = ""
@@ -38,10 +35,17 @@ def read_annotations(path: Path, stream: IO[bytes] | None = None) -> dict[Neuron
     Raises:
         InputError: Names the file, the row and the value.
     """
-    table = _read_table(path, "summary", stream)
+    rows = _read_table(path, "summary", stream)
     annotations: dict[NeuronKey, list[str]] = {}
-    for key, text in zip(_keys(path, table), table["summary"], strict=True):
+    texts = rows.column("summary")
+    for key, text in zip(_keys(path, rows), texts, strict=True):
         annotations.setdefault(key, []).append(text)
+    blank = [at for at, text in enumerate(texts) if is_blank(text)]
+    if blank:
+        notify(
+            f"{path}: {len(blank):,} of {len(texts):,} annotations are blank, the first in "
+            f"{rows.where(blank[0])}; nothing is scored against them"
+        )
     return annotations
 
 
@@ -53,37 +57,58 @@ def read_descriptions(path: Path) -> dict[NeuronKey, str]:
             that shows nothing and one with characters that a reader does not see are errors, as
             they are in a submission to a leaderboard.
     """
-    return {key: text for key, (text, _) in read_scored_descriptions(path).items()}
+    rows = _read_table(path, "description")
+    return {key: text for key, (_, text) in _described(path, rows).items()}
 
 
 def read_scored_descriptions(path: Path) -> dict[NeuronKey, tuple[str, float | None]]:
     """Read descriptions, each with what the column ``score`` says, None where it says nothing.
 
     Raises:
-        InputError: See ``read_descriptions``.
+        InputError: See ``read_descriptions``; also if a score is no finite number.
     """
-    table = _read_table(path, "description")
-    column = table["score"] if "score" in table.columns else pd.Series([""] * len(table))
-    scores = pd.to_numeric(column, errors="coerce")
-    descriptions: dict[NeuronKey, tuple[str, float | None]] = {}
-    rows: dict[NeuronKey, int] = {}
-    cells = zip(_keys(path, table), table["description"], scores, strict=True)
-    for row, (key, text, score) in enumerate(cells, 1):
-        if key in descriptions:
-            raise InputError(f"{path}: row {row} describes {key} again, after row {rows[key]}")
-        if is_blank(text):
+    rows = _read_table(path, "description")
+    scores = rows.column("score")
+    return {
+        key: (text, _score(path, rows, at, scores[at]))
+        for key, (at, text) in _described(path, rows).items()
+    }
+
+
+def _described(path: Path, rows: Rows) -> dict[NeuronKey, tuple[int, str]]:
+    """Return what each neuron is described by, and the place of its row."""
+    described: dict[NeuronKey, tuple[int, str]] = {}
+    texts = rows.column("description")
+    for at, (key, text) in enumerate(zip(_keys(path, rows), texts, strict=True)):
+        where = f"{path}: {rows.where(at)}"
+        neuron = f"{key.layer}:{key.unit}"
+        if key in described:
             raise InputError(
-                f"{path}: row {row}: the description of {key.layer}:{key.unit} is blank; describe "
-                "the neuron, or leave its row out"
+                f"{where} describes {neuron} again, after {rows.where(described[key][0])}"
+            )
+        if is_blank(text):
+            blank = sum(map(is_blank, texts))
+            others = f" ({blank:,} of {len(texts):,} descriptions are)" if blank > 1 else ""
+            raise InputError(
+                f"{where}: the description of {neuron} is blank{others}; describe the neuron, or "
+                "leave its row out"
             )
         fault = fault_of(text, lines=True)
         if fault:
-            raise InputError(
-                f"{path}: row {row}: the description of {key.layer}:{key.unit} {fault}"
-            )
-        descriptions[key] = text, None if pd.isna(score) else float(score)
-        rows[key] = row
-    return descriptions
+            raise InputError(f"{where}: the description of {neuron} {fault}")
+        described[key] = at, text
+    return described
+
+
+def _score(path: Path, rows: Rows, at: int, text: str) -> float | None:
+    if not text.strip():
+        return None
+    try:
+        return decimal(text)
+    except NumeralError as error:
+        raise InputError(
+            f"{path}: {rows.where(at)}: score {error}; leave the cell empty where there is none"
+        ) from error
 
 
 def align(
@@ -200,91 +225,68 @@ def to_dataset(
     return Dataset.from_list(rows, features=FEATURES)
 
 
-def _read_table(path: Path, text_column: str, stream: IO[bytes] | None = None) -> pd.DataFrame:
-    wanted = ("layer", "unit", text_column)
-    table = read_frame(path, (*wanted, "model", "dataset", "score"), stream)
-    for column in wanted:
+def _read_table(path: Path, text_column: str, stream: IO[bytes] | None = None) -> Rows:
+    needed = ("layer", "unit", text_column)
+    wanted = (*needed, "model", "dataset", "score")
+    if stream is None and path.suffix == ".parquet":
+        rows = _read_parquet(path, wanted, needed)
+    else:
+        rows = read_rows(path, wanted, needed, stream)
+    if not rows.lines:
+        raise InputError(f"{path} has no rows")
+    return rows
+
+
+def _read_parquet(path: Path, wanted: Sequence[str], needed: Sequence[str]) -> Rows:
+    """Return a Parquet file's cells as texts; one that is missing is empty."""
+    check_file(path)
+    table = read_words(path, wanted, lambda names: canonical(names, wanted))
+    for column in needed:
         if column not in table.columns:
             hint = did_you_mean(column, table.columns)
             raise InputError(
-                f"{path} has no column {column!r}{hint} (found: {list(table.columns)})"
+                f"{path} has no column {column!r}{hint} (found: {list(table.columns)[:20]})"
             )
-    if table.empty:
-        raise InputError(f"{path} has no rows")
-    short = table[list(wanted)].isna().any(axis=1)
-    if short.any():
-        raise InputError(f"{path}: row {int(short.to_numpy().argmax()) + 1} lacks a value")
-    return table.astype(str)
-
-
-def read_frame(path: Path, wanted: Sequence[str], stream: IO[bytes] | None = None) -> pd.DataFrame:
-    """Return a table of text with its cells as texts, or a Parquet file's texts and numbers.
-
-    Args:
-        path: The file.
-        wanted: Columns that are looked for; they have these names whatever the file calls them
-            (see ``milannotations.tables``).
-        stream: The text itself, where it is no file of its own.
-
-    Raises:
-        InputError: If it cannot be read, or names a wanted column twice.
-    """
-    if stream is None:
-        if not path.is_file():
-            raise InputError(f"{path} does not exist")
-        if path.stat().st_size > MAX_TABLE_BYTES:
-            raise InputError(f"{path} has {path.stat().st_size} bytes; at most 1 GB is read")
-    try:
-        if path.suffix == ".parquet":
-            table = read_words(path, wanted, lambda names: canonical(names, wanted))
-        else:
-            layout = read_layout(path, wanted, stream)
-            table = _read_csv(stream or path, layout)
-            if layout.header:  # what pandas calls columns that come twice is of no use
-                table.columns = list(layout.header)
-    except InputError:
-        raise
-    except (ValueError, OSError, EOFError, UnicodeDecodeError, pd.errors.ParserWarning) as error:
-        raise InputError(f"{path} cannot be read as a table: {error}") from error
     for column in wanted:
         if list(table.columns).count(column) > 1:
             raise InputError(f"{path} has two columns {column!r}")
-    return table
+    short = table[list(needed)].isna().any(axis=1)
+    if short.any():
+        raise InputError(f"{path}: row {int(short.to_numpy().argmax()) + 1} lacks a value")
+    header = [name for name in wanted if name in table.columns]
+    texts = [["" if pd.isna(cell) else str(cell) for cell in table[name]] for name in header]
+    cells = map(list, zip(*texts, strict=True))
+    return Rows(header, [Line(row, row_cells) for row, row_cells in enumerate(cells, 1)], "row")
 
 
-def _read_csv(source: Path | IO[bytes], layout: Layout) -> pd.DataFrame:
-    with warnings.catch_warnings():
-        # A row with more cells than there are columns, such as an unquoted comma makes.
-        warnings.simplefilter("error", pd.errors.ParserWarning)
-        return pd.read_csv(
-            source,
-            sep=layout.delimiter,
-            skiprows=layout.skip,
-            dtype=str,
-            # Without these two an annotation such as "None" would become a number.
-            keep_default_na=False,
-            na_values=[],
-            encoding="utf-8-sig",
-            # A longer row would otherwise silently make its first cell an index.
-            index_col=False,
-        )
+def _keys(path: Path, rows: Rows) -> list[NeuronKey]:
+    """Return the neuron of each row.
 
-
-def _keys(path: Path, table: pd.DataFrame) -> list[NeuronKey]:
-    units = []
-    for row, text in enumerate(table["unit"], 1):
-        unit = whole_number(text)
-        if unit is None:
-            raise InputError(f"{path}: row {row} has unit {text!r}, not a number that counts units")
-        units.append(unit)
+    Raises:
+        InputError: If a unit is no number, a layer is blank, or a name has characters that are
+            not seen; names the line.
+    """
     columns = [
-        table[name].str.strip() if name in table.columns else [_UNKNOWN] * len(table)
-        for name in ("model", "dataset", "layer")
+        [text.strip() for text in rows.column(name)]
+        for name in ("model", "dataset", "layer", "unit")
     ]
-    return [
-        NeuronKey(model, dataset, layer, unit)
-        for model, dataset, layer, unit in zip(*columns, units, strict=True)
-    ]
+    keys = []
+    fine: set[tuple[str, str, str]] = set()
+    for at, (model, dataset, layer, unit) in enumerate(zip(*columns, strict=True)):
+        number = count_of(unit)
+        if number is None:
+            raise InputError(
+                f"{path}: {rows.where(at)} has unit {shown(unit)}, not a number that counts units"
+            )
+        if (model, dataset, layer) not in fine:
+            if not layer:
+                raise InputError(f"{path}: {rows.where(at)} has no layer")
+            for name, text in (("model", model), ("dataset", dataset), ("layer", layer)):
+                if fault := fault_of(text):
+                    raise InputError(f"{path}: {rows.where(at)}: the name of the {name} {fault}")
+            fine.add((model, dataset, layer))
+        keys.append(NeuronKey(model, dataset, layer, number))
+    return keys
 
 
 def _some(keys: Sequence[NeuronKey]) -> str:

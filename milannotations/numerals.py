@@ -16,6 +16,7 @@ MAX_DIGITS = 40  # of a whole number; Python itself refuses some thousands
 _COUNT = re.compile(r"([0-9]{1,9})(?:\.0{1,2})?", re.ASCII)
 _WHOLE = re.compile(r"[+-]?[0-9]+", re.ASCII)
 _DECIMAL = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?", re.ASCII)
+_NOT_FINITE = re.compile(r"[+-]?\.?(?:nan|inf|infinity)", re.IGNORECASE)
 _NONZERO = re.compile(r"[1-9]")
 _PLAIN = "write it in digits, with a point before decimals, as 12, 0.5 or 1e-3"
 
@@ -62,6 +63,8 @@ def decimal(text: str) -> float:
             is not.
     """
     written = text.strip()
+    if _NOT_FINITE.fullmatch(written):
+        raise NumeralError(f"{shown(text)} is NaN or infinity, no number")
     if not _DECIMAL.fullmatch(written):
         raise NumeralError(f"{shown(text)} is no number; {_PLAIN}")
     value = float(written)

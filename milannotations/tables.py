@@ -18,8 +18,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
-from milannotations.errors import InputError
-
 MAX_TABLE_BYTES = 1_000_000_000
 DELIMITERS = (",", ";", "\t")
 # Other names of columns, where the usual one is missing.
@@ -28,8 +26,21 @@ ALIASES = {
     "description": ("summary",),
     "summary": ("description",),
 }
-_HEAD = 1 << 16  # bytes in which the header is looked for
-_WHOLE = re.compile(r"([0-9]{1,9})(?:\.0+)?")
+MAX_COLUMNS = 1_000
+# How files of other kinds begin, in small letters, and what to say of them.
+_UTF_16 = "it looks like UTF-16; save it as UTF-8 (in Excel: CSV UTF-8)"
+_WORKBOOK = "it is a workbook or an archive; save the sheet as CSV UTF-8"
+_OTHERS = {
+    b"\xff\xfe": _UTF_16,
+    b"\xfe\xff": _UTF_16,
+    b"pk\x03\x04": _WORKBOOK,
+    b"\xd0\xcf\x11\xe0": _WORKBOOK,
+    b"\x1f\x8b": "it is packed by gzip; call it .csv.gz",
+    b"%pdf-": "it is a PDF",
+    b"<!doctype html": "it is a page of a web site, maybe of an error",
+    b"<html": "it is a page of a web site, maybe of an error",
+    b"version https://git-lfs": "it is a pointer of Git LFS; fetch the file itself",
+}
 _SEPARATOR = re.compile(r"sep=(.)", re.IGNORECASE)
 _TEXTS = frozenset({".csv", ".tsv", ".tab", ".txt"})
 _WORKBOOKS = frozenset({".xlsx", ".xlsm", ".xls", ".ods"})
@@ -70,7 +81,8 @@ def is_table(path: Path) -> bool:
     >>> is_table(Path("a.CSV")), is_table(Path("a.parquet"))
     (True, False)
     """
-    return path.suffix.lower() in _TEXTS | _WORKBOOKS
+    name = path.with_suffix("") if path.suffix.lower() in _OPENERS else path
+    return name.suffix.lower() in _TEXTS | _WORKBOOKS
 
 
 def decode(data: bytes) -> str:
@@ -79,10 +91,9 @@ def decode(data: bytes) -> str:
     Raises:
         TableError: If it is not UTF-8; it says what it seems to be, and where.
     """
-    if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
-        raise TableError("it looks like UTF-16; save it as UTF-8 (in Excel: CSV UTF-8)")
-    if data[:4] in (b"PK\x03\x04", b"\xd0\xcf\x11\xe0"):
-        raise TableError("it is a workbook or an archive; save the sheet as CSV UTF-8")
+    for beginning, what in _OTHERS.items():
+        if data[: len(beginning)].lower() == beginning:
+            raise TableError(what)
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -102,13 +113,19 @@ def layout_of(text: str, wanted: Sequence[str]) -> Layout:
     >>> layout_of("sep=;\\nLayer;Neuron;description\\n", ("layer", "unit", "description"))
     Layout(delimiter=';', skip=1, header=('layer', 'unit', 'description'))
     """
-    lines = text.splitlines()
-    skip = next((i for i, line in enumerate(lines) if line.strip()), len(lines))
+    lines: list[str] = []
+    skip = 0
+    for line in io.StringIO(text, newline=""):  # as the csv module tells lines apart
+        lines.append(line.rstrip("\r\n"))
+        if lines[skip].strip():
+            if len(lines) > skip + 1 or not _SEPARATOR.fullmatch(_named(lines[skip])):
+                break
+        else:
+            skip += 1
     if skip == len(lines):
         return Layout(DELIMITERS[0], 0, ())
     candidates: Sequence[str] = DELIMITERS
-    named = _SEPARATOR.fullmatch(lines[skip].strip(" ,;\t\r").strip('"') or "")
-    named = named or _SEPARATOR.fullmatch(lines[skip].strip(" \r"))
+    named = _SEPARATOR.fullmatch(_named(lines[skip]))
     if named:
         candidates, skip = (named[1],), skip + 1
     line = lines[skip] if skip < len(lines) else ""
@@ -143,62 +160,21 @@ def canonical(header: Sequence[str], wanted: Sequence[str]) -> list[str]:
     return names
 
 
-def whole_number(text: str) -> int | None:
-    """Return a number that counts units, or None if it is not a whole one from 0.
-
-    >>> whole_number("32.0"), whole_number(" 7 "), whole_number("3.7"), whole_number("-1")
-    (32, 7, None, None)
-    """
-    match = _WHOLE.fullmatch(text.strip())
-    return int(match[1]) if match else None
+def is_packed(path: Path) -> bool:
+    """Say whether a table is packed, by its name."""
+    return path.suffix.lower() in _OPENERS
 
 
-def read_layout(path: Path, wanted: Sequence[str], stream: IO[bytes] | None = None) -> Layout:
-    """Find out how a file is written; ``stream`` is its content where it is no file of its own.
-
-    Raises:
-        InputError: If it is no table of text; it names the file.
-    """
-    try:
-        if stream is not None:
-            head = stream.read(_HEAD)
-            stream.seek(0)
-        else:
-            with _OPENERS.get(path.suffix.lower(), _plain)(path) as file:
-                head = file.read(_HEAD)
-        # The last line may be cut, in the middle of a character too.
-        whole = head if len(head) < _HEAD else head[: head.rfind(b"\n") + 1]
-        return layout_of(decode(whole), wanted)
-    except TableError as error:
-        raise InputError(f"{path} cannot be read as a table: {error}") from error
+def open_packed(path: Path) -> IO[bytes]:
+    """Open what a packed table unpacks to."""
+    opened: IO[bytes] = _OPENERS[path.suffix.lower()](path)
+    return opened
 
 
-def read_text(path: Path, wanted: Sequence[str]) -> csv.DictReader[str]:
-    """Return the rows of a small table, by the names of its columns.
-
-    Raises:
-        InputError: If it cannot be read; it names the file.
-    """
-    try:
-        if path.stat().st_size > MAX_TABLE_BYTES:
-            raise InputError(f"{path} has {path.stat().st_size} bytes; at most 1 GB is read")
-        text = decode(path.read_bytes())
-    except FileNotFoundError as error:
-        raise InputError(f"{path} does not exist") from error
-    except (TableError, OSError) as error:
-        raise InputError(f"{path} cannot be read: {error}") from error
-    layout = layout_of(text, wanted)
-    rows = io.StringIO(text, newline="")
-    for _ in range(layout.skip):
-        rows.readline()
-    reader = csv.DictReader(rows, delimiter=layout.delimiter)
-    if reader.fieldnames is not None:
-        reader.fieldnames = canonical(reader.fieldnames, wanted)
-    return reader
-
-
-def _plain(path: Path) -> IO[bytes]:
-    return path.open("rb")
+def _named(line: str) -> str:
+    """Return a line as it would be if it named the delimiter."""
+    inner = line.strip(" ,;\t\r").strip('"')
+    return inner if _SEPARATOR.fullmatch(inner) else line.strip(" \r")
 
 
 def _cells(line: str, delimiter: str) -> list[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import os
 import zlib
 from collections.abc import Iterable, Sequence
@@ -14,8 +13,10 @@ from PIL import Image
 
 from baselines.concepts.source import Concept
 from milannotations.errors import InputError
+from milannotations.numerals import count_of
+from milannotations.numerals import shown as shown_number
 from milannotations.pictures import opened, read_rgb, shown
-from milannotations.tables import read_text
+from milannotations.rows import read_rows
 
 _END = 4096  # bytes at the end of a file that tell it from others of its size
 
@@ -30,28 +31,15 @@ def read_table(path: Path, columns: Sequence[str]) -> list[dict[str, str]]:
     Raises:
         InputError: If it cannot be read, lacks a column, or a row is shorter than the header.
     """
-    try:
-        reader = read_text(path, columns)
-        missing = [name for name in columns if name not in (reader.fieldnames or ())]
-        if missing:
-            raise InputError(
-                f"{path} has no column {' and no '.join(map(repr, missing))}; "
-                f"it has {', '.join(reader.fieldnames or ['nothing'])}"
-            )
-        rows = list(reader)
-    except csv.Error as error:
-        raise InputError(f"{path} cannot be read: {error}") from error
-    for number, row in enumerate(rows, start=2):
-        if any(row[name] is None for name in columns):
-            raise InputError(f"{path}, row {number} has fewer cells than the header")
-    return rows
+    return read_rows(path, columns, columns).mappings()
 
 
 def whole_number(text: str, where: str) -> int:
     """Read a number that is not negative; raise InputError that says where it stands."""
-    if not text.strip().isdecimal():
-        raise InputError(f"{where} is {text!r}; it should be a whole number")
-    return int(text)
+    number = count_of(text)
+    if number is None:
+        raise InputError(f"{where} is {shown_number(text)}; it should be a whole number")
+    return number
 
 
 def inside(root: Path, name: str, where: str) -> Path:

@@ -28,8 +28,12 @@ from milannotations.fingerprints import fingerprint
 from milannotations.loading import load_split
 from milannotations.networks.consent import give_consent
 from milannotations.networks.lookup import check_same_network, network_at_hand
+from milannotations.notices import notify
+from milannotations.numerals import NumeralError, decimal, integer
 from milannotations.provenance import warn_of_other_kind
+from milannotations.reading import is_there
 from milannotations.record import keys_of
+from milannotations.rows import read_rows
 from milannotations.storage import atomic_path
 from milannotations.worlds.lessons import lessons
 
@@ -249,27 +253,41 @@ def describe_network(
 
 def describe(neurons: Dataset, work: Path, speaker: Speaker, device: str) -> pd.DataFrame:
     """Return descriptions and scores of neurons, in their order, kept in ``work``."""
-    keys = ["layer", "unit"]
-    kept = work / f"descriptions-{_hash([fingerprint(neurons), speaker.identity])}.csv"
-    if not kept.is_file():
-        describer = speaker.learned(device)
-        warn_of_other_kind(describer, neurons, speaker.method)
-        descriptions = describer.describe(neurons)
-        table = pd.DataFrame([[k.layer, k.unit] for k in keys_of(neurons)], columns=keys)
-        table["description"] = [d.text for d in descriptions]
-        table["score"] = [d.score for d in descriptions]
-        with atomic_path(kept) as path:
-            table.to_csv(path, index=False)
-    table = _read(kept).set_index(keys)
     order = [(key.layer, key.unit) for key in keys_of(neurons)]
-    return table.loc[order].reset_index()
+    kept = work / f"descriptions-{_hash([fingerprint(neurons), speaker.identity])}.csv"
+    if is_there(kept):
+        try:
+            return _kept(kept, order)
+        except InputError as error:
+            notify(f"{error}; the neurons are described anew")
+    describer = speaker.learned(device)
+    warn_of_other_kind(describer, neurons, speaker.method)
+    descriptions = describer.describe(neurons)
+    table = pd.DataFrame(order, columns=["layer", "unit"])
+    table["description"] = [d.text for d in descriptions]
+    table["score"] = [d.score for d in descriptions]
+    with atomic_path(kept) as path:
+        table.to_csv(path, index=False)
+    return _kept(kept, order)
 
 
-def _read(path: Path) -> pd.DataFrame:
-    return pd.read_csv(
-        path, dtype={"layer": str, "description": str}, keep_default_na=False,
-        na_values={"score": [""]},
-    )  # fmt: skip
+def _kept(path: Path, order: Sequence[Unit]) -> pd.DataFrame:
+    """Return descriptions that were kept, in the order of some units.
+
+    Raises:
+        InputError: If the file is damaged, or not of these units.
+    """
+    columns = ("layer", "unit", "description", "score")
+    rows = read_rows(path, columns, columns)
+    table = pd.DataFrame({name: rows.column(name) for name in columns})
+    try:
+        table["unit"] = [integer(text) for text in table["unit"]]
+        table["score"] = [decimal(text) if text else None for text in table["score"]]
+    except NumeralError as error:
+        raise InputError(f"{path}: {error}") from error
+    if sorted(zip(table["layer"], table["unit"], strict=True)) != sorted(order):
+        raise InputError(f"{path} does not describe each of {len(order):,} neurons once")
+    return table.set_index(["layer", "unit"]).loc[list(order)].reset_index()
 
 
 def described_by_file(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,8 +9,8 @@ from typing import Any
 from milannotations.errors import InputError
 from milannotations.json_files import read_json
 from milannotations.pictures import class_folders, list_images, utf8
-from milannotations.reading import read_bytes
-from milannotations.tables import MAX_TABLE_BYTES, decode, layout_of
+from milannotations.rows import Line, Scan, content_of
+from milannotations.tables import TableError, decode
 
 _SPELLINGS = {"train": ("train",), "validation": ("validation", "val"), "test": ("test",)}
 
@@ -133,15 +132,28 @@ def named_values(path: Path, what: str) -> dict[str, str]:
     if path.suffix.lower() == ".json":
         found: dict[str, Any] = read_json(path, dict, remedy=how)
     else:
-        try:
-            text = decode(read_bytes(path, MAX_TABLE_BYTES))
-            layout = layout_of(text, ("class", "name"))
-            lines = text.splitlines()[layout.skip :]
-            rows = [row for row in csv.reader(lines, delimiter=layout.delimiter) if row]
-            rows = rows[1:] if rows and rows[0][0].strip().lower() == "class" else rows
-            found = {row[0].strip(): row[1].strip() for row in rows}
-        except (ValueError, IndexError) as error:
-            raise InputError(f"{what} {path}: {how} ({error})") from error
+        found = _pairs(path, f"{what} {path}: {how}")
     if not all(isinstance(v, str) for v in found.values()):
         raise InputError(f"{what} {path}: {how}")
+    return found
+
+
+def _pairs(path: Path, how: str) -> dict[str, str]:
+    """Return the first column's texts by the second's, with or without a header."""
+    try:
+        scan = Scan(decode(content_of(path)), ("class", "name"))
+    except TableError as error:
+        raise InputError(f"{how} ({error})") from error
+    rows = [] if scan.header[:1] == ["class"] else [Line(scan.header_line, scan.header)]
+    found: dict[str, str] = {}
+    try:
+        for line in [*rows, *scan]:
+            if line.fault or len(line.cells) < 2:
+                raise TableError(line.fault or "it lacks a name", line.number)
+            name = line.cells[0].strip()
+            if name in found:
+                raise TableError(f"{name!r} again", line.number)
+            found[name] = line.cells[1].strip()
+    except TableError as error:
+        raise InputError(f"{how} (line {error.line}: {error})") from error
     return found

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -21,9 +20,10 @@ from milannotations.arrays import read_array
 from milannotations.errors import InputError, did_you_mean
 from milannotations.exemplars.batches import Batch, Loadable, collate
 from milannotations.exemplars.sources import ImageFolder, Preprocessing
+from milannotations.numerals import count_of
 from milannotations.progress import progress_bar
+from milannotations.rows import read_rows
 from milannotations.storage import atomic_path
-from milannotations.tables import read_text, whole_number
 
 _HELD = 2_000_000_000  # bytes of inputs that are kept in memory
 _AT_ONCE = 64  # ablations whose results are saved together
@@ -142,23 +142,18 @@ def read_classes(path: Path) -> dict[str, tuple[str, int]]:
     Raises:
         InputError: Names the file, the line and the value.
     """
-    try:
-        reader = read_text(path, ("folder", "name", "index"))
-        missing = {"folder", "name", "index"} - set(reader.fieldnames or ())
-        if missing:
-            raise InputError(f"{path} has no column {', '.join(sorted(missing))}")
-        classes: dict[str, tuple[str, int]] = {}
-        for number, row in enumerate(reader, start=2):
-            folder, name, index = row["folder"], row["name"], row["index"]
-            output = whole_number(index or "")
-            if not folder or not name or output is None or folder in classes:
-                raise InputError(
-                    f"{path}, line {number}: folder {folder!r}, name {name!r}, index "
-                    f"{index!r}; each folder comes once, and index is a number from 0"
-                )
-            classes[folder] = (name, output)
-    except csv.Error as error:
-        raise InputError(f"list of classes {path} cannot be read: {error}") from error
+    columns = ("folder", "name", "index")
+    rows = read_rows(path, columns, columns)
+    classes: dict[str, tuple[str, int]] = {}
+    for line, row in zip(rows.lines, rows.mappings(), strict=True):
+        folder, name, index = (row[column] for column in columns)
+        output = count_of(index)
+        if not folder or not name or output is None or folder in classes:
+            raise InputError(
+                f"{path}, line {line.number}: folder {folder!r}, name {name!r}, index "
+                f"{index!r}; each folder comes once, and index is a number from 0"
+            )
+        classes[folder] = (name, output)
     if not classes:
         raise InputError(f"{path} lists no classes")
     return classes

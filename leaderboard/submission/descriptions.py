@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
@@ -14,9 +12,11 @@ from leaderboard.submission.problems import Problems
 from leaderboard.submission.texts import fault_of, is_blank
 from milannotations.annotations import fitting_keys, index_of
 from milannotations.errors import InputError, did_you_mean
+from milannotations.numerals import count_of
 from milannotations.parquet import OpenParquet, open_parquet
 from milannotations.record import NeuronKey
-from milannotations.tables import TableError, canonical, decode, layout_of, whole_number
+from milannotations.rows import Scan
+from milannotations.tables import TableError, canonical, decode
 
 COLUMNS = ("model", "dataset", "layer", "unit", "description")
 # May be left out where layer and unit say which neuron is meant.
@@ -79,7 +79,7 @@ def place_rows(
     index = index_of(of_key)
     layers = {(key.model, key.dataset, key.layer) for key in of_key}
     for row in rows:
-        unit = whole_number(row.unit)
+        unit = count_of(row.unit)
         if unit is None:
             problems.add(name, row.line, "units", f"unit {row.unit[:40]!r} is not a number")
             continue
@@ -176,47 +176,27 @@ def _header(
 
 def _csv(data: bytes, name: str, problems: Problems) -> Iterator[Row]:
     try:
-        text = decode(data)
+        scan = Scan(decode(data), COLUMNS)
     except TableError as error:
         problems.add(name, error.line, "encoding", str(error))
         return
-    layout = layout_of(text, COLUMNS)
-    if not layout.header:
+    if not scan.header:
         problems.add(name, None, "rows", "empty")
         return
-    lines = io.StringIO(text, newline="")
-    for _ in range(layout.skip):
-        lines.readline()
-    reader = csv.reader(lines, strict=True, delimiter=layout.delimiter)
-    places: list[int] | None = None
-    start = 1 + layout.skip
-    try:
-        for rows, cells in enumerate(reader):
-            line, start = start, layout.skip + reader.line_num + 1
-            if rows > MAX_ROWS:
-                problems.add(name, line, "rows", f"more than {MAX_ROWS:,} rows")
-                return
-            if not cells:
-                continue  # an empty line
-            if places is None:
-                width = len(cells)
-                places = _header(canonical(cells, COLUMNS), name, problems, line)
-                if places is None:
-                    return
-                continue
-            if len(cells) != width:
-                problems.add(
-                    name, line, "cells",
-                    f"{len(cells)} cells, but the header has {width}; a text with the delimiter "
-                    f"{layout.delimiter!r} needs quotes around it",
-                )  # fmt: skip
-                continue
-            yield Row(line, *("" if at < 0 else cells[at] for at in places))
-    except csv.Error as error:
-        problems.add(name, start, "CSV", f"not a CSV: {error}")
-        return
+    places = _header(scan.header, name, problems, scan.header_line)
     if places is None:
-        problems.add(name, None, "rows", "empty")
+        return
+    try:
+        for count, line in enumerate(scan, 1):
+            if count > MAX_ROWS:
+                problems.add(name, line.number, "rows", f"more than {MAX_ROWS:,} rows")
+                return
+            if line.fault:
+                problems.add(name, line.number, "cells", line.fault)
+                continue
+            yield Row(line.number, *("" if at < 0 else line.cells[at] for at in places))
+    except TableError as error:
+        problems.add(name, error.line, "CSV", f"not a CSV: {error}")
 
 
 def _parquet(data: bytes, name: str, problems: Problems) -> Iterator[Row]:

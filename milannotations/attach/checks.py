@@ -6,14 +6,13 @@ all that can be checked is checked before the work starts.
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterable
 from pathlib import Path
 
-from milannotations.annotations import MAX_TABLE_BYTES
 from milannotations.attach.sources import ImageSource
 from milannotations.catalog.releases import SourceImages
 from milannotations.errors import InputError
+from milannotations.rows import read_rows
 
 
 def check_source(
@@ -78,27 +77,22 @@ def _allow() -> str:
 
 
 def _check_names(source: ImageSource, listing: Path) -> None:
-    if listing.stat().st_size > MAX_TABLE_BYTES:
-        raise InputError(f"{listing} has {listing.stat().st_size} bytes; at most 1 GB is read")
-    count = 0
-    try:
-        with listing.open(encoding="utf-8-sig", newline="") as file:
-            for count, row in enumerate(csv.DictReader(file), 1):
-                index, name = count - 1, row.get("name")
-                if row.get("image_id") != str(index) or name is None:
-                    raise InputError(
-                        f"{listing}: row {count} is not image {index}; it needs the columns "
-                        "image_id, counting from 0, and name"
-                    )
-                found = source.name(index) if index < len(source) else None
-                if found is not None and not _same(name, found):
-                    raise InputError(
-                        f"image {index} should be {name!r}, as {listing} says, but in "
-                        f"{source.title} it is {found!r}; the images or their order are not those "
-                        "of these exemplars"
-                    )
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"{listing} is no table of images: {error}") from error
+    columns = ("image_id", "name")
+    rows = read_rows(listing, columns, columns)
+    count = len(rows.lines)
+    for index, (number, name) in enumerate(zip(*map(rows.column, columns), strict=True)):
+        if number != str(index):
+            raise InputError(
+                f"{listing}, {rows.where(index)} is not image {index}; it needs the columns "
+                "image_id, counting from 0, and name"
+            )
+        found = source.name(index) if index < len(source) else None
+        if found is not None and not _same(name, found):
+            raise InputError(
+                f"image {index} should be {name!r}, as {listing} says, but in "
+                f"{source.title} it is {found!r}; the images or their order are not those "
+                "of these exemplars"
+            )
     if count != len(source):
         raise InputError(
             f"{listing} lists {count} images, but {source.title} has {len(source)}; it is not the "

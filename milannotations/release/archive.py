@@ -6,9 +6,9 @@ from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import IO, Any
 
-from milannotations.annotations import MAX_TABLE_BYTES
 from milannotations.errors import InputError
 from milannotations.pictures.folders import list_files
+from milannotations.tables import MAX_TABLE_BYTES
 from milannotations.zips import clean_name, folded_name, open_zip, zip_errors
 
 LAYER_FILES = ("masks.npy", "images.npy", "units.npy", "ids.csv", "activations.csv")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -11,8 +10,11 @@ import numpy as np
 
 from milannotations.annotations import read_annotations
 from milannotations.errors import InputError, did_you_mean
+from milannotations.numerals import NumeralError, decimal, shown
 from milannotations.release.archive import ANNOTATIONS, Files
 from milannotations.release.arrays import ArrayStream
+from milannotations.rows import plain_rows
+from milannotations.tables import TableError
 
 MAX_UNITS = 1_000_000
 MAX_K = 1_000
@@ -167,21 +169,29 @@ def _read_activations(files: Files, layer: str, units: int, k: int) -> list[list
     activations = []
     for row, cells in enumerate(_read_rows(files, name, units, k)):
         try:
-            values = [float(cell) for cell in cells]
-        except ValueError as error:
+            values = [_activation(cell) for cell in cells]
+        except NumeralError as error:
             raise InputError(f"{files.name(name)}: row {row + 1}: {error}") from error
-        if not np.isfinite(values).all():
-            raise InputError(f"{files.name(name)}: row {row + 1} holds NaN or infinity")
         activations.append(values)
     return activations
 
 
+def _activation(text: str) -> float:
+    """Return a number that records can hold, which keep activations as float32."""
+    value = decimal(text)
+    if abs(value) > np.finfo(np.float32).max:
+        raise NumeralError(f"{shown(text)} is beyond what a float32 can hold, as records do")
+    return value
+
+
 def _read_rows(files: Files, name: str, units: int, k: int) -> Sequence[list[str]]:
     try:
-        decoded = files.read(name).decode("utf-8-sig")
-        rows = [[cell.strip() for cell in row] for row in csv.reader(io.StringIO(decoded)) if row]
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"{files.name(name)} is no table of numbers: {error}") from error
+        lines = plain_rows(files.read(name))
+    except TableError as error:
+        raise InputError(
+            f"{files.name(name)}, line {error.line} is no table of numbers: {error}"
+        ) from error
+    rows = [[cell.strip() for cell in line.cells] for line in lines]
     if len(rows) != units:
         raise InputError(
             f"{files.name(name)} has {len(rows)} rows, but masks.npy has {units} units"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import math
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -13,8 +12,11 @@ import pyarrow as pa
 from milannotations.annotations import fitting_keys, index_of, read_descriptions
 from milannotations.catalog.releases import is_known, members
 from milannotations.errors import InputError
+from milannotations.numerals import count_of, shown
 from milannotations.parquet import open_parquet, parquet_errors
+from milannotations.reading import is_there
 from milannotations.record import NeuronKey
+from milannotations.rows import read_rows
 from milannotations.store import config_folder
 
 STATISTICS = "statistics.parquet"
@@ -123,22 +125,21 @@ def read_image_names(folders: Sequence[Path], wanted: Collection[int]) -> dict[i
         InputError: Names the file and the line that cannot be used.
     """
     path = folders[0] / IMAGES if len(folders) == 1 else None
-    if path is None or not path.is_file() or not wanted:
+    if path is None or not is_there(path) or not wanted:
         return {}
-    names = {}
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.DictReader(file)
-            if not {"image_id", "name"} <= set(reader.fieldnames or ()):
-                raise InputError(f"{path} lacks the columns image_id and name")
-            for line in reader:
-                index = int(line["image_id"])
-                if index in wanted and line["name"]:
-                    names[index] = line["name"]
-    except (ValueError, TypeError, csv.Error, OSError) as error:
-        if isinstance(error, InputError):
-            raise
-        raise InputError(f"{path} cannot be read, near line {reader.line_num}: {error}") from error
+    columns = ("image_id", "name")
+    rows = read_rows(path, columns, columns)
+    names: dict[int, str] = {}
+    for at, (number, name) in enumerate(zip(*map(rows.column, columns), strict=True)):
+        index = count_of(number)
+        if index is None:
+            raise InputError(
+                f"{path}, {rows.where(at)}: image_id {shown(number)} is no number from 0"
+            )
+        if index in names:
+            raise InputError(f"{path}, {rows.where(at)} names image {index} again")
+        if index in wanted and name:
+            names[index] = name
     return names
 
 

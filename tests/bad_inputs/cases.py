@@ -9,8 +9,8 @@ A folder below this one is a kind of input. Its ``expected.yaml`` has an entry f
         leaderboard validate: {refused: 2 cells}
 
 The name is that of a file or folder beside it, or of a recipe in ``recipes*.py`` that makes one.
-``every`` holds for all readers that take the kind, and ``readers`` for those it names. An outcome
-is one of
+``every`` holds for all readers that take the kind, and ``readers`` for those it names; ``~`` is for
+one that cannot meet the file. An outcome is one of
 
 * ``refused``: an ``InputError`` that has this piece in its sentence;
 * ``told``: read, with a notice that has this piece, and ``value`` where it can be written down;
@@ -78,7 +78,7 @@ class Case:
     name: str
     wrong: str
     every: Expected | None
-    readers: Mapping[str, Expected]
+    readers: Mapping[str, Expected | None]
 
     def expected(self, one: Reader) -> Expected | None:
         """Return what a reader should say; None if it is not one of the case's."""
@@ -167,7 +167,7 @@ def _case(kind: str, name: str, plain: Mapping[str, Any]) -> Case:
     unknown = set(plain) - {"wrong", "every", "readers"}
     assert not unknown, f"{kind}/{name}: {unknown}"
     every = _expected(plain["every"]) if "every" in plain else None
-    named = {who: _expected(one) for who, one in plain.get("readers", {}).items()}
+    named = {who: one and _expected(one) for who, one in plain.get("readers", {}).items()}
     return Case(kind, name, plain["wrong"], every, named)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Mapping, Sequence
 from contextlib import closing
@@ -22,6 +23,7 @@ from leaderboard.submission.package import open_package
 from leaderboard.submission.problems import Problems
 from milannotations.annotations import read_annotations, read_descriptions
 from milannotations.errors import InputError
+from milannotations.notices import notify
 from milannotations.record import NeuronKey
 from milannotations.release.archive import open_files
 from milannotations.release.importer import import_release
@@ -62,9 +64,11 @@ def _score(references: Path, descriptions: Path) -> None:
 
 
 def _copy(path: Path, to: Path) -> None:
-    """Copy a file or a folder."""
+    """Copy a file, a folder or a pipe."""
     if path.is_dir():
         shutil.copytree(path, to)
+    elif path.is_fifo():
+        os.mkfifo(to)
     else:
         shutil.copy(path, to)
 
@@ -131,6 +135,8 @@ def validate(path: Path, work: Path) -> Any:
 @reader("view --descriptions", "words")
 def view(path: Path, work: Path) -> Any:
     descriptions = Descriptions([path], KEYS)
+    for note in descriptions.notes:  # the command prints them
+        notify(note)
     return {f"{k.layer}:{k.unit}": text for k in KEYS for _, text in descriptions.of(k)}
 
 

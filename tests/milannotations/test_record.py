@@ -162,8 +162,8 @@ def test_tables_keep_text_as_it_is(tmp_path: Path) -> None:
     ("text", "match"),
     [
         ("layer,unit,descriptoin\na,1,x\n", "did you mean 'descriptoin'"),
-        ("layer,unit,description\na,one,x\n", "row 1 has unit 'one'"),
-        ("layer,unit,description\na,1,x\na,1,y\n", "row 2 describes"),
+        ("layer,unit,description\na,one,x\n", "line 2 has unit 'one'"),
+        ("layer,unit,description\na,1,x\na,1,y\n", "line 3 describes"),
         ("layer,unit,description\n", "no rows"),
         ("", "cannot be read"),
     ],

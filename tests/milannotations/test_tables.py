@@ -14,6 +14,7 @@ import milannotations
 from benchmark.tasks import load_task
 from leaderboard.submission.descriptions import place_rows, read_rows
 from leaderboard.submission.problems import Problems
+from milannotations import rows
 from milannotations.annotations import (
     align,
     matched,
@@ -22,8 +23,9 @@ from milannotations.annotations import (
     read_scored_descriptions,
 )
 from milannotations.errors import InputError
+from milannotations.numerals import count_of
 from milannotations.record import NeuronKey, keys_of
-from milannotations.tables import canonical, is_table, layout_of, read_text, whole_number
+from milannotations.tables import canonical, is_table, layout_of
 from milannotations.texts import is_blank
 
 COMMAS = 'model,dataset,layer,unit,description\nnet,shapes,conv1,32,"red, round things"\n'
@@ -130,7 +132,7 @@ def test_blank_descriptions_are_refused_alike(text: str, tmp_path: Path) -> None
     data = COMMAS.replace(TEXT, text).encode()
     path = tmp_path / "table.csv"
     path.write_bytes(data)
-    with pytest.raises(InputError, match=r"row 1: the description of conv1:32 is blank"):
+    with pytest.raises(InputError, match=r"line 2: the description of conv1:32 is blank"):
         read_descriptions(path)
     assert any("is blank" in line for line in validated(data)[1].lines())
 
@@ -219,14 +221,14 @@ def test_layouts_by_hand() -> None:
     assert layout_of("something else\n", wanted).delimiter == ","
     assert layout_of("", wanted).header == ()
     assert canonical(["unit", "neuron"], wanted) == ["unit", "neuron"]
-    assert whole_number("0000000001") is None  # ten digits
-    assert whole_number("32.") is None
+    assert count_of("0000000001") is None  # ten digits
+    assert count_of("32.") is None
 
 
 def test_small_tables(tmp_path: Path) -> None:
     path = tmp_path / "classes.csv"
     path.write_bytes(b"\xef\xbb\xbfsep=;\r\nFolder;name;index\r\nn01;tench;0\r\n")
-    reader = read_text(path, ("folder", "name", "index"))
-    assert list(reader) == [{"folder": "n01", "name": "tench", "index": "0"}]
+    table = rows.read_rows(path, ("folder", "name", "index"))
+    assert table.mappings() == [{"folder": "n01", "name": "tench", "index": "0"}]
     with pytest.raises(InputError, match="does not exist"):
-        read_text(tmp_path / "none.csv", ())
+        rows.read_rows(tmp_path / "none.csv", ())

@@ -185,7 +185,7 @@ HEADER = b"model,dataset,layer,unit,description\n"
         (HEADER + b'net,shapes,conv1,0,"a"b\n', "not a CSV"),
         (HEADER + b"net,shapes,conv1,0,caf\xe9\n", ":2: not UTF-8"),
         ((HEADER + b"net,shapes,conv1,0,a\n").decode().encode("utf-16"), "UTF-16"),
-        (HEADER + b"net,shapes,conv1,0,nul\x00byte\n", "control|CSV"),
+        (HEADER + b"net,shapes,conv1,0,nul\x00byte\n", "NUL byte"),
         (HEADER + b"net,shapes,conv1,-1,a\n", ":2: unit '-1' is not a number"),
         (HEADER + b"net,shapes,conv1,1e9,a\n", "not a number"),
         (HEADER + "net,shapes,conv1,\u0663,a\n".encode(), "not a number"),
@@ -200,7 +200,10 @@ HEADER = b"model,dataset,layer,unit,description\n"
         (HEADER + "net,shapes,conv1,0,\u202eevil\n".encode(), "U\\+202E"),
         (HEADER + "net,shapes,conv1,0,\ufdd0\n".encode(), "noncharacter"),
         (HEADER + b"net,shapes,conv1,0," + b"x" * 1001 + b"\n", "1,001 characters"),
-        (HEADER + b"net,shapes,conv1,0," + b"x" * 1_000_000 + b"\n", "not a CSV: field larger"),
+        (
+            HEADER + b"net,shapes,conv1,0," + b"x" * 1_000_000 + b"\n",
+            "not a CSV: a cell of more than",
+        ),
         (b"split," + HEADER + b"third,net,shapes,conv1,0,a\n", "'third' is none"),
     ],
 )

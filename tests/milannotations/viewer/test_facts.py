@@ -111,9 +111,9 @@ def test_only_wanted_names_are_kept(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"id,name\n0,a\n", "lacks the columns image_id and name"),
-        (b"", "lacks the columns image_id and name"),
-        (b"image_id,name\n0,a\nb,c\n", "near line 3"),
+        (b"id,name\n0,a\n", "has no column 'image_id'"),
+        (b"", "it is empty"),
+        (b"image_id,name\n0,a\nb,c\n", "line 3: image_id 'b'"),
         (b"image_id,name\n0,\xff\n", "cannot be read"),
         (b'image_id,name\n0,"' + b"x" * 200_000 + b'"\n', "cannot be read"),
     ],
