@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 import sys
+import traceback
 from typing import Any
 
 import typer
@@ -114,21 +115,39 @@ def main() -> None:
 
 def _run() -> int:
     """Run the command and return its status."""
-    from milannotations.errors import InputError
+    from milannotations.failures import complete_environment
 
     try:
+        complete_environment()
         app()
-    except InputError as error:
-        _tell(str(error))
-        return 2
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else int(end.code is not None)
+    except Exception as error:
+        return _failed(error)
     return 0
 
 
-def _tell(message: str) -> None:
-    from milannotations.terminal import Console
+def _failed(error: Exception) -> int:
+    """Tell of an error, and return the status to end with."""
+    from milannotations.errors import InputError
+    from milannotations.failures import FAULT, sentence, tracebacks_wanted
 
+    line = str(error) if isinstance(error, InputError) else sentence(error)
+    if line is None or tracebacks_wanted():
+        traceback.print_exception(error)
+    if line is None:
+        _tell("this is a fault of milannotations: please report it, with the lines above")
+        return FAULT
+    _tell(line)
+    return 2
+
+
+def _tell(message: str) -> None:
+    try:
+        from milannotations.terminal import Console
+    except (ImportError, OSError, MemoryError):  # no more files or memory, not even for this
+        print(f"error: {message}", file=sys.stderr)
+        return
     console = Console(stderr=True)
     console.print("[bold red]error:[/] ", end="")
     console.print(message, markup=False, highlight=False, soft_wrap=True)

@@ -11,11 +11,24 @@ HOME_VARIABLE = "MILANNOTATIONS_HOME"
 
 
 def home() -> Path:
-    """Return the project's folder: ``$MILANNOTATIONS_HOME``, or below the user's cache folder."""
+    """Return the project's folder: ``$MILANNOTATIONS_HOME``, or below the user's cache folder.
+
+    Raises:
+        InputError: If it is below the home of a user who has none.
+    """
     if place := os.environ.get(HOME_VARIABLE):
+        return _expanded(place)
+    return _expanded(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "milannotations"
+
+
+def _expanded(place: str) -> Path:
+    try:
         return Path(place).expanduser()
-    cache = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    return Path(cache).expanduser() / "milannotations"
+    except RuntimeError as error:  # a user id without a name, and no HOME
+        raise InputError(
+            f"{place}: the home folder of this user is not known; set HOME or {HOME_VARIABLE} to a "
+            "folder"
+        ) from error
 
 
 def config_folder(config: str) -> Path:

@@ -132,7 +132,7 @@ CASES = (
 )  # fmt: skip
 # What writes no files of results.
 NO_RESULTS = {
-    "layers", "splits", "push", "push-model", "leaderboard validate", "leaderboard verify",
+    "clean", "layers", "splits", "push", "push-model", "leaderboard validate", "leaderboard verify",
     "leaderboard push",
 }  # fmt: skip
 # What writes them before it prints, and takes too long, a network or an application's inputs here.

@@ -219,7 +219,9 @@ def test_images_that_are_only_named_are_not_looked_for(tmp_path: Path) -> None:
     record["masks"] = [{"bytes": record["masks"][0], "path": None}]
     table = pa.Table.from_pylist([record], schema=FEATURES.arrow_schema)
     pq.write_table(table, tmp_path / "named.parquet")
-    with pytest.raises(InputError, match=r"a picture is the file .*private\.png., which is not read"):
+    with pytest.raises(
+        InputError, match=r"a picture is the file .*private\.png., which is not read"
+    ):
         write_pages(str(tmp_path / "named.parquet"), tmp_path / "out")
 
 

@@ -1,0 +1,137 @@
+"""The last resort of the command line: what an environment does to a command, in one line.
+
+Mistakes in the input are told where it is read, and failures to write where a target is known. What
+is left comes from the machine (a disk, permissions, memory, limits) and from libraries that wrap
+its errors. Anything else is a fault of the program, and shows its traceback.
+"""
+
+from __future__ import annotations
+
+import getpass
+import os
+import re
+import tempfile
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+TRACEBACK_VARIABLE = "MILANNOTATIONS_TRACEBACK"
+FAULT = 70  # exit status of a fault of the program: EX_SOFTWARE of sysexits.h
+_LONGEST = 300  # characters of a library's message
+# What a program's own faults raise: an error of the system before them is no cause of theirs.
+_FAULTS = (AssertionError, AttributeError, IndexError, LookupError, NameError, TypeError)
+_NO_MEMORY = re.compile(
+    r"can't allocate memory|cannot allocate memory|out of memory|failed to map segment|"
+    r"DataLoader worker .* (killed|exited unexpectedly)|process in the process pool was terminated",
+    re.IGNORECASE,
+)
+_OF_THE_SYSTEM = re.compile(
+    r"no space left on device|permission denied|read-only file system|too many open files|"
+    r"disk quota exceeded|input/output error|file too large",
+    re.IGNORECASE,
+)
+_LIBRARIES = {"ArrowException": "pyarrow", "SafetensorError": "safetensors"}
+
+
+def tracebacks_wanted() -> bool:
+    """Say whether the user asks for the traceback of every error."""
+    return os.environ.get(TRACEBACK_VARIABLE, "") not in ("", "0")
+
+
+def sentence(error: BaseException) -> str | None:
+    """Return one line on an error that comes from the machine; None for a fault of the program.
+
+    >>> sentence(MemoryError())[:17]
+    'not enough memory'
+    >>> sentence(OSError(24, "Too many open files"))
+    'Too many open files; raise `ulimit -n`'
+    >>> sentence(KeyError("layer4")) is None
+    True
+    """
+    return next((line for one in _causes(error) if (line := _line(one))), None)
+
+
+def complete_environment() -> None:
+    """Give a user id without a name and a home, as in a container, what libraries ask for.
+
+    ``getpass.getuser``, which torch calls, fails then; and where HOME is unset, too, the hub's
+    library would write into a folder ``~`` of the working folder.
+    """
+    number = os.getuid() if hasattr(os, "getuid") else 0
+    try:
+        getpass.getuser()
+    except (KeyError, OSError, ImportError):  # the last two: Python 3.13, Windows
+        os.environ["LOGNAME"] = f"user-{number}"
+    if os.path.expanduser("~") == "~":  # noqa: PTH111
+        os.environ["HOME"] = str(_home(Path(tempfile.gettempdir()) / f"milannotations-{number}"))
+
+
+def _home(folder: Path) -> Path:
+    """Return a folder of this user's own: this one, unless somebody else has made it."""
+    with suppress(FileExistsError):
+        folder.mkdir(mode=0o700)
+    own = folder.is_dir() and not folder.is_symlink() and folder.stat().st_uid == os.getuid()
+    return folder if own else Path(tempfile.mkdtemp(prefix=f"{folder.name}-"))
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    """Yield an error and what has led to it."""
+    seen: set[int] = set()
+    cause: BaseException | None = error
+    while cause is not None and id(cause) not in seen:
+        seen.add(id(cause))
+        yield cause
+        fault = isinstance(cause, _FAULTS) or cause.__suppress_context__
+        cause = cause.__cause__ or (None if fault else cause.__context__)
+
+
+def _line(error: BaseException) -> str | None:
+    from milannotations.storage import explained
+
+    if told := explained(error):
+        return str(told)
+    message = _message(error)
+    if isinstance(error, MemoryError) or _is_named(error, "OutOfMemoryError"):
+        return _memory(message)
+    if isinstance(error, (RuntimeError, ImportError, OSError)) and _NO_MEMORY.search(message):
+        return _memory(message)
+    if isinstance(error, RecursionError):
+        return (
+            "something in the input is nested too deeply to be read; "
+            f"{TRACEBACK_VARIABLE}=1 shows where"
+        )
+    if isinstance(error, UnicodeError):
+        return f"a name or text cannot be read or written as it is encoded: {message}; use UTF-8"
+    if isinstance(error, OSError):
+        return _system(error, message)
+    library = next((_LIBRARIES[n] for n in _LIBRARIES if _is_named(error, n)), None)
+    if library is not None:
+        return f"{library} cannot read or write a file: {message}"
+    if isinstance(error, RuntimeError) and "determine home directory" in message:  # of pathlib
+        return "the home folder of this user is not known; set HOME to a folder"
+    if isinstance(error, RuntimeError) and _OF_THE_SYSTEM.search(message):
+        return message
+    return None
+
+
+def _system(error: OSError, message: str) -> str:
+    what = error.strerror or message
+    named = error.filename
+    if isinstance(named, (str, bytes, os.PathLike)):
+        what = f"{Path(os.fsdecode(named))}: {what}"
+    return f"{what}; raise `ulimit -n`" if error.errno in (23, 24) else what
+
+
+def _memory(message: str) -> str:
+    detail = f" ({message})" if message else ""
+    return f"not enough memory{detail}; take smaller batches or inputs, or a machine with more"
+
+
+def _message(error: BaseException) -> str:
+    message = " ".join(str(error).split())
+    return f"{message[:_LONGEST]} …" if len(message) > _LONGEST else message
+
+
+def _is_named(error: BaseException, name: str) -> bool:
+    """Say whether an error is of a class, without importing the library that it is of."""
+    return any(kind.__name__ == name for kind in type(error).__mro__)
