@@ -62,6 +62,7 @@ def score(
     from benchmark.sanity.suite import check_metrics
     from benchmark.score_files import differences, lines, score_files
     from milannotations.device import resolve_device
+    from milannotations.page import as_markdown
     from milannotations.progress import silence_libraries
     from milannotations.storage import atomic_path
     from milannotations.terminal import Console
@@ -105,7 +106,11 @@ def score(
         with atomic_path(compared_in / f"{task.name}.csv") as path:
             compared.to_csv(path, index=False)
     if markdown is not None:
-        text = markdown_table(results, task.name) + "\n" + "\n".join(f"- {line}" for line in pairs)
+        text = (
+            markdown_table(results, task.name)
+            + "\n"
+            + "\n".join(f"- {as_markdown(line)}" for line in pairs)
+        )
         if report is not None:
             text += "\n\n" + sanity_markdown(report)
         with atomic_path(markdown) as path:

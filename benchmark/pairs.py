@@ -171,4 +171,3 @@ def _bytes(path: Path) -> bytes:
 def _staged(folder: Path, name: str) -> list[Path]:
     pattern = re.compile(re.escape(name) + r"\.[0-9a-f]{16}" + re.escape(SUFFIX))
     return [path for path in folder.iterdir() if pattern.fullmatch(path.name)]
-

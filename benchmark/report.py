@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from benchmark.result import Result, Score
+from milannotations.page import as_markdown
 from milannotations.terminal import FittedTable
 
 _DECIMALS = {"bleu": 1}
@@ -64,6 +65,8 @@ def terminal_table(results: Sequence[Result], split: str, title: str) -> FittedT
 def markdown_table(results: Sequence[Result], split: str) -> str:
     """Return a split's table as Markdown, with the signatures of its columns below it."""
     head, body = rows(results, split)
+    head = [as_markdown(cell) for cell in head]
+    body = [[as_markdown(title), *numbers] for title, *numbers in body]
     lines = [_line(head), _line(["---", *["---:"] * (len(head) - 1)]), *(_line(r) for r in body)]
     scores = {m: s for r in results if split in r.splits for m, s in r.splits[split].scores.items()}
     first = next((r for r in results if split in r.splits), None)
@@ -80,4 +83,4 @@ def _has(result: Result, split: str, metric: str) -> bool:
 
 
 def _line(cells: Sequence[str]) -> str:
-    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+    return "| " + " | ".join(cells) + " |"

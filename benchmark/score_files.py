@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import random
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -19,7 +20,9 @@ from milannotations.annotations import matched, read_annotations, read_descripti
 from milannotations.describer import create
 from milannotations.errors import InputError
 from milannotations.notices import notify as tell
+from milannotations.page import clean, clip
 
+_SHOWN = 150  # characters of a constant in a title, which has at most 200
 HUMAN = "human"
 CONSTANT = "constant-"
 
@@ -99,6 +102,10 @@ def score_files(
         methods[name] = Method(name=name, title=name, kind="method")
         entries[name, task.name] = fixed_entry(task, texts)
         shuffled = f"{name[:55]}-shuffled"
+        if shuffled in said:
+            raise InputError(
+                f"the method {shuffled!r} has the name of a control of {name!r}; rename its file"
+            )
         methods[shuffled] = Method(
             name=shuffled,
             title=f"{name}, dealt out to the wrong neurons",
@@ -163,16 +170,26 @@ def _controls(
     text = frequent.describe(task.neurons.select([0]))[0].text
     methods[name] = Method(
         name=name,
-        title=f'constant "{text}" (most frequent reference)',
+        title=f'constant "{clip(clean(text), _SHOWN)}" (most frequent reference)',
         kind="control",
         annotations_seen="all references",
     )
     entries[name, task.name] = describe(frequent, task)
-    for text in constants:
-        name = CONSTANT + (re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")[:48] or "empty")
-        methods[name] = Method(name=name, title=f'constant "{text}"', kind="control")
+    for text in dict.fromkeys(constants):
+        name = _constant_name(text, methods)
+        title = f'constant "{clip(clean(text), _SHOWN)}"'
+        methods[name] = Method(name=name, title=title, kind="control")
         entries[name, task.name] = describe(create("constant", text=text), task)
     return methods, entries
+
+
+def _constant_name(text: str, taken: Collection[str]) -> str:
+    """Return a name for a constant, with a hash where its words alone do not tell it apart."""
+    words = re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")[:48]
+    name = CONSTANT + (words or ("other" if text.strip() else "empty"))
+    if (words and name not in taken) or not text.strip():
+        return name
+    return f"{name[:54]}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
 
 
 def method_name(path: Path) -> str:

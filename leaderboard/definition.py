@@ -20,6 +20,7 @@ from benchmark.references import HELD_OUT, Protocol
 from leaderboard.safe_yaml import UnsafeYaml, read_mapping
 from milannotations.errors import InputError, did_you_mean
 from milannotations.json_files import wrong_fields
+from milannotations.texts import fault_of, is_blank
 
 BOARDS = Path(__file__).parent / "boards"
 DEFAULT = "demo"
@@ -31,6 +32,14 @@ CHANGED = 1e-4  # a recomputed value may differ by this much, as encoders round 
 
 class _Model(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+    @field_validator("title", "note", check_fields=False)
+    @classmethod
+    def _seen(cls, value: str) -> str:
+        fault = fault_of(value, lines=True)
+        if fault or (value and is_blank(value)):
+            raise ValueError(fault or "has no character that a reader sees")
+        return value
 
 
 class SplitDefinition(_Model):
@@ -75,7 +84,7 @@ class BoardDefinition(_Model):
     """
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")
-    version: int = Field(ge=1)
+    version: int = Field(ge=1, lt=10**6)
     title: str = Field(min_length=1, max_length=200)
     frozen: datetime.date | None = None
     main_metric: str = "identification"

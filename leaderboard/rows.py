@@ -18,6 +18,7 @@ from milannotations.builder import DEMO as DEMO_DATA
 from milannotations.describer import accepts, create
 from milannotations.errors import InputError, did_you_mean
 from milannotations.loading import load_split
+from milannotations.options import checked
 from milannotations.worlds import DEMO_SCENES
 
 __all__ = ["CONTESTANTS", "DEMO", "SCENES", "TRAIN", "write_rows"]
@@ -132,25 +133,26 @@ def write_rows(
             skipped[name] = str(error)
             continue
         given = _given(one, describer, board, concepts)
-        submission = Submission(
-            board=board.label,
-            splits=[task.name for task in described],
-            name=name,
-            title=one.title,
-            kind=one.kind,
-            describer=one.describer if describer.sees_references else "",  # type: ignore[arg-type]
-            authors="milannotations",
-            paper=one.paper,
-            training_data=[train] if one.seen == "train" else [],
-            pretrained_on=one.pretrained_on,
-            annotations_seen=train if one.seen == "train" else one.seen,
-            images=given["images"],
-            labels=given["labels"],
-            vocabulary=given["vocabulary"],
-            licence="MIT",
-            seed=seed if one.seeded else None,
-            wall_time_s=round(seconds, 1) if texts else 0.0,
-        )
+        fields = {
+            "board": board.label,
+            "splits": [task.name for task in described],
+            "name": name,
+            "title": one.title,
+            "kind": one.kind,
+            "describer": one.describer if describer.sees_references else "",
+            "authors": "milannotations",
+            "paper": one.paper,
+            "training_data": [train] if one.seen == "train" else [],
+            "pretrained_on": one.pretrained_on,
+            "annotations_seen": train if one.seen == "train" else one.seen,
+            "images": given["images"],
+            "labels": given["labels"],
+            "vocabulary": given["vocabulary"],
+            "licence": "MIT",
+            "seed": seed if one.seeded else None,
+            "wall_time_s": round(seconds, 1) if texts else 0.0,
+        }
+        submission = checked(Submission, fields, f"the row {name}")
         write_submission(submission, texts, target)
         folders.append(target)
     return folders, skipped

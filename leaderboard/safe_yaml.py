@@ -1,4 +1,4 @@
-"""YAML from strangers: small, flat, without tags, aliases or keys that occur twice.
+"""YAML from strangers: small, flat, without tags, aliases, merge keys or keys that occur twice.
 
 PyYAML's safe loader runs no code, but an alias of an alias of an alias still makes a kilobyte
 into gigabytes ("billion laughs"), and of two equal keys it takes the last in silence. The events
@@ -38,7 +38,7 @@ def read_mapping(data: bytes) -> tuple[dict[str, Any], dict[str, int]]:
 
     Raises:
         UnsafeYaml: If it is too large or deep, no mapping, not UTF-8 or not YAML, or has a tag, an
-            anchor, an alias, a second document or a key twice.
+            anchor, an alias, a merge key, a second document or a key twice.
     """
     if len(data) > MAX_BYTES:
         raise UnsafeYaml(1, f"{len(data):,} bytes; at most {MAX_BYTES:,} are read")
@@ -80,6 +80,8 @@ def _check_events(events: Iterator[yaml.Event]) -> None:
         tag = getattr(event, "tag", None)
         if tag is not None:
             raise UnsafeYaml(line, f"the tag {tag!r} is not read; quote the text")
+        if isinstance(event, yaml.ScalarEvent) and event.implicit[0] and event.value == "<<":
+            raise UnsafeYaml(line, "merge keys (<<) are not read; write each key")
         if isinstance(event, yaml.NodeEvent):
             nodes += 1
             if nodes > MAX_NODES:

@@ -20,9 +20,13 @@ _NAMES = {
 }
 # Joiners are part of how some scripts and emoji are written.
 _JOINERS = {0x200C, 0x200D}
-# Characters of other categories that show nothing: fillers of Hangul, and Braille without a dot.
-_FILLERS = frozenset("\u115f\u1160\u2800\u3164\uffa0")
-_UNSEEN = frozenset({"Cc", "Cf", "Co", "Cs", "Me", "Mn", "Zl", "Zp", "Zs"})
+# Characters of other categories that show nothing: fillers of Hangul, Braille without a dot, what
+# stands for an object that is not there, and the musical note without a head.
+_FILLERS = frozenset("\u115f\u1160\u2800\u3164\uffa0\ufffc\U0001d159")
+# Marks show something only with a letter that they stand on, which makes a text no blank one.
+_UNSEEN = frozenset({"Cc", "Cf", "Co", "Cs", "Mc", "Me", "Mn", "Zl", "Zp", "Zs"})
+# Unassigned, but set aside for characters that show nothing (Unicode's Default_Ignorable).
+_IGNORABLE = ((0x2065, 0x2065), (0xFFF0, 0xFFF8), (0xE0000, 0xE0FFF))
 _LINES = frozenset("\t\n\r")
 
 
@@ -68,8 +72,10 @@ def is_blank(text: str) -> bool:
 
 def _shows(character: str) -> bool:
     category = unicodedata.category(character)
+    code = ord(character)
     if category == "Cn":
-        return not _is_noncharacter(ord(character))
+        ignorable = any(low <= code <= high for low, high in _IGNORABLE)
+        return not (ignorable or _is_noncharacter(code))
     return character != "." and character not in _FILLERS and category not in _UNSEEN
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import jinja2
 
 from baselines.milan.config import MilanConfig
+from milannotations.page import as_markdown
 
 _CARD = """\
 ---
@@ -58,7 +59,7 @@ def _said(value: object) -> str:
 
 def card(config: MilanConfig) -> str:
     """Return the model card of a configuration, as Markdown."""
-    # Markdown, not HTML: nothing is escaped here but what would end a cell of the table.
+    # Markdown, not HTML: what is written goes through the filter `cell`.
     environment = jinja2.Environment(keep_trailing_newline=True, undefined=jinja2.StrictUndefined)
-    environment.filters["cell"] = lambda value: " ".join(_said(value).split()).replace("|", "\\|")
+    environment.filters["cell"] = lambda value: as_markdown(_said(value))
     return environment.from_string(_CARD).render(config=config)

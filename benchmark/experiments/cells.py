@@ -27,6 +27,7 @@ from milannotations.errors import InputError
 from milannotations.fingerprints import fingerprint
 from milannotations.json_files import read_model
 from milannotations.notices import notify
+from milannotations.page import clip
 from milannotations.reading import is_there
 from milannotations.storage import atomic_path
 
@@ -149,7 +150,7 @@ def run_cell(
     task = make_task("test", test, protocol)
     entry = _described(contestant, trial, train, task, device)
     seconds = time.perf_counter() - start
-    method = Method(name="method", title=contestant.name)
+    method = Method(name="method", title=clip(contestant.name, 200))
     scored = score(
         {"method": method}, [task], {("method", "test"): entry}, metrics, resamples, trial
     )["method"]

@@ -12,11 +12,12 @@ from rich.text import Text
 from benchmark.quality.model import Quality
 from benchmark.quality.tables import tables
 from benchmark.quality.texts import shown
+from milannotations.page import as_markdown
 from milannotations.terminal import FittedTable
 
 # What Markdown gives a meaning, of which underscores within a word and brackets alone have none;
-# the colon of "https://" and the stop of "www." would make a link.
-_MEANING = re.compile(r"[\\`*|~#]|(?<![^\W_])_|_(?![^\W_])|\](?=[(\[:])|:(?=//)|(?<=www)\.")
+# the links that it makes by itself are seen to by `as_markdown`.
+_MEANING = re.compile(r"[\\`*|~#]|(?<![^\W_])_|_(?![^\W_])|\](?=[(\[:])")
 
 
 def to_markdown(quality: Quality, level: int = 3) -> str:
@@ -60,8 +61,13 @@ def escape_markdown(text: str) -> str:
     >>> escape_markdown("a|b <b>*c*</b> [d](e)")
     'a\\\\|b &lt;b&gt;\\\\*c\\\\*&lt;/b&gt; [d\\\\](e)'
     """
-    plain = html.escape(" ".join(text.split()), quote=False)
-    return _MEANING.sub(r"\\\g<0>", plain)
+    return as_markdown(text, _escaped)
+
+
+def _escaped(part: str) -> str:
+    if part == "`":  # a backslash before it would leave it to begin code of what follows
+        return "&#96;"
+    return _MEANING.sub(r"\\\g<0>", html.escape(part, quote=False))
 
 
 def _line(cells: Sequence[str]) -> str:

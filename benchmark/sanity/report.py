@@ -12,6 +12,7 @@ from benchmark.result import MAX_RESULT_BYTES
 from benchmark.sanity.checks import CHECKS, CONSTANT, PEOPLE
 from benchmark.sanity.ladder import OTHERS
 from milannotations.json_files import read_model
+from milannotations.page import as_markdown
 from milannotations.storage import atomic_path
 from milannotations.terminal import FittedTable
 
@@ -169,9 +170,9 @@ def markdown_table(report: SanityReport) -> str:
         outcome = metric.checks.get("constant")
         if outcome is not None and outcome.score is not None and metric.human is not None:
             lines.append(
-                f"- {metric.title}: {outcome.detail} scores {_number(outcome.score)}, people "
-                f"{_number(metric.human)}, people's words at the wrong neurons "
-                f"{_number(metric.wrong)}"
+                f"- {metric.title}: {as_markdown(outcome.detail)} scores "
+                f"{_number(outcome.score)}, people {_number(metric.human)}, "
+                f"people's words at the wrong neurons {_number(metric.wrong)}"
             )
     lines += ["", f"n = {report.neurons} neurons; data fingerprint `{report.fingerprint}`.", ""]
     lines += [f"- `{metric.signature}`" for metric in report.metrics.values()]

@@ -12,7 +12,7 @@ from leaderboard.definition import BoardDefinition
 from leaderboard.safe_yaml import UnsafeYaml, read_mapping
 from leaderboard.submission.package import METADATA
 from leaderboard.submission.problems import Problems
-from leaderboard.submission.texts import fault_of
+from leaderboard.submission.texts import fault_of, is_blank
 from milannotations.errors import did_you_mean
 
 # Names that mean something in addresses or on some file systems.
@@ -118,6 +118,8 @@ def read_submission(data: bytes, problems: Problems) -> Submission | None:
     for key, value in plain.items():
         for text in _texts(value):
             fault = fault_of(text)
+            if not fault and text and is_blank(text):
+                fault = "has no character that a reader sees; leave it empty, or write it"
             if fault:
                 problems.add(METADATA, lines.get(key), "texts", f"{key} {fault}")
     try:

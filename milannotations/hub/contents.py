@@ -13,12 +13,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from datasets import Features
 from PIL import Image
+from pydantic import ValidationError
 
 from milannotations.catalog.releases import RELEASES, canonical, is_known, members
 from milannotations.errors import InputError, did_you_mean
 from milannotations.fingerprints import fingerprint_of_files
 from milannotations.folder import write_records
 from milannotations.hub.card import MAX_TEXT, NAME, Facts
+from milannotations.json_files import wrong_fields
 from milannotations.networks.record import public_record, read_records
 from milannotations.parquet import OpenParquet, open_parquet
 from milannotations.record import FEATURES
@@ -135,8 +137,9 @@ def read_contents(folder: Path) -> Contents:
             differences=[str(d) for d in differences] if isinstance(differences, list) else [],
             quality=_read_text(folder / "quality.md"),
         )
-    except ValueError as error:
-        raise InputError(f"{folder} cannot be described in a card: {error}") from error
+    except ValidationError as error:
+        wrong = wrong_fields(error, "card")
+        raise InputError(f"{folder} cannot be described in a card: {wrong}") from error
     record = next(iter(read_records(folder)), None)
     return Contents(facts, shards, public_record(record) if record else None)
 

@@ -41,7 +41,10 @@ BOMB = "a: &a [x, x, x, x, x, x, x, x, x]\n" + "\n".join(
     [
         (BOMB, 1, "anchors"),
         ("a: &x 1\nb: *x", 1, "anchors"),
-        ("a: 1\n<<: *x", 2, "aliases"),
+        ("a: 1\n<<: *x", 2, "merge keys"),
+        ("a: 1\n<<: {b: 2}", 2, "merge keys"),
+        ("a: 1\nb: {<<: {c: 2}}", 2, "merge keys"),
+        ("a: 1\nb: [<<]", 2, "merge keys"),
         ("a: !!python/object/apply:os.system ['touch hacked']", 1, "tag"),
         ("a: !!python/name:os.system", 1, "tag"),
         ("a: !include /etc/passwd", 1, "tag"),
