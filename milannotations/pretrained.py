@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
 
 from milannotations.errors import InputError
+from milannotations.json_files import read_json
+from milannotations.tensors import check_network
 
-_ERRORS = (OSError, ValueError, KeyError, TypeError, ImportError, RuntimeError, SafetensorError)
+# More than any model has: what names more would take memory before its weights are looked at.
+_MOST_LAYERS, _MOST_WIDTH = 2_000, 10_000_000
+_MOST_PARAMETERS_PER_BYTE = 4  # of weights stored with less than 2 bits each, or lacking
+_SPARE_BYTES = 2**28
 
 
 def load_pretrained(kind: Any, name: str, what: str, own_precision: bool = False) -> Any:
@@ -25,12 +32,11 @@ def load_pretrained(kind: Any, name: str, what: str, own_precision: bool = False
     Raises:
         InputError: If there is no such model, its weights are pickled, or some are missing.
     """
-    try:
+    with loading(what, name):
+        check_model_folder(Path(name))
         module, info = kind.from_pretrained(
             name, trust_remote_code=False, use_safetensors=True, output_loading_info=True
         )
-    except _ERRORS as error:
-        raise InputError(f"{what} {name!r} cannot be loaded: {first_line(error)}") from error
     # Of what is missing transformers itself makes a random one.
     lacking = sorted(set(info["missing_keys"]) & {key for key, _ in module.named_parameters()})
     if lacking:
@@ -38,6 +44,8 @@ def load_pretrained(kind: Any, name: str, what: str, own_precision: bool = False
             f"{what} {name!r}: the weights lack {len(lacking)} parameters, such as "
             f"{', '.join(lacking[:3])}; was it trained as a {what}?"
         )
+    if not own_precision:  # of large language models this would take as long as loading them
+        check_network(module, f"{what} {name!r}")
     config = module.config
     stored = getattr(config, "dtype", None) or getattr(config, "torch_dtype", None)
     known = own_precision and isinstance(stored, torch.dtype)
@@ -50,10 +58,77 @@ def load_processor(kind: Any, name: str, what: str) -> Any:
     Raises:
         InputError: If there is none.
     """
-    try:
+    with loading(what, name):
         return kind.from_pretrained(name, trust_remote_code=False)
-    except _ERRORS as error:
+
+
+@contextmanager
+def loading(what: str, name: str) -> Iterator[None]:
+    """Turn whatever is raised while a model or a part of it is loaded into one sentence.
+
+    transformers, tokenizers, safetensors and the hub's client raise dozens of kinds for damaged
+    files, and tokenizers plain ``Exception``; no list is complete.
+
+    Raises:
+        InputError: Says what cannot be loaded, from where, and why.
+    """
+    try:
+        yield
+    except InputError:
+        raise
+    except Exception as error:
         raise InputError(f"{what} {name!r} cannot be loaded: {first_line(error)}") from error
+
+
+def check_model_folder(folder: Path) -> None:
+    """Refuse a model's folder, if it is one, whose configuration is absurd for its weights.
+
+    Memory is taken by what the configuration says, before the weights are compared with it.
+
+    Raises:
+        InputError: Names the file and the value.
+    """
+    file = folder / "config.json"
+    if not file.is_file():
+        return
+    config = read_json(file, dict, constants=True)
+    for place, number in _numbers(config, ""):
+        most = _MOST_LAYERS if "layers" in place.rsplit(".", 1)[-1] else _MOST_WIDTH
+        if _is_size(place) and number > most:
+            raise InputError(f"{file}: {place} is {number:,}; at most {most:,} is believed")
+    stored = sum(path.stat().st_size for path in folder.rglob("*") if path.suffix in _WEIGHTS)
+    wide, layers = (_largest(config, names) for names in (_WIDTHS, _LAYERS))
+    # Each layer has at least the matrices of attention, each width × width.
+    needed = 4 * wide * wide * layers
+    if stored and needed > _MOST_PARAMETERS_PER_BYTE * stored + _SPARE_BYTES:
+        raise InputError(
+            f"{file} describes a model of {needed:,} parameters or more, and the weights beside it "
+            f"have {stored:,} bytes; they are not of one model"
+        )
+
+
+_WEIGHTS = (".safetensors", ".bin", ".pt", ".pth")
+_WIDTHS = ("hidden_size", "d_model", "n_embd", "dim")
+_LAYERS = ("num_hidden_layers", "num_layers", "n_layer", "n_layers")
+
+
+def _numbers(config: Any, place: str) -> Iterator[tuple[str, int]]:
+    """Yield the whole numbers of a configuration, with their places."""
+    for key, value in config.items():
+        if isinstance(value, dict):
+            yield from _numbers(value, f"{place}{key}.")
+        elif isinstance(value, int) and not isinstance(value, bool):
+            yield f"{place}{key}", value
+
+
+def _is_size(place: str) -> bool:
+    name = place.rsplit(".", 1)[-1]
+    return any(part in name for part in ("size", "layer", "dim", "embd", "d_model", "positions"))
+
+
+def _largest(config: Any, names: tuple[str, ...]) -> int:
+    """Return the largest number of the outermost configuration that has one of some names."""
+    return max((config[name] for name in names if isinstance(config.get(name), int)), default=0)
 
 
 def first_line(error: BaseException) -> str:

@@ -9,7 +9,6 @@ configuration, is replaced by an inert dictionary.
 
 from __future__ import annotations
 
-import pickle
 from collections import OrderedDict
 from collections.abc import Mapping
 from pathlib import Path
@@ -32,6 +31,7 @@ from milannotations.catalog.weights import fit
 from milannotations.errors import InputError
 from milannotations.provenance import published_training_data
 from milannotations.record import DEFAULT_K
+from milannotations.tensors import check_torch_file
 
 HOST = "http://milan.csail.mit.edu/models"
 # What the authors published: one file for each group of training networks.
@@ -152,10 +152,11 @@ def _read(path: Path) -> Mapping[str, Any]:
     if not path.is_file():
         published = ", ".join(PUBLISHED.values())
         raise InputError(f"{path} does not exist; the authors publish {published}")
+    check_torch_file(path)
     try:
         with torch.serialization.safe_globals([(_Inert, name) for name in _CONFIGS]):
             payload = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, ValueError, EOFError, OSError) as error:
+    except Exception as error:  # whatever a damaged or hostile file makes torch raise
         foreign = foreign_objects(path)
         where = (
             f": at {foreign[0][0] or 'the top'} stands an object of {foreign[0][1]}"

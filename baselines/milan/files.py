@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from pydantic import ValidationError
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import Tensor
 
 from baselines.features.encoder import EncoderSpec, PyramidEncoder
@@ -21,6 +20,7 @@ from milannotations.catalog.models import load_model
 from milannotations.catalog.weights import fit
 from milannotations.errors import InputError
 from milannotations.storage import atomic_path
+from milannotations.tensors import check_network, read_safetensors
 
 if TYPE_CHECKING:
     from baselines.milan.model import Milan
@@ -79,10 +79,7 @@ def read(
         )
     vocabulary = read_vocabulary(folder / VOCABULARY, config.vocabulary.lemmatize)
     place = folder / WEIGHTS
-    try:
-        state = load_file(place)
-    except (OSError, SafetensorError) as error:
-        raise InputError(f"{place} cannot be read: {error}") from error
+    state = read_safetensors(place)
     inner = {n.removeprefix(_ENCODER): v for n, v in state.items() if n.startswith(_ENCODER)}
     if config.encoder.weights == "included" and not inner:
         raise InputError(f"{place} lacks the encoder's weights, which {CONFIG} says are included")
@@ -113,6 +110,7 @@ def fit_state(model: Milan, state: dict[str, Tensor], place: Path) -> None:
     except RuntimeError as error:
         lines = "\n".join(line[:300] for line in str(error).splitlines()[:6])
         raise InputError(f"the parameters in {place} do not fit the model: {lines}") from error
+    check_network(model, str(place))
 
 
 def _included(spec: EncoderSpec, state: dict[str, Tensor], place: Path) -> PyramidEncoder:

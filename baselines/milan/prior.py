@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 from pydantic import BaseModel, ConfigDict
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import Tensor
 from torch.nn import functional
 
@@ -29,6 +29,7 @@ from milannotations.errors import InputError
 from milannotations.options import checked
 from milannotations.progress import progress_bar
 from milannotations.storage import atomic_path, resumable_folder
+from milannotations.tensors import check_network, read_safetensors
 
 _KIND, _FORMAT = "milan language model", 1
 
@@ -98,12 +99,16 @@ class Prior:
             )
         config = checked(PriorConfig, plain, str(path / CONFIG))
         vocabulary = read_vocabulary(path / VOCABULARY, config.vocabulary.lemmatize)
-        model = LanguageModel(len(vocabulary), vocabulary.pad, config.language_model)
+        state = {n: tensor.float() for n, tensor in read_safetensors(path / WEIGHTS).items()}
+        # Without memory, until the file's own tensors are put in: sizes may be absurd.
+        with torch.device("meta"):
+            model = LanguageModel(len(vocabulary), vocabulary.pad, config.language_model)
         try:
-            model.load_state_dict(load_file(path / WEIGHTS))
-        except Exception as error:  # of safetensors, torch, and the file system
-            line = str(error).splitlines()[0][:200]
-            raise InputError(f"{path / WEIGHTS} cannot be read: {line}") from error
+            model.load_state_dict(state, assign=True)
+        except RuntimeError as error:
+            line = " ".join(str(error).split())[:200]
+            raise InputError(f"{path / WEIGHTS} does not fit {CONFIG}: {line}") from error
+        check_network(model, str(path / WEIGHTS))
         chosen = resolve_device(device) if isinstance(device, str) else device
         return cls(config, vocabulary, model.to(chosen).eval())
 

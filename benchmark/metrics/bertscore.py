@@ -11,6 +11,7 @@ import math
 from collections import Counter
 from collections.abc import Callable, Sequence
 from importlib.metadata import version
+from pathlib import Path
 
 import bert_score
 import numpy as np
@@ -20,11 +21,18 @@ from numpy.typing import NDArray
 from torch import Tensor
 from transformers import AutoConfig, GPT2Tokenizer, RobertaTokenizer
 
-from benchmark.encoders import DEFAULT_BERTSCORE_ENCODER, cannot_load, resolve_encoder
+from benchmark.encoders import (
+    DEFAULT_BERTSCORE_ENCODER,
+    TRIAL,
+    cannot_load,
+    check_encoder,
+    resolve_encoder,
+)
 from benchmark.metrics.base import Floats, Integers, PairMetric, Problem
 from benchmark.metrics.modules import EvaluateModule
 from benchmark.result import Metric as MetricFacts
 from benchmark.text import FORM
+from milannotations.pretrained import check_model_folder
 
 _TOKENS = 2048  # in a batch that is encoded
 _KEPT = 400_000  # words whose vectors are kept from call to call, 600 MB of MiniLM's
@@ -62,6 +70,7 @@ class BertScore(PairMetric):
         self._device = torch.device(device)
         self._rescale = self._encoder.location == DEFAULT_BERTSCORE_ENCODER
         try:
+            check_model_folder(Path(self._encoder.location))
             # The layer bert_score's authors chose, or else the one before the last, which is
             # where that choice falls for most encoders.
             self._layer = model2layers.get(self._encoder.location) or (
@@ -74,7 +83,10 @@ class BertScore(PairMetric):
                 rescale_with_baseline=self._rescale,
                 device=str(self._device),
             )
-        except (OSError, ValueError, RuntimeError) as error:
+            check_encoder(self._scorer._model, self._scorer._tokenizer)
+            trial = _WordVectors(self._scorer, self._device)
+            trial.encode(trial.tokens([TRIAL]))
+        except Exception as error:  # transformers and tokenizers raise whatever comes of a file
             raise cannot_load(self._encoder, error) from error
         self._vectors = _WordVectors(self._scorer, self._device)
 

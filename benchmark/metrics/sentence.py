@@ -5,16 +5,25 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import lru_cache
 from importlib.metadata import version
+from pathlib import Path
 
 import numpy as np
 import torch
 from sentence_transformers import SentenceTransformer
 
-from benchmark.encoders import DEFAULT_SENTENCE_ENCODER, cannot_load, resolve_encoder
+from benchmark.encoders import (
+    DEFAULT_SENTENCE_ENCODER,
+    TRIAL,
+    cannot_load,
+    check_encoder,
+    resolve_encoder,
+)
 from benchmark.metrics.base import Floats, Integers, PairMetric, Problem
 from benchmark.metrics.modules import EvaluateModule
 from benchmark.result import Metric as MetricFacts
 from benchmark.text import FORM
+from milannotations.errors import InputError
+from milannotations.pretrained import check_model_folder
 
 _KEPT = 200_000  # sentences whose vectors are kept, 300 MB of MiniLM's
 _ROWS = 65_536  # pairs at once
@@ -43,9 +52,13 @@ class SentenceEncoder:
         self._batch_size = batch_size
         self._kept: dict[str, Floats] = {}
         try:
+            check_model_folder(Path(found.location))
             self._model = SentenceTransformer(found.location, device=str(device))
-        except (OSError, ValueError, RuntimeError) as error:
+            check_encoder(self._model, self._model.tokenizer)
+            self.encode([TRIAL])
+        except Exception as error:  # transformers and tokenizers raise whatever comes of a file
             raise cannot_load(found, error) from error
+        self._kept.clear()
 
     @property
     def signature(self) -> str:
@@ -71,6 +84,8 @@ class SentenceEncoder:
                 convert_to_numpy=True,
             )
             encoded = np.asarray(vectors, dtype=np.float64)
+            if not np.isfinite(encoded).all():
+                raise InputError(f"encoder {self.label!r} gives NaN; its weights are not sound")
             encoded[[not text.strip() for text in new]] = 0.0
             self._kept.update(zip(new, encoded, strict=True))
         return np.stack([self._kept[text] for text in sentences]) if sentences else np.zeros((0, 1))

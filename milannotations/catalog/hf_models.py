@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from milannotations.catalog.weights import reason
 from milannotations.errors import InputError
 from milannotations.exemplars.sources import Preprocessing
+from milannotations.tensors import check_network
 
 _INTERPOLATION = {0: "nearest", 1: "lanczos", 2: "bilinear", 3: "bicubic", 4: "box", 5: "hamming"}
 _ERRORS = (
@@ -65,7 +66,7 @@ def load(
         lacking = sorted(key for key in info["missing_keys"] if "pooler" not in key)
     except InputError:
         raise
-    except _ERRORS as error:
+    except Exception as error:  # transformers and tokenizers raise whatever comes of a file
         raise InputError(
             f"model hf:{name} cannot be loaded: {reason(error)}\n(a gated model needs "
             "`hf auth login` and its licence accepted; without a connection, name a local folder)"
@@ -77,6 +78,7 @@ def load(
             f"{', '.join(lacking[:3])}; pass --weights random if none are wanted"
         )
     module: nn.Module = made
+    check_network(module, f"model hf:{name}")
     if config.model_type == "vit_mae":
         module.register_forward_pre_hook(_in_order, with_kwargs=True)
     try:

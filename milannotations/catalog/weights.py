@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file
 from torch import nn
 
 from milannotations.catalog.selection import chosen_state, misfit
 from milannotations.catalog.stand_ins import STAND_INS, foreign_objects, tensor_place
 from milannotations.errors import InputError
+from milannotations.tensors import check_network, check_plain, check_torch_file, read_safetensors
 
 WEIGHTS_HELP = "published (the authors'), random, or a .safetensors, .pt or .pth file"
 PUBLISHED, RANDOM = "published", "random"
@@ -46,10 +46,13 @@ def read_checkpoint(path: Path) -> Any:
         raise InputError(f"weights file {path} does not exist; --weights takes {WEIGHTS_HELP}")
     try:
         if path.suffix == ".safetensors":
-            return load_file(path)
+            return read_safetensors(path)
+        check_torch_file(path)
         with torch.serialization.safe_globals(STAND_INS), warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)  # of TorchScript, which is refused below
             return torch.load(path, map_location="cpu", weights_only=True)
+    except InputError:
+        raise
     except pickle.UnpicklingError as error:
         raise InputError(_refusal(path)) from error
     except (RuntimeError, ValueError, EOFError, OSError) as error:
@@ -125,6 +128,7 @@ def fit(module: nn.Module, state: Mapping[str, torch.Tensor], place: str) -> Non
     problem = misfit(module.state_dict(), state)
     if problem:
         raise InputError(f"weights {place} do not fit the model: {problem}")
+    check_plain(state, f"weights {place}")
     try:
         module.load_state_dict(dict(state))
     except RuntimeError as error:
@@ -132,6 +136,7 @@ def fit(module: nn.Module, state: Mapping[str, torch.Tensor], place: str) -> Non
         more = f" … ({len(lines)} lines)" if len(lines) > 6 else ""
         short = "\n".join(line[:300] for line in lines[:6])
         raise InputError(f"weights {place} do not fit the model: {short}{more}") from error
+    check_network(module, f"weights {place}")
 
 
 def load_weights(module: nn.Module, path: Path) -> None:

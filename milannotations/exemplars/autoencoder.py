@@ -29,6 +29,7 @@ from milannotations.exemplars.autoencoder_layouts import (
 )
 from milannotations.exemplars.encoder import Activation, Normalization, SparseAutoencoder
 from milannotations.json_files import read_json
+from milannotations.tensors import check_finite, check_plain
 
 __all__ = ["SparseAutoencoder", "load_autoencoder", "split_statement"]
 
@@ -81,6 +82,9 @@ def _read(path: Path, statement: Statement) -> SparseAutoencoder:
     unknown = sorted(set(state) - _KNOWN)
     if unknown:
         raise InputError(f"{file} holds {', '.join(unknown[:5])}, which are not known; {_HELP}")
+    check_plain(state, f"file {file}")
+    # A threshold may be infinite: its latent is never active.
+    check_finite(state.items(), f"file {file}", infinity=True)
     tensors = {name: tensor.detach().float() for name, tensor in state.items()}
     if not path.is_dir():
         return from_tensors(tensors, statement, activation_named_in(checkpoint))

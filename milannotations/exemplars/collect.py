@@ -23,6 +23,7 @@ from milannotations.exemplars.plan import Plan, fingerprint_of_weights
 from milannotations.exemplars.shards import Header, Part, missing, united
 from milannotations.exemplars.sources import Inputs, Source
 from milannotations.interruption import held_back, leave_to_parent
+from milannotations.tensors import check_network
 from milannotations.units import UnitChoice
 
 Advance = Callable[[int], None]
@@ -79,6 +80,7 @@ def prepare(
     dtype = DTYPES[options.dtype]
     if dtype != torch.float32:
         module = copy.deepcopy(module)  # the caller's keeps its precision
+    check_network(module, f"model {model}")
     weights = fingerprint_of_weights(module)
     module.eval().to(device=device, dtype=dtype)
     if options.channels_last:

@@ -20,6 +20,7 @@ from milannotations.exemplars.generators import Latents, LatentSpace
 from milannotations.exemplars.sources import Inputs
 from milannotations.record import DEFAULT_SIZE
 from milannotations.storage import atomic_path
+from milannotations.tensors import check_plain, check_torch_file
 
 FORMS = (
     "a .npy array of latents, an .npz with the arrays `latents` and `classes`, or a folder of .pth "
@@ -157,14 +158,20 @@ def _tensors(folder: Path) -> tuple[Array, Array | None]:
     whole: list[Array] = []
     for file in sorted(folder.glob("*.pth")):
         try:
+            check_torch_file(file)
             tensor = torch.load(file, map_location="cpu", weights_only=True)
+        except InputError:
+            raise
         except Exception as error:  # whatever a damaged or hostile file makes torch raise
             raise InputError(
                 f"latents {file} cannot be read as a tensor: {reason(error)}"
             ) from error
         if not isinstance(tensor, Tensor):
             raise InputError(f"latents {file} hold a {type(tensor).__name__}, not one tensor")
-        array = tensor.detach().numpy()
+        check_plain({file.name: tensor}, f"latents {folder}")
+        plain = tensor.detach()
+        # NumPy knows neither bfloat16 nor float8.
+        array = (plain.float() if plain.is_floating_point() else plain).numpy()
         (floating if np.issubdtype(array.dtype, np.floating) else whole).append(array)
     if len(floating) != 1 or len(whole) > 1:
         raise InputError(
