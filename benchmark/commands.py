@@ -64,10 +64,11 @@ def score(
     from milannotations.device import resolve_device
     from milannotations.page import as_markdown
     from milannotations.progress import silence_libraries
-    from milannotations.storage import atomic_path
+    from milannotations.storage import atomic_path, check_outputs
     from milannotations.terminal import Console
 
     silence_libraries()
+    check_outputs(out, markdown)
     console = Console(stderr=True)
     rule = check_protocol(protocol)
     wanted = check_names(metric or USUAL, rule)

@@ -56,7 +56,7 @@ def table_name(name: str, digest: str = "") -> str:
 def save_pair(result: Result, folder: Path, per_neuron: pd.DataFrame) -> Path:
     """Write a result and its table, and return the path of the JSON.
 
-    ``result.table`` becomes the table's hash. While another process writes a result into the folder
+    ``result.table`` becomes the table's hash. While another process writes the same result
     it waits.
     """
     result.schema_version = VERSION
@@ -66,7 +66,7 @@ def save_pair(result: Result, folder: Path, per_neuron: pd.DataFrame) -> Path:
     target = folder / f"{name}.json"
     staged, plain = folder / table_name(name, result.table), folder / table_name(name)
     folder.mkdir(parents=True, exist_ok=True)
-    with locked(folder, wait=True):
+    with locked(target, wait=True):
         with atomic_path(staged) as path:
             path.write_bytes(data)
         with atomic_path(target) as path:

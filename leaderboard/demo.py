@@ -36,6 +36,7 @@ def demo(
     from leaderboard.submission.scoring import score_into
     from milannotations.device import resolve_device
     from milannotations.progress import silence_libraries
+    from milannotations.storage import check_folder
     from milannotations.terminal import Console
 
     silence_libraries()
@@ -44,6 +45,7 @@ def demo(
     def say(line: str) -> None:
         console.print(line, markup=False, highlight=False)
 
+    check_folder(out)
     processor = resolve_device(device)
     rule = check_protocol(protocol)
     board = read_board("demo").model_copy(update={"seed": seed, "protocol": rule})

@@ -47,7 +47,7 @@ from leaderboard.tables import SplitTable, split_tables
 from milannotations.errors import InputError, did_you_mean
 from milannotations.page import MAX_TEXT, as_json, clean, clip, environment, hash_source, themed
 from milannotations.progress import note, progress_bar
-from milannotations.storage import atomic_folder
+from milannotations.storage import atomic_folder, check_target
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -162,9 +162,8 @@ def is_site(folder: Path) -> bool:
 
 
 def _check_target(out: Path) -> None:
-    """Refuse to replace what is no site of ours."""
-    if out.is_file():
-        raise InputError(f"{out} is a file; name a folder to write")
+    """Refuse what cannot be written, and to replace what is no site of ours."""
+    check_target(out, overwrite=True)
     if not out.is_dir() or not any(out.iterdir()):
         return
     if not is_site(out):

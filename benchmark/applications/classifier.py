@@ -23,7 +23,7 @@ from milannotations.exemplars.sources import Preprocessing
 from milannotations.json_files import read_json
 from milannotations.pictures import opened
 from milannotations.progress import progress_bar
-from milannotations.storage import atomic_path
+from milannotations.storage import atomic_path, check_file
 
 _READERS = 4
 _EVALUATED = 256  # images at once
@@ -117,8 +117,7 @@ def train_classifier(
             f"weight_decay={weight_decay}, shift={shift}: take at least 1 epoch, batches of at "
             "least 2, a learning rate above 0, and no negative number"
         )
-    if not out_weights.parent.is_dir():
-        raise InputError(f"{out_weights.parent} is no folder; create it first")
+    check_file(out_weights, overwrite=True)
     if out_weights.suffix != ".safetensors":
         raise InputError(f"weights file {out_weights}: its name must end in .safetensors")
     preprocessing = _preprocessing(architecture)

@@ -97,9 +97,11 @@ def analyze(
     from milannotations.errors import InputError
     from milannotations.exemplars.sources import ImageFolder
     from milannotations.progress import silence_libraries
+    from milannotations.storage import check_outputs
     from milannotations.terminal import Console
 
     silence_libraries()
+    check_outputs(out)
     processor = resolve_device(device)
     check_fill(fill)
     if fill == "mean" and images is None:
@@ -209,9 +211,11 @@ def audit(
     from milannotations.device import resolve_device
     from milannotations.errors import InputError
     from milannotations.progress import silence_libraries
+    from milannotations.storage import check_outputs
     from milannotations.terminal import Console
 
     silence_libraries()
+    check_outputs(out)
     processor = resolve_device(device)
     named = parse_models(models)
     if images is None:
@@ -350,9 +354,11 @@ def edit(
     from benchmark.applications.words import WordList
     from milannotations.device import resolve_device
     from milannotations.progress import silence_libraries
+    from milannotations.storage import check_outputs
     from milannotations.terminal import Console
 
     silence_libraries()
+    check_outputs(out)
     processor = resolve_device(device)
     WordList.parse(*remove, exact=exact)
     check_expansion(expand, threshold)

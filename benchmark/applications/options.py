@@ -265,12 +265,12 @@ def prepare_out(out: Path, overwrite: bool) -> Path:
     """
     from milannotations.errors import InputError
     from milannotations.progress import note
+    from milannotations.storage import check_folder
     from milannotations.store import make_folder
 
+    check_folder(out)
     if (out / "report.html").exists() and not overwrite:
         raise InputError(f"{out} has a report already; choose another folder or pass --overwrite")
-    if out.exists() and not out.is_dir():
-        raise InputError(f"{out} is a file; name a folder")
     if overwrite:
         # The report first: it marks what is complete.
         for name in _WRITTEN:

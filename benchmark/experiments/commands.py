@@ -153,9 +153,11 @@ def _run(
     from milannotations.describer import check_options
     from milannotations.device import resolve_device
     from milannotations.progress import silence_libraries
+    from milannotations.storage import check_outputs
     from milannotations.terminal import Console, FittedTable
 
     silence_libraries()
+    check_outputs(out)
     console = Console()
     rule = check_protocol(protocol)
     wanted = check_names(metrics or USUAL, rule)

@@ -56,9 +56,11 @@ def functional(
     from milannotations.errors import InputError
     from milannotations.loading import load_split
     from milannotations.progress import silence_libraries
+    from milannotations.storage import check_outputs
     from milannotations.terminal import Console
 
     silence_libraries()
+    check_outputs(out)
     processor = resolve_device(device)
     said = {method_name(path): read_descriptions(path) for path in descriptions}
     first = next(iter(said.values()))

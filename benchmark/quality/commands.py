@@ -41,18 +41,15 @@ def quality(
     from benchmark.quality.figures import figures
     from benchmark.quality.measure import measure
     from benchmark.quality.report import for_terminal, to_markdown
-    from milannotations.errors import InputError
     from milannotations.progress import silence_libraries
-    from milannotations.storage import atomic_path
+    from milannotations.storage import atomic_path, check_outputs
     from milannotations.terminal import Console
 
     silence_libraries()
+    check_outputs(out)
     neurons, name = _read(data, split)
     if out is not None:
-        try:
-            out.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise InputError(f"{out} cannot be written: {error}") from error
+        out.mkdir(parents=True, exist_ok=True)
     found = measure(
         neurons, encoder=encoder, device=device, resamples=resamples, seed=seed, name=name
     )

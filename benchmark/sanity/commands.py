@@ -47,10 +47,11 @@ def sanity(
     from benchmark.tasks import load_task
     from milannotations.device import resolve_device
     from milannotations.progress import silence_libraries
-    from milannotations.storage import atomic_path
+    from milannotations.storage import atomic_path, check_outputs
     from milannotations.terminal import Console
 
     silence_libraries()
+    check_outputs(out, markdown)
     console = Console(stderr=True)
     wanted = check_names(metric or ["all"])
     settings = Settings(

@@ -241,6 +241,7 @@ def rows(
     from leaderboard.submission.scoring import score_into
     from milannotations.device import resolve_device
     from milannotations.progress import silence_libraries
+    from milannotations.storage import check_folder
     from milannotations.terminal import Console
 
     silence_libraries()
@@ -252,6 +253,7 @@ def rows(
     processor = resolve_device(device)
     asked = read_board(board)
     folder = out or asked.folder
+    check_folder(folder)
     folders, skipped = write_rows(
         asked, folder / "submissions", only, train=train, concepts=concepts, seed=seed,
         device=device, overwrite=overwrite, notify=lambda line: say(f"Describing: {line}"),

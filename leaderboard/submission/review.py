@@ -21,7 +21,7 @@ from leaderboard.submission.package import METADATA, TABLES
 from leaderboard.submission.scoring import score_submissions
 from milannotations.errors import InputError, did_you_mean
 from milannotations.page import as_markdown
-from milannotations.storage import atomic_path
+from milannotations.storage import atomic_path, check_folder
 
 _PLACE = re.compile(r"leaderboard/boards/([a-z0-9][a-z0-9_-]{0,63})/submissions/([^/]+)/(.+)")
 _TOLD = 20  # problems of one submission in the summary
@@ -74,6 +74,7 @@ def review(
     Raises:
         InputError: If git cannot tell the change, or a board's data are not at hand.
     """
+    check_folder(out)
     found: dict[tuple[str, str], Reviewed] = {}
     others = []
     for path in changed(checkout, base):

@@ -20,6 +20,7 @@ from leaderboard.definition import CHANGED, BoardDefinition
 from leaderboard.submission.checks import Checked
 from milannotations.describer import create
 from milannotations.errors import InputError
+from milannotations.storage import check_folder
 
 _OF_A_NEURON = 1e-3  # by which one neuron's own value may differ when it is computed again
 
@@ -100,6 +101,7 @@ def score_into(
     Raises:
         InputError: See ``score_submissions``.
     """
+    check_folder(results)
     scored, tasks, metrics = score_submissions(
         submissions, board, device, lambda line: notify(f"Scoring: {line}")
     )

@@ -32,7 +32,7 @@ from milannotations.pictures import list_files, naming
 from milannotations.progress import progress_bar
 from milannotations.record import IMAGE_FORMATS, encode_image
 from milannotations.release.facts import read_raw_facts
-from milannotations.storage import atomic_path, resumable_folder
+from milannotations.storage import atomic_path, check_target, resumable_folder
 
 LISTING = "images.csv"
 # What an interruption can cost, and what waits in memory to be stored.
@@ -114,6 +114,7 @@ def attach_images(
     folder = folder.resolve()
     target = out.resolve() if out else folder
     _check_places(folder, target, source)
+    check_target(target, overwrite or target == folder)
     facts = read_raw_facts(folder)
     shards = open_shards(folder, overwrite)
     wanted = {key for shard in shards for key in shard.needs}

@@ -50,9 +50,11 @@ def export_catalog(
     from milannotations.loading import load_split
     from milannotations.options import split_names
     from milannotations.progress import silence_libraries
+    from milannotations.storage import check_target
     from milannotations.terminal import Console
 
     silence_libraries()
+    check_target(out, overwrite)
     report = write_catalog(
         load_split(dataset, split),
         out,

@@ -7,6 +7,7 @@ from pathlib import Path
 from milannotations.download.transfer import adopt, fetch
 from milannotations.release.facts import ImportReport
 from milannotations.release.importer import import_release
+from milannotations.storage import check_target
 from milannotations.store import config_folder, make_folder
 
 
@@ -26,5 +27,6 @@ def install(
     """
     target = out or config_folder(config)
     make_folder(target.parent)
+    check_target(target, force)
     source = adopt(config, from_zip, force=force) if from_zip else fetch(config, force=force)
     return import_release(source, target, config=config, overwrite=force, record=out is None)

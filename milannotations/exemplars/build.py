@@ -30,7 +30,13 @@ from milannotations.exemplars.writing import write_dataset
 from milannotations.interruption import AGAIN, saying_what_is_kept
 from milannotations.networks.record import network_facts
 from milannotations.progress import Bar, progress_bar
-from milannotations.storage import atomic_folder, check_target, locked, unfinished_folder
+from milannotations.storage import (
+    atomic_folder,
+    check_folder,
+    check_target,
+    locked,
+    unfinished_folder,
+)
 
 # Finds the statistics of all images of a job: (job, device, folder for unfinished work, bar).
 Engine = Callable[[Job, torch.device, Path, Bar], Part]
@@ -228,8 +234,7 @@ def build_shard(
     number, of = shard
     if of > len(source):
         raise InputError(f"{of} shards of only {len(source)} images; choose fewer")
-    if folder.exists() and not folder.is_dir():
-        raise InputError(f"{folder} is a file; name a folder for the shards")
+    check_folder(folder)
     job = prepare(
         module, source, layers, model=model, dataset=dataset, options=options, device=device,
         layouts=layouts, attached=attached,

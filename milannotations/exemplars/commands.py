@@ -176,7 +176,7 @@ def build(
     from milannotations.networks.consent import give_consent
     from milannotations.options import split_names
     from milannotations.pictures import utf8
-    from milannotations.storage import check_file
+    from milannotations.storage import check_file, check_folder, check_target
 
     options = BuildOptions(
         k, quantile, size, batch_size, readers, image_format, skip_unreadable, dtype,
@@ -199,6 +199,10 @@ def build(
     if engine is EngineName.ray:
         chosen = ray_engine(workers, ray_address)
     processor = resolve_device(device)
+    if part:
+        check_folder(out)
+    else:
+        check_target(out, overwrite)
     pictures = None
     if images is not None:  # looked at before a large model is loaded
         pictures = open_images(images, size)

@@ -46,7 +46,9 @@ def merge(
     from milannotations.exemplars.shards import read_header
     from milannotations.exemplars.sources import Preprocessing, Source
     from milannotations.pictures import utf8
+    from milannotations.storage import check_target
 
+    check_target(out, overwrite)
     paths = shards_in(shards)
     plan = read_header(paths[0]).plan
     rules = sorted({read_header(path).plan.masks for path in paths})

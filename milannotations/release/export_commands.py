@@ -26,9 +26,14 @@ def export_release(
     from milannotations.loading import load_split
     from milannotations.release.exporter import export_release as export
     from milannotations.release.facts import read_facts
+    from milannotations.storage import check_file, check_target
     from milannotations.store import config_folder
     from milannotations.terminal import Console
 
+    if out.suffix == ".zip":
+        check_file(out, overwrite)
+    else:
+        check_target(out, overwrite)
     folder = config_folder(canonical(name)) if is_known(name) else Path(name)
     facts = read_facts(folder)
     report = export(

@@ -25,7 +25,7 @@ from milannotations.progress import progress_bar
 from milannotations.record import NeuronKey, encoded_records
 from milannotations.release.archive import ANNOTATIONS
 from milannotations.release.pitfalls import original_pitfalls
-from milannotations.storage import atomic_folder, atomic_path
+from milannotations.storage import atomic_folder, atomic_path, check_file
 
 _UNSAFE = re.compile(r'[\x00-\x1f/\\:*?"<>|]|^\.|\.$|^$')
 _BATCH = 256
@@ -172,10 +172,8 @@ class _Folder:
 
     def __init__(self, out: Path, overwrite: bool) -> None:
         self._zipped = out.suffix == ".zip"
-        if self._zipped and out.exists() and not overwrite:
-            raise InputError(f"{out} exists; choose another or pass --overwrite")
-        if self._zipped and not out.parent.is_dir():
-            raise InputError(f"folder {out.parent} of {out} does not exist")
+        if self._zipped:
+            check_file(out, overwrite)
         self._out, self._overwrite = out, overwrite
         self._stack = ExitStack()
 

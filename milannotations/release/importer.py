@@ -19,7 +19,7 @@ from milannotations.release.archive import ANNOTATIONS, Files, open_files
 from milannotations.release.convert import convert
 from milannotations.release.facts import ImportReport, write_facts
 from milannotations.release.layout import Layout, read_layout
-from milannotations.storage import atomic_folder, atomic_path, resumable_folder
+from milannotations.storage import atomic_folder, atomic_path, check_target, resumable_folder
 from milannotations.tables import is_table
 
 # What the card says until images are attached.
@@ -61,6 +61,7 @@ def import_release(
     if image_format not in IMAGE_FORMATS:
         raise InputError(f"image format {image_format!r}; choose one of {sorted(IMAGE_FORMATS)}")
     model, dataset, config = names(source, config, model, dataset)
+    check_target(out, overwrite)
     if is_table(source):
         return _import_annotations(source, out, model, dataset, config, overwrite, record)
     known = RELEASES.get(f"{model}-{dataset}")

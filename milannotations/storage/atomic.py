@@ -41,6 +41,10 @@ def atomic_path(target: Path) -> Iterator[Path]:
         with explaining(target):
             yield target
         return
+    if not target.parent.is_dir():
+        raise InputError(
+            f"{shown(target)} cannot be written: folder {shown(target.parent)} does not exist"
+        )
     with explaining(target), locked(target, wait=True, brief=True) as hold, _in_use(hold, target):
         temporary = _new_file(target, hold)
         try:
@@ -84,7 +88,8 @@ def real_folder(target: Path) -> Path:
         InputError: If there can be no such path, or it is a link that leads nowhere.
     """
     check_path(target)
-    return target.resolve() if target.is_symlink() and target.is_dir() else target
+    linked = target.is_symlink() and target.is_dir()
+    return target.resolve() if linked or target.name in ("", "..") else target
 
 
 def recover(target: Path, hold: Hold) -> None:

@@ -24,22 +24,22 @@ _OLD_NAME = re.compile(r"\.(?P<target>.+)\.(?P<inode>[0-9]+)\.old", re.DOTALL)
 
 def lock_file(target: Path) -> Path:
     """Return the path of the lock file of a target."""
-    return target.parent / f".{target.name}{LOCK}"
+    return _beside(target, LOCK)
 
 
 def partial_path(target: Path) -> Path:
     """Return the path at which a target is written before it gets its name."""
-    return target.parent / f".{target.name}{PARTIAL}"
+    return _beside(target, PARTIAL)
 
 
 def unfinished_folder(target: Path) -> Path:
     """Return the folder beside ``target`` that holds unfinished work on it."""
-    return target.parent / f".{target.name}{UNFINISHED}"
+    return _beside(target, UNFINISHED)
 
 
 def state_file(target: Path) -> Path:
     """Return the file that says of complete work, while it is moved to ``target``, what it is."""
-    return target.parent / f".{target.name}{STATE}"
+    return _beside(target, STATE)
 
 
 def old_folder(target: Path, inode: int) -> Path:
@@ -50,7 +50,7 @@ def old_folder(target: Path, inode: int) -> Path:
         inode: The inode number of the folder that takes its place, which tells later whether it
             has.
     """
-    return target.parent / f".{target.name}.{inode}{OLD}"
+    return _beside(target, f".{inode}{OLD}")
 
 
 def old_folders(target: Path) -> list[tuple[Path, int]]:
@@ -61,6 +61,12 @@ def old_folders(target: Path) -> list[tuple[Path, int]]:
         for match in matches
         if match and match["target"] == target.name
     )
+
+
+def _beside(target: Path, ending: str) -> Path:
+    if target.name in ("", ".."):
+        target = target.resolve()
+    return target.parent / f".{target.name}{ending}"
 
 
 def belongs_to(path: Path, target: Path) -> bool:

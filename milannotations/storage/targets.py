@@ -62,6 +62,20 @@ def check_folder(folder: Path) -> None:
     _check_writable(folder, folder)
 
 
+def check_outputs(folder: Path | None, *files: Path | None) -> None:
+    """Raise InputError if a folder cannot take results, or a file among them cannot be replaced.
+
+    Args:
+        folder: Folder for results, which need not exist yet; None if there is none.
+        *files: Files that are written over if they exist; None for none.
+    """
+    if folder is not None:
+        check_folder(folder)
+    for file in files:
+        if file is not None:
+            check_file(file, overwrite=True)
+
+
 def is_special(target: Path) -> bool:
     """Say whether a target is a device or a pipe: these are written to, not replaced."""
     return target.exists() and not target.is_file() and not target.is_dir()

@@ -8,6 +8,7 @@ import pytest
 
 from milannotations.errors import InputError
 from milannotations.storage import atomic_folder, atomic_path, resumable_folder
+from milannotations.storage.names import lock_file
 from tests.milannotations.storage.processes import hidden, killed, running, start
 
 # A writer forks at each of the changes that it makes to the file system; the child is killed there.
@@ -212,3 +213,16 @@ def test_devices_and_pipes_are_written_to(tmp_path: Path) -> None:
     with atomic_path(Path("/dev/null")) as path:
         path.write_text("x")
     assert Path("/dev/null").is_char_device()
+
+
+def test_this_folder_and_the_one_above_have_names(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "here" / "below").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "here" / "below")
+    for target in (Path(), Path("..")):
+        assert lock_file(target) == target.resolve().parent / f".{target.resolve().name}.lock"
+    with atomic_folder(Path(".."), overwrite=True) as folder:
+        (folder / "new").touch()
+    assert _content(tmp_path / "here") == {"new": ""}
+    assert hidden(tmp_path) == []
