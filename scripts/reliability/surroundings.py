@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -25,6 +26,9 @@ OUTCOMES = (USUAL, REFUSED, NO_SENTENCE, TRACEBACK, HALF, DIFFERS, LEFT)
 GOOD = (USUAL, REFUSED)
 STRANGER = 12345  # a user id without a name
 _PAGE = 4096
+_STARTS_PYTHON = (
+    "import subprocess, sys; subprocess.run([sys.executable, '-c', 'import numpy'], check=True)"
+)
 _SHARES = (0.0, 0.25, 0.5, 0.75, 0.95)
 
 
@@ -319,16 +323,16 @@ def namespaces() -> bool:
 def as_stranger() -> list[str] | None:
     """Return what starts a command under a user id without a name, or None if nothing can."""
     identity = str(STRANGER)
-    ways: list[Sequence[str]] = [
-        ("setpriv", "--reuid", identity, "--regid", identity, "--clear-groups"),
-        ("unshare", "--user", f"--map-user={identity}", f"--map-group={identity}"),
-    ]
-    for way in ways:
-        if (
-            shutil.which(way[0])
-            and subprocess.run([*way, "true"], capture_output=True).returncode == 0
-        ):
-            return list(way)
+    other = ["setpriv", "--reuid", identity, "--regid", identity, "--clear-groups"]
+    # Where Python lies in a folder of root's, it may be read all the same, and nothing written.
+    reading = ["--inh-caps", "+dac_read_search", "--ambient-caps", "+dac_read_search"]
+    mapped = ["unshare", "--user", f"--map-user={identity}", f"--map-group={identity}"]
+    for way in (other, [*other, *reading], mapped):
+        if shutil.which(way[0]) is None:
+            continue
+        command = [*way, sys.executable, "-c", _STARTS_PYTHON]
+        if subprocess.run(command, capture_output=True).returncode == 0:
+            return way
     return None
 
 
