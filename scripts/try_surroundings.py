@@ -16,7 +16,6 @@ import sys
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -73,19 +72,21 @@ def main() -> int:
     parser.add_argument("--only", nargs="+", choices=TRIALS, default=list(TRIALS))
     parser.add_argument("--commands", nargs="+", help="beginnings of names; default all")
     parser.add_argument("--slow", action="store_true", help="also commands of over ten seconds")
+    parser.add_argument("--variants", action="store_true", help="also commands over older results")
     parser.add_argument("--sentences", action="store_true", help="print what commands said")
     parser.add_argument("--write", action="store_true", help=f"write the table to {PAGE.name}")
     parser.add_argument("--inside", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
     cases = select(options.commands, options.slow)
+    if options.commands is None and not options.variants:
+        cases = [case for case in cases if not case.variant]
     if options.inside:
         tallies = _run(options.only[0], cases)
-        print(json.dumps([asdict(tally) for tally in tallies]))
+        print(json.dumps([vars(tally) for tally in tallies]))
         return 0
     tallies = [tally for name in options.only for tally in run(name, options)]
     text = table(tallies)
     for tally in tallies:
-        print(*(f"{tally.name}: {line}" for line in tally.failures), sep="\n", file=sys.stderr)
         if options.sentences:
             print(*(f"{tally.name}: {line}" for line in tally.sentences), sep="\n", file=sys.stderr)
     print(text)
@@ -100,8 +101,7 @@ def run(name: str, options: argparse.Namespace) -> list[Tally]:
     if before is None:
         return [Tally(name, skipped="neither namespaces nor another user can be had here")]
     command = [*before, sys.executable, __file__, "--only", name, "--inside", "."]
-    if options.slow:
-        command.append("--slow")
+    command += [f"--{name}" for name in ("slow", "variants") if getattr(options, name)]
     if options.commands:
         command += ["--commands", *options.commands]
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, cwd="/", check=True)

@@ -9,6 +9,7 @@ import typer
 
 from milannotations.catalog.releases import GROUPS, RELEASES, SOURCES, SourceImages, canonical
 from milannotations.errors import InputError, did_you_mean
+from milannotations.storage.tidying import tidy_up
 from milannotations.store import config_folder
 
 if TYPE_CHECKING:
@@ -57,6 +58,7 @@ def attach_images(
     if (source is None) == (source_dataset is None):
         raise InputError("name either --source or --source-dataset")
     folder = find_folder(dataset)
+    tidy_up(folder)
 
     from milannotations.attach.attach import LISTING, needed_ids
     from milannotations.attach.attach import attach_images as run

@@ -224,7 +224,9 @@ def _still_wanted(leftover: Leftover) -> str:
     assert target is not None
     if not os.path.lexists(target):
         return f"all there is of {target.name}: the command that was replacing it puts it back"
-    if match["inode"] and int(match["inode"]) != target.lstat().st_ino:
+    if not match["inode"] or int(match["inode"]) == leftover.path.lstat().st_ino:
+        return ""  # of an earlier version; or new, and had not taken the target's place
+    if int(match["inode"]) != target.lstat().st_ino:
         return f"something else was put at {target.name} since: look which of the two is wanted"
     return ""
 

@@ -9,6 +9,7 @@ import typer
 
 from milannotations.catalog.releases import members
 from milannotations.errors import InputError
+from milannotations.storage.tidying import tidy_up
 from milannotations.store import config_folder
 
 app = typer.Typer(add_completion=False)
@@ -57,6 +58,7 @@ def download(
         if target.exists() and not target.is_dir():
             raise InputError(f"{target} is a file; name a folder to write")
         if not zip_only and not force and _is_there(target):
+            tidy_up(target)
             typer.echo(f"{config}: {target} is there already; pass --force to replace it")
             continue
         if zip_only:

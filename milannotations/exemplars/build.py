@@ -37,6 +37,7 @@ from milannotations.storage import (
     locked,
     unfinished_folder,
 )
+from milannotations.storage.tidying import mark_placed
 
 # Finds the statistics of all images of a job: (job, device, folder for unfinished work, bar).
 Engine = Callable[[Job, torch.device, Path, Bar], Part]
@@ -150,6 +151,7 @@ def build(
         part.network = network
         with atomic_folder(out, overwrite) as folder:
             write_dataset(folder, part, source, options, provenance or {}, progress)
+            mark_placed(work, folder)
         shutil.rmtree(work, ignore_errors=True)
     return BuildReport.of(out, part)
 

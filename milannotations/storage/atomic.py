@@ -15,9 +15,17 @@ from pathlib import Path
 from milannotations.errors import InputError
 from milannotations.pictures.names import shown
 from milannotations.progress import note
+from milannotations.storage.exchange import exchange
 from milannotations.storage.failures import explaining
 from milannotations.storage.locks import Hold, locked
-from milannotations.storage.names import PARTIAL, old_folder, old_folders, partial_path
+from milannotations.storage.names import (
+    PARTIAL,
+    old_folder,
+    old_folders,
+    partial_path,
+    state_file,
+    unfinished_folder,
+)
 from milannotations.storage.targets import check_path, check_target, is_special
 
 _UMASK = threading.Lock()
@@ -100,6 +108,8 @@ def recover(target: Path, hold: Hold) -> None:
         if not target.exists():
             old.replace(target)
             note(f"{shown(target)} was being replaced when a process was killed; it is put back")
+        elif old.lstat().st_ino == inode:
+            _take_back(old, target)
         elif target.lstat().st_ino == inode:
             shutil.rmtree(old)
         else:
@@ -107,6 +117,14 @@ def recover(target: Path, hold: Hold) -> None:
                 f"{shown(old)} is what was at {shown(target)} when a process was killed, and "
                 "something else has been put there since; look at it, and remove it"
             )
+
+
+def _take_back(finished: Path, target: Path) -> None:
+    """Take a folder back that was finished, and had not yet changed places with its target."""
+    if state_file(target).is_file() and not unfinished_folder(target).exists():
+        finished.replace(unfinished_folder(target))  # to be gone on with
+    else:
+        shutil.rmtree(finished)
 
 
 def remove_partial(target: Path) -> None:
@@ -124,11 +142,19 @@ def put_in_place(finished: Path, target: Path) -> None:
     if not target.exists():
         finished.replace(target)
     else:
-        # A folder cannot be replaced in one step: the old one is moved aside first, so that a
-        # crash in between loses neither, and `recover` sees from its name how far it came.
+        # `recover` sees from the inode in the name how far a killed process came.
         old = old_folder(target, finished.lstat().st_ino)
-        target.replace(old)
-        finished.replace(target)
+        finished.replace(old)
+        exchanged = False
+        try:
+            exchanged = exchange(old, target)
+        finally:
+            if not exchanged:
+                old.replace(finished)
+        if not exchanged:
+            # Not in one step, then: in between, there is nothing at the target.
+            target.replace(old)
+            finished.replace(target)
         shutil.rmtree(old)
 
 

@@ -26,6 +26,7 @@ def check_target(target: Path, overwrite: bool = False) -> None:
         )
     check_folder(target)
     if target.is_dir() and any(target.iterdir()) and not overwrite:
+        _tidy_up(target)
         raise InputError(f"{target} exists and is not empty; choose another or pass --overwrite")
     if os.path.ismount(target):
         raise InputError(
@@ -48,6 +49,7 @@ def check_file(target: Path, overwrite: bool = False) -> None:
     if not target.parent.is_dir():
         raise InputError(f"folder {target.parent} of --out does not exist")
     if target.is_file() and not overwrite:
+        _tidy_up(target)
         raise InputError(f"{target} exists; choose another or pass --overwrite")
     if not is_special(target):
         _check_name(target)
@@ -96,6 +98,14 @@ def check_path(target: Path) -> None:
             f"{shown(target)} is a link to {shown(target.readlink())}, which does not exist; "
             "remove the link, or name another"
         )
+
+
+def _tidy_up(target: Path) -> None:
+    """Remove what a killed process has left of a target that it had finished."""
+    # Imported here: it writes, and whatever writes looks at its target first.
+    from milannotations.storage.tidying import tidy_up
+
+    tidy_up(target)
 
 
 def _check_name(target: Path) -> None:

@@ -12,9 +12,10 @@ from typing import Any
 
 from scripts.reliability.cases import PRODUCTS, Case, normalise
 from scripts.reliability.client import ROOT, Outcome, Server
-from scripts.reliability.trees import CACHES, Tree, snapshot
+from scripts.reliability.trees import CACHES, Tree, bound_pairs, snapshot
 
-PARTS = ("work", "home", "tmp", "user", "hf")
+PARTS = ("work", "home", "tmp", "user")
+ALWAYS = ("my",)  # inputs that others need without naming them
 
 
 class Stage:
@@ -59,18 +60,18 @@ class Stage:
             done = server.run(shlex.split(command_line), self.root / "work")
             if done.status:
                 raise RuntimeError(f"{command_line}: {done.err}{done.out}")
-        shutil.copytree(self.root, self._inputs, symlinks=True)
+        shutil.copytree(self.root, self._inputs, symlinks=True, ignore=_caches)
         (self._inputs / "done").touch()
 
     def prepare(self, server: Server, case: Case) -> None:
         """Make what the command is started on, with the older result that it is to replace."""
         shutil.rmtree(self._start, ignore_errors=True)
-        self._copy(self._inputs)
+        self._copy(self._inputs, f"{case.command} {case.old}")
         if case.old:
             done = server.run(shlex.split(case.old), self.root / "work")
             if done.status:
                 raise RuntimeError(f"{case.old}: {done.err}{done.out}")
-        shutil.copytree(self.root, self._start, symlinks=True)
+        shutil.copytree(self.root, self._start, symlinks=True, ignore=_caches)
 
     def reset(self) -> None:
         """Put the stage back to where ``prepare`` left it."""
@@ -82,19 +83,33 @@ class Stage:
 
     def tree(self) -> Tree:
         """Return what is there now: the working folder's paths without its name."""
-        tree = snapshot(self.root, normalise)
+        tree = snapshot(self.root, normalise) | bound_pairs(self.root)
         return {path.removeprefix("work/"): content for path, content in tree.items()}
 
     def _empty(self) -> None:
-        self.root.mkdir(parents=True, exist_ok=True)  # it may be a disk, and so stays
+        # The root may be a disk, and so stays; so do caches of other libraries, as at a user's.
+        for name in CACHES:
+            (self.root / name).mkdir(parents=True, exist_ok=True)
         for name in PARTS:
             shutil.rmtree(self.root / name, ignore_errors=True)
             (self.root / name).mkdir()
 
-    def _copy(self, source: Path) -> None:
+    def _copy(self, source: Path, command: str | None = None) -> None:
+        """Copy a state of the stage; of the inputs only those that a command names."""
+
+        def unneeded(folder: str, names: list[str]) -> set[str]:
+            if command is None or Path(folder) != source / "work":
+                return set()
+            return {name for name in names if name not in command and name not in ALWAYS}
+
         self._empty()
         for name in PARTS:
-            shutil.copytree(source / name, self.root / name, symlinks=True, dirs_exist_ok=True)
+            shutil.copytree(
+                source / name, self.root / name, symlinks=True, ignore=unneeded, dirs_exist_ok=True
+            )
+
+
+_caches = shutil.ignore_patterns(*CACHES)
 
 
 def _plain(env: dict[str, str | None]) -> dict[str, str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TypeAlias
@@ -11,6 +12,8 @@ from typing import TypeAlias
 # Path below the folder: "folder", "link to …", or the hash of a file's content.
 Tree: TypeAlias = "dict[str, str]"
 Normalise: TypeAlias = "Callable[[str, bytes], bytes]"
+_STAGED = re.compile(r"([^/]*)\.[0-9a-f]{16}\.per_neuron\.parquet$")
+_TABLE_HASH = re.compile(rb'"table": "([0-9a-f]{64})"')
 CACHES = ("hf",)  # caches of other libraries, which clean them up themselves
 
 
@@ -36,8 +39,23 @@ def snapshot(root: Path, normalise: Normalise, skip: tuple[str, ...] = CACHES) -
                 tree[relative] = "folder"
             else:
                 content = normalise(relative, path.read_bytes())
+                # A table that waits for its result, and is not looked for by another name.
+                relative = _STAGED.sub(r".\1", relative)
                 tree[relative] = hashlib.sha256(content).hexdigest()
     return tree
+
+
+def bound_pairs(root: Path) -> Tree:
+    """Say of every result whether a table with the hash that it names lies beside it."""
+    pairs: Tree = {}
+    for path in root.rglob("*.json"):
+        name = _TABLE_HASH.search(path.read_bytes())
+        tables = [*path.parent.glob(f"{path.stem}.*per_neuron.parquet")]
+        if name and tables:
+            there = {hashlib.sha256(table.read_bytes()).hexdigest() for table in tables}
+            pair = f"{path.relative_to(root).as_posix()} and its table"
+            pairs[pair] = "agree" if name[1].decode() in there else "parted"
+    return pairs
 
 
 def hidden(path: str) -> bool:

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import shutil
+import tempfile
 from pathlib import Path
 
 import pytest
 
 from milannotations.errors import InputError
-from milannotations.storage import atomic_folder, atomic_path, resumable_folder
+from milannotations.storage import atomic_folder, atomic_path, check_target, resumable_folder
+from milannotations.storage.exchange import exchange
 from milannotations.storage.names import lock_file
+from milannotations.storage.tidying import mark_placed, tidy_up
 from tests.milannotations.storage.processes import hidden, killed, running, start
 
 # A writer forks at each of the changes that it makes to the file system; the child is killed there.
 _KILL_AT = """
 import pathlib, shutil
+from milannotations.storage import atomic
 def counted(function):
     def inner(*arguments, **options):
         global count
@@ -24,6 +29,7 @@ def counted(function):
 for module, names in ((pathlib.Path, ["replace", "unlink", "mkdir", "chmod"]),
                       (shutil, ["rmtree"]), (os, ["open", "close", "fsync", "ftruncate"])):
     for name in names: setattr(module, name, counted(getattr(module, name)))
+atomic.exchange = EXCHANGE
 def write(target):
     WRITE
 for step in range(1, 300):
@@ -48,6 +54,17 @@ _FILE = """
 """
 
 
+def _can_exchange() -> bool:
+    with tempfile.TemporaryDirectory() as folder:
+        first, second = Path(folder, "first"), Path(folder, "second")
+        first.mkdir()
+        second.mkdir()
+        return exchange(first, second)
+
+
+_EXCHANGES = _can_exchange()
+
+
 def _content(path: Path) -> dict[str, str]:
     files = path.rglob("*") if path.is_dir() else [path]
     return {f.name: f.read_text() for f in files if f.is_file()}
@@ -68,9 +85,12 @@ def _write_again(writer: str, target: Path) -> None:
 
 
 @pytest.mark.parametrize("writer", [_FOLDER, _RESUMABLE, _FILE])
-@pytest.mark.parametrize("replaced", [True, False])
+@pytest.mark.parametrize(
+    ("replaced", "exchange"),
+    [(True, "counted(atomic.exchange)"), (True, "lambda first, second: False"), (False, "None")],
+)
 def test_killed_at_every_step_nothing_is_lost_and_nothing_stays(
-    writer: str, replaced: bool, tmp_path: Path
+    writer: str, replaced: bool, exchange: str, tmp_path: Path
 ) -> None:
     old, new = {"old": "old"}, {"new": "new"}
     if writer == _FILE:
@@ -82,7 +102,8 @@ def test_killed_at_every_step_nothing_is_lost_and_nothing_stays(
             target.mkdir()
         if replaced:
             (target if writer == _FILE else target / "old").write_text("old")
-    process = start(_KILL_AT.replace("WRITE", writer.strip()), tmp_path)
+    code = _KILL_AT.replace("EXCHANGE", exchange).replace("WRITE", writer.strip())
+    process = start(code, tmp_path)
     output, errors = process.communicate()
     assert process.returncode == 0, errors
     steps = int(output)
@@ -93,6 +114,7 @@ def test_killed_at_every_step_nothing_is_lost_and_nothing_stays(
         assert not replaced or old in whole or new in whole, (step, whole)
         # No reader ever sees anything but the old or the new.
         assert not target.exists() or _content(target) in (old, new), step
+        assert target.exists() or not replaced or "False" in exchange or not _EXCHANGES, step
         _write_again(writer, target)
         assert _content(target) == new, step
         assert hidden(target.parent) == [], step
@@ -105,6 +127,8 @@ def test_a_replaced_folder_is_put_back_before_anything_else(
     target.mkdir()
     (target / "old").touch()
     code = (
+        "from milannotations.storage import atomic\n"
+        "atomic.exchange = lambda first, second: False\n"  # as on a network drive
         "replace = Path.replace\n"
         "def once(path, to):\n    if to == target: die()\n    return replace(path, to)\n"
         "Path.replace = once\n"
@@ -117,7 +141,7 @@ def test_a_replaced_folder_is_put_back_before_anything_else(
         raise AssertionError
     assert "it is put back" in capsys.readouterr().err
     assert (target / "old").exists()
-    assert hidden(tmp_path) == [".out.partial"]
+    assert hidden(tmp_path) == []
     with pytest.raises(KeyError), atomic_folder(target, overwrite=True):
         raise KeyError
     assert hidden(tmp_path) == []
@@ -226,3 +250,74 @@ def test_this_folder_and_the_one_above_have_names(
         (folder / "new").touch()
     assert _content(tmp_path / "here") == {"new": ""}
     assert hidden(tmp_path) == []
+
+
+def test_two_folders_or_files_change_places(tmp_path: Path) -> None:
+    for name in ("first", "second"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / name).touch()
+    if not exchange(tmp_path / "first", tmp_path / "second"):
+        pytest.skip("this system, or this file system, cannot exchange two names in one step")
+    assert _content(tmp_path / "first") == {"second": ""}
+    assert _content(tmp_path / "second") == {"first": ""}
+    with pytest.raises(FileNotFoundError):
+        exchange(tmp_path / "first", tmp_path / "nothing")
+
+
+def test_finished_work_that_had_not_changed_places_is_gone_on_with(tmp_path: Path) -> None:
+    target = tmp_path / "out"
+    target.mkdir()
+    (target / "old").touch()
+    code = (
+        "from milannotations.storage import atomic\n"
+        "atomic.exchange = lambda first, second: die()\n"
+        "with resumable_folder(target, {}, overwrite=True) as work: (work / 'a').touch()\n"
+    )
+    killed(code, target)
+    assert _content(target) == {"old": ""}
+    with resumable_folder(target, {}, overwrite=True) as work:
+        assert (work / "a").exists()
+    assert _content(target) == {"a": ""}
+    assert hidden(tmp_path) == []
+
+
+def test_a_finished_target_is_tidied_even_if_the_next_run_is_refused(tmp_path: Path) -> None:
+    target = tmp_path / "out"
+    code = (
+        "from milannotations.storage import resumable\n"
+        "unlink = Path.unlink\n"
+        "def once(path, **how):\n"
+        "    if path.name == '.out.unfinished.json': die()\n"
+        "    return unlink(path, **how)\n"
+        "Path.unlink = once\n"
+        "with resumable_folder(target, {}) as work: (work / 'a').touch()\n"
+    )
+    killed(code, target)
+    assert hidden(tmp_path) == [".out.lock", ".out.unfinished.json"]
+    with pytest.raises(InputError, match="not empty"), resumable_folder(target, {}):
+        raise AssertionError
+    assert hidden(tmp_path) == []
+    assert _content(target) == {"a": ""}
+
+
+def test_unfinished_work_that_has_become_its_target_is_removed_and_other_work_stays(
+    tmp_path: Path,
+) -> None:
+    target, work = tmp_path / "out", tmp_path / ".out.unfinished"
+    for placed in (True, False):
+        shutil.rmtree(target, ignore_errors=True)
+        work.mkdir(exist_ok=True)
+        (work / "checkpoint").touch()
+        with atomic_folder(target) as folder:
+            (folder / "a").touch()
+            mark_placed(work, folder)
+        if not placed:
+            shutil.rmtree(target)
+            target.mkdir()
+            (target / "another").touch()
+        with pytest.raises(InputError, match="not empty"):
+            check_target(target)
+        assert work.exists() is not placed
+    tidy_up(tmp_path / "nothing")
+    tidy_up(target)
+    assert work.exists()

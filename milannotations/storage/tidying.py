@@ -1,0 +1,57 @@
+"""Removing what killed processes have left beside a target that is complete.
+
+Unfinished work stays, as it may be gone on with, unless it says itself which folder it has become.
+"""
+
+from __future__ import annotations
+
+import shutil
+from contextlib import suppress
+from pathlib import Path
+
+from milannotations.errors import InputError
+from milannotations.storage.atomic import recover, remove_partial
+from milannotations.storage.locks import Hold, locked
+from milannotations.storage.names import (
+    lock_file,
+    old_folders,
+    partial_path,
+    state_file,
+    unfinished_folder,
+)
+
+_PLACED = "placed"  # in unfinished work: the inode number of the folder that it has become
+
+
+def mark_placed(work: Path, finished: Path) -> None:
+    """Note in unfinished work that a folder, which is about to be renamed, holds all of it."""
+    if work.is_dir():
+        (work / _PLACED).write_text(str(finished.lstat().st_ino), encoding="ascii")
+
+
+def tidy_up(target: Path) -> None:
+    """Remove what killed processes have left of a target, if it is complete and not in use.
+
+    Nothing is raised: what cannot be removed stays, for ``milannotations clean`` to list.
+    """
+    beside = (lock_file(target), partial_path(target), state_file(target))
+    work = unfinished_folder(target)
+    try:
+        left = [path for path in (*beside, work) if path.exists()] or old_folders(target)
+        if left and target.exists():
+            with locked(target) as hold:
+                if hold.exclusive:
+                    _remove(target, work, hold)
+    except (OSError, InputError):
+        return
+
+
+def _remove(target: Path, work: Path, hold: Hold) -> None:
+    recover(target, hold)
+    remove_partial(target)
+    if not work.is_dir():
+        state_file(target).unlink(missing_ok=True)
+        return
+    with suppress(FileNotFoundError):
+        if (work / _PLACED).read_text(encoding="ascii") == str(target.lstat().st_ino):
+            shutil.rmtree(work)
