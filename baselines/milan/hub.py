@@ -63,7 +63,7 @@ def push(model: Milan, repository: str, private: bool, token: str | None) -> str
     if not _NAME.fullmatch(repository):
         raise InputError(f"repository {repository!r}; write it as OWNER/NAME")
     api = HfApi(token=token)
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory(prefix="milannotations-upload-") as folder:
         write(model, Path(folder))
         try:
             api.create_repo(repository, private=private, exist_ok=True)

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 
-from milannotations.storage.locks import MARK, is_held
+from milannotations.storage.lock_files import MARK
+from milannotations.storage.locks import is_held
 from milannotations.storage.names import LOCK, lock_file
 from milannotations.store import downloads, home
 
@@ -32,7 +33,7 @@ _HALF_COUNTED = re.compile(r"(maps|part|thresholds)-[0-9a-f]{12}(-\d{7}(-\d+)?)?
 _EARLIER_LOCKS = ("fingerprints.json.lock", "code-models.json.lock")
 _EARLIER_LOCK_FOLDER = re.compile(r"milannotations-locks-.+", re.DOTALL)
 _EARLIER_LOCK = re.compile(r"[0-9a-f]{32}")
-_UPLOAD = re.compile(rf"milannotations-{_RANDOM}")
+_UPLOAD = re.compile(rf"milannotations-upload-{_RANDOM}")
 
 
 class Kind(Enum):

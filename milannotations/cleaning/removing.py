@@ -6,7 +6,8 @@ import shutil
 from contextlib import ExitStack, suppress
 
 from milannotations.cleaning.leftovers import Kind, Leftover, locks_of, looked_at
-from milannotations.storage.locks import LocksMissing, take_now
+from milannotations.storage.lock_files import LocksMissing
+from milannotations.storage.locks import take_now
 
 
 def remove(leftover: Leftover) -> str:
@@ -17,10 +18,10 @@ def remove(leftover: Leftover) -> str:
     with ExitStack() as stack:
         try:
             for path in locks_of(leftover):
-                hold = take_now(path)
-                if hold is None:
+                lock = take_now(path)
+                if lock is None:
                     return "in use"
-                stack.callback(hold.release)
+                stack.callback(lock.release)
             if leftover.kind is not Kind.LOCK and (reason := _removed(leftover)):
                 return reason
         except LocksMissing:

@@ -105,7 +105,7 @@ def push(
         notes.append("without a token of the hub a private repository is not seen")
     if present.private is False and private:
         raise InputError(f"{repo_id} is public; pass --public to push to it (private=False)")
-    with tempfile.TemporaryDirectory(prefix="milannotations-") as folder:
+    with tempfile.TemporaryDirectory(prefix="milannotations-upload-") as folder:
         contents = _prepare(contents, Path(folder), include_images is False)
         report, operations = _plan(repo_id, contents, present, dry_run)
         report.notes = notes

@@ -207,9 +207,10 @@ def test_half_finished_work_in_the_project_folder_is_named(elsewhere: Path) -> N
 
 
 def test_a_folder_of_uploads_that_was_abandoned(elsewhere: Path) -> None:
-    copy = elsewhere / "tmp" / "milannotations-a1b2c3d4"
+    copy = elsewhere / "tmp" / "milannotations-upload-a1b2c3d4"
     copy.mkdir()
     (copy / "shard").write_bytes(b"x" * 2000)
+    (elsewhere / "tmp" / "milannotations-10000001").mkdir()  # the home of a user without one
     (new,) = find([], temporary=True)
     assert "may be in use" in new.reason
     _made_old(copy)
