@@ -131,7 +131,7 @@ class KeptMaps:
         tensors = {
             number: torch.cat(seen[layer]).contiguous() for layer, number in self._numbers.items()
         }
-        with atomic_path(path) as partial:
+        with atomic_path(path, alone=True) as partial:
             save_file(tensors, partial)
 
     def _whole(self, path: Path, span: range) -> bool:

@@ -178,7 +178,7 @@ def _pack_all(
         for part in lists:
             content.update(part["digest"].tobytes())
         content.update(json.dumps([asdict(c) for c in source.concepts]).encode())
-        with atomic_path(work / "atoms.safetensors") as path:
+        with atomic_path(work / "atoms.safetensors", alone=True) as path:
             save_file(tables, path)
         header = {
             "identity": identity,
@@ -252,7 +252,7 @@ def _pack(
             advance(1)
     with atomic_path(work / _maps_file(number)) as path, path.open("wb") as file:
         np.save(file, maps, allow_pickle=False)
-    with atomic_path(work / _lists_file(number)) as path:
+    with atomic_path(work / _lists_file(number), alone=True) as path:
         save_file(
             {
                 "lengths": np.array(lengths, dtype=np.int64),

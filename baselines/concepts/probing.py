@@ -144,7 +144,7 @@ class _Work:
                 for number, one in enumerate(kept.values())
                 for name, tensor in one.state().items()
             }
-            with atomic_path(file) as path:
+            with atomic_path(file, alone=True) as path:
                 save_file(state | {"done": torch.tensor(stop)}, path)
 
         self._pass("Thresholds", done, update, save)

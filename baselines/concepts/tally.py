@@ -72,7 +72,7 @@ class Tally:
         }
         if self.top is not None:
             tensors |= {f"top.{name}": array for name, array in vars(self.top).items()}
-        with atomic_path(path) as partial:
+        with atomic_path(path, alone=True) as partial:
             save_file(tensors, partial, metadata={"format": _FORMAT, "layer": self.layer})
 
     @classmethod

@@ -45,7 +45,7 @@ def write(model: Milan, folder: Path) -> None:
         state |= {f"{_ENCODER}{name}": value for name, value in inner.items()}
     # By way of a temporary file, which gets the permissions of the others: safetensors writes
     # files that nobody else may read.
-    with atomic_path(folder / WEIGHTS) as path:
+    with atomic_path(folder / WEIGHTS, alone=True) as path:
         save_file({n: v.detach().cpu().contiguous().clone() for n, v in state.items()}, path)
     (folder / CARD).write_text(card(model.config), encoding="utf-8")
 

@@ -80,7 +80,7 @@ class Prior:
         words = json.dumps({"words": self.vocabulary.words}, indent=1, ensure_ascii=False)
         (folder / VOCABULARY).write_text(words + "\n", encoding="utf-8")
         state = {n: v.detach().cpu().contiguous() for n, v in self.model.state_dict().items()}
-        with atomic_path(folder / WEIGHTS) as path:
+        with atomic_path(folder / WEIGHTS, alone=True) as path:
             save_file(state, path)
 
     @classmethod

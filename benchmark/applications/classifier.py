@@ -144,7 +144,7 @@ def train_classifier(
             "weight_decay": weight_decay, "shift": shift, "seed": seed,
         },
     }  # fmt: skip
-    with atomic_path(out_weights) as path:
+    with atomic_path(out_weights, alone=True) as path:
         save_file({k: v.contiguous() for k, v in module.state_dict().items()}, path)
     with atomic_path(out_weights.with_suffix(".json")) as path:
         path.write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")

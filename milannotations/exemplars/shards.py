@@ -123,7 +123,7 @@ class Part(Header):
         """Write everything to a safetensors file, atomically."""
         facts, tensors = self.dump()
         path.parent.mkdir(parents=True, exist_ok=True)
-        with atomic_path(path) as temporary:
+        with atomic_path(path, alone=True) as temporary:
             save_file(tensors, temporary, metadata={_KEY: json.dumps(facts)})
 
     @classmethod

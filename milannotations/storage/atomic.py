@@ -34,12 +34,17 @@ _FLUSHERS = 8  # files that are flushed at once: a disk that has many to write d
 
 
 @contextmanager
-def atomic_path(target: Path) -> Iterator[Path]:
+def atomic_path(target: Path, alone: bool = False) -> Iterator[Path]:
     """Give a temporary path beside ``target``; flush it and rename it to ``target`` on success.
 
     On any exception, Ctrl-C included, the temporary file is removed and ``target`` is left as
     it was. What a killed process has left of it is removed first. If another process is writing
     the same file it is waited for. A device or a pipe is written to directly.
+
+    Args:
+        target: The file to be.
+        alone: Give a path in a folder of its own, for libraries that write temporaries themselves:
+            safetensors leaves ``.tmp…`` beside its file if its process is killed.
 
     Raises:
         InputError: If it cannot be written; or if the disk is full.
@@ -54,7 +59,8 @@ def atomic_path(target: Path) -> Iterator[Path]:
             f"{shown(target)} cannot be written: folder {shown(target.parent)} does not exist"
         )
     with explaining(target), locked(target, wait=True, brief=True) as hold, _in_use(hold, target):
-        temporary = _new_file(target, hold)
+        folder = _new_folder(target, hold) if alone else None
+        temporary = folder / target.name if folder else _new_file(target, hold)
         try:
             yield temporary
             _apply_umask(temporary, 0o666)
@@ -63,6 +69,8 @@ def atomic_path(target: Path) -> Iterator[Path]:
         finally:
             with suppress(OSError):
                 temporary.unlink(missing_ok=True)
+            if folder:
+                shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextmanager

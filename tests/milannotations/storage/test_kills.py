@@ -71,8 +71,8 @@ def _content(path: Path) -> dict[str, str]:
 
 
 def _write_again(writer: str, target: Path) -> None:
-    if writer == _FILE:
-        with atomic_path(target) as path:
+    if writer in (_FILE, _ALONE):
+        with atomic_path(target, alone=writer == _ALONE) as path:
             path.write_text("new")
         return
     context = (
@@ -84,7 +84,10 @@ def _write_again(writer: str, target: Path) -> None:
         (folder / "new").write_text("new")
 
 
-@pytest.mark.parametrize("writer", [_FOLDER, _RESUMABLE, _FILE])
+_ALONE = _FILE.replace("(target)", "(target, alone=True)")
+
+
+@pytest.mark.parametrize("writer", [_FOLDER, _RESUMABLE, _FILE, _ALONE])
 @pytest.mark.parametrize(
     ("replaced", "exchange"),
     [(True, "counted(atomic.exchange)"), (True, "lambda first, second: False"), (False, "None")],
@@ -93,15 +96,15 @@ def test_killed_at_every_step_nothing_is_lost_and_nothing_stays(
     writer: str, replaced: bool, exchange: str, tmp_path: Path
 ) -> None:
     old, new = {"old": "old"}, {"new": "new"}
-    if writer == _FILE:
+    if writer in (_FILE, _ALONE):
         old, new = {"out": "old"}, {"out": "new"}
     for step in range(1, 300):
         target = tmp_path / str(step) / "out"
         target.parent.mkdir()
-        if replaced and writer != _FILE:
+        if replaced and writer not in (_FILE, _ALONE):
             target.mkdir()
         if replaced:
-            (target if writer == _FILE else target / "old").write_text("old")
+            (target if writer in (_FILE, _ALONE) else target / "old").write_text("old")
     code = _KILL_AT.replace("EXCHANGE", exchange).replace("WRITE", writer.strip())
     process = start(code, tmp_path)
     output, errors = process.communicate()
@@ -321,3 +324,18 @@ def test_unfinished_work_that_has_become_its_target_is_removed_and_other_work_st
     tidy_up(tmp_path / "nothing")
     tidy_up(target)
     assert work.exists()
+
+
+def test_what_a_library_leaves_beside_its_file_goes_too(tmp_path: Path) -> None:
+    """As safetensors does, which writes to a temporary file of its own and renames it."""
+    code = (
+        "with atomic_path(target, alone=True) as path:\n"
+        "    path.with_name('.tmpAb12Cd').touch(); die()\n"
+    )
+    killed(code, tmp_path / "out")
+    assert ".out.partial/.tmpAb12Cd" in hidden(tmp_path)
+    with atomic_path(tmp_path / "out", alone=True) as path:
+        assert path.name == "out"
+        path.write_text("new")
+        path.with_name("other").touch()
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
