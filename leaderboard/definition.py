@@ -7,6 +7,7 @@ are embedded, and ``milannotations``, the human annotations of the seven publish
 from __future__ import annotations
 
 import datetime
+import json
 import re
 from collections.abc import Collection, Sequence
 from pathlib import Path
@@ -17,9 +18,10 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from benchmark.metrics.registry import Settings, check_names, make_metrics
 from benchmark.references import HELD_OUT, Protocol
-from leaderboard.safe_yaml import UnsafeYaml, read_mapping
+from leaderboard.safe_yaml import MAX_BYTES, UnsafeYaml, read_mapping
 from milannotations.errors import InputError, did_you_mean
 from milannotations.json_files import wrong_fields
+from milannotations.reading import read_bytes
 from milannotations.texts import fault_of, is_blank
 
 BOARDS = Path(__file__).parent / "boards"
@@ -237,8 +239,12 @@ def read_board(name: str | Path = DEFAULT) -> BoardDefinition:
             f"{', '.join(known)}, or a folder with {FILE}"
         )
     try:
-        plain, _ = read_mapping(file.read_bytes())
-        return BoardDefinition(**plain, folder=file.parent)
+        plain, lines = read_mapping(read_bytes(file, MAX_BYTES))
+        if "folder" in plain:
+            raise UnsafeYaml(lines["folder"], "'folder' is no field of a board; take it out")
+        # As JSON: it has lists and dates in YAML's spelling, and a text is still no number.
+        written = json.dumps({**plain, "folder": str(file.parent)})
+        return BoardDefinition.model_validate_json(written, strict=True)
     except UnsafeYaml as error:
         raise InputError(f"{file}, line {error.line}: {error}") from error
     except ValidationError as error:

@@ -3,20 +3,57 @@
 PyYAML's safe loader runs no code, but an alias of an alias of an alias still makes a kilobyte
 into gigabytes ("billion laughs"), and of two equal keys it takes the last in silence. The events
 of the document are looked through before anything is built of them.
+
+It also reads YAML 1.1, in which ``0777`` is 511, ``1:30:00`` is 5400, ``1_0`` is ten and ``no`` is
+false. Plain words are read here as the core schema of YAML 1.2 reads them
+(https://yaml.org/spec/1.2.2/#103-core-schema), but without dates; what the two versions read
+differently is refused, as its writer may have meant either.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
 import yaml
 
 from milannotations.errors import InputError
+from milannotations.numerals import NumeralError, decimal, integer, shown
 
 MAX_BYTES = 64 * 1024
 MAX_DEPTH = 5
 MAX_NODES = 5000
+
+
+_TAG = "tag:yaml.org,2002:"
+_TEXT, _BOOL, _INT, _FLOAT, _DATE, _VALUE = (
+    _TAG + name for name in ("str", "bool", "int", "float", "timestamp", "value")
+)
+
+
+class _CoreLoader(yaml.SafeLoader):
+    """A safe loader with the words of YAML 1.2."""
+
+    yaml_implicit_resolvers: dict[Any, Any] = {}  # noqa: RUF012  (so in the base class)
+
+
+for _name, _pattern in {
+    "null": r"|~|null|Null|NULL",
+    "bool": r"true|True|TRUE|false|False|FALSE",
+    "int": r"[-+]?(?:0|[1-9][0-9]*)|0o[0-7]+",
+    "float": r"[-+]?(?:\.[0-9]+|(?:0|[1-9][0-9]*)(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?"
+    r"|[-+]?\.(?:inf|Inf|INF)"
+    r"|\.(?:nan|NaN|NAN)",
+}.items():
+    _CoreLoader.add_implicit_resolver(_TAG + _name, re.compile(rf"^(?:{_pattern})$"), None)
+
+
+def _construct_float(loader: yaml.SafeLoader, node: yaml.ScalarNode) -> float:
+    return decimal(str(loader.construct_scalar(node)))
+
+
+_CoreLoader.add_constructor(_FLOAT, _construct_float)
 
 
 class UnsafeYaml(InputError):
@@ -48,12 +85,12 @@ def read_mapping(data: bytes) -> tuple[dict[str, Any], dict[str, int]]:
         line = data.count(b"\n", 0, error.start) + 1
         raise UnsafeYaml(line, f"not UTF-8 at byte {error.start}") from error
     try:
-        _check_events(yaml.parse(text, Loader=yaml.SafeLoader))
-        root = yaml.compose(text, Loader=yaml.SafeLoader)
+        _check_events(yaml.parse(text, Loader=_CoreLoader))
+        root = yaml.compose(text, Loader=_CoreLoader)
         if not isinstance(root, yaml.MappingNode):
             raise UnsafeYaml(1, "not a mapping; write one `key: value` a line")
         lines = _lines(root)
-        plain = yaml.safe_load(text)
+        plain = yaml.load(text, Loader=_CoreLoader)
     except UnsafeYaml:
         raise
     except yaml.MarkedYAMLError as error:
@@ -80,8 +117,8 @@ def _check_events(events: Iterator[yaml.Event]) -> None:
         tag = getattr(event, "tag", None)
         if tag is not None:
             raise UnsafeYaml(line, f"the tag {tag!r} is not read; quote the text")
-        if isinstance(event, yaml.ScalarEvent) and event.implicit[0] and event.value == "<<":
-            raise UnsafeYaml(line, "merge keys (<<) are not read; write each key")
+        if isinstance(event, yaml.ScalarEvent) and event.style is None:
+            _check_word(event.value, line)
         if isinstance(event, yaml.NodeEvent):
             nodes += 1
             if nodes > MAX_NODES:
@@ -92,6 +129,37 @@ def _check_events(events: Iterator[yaml.Event]) -> None:
                 raise UnsafeYaml(line, f"nested more than {MAX_DEPTH} deep")
         elif isinstance(event, yaml.CollectionEndEvent):
             depth -= 1
+
+
+def _check_word(word: str, line: int) -> None:
+    """Refuse a word without quotes that two versions of YAML read differently, or as no number."""
+    if word == "<<":
+        raise UnsafeYaml(line, "merge keys (<<) are not read; write each key")
+    older, kind = _resolved(yaml.SafeLoader, word), _resolved(_CoreLoader, word)
+    if kind in (_FLOAT, _INT):
+        try:
+            decimal(word) if kind == _FLOAT else integer(word)
+        except NumeralError as error:
+            raise UnsafeYaml(line, str(error)) from error
+    if older in (_DATE, _VALUE) or older == kind:
+        return
+    if kind == _FLOAT and older == _TEXT:
+        return  # 1e3: YAML 1.1 wants a point and a sign, and means no other number
+    instead = {_BOOL: ", or true or false", _INT: ", or as a plain number"}.get(older, "")
+    raise UnsafeYaml(
+        line,
+        f"{shown(word)} is read differently by different readers of YAML; write it as "
+        f'"{word[:40]}" in quotes if it is a text{instead}',
+    )
+
+
+def _resolved(loader: type[yaml.SafeLoader], word: str) -> str:
+    """Return the tag that a loader gives a word without quotes."""
+    for first in (word[:1], None):
+        for tag, pattern in loader.yaml_implicit_resolvers.get(first, []):
+            if pattern.match(word):
+                return str(tag)
+    return _TEXT
 
 
 def _lines(root: yaml.MappingNode) -> dict[str, int]:

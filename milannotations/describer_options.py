@@ -9,6 +9,7 @@ checked as ours are.
 from __future__ import annotations
 
 import inspect
+import math
 import re
 import textwrap
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -223,12 +224,19 @@ def _converted(name: str, option: Option, value: Any) -> Any:
         adapter = TypeAdapter(option.hint)
     except PydanticSchemaGenerationError:
         adapter = TypeAdapter(option.hint, config=ConfigDict(arbitrary_types_allowed=True))
-    with suppress(Invalid):
-        return adapter.validate_python(value)
     try:
+        with suppress(Invalid):
+            return _finite(adapter.validate_python(value), name, option)
         return adapter.validate_python(str(value))  # a folder may be called 2024
     except Invalid as error:
         raise InputError(
             f"describer {name!r}: option {option.name}={value!r} is not of the type it takes "
             f"({option.type})"
         ) from error
+
+
+def _finite(value: Any, name: str, option: Option) -> Any:
+    """Return a value that is no NaN and not infinite, which Python's reader takes for numbers."""
+    if isinstance(value, float) and not math.isfinite(value):
+        raise InputError(f"describer {name!r}: option {option.name} is {value}, no finite number")
+    return value

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
@@ -9,6 +10,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from milannotations.errors import InputError, did_you_mean
+from milannotations.numerals import NumeralError, decimal, integer, is_ambiguous, is_numeral
 
 Value = int | float | str
 _Model = TypeVar("_Model", bound=BaseModel)
@@ -28,7 +30,10 @@ def read_options(texts: Sequence[str]) -> dict[str, Value]:
         name, equals, value = text.partition("=")
         if not equals or not name:
             raise InputError(f"--option {text!r}: write it as NAME=VALUE")
-        options[name] = _value(value)
+        try:
+            options[name] = _value(value)
+        except NumeralError as error:
+            raise InputError(f"--option {name}: {error}") from error
     return options
 
 
@@ -67,9 +72,9 @@ def assignments(option: str, texts: Sequence[str]) -> dict[str, str]:
 
 def _value(text: str) -> Value:
     if re.fullmatch(r"[+-]?[0-9]+", text):
-        return int(text)
-    if re.fullmatch(r"[+-]?([0-9]+\.[0-9]*|\.[0-9]+|[0-9]+(?=e))(e[+-]?[0-9]+)?", text):
-        return float(text)
+        return integer(text)
+    if is_numeral(text) or is_ambiguous(text):
+        return decimal(text)  # of an ambiguous one it says why it is no number
     return text
 
 
@@ -80,7 +85,10 @@ def checked(kind: type[_Model], values: Mapping[str, Any], who: str) -> _Model:
         InputError: If one is unknown or out of range; names it.
     """
     try:
-        return kind.model_validate(dict(values))
+        found = kind.model_validate(dict(values))
+        for name in values:
+            _check_finite(f"{who}: option {name}", getattr(found, name, None))
+        return found
     except ValidationError as error:
         first = error.errors()[0]
         name = ".".join(str(part) for part in first["loc"])
@@ -88,3 +96,9 @@ def checked(kind: type[_Model], values: Mapping[str, Any], who: str) -> _Model:
             hint = did_you_mean(name, kind.model_fields)
             raise InputError(f"{who} has no option {name!r}{hint}") from error
         raise InputError(f"{who}: option {name}={first['input']!r}: {first['msg']}") from error
+
+
+def _check_finite(what: str, value: object) -> None:
+    """Refuse NaN and infinity, which are numbers to Python's reader alone."""
+    if isinstance(value, float) and not math.isfinite(value):
+        raise InputError(f"{what} is {value}; it must be a finite number")

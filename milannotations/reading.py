@@ -66,6 +66,22 @@ def unreadable(path: Path, error: Exception) -> InputError:
     return InputError(f"{path} cannot be read: {why}")
 
 
+def text_lines(path: Path, limit: int = 64 * 2**20) -> list[str]:
+    """Return the lines of a text that are not blank.
+
+    Raises:
+        InputError: If it cannot be read, is too large, or is not UTF-8.
+    """
+    data = read_bytes(path, limit)
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise InputError(f"{path}, line {line} cannot be read: it is not UTF-8") from error
+    lines = (line.rstrip("\r") for line in text.replace("\r\n", "\n").split("\n"))
+    return [line for line in lines if line.strip()]
+
+
 def is_there(path: Path) -> bool:
     """Say whether anything has this name: also a folder, a pipe, or a link to nothing."""
     return os.path.lexists(path)

@@ -1,7 +1,7 @@
 """Run every bad input of tests/bad_inputs through every reader, and write the table of outcomes.
 
     python scripts/try_bad_inputs.py            # prints the table, and what went wrong
-    python scripts/try_bad_inputs.py --write    # puts it into docs/security.md
+    python scripts/try_bad_inputs.py --write    # writes docs/security.md and docs/inputs.md
 
 Each reader runs in a child process of limited memory, one for each input, which is ended if it
 does not answer. Status 1 if any input was silently taken, or ended in a traceback.
@@ -31,6 +31,7 @@ from tests.bad_inputs.cases import (  # noqa: E402
     Case,
     Reader,
     Seen,
+    inputs_table,
     judged,
     pairs,
     readers,
@@ -39,6 +40,7 @@ from tests.bad_inputs.cases import (  # noqa: E402
 )
 
 PAGE = ROOT / "docs" / "security.md"
+INPUTS = ROOT / "docs" / "inputs.md"
 BEGIN, END = "<!-- bad inputs: begin -->\n", "\n<!-- bad inputs: end -->"
 MEMORY = 4 << 30  # bytes that a reader may take beyond what Python and its libraries hold
 
@@ -64,10 +66,16 @@ def main() -> int:
     found = table({name: count for name, count in counts.items() if count or not asked.only})
     print(found)
     if asked.write:
-        before, begin, rest = PAGE.read_text(encoding="utf-8").partition(BEGIN)
-        after = rest.partition(END)[2]
-        PAGE.write_text(f"{before}{begin}{found}{END}{after}", encoding="utf-8")
+        _put(PAGE, found)
+        _put(INPUTS, inputs_table())
     return 1 if wrong else 0
+
+
+def _put(page: Path, text: str) -> None:
+    """Write a text between the marks of a page."""
+    before, begin, rest = page.read_text(encoding="utf-8").partition(BEGIN)
+    after = rest.partition(END)[2]
+    page.write_text(f"{before}{begin}{text}{END}{after}", encoding="utf-8")
 
 
 def _guarded(case: Case, one: Reader) -> Seen:

@@ -28,9 +28,10 @@ from milannotations.errors import InputError
 from milannotations.exemplars.sources import hash_of
 from milannotations.json_files import MAX_JSON, parse_json, read_json
 from milannotations.notices import notify
+from milannotations.numerals import count_of
 from milannotations.pictures import list_images, size_of
 from milannotations.progress import progress_bar
-from milannotations.reading import is_there, read_bytes
+from milannotations.reading import is_there, read_bytes, text_lines
 from milannotations.storage import atomic_path
 from milannotations.store import home, make_folder
 
@@ -284,11 +285,11 @@ def _classes(folder: Path) -> dict[int, str]:
     found: dict[int, str] = {}
     for line in lines[1:]:
         cells = [cell.strip() for cell in line.split("\t")]
-        number = cells[header.index("Idx")] if len(cells) >= len(header) else ""
-        if not number.isdecimal() or not 0 < int(number) <= MOST_CONCEPTS or int(number) in found:
+        number = count_of(cells[header.index("Idx")]) if len(cells) >= len(header) else None
+        if number is None or not 0 < number <= MOST_CONCEPTS or number in found:
             raise InputError(f"{path}: {line!r} is no class, or has the number of another")
         synonyms = cells[header.index("Name")].replace(";", ",")
-        found[int(number)] = synonyms.split(",")[0].strip()
+        found[number] = synonyms.split(",")[0].strip()
     if not found:
         raise InputError(f"{path} names no class")
     return found
@@ -304,11 +305,7 @@ def _scenes(folder: Path) -> dict[str, str]:
 
 def _lines(folder: Path, path: Path) -> list[str]:
     check_inside(folder, path)
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path} cannot be read: {error}") from error
-    return [line for line in text.splitlines() if line.strip()]
+    return text_lines(path)
 
 
 def _check_split(split: str) -> None:

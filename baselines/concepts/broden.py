@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -27,6 +26,7 @@ from baselines.concepts.tables import (
 )
 from milannotations.errors import InputError, did_you_mean
 from milannotations.exemplars.sources import hash_of
+from milannotations.numerals import NumeralError, decimal
 
 CATEGORIES = ("object", "part", "scene", "texture", "color")  # all but material, as published
 _FIXED = ("image", "split", "ih", "iw", "sh", "sw")
@@ -150,7 +150,7 @@ class Broden:
             maps: list[Path] = []
             for category in self.categories:
                 for entry in filter(None, (part.strip() for part in row[category].split(";"))):
-                    if not entry.isdecimal():
+                    if not (entry.isascii() and entry.isdecimal()):
                         maps.append(inside(self._images, entry, where))
                     elif entry.strip("0"):
                         whole.append(self._whole(entry, f"{where}, column {category}"))
@@ -215,10 +215,10 @@ def _coverage(path: Path, names: Mapping[int, str]) -> dict[int, float]:
         if number not in names:
             raise InputError(f"{path}: label {number} is not in label.csv")
         try:
-            coverage = float(row["coverage"])
-        except ValueError:
-            coverage = math.nan
-        if not 0 <= coverage < math.inf:
+            coverage = decimal(row["coverage"])
+        except NumeralError:
+            coverage = -1.0
+        if coverage < 0:
             raise InputError(
                 f"{path}: coverage of label {number} is {row['coverage']!r}; "
                 "it should be a number from 0 on"

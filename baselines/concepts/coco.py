@@ -22,7 +22,9 @@ from baselines.concepts.tables import (
 from milannotations.errors import InputError
 from milannotations.exemplars.sources import hash_of
 from milannotations.json_files import read_json
+from milannotations.numerals import count_of
 from milannotations.pictures import list_images
+from milannotations.reading import text_lines
 
 _LAST_THING = 91  # ids of COCO-Stuff: things up to here, stuff from here on
 _UNLABELLED = 255  # as a pixel's value
@@ -211,18 +213,15 @@ class CocoStuff:
 
 
 def _stuff_labels(path: Path) -> dict[int, str]:
-    try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path} cannot be read: {error}") from error
     named: dict[int, str] = {}
-    for line in filter(str.strip, lines):
-        number, colon, name = line.partition(":")
-        if not colon or not number.strip().isdecimal() or not name.strip():
-            raise InputError(f"{path}: {line!r} should be a number, a colon and a name")
-        if int(number) in named:
-            raise InputError(f"{path} has the label {int(number)} twice")
-        named[int(number)] = name.strip()
+    for line in text_lines(path):
+        written, colon, name = line.partition(":")
+        number = count_of(written)
+        if not colon or number is None or not name.strip():
+            raise InputError(f"{path}: {line[:100]!r} should be a number, a colon and a name")
+        if number in named:
+            raise InputError(f"{path} has the label {number} twice")
+        named[number] = name.strip()
     shift = 0 if named.get(0, _NO_LABEL) == _NO_LABEL else 1
     found = {number + shift: name for number, name in named.items() if name != _NO_LABEL}
     if not found or not 0 < min(found) <= max(found) <= _UNLABELLED:

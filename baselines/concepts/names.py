@@ -9,6 +9,7 @@ from urllib.parse import parse_qsl
 from baselines.concepts import CONCEPTS_HELP
 from baselines.concepts.source import ConceptSource
 from milannotations.errors import InputError, did_you_mean
+from milannotations.numerals import count_of
 from milannotations.pictures import shown, utf8
 
 Options = dict[str, str]
@@ -89,9 +90,10 @@ def _worlds(place: str, options: Options) -> ConceptSource:
     from baselines.concepts.worlds import Worlds
 
     seed, _, scenes = place.partition(":")
-    if not (seed.isdecimal() and scenes.isdecimal()):
+    number, count = count_of(seed), count_of(scenes)
+    if number is None or count is None:
         raise InputError(f"labelled images 'worlds:{place}': write worlds:SEED:SCENES")
-    return Worlds(int(seed), int(scenes))
+    return Worlds(number, count)
 
 
 def _segmenter(place: str, options: Options) -> ConceptSource:
@@ -105,7 +107,8 @@ def _segmenter(place: str, options: Options) -> ConceptSource:
     pictures: Pictures
     kind, _, count = place.partition(":")
     if kind == "generated":
-        if not count.isdecimal() or "generator" not in options:
+        number = count_of(count)
+        if number is None or "generator" not in options:
             raise InputError(
                 f"labelled images 'segmenter:{place}': write "
                 "segmenter:generated:COUNT?generator=NAME&model=NAME"
@@ -113,7 +116,7 @@ def _segmenter(place: str, options: Options) -> ConceptSource:
         loaded = load_model(options["generator"], options.get("weights", "published"))
         if loaded.latents is None:
             raise InputError(f"{options['generator']} takes images; it generates none")
-        pictures = Latents(loaded.module.eval(), loaded.latents, int(count))
+        pictures = Latents(loaded.module.eval(), loaded.latents, number)
     else:
         pictures = PictureFolder(Path(place))
     return Segmented(

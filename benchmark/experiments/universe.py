@@ -16,6 +16,7 @@ from milannotations.errors import InputError
 from milannotations.exemplars.build import build
 from milannotations.exemplars.options import BuildOptions
 from milannotations.loading import load_split
+from milannotations.numerals import count_of
 from milannotations.record import FEATURES
 from milannotations.storage import locked
 from milannotations.store import home
@@ -166,8 +167,9 @@ def universe(name: str) -> Universe:
     if name == "release":
         return Released()
     kind, *sizes = name.split(":")
-    if kind == "worlds" and len(sizes) in (0, 2) and all(s.isdecimal() for s in sizes):
-        return Worlds(*map(int, sizes))
+    numbers = [number for size in sizes if (number := count_of(size)) is not None]
+    if kind == "worlds" and len(sizes) in (0, 2) and len(numbers) == len(sizes):
+        return Worlds(*numbers)
     raise InputError(f"data {name!r}: choose release, worlds or worlds:UNITS:SCENES")
 
 

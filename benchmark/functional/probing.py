@@ -21,6 +21,7 @@ from milannotations.exemplars.plan import fingerprint_of_weights
 from milannotations.exemplars.responses import responses
 from milannotations.exemplars.sources import ImageFolder
 from milannotations.networks.lookup import NetworkChoice, network_of
+from milannotations.numerals import count_of
 from milannotations.record import NeuronKey
 from milannotations.worlds import SyntheticNetwork, World, synthetic_neurons
 
@@ -107,9 +108,10 @@ def _united(hashes: Sequence[str]) -> str:
 
 def _world(images: str) -> World:
     parts = images.removeprefix(WORLDS).split(":")
-    if len(parts) != 2 or not all(part.isdecimal() and len(part) < 10 for part in parts):
+    numbers = [number for part in parts if (number := count_of(part)) is not None]
+    if len(parts) != 2 or len(numbers) != 2:
         raise InputError(f"images {images!r}: write worlds:SEED:SCENES")
-    return World(int(parts[0]), int(parts[1]))
+    return World(*numbers)
 
 
 def _synthetic(

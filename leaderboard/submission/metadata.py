@@ -70,7 +70,7 @@ class Submission(BaseModel):
     licence: str = Field(default="", max_length=100)
     seed: int | None = Field(default=None, ge=-(2**63), lt=2**63)
     hardware: str = Field(default="", max_length=200)
-    wall_time_s: float = Field(default=0.0, ge=0, lt=1e9, strict=False, allow_inf_nan=False)
+    wall_time_s: float = Field(default=0.0, ge=0, lt=1e9, allow_inf_nan=False)
 
     @field_validator("name")
     @classmethod

@@ -24,6 +24,7 @@ from torch import Tensor
 
 from milannotations.errors import InputError, did_you_mean
 from milannotations.exemplars.encoder import Activation, Normalization, SparseAutoencoder
+from milannotations.numerals import NumeralError, count_of, decimal, shown
 
 _ACTIVATIONS: dict[str, Activation] = {
     "relu": "relu", "topk": "topk", "jumprelu": "jumprelu", "batchtopk": "jumprelu",
@@ -291,16 +292,17 @@ def _number(tensor: Tensor) -> float | None:
 
 
 def _stated_k(text: str) -> int:
-    if not text.isdecimal():
-        raise InputError(f"k is {text!r}; it must be a whole number")
-    return int(text)
+    k = count_of(text)
+    if k is None:
+        raise InputError(f"k is {shown(text)}; it must be a whole number")
+    return k
 
 
 def _stated_threshold(text: str) -> Tensor:
     try:
-        value = float(text)
-    except ValueError as error:
-        raise InputError(f"threshold is {text!r}; it must be a number of at least 0") from error
-    if not 0 <= value < float("inf"):
+        value = decimal(text)
+    except NumeralError as error:
+        raise InputError(f"threshold {error}; it must be a number of at least 0") from error
+    if value < 0:
         raise InputError(f"threshold is {text!r}; it must be a number of at least 0")
     return torch.tensor(value)

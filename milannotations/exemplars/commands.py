@@ -307,6 +307,7 @@ def latents_of(
     from milannotations.errors import InputError
     from milannotations.exemplars.generators import Latents
     from milannotations.exemplars.latents import FORMS, read_latents
+    from milannotations.numerals import count_of
 
     if loaded.latents is None:
         raise InputError(f"{loaded.name} takes images: name them with --images")
@@ -315,8 +316,8 @@ def latents_of(
             f"{loaded.name} is a generator: say with --latents how many to draw, or name {FORMS}"
         )
     generator = loaded.module.eval()
-    if latents.isdecimal() and latents.isascii():
-        return Latents(generator, loaded.latents, int(latents), seed, truncation, size)
+    if (count := count_of(latents)) is not None:
+        return Latents(generator, loaded.latents, count, seed, truncation, size)
     if truncation is not None:
         raise InputError(f"--truncation is for latents that are drawn; {latents} has them")
     return read_latents(Path(latents), generator, loaded.latents, seed, size)
@@ -329,7 +330,9 @@ def _parse_layout(text: str) -> tuple[str, Layout]:
     from milannotations.exemplars.layout import KINDS, Layout
 
     match = re.fullmatch(
-        rf"(.+)=({'|'.join(KINDS)})(?::(\d+)x(\d+)(?::(\d+)(?::([a-z]+(?:=[\dx.]+)?))?)?)?", text
+        rf"(.+)=({'|'.join(KINDS)})(?::([0-9]{{1,9}})x([0-9]{{1,9}})(?::([0-9]{{1,9}})"
+        r"(?::([a-z]+(?:=[0-9x.]+)?))?)?)?",
+        text,
     )
     if not match:
         raise InputError(

@@ -252,7 +252,7 @@ def parse_shard(text: str) -> tuple[int, int]:
     Raises:
         InputError: If it is not of that form, or there is no such part.
     """
-    match = re.fullmatch(r"(\d{1,6})/(\d{1,6})", text)
+    match = re.fullmatch(r"([0-9]{1,6})/([0-9]{1,6})", text)
     if not match or not 1 <= int(match[1]) <= int(match[2]):
         raise InputError(f"shard {text!r}; write it as 3/16, the third of sixteen")
     return int(match[1]), int(match[2])

@@ -56,7 +56,9 @@ class TokenOrder:
         Raises:
             InputError: If it is not spelled so.
         """
-        match = re.fullmatch(r"([a-z]+)(?:=(\d{1,4}x\d{1,4}(?:\.\d{1,4}x\d{1,4})*))?", text)
+        match = re.fullmatch(
+            r"([a-z]+)(?:=(\d{1,4}x\d{1,4}(?:\.\d{1,4}x\d{1,4})*))?", text, re.ASCII
+        )
         if not match:
             raise InputError(
                 f"token order {text!r}; write rows, columns, windows=7x7 or strides=2x2.2x2"

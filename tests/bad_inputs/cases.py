@@ -257,3 +257,37 @@ def table(outcomes: Mapping[str, Mapping[str, int]]) -> str:
     sums = " | ".join(map(str, total.values()))
     lines.append(f"| all | {sum(total.values())} | {sums} |")
     return "\n".join(lines)
+
+
+def inputs_table() -> str:
+    """Write what is done with every input, a table for each kind, as Markdown."""
+    parts = []
+    for kind in dict.fromkeys(case.kind for case in cases()):
+        takers = [one.name for one in readers().values() if kind in one.kinds]
+        forgiving = [one.name for one in readers().values() if one.forgiving and one.name in takers]
+        parts.append(f"### {kind}\n\nRead by {', '.join(f'`{name}`' for name in takers)}.")
+        if forgiving:
+            names = ", ".join(f"`{name}`" for name in forgiving)
+            parts.append(f"What is refused is told by {names}, and what it held is made anew.")
+        lines = ["| input | what is wrong | what is done |", "|---|---|---|"]
+        for case in (case for case in cases() if case.kind == kind):
+            done = [_done(case.every)] if case.every else []
+            done += [
+                f"`{name}`: {_done(expected)}" if expected else f"`{name}` cannot meet it"
+                for name, expected in case.readers.items()
+            ]
+            lines.append(f"| `{case.name}` | {_cell(case.wrong)} | {'; '.join(done)} |")
+        parts.append("\n".join(lines))
+    return "\n\n".join(parts)
+
+
+def _done(expected: Expected) -> str:
+    if expected.outcome == "accepted":
+        return "accepted"
+    return f"{expected.outcome}: “{_cell(expected.piece)}”"
+
+
+def _cell(text: str) -> str:
+    """Return a text for a cell of a table in Markdown, where nothing of it is markup."""
+    shown = text if len(text) <= 100 else f"{text[:100]}…"
+    return "".join(f"\\{c}" if c in "\\|`*_<>[]&#~$" else c for c in shown)

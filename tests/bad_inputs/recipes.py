@@ -91,3 +91,15 @@ def pipe(path: Path) -> None:
 def circle(path: Path) -> None:
     """Make a link to itself."""
     path.symlink_to(path.name)
+
+
+@recipe("submission", "large.yaml")
+def large(path: Path) -> None:
+    """Write more than 64 KB."""
+    path.write_text("title: " + "x" * 70_000 + "\n")
+
+
+@recipe("listing", "pipe.csv")
+def listing_pipe(path: Path) -> None:
+    """Make a pipe that nobody writes to."""
+    os.mkfifo(path)

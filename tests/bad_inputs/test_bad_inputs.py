@@ -16,6 +16,7 @@ from tests.bad_inputs.cases import (
     OUTCOMES,
     Seen,
     cases,
+    inputs_table,
     judged,
     pairs,
     readers,
@@ -27,6 +28,7 @@ from tests.bad_inputs.cases import (
 PAIRS = pairs()
 IDS = [f"{case.kind}/{case.name}: {one.name}" for case, one in PAIRS]
 PAGE = Path(__file__).parents[2] / "docs" / "security.md"
+INPUTS = PAGE.with_name("inputs.md")
 BEGIN, END = "<!-- bad inputs: begin -->\n", "\n<!-- bad inputs: end -->"
 
 
@@ -58,6 +60,12 @@ def test_the_table_on_the_page_is_what_the_readers_do() -> None:
     last = [int(cell) for cell in written.splitlines()[-1].split("|")[3:-1]]
     found = dict(zip(OUTCOMES, last, strict=True))
     assert (found["silent"], found["traceback"]) == (0, 0)
+
+
+def test_the_page_of_inputs_says_what_is_expected() -> None:
+    text = INPUTS.read_text(encoding="utf-8")
+    written = text.partition(BEGIN)[2].partition(END)[0]
+    assert written == inputs_table(), "run: python scripts/try_bad_inputs.py --write"
 
 
 def test_every_file_is_expected_and_every_case_is_run() -> None:
