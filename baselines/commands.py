@@ -51,7 +51,7 @@ def describe(
     from milannotations.progress import silence_libraries
     from milannotations.provenance import warn_of_other_kind
     from milannotations.record import NeuronKey, keys_of
-    from milannotations.storage import atomic_path, check_file
+    from milannotations.storage import atomic_path, reserved_file
     from milannotations.terminal import Console
 
     silence_libraries()
@@ -61,23 +61,23 @@ def describe(
     options = read_options(option or [])
     if out is None:
         raise InputError("name the CSV to write with --out")
-    check_file(out, overwrite)
-    resolve_device(device)
-    if accepts(method, "device"):
-        options.setdefault("device", device)
-    default = "test" if neurons == "demo" else None
-    described, learned = load_split(neurons, split or default), load_split(train, train_split)
-    describer = create(method, **options)
-    if describer.sees_references:
-        raise InputError(f"{method!r} is made of references; it only has a meaning when scored")
-    describer.fit(learned)
-    warn_of_other_kind(describer, described, method)
-    found = describer.describe(described)
-    table = pd.DataFrame(keys_of(described), columns=list(NeuronKey._fields))
-    table["description"] = [description.text for description in found]
-    table["score"] = [description.score for description in found]
-    if alternatives:
-        table["alternatives"] = [json.dumps(d.alternatives, ensure_ascii=False) for d in found]
-    with atomic_path(out) as path:
-        table.to_csv(path, index=False)
+    with reserved_file(out, overwrite):
+        resolve_device(device)
+        if accepts(method, "device"):
+            options.setdefault("device", device)
+        default = "test" if neurons == "demo" else None
+        described, learned = load_split(neurons, split or default), load_split(train, train_split)
+        describer = create(method, **options)
+        if describer.sees_references:
+            raise InputError(f"{method!r} is made of references; it only has a meaning when scored")
+        describer.fit(learned)
+        warn_of_other_kind(describer, described, method)
+        found = describer.describe(described)
+        table = pd.DataFrame(keys_of(described), columns=list(NeuronKey._fields))
+        table["description"] = [description.text for description in found]
+        table["score"] = [description.score for description in found]
+        if alternatives:
+            table["alternatives"] = [json.dumps(d.alternatives, ensure_ascii=False) for d in found]
+        with atomic_path(out) as path:
+            table.to_csv(path, index=False)
     Console().print(f"{len(table)} descriptions: {out}", markup=False, highlight=False)

@@ -25,7 +25,7 @@ from milannotations.progress import progress_bar
 from milannotations.record import NeuronKey, encoded_records
 from milannotations.release.archive import ANNOTATIONS
 from milannotations.release.pitfalls import original_pitfalls
-from milannotations.storage import atomic_folder, atomic_path, check_file
+from milannotations.storage import atomic_folder, atomic_path, check_file, reserved_file
 
 _UNSAFE = re.compile(r'[\x00-\x1f/\\:*?"<>|]|^\.|\.$|^$')
 _BATCH = 256
@@ -179,6 +179,7 @@ class _Folder:
 
     def __enter__(self) -> _Folder:
         if self._zipped:
+            self._stack.enter_context(reserved_file(self._out, self._overwrite))
             path = self._stack.enter_context(atomic_path(self._out))
             self._zip = self._stack.enter_context(
                 zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, allowZip64=True)

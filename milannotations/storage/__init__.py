@@ -3,7 +3,7 @@
 ``docs/reliability.md`` says what is promised.
 """
 
-from milannotations.storage.atomic import atomic_folder, atomic_path
+from milannotations.storage.atomic import atomic_folder, atomic_path, reserved_file
 from milannotations.storage.failures import explained, explaining
 from milannotations.storage.locks import locked
 from milannotations.storage.names import unfinished_folder
@@ -20,6 +20,7 @@ __all__ = [
     "explained",
     "explaining",
     "locked",
+    "reserved_file",
     "resumable_folder",
     "unfinished_folder",
 ]

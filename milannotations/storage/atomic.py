@@ -26,7 +26,7 @@ from milannotations.storage.names import (
     state_file,
     unfinished_folder,
 )
-from milannotations.storage.targets import check_path, check_target, is_special
+from milannotations.storage.targets import check_file, check_path, check_target, is_special
 
 _UMASK = threading.Lock()
 _LOST = (errno.ENOSPC, errno.EDQUOT, errno.EIO)
@@ -71,6 +71,24 @@ def atomic_path(target: Path, alone: bool = False) -> Iterator[Path]:
                 temporary.unlink(missing_ok=True)
             if folder:
                 shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def reserved_file(target: Path, overwrite: bool = False) -> Iterator[None]:
+    """Keep other processes from writing a file during the long work that ends in ``atomic_path``.
+
+    Otherwise two that were both told that there is no such file would replace each other's.
+
+    Raises:
+        InputError: As ``check_file``; or if another process is writing it.
+    """
+    check_file(target, overwrite)
+    if is_special(target):
+        yield
+        return
+    with locked(target):
+        check_file(target, overwrite)  # another may have ended in between
+        yield
 
 
 @contextmanager

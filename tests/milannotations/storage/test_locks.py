@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from milannotations.errors import InputError
-from milannotations.storage import atomic_path, locked, resumable_folder
+from milannotations.storage import atomic_path, locked, reserved_file, resumable_folder
 from milannotations.storage import locks as module
 from tests.milannotations.storage.processes import hidden, killed, running, start
 
@@ -186,4 +186,26 @@ def test_where_nothing_can_be_written_there_is_one_sentence(tmp_path: Path) -> N
     ):
         pass
     with pytest.raises(InputError, match="too long"), locked(tmp_path / ("x" * 254)):
+        pass
+
+
+def test_a_file_is_reserved_for_all_of_the_work_on_it(tmp_path: Path) -> None:
+    target = tmp_path / "descriptions.csv"
+    code = (
+        "with reserved_file(target):\n"
+        "    pause()\n"
+        "    with atomic_path(target) as path: path.write_text('theirs')\n"
+        "print('done')\n"
+    )
+    with running(code, target) as other:
+        with pytest.raises(InputError, match="another process"), reserved_file(target):
+            raise AssertionError
+        assert other.communicate("")[0] == "done\n"
+    with pytest.raises(InputError, match="pass --overwrite"), reserved_file(target):
+        raise AssertionError
+    with reserved_file(target, overwrite=True), atomic_path(target) as path:
+        path.write_text("mine")
+    assert target.read_text() == "mine"
+    assert hidden(tmp_path) == []
+    with reserved_file(Path("/dev/null")):  # a device is nobody's
         pass
