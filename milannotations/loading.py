@@ -32,6 +32,7 @@ from milannotations.declared_files import (
     checked_stream,
 )
 from milannotations.errors import InputError, NoNeuronError, did_you_mean
+from milannotations.hub_access import asking_hub
 from milannotations.local_data import plain_path
 from milannotations.networks.record import attach_records
 from milannotations.networks.source import records_of_source
@@ -198,8 +199,9 @@ def _open(name: str, options: dict[str, Any]) -> Loaded:
     try:
         if place.exists():
             return _local(plain_path(place), options)
-        check_repository_card(name.removeprefix("hf://datasets/"), options.get("revision"))
-        return load_dataset(name, **options)
+        with asking_hub(f"{name!r} is no folder here; the hub's data set of this name"):
+            check_repository_card(name.removeprefix("hf://datasets/"), options.get("revision"))
+            return load_dataset(name, **options)
     except InputError:
         raise
     except Exception as error:  # `datasets` raises a dozen kinds of its own and of pyarrow's

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from milannotations.errors import InputError
+from milannotations.hub_access import from_hub
 from milannotations.json_files import read_json
 from milannotations.tensors import check_network
 
@@ -73,7 +74,8 @@ def loading(what: str, name: str) -> Iterator[None]:
         InputError: Says what cannot be loaded, from where, and why.
     """
     try:
-        yield
+        with from_hub(name, f"{what} {name!r}"):
+            yield
     except InputError:
         raise
     except Exception as error:

@@ -11,6 +11,7 @@ from huggingface_hub import HfApi, snapshot_download
 
 from baselines.milan.files import CARD, CONFIG, VOCABULARY, WEIGHTS, write
 from milannotations.errors import InputError
+from milannotations.hub_access import asking_hub, check_hub
 
 if TYPE_CHECKING:
     from baselines.milan.model import Milan
@@ -47,7 +48,8 @@ def model_folder(source: str, revision: str | None = None) -> Path:
             f"of the authors' models ({', '.join(PUBLISHED)})"
         )
     try:
-        return Path(snapshot_download(source, revision=revision, allow_patterns=list(FILES)))
+        with asking_hub("it"):
+            return Path(snapshot_download(source, revision=revision, allow_patterns=list(FILES)))
     except Exception as error:  # the client's errors differ between its versions
         raise InputError(
             f"model {source!r} is no folder here, and cannot be had from the hub: {error}"
@@ -63,6 +65,7 @@ def push(model: Milan, repository: str, private: bool, token: str | None) -> str
     if not _NAME.fullmatch(repository):
         raise InputError(f"repository {repository!r}; write it as OWNER/NAME")
     api = HfApi(token=token)
+    check_hub(f"{repository} cannot be written", api.endpoint)
     with tempfile.TemporaryDirectory(prefix="milannotations-upload-") as folder:
         write(model, Path(folder))
         try:

@@ -32,6 +32,7 @@ from benchmark.metrics.base import Floats, Integers, PairMetric, Problem
 from benchmark.metrics.modules import EvaluateModule
 from benchmark.result import Metric as MetricFacts
 from benchmark.text import FORM
+from milannotations.hub_access import from_hub
 from milannotations.pretrained import check_model_folder
 
 _TOKENS = 2048  # in a batch that is encoded
@@ -71,18 +72,19 @@ class BertScore(PairMetric):
         self._rescale = self._encoder.location == DEFAULT_BERTSCORE_ENCODER
         try:
             check_model_folder(Path(self._encoder.location))
-            # The layer bert_score's authors chose, or else the one before the last, which is
-            # where that choice falls for most encoders.
-            self._layer = model2layers.get(self._encoder.location) or (
-                AutoConfig.from_pretrained(self._encoder.location).num_hidden_layers - 1
-            )
-            self._scorer = bert_score.BERTScorer(
-                model_type=self._encoder.location,
-                num_layers=self._layer,
-                lang="en",
-                rescale_with_baseline=self._rescale,
-                device=str(self._device),
-            )
+            with from_hub(self._encoder.location):
+                # The layer bert_score's authors chose, or else the one before the last, which is
+                # where that choice falls for most encoders.
+                self._layer = model2layers.get(self._encoder.location) or (
+                    AutoConfig.from_pretrained(self._encoder.location).num_hidden_layers - 1
+                )
+                self._scorer = bert_score.BERTScorer(
+                    model_type=self._encoder.location,
+                    num_layers=self._layer,
+                    lang="en",
+                    rescale_with_baseline=self._rescale,
+                    device=str(self._device),
+                )
             check_encoder(self._scorer._model, self._scorer._tokenizer)
             trial = _WordVectors(self._scorer, self._device)
             trial.encode(trial.tokens([TRIAL]))

@@ -23,6 +23,7 @@ from benchmark.metrics.modules import EvaluateModule
 from benchmark.result import Metric as MetricFacts
 from benchmark.text import FORM
 from milannotations.errors import InputError
+from milannotations.hub_access import from_hub
 from milannotations.pretrained import check_model_folder
 
 _KEPT = 200_000  # sentences whose vectors are kept, 300 MB of MiniLM's
@@ -53,7 +54,8 @@ class SentenceEncoder:
         self._kept: dict[str, Floats] = {}
         try:
             check_model_folder(Path(found.location))
-            self._model = SentenceTransformer(found.location, device=str(device))
+            with from_hub(found.location):
+                self._model = SentenceTransformer(found.location, device=str(device))
             check_encoder(self._model, self._model.tokenizer)
             self.encode([TRIAL])
         except Exception as error:  # transformers and tokenizers raise whatever comes of a file

@@ -131,15 +131,19 @@ class HubSource:
         from datasets import load_dataset
 
         from milannotations.declared_files import check_repository_card
+        from milannotations.hub_access import asking_hub
 
         self.title = f"dataset {Path(name).name if Path(name).exists() else name}, split {split}"
         self._what = f"{name}, split {split}"
         try:
             path = Path(name).expanduser()
             local = name and path.exists()
-            if not local:
-                check_repository_card(name.removeprefix("hf://datasets/"), None)
-            data = load_dataset(str(plain_path(path, tell=True)) if local else name, split=split)
+            if local:
+                data = load_dataset(str(plain_path(path, tell=True)), split=split)
+            else:
+                with asking_hub(f"the dataset {name!r}"):
+                    check_repository_card(name.removeprefix("hf://datasets/"), None)
+                    data = load_dataset(name, split=split)
         except InputError:
             raise
         except Exception as error:  # `datasets` raises a dozen kinds of its own and of pyarrow's

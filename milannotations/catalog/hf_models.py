@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from milannotations.catalog.weights import reason
 from milannotations.errors import InputError
 from milannotations.exemplars.sources import Preprocessing
+from milannotations.hub_access import from_hub
 from milannotations.tensors import check_network
 
 _INTERPOLATION = {0: "nearest", 1: "lanczos", 2: "bilinear", 3: "bicubic", 4: "box", 5: "hamming"}
@@ -41,29 +42,30 @@ def load(
 
     place = str(Path(name)) if Path(name).is_dir() else name
     try:
-        config = transformers.AutoConfig.from_pretrained(place, trust_remote_code=False)
-        processor = transformers.AutoImageProcessor.from_pretrained(
-            place, trust_remote_code=False
-        )  # fmt: skip
-        kind: Any = transformers.AutoModel
-        if hasattr(config, "vision_config"):
-            kind = _tower(config)
-            config = config.vision_config
-        if hasattr(config, "mask_ratio"):
-            config.mask_ratio = 0.0
-        info: dict[str, Any] = {"missing_keys": ()}
-        if published:
-            made, info = kind.from_pretrained(
-                place, config=config, trust_remote_code=False, output_loading_info=True
-            )
-        else:
-            made = kind.from_config(config) if kind is transformers.AutoModel else kind(config)
-        if state is not None:
-            # Names in files are not always those of the modules; transformers translates them.
-            made, info = type(made).from_pretrained(
-                None, config=config, state_dict=dict(state), output_loading_info=True
-            )
-        lacking = sorted(key for key in info["missing_keys"] if "pooler" not in key)
+        with from_hub(name, f"model hf:{name}"):
+            config = transformers.AutoConfig.from_pretrained(place, trust_remote_code=False)
+            processor = transformers.AutoImageProcessor.from_pretrained(
+                place, trust_remote_code=False
+            )  # fmt: skip
+            kind: Any = transformers.AutoModel
+            if hasattr(config, "vision_config"):
+                kind = _tower(config)
+                config = config.vision_config
+            if hasattr(config, "mask_ratio"):
+                config.mask_ratio = 0.0
+            info: dict[str, Any] = {"missing_keys": ()}
+            if published:
+                made, info = kind.from_pretrained(
+                    place, config=config, trust_remote_code=False, output_loading_info=True
+                )
+            else:
+                made = kind.from_config(config) if kind is transformers.AutoModel else kind(config)
+            if state is not None:
+                # Names in files are not always those of the modules; transformers translates them.
+                made, info = type(made).from_pretrained(
+                    None, config=config, state_dict=dict(state), output_loading_info=True
+                )
+            lacking = sorted(key for key in info["missing_keys"] if "pooler" not in key)
     except InputError:
         raise
     except Exception as error:  # transformers and tokenizers raise whatever comes of a file

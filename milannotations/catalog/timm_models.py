@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import pickle
+from contextlib import nullcontext
 from typing import Any
 
 from torch import nn
@@ -11,6 +12,7 @@ from torch import nn
 from milannotations.catalog.weights import reason
 from milannotations.errors import InputError, did_you_mean
 from milannotations.exemplars.sources import Preprocessing
+from milannotations.hub_access import asking_hub
 
 
 def make(name: str, pretrained: bool = False, **options: Any) -> nn.Module:
@@ -29,7 +31,8 @@ def make(name: str, pretrained: bool = False, **options: Any) -> nn.Module:
         hint = did_you_mean(plain, timm.list_models())
         raise InputError(f"timm {timm.__version__} has no model {name!r}{hint}")
     try:
-        made: nn.Module = timm.create_model(name, pretrained=pretrained, **options)
+        with asking_hub("it") if pretrained else nullcontext():
+            made: nn.Module = timm.create_model(name, pretrained=pretrained, **options)
     except (OSError, RuntimeError, ValueError, pickle.UnpicklingError) as error:
         raise InputError(
             f"timm cannot give {name!r}: {reason(error)}; pass --weights FILE, or --weights random"

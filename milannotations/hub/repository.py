@@ -19,6 +19,7 @@ from huggingface_hub.errors import (
 
 from milannotations.errors import InputError
 from milannotations.hub.card import Facts, facts_from_json, read_metadata
+from milannotations.hub_access import check_hub
 
 CARD = "README.md"
 FACTS = "facts.json"
@@ -88,6 +89,8 @@ class Repository:
     def look(self) -> Present:
         """Return which files the repository holds, at one commit."""
         present = Present()
+        repo_id = self._where["repo_id"]
+        check_hub(f"{repo_id} cannot be read", getattr(self._api, "endpoint", None))
         with self._told("read"):
             try:
                 info = self._api.repo_info(**self._where, revision=self._revision)

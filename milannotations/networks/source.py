@@ -7,6 +7,7 @@ from pathlib import Path
 from datasets import Dataset
 
 from milannotations.catalog.releases import is_known, members
+from milannotations.hub_access import hub_or_cache
 from milannotations.networks.record import (
     NETWORK_FILE,
     NetworkRecord,
@@ -43,7 +44,8 @@ def _in_repository(repo_id: str, neurons: Dataset, revision: str | None) -> Netw
     config = neurons.info.config_name
     for file in (f"data/{config}/{NETWORK_FILE}", NETWORK_FILE):
         try:
-            path = hf_hub_download(repo_id, file, repo_type="dataset", revision=revision)
+            with hub_or_cache():
+                path = hf_hub_download(repo_id, file, repo_type="dataset", revision=revision)
         except (OSError, ValueError, HfHubHTTPError, HFValidationError):
             continue  # it is not there, or the hub is not
         record = read_record(Path(path))

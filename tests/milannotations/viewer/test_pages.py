@@ -200,7 +200,7 @@ def test_a_folder_that_is_there_is_replaced_only_if_asked(two_layers: Path, tmp_
     [
         ("images", [b"no picture"] * 5, "net-shapes conv1:0: image 0 cannot be read"),
         ("masks", [b""] * 5, "net-shapes conv1:0: mask 0 cannot be read"),
-        ("images", [b"x"] * 4, "has 4 images, but 5 masks"),
+        ("images", [b"x"] * 4, "4 images, 5 masks"),
     ],
 )
 def test_damaged_exemplars_are_named(
@@ -219,9 +219,7 @@ def test_images_that_are_only_named_are_not_looked_for(tmp_path: Path) -> None:
     record["masks"] = [{"bytes": record["masks"][0], "path": None}]
     table = pa.Table.from_pylist([record], schema=FEATURES.arrow_schema)
     pq.write_table(table, tmp_path / "named.parquet")
-    with pytest.raises(
-        InputError, match=r"a picture is the file .*private\.png., which is not read"
-    ):
+    with pytest.raises(InputError, match=r"private\.png., which is not (read|opened)"):
         write_pages(str(tmp_path / "named.parquet"), tmp_path / "out")
 
 
