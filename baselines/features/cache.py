@@ -19,6 +19,8 @@ from baselines.features.encoder import PyramidEncoder
 from baselines.features.exemplars import DistinctExemplars
 from milannotations.arrays import read_array
 from milannotations.errors import InputError
+from milannotations.json_files import read_json
+from milannotations.notices import notify
 from milannotations.progress import progress_bar
 from milannotations.storage import atomic_path, locked, resumable_folder
 from milannotations.store import home, make_folder
@@ -108,13 +110,25 @@ def _fill(
             shape=tuple(identity["shape"]),
         )
         _reserve(features)
-        done = json.loads(record.read_text(encoding="utf-8")) if started else 0
+        done = _done(record, len(exemplars)) if started else 0
         _compute(encoder, exemplars, mapped, device, batch_size, done, record)
         mapped.flush()
         # Before the record goes: killed in between, the next run would begin anew.
         with atomic_path(folder / _IDENTITY) as path:
             path.write_text(json.dumps(identity), encoding="utf-8")
         record.unlink(missing_ok=True)
+
+
+def _done(record: Path, most: int) -> int:
+    """Return how many images are done, by a record that may be damaged: then none."""
+    try:
+        done = read_json(record)
+        if type(done) is int and 0 <= done <= most:
+            return done
+        notify(f"{record} holds no number from 0 to {most}; the features are computed anew")
+    except InputError as error:
+        notify(f"{error}; the features are computed anew")
+    return 0
 
 
 def _compute(
@@ -157,7 +171,7 @@ def _reserve(place: Path) -> None:
 
 def _is_whole(target: Path, identity: dict[str, Any]) -> bool:
     try:
-        known = json.loads((target / _IDENTITY).read_text(encoding="utf-8"))
+        known = read_json(target / _IDENTITY, dict)
         header = read_array(target / _FILE, "biuf", mapped="r")
     except (OSError, ValueError):
         return False

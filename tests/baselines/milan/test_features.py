@@ -14,12 +14,13 @@ from torch.nn import functional
 from torchvision.transforms.v2.functional import pil_to_tensor
 
 from baselines.features import cache
-from baselines.features.cache import cached_features, exemplar_features
+from baselines.features.cache import _done, cached_features, exemplar_features
 from baselines.features.encoder import ENCODERS, EncoderSpec, PyramidEncoder, encoder_spec
 from baselines.features.exemplars import DistinctExemplars
 from milannotations.catalog.models import LoadedModel
 from milannotations.errors import InputError
 from milannotations.exemplars.sources import Preprocessing
+from milannotations.notices import Notice
 from milannotations.record import encode_mask, undecoded
 from tests.baselines.milan.made_up import SPEC, neurons, tiny_encoder
 from tests.baselines.tiny_transformers import tiny_clip
@@ -245,3 +246,13 @@ def test_other_backbones(model: str, layers: tuple[str, ...]) -> None:
     encoder = PyramidEncoder(encoder_spec(model, layers, {"weights": "random"}))
     found = exemplar_features(encoder, neurons(1, side=224))
     assert found.shape == (1, 3, encoder.width) and np.isfinite(found.numpy()).all()
+
+
+@pytest.mark.parametrize("written", ["", "[]", "-1", "99", "NaN", "9" * 5000, "true"])
+def test_a_damaged_record_of_progress_begins_anew(tmp_path: Path, written: str) -> None:
+    record = tmp_path / "done.json"
+    record.write_text(written)
+    with pytest.warns(Notice, match="computed anew"):
+        assert _done(record, 10) == 0
+    record.write_text("7")
+    assert _done(record, 10) == 7
