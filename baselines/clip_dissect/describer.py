@@ -22,7 +22,9 @@ from milannotations.exemplars.sources import ImageFolder
 from milannotations.networks.lookup import NetworkChoice, network_of
 from milannotations.provenance import training_data
 from milannotations.record import NeuronKey, keys_of
+from milannotations.threads import one_thread
 
+_DECIMALS = 9  # of scores, which are sums of 100 logarithms of 64-bit numbers
 _MAX_TEXTS = 100_000_000  # bytes of a file of texts
 
 
@@ -169,7 +171,9 @@ class ClipDissect:
                         f"{max(units)}"
                     )
                 of_units = maps[layer][:, units].T
-                top = of_units.topk(min(self._top, len(source)), dim=1).indices
+                # Of images that activate a unit alike, as those that do not at all, the first.
+                order = of_units.argsort(dim=1, descending=True, stable=True)
+                top = order[:, : min(self._top, len(source))]
                 self._fill(descriptions, rows, seen, text_embeddings, top)
 
     def _fill(
@@ -182,12 +186,15 @@ class ClipDissect:
     ) -> None:
         # Only the layer's own images: those of all, times all texts, do not fit into memory.
         used, top = top.unique(return_inverse=True)
-        scores = soft_wpmi(seen[used] @ said.T, top, self._pmi)
-        best = scores.topk(min(1 + self._alternatives, scores.shape[1]), dim=1)
-        for row, values, indices in zip(rows, best.values, best.indices, strict=True):
-            texts = [self._texts[i] for i in indices.tolist()]
+        with one_thread():
+            cosines = seen[used].double() @ said.double().T
+            # Rounded, so that of texts that fit alike the first is said, whatever order a sum has.
+            scores = soft_wpmi(cosines, top, self._pmi).round(decimals=_DECIMALS)
+        order = scores.argsort(dim=1, descending=True, stable=True)[:, : 1 + self._alternatives]
+        for row, values, indices in zip(rows, scores, order.tolist(), strict=True):
+            texts = [self._texts[i] for i in indices]
             found[row] = Description(
-                text=texts[0], score=float(values[0]), alternatives=tuple(texts[1:])
+                text=texts[0], score=float(values[indices[0]]), alternatives=tuple(texts[1:])
             )
 
 

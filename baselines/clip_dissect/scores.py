@@ -23,17 +23,17 @@ def soft_wpmi(cosines: Tensor, top: Tensor, weight: float = 1.0) -> Tensor:
     the units scored together, and so the result depends on which these are.
 
     Args:
-        cosines: (images, concepts).
+        cosines: (images, concepts), float32 or float64.
         top: The images that activate each unit most, the first most of all, int64 (units, k).
         weight: λ, the weight of log p(c).
 
     Returns:
-        (units, concepts), float32.
+        (units, concepts), of the type of ``cosines``.
     """
     probability = (TEMPERATURE * cosines).softmax(dim=1)
     k = top.shape[1]
     first, last = INCLUSION
-    inclusion = first - torch.arange(k) / k * (first - last)
+    inclusion = first - torch.arange(k, dtype=cosines.dtype) / k * (first - last)
     units = max(1, _AT_ONCE // max(1, k * cosines.shape[1]))
     given = torch.cat(
         [

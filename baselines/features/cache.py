@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import numpy as np
 import torch
 from datasets import Dataset
 from numpy.typing import NDArray
+from PIL import Image
 from torch import Tensor
 
 from baselines.features.encoder import PyramidEncoder
@@ -24,8 +26,9 @@ from milannotations.notices import notify
 from milannotations.progress import progress_bar
 from milannotations.storage import atomic_path, locked, resumable_folder
 from milannotations.store import home, make_folder
+from milannotations.threads import in_copies
 
-_VERSION = 2  # of the cache; raised when the same inputs give other features
+_VERSION = 3  # of the cache; raised when the same inputs give other features
 _FILE, _DONE, _IDENTITY = "features.npy", "done.json", "identity.json"
 _READERS = 4
 _CHECKPOINT = 16  # batches between two records of how far the work is
@@ -67,7 +70,7 @@ def cached_features(
         encoder: The encoder.
         neurons: Records with images.
         device: Where the encoder runs.
-        batch_size: Images per forward pass.
+        batch_size: Images per forward pass; on the CPU each has a pass of its own.
         work: Folder of such files; default in the cache.
 
     Raises:
@@ -79,6 +82,7 @@ def cached_features(
         "encoder": encoder.identity(),
         "exemplars": exemplars.content,
         "shape": [len(neurons), exemplars.k, encoder.width],
+        "computed": _way(device, batch_size),
     }
     name = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:24]
     target = make_folder(work or home() / "features") / name
@@ -147,19 +151,42 @@ def _compute(
         task = progress.add_task("Encoding exemplars", total=len(exemplars), completed=done)
         for count, first in enumerate(range(done, len(exemplars), batch_size), start=1):
             numbers = range(first, min(first + batch_size, len(exemplars)))
-            inputs = torch.stack([encoder.tensor(i) for i in exemplars.images(numbers, pool)])
-            maps = encoder.maps(inputs.to(device))
-            for row, number in enumerate(numbers):
-                uses = exemplars.uses[number]
-                masks = exemplars.masks(number) if masked else None
-                pooled = encoder.pool(maps, row, masks).cpu().numpy()
-                at = np.array(uses)
-                found[at[:, 0], at[:, 1]] = pooled
+            images = exemplars.images(numbers, pool)
+            masks = [exemplars.masks(number) if masked else None for number in numbers]
+            for number, pooled in zip(
+                numbers, _features(encoder, images, masks, device), strict=True
+            ):
+                at = np.array(exemplars.uses[number])
+                found[at[:, 0], at[:, 1]] = pooled.cpu().numpy()
             progress.advance(task, len(numbers))
             if record is not None and isinstance(found, np.memmap) and count % _CHECKPOINT == 0:
                 found.flush()
                 with atomic_path(record) as path:
                     path.write_text(json.dumps(numbers[-1] + 1), encoding="utf-8")
+
+
+def _features(
+    encoder: PyramidEncoder,
+    images: Iterable[Image.Image],
+    masks: Sequence[Tensor | None],
+    device: torch.device | str,
+) -> list[Tensor]:
+    """Return the features of some images, each of shape (its masks, width)."""
+    if torch.device(device).type == "cpu":
+
+        def one(worker: PyramidEncoder, given: tuple[Image.Image, Tensor | None]) -> Tensor:
+            image, own = given
+            return worker.pool(worker.maps(worker.tensor(image)[None]), 0, own)
+
+        return in_copies(encoder, one, zip(images, masks, strict=True))
+    maps = encoder.maps(torch.stack([encoder.tensor(image) for image in images]).to(device))
+    return [encoder.pool(maps, row, own) for row, own in enumerate(masks)]
+
+
+def _way(device: torch.device | str, batch_size: int) -> str:
+    """Return what rounding depends on: results of one device are not taken for another's."""
+    kind = torch.device(device).type
+    return "cpu" if kind == "cpu" else f"{kind}, {batch_size} images at once"
 
 
 def _reserve(place: Path) -> None:

@@ -24,6 +24,7 @@ from milannotations.exemplars.sources import Preprocessing
 from milannotations.exemplars.taps import Tap
 from milannotations.options import checked
 from milannotations.pictures import to_rgb
+from milannotations.threads import in_copies
 
 Resizing = Literal["bilinear", "area", "none"]
 _RESNET = ("conv1", "layer1", "layer2", "layer3", "layer4")
@@ -168,10 +169,16 @@ class PyramidEncoder(torch.nn.Module):
             inputs: Network inputs, (n, channels, height, width); see ``tensor``.
             masks: Weights in [0, 1], (n, height, width); None for whole images.
         """
+        if inputs.device.type == "cpu":
+            rows = [(x[None].clone(), None if masks is None else masks[n, None])
+                    for n, x in enumerate(inputs)]  # fmt: skip
+            return torch.cat(in_copies(self, _pooled, rows))
         maps = self.maps(inputs)
-        rows = range(len(inputs))
         return torch.cat(
-            [self.pool(maps, n, None if masks is None else masks[n, None]) for n in rows]
+            [
+                self.pool(maps, n, None if masks is None else masks[n, None])
+                for n in range(len(inputs))
+            ]
         )
 
     @torch.inference_mode()
@@ -190,6 +197,9 @@ class PyramidEncoder(torch.nn.Module):
     def pool(self, maps: Sequence[Tensor], row: int, masks: Tensor | None) -> Tensor:
         """Average the maps of one image over several masks.
 
+        On the CPU sums are of 64-bit numbers and each mask's by itself, so that a neuron's
+        features do not depend on who else has the same image.
+
         Args:
             maps: Maps of a batch, from ``maps``.
             row: Which image of the batch.
@@ -199,12 +209,14 @@ class PyramidEncoder(torch.nn.Module):
             Features of shape (masks, width).
         """
         if masks is None or self.spec.masks == "none":
-            whole = torch.cat([m[row].mean((1, 2)) for m in maps])
+            whole = torch.cat([m[row].to(_exact(m)).mean((1, 2)).float() for m in maps])
             return whole.expand(1 if masks is None else len(masks), -1)
         parts = []
         for image_map in (m[row] for m in maps):
             weights = self._weights(masks, image_map)
-            parts.append(weights.flatten(1) @ image_map.flatten(1).T)
+            flat = image_map.flatten(1).to(_exact(image_map))
+            rows = [flat @ w for w in weights.flatten(1).to(flat)]
+            parts.append(torch.stack(rows).float())
         return torch.cat(parts, dim=1)
 
     def _weights(self, masks: Tensor, like: Tensor) -> Tensor:
@@ -222,6 +234,17 @@ class PyramidEncoder(torch.nn.Module):
             weights = torch.where(total > 0, weights, torch.ones_like(weights))
             total = weights.sum((1, 2), keepdim=True)
         return weights / total.clamp(min=torch.finfo(weights.dtype).tiny)
+
+
+def _pooled(encoder: PyramidEncoder, given: tuple[Tensor, Tensor | None]) -> Tensor:
+    """Return the features of one image, (masks, width)."""
+    image, masks = given
+    return encoder.pool(encoder.maps(image), 0, masks)
+
+
+def _exact(values: Tensor) -> torch.dtype:
+    """Return the type to sum in; not every device has double precision."""
+    return torch.float64 if values.device.type == "cpu" else torch.float32
 
 
 def encoder_spec(

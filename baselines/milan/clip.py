@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from baselines.milan.model import Milan
 
 BLOCK = 256
+_DECIMALS = 10  # of similarities
 
 
 class ClipReranker:
@@ -52,14 +53,17 @@ class ClipReranker:
         self, images: Sequence[Image], masks: Sequence[Image], texts: Sequence[str]
     ) -> Tensor:
         """Return the score of each text for one neuron, (texts,)."""
-        said = self._model.texts(texts)
-        total = torch.zeros(len(texts))
+        said = self._model.texts(texts).double()
+        total = torch.zeros(len(texts), dtype=torch.float64)
         if self._weight < 1:
             regions = torch.stack([_mask(mask.resize(images[0].size)) for mask in masks])
-            total += (1 - self._weight) * (self._model.images(images, regions) @ said.T).mean(0)
+            total += (1 - self._weight) * (
+                self._model.images(images, regions).double() @ said.T
+            ).mean(0)
         if self._weight > 0:
-            total += self._weight * (self._model.images(images) @ said.T).mean(0)
-        return total
+            total += self._weight * (self._model.images(images).double() @ said.T).mean(0)
+        # Rounded, so that candidates that fit alike stay in the order they had.
+        return total.round(decimals=_DECIMALS)
 
     def check(self, neurons: Dataset) -> None:
         """Raise InputError if a neuron lacks a mask for an image, and masks are looked at."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Literal, NamedTuple
 
 import torch
@@ -125,6 +126,17 @@ def decode(
         scores[rows, order],
         log_prob[rows, order],
         None if prior is None else prior[rows, order],
+    )
+
+
+def joined(parts: Sequence[Candidates]) -> Candidates:
+    """Return the candidates of several searches, as many for each neuron, in one."""
+    priors = [part.prior for part in parts if part.prior is not None]
+    return Candidates(
+        torch.cat([part.tokens for part in parts]),
+        torch.cat([part.scores for part in parts]),
+        torch.cat([part.log_prob for part in parts]),
+        torch.cat(priors) if priors else None,
     )
 
 

@@ -106,7 +106,10 @@ def fit_state(model: Milan, state: dict[str, Tensor], place: Path) -> None:
                 "training"
             )
     try:
-        model.load_state_dict(state, assign=True)
+        # Copies: what is mapped from a file begins anywhere in memory, and matrix products are
+        # rounded differently there than where torch puts its own tensors.
+        aligned = {name: value.clone() for name, value in state.items()}
+        model.load_state_dict(aligned, assign=True)
     except RuntimeError as error:
         lines = "\n".join(line[:300] for line in str(error).splitlines()[:6])
         raise InputError(f"the parameters in {place} do not fit the model: {lines}") from error

@@ -19,6 +19,7 @@ from baselines.milan.decoding import (
     Candidates,
     Decoding,
     decode,
+    joined,
     language_model_log_prob,
     needs_prior,
     text_log_prob,
@@ -35,6 +36,7 @@ from milannotations.progress import progress_bar
 from milannotations.provenance import TrainingData, warn_of_other_kind
 from milannotations.record import NeuronKey, encoded_records, keys_of
 from milannotations.storage import atomic_folder
+from milannotations.threads import side_by_side
 from milannotations.worlds.neurons import stable_seed
 
 _USUAL_BEAM = 50
@@ -152,8 +154,9 @@ class Milan(nn.Module):
             neurons: Records with images and masks.
             decoding: How to search; default the model's own.
             alternatives: How many further candidates to name.
-            batch_size: Neurons decoded at once: for speed alone. Sums are rounded differently, so
-                candidates that are equal to the last digits may change places.
+            batch_size: Neurons decoded at once: for speed alone. On the CPU each is decoded by
+                itself; elsewhere sums are rounded differently, so candidates that are equal to the
+                last digits may change places.
             features: Their features, where they are at hand.
             any_k: Allow another number of exemplars than in training.
 
@@ -228,7 +231,7 @@ class Milan(nn.Module):
                         f"features of {keys[first]} or one of the {batch_size - 1} neurons after "
                         "it are not finite; are the encoder's weights damaged?"
                     )
-                candidates = self.search(features[part], decoding, keys[part])
+                candidates = self._search_alone(features[part], decoding, keys[part])
                 found += [
                     self._description(tokens, scores, alternatives)
                     for tokens, scores in zip(
@@ -267,7 +270,7 @@ class Milan(nn.Module):
         else:
             check_tensors(images, masks)
             features = self.encode(images, masks)
-        candidates = self.search(features, decoding, keys)
+        candidates = self._search_alone(features, decoding, keys)
         if self.config.clip is not None and images.ndim == 5:
             if masks is None:
                 raise InputError("CLIP compares masked regions: give masks")
@@ -290,6 +293,20 @@ class Milan(nn.Module):
             for row, of_one in enumerate(images)
         ]
         return torch.stack(parts)
+
+    def _search_alone(
+        self, features: Tensor, decoding: Decoding, keys: Sequence[NeuronKey] | None
+    ) -> Candidates:
+        """Search so that, on the CPU, no neuron's candidates depend on the others."""
+        if self.device.type != "cpu" or len(features) == 0:
+            return self.search(features, decoding, keys)
+
+        def one(row: int) -> Candidates:
+            # A copy: rounding depends on where in memory a tensor begins.
+            own = slice(row, row + 1)
+            return self.search(features[own].clone(), decoding, keys[own] if keys else None)
+
+        return joined(side_by_side(one, range(len(features))))
 
     def search(
         self, features: Tensor, decoding: Decoding, keys: Sequence[NeuronKey] | None = None

@@ -38,6 +38,9 @@ class TrainingOptions(BaseModel):
             pipeline (extra: language).
         precision: ``float32``, or ``bfloat16`` or ``float16`` (mixed).
         seed: Of the split, the initial weights, the order and the dropout.
+        threads: Processors of each operation where it is trained on the CPU. Sums are rounded
+            differently for each number, and training amplifies it, so the number does not depend
+            on the machine; other numbers give other, equally good models.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -58,6 +61,7 @@ class TrainingOptions(BaseModel):
     lemmatize: bool = False
     precision: Literal["float32", "bfloat16", "float16"] = "float32"
     seed: int = Field(default=0, ge=0, lt=2**32)
+    threads: int = Field(default=1, ge=1, le=1024)
 
     @property
     def vocabulary(self) -> VocabularySpec:

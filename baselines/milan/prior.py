@@ -30,6 +30,7 @@ from milannotations.options import checked
 from milannotations.progress import progress_bar
 from milannotations.storage import atomic_path, resumable_folder
 from milannotations.tensors import check_network, read_safetensors
+from milannotations.threads import fixed_threads
 
 _KIND, _FORMAT = "milan language model", 1
 
@@ -149,7 +150,11 @@ def train_prior(
         "options": options.model_dump(mode="json"), "texts": [learn, check],
         "spec": spec.model_dump(mode="json"),
     }  # fmt: skip
-    with resumable_folder(folder, identity, overwrite) as work, progress_bar() as progress:
+    with (
+        fixed_threads(options.threads),
+        resumable_folder(folder, identity, overwrite) as work,
+        progress_bar() as progress,
+    ):
         torch.manual_seed(options.seed)
         model = LanguageModel(len(vocabulary), vocabulary.pad, spec).to(device)
         size = options.language_model_batch_size
@@ -170,7 +175,7 @@ def train_prior(
             **(facts or {}), "neurons": len(taught), "descriptions": len(learn),
             "held_out_neurons": len(held), "epochs": len(history), "best_epoch": stage.best_epoch,
             "validation_loss": round(history[stage.best_epoch - 1]["validation_loss"], 4),
-            "seed": options.seed,
+            "seed": options.seed, "threads": options.threads,
         }  # fmt: skip
         config = PriorConfig(language_model=spec, vocabulary=options.vocabulary, training=training)
         prior = Prior(config, vocabulary, model.eval())

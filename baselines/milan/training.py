@@ -34,6 +34,7 @@ from milannotations.notices import notify
 from milannotations.progress import progress_bar
 from milannotations.record import NeuronKey
 from milannotations.storage import resumable_folder
+from milannotations.threads import fixed_threads
 
 _STATES = {"language model": "language_model.pt", "decoder": "decoder.pt"}
 _HISTORY, _HELD_OUT = "training.json", "held_out.csv"
@@ -123,7 +124,11 @@ def train(
         "prior": _weights_digest(prior) if prior else "",
         "features": [_sample(part.examples.features) for part in (train_part, held_part)],
     }
-    with resumable_folder(folder, identity, overwrite) as work, progress_bar() as progress:
+    with (
+        fixed_threads(options.threads),
+        resumable_folder(folder, identity, overwrite) as work,
+        progress_bar() as progress,
+    ):
         torch.manual_seed(options.seed)
         model = Milan(config, vocabulary, encoder).to(device)
         if prior is not None and model.language_model is not None:
@@ -143,6 +148,8 @@ def train(
             **_outcome(stages, held_part),
             "distinct_validation_descriptions": len(set(descriptions)),
             **_settings(options),
+            "device": model.device.type,
+            "torch": torch.__version__,
             "pmi_choice": choice.model_dump(mode="json") if choice else "fixed",
             **({"prior": _weights_digest(prior)} if prior else {}),
         }

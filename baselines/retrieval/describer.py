@@ -16,6 +16,9 @@ from milannotations.device import resolve_device
 from milannotations.errors import InputError
 from milannotations.options import split_names
 from milannotations.provenance import training_data
+from milannotations.threads import one_thread
+
+_DECIMALS = 10  # of similarities; sums of 64-bit numbers in another order differ by 1e-15
 
 
 @register("retrieval")
@@ -62,9 +65,10 @@ class Retrieval:
             raise InputError("retrieval needs annotated neurons to learn from")
         neurons = neurons.select(annotated)
         self.trained_on = training_data(neurons)
-        means = cached_features(self._encoder, neurons, self._device).mean(1)
-        self._mean, self._std = means.mean(0), means.std(0).clamp(min=1e-6)
-        self._train = self._standardized(means)
+        means = self._means(neurons)
+        with one_thread():
+            self._mean, self._std = means.mean(0), means.std(0).clamp(min=1e-6)
+            self._train = self._standardized(means)
         self._texts = [texts[0] for texts in neurons["annotations"]]
 
     def describe(self, neurons: Dataset) -> list[Description]:
@@ -75,10 +79,11 @@ class Retrieval:
         """
         if not self._texts:
             raise InputError("retrieval describes with training neurons: give it some")
-        similarity = (
-            self._standardized(cached_features(self._encoder, neurons, self._device).mean(1))
-            @ self._train.T
-        )
+        means = self._means(neurons)
+        with one_thread():
+            # Rounded, so that training neurons that are as near stand in the order in which they
+            # were given, whatever order a product sums in.
+            similarity = (self._standardized(means) @ self._train.T).round(decimals=_DECIMALS)
         order = similarity.argsort(dim=1, descending=True, stable=True)
         return [self._description(s, o.tolist()) for s, o in zip(similarity, order, strict=True)]
 
@@ -89,6 +94,11 @@ class Retrieval:
             score=float(similarity[order[0]]),
             alternatives=tuple(texts[1 : 1 + self._alternatives]),
         )
+
+    def _means(self, neurons: Dataset) -> Tensor:
+        """Return each neuron's mean features, float64 (neurons, width)."""
+        features = cached_features(self._encoder, neurons, self._device)
+        return torch.stack([of_one.double().mean(0) for of_one in features])
 
     def _standardized(self, means: Tensor) -> Tensor:
         scaled = (means - self._mean) / self._std

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -14,6 +15,7 @@ from benchmark.contrastive.masked_attention import class_token_in_mask
 from milannotations.contents import name_of_model
 from milannotations.errors import InputError
 from milannotations.pretrained import first_line, load_pretrained, load_processor
+from milannotations.threads import in_copies, side_by_side
 
 
 class ContrastiveModel:
@@ -84,7 +86,15 @@ class ContrastiveModel:
                 padding="max_length", max_length=self._longest, truncation=True,
                 return_tensors="pt",
             ).to(self.device)  # fmt: skip
-            found.append(_vectors(self.module.get_text_features(**tokens)))
+            if self.device.type == "cpu":
+                # One by one, so that no text's vector depends on the others.
+                rows = [
+                    {name: values[n, None] for name, values in tokens.items()}
+                    for n in range(len(tokens["input_ids"]))
+                ]
+                found += side_by_side(partial(_of_text, self.module), rows)
+                continue
+            found.append(_of_text(self.module, tokens))
         return torch.cat(found) if found else torch.zeros(0, 1)
 
     @torch.inference_mode()
@@ -110,13 +120,18 @@ class ContrastiveModel:
         for first in range(0, len(images), self.batch_size):
             part = slice(first, first + self.batch_size)
             pixels = self._pixels(images[part])
-            if masks is None:
-                found.append(_vectors(self.module.get_image_features(pixel_values=pixels)))
-                continue
-            side = (self._patches, self._patches)
-            weights = functional.interpolate(masks[part, None].float(), size=side, mode="area")
-            with class_token_in_mask(self.module.vision_model, weights.flatten(1).to(self.device)):
-                found.append(_vectors(self.module.get_image_features(pixel_values=pixels)))
+            weights = None
+            if masks is not None:
+                side = (self._patches, self._patches)
+                weights = functional.interpolate(masks[part, None].float(), size=side, mode="area")
+                weights = weights.flatten(1).to(self.device)
+            if self.device.type == "cpu":
+                # One by one, so that no image's vector depends on the others.
+                rows = [(p[None].clone(), None if weights is None else weights[n, None])
+                        for n, p in enumerate(pixels)]  # fmt: skip
+                found += in_copies(self.module, _of_images, rows)
+            else:
+                found.append(_of_images(self.module, (pixels, weights)))
         return torch.cat(found) if found else torch.zeros(0, 1)
 
     def _pixels(self, images: Sequence[Image.Image]) -> Tensor:
@@ -132,6 +147,21 @@ class ContrastiveModel:
                 f"the image processor of {self.name!r} cannot be used: {first_line(error)}"
             ) from error
         return pixels.to(self.device)
+
+
+@torch.inference_mode()
+def _of_images(module: Any, given: tuple[Tensor, Tensor | None]) -> Tensor:
+    """Return unit vectors of prepared images, with the weights of their patches or without."""
+    pixels, weights = given
+    if weights is None:
+        return _vectors(module.get_image_features(pixel_values=pixels))
+    with class_token_in_mask(module.vision_model, weights):
+        return _vectors(module.get_image_features(pixel_values=pixels))
+
+
+@torch.inference_mode()
+def _of_text(module: Any, tokens: Mapping[str, Tensor]) -> Tensor:
+    return _vectors(module.get_text_features(**tokens))
 
 
 def _vectors(output: Any) -> Tensor:

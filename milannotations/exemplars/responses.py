@@ -14,6 +14,7 @@ from milannotations.exemplars.instrument import activations, tap_layers
 from milannotations.exemplars.layout import Layout
 from milannotations.exemplars.sources import Inputs, Source
 from milannotations.progress import progress_bar
+from milannotations.threads import in_copies
 
 Reduction = Literal["mean", "peak"]
 
@@ -40,7 +41,7 @@ def responses(
         layouts: See ``probe``.
         attached: Sparse autoencoders, by the layer on top of which they are.
         device: Where it runs.
-        batch_size: Images per forward pass.
+        batch_size: Images per forward pass; on the CPU each has a pass of its own.
         in_place: See ``probe``; give what the network's exemplars were built with.
 
     Returns:
@@ -59,17 +60,33 @@ def responses(
     ]
     batches: dict[str, list[Tensor]] = {tap.layer: [] for tap in taps}
 
-    def keep(layer: str, maps: Tensor) -> None:
-        values = maps.float().amax((2, 3)) if reduction == "peak" else maps.float().mean((2, 3))
-        batches[layer].append(values.cpu())
+    @torch.inference_mode()
+    def responding(network: nn.Module, inputs: Inputs) -> dict[str, Tensor]:
+        found: dict[str, Tensor] = {}
 
-    with torch.inference_mode(), progress_bar() as progress:
+        def keep(layer: str, maps: Tensor) -> None:
+            values = maps.float().amax((2, 3)) if reduction == "peak" else maps.float().mean((2, 3))
+            found[layer] = values.cpu()
+
+        with activations(network, taps, keep, attached=encoders, stop_early=True) as run:
+            run(*inputs)
+        return found
+
+    with progress_bar() as progress:
         task = progress.add_task("Running the network", total=len(images))
         for first in range(0, len(images), batch_size):
             numbers = range(first, min(first + batch_size, len(images)))
-            inputs = [x.to(device) for x in _stacked(images, numbers)]
-            with activations(module, taps, keep, attached=encoders, stop_early=True) as run:
-                run(*inputs)
+            if torch.device(device).type == "cpu":
+                # One by one, so that no image's responses depend on the others.
+                parts = in_copies(
+                    module, responding, [_stacked(images, range(n, n + 1)) for n in numbers]
+                )
+            else:
+                inputs = tuple(x.to(device) for x in _stacked(images, numbers))
+                parts = [responding(module, inputs)]
+            for part in parts:
+                for layer, values in part.items():
+                    batches[layer].append(values)
             progress.advance(task, len(numbers))
     return {name: torch.cat(parts) for name, parts in batches.items()}
 

@@ -1,0 +1,74 @@
+"""What every describer says of some neurons, and which exemplars are built: as JSON.
+
+Run as ``python -m tests.baselines.said_by_all FOLDER`` by the test of thread counts, since the
+libraries read the number of threads when they are loaded. The models lie in the folder.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import torch
+from datasets import concatenate_datasets
+
+import milannotations
+from milannotations.catalog.models import load_model
+from milannotations.describer import accepts, create
+from milannotations.exemplars.build import build
+from milannotations.exemplars.options import BuildOptions
+from milannotations.exemplars.sources import ImageFolder
+from milannotations.fingerprints import fingerprint
+
+_SMALL = {"encoder": "efficientnet_lite0", "hidden": 48, "epochs": 3}
+_SCENES = "worlds:5:24"
+
+
+def describers(models: Path) -> dict[str, tuple[str, dict[str, Any]]]:
+    """Return what is tried: describers and options, by a name."""
+    clip = str(models / "clip")
+    found: dict[str, tuple[str, dict[str, Any]]] = {
+        "retrieval": ("retrieval", {}),
+        "clip-dissect": ("clip-dissect", {"clip": clip}),
+        "clip-dissect, probed": ("clip-dissect", {"clip": clip, "images": str(models / "images")}),
+        "netdissect": ("netdissect", {"concepts": _SCENES}),
+        "compexp": ("compexp", {"concepts": _SCENES, "length": 2}),
+        "milan-2": ("milan-2", {"model": str(models / "blip"), "clip": clip}),
+        "random-train": ("random-train", {}),
+        "constant-frequent": ("constant-frequent", {}),
+        "milan, reranked by CLIP": ("milan", {**_SMALL, "clip": clip}),
+    }
+    for variant in ("rerank", "sample", "mi-beam"):
+        found[f"milan, {variant}"] = ("milan", {**_SMALL, "variant": variant})
+    return found
+
+
+def main(models: Path) -> None:
+    """Print everything."""
+    train = milannotations.load("demo", "train").select(range(0, 96, 2))
+    synthetic = milannotations.load("demo", "test").select(range(0, 85, 10))
+    network = milannotations.load("demo", "network").select(range(0, 240, 24))
+    said: dict[str, Any] = {"threads": torch.get_num_threads()}
+    for name, (method, options) in describers(models).items():
+        device = {"device": "cpu"} if accepts(method, "device") else {}
+        describer = create(method, **device, **options)
+        describer.fit(train)
+        # The dissection baselines run the network that neurons belong to.
+        dissects = method in ("netdissect", "compexp") or "images" in options
+        neurons = network if dissects else concatenate_datasets([synthetic, network])
+        said[name] = [d.text for d in describer.describe(neurons)]
+    loaded = load_model("efficientnet_lite0")
+    source = ImageFolder(models / "images", loaded.preprocessing)
+    build(
+        loaded.module, source, ["_blocks.4", "_blocks.15"], models / f"built-{said['threads']}",
+        model="m", dataset="d", options=BuildOptions(k=3), layouts=loaded.layouts, overwrite=True,
+    )  # fmt: skip
+    built = milannotations.load(str(models / f"built-{said['threads']}"))
+    said["exemplars"] = fingerprint(built)
+    print(json.dumps(said))
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
