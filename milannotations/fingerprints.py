@@ -23,7 +23,7 @@ from milannotations.parquet import open_parquet
 from milannotations.pictures import opened
 from milannotations.reading import is_there
 from milannotations.record import FEATURES, encoded_records, key_of
-from milannotations.record_checks import check_keys
+from milannotations.record_checks import check_table
 from milannotations.storage import atomic_path, locked
 from milannotations.store import home, make_folder
 
@@ -47,7 +47,7 @@ def _records(path: Path) -> Iterator[dict[str, Any]]:
     with open_parquet(path) as file:
         row = 0
         for batch in file.batches(_COVERED, _ROWS):
-            check_keys(batch, path, row)
+            check_table(batch, path, row)
             row += len(batch)
             yield from batch.to_pylist()
 

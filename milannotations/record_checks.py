@@ -16,7 +16,8 @@ import pyarrow.compute as pc
 from datasets import Dataset
 
 from milannotations.errors import InputError
-from milannotations.pictures import UnreadableImageError, opened, to_rgb
+from milannotations.parquet import OpenParquet
+from milannotations.pictures import UnreadableImageError, opened, size_of, to_rgb
 from milannotations.record import encoded_records, key_of
 
 _KEYS = ("model", "dataset", "layer", "unit")
@@ -42,7 +43,13 @@ def check_records(neurons: Dataset, name: str | Path) -> None:
 
 
 def check_table(table: pa.Table | pa.RecordBatch, name: str | Path, first: int = 0) -> None:
-    """Check some records; ``first`` is the number of the first row. See ``check_records``."""
+    """Check some records, by the columns that are there; see ``check_records``.
+
+    Args:
+        table: Records, with their keys.
+        name: Of the file or data set, for messages.
+        first: Number of the first row, from 0.
+    """
     _refuse(next(_problems(table), None), table, name, first)
 
 
@@ -64,6 +71,25 @@ def _refuse(
     key = {column: table.column(column)[row].as_py() for column in _KEYS}
     neuron = f"{key['model']}-{key['dataset']} {key['layer']}:{key['unit']}"
     raise InputError(f"{name}: row {first + row + 1} ({neuron}) {what}")
+
+
+def check_image_headers(file: OpenParquet) -> None:
+    """Check that the images of records begin as images, without decoding them.
+
+    Raises:
+        InputError: Names the row, the neuron and the image.
+    """
+    row = 0
+    for batch in file.batches([*_KEYS, *_LISTS], _ROWS):
+        check_table(batch, file.name, row)
+        row += len(batch)
+        for record in batch.to_pylist():
+            for number, picture in enumerate(record["images"]):
+                name = f"{file.name}: {key_of(record)}: image {number}"
+                try:
+                    size_of(picture["bytes"], name)
+                except UnreadableImageError as error:
+                    raise InputError(f"{error}; {_REMEDY}") from error
 
 
 def unreadable_exemplar(record: dict[str, Any], name: str) -> InputError | None:
@@ -120,16 +146,17 @@ _REMEDY = "build or import the records again, or leave this neuron's row out"
 def _problems(table: pa.Table | pa.RecordBatch) -> Iterator[tuple[int, str]]:
     """Yield rows and what is wrong with them."""
     yield from _keyless(table)
-    for column in (*_LISTS, "annotations"):
+    there = [column for column in (*_LISTS, "annotations") if column in table.schema.names]
+    for column in there:
         empty = "write an empty list where there are none"
         yield from _rows(
             pc.is_null(table.column(column)), f"has no value in the column {column!r}; {empty}"
         )
-    for column in _LISTS[2:]:
-        yield from _elements(table.column(column), column)
-    yield from _elements(table.column("annotations"), "annotations")
-    for column, word in _PICTURES.items():
-        yield from _pictures(table.column(column), word)
+    for column in there:
+        if column in _PICTURES:
+            yield from _pictures(table.column(column), _PICTURES[column])
+        else:
+            yield from _elements(table.column(column), column)
     yield from _lengths(table)
 
 
@@ -159,6 +186,8 @@ def _elements(lists: Any, column: str) -> Iterator[tuple[int, str]]:
 
 def _pictures(lists: Any, word: str) -> Iterator[tuple[int, str]]:
     pictures = pc.list_flatten(lists)
+    if pictures.type.get_field_index("bytes") < 0:  # a reader that does not need them
+        return
     element = _first(lists, pc.is_null(pc.struct_field(pictures, "bytes")))
     if element is not None:
         row, number = element
@@ -185,18 +214,13 @@ def _first(lists: Any, wrong: Any) -> tuple[int, int] | None:
 
 def _lengths(table: pa.Table | pa.RecordBatch) -> Iterator[tuple[int, str]]:
     """Yield the first record whose lists, where they are not empty, differ in length."""
-    lengths = np.stack(
-        [
-            pc.fill_null(pc.list_value_length(table.column(column)), 0).to_numpy(
-                zero_copy_only=False
-            )
-            for column in _LISTS
-        ]
-    )
+    there = [column for column in _LISTS if column in table.schema.names]
+    counted = (pc.list_value_length(table.column(column)) for column in there)
+    lengths = np.stack([pc.fill_null(n, 0).to_numpy(zero_copy_only=False) for n in counted])
     wrong = np.flatnonzero(((lengths != 0) & (lengths != lengths.max(axis=0))).any(axis=0))
     if len(wrong):
         row = int(wrong[0])
         counts = ", ".join(
-            f"{count} {column}" for column, count in zip(_LISTS, lengths[:, row], strict=True)
+            f"{count} {column}" for column, count in zip(there, lengths[:, row], strict=True)
         )
         yield row, f"has lists of different lengths ({counts}); {_REMEDY}"

@@ -64,7 +64,10 @@ def read_checkpoint(path: Path) -> Any:
         raise InputError(f"weights file {path} cannot be read safely: {reason(error)}") from error
     except Exception as error:
         # safetensors has an exception of its own that derives from Exception alone.
-        raise InputError(f"weights file {path} is damaged: {error}") from error
+        what = f"{type(error).__name__}: {error}"
+        raise InputError(
+            f"weights file {path} is damaged, or no file of weights ({what[:200]})"
+        ) from error
 
 
 def _refusal(path: Path) -> str:

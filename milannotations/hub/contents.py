@@ -24,6 +24,7 @@ from milannotations.json_files import wrong_fields
 from milannotations.networks.record import public_record, read_records
 from milannotations.parquet import OpenParquet, open_parquet
 from milannotations.record import FEATURES
+from milannotations.record_checks import check_image_headers
 from milannotations.release.facts import read_raw_facts
 from milannotations.store import config_folder, home
 
@@ -159,11 +160,15 @@ def with_fingerprint(contents: Contents, advance: Callable[[], object]) -> Conte
     def each() -> Iterator[Path]:
         nonlocal current
         for current in contents.shards:
+            with open_parquet(current) as file:
+                check_image_headers(file)
             yield current
             advance()
 
     try:
         found = fingerprint_of_files(each())
+    except InputError:
+        raise
     except (*_UNREADABLE, TypeError) as error:
         raise InputError(f"{current} holds records that cannot be read: {error}") from error
     said = contents.facts.fingerprint
