@@ -126,20 +126,16 @@ def compare_pair(path: Path) -> tuple[Pair, list[str]]:
 
 def _changes(own: dict[str, object], recorded: dict[str, object]) -> dict[str, str]:
     """Return every field in which a result is not what its table recorded, in words."""
-    nothing = "nothing"
-    pairs = {
-        field: (own.get(field, nothing), recorded.get(field, nothing))
-        for field in dict.fromkeys((*own, *recorded))
-    }
     return {
-        field: f"{field} is {_short(ours)}, but {_short(theirs)} where the table was written"
-        for field, (ours, theirs) in pairs.items()
-        if ours != theirs
+        field: f"{field} is {_short(own, field)}, but {_short(recorded, field)} where the table "
+        "was written"
+        for field in dict.fromkeys((*own, *recorded))
+        if _short(own, field) != _short(recorded, field) or own.get(field) != recorded.get(field)
     }
 
 
-def _short(value: object) -> str:
-    text = repr(value)
+def _short(fields: dict[str, object], field: str) -> str:
+    text = repr(fields[field]) if field in fields else "absent"
     return text if len(text) <= 100 else f"{text[:99]}…"
 
 

@@ -14,6 +14,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 TRACEBACK_VARIABLE = "MILANNOTATIONS_TRACEBACK"
 FAULT = 70  # exit status of a fault of the program: EX_SOFTWARE of sysexits.h
@@ -95,6 +96,8 @@ def _line(error: BaseException) -> str | None:
         return _memory(message)
     if isinstance(error, (RuntimeError, ImportError, OSError)) and _NO_MEMORY.search(message):
         return _memory(message)
+    if _is_named(error, "ValidationError") and hasattr(error, "title"):  # pydantic's
+        return _schema(error)
     if isinstance(error, RecursionError):
         return (
             "something in the input is nested too deeply to be read; "
@@ -112,6 +115,12 @@ def _line(error: BaseException) -> str | None:
     if isinstance(error, RuntimeError) and _OF_THE_SYSTEM.search(message):
         return message
     return None
+
+
+def _schema(error: Any) -> str:
+    from milannotations.json_files import wrong_fields
+
+    return f"a value cannot be used: {error.title}: {wrong_fields(error, 'it')}"
 
 
 def _system(error: OSError, message: str) -> str:

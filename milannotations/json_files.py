@@ -113,7 +113,8 @@ def wrong_fields(error: ValidationError, whole: str) -> str:
     """Return which fields are wrong and why; ``whole`` names what is wrong as a whole."""
     errors = error.errors(include_url=False, include_context=False)
     lines = [
-        f"{'.'.join(str(part)[:60] for part in one['loc']) or whole}: {one['msg'][:300]}"
+        f"{'.'.join(str(part)[:60] for part in one['loc']) or whole}: "
+        f"{one['msg'].removeprefix('Value error, ')[:300]}"
         for one in errors[:_SHOWN_FIELDS]
     ]
     more = len(errors) - len(lines)

@@ -12,8 +12,10 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 import torch
+from pydantic import ValidationError
 from safetensors.torch import save_file
 
+from benchmark.result import Method
 from milannotations import cli
 from milannotations.errors import InputError
 from milannotations.failures import complete_environment, sentence
@@ -149,3 +151,11 @@ def test_a_user_without_name_and_home(tmp_path: Path, monkeypatch: pytest.Monkey
     assert Path(os.environ["HOME"]).parent == tmp_path
     assert Path(os.environ["HOME"]) != folder
     monkeypatch.delenv("LOGNAME")
+
+
+def test_a_value_that_a_schema_refuses_is_a_line() -> None:
+    with pytest.raises(ValidationError) as caught:
+        Method(name="m", title="a" * 201)
+    assert sentence(caught.value) == (
+        "a value cannot be used: Method: title: String should have at most 200 characters"
+    )

@@ -119,7 +119,7 @@ def read_submission(data: bytes, problems: Problems) -> Submission | None:
         for text in _texts(value):
             fault = fault_of(text)
             if not fault and text and is_blank(text):
-                fault = "has no character that a reader sees; leave it empty, or write it"
+                fault = "has no character that a reader sees"
             if fault:
                 problems.add(METADATA, lines.get(key), "texts", f"{key} {fault}")
     try:
