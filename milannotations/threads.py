@@ -4,7 +4,7 @@ A library that splits one sum among threads rounds it differently for each numbe
 network that is given many images at once is computed by other kernels than for one. Descriptions
 are chosen by comparing such numbers, and training feeds them back, so that the last digit decides.
 On a CPU, therefore, each image goes through the network by itself, in a single thread, and several
-images side by side. That is no slower: see docs/performance.md.
+images side by side. What that costs stands in docs/performance.md.
 """
 
 from __future__ import annotations
