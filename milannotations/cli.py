@@ -84,6 +84,8 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
+    # Or `echo` would take escape sequences out of names: they are shown, by milannotations.streams.
+    context_settings={"color": True},
     help="What does a neuron in a vision network respond to, in words?",
 )
 

@@ -16,6 +16,7 @@ import typer
 from rich.table import Table
 from tqdm import tqdm
 
+from milannotations.cli import main
 from milannotations.progress import progress_bar
 from milannotations.streams import GuardedStream, guarded_streams, readable
 from milannotations.terminal import Console, FittedTable
@@ -179,3 +180,31 @@ def test_nothing_of_this_project_prints_past_the_console() -> None:
             text = path.read_text(encoding="utf-8")
             allowed = path == ROOT / "milannotations" / "terminal.py"
             assert allowed or not any(line in text for line in imports), path
+
+
+def test_names_of_layers_and_units_are_not_obeyed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "hostile_network.py").write_text(
+        "from torch import nn\n"
+        "def make():\n"
+        "    net = nn.Sequential()\n"
+        "    net.add_module('a\\x1b[2Jb\\u202e', nn.Conv2d(3, 2, 3))\n"
+        "    return net\n"
+    )
+    for name, column in (("r", "summary"), ("d", "description")):
+        rows = "".join(f"l\x1b]0;owned\x07,{unit},red\x1b[8m dog {unit}\n" for unit in range(2))
+        (tmp_path / f"{name}.csv").write_text(f"layer,unit,{column}\n{rows}{rows}" if name == "r"
+                                              else f"layer,unit,{column}\n{rows}")  # fmt: skip
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    score = "score --references r.csv --descriptions d.csv --metric bleu --out o --no-sanity"
+    for words in ("layers hostile_network:make --input-size 16", score, "splits categories r.csv",
+                  "quality r.csv"):  # fmt: skip
+        monkeypatch.setattr(sys, "argv", ["milannotations", *words.split()])
+        with pytest.raises(SystemExit):
+            main()
+        shown = capsys.readouterr()
+        assert not OBEYED & set(shown.out + shown.err), words
+        if words.startswith("layers"):
+            assert "a\\x1b[2Jb\\u202e" in shown.out
