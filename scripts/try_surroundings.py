@@ -75,20 +75,26 @@ def main() -> int:
     parser.add_argument("--variants", action="store_true", help="also commands over older results")
     parser.add_argument("--sentences", action="store_true", help="print what commands said")
     parser.add_argument("--write", action="store_true", help=f"write the table to {PAGE.name}")
-    parser.add_argument("--inside", type=Path, help=argparse.SUPPRESS)
+    parser.add_argument(
+        "--scratch", type=Path, help="folder whose inputs are used again; one for each user"
+    )
+    parser.add_argument("--inside", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
     cases = select(options.commands, options.slow)
     if options.commands is None and not options.variants:
         cases = [case for case in cases if not case.variant]
     if options.inside:
-        tallies = _run(options.only[0], cases)
+        tallies = _run(options.only[0], cases, options.scratch)
         print(json.dumps([vars(tally) for tally in tallies]))
         return 0
-    tallies = [tally for name in options.only for tally in run(name, options)]
+    tallies: list[Tally] = []
+    for name in options.only:
+        for tally in run(name, options):
+            print(_row(tally), file=sys.stderr, flush=True)
+            if options.sentences:
+                print(*(f"  {line}" for line in tally.sentences), sep="\n", file=sys.stderr)
+            tallies.append(tally)
     text = table(tallies)
-    for tally in tallies:
-        if options.sentences:
-            print(*(f"{tally.name}: {line}" for line in tally.sentences), sep="\n", file=sys.stderr)
     print(text)
     if options.write:
         put(PAGE, "surroundings", text)
@@ -100,7 +106,9 @@ def run(name: str, options: argparse.Namespace) -> list[Tally]:
     before = _starter(TRIALS[name][1])
     if before is None:
         return [Tally(name, skipped="neither namespaces nor another user can be had here")]
-    command = [*before, sys.executable, __file__, "--only", name, "--inside", "."]
+    command = [*before, sys.executable, __file__, "--only", name, "--inside"]
+    if options.scratch:
+        command += ["--scratch", str(options.scratch)]
     command += [f"--{name}" for name in ("slow", "variants") if getattr(options, name)]
     if options.commands:
         command += ["--commands", *options.commands]
@@ -119,10 +127,10 @@ def _starter(needed: str) -> list[str] | None:
     return []
 
 
-def _run(name: str, cases: Sequence[Case]) -> list[Tally]:
+def _run(name: str, cases: Sequence[Case], scratch: Path | None) -> list[Tally]:
     trial, needed = TRIALS[name]
     with tempfile.TemporaryDirectory(prefix="surroundings-") as temporary:
-        stage = Stage(Path(temporary))
+        stage = Stage(scratch or Path(temporary))
         if needed == "disk":
             small_disk(stage.root)
         try:
@@ -140,15 +148,14 @@ def table(tallies: Sequence[Tally]) -> str:
         f"| surrounding | {' | '.join(OUTCOMES)} |",
         f"| --- |{' ---: |' * len(OUTCOMES)}",
     ]
-    for tally in tallies:
-        if tally.skipped:
-            lines.append(
-                f"| {tally.name} | not tried: {tally.skipped} |{' |' * (len(OUTCOMES) - 1)}"
-            )
-        else:
-            counts = " | ".join(str(tally.counts[outcome]) for outcome in OUTCOMES)
-            lines.append(f"| {tally.name} | {counts} |")
-    return "\n".join(lines)
+    return "\n".join([*lines, *map(_row, tallies)])
+
+
+def _row(tally: Tally) -> str:
+    if tally.skipped:
+        return f"| {tally.name} | not tried: {tally.skipped} |{' |' * (len(OUTCOMES) - 1)}"
+    counts = " | ".join(str(tally.counts[outcome]) for outcome in OUTCOMES)
+    return f"| {tally.name} | {counts} |"
 
 
 if __name__ == "__main__":
