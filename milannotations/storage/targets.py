@@ -126,6 +126,7 @@ def _check_writable(folder: Path, target: Path) -> None:
         with tempfile.TemporaryFile(dir=folder):
             pass
     except OSError as error:
+        error.filename = None  # a name that nobody knows: what cannot be written is the target
         raise explained(error, target) or InputError(
             f"{target} cannot be written: {error}"
         ) from error

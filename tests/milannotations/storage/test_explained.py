@@ -205,3 +205,16 @@ def test_a_folder_that_cannot_be_written_to(tmp_path: Path) -> None:
     lines = run.stdout.splitlines()
     assert len(lines) == 7, run.stdout + run.stderr
     assert [line for line in lines if "permission denied" not in line] == []
+
+
+def test_the_target_is_named_and_not_the_file_that_was_tried(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def denied(dir: Path) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied", str(dir / "tmpab12cd"))
+
+    monkeypatch.setattr("tempfile.TemporaryFile", denied)
+    with pytest.raises(InputError, match="^[^ ]*/out cannot be written: permission denied; change"):
+        check_target(tmp_path / "out")
+    with pytest.raises(InputError, match="^[^ ]*/a.csv cannot be written: permission denied"):
+        check_file(tmp_path / "a.csv")
