@@ -165,5 +165,10 @@ def _bytes(path: Path) -> bytes:
 
 
 def _staged(folder: Path, name: str) -> list[Path]:
-    pattern = re.compile(re.escape(name) + r"\.[0-9a-f]{16}" + re.escape(SUFFIX))
+    """Return what killed processes have left of a result's tables, the one being written too.
+
+    The caller holds the lock of the result, so no other process writes any of them.
+    """
+    table = re.escape(name) + r"\.[0-9a-f]{16}" + re.escape(SUFFIX)
+    pattern = re.compile(rf"{table}|\.{table}\.(lock|partial)")
     return [path for path in folder.iterdir() if pattern.fullmatch(path.name)]

@@ -361,3 +361,14 @@ def test_what_is_known_by_name_is_what_metrics_say() -> None:
     for metric in FUNCTIONAL:
         assert is_mean_by_name(metric.name) is True
         assert metric.name in BOUNDS
+
+
+def test_what_killed_processes_left_of_its_tables_is_removed(tmp_path: Path) -> None:
+    """Tables wait under names with their hash, which another run need not give again."""
+    name = make(tmp_path).stem
+    there = {path.name for path in tmp_path.iterdir()}
+    staged = f"{name}.0123456789abcdef.per_neuron.parquet"
+    for left in (staged, f".{staged}.lock", f".{staged}.partial", ".another.lock"):
+        (tmp_path / left).touch()
+    make(tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == there | {".another.lock"}
