@@ -240,6 +240,8 @@ def test_pushing(monkeypatch: pytest.MonkeyPatch) -> None:
     calls: dict[str, Any] = {}
 
     class Api:
+        endpoint = "https://hub"
+
         def __init__(self, token: str | None = None) -> None:
             calls["token"] = token
 
@@ -257,6 +259,7 @@ def test_pushing(monkeypatch: pytest.MonkeyPatch) -> None:
             return Commit()
 
     monkeypatch.setattr(model_hub, "HfApi", Api)
+    monkeypatch.setattr(model_hub, "check_hub", lambda what, endpoint: None)
     assert tiny_model().push_to_hub("me/model", private=True) == "https://hub/me/model"
     assert calls["created"] == ("me/model", True)
     assert calls["files"] == sorted(model_hub.FILES)
