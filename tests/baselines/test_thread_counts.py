@@ -58,7 +58,8 @@ def test_every_describer_and_the_builder_in_processes_of_their_own(tmp_path: Pat
         )  # fmt: skip
         assert done.returncode == 0, done.stderr[-3000:]
         found[count] = json.loads(done.stdout.splitlines()[-1])
-        assert found[count].pop("threads") == count
+        # MKL takes no more threads than there are processors.
+        assert found[count].pop("threads") <= count
     for count in COUNTS[1:]:
         for name, said in found[1].items():
             assert found[count][name] == said, f"{name} with {count} threads"
