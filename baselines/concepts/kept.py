@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -41,7 +40,6 @@ class KeptMaps:
         self._numbers = {layer: str(number) for number, layer in enumerate(layers)}
         self._folder = folder
         self._device = device
-        self._prefix = "maps-" + hashlib.sha256("\n".join(layers).encode()).hexdigest()[:12]
         self.layers, self.input_size = maps.layers, maps.input_size
 
     def __len__(self) -> int:
@@ -106,11 +104,6 @@ class KeptMaps:
             found.append(flat.kthvalue(flat.shape[1] - rank + 1, dim=1).values)
         return torch.cat(found)
 
-    def remove(self) -> None:
-        """Delete the files."""
-        for path in self._folder.glob(f"{self._prefix}-*"):
-            path.unlink()
-
     def _slices(
         self, layer: str, spans: Sequence[range], first: int, last: int
     ) -> Iterator[Tensor]:
@@ -145,7 +138,7 @@ class KeptMaps:
             return False
 
     def _file(self, span: range) -> Path:
-        return self._folder / f"{self._prefix}-{span.start:07d}.safetensors"
+        return self._folder / f"maps-{span.start:07d}.safetensors"
 
 
 def _nothing(_: int) -> None:

@@ -32,6 +32,7 @@ from milannotations.arrays import read_array
 from milannotations.errors import InputError
 from milannotations.json_files import read_json
 from milannotations.storage import atomic_path, locked, resumable_folder
+from milannotations.storage.tidying import tidy_up
 from milannotations.store import home
 
 # Raise it whenever files of an older version would be misread: they are then packed again.
@@ -135,6 +136,7 @@ def packed(
     place = folder or home() / "concepts" / _hash(json.dumps(identity, sort_keys=True))[:16]
     found = _opened(place, identity, source)
     if found is not None:
+        tidy_up(place)
         return found
     if place.is_dir() and any(place.iterdir()):
         if not (place / _HEADER).is_file():

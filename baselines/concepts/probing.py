@@ -23,13 +23,14 @@ from baselines.concepts.counting import Counter, Masking, Upsampler, united
 from baselines.concepts.kept import KeptMaps
 from baselines.concepts.packing import PackedConcepts
 from baselines.concepts.tally import Tally
+from baselines.concepts.unfinished import begin, begun, remove_finished
 from milannotations.errors import InputError
 from milannotations.exemplars.histogram import QuantileHistogram
 from milannotations.exemplars.quantile import quantile_of
 from milannotations.exemplars.tail import ExactTail
 from milannotations.interruption import AGAIN, saying_what_is_kept
 from milannotations.progress import Bar, progress_bar
-from milannotations.storage import atomic_path, locked
+from milannotations.storage import atomic_path, locked, unfinished_folder
 
 _SPAN = 1024  # images between two savings
 _KEPT_SPAN = 128  # the same where maps are kept: those of so many images are in memory at once
@@ -69,16 +70,18 @@ def tallies(
     }
     digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
     place = folder / digest[:16]
-    notice = f"what was finished is kept in {place}: {AGAIN}"
+    notice = f"what was finished is kept in {unfinished_folder(place)}: {AGAIN}"
     with locked(place, wait=True), saying_what_is_kept(lambda: notice):
         place.mkdir(parents=True, exist_ok=True)
-        found = {layer: _kept(_file(place, layer), layer) for layer in maps.layers}
-        wanted = [layer for layer, tally in found.items() if tally is None]
+        counted = {layer: _kept(_file(place, layer), layer) for layer in maps.layers}
+        wanted = [layer for layer, tally in counted.items() if tally is None]
         if wanted:
-            work = _Work(maps, concepts, masking, place, torch.device(device), wanted)
+            layers = begun(place, wanted)
+            work = _Work(maps, concepts, masking, place, torch.device(device), layers)
             work.count(work.thresholds())
-            found |= {layer: _kept(_file(place, layer), layer) for layer in wanted}
-    return {layer: tally for layer, tally in found.items() if tally is not None}
+            counted |= {layer: _kept(_file(place, layer), layer) for layer in wanted}
+        remove_finished(place, lambda layer: _kept(_file(place, layer), layer) is not None)
+    return {layer: tally for layer, tally in counted.items() if tally is not None}
 
 
 def _file(place: Path, layer: str) -> Path:
@@ -108,7 +111,8 @@ class _Work:
     ) -> None:
         floats = len(maps) * sum(u * h * w for u, h, w in (maps.layers[n] for n in layers))
         few = 4 * floats <= _KEPT and masking.threshold is None
-        self.maps = KeptMaps(maps, layers, place, device) if few else maps
+        self.work = begin(place, layers)
+        self.maps = KeptMaps(maps, layers, self.work, device) if few else maps
         self._step = _KEPT_SPAN if few else _SPAN
         self.concepts = concepts
         self.masking = masking
@@ -130,7 +134,7 @@ class _Work:
         if isinstance(self.maps, KeptMaps):
             return self._exact(self.maps)
         kept = {name: self._quantile(name) for name in self.layers}
-        file = self.place / f"thresholds-{_name_of(self.layers)}.safetensors"
+        file = self.work / "thresholds.safetensors"
         done = _restored(file, kept)
         if not done:  # the file may have been read in part
             kept = {name: self._quantile(name) for name in self.layers}
@@ -172,11 +176,10 @@ class _Work:
             name: Counter(self.concepts, self.upsamplers[name], thresholds[name].to(self.device))
             for name in self.layers
         }
-        prefix = f"part-{_name_of(self.layers)}"
         done = 0
         for span in self._spans:
             if not all(
-                _kept(self._part(prefix, span.start, n), name) for n, name in enumerate(self.layers)
+                _kept(self._part(span.start, n), name) for n, name in enumerate(self.layers)
             ):
                 break
             done = span.stop
@@ -187,16 +190,12 @@ class _Work:
         def save(stop: int) -> None:
             start = (stop - 1) // self._step * self._step
             for number, (name, counter) in enumerate(counters.items()):
-                counter.take(name).save(self._part(prefix, start, number))
+                counter.take(name).save(self._part(start, number))
 
         self._pass("Masks", done, update, save)
         for number, name in enumerate(self.layers):
-            parts = [Tally.load(self._part(prefix, s.start, number)) for s in self._spans]
-            united(parts).save(_file(self.place, name))
-        if isinstance(self.maps, KeptMaps):
-            self.maps.remove()
-        for path in [*self.place.glob(f"{prefix}-*"), *self.place.glob("thresholds-*")]:
-            path.unlink()
+            counted = [Tally.load(self._part(s.start, number)) for s in self._spans]
+            united(counted).save(_file(self.place, name))
 
     def _pass(
         self,
@@ -215,8 +214,8 @@ class _Work:
                     self.maps.run(span, self.layers, update, bar.advance, bar.say)
                     save(span.stop)
 
-    def _part(self, prefix: str, start: int, number: int) -> Path:
-        return self.place / f"{prefix}-{start:07d}-{number}.safetensors"
+    def _part(self, start: int, number: int) -> Path:
+        return self.work / f"part-{start:07d}-{number}.safetensors"
 
     def _quantile(self, layer: str) -> ExactTail | QuantileHistogram:
         units, height, width = self.maps.layers[layer]
@@ -258,7 +257,3 @@ def _restored(path: Path, kept: Mapping[str, ExactTail | QuantileHistogram]) -> 
         return int(state["done"])
     except (OSError, SafetensorError, ValueError, KeyError):
         return 0
-
-
-def _name_of(layers: Sequence[str]) -> str:
-    return hashlib.sha256("\n".join(layers).encode()).hexdigest()[:12]

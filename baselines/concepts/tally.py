@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,9 +12,11 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import load_file, save_file
 from scipy.sparse import csr_array
 
+from milannotations.json_files import parse_json
 from milannotations.storage import atomic_path
 
-_FORMAT = "2"
+_FORMAT = "3"
+_KEY = "tally"
 
 
 @dataclass(frozen=True)
@@ -73,7 +76,9 @@ class Tally:
         if self.top is not None:
             tensors |= {f"top.{name}": array for name, array in vars(self.top).items()}
         with atomic_path(path, alone=True) as partial:
-            save_file(tensors, partial, metadata={"format": _FORMAT, "layer": self.layer})
+            # One key: safetensors writes several in an order that changes from run to run.
+            facts = {"format": _FORMAT, "layer": self.layer}
+            save_file(tensors, partial, metadata={_KEY: json.dumps(facts)})
 
     @classmethod
     def load(cls, path: Path) -> Tally:
@@ -84,7 +89,7 @@ class Tally:
         """
         try:
             with safe_open(path, framework="numpy") as file:
-                facts = file.metadata() or {}
+                facts = parse_json((file.metadata() or {}).get(_KEY, "{}").encode(), path, dict)
             if facts.get("format") != _FORMAT:
                 raise ValueError(f"{path} is of version {facts.get('format')}, not {_FORMAT}")
             kept = load_file(path)

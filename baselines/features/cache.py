@@ -25,6 +25,7 @@ from milannotations.json_files import read_json
 from milannotations.notices import notify
 from milannotations.progress import progress_bar
 from milannotations.storage import atomic_path, locked, resumable_folder
+from milannotations.storage.tidying import tidy_up
 from milannotations.store import home, make_folder
 from milannotations.threads import in_copies
 
@@ -86,7 +87,9 @@ def cached_features(
     }
     name = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:24]
     target = make_folder(work or home() / "features") / name
-    if not _is_whole(target, identity):
+    if _is_whole(target, identity):
+        tidy_up(target)
+    else:
         # Whoever has waited finds what the other process has computed.
         with locked(target, wait=True):
             if not _is_whole(target, identity):

@@ -160,7 +160,41 @@ def test_an_interrupted_count_goes_on_with_the_same_result(
     for layer, tally in undisturbed.items():
         assert (tally.counts != found[layer].counts).nnz == 0
         np.testing.assert_array_equal(tally.in_masks, found[layer].in_masks)
-    assert not [*tmp_path.glob("work/*/part-*"), *tmp_path.glob("work/*/thresholds-*")]
+    assert not [*tmp_path.glob("work/.*")]
+    assert {path.name[:6] for path in tmp_path.glob("work/*/*")} == {"tally-"}
+
+
+@pytest.mark.parametrize("kept_bytes", [0, 2**32])
+def test_unfinished_work_is_hidden_and_goes_when_its_tallies_are_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kept_bytes: int
+) -> None:
+    monkeypatch.setattr(probing, "_KEPT", kept_bytes)
+    recorded = RecordedMaps(record(tmp_path / "maps", {"a": random_maps(), "b": random_maps()}))
+    labels = concepts(tmp_path)
+    undisturbed = tallies(recorded, labels, Masking(quantile=0.1), tmp_path / "other")
+    save, run, ran = Tally.save, recorded.run, []
+
+    def killed(tally: Tally, path: Path) -> None:
+        if path.name.startswith("tally-") and tally.layer == "b":
+            raise KeyboardInterrupt
+        save(tally, path)
+
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(Tally, "save", killed)
+        tallies(recorded, labels, Masking(quantile=0.1), tmp_path / "work")
+    assert [path.name[:6] for path in tmp_path.glob("work/[0-9a-f]*/*")] == ["tally-"]
+
+    def watched(span, *rest):
+        ran.append(span)
+        run(span, *rest)
+
+    recorded.run = watched  # type: ignore[method-assign]
+    tallies(recorded, labels, Masking(quantile=0.1), tmp_path / "work")
+    assert not ran  # both layers had been counted
+    files = {path.name: path.read_bytes() for path in tmp_path.glob("work/*/*")}
+    assert files == {path.name: path.read_bytes() for path in tmp_path.glob("other/*/*")}
+    assert len(files) == len(undisturbed)
+    assert not [*tmp_path.glob("work/.*")]
 
 
 def test_few_maps_are_kept_and_computed_once(
@@ -177,7 +211,7 @@ def test_few_maps_are_kept_and_computed_once(
     recorded.run = watched  # type: ignore[method-assign]
     once = tallies(recorded, labels, Masking(quantile=0.1), tmp_path / "once")["a"]
     assert len(ran) == 1
-    assert not [*tmp_path.glob("once/*/maps-*")]
+    assert not [*tmp_path.glob("once/.*")]
     monkeypatch.setattr(probing, "_KEPT", 0)
     twice = tallies(recorded, labels, Masking(quantile=0.1), tmp_path / "twice")["a"]
     assert len(ran) == 3
@@ -279,7 +313,7 @@ def test_recorded_activations_of_no_folder(tmp_path: Path) -> None:
 def test_a_tally_of_another_version_is_refused(tmp_path: Path) -> None:
     from safetensors.numpy import save_file
 
-    save_file({"a": np.zeros(1)}, tmp_path / "t.safetensors", metadata={"format": "0"})
+    save_file({"a": np.zeros(1)}, tmp_path / "t.safetensors", metadata={"tally": '{"format": "0"}'})
     with pytest.raises(ValueError, match="version 0"):
         Tally.load(tmp_path / "t.safetensors")
 
