@@ -14,6 +14,8 @@ from typing import Any
 import typer
 from typer.core import TyperCommand, TyperGroup
 
+from milannotations.strict_options import make_strict
+
 # Command: (module with a typer ``app``, or module:name of another, what it does).
 COMMANDS = {
     "demo": ("leaderboard.demo", "Describe and score the embedded neurons; write a page."),
@@ -75,7 +77,7 @@ class _LazyGroup(TyperGroup):
         if name in COMMANDS:
             module, _, attribute = COMMANDS[name][0].partition(":")
             app = getattr(importlib.import_module(module), attribute or "app")
-            command = typer.main.get_command(app)
+            command = make_strict(typer.main.get_command(app))
         return name, command, rest
 
 

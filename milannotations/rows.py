@@ -117,8 +117,8 @@ class Scan:
         unit = self.header.index("unit") if "unit" in self.header else None
         for line in self._lines:
             cells = line.cells
-            if len(cells) == 1 and width > 1 and not cells[0].strip():
-                continue  # a line of spaces
+            if width > 1 and not any(cell.strip() for cell in cells):
+                continue  # a line of spaces, or of delimiters alone, as spreadsheets leave them
             if len(cells) != width:
                 few = "a cell is missing" if len(cells) < width else (
                     f"a text with the delimiter {mark!r} needs quotes around it"

@@ -8,6 +8,7 @@ name.
 from __future__ import annotations
 
 import hashlib
+import os
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path, PurePath
@@ -138,8 +139,11 @@ class HubSource:
         try:
             path = Path(name).expanduser()
             local = name and path.exists()
+            self._folders = _caches()
             if local:
-                data = load_dataset(str(plain_path(path, tell=True)), split=split)
+                plain = plain_path(path, tell=True)
+                self._folders += [folder.absolute() for folder in (path, plain)]
+                data = load_dataset(str(plain), split=split)
             else:
                 with asking_hub(f"the dataset {name!r}"):
                     check_repository_card(name.removeprefix("hf://datasets/"), None)
@@ -181,9 +185,15 @@ class HubSource:
         if cell is None:
             raise UnreadableImageError(f"{picture_name}: there is no image")
         # A cell without a path holds its picture, be it empty.
-        return read_rgb(
-            cell["bytes"] or (Path(cell["path"]) if cell["path"] else b""), picture_name
-        )
+        if cell["bytes"] or not cell["path"]:
+            return read_rgb(cell["bytes"] or b"", picture_name)
+        path = Path(os.path.normpath(cell["path"]))
+        if not any(path.is_relative_to(folder) for folder in self._folders):
+            raise UnreadableImageError(
+                f"{picture_name}: it names the file {shown(cell['path'])}, outside of the dataset, "
+                "which is not opened; store the image itself"
+            )
+        return read_rgb(path, picture_name)
 
     def name(self, index: int) -> str:
         """Return the image's file name, or its row where it has none."""
@@ -224,6 +234,15 @@ class HubSource:
         self.order = f"column {column!r}, then file name"
         names, counts = self._data.features[column].names, Counter(labels)
         self.classes = {name: counts[number] for number, name in enumerate(names)}
+
+
+def _caches() -> list[Path]:
+    """Return where ``datasets`` lays the pictures of a hub's datasets."""
+    import datasets.config
+    import huggingface_hub.constants
+
+    caches = (datasets.config.HF_DATASETS_CACHE, huggingface_hub.constants.HF_HUB_CACHE)
+    return [Path(cache).absolute() for cache in caches]
 
 
 def _label_columns(data: Any) -> list[str]:

@@ -149,3 +149,13 @@ def test_tables_without_a_header() -> None:
     assert [line.cells for line in plain_rows(b"\xef\xbb\xbf1,2\r\n\r\n3,4")] == [
         ["1", "2"], ["3", "4"],
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize("blank", [",,", ",", ",,,,,", "  ", " , , ", '"","",""'])
+def test_rows_without_a_text_in_any_cell_are_left_out(blank: str) -> None:
+    text = f"layer,unit,description\n{blank}\nconv1,0,a dog\n{blank}\n{blank}\n"
+    assert [line.cells for line in Scan(text, COLUMNS)] == [["conv1", "0", "a dog"]]
+
+
+def test_an_empty_cell_in_a_table_of_one_column_is_a_row() -> None:
+    assert [line.cells for line in Scan('name\n" "\ndog\n', ("name",))] == [[" "], ["dog"]]

@@ -11,6 +11,8 @@ from collections import Counter
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from datasets import ClassLabel, Dataset, Features, load_dataset
 from datasets import Image as ImageFeature
@@ -503,3 +505,22 @@ def test_command_fills_an_imported_release(images: Path, tmp_path: Path) -> None
     assert (folder / "README.md").read_text().count("Images attached from") == 1
     neither = CliRunner().invoke(app, [str(folder)])
     assert "name either --source or --source-dataset" in str(neither.exception)
+
+
+@pytest.mark.parametrize("named", ["absolute", "relative"])
+def test_a_picture_that_is_only_named_is_not_opened(
+    tmp_path: Path, named: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    secret = tmp_path / "secret.png"
+    Image.new("RGB", (4, 4), (9, 9, 9)).save(secret)
+    place = tmp_path / "set"
+    place.mkdir()
+    monkeypatch.chdir(place)
+    path = str(secret) if named == "absolute" else "../secret.png"
+    column = pa.array([{"bytes": None, "path": path}])
+    features = Features({"picture": ImageFeature()})
+    table = pa.table({"picture": column}, schema=features.arrow_schema)
+    pq.write_table(table, place / "train.parquet")
+    source = HubSource(str(place), "train")
+    with pytest.raises(UnreadableImageError, match=r"secret\.png.*outside of the dataset"):
+        source.image(0)
