@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import IO, Any
 
@@ -148,9 +149,13 @@ class _Layer:
                         pixels = self._pixels(image, "RGB", name).transpose(2, 0, 1)
                         stream.write(np.ascontiguousarray(pixels).tobytes())
 
+    @cached_property
+    def _network(self) -> tuple[str, str]:
+        first = self.neurons.select_columns(["model", "dataset"])[self.rows[0]]
+        return first["model"], first["dataset"]
+
     def _of(self, unit: int) -> str:
-        first = self.neurons.select(self.rows[:1]).with_format(None)
-        return str(NeuronKey(first["model"][0], first["dataset"][0], self.layer, unit))
+        return str(NeuronKey(*self._network, self.layer, unit))
 
     def _pixels(self, encoded: Mapping[str, Any] | None, mode: str, name: str) -> np.ndarray:
         try:
