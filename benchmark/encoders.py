@@ -5,13 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from torch import nn
-
-from milannotations.contents import name_of_model
 from milannotations.errors import InputError
-from milannotations.tensors import check_network
+
+if TYPE_CHECKING:
+    from torch import nn
 
 PACKAGED = "packaged/all-MiniLM-L6-v2"
 DEFAULT_BERTSCORE_ENCODER = "roberta-large"  # the MILAN paper's
@@ -65,6 +64,8 @@ def resolve_encoder(name: str) -> Encoder:
         if not (folder / "config.json").is_file():
             raise InputError(f"encoder folder {name} holds no config.json, so it is no model")
         # Absolute, so that a folder that is called like a model of the hub is not taken for it.
+        from milannotations.contents import name_of_model
+
         return Encoder(str(folder.absolute()), name_of_model(name))
     if name.startswith(("/", ".", "~")):
         raise InputError(f"encoder folder {name} does not exist; an encoder is {ENCODER_HELP}")
@@ -81,6 +82,8 @@ def check_encoder(model: nn.Module, tokenizer: Any) -> None:
         InputError: If there is no padding token, the tokenizer knows no words or more than the
             model has vectors for, or a parameter is NaN or infinite.
     """
+    from milannotations.tensors import check_network
+
     check_network(model, "its weights")
     if getattr(tokenizer, "pad_token", None) is None:
         raise InputError("its tokenizer has no padding token, which texts of several lengths need")

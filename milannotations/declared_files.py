@@ -141,7 +141,8 @@ def checked_stream(stream: IterableDataset, name: str) -> IterableDataset:
     encoded = stream
     for column in columns:
         encoded = encoded.cast_column(column, List(Image(decode=False)))
-    return encoded.map(check, features=features)
+    # Not `map(…, features=…)`: `datasets` takes what that gives for decoded already.
+    return encoded.map(check).cast(features)
 
 
 def _elsewhere(name: str, column: str, path: str | None) -> str:

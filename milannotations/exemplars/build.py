@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -37,7 +36,7 @@ from milannotations.storage import (
     locked,
     unfinished_folder,
 )
-from milannotations.storage.tidying import mark_placed
+from milannotations.storage.tidying import discard_work, mark_placed
 
 # Finds the statistics of all images of a job: (job, device, folder for unfinished work, bar).
 Engine = Callable[[Job, torch.device, Path, Bar], Part]
@@ -145,14 +144,14 @@ def build(
     work = unfinished_folder(out)
     with locked(out), progress_bar() as progress:
         if not resume:
-            shutil.rmtree(work, ignore_errors=True)
+            discard_work(out)
         bar = Bar(progress, "Running the network", len(source))
         part = (engine or serial)(job, device, work, bar)
         part.network = network
         with atomic_folder(out, overwrite) as folder:
             write_dataset(folder, part, source, options, provenance or {}, progress)
             mark_placed(work, folder)
-        shutil.rmtree(work, ignore_errors=True)
+        discard_work(out)
     return BuildReport.of(out, part)
 
 
@@ -361,5 +360,6 @@ def build_with_torchrun(
         report = merge(
             paths, source, out, options=options, overwrite=overwrite, provenance=provenance
         )
-        shutil.rmtree(work, ignore_errors=True)
+        with locked(out):
+            discard_work(out)
         return report

@@ -47,7 +47,7 @@ def check_file(target: Path, overwrite: bool = False) -> None:
     if target.is_dir():
         raise InputError(f"{target} is a folder; name a file to write")
     if not target.parent.is_dir():
-        raise InputError(f"folder {target.parent} of --out does not exist")
+        raise InputError(f"the folder {target.parent} does not exist; create it first")
     if target.is_file() and not overwrite:
         _tidy_up(target)
         raise InputError(f"{target} exists; choose another or pass --overwrite")

@@ -5,7 +5,6 @@ Unfinished work stays, as it may be gone on with, unless it says itself which fo
 
 from __future__ import annotations
 
-import shutil
 from contextlib import suppress
 from pathlib import Path
 
@@ -27,6 +26,18 @@ def mark_placed(work: Path, finished: Path) -> None:
     """Note in unfinished work that a folder, which is about to be renamed, holds all of it."""
     if work.is_dir():
         (work / _PLACED).write_text(str(finished.lstat().st_ino), encoding="ascii")
+
+
+def discard_work(target: Path) -> None:
+    """Remove unfinished work on a target, whose lock the caller holds.
+
+    A process that is killed in between leaves all of the work, or what any next run removes.
+    """
+    work = unfinished_folder(target)
+    if work.is_dir():
+        remove_partial(target)
+        work.replace(partial_path(target))
+        remove_partial(target)
 
 
 def tidy_up(target: Path) -> None:
@@ -54,4 +65,4 @@ def _remove(target: Path, work: Path, hold: Hold) -> None:
         return
     with suppress(FileNotFoundError):
         if (work / _PLACED).read_text(encoding="ascii") == str(target.lstat().st_ino):
-            shutil.rmtree(work)
+            discard_work(target)

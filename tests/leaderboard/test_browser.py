@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 from datasets import Dataset
 
+from benchmark.pairs import read_pair, save_pair
 from benchmark.result import Metric
 from leaderboard.render import render
 from tests.chromium import HOSTILE, browser, colourful, printed
@@ -536,8 +537,6 @@ def test_pages_are_of_use_without_scripts(
 def test_hostile_submission_runs_no_script(
     browser: Any, tmp_path: Path, make_neurons: Any, save_result: Any, make_score: Any
 ) -> None:
-    import json
-
     neurons = make_neurons(["conv1", HOSTILE], 2, references=[HOSTILE], model=HOSTILE)
     metrics = {
         "identification": Metric(title=HOSTILE, chance=0.5, description=HOSTILE),
@@ -547,7 +546,7 @@ def test_hostile_submission_runs_no_script(
         path = save_result(
             tmp_path / "results",
             name,
-            {"identification": make_score(0.6, HOSTILE), HOSTILE: make_score(0.6, HOSTILE)},
+            {"identification": make_score(0.6, HOSTILE, 4), HOSTILE: make_score(0.6, HOSTILE, 4)},
             neurons=neurons,
             description=HOSTILE,
             fingerprint=HOSTILE,
@@ -560,10 +559,10 @@ def test_hostile_submission_runs_no_script(
             annotations_seen=HOSTILE,
             unscored={HOSTILE: neurons},
         )
-        plain = json.loads(path.read_text())
-        plain |= {"refused": {"third": HOSTILE}, "hardware": HOSTILE, "board": HOSTILE[:100]}
-        plain["versions"] = {HOSTILE: HOSTILE}
-        path.write_text(json.dumps(plain))
+        pair = read_pair(path)
+        changes = {"refused": {"third": HOSTILE}, "hardware": HOSTILE, "board": HOSTILE[:100]}
+        changes["versions"] = {HOSTILE: HOSTILE}
+        save_pair(pair.result.model_copy(update=changes), path.parent, pair.per_neuron)
     out = render(
         tmp_path / "results",
         {"test": neurons, HOSTILE: neurons},

@@ -514,5 +514,5 @@ def test_load_neurons_refuses_other_tables(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="lacks the columns"):
         load_neurons(str(tmp_path / "other.parquet"), "test")
     (tmp_path / "broken.parquet").write_bytes(b"no")
-    with pytest.raises(InputError, match="no folder or file that can be read"):
+    with pytest.raises(InputError, match="no complete Parquet file"):
         load_neurons(str(tmp_path / "broken.parquet"), "test")

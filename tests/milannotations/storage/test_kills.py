@@ -9,10 +9,16 @@ from pathlib import Path
 import pytest
 
 from milannotations.errors import InputError
-from milannotations.storage import atomic_folder, atomic_path, check_target, resumable_folder
+from milannotations.storage import (
+    atomic_folder,
+    atomic_path,
+    check_target,
+    locked,
+    resumable_folder,
+)
 from milannotations.storage.exchange import exchange
-from milannotations.storage.names import lock_file
-from milannotations.storage.tidying import mark_placed, tidy_up
+from milannotations.storage.names import lock_file, unfinished_folder
+from milannotations.storage.tidying import discard_work, mark_placed, tidy_up
 from tests.milannotations.storage.processes import hidden, killed, running, start
 
 # A writer forks at each of the changes that it makes to the file system; the child is killed there.
@@ -339,3 +345,27 @@ def test_what_a_library_leaves_beside_its_file_goes_too(tmp_path: Path) -> None:
         path.write_text("new")
         path.with_name("other").touch()
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+@pytest.mark.parametrize("step", ["replace", "rmtree"])
+def test_work_that_is_being_discarded_is_whole_or_goes_with_the_next_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    target = tmp_path / "out"
+    target.mkdir()
+    (target / "a").write_text("new")
+    work = unfinished_folder(target)
+    work.mkdir()
+    (work / "shard").write_text("work")
+
+    def stopped(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt), locked(target):
+        patched.setattr(*((Path, step) if step == "replace" else (shutil, step)), stopped)
+        discard_work(target)
+    if step == "replace":
+        assert (work / "shard").read_text() == "work"
+    else:
+        tidy_up(target)
+        assert [path.name for path in tmp_path.iterdir()] == ["out"]

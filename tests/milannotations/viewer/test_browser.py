@@ -311,8 +311,10 @@ def test_without_scripts_the_page_says_what_it_needs(browser: Any, site: Path) -
 
 
 def test_hostile_texts_run_no_script(browser: Any, tmp_path: Path) -> None:
+    # A table with the invisible character is refused.
+    visible = HOSTILE.replace(HIDDEN, "")
     records = [
-        make_record(layer, unit, annotations=[HOSTILE], model=HOSTILE, dataset=model)
+        make_record(layer, unit, annotations=[HOSTILE], model=visible, dataset=model)
         for layer in (HOSTILE, "conv1", "__proto__")
         for model in ("a", HOSTILE)
         for unit in range(2)
@@ -322,10 +324,10 @@ def test_hostile_texts_run_no_script(browser: Any, tmp_path: Path) -> None:
     names = '"' + HOSTILE.replace('"', '""') + '"'
     listing = f"image_id,name\n0,{names}\n"
     (tmp_path / "dataset" / "images.csv").write_text(listing, encoding="utf-8")
+    quoted = names.replace(HIDDEN, "")
     said = tmp_path / "<img src=x onerror=hacked=1>.csv"
     said.write_text(
-        # Descriptions with the invisible character are refused.
-        f"model,dataset,layer,unit,description\n{names},a,{names},0,{names.replace(HIDDEN, '')}\n",
+        f"model,dataset,layer,unit,description\n{quoted},a,conv1,0,{quoted}\n",
         encoding="utf-8",
     )
     page = write_pages(
