@@ -31,6 +31,7 @@ from milannotations.exemplars.tail import ExactTail
 from milannotations.interruption import AGAIN, saying_what_is_kept
 from milannotations.progress import Bar, progress_bar
 from milannotations.storage import atomic_path, locked, unfinished_folder
+from milannotations.storage.tidying import tidy_up
 
 _SPAN = 1024  # images between two savings
 _KEPT_SPAN = 128  # the same where maps are kept: those of so many images are in memory at once
@@ -80,6 +81,8 @@ def tallies(
             work = _Work(maps, concepts, masking, place, torch.device(device), layers)
             work.count(work.thresholds())
             counted |= {layer: _kept(_file(place, layer), layer) for layer in wanted}
+        for layer in maps.layers:
+            tidy_up(_file(place, layer))
         remove_finished(place, lambda layer: _kept(_file(place, layer), layer) is not None)
     return {layer: tally for layer, tally in counted.items() if tally is not None}
 
