@@ -72,12 +72,14 @@ def describe(
             raise InputError(f"{method!r} is made of references; it only has a meaning when scored")
         describer.fit(learned)
         warn_of_other_kind(describer, described, method)
-        found = describer.describe(described)
+        descriptions = describer.describe(described)
         table = pd.DataFrame(keys_of(described), columns=list(NeuronKey._fields))
-        table["description"] = [description.text for description in found]
-        table["score"] = [description.score for description in found]
+        table["description"] = [description.text for description in descriptions]
+        table["score"] = [description.score for description in descriptions]
         if alternatives:
-            table["alternatives"] = [json.dumps(d.alternatives, ensure_ascii=False) for d in found]
+            table["alternatives"] = [
+                json.dumps(d.alternatives, ensure_ascii=False) for d in descriptions
+            ]
         with atomic_path(out) as path:
             table.to_csv(path, index=False)
     Console().print(f"{len(table)} descriptions: {out}", markup=False, highlight=False)

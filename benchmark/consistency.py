@@ -43,21 +43,21 @@ def disagreements(result: Result, table: pd.DataFrame) -> list[Disagreement]:
         result: The result.
         table: As ``benchmark.per_neuron.read_table`` gives it.
     """
-    found = []
+    faults = []
     splits = list(dict.fromkeys(table["split"]))
     for split in dict.fromkeys((*result.splits, *splits)):
         field = f"splits.{clip(split, 64)}"
         if split not in result.splits:
-            found.append(
+            faults.append(
                 Disagreement(field, f"{field} is missing, but the table has neurons of it")
             )
             continue
-        found += _split(field, result, result.splits[split], table[table["split"] == split])
+        faults += _split(field, result, result.splits[split], table[table["split"] == split])
     for column in table.columns:
         if column not in PER_NEURON_COLUMNS and column not in result.metrics:
             field = f"metrics.{clip(column, 64)}"
-            found.append(Disagreement(field, f"{field} is missing, but the table has its values"))
-    return found
+            faults.append(Disagreement(field, f"{field} is missing, but the table has its values"))
+    return faults
 
 
 def is_mean(name: str, metric: Metric) -> bool:
@@ -142,9 +142,9 @@ def _mean(
     strata = [f"{m}/{d}/{layer}" for m, d, layer in _layers(rows[scored])]
     ends = []
     for stratum in (None, strata):  # `score --stratify` is not recorded
-        found = interval(_ratio, statistics, result.resamples, result.seed, stratum)
-        ends.append(found)
-        if _near(score.low, found.low) and _near(score.high, found.high):
+        computed = interval(_ratio, statistics, result.resamples, result.seed, stratum)
+        ends.append(computed)
+        if _near(score.low, computed.low) and _near(score.high, computed.high):
             return
     for field in ("low", "high"):
         value, computed = getattr(score, field), getattr(ends[0], field)

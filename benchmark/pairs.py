@@ -83,10 +83,10 @@ def read_pair(path: Path) -> Pair:
     Raises:
         InputError: If either is missing or invalid, or they disagree; it says in what.
     """
-    pair, said = compare_pair(path)
-    if said:
-        lines = [clip(line, 300) for line in said[:_SHOWN]]
-        more = f"; and {len(said) - _SHOWN} more" if len(said) > _SHOWN else ""
+    pair, remarks = compare_pair(path)
+    if remarks:
+        lines = [clip(line, 300) for line in remarks[:_SHOWN]]
+        more = f"; and {len(remarks) - _SHOWN} more" if len(remarks) > _SHOWN else ""
         raise InputError(
             f"{path} disagrees with its table {pair.table_path.name}: {'; '.join(lines)}"
             f"{more}. Score the method again, or take both files out"
@@ -107,21 +107,21 @@ def compare_pair(path: Path) -> tuple[Pair, list[str]]:
         if again.table != result.table:
             result = again
             table_path, data = _find(path, result)
-    said = []
+    remarks = []
     if data is None:
         data = _bytes(table_path)
-        found = hashlib.sha256(data).hexdigest()
-        said.append(
-            f"the table's SHA-256 is {found[:16]}…, but the result was written with a table of "
+        digest = hashlib.sha256(data).hexdigest()
+        remarks.append(
+            f"the table's SHA-256 is {digest[:16]}…, but the result was written with a table of "
             f"{result.table[:16]}…"
         )
     table, record = read_table(data, str(table_path))
     changed: dict[str, str] = {}
-    if record is not None and not said:
+    if record is not None and not remarks:
         changed = _changes(dict(leaves(result.record())), dict(leaves(record)))
     computed = {one.field: one.message for one in disagreements(result, table)}
-    said += (clean(line) for line in {**changed, **computed}.values())  # of strangers' names
-    return Pair(path, result, table_path, table), said
+    remarks += (clean(line) for line in {**changed, **computed}.values())  # of strangers' names
+    return Pair(path, result, table_path, table), remarks
 
 
 def _changes(own: dict[str, object], recorded: dict[str, object]) -> dict[str, str]:

@@ -78,8 +78,8 @@ def read_table(data: bytes, name: str) -> tuple[pd.DataFrame, dict[str, Any] | N
     except InputError:
         raise
     except (OSError, ValueError, KeyError, MemoryError, pa.ArrowException) as error:
-        said = " ".join(str(error).split())[:200]
-        raise InputError(f"{name}: not a Parquet table: {said}; score the method again") from error
+        cause = " ".join(str(error).split())[:200]
+        raise InputError(f"{name}: not a Parquet table: {cause}; score the method again") from error
     _check_keys(table, name)
     return table, record
 

@@ -61,9 +61,9 @@ def parts_of(name: str, *, learnt: bool, board: BoardDefinition | None = None) -
     Raises:
         InputError: If it is no such name; near ones are suggested.
     """
-    found = find_parts(name, learnt=learnt, board=board)
-    if found is not None:
-        return found
+    matches = find_parts(name, learnt=learnt, board=board)
+    if matches is not None:
+        return matches
     hint = _near(name, known_names(board))
     raise InputError(
         f"{name!r} is no config, group, split of one, or published split{hint or '.'} Data without "

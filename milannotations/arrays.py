@@ -157,16 +157,16 @@ def read_arrays(
             member = members.get(f"{name}.npy")
             if member is None:
                 continue
-            place = f"{path}: {member.filename}"
-            with zip_errors(place), archive.open(member) as stream:
-                header = read_header(stream, place)
-                _check_kind(header, kinds[name], place)
+            member_name = f"{path}: {member.filename}"
+            with zip_errors(member_name), archive.open(member) as stream:
+                header = read_header(stream, member_name)
+                _check_kind(header, kinds[name], member_name)
                 if member.file_size != header.file_bytes:
                     raise InputError(
-                        f"{place} has {member.file_size} bytes, but its header promises "
+                        f"{member_name} has {member.file_size} bytes, but its header promises "
                         f"{header.file_bytes}; it is damaged"
                     )
-                arrays[name] = _from_stream(stream, header, place)
+                arrays[name] = _from_stream(stream, header, member_name)
     if not arrays:
         held = [name.removesuffix(".npy") for name in members]
         raise InputError(

@@ -99,8 +99,10 @@ def check_resolved(folder: Path, paths: Iterable[str]) -> None:
     root = folder.resolve()
     for path in paths:
         # Not resolved: links in the folder are its owner's, as in a hub's cache.
-        place = Path(path)
-        if "://" in path or not (place.is_relative_to(root) or place.is_relative_to(folder)):
+        data_file = Path(path)
+        if "://" in path or not (
+            data_file.is_relative_to(root) or data_file.is_relative_to(folder)
+        ):
             raise InputError(
                 f"{shown(folder)}: the data file {path!r} does not lie below it, and is not read; "
                 f"{_REMEDY}"

@@ -54,8 +54,8 @@ def _records(path: Path) -> Iterator[dict[str, Any]]:
 
 def known_as(value: str) -> str | None:
     """Return the config, or ``config/split``, that has a fingerprint; None if none is known to."""
-    for name, known in {**_read(_own()), **_shipped()}.items():
-        if known == value:
+    for name, recorded in {**_read(_own()), **_shipped()}.items():
+        if recorded == value:
             return name
     return None
 
@@ -70,9 +70,9 @@ def record_fingerprint(name: str, value: str) -> None:
     place = _own()
     make_folder(place.parent)
     with locked(place, wait=True):
-        known = {**_read(place), name: value}
+        recorded = {**_read(place), name: value}
         with atomic_path(place) as path:
-            path.write_text(json.dumps(known, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+            path.write_text(json.dumps(recorded, indent=1, sort_keys=True) + "\n", encoding="utf-8")
 
 
 def _own() -> Path:
@@ -87,8 +87,8 @@ def _shipped() -> dict[str, str]:
 def _read(place: Path) -> dict[str, str]:
     if not is_there(place):
         return {}
-    known = read_json(place, dict, remedy="delete it")
-    return {str(name): str(value) for name, value in known.items()}
+    recorded = read_json(place, dict, remedy="delete it")
+    return {str(name): str(value) for name, value in recorded.items()}
 
 
 def _combine(digests: Iterable[bytes]) -> str:

@@ -70,10 +70,10 @@ def parse_json(
     """Return what JSON holds; ``name`` is what messages call it. See ``read_json``."""
     raw = data.encode("utf-8", "surrogatepass") if isinstance(data, str) else data
     reading = _Reading(raw, str(name), remedy, constants)
-    found = reading.parse()
-    if kind is not None and not isinstance(found, kind):
-        raise JsonError(f"{name} holds {_named(found)}, not {_KINDS[kind]}{_then(remedy)}")
-    return found
+    value = reading.parse()
+    if kind is not None and not isinstance(value, kind):
+        raise JsonError(f"{name} holds {_named(value)}, not {_KINDS[kind]}{_then(remedy)}")
+    return value
 
 
 def read_model(
@@ -145,10 +145,10 @@ class _Reading:
         if not self._constants:
             hooks["parse_constant"] = self._constant
         try:
-            found = json.loads(text, object_pairs_hook=self._object, **hooks)
+            value = json.loads(text, object_pairs_hook=self._object, **hooks)
             if _SURROGATE.search(self._data):
-                json.dumps(found, ensure_ascii=False).encode()
-            return found
+                json.dumps(value, ensure_ascii=False).encode()
+            return value
         except UnicodeEncodeError:
             self.fail("a text holds half of a surrogate pair, which is no character")
         except json.JSONDecodeError as error:
@@ -160,15 +160,15 @@ class _Reading:
 
     def fail(self, why: str, line: int | None = None) -> NoReturn:
         """Raise the error."""
-        place = f"{self._name}, line {line}," if line else self._name
-        raise JsonError(f"{place} cannot be read as JSON: {why}{_then(self._remedy)}")
+        where = f"{self._name}, line {line}," if line else self._name
+        raise JsonError(f"{where} cannot be read as JSON: {why}{_then(self._remedy)}")
 
     def _object(self, pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        found = dict(pairs)
-        if len(found) < len(pairs):
+        value = dict(pairs)
+        if len(value) < len(pairs):
             twice = Counter(name for name, _ in pairs).most_common(1)[0][0]
             self.fail(f"the key {twice[:60]!r} occurs twice in one object")
-        return found
+        return value
 
     def _constant(self, name: str) -> NoReturn:
         self.fail(f"{name} is no JSON; write null, or a number", self._line_of(name))

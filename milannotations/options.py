@@ -59,15 +59,15 @@ def assignments(option: str, texts: Sequence[str]) -> dict[str, str]:
     Raises:
         InputError: If one has no name or no value, or a name comes twice.
     """
-    found: dict[str, str] = {}
+    options: dict[str, str] = {}
     for text in texts:
         name, _, value = text.partition("=")
         if not name or not value:
             raise InputError(f"{option} {text!r}: write it as NAME=VALUE")
-        if name in found:
+        if name in options:
             raise InputError(f"{option} names {name!r} twice")
-        found[name] = value
-    return found
+        options[name] = value
+    return options
 
 
 def _value(text: str) -> Value:
@@ -85,10 +85,10 @@ def checked(kind: type[_Model], values: Mapping[str, Any], who: str) -> _Model:
         InputError: If one is unknown or out of range; names it.
     """
     try:
-        found = kind.model_validate(dict(values))
+        options = kind.model_validate(dict(values))
         for name in values:
-            _check_finite(f"{who}: option {name}", getattr(found, name, None))
-        return found
+            _check_finite(f"{who}: option {name}", getattr(options, name, None))
+        return options
     except ValidationError as error:
         first = error.errors()[0]
         name = ".".join(str(part) for part in first["loc"])

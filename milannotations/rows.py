@@ -197,8 +197,8 @@ def read_rows(
                 raise TableError(line.fault, line.number)
             lines.append(line)
     except TableError as error:
-        place = f", line {error.line}" if error.line > 1 else ""
-        raise InputError(f"{path}{place} cannot be read as a table: {error}") from error
+        where = f", line {error.line}" if error.line > 1 else ""
+        raise InputError(f"{path}{where} cannot be read as a table: {error}") from error
     for told in scan.notices():
         notify(f"{path}: {told}")
     return Rows(scan.header, lines)

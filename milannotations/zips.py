@@ -141,9 +141,9 @@ def folded_name(name: str) -> str:
 def _problem(member: zipfile.ZipInfo) -> str:
     """Say why a member cannot be trusted; empty if it can."""
     name = member.filename
-    place = PurePosixPath(name)
-    outside = not place.parts or place.is_absolute() or ".." in place.parts
-    if outside or "\\" in name or ":" in place.parts[0]:
+    inside = PurePosixPath(name)
+    outside = not inside.parts or inside.is_absolute() or ".." in inside.parts
+    if outside or "\\" in name or ":" in inside.parts[0]:
         return "leads out of the folder"
     if any(ord(character) < 32 for character in name):
         return "has control characters in its name"

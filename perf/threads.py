@@ -58,11 +58,11 @@ def features(encoder_name: str, neurons: int, turns: int) -> None:
     )
     records = load_split("demo", "network")
     step = max(1, len(records) // neurons)
-    part = records.select(range(0, len(records), step))
-    images = len(DistinctExemplars(part))
+    sample = records.select(range(0, len(records), step))
+    images = len(DistinctExemplars(sample))
 
     def in_batches() -> None:
-        exemplars = DistinctExemplars(part)
+        exemplars = DistinctExemplars(sample)
         with ThreadPoolExecutor(4) as pool:
             for first in range(0, len(exemplars), 32):
                 numbers = range(first, min(first + 32, len(exemplars)))
@@ -75,7 +75,7 @@ def features(encoder_name: str, neurons: int, turns: int) -> None:
         f"features of {encoder_name}: images",
         {
             "batches of 32, all threads": in_batches,
-            "one by one, side by side": lambda: exemplar_features(encoder, part),
+            "one by one, side by side": lambda: exemplar_features(encoder, sample),
         },
         turns, images,
     )  # fmt: skip

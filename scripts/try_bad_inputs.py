@@ -63,10 +63,10 @@ def main() -> int:
         if outcome in ("silent", "traceback"):
             wrong += 1
             print(f"{outcome}: {label} ({case.wrong}): {what.said or what.value}", file=sys.stderr)
-    found = table({name: count for name, count in counts.items() if count or not asked.only})
-    print(found)
+    counted = table({name: count for name, count in counts.items() if count or not asked.only})
+    print(counted)
     if asked.write:
-        _put(PAGE, found)
+        _put(PAGE, counted)
         _put(INPUTS, inputs_table())
     return 1 if wrong else 0
 
@@ -90,10 +90,10 @@ def _guarded(case: Case, one: Reader) -> Seen:
         answer = b""
         with os.fdopen(heard, "rb") as pipe:
             while select.select([pipe], [], [], SECONDS + 30)[0]:
-                part = os.read(pipe.fileno(), 1 << 16)
-                if not part:
+                chunk = os.read(pipe.fileno(), 1 << 16)
+                if not chunk:
                     break
-                answer += part
+                answer += chunk
             else:
                 os.kill(child, signal.SIGKILL)
         status = os.waitpid(child, 0)[1]

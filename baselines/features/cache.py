@@ -201,11 +201,11 @@ def _reserve(place: Path) -> None:
 
 def _is_whole(target: Path, identity: dict[str, Any]) -> bool:
     try:
-        known = read_json(target / _IDENTITY, dict)
+        recorded = read_json(target / _IDENTITY, dict)
         header = read_array(target / _FILE, "biuf", mapped="r")
     except (OSError, ValueError):
         return False
-    if known != identity or list(header.shape) != identity["shape"]:
+    if recorded != identity or list(header.shape) != identity["shape"]:
         return False
     if header.dtype != np.float32:
         raise InputError(f"{target} holds {header.dtype}; delete it")

@@ -53,15 +53,15 @@ class ClipReranker:
         self, images: Sequence[Image], masks: Sequence[Image], texts: Sequence[str]
     ) -> Tensor:
         """Return the score of each text for one neuron, (texts,)."""
-        said = self._model.texts(texts).double()
+        encoded = self._model.texts(texts).double()
         total = torch.zeros(len(texts), dtype=torch.float64)
         if self._weight < 1:
             regions = torch.stack([_mask(mask.resize(images[0].size)) for mask in masks])
             total += (1 - self._weight) * (
-                self._model.images(images, regions).double() @ said.T
+                self._model.images(images, regions).double() @ encoded.T
             ).mean(0)
         if self._weight > 0:
-            total += self._weight * (self._model.images(images).double() @ said.T).mean(0)
+            total += self._weight * (self._model.images(images).double() @ encoded.T).mean(0)
         # Rounded, so that candidates that fit alike stay in the order they had.
         return total.round(decimals=_DECIMALS)
 
@@ -83,10 +83,10 @@ class ClipReranker:
         """Return descriptions whose candidates stand in CLIP's order."""
         ordered = []
         with progress_bar() as progress:
-            for record, said in progress.track(
+            for record, description in progress.track(
                 zip(neurons, found, strict=True), total=len(found), description="Reranking by CLIP"
             ):
-                texts = [said.text, *said.alternatives]
+                texts = [description.text, *description.alternatives]
                 scores = self.scores(record["images"], record["masks"], texts)
                 order = scores.argsort(descending=True, stable=True).tolist()
                 ordered.append(

@@ -254,10 +254,10 @@ def describe_network(
 def describe(neurons: Dataset, work: Path, speaker: Speaker, device: str) -> pd.DataFrame:
     """Return descriptions and scores of neurons, in their order, kept in ``work``."""
     order = [(key.layer, key.unit) for key in keys_of(neurons)]
-    kept = work / f"descriptions-{_hash([fingerprint(neurons), speaker.identity])}.csv"
-    if is_there(kept):
+    saved = work / f"descriptions-{_hash([fingerprint(neurons), speaker.identity])}.csv"
+    if is_there(saved):
         try:
-            return _kept(kept, order)
+            return _kept(saved, order)
         except InputError as error:
             notify(f"{error}; the neurons are described anew")
     describer = speaker.learned(device)
@@ -266,9 +266,9 @@ def describe(neurons: Dataset, work: Path, speaker: Speaker, device: str) -> pd.
     table = pd.DataFrame(order, columns=["layer", "unit"])
     table["description"] = [d.text for d in descriptions]
     table["score"] = [d.score for d in descriptions]
-    with atomic_path(kept) as path:
+    with atomic_path(saved) as path:
         table.to_csv(path, index=False)
-    return _kept(kept, order)
+    return _kept(saved, order)
 
 
 def _kept(path: Path, order: Sequence[Unit]) -> pd.DataFrame:

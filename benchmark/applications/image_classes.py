@@ -130,12 +130,12 @@ def named_values(path: Path, what: str) -> dict[str, str]:
     """
     how = "give JSON {class: name}, or CSV with the columns class, name"
     if path.suffix.lower() == ".json":
-        found: dict[str, Any] = read_json(path, dict, remedy=how)
+        names: dict[str, Any] = read_json(path, dict, remedy=how)
     else:
-        found = _pairs(path, f"{what} {path}: {how}")
-    if not all(isinstance(v, str) for v in found.values()):
+        names = _pairs(path, f"{what} {path}: {how}")
+    if not all(isinstance(v, str) for v in names.values()):
         raise InputError(f"{what} {path}: {how}")
-    return found
+    return names
 
 
 def _pairs(path: Path, how: str) -> dict[str, str]:
@@ -145,15 +145,15 @@ def _pairs(path: Path, how: str) -> dict[str, str]:
     except TableError as error:
         raise InputError(f"{how} ({error})") from error
     rows = [] if scan.header[:1] == ["class"] else [Line(scan.header_line, scan.header)]
-    found: dict[str, str] = {}
+    names: dict[str, str] = {}
     try:
         for line in [*rows, *scan]:
             if line.fault or len(line.cells) < 2:
                 raise TableError(line.fault or "it lacks a name", line.number)
             name = line.cells[0].strip()
-            if name in found:
+            if name in names:
                 raise TableError(f"{name!r} again", line.number)
-            found[name] = line.cells[1].strip()
+            names[name] = line.cells[1].strip()
     except TableError as error:
         raise InputError(f"{how} (line {error.line}: {error})") from error
-    return found
+    return names

@@ -99,14 +99,14 @@ def _from_zip(path: Path, problems: Problems) -> dict[str, bytes | None]:
         members = [m for m in archive.infolist() if not m.is_dir()]
         places: dict[str, zipfile.ZipInfo] = {}
         for member in members:
-            place = PurePosixPath(member.filename)
-            if place.parts[0] == "__MACOSX" or place.name == ".DS_Store":
+            inside = PurePosixPath(member.filename)
+            if inside.parts[0] == "__MACOSX" or inside.name == ".DS_Store":
                 continue
-            if place.name not in files or len(place.parts) > 2:
+            if inside.name not in files or len(inside.parts) > 2:
                 continue
-            if place.name in places:
-                problems.add(place.name, None, "twice", "occurs twice in the zip")
-            places[place.name] = member
+            if inside.name in places:
+                problems.add(inside.name, None, "twice", "occurs twice in the zip")
+            places[inside.name] = member
         for name, member in places.items():
             if member.file_size > _limit(name):
                 problems.add(

@@ -163,27 +163,30 @@ def differences(
     """
     recorded = read_result(result)
     table = None
-    said: list[str] = []
+    differing: list[str] = []
     try:
-        pair, said = compare_pair(result)
+        pair, differing = compare_pair(result)
         recorded, table = pair.result, pair.per_neuron
     except InputError as error:
-        said = [str(error)]
+        differing = [str(error)]
     scored, _, _ = rescore([checked], board, device, notify)
     assert checked.submission is not None
     name = checked.submission.name
     if recorded.method.name != name:
-        return [*said, f"the row is of {recorded.method.name!r}, the submission of {name!r}"], []
-    found = scored[name]
-    said += _fields(recorded, found.result)
+        return [
+            *differing,
+            f"the row is of {recorded.method.name!r}, the submission of {name!r}",
+        ], []
+    scored_anew = scored[name]
+    differing += _fields(recorded, scored_anew.result)
     if table is not None:
-        said += _tables(table, found.per_neuron)
+        differing += _tables(table, scored_anew.per_neuron)
     remarks = [
         f"{library} was {recorded.versions[library]}, is {now}"
-        for library, now in found.result.versions.items()
+        for library, now in scored_anew.result.versions.items()
         if library in recorded.versions and recorded.versions[library] != now
     ]
-    return said, remarks
+    return differing, remarks
 
 
 def _entry(checked: Checked, task: Task) -> Entry:
@@ -251,19 +254,19 @@ def _tables(recorded: pd.DataFrame, found: pd.DataFrame) -> list[str]:
     if not ours.index.is_unique or set(ours.index) != set(theirs.index):
         return ["the per-neuron table has other neurons"]
     ours = ours.loc[theirs.index]
-    said = []
+    remarks = []
     other = ours["description"] != theirs["description"]
     if other.any():
         first = " ".join(map(str, ours.index[other][0]))
-        said.append(f"{int(other.sum())} descriptions differ, the first of {first}")
+        remarks.append(f"{int(other.sum())} descriptions differ, the first of {first}")
     for metric in sorted({*ours.columns, *theirs.columns} - {"description"}):
         if metric not in ours or metric not in theirs:
-            said.append(f"the column {metric} is only in one of the per-neuron tables")
+            remarks.append(f"the column {metric} is only in one of the per-neuron tables")
             continue
         a, b = (pd.to_numeric(t[metric], errors="coerce") for t in (ours, theirs))
         far = ~((a - b).abs() <= _OF_A_NEURON * b.abs().clip(lower=1.0)) & ~(a.isna() & b.isna())
         if far.any():
             worst = (a - b).abs()[far].max()
             size = "" if math.isnan(worst) else f", by up to {worst:.3g}"
-            said.append(f"{metric}: {int(far.sum())} neurons' own values differ{size}")
-    return said
+            remarks.append(f"{metric}: {int(far.sum())} neurons' own values differ{size}")
+    return remarks

@@ -86,11 +86,11 @@ def _check_names(source: ImageSource, listing: Path) -> None:
                 f"{listing}, {rows.where(index)} is not image {index}; it needs the columns "
                 "image_id, counting from 0, and name"
             )
-        found = source.name(index) if index < len(source) else None
-        if found is not None and not _same(name, found):
+        actual = source.name(index) if index < len(source) else None
+        if actual is not None and not _same(name, actual):
             raise InputError(
                 f"image {index} should be {name!r}, as {listing} says, but in "
-                f"{source.title} it is {found!r}; the images or their order are not those "
+                f"{source.title} it is {actual!r}; the images or their order are not those "
                 "of these exemplars"
             )
     if count != len(source):

@@ -55,14 +55,16 @@ def load(
                 config.mask_ratio = 0.0
             info: dict[str, Any] = {"missing_keys": ()}
             if published:
-                made, info = kind.from_pretrained(
+                network, info = kind.from_pretrained(
                     place, config=config, trust_remote_code=False, output_loading_info=True
                 )
             else:
-                made = kind.from_config(config) if kind is transformers.AutoModel else kind(config)
+                network = (
+                    kind.from_config(config) if kind is transformers.AutoModel else kind(config)
+                )
             if state is not None:
                 # Names in files are not always those of the modules; transformers translates them.
-                made, info = type(made).from_pretrained(
+                network, info = type(network).from_pretrained(
                     None, config=config, state_dict=dict(state), output_loading_info=True
                 )
             lacking = sorted(key for key in info["missing_keys"] if "pooler" not in key)
@@ -79,7 +81,7 @@ def load(
             f"model hf:{name}: the weights lack {len(lacking)} parameters, such as "
             f"{', '.join(lacking[:3])}; pass --weights random if none are wanted"
         )
-    module: nn.Module = made
+    module: nn.Module = network
     check_network(module, f"model hf:{name}")
     if config.model_type == "vit_mae":
         module.register_forward_pre_hook(_in_order, with_kwargs=True)

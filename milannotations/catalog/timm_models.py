@@ -32,12 +32,12 @@ def make(name: str, pretrained: bool = False, **options: Any) -> nn.Module:
         raise InputError(f"timm {timm.__version__} has no model {name!r}{hint}")
     try:
         with asking_hub("it") if pretrained else nullcontext():
-            made: nn.Module = timm.create_model(name, pretrained=pretrained, **options)
+            network: nn.Module = timm.create_model(name, pretrained=pretrained, **options)
     except (OSError, RuntimeError, ValueError, pickle.UnpicklingError) as error:
         raise InputError(
             f"timm cannot give {name!r}: {reason(error)}; pass --weights FILE, or --weights random"
         ) from error
-    return made
+    return network
 
 
 def preprocessing(module: nn.Module) -> Preprocessing:

@@ -62,15 +62,15 @@ def responses(
 
     @torch.inference_mode()
     def responding(network: nn.Module, inputs: Inputs) -> dict[str, Tensor]:
-        found: dict[str, Tensor] = {}
+        responses: dict[str, Tensor] = {}
 
         def keep(layer: str, maps: Tensor) -> None:
             values = maps.float().amax((2, 3)) if reduction == "peak" else maps.float().mean((2, 3))
-            found[layer] = values.cpu()
+            responses[layer] = values.cpu()
 
         with activations(network, taps, keep, attached=encoders, stop_early=True) as run:
             run(*inputs)
-        return found
+        return responses
 
     with progress_bar() as progress:
         task = progress.add_task("Running the network", total=len(images))

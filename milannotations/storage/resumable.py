@@ -41,8 +41,8 @@ def resumable_folder(
     """
     target = real_folder(target)
     work = unfinished_folder(target)
-    kept = f". What was finished is kept in {work}"
-    with explaining(target, kept), locked(target) as hold:
+    hint = f". What was finished is kept in {work}"
+    with explaining(target, hint), locked(target) as hold:
         if hold.writing:
             raise InputError(f"{target} is being written by another process, or by this one")
         hold.writing = True

@@ -199,9 +199,9 @@ def normalise(path: str, content: bytes) -> bytes:
 def _normalised_table(content: bytes) -> bytes:
     """Return rows and record of a result's table without the time that it took."""
     table = parquet.read_table(io.BytesIO(content))
-    said = b"".join(k + v for k, v in sorted((table.schema.metadata or {}).items()))
-    said = re.sub(rb'"(wall_time_s|submission)": ?("[0-9a-f]*"|[0-9.e-]+)', b"", said)
-    return said + json.dumps(table.to_pylist(), default=str).encode()
+    facts = b"".join(k + v for k, v in sorted((table.schema.metadata or {}).items()))
+    facts = re.sub(rb'"(wall_time_s|submission)": ?("[0-9a-f]*"|[0-9.e-]+)', b"", facts)
+    return facts + json.dumps(table.to_pylist(), default=str).encode()
 
 
 def select(names: list[str] | None, slow: bool = True) -> list[Case]:

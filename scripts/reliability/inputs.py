@@ -141,12 +141,12 @@ def _write_board(folder: Path) -> None:
         _write_records(folder / f"{name}.parquet", model, WORDS[:4])
         keys += [(model, "shapes", "conv1", unit) for unit in range(4)]
     for name, shift in (("mine", 0), ("theirs", 1)):
-        place = folder / "submissions" / name
-        place.mkdir()
+        target = folder / "submissions" / name
+        target.mkdir()
         text = _SUBMISSION % (name, name.title())
-        (place / "submission.yaml").write_text(text, encoding="utf-8")
+        (target / "submission.yaml").write_text(text, encoding="utf-8")
         texts = [f"{WORDS[(n + shift) % 4]} things" for n in range(8)]
-        _write_table(place / "descriptions.csv", "description", zip(keys, texts, strict=True))
+        _write_table(target / "descriptions.csv", "description", zip(keys, texts, strict=True))
 
 
 if __name__ == "__main__":

@@ -111,13 +111,13 @@ def _end(child: dict[str, Any]) -> dict[str, Any]:
     _, status = os.waitpid(child["pid"], 0)
     for pipe in child["pipes"].values():
         os.close(pipe)
-    said = {name: text.decode("utf-8", "replace") for name, text in child["said"].items()}
+    output = {name: text.decode("utf-8", "replace") for name, text in child["said"].items()}
     return {
         "status": os.waitstatus_to_exitcode(status),
         "seconds": round(time.monotonic() - child["started"], 3),
-        "out": said["out"],
-        "err": said["err"],
-        "changes": [json.loads(line) for line in said["changes"].splitlines()],
+        "out": output["out"],
+        "err": output["err"],
+        "changes": [json.loads(line) for line in output["changes"].splitlines()],
     }
 
 

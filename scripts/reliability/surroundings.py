@@ -175,9 +175,9 @@ def try_two_at_once(stage: Stage, server: Server, cases: Sequence[Case]) -> list
             for number in (1, 2):
                 job = {"argv": case.argv, "cwd": str(stage.root / "work")}
                 if own:
-                    place = stage.root / "tmp" / str(number)
-                    place.mkdir()
-                    job["env"] = {"TMPDIR": str(place)}
+                    temporary = stage.root / "tmp" / str(number)
+                    temporary.mkdir()
+                    job["env"] = {"TMPDIR": str(temporary)}
                 jobs.append(job)
             _judge_two(tally, case, server.run_all(jobs), stage.tree(), plain)
     return [shared, apart]
