@@ -62,7 +62,9 @@ def main() -> int:
         counts[one.name][outcome] += 1
         if outcome in ("silent", "traceback"):
             wrong += 1
-            print(f"{outcome}: {label} ({case.wrong}): {what.said or what.value}", file=sys.stderr)
+            print(
+                f"{outcome}: {label} ({case.wrong}): {what.sentence or what.value}", file=sys.stderr
+            )
     counted = table({name: count for name, count in counts.items() if count or not asked.only})
     print(counted)
     if asked.write:
@@ -109,7 +111,7 @@ def _answer(case: Case, one: Reader, work: Path, pipe: int) -> None:
         resource.setrlimit(resource.RLIMIT_AS, (held + MEMORY, held + MEMORY))
         what = seen(case, one, work)
         with os.fdopen(pipe, "w", encoding="utf-8") as file:
-            json.dump([what.outcome, what.said, what.value], file)
+            json.dump([what.outcome, what.sentence, what.value], file)
     finally:
         os._exit(0)
 

@@ -90,13 +90,13 @@ class Case:
 
     def file(self, work: Path) -> Path:
         """Return the file, which a recipe makes in ``work`` if it is not kept."""
-        kept = FOLDER / self.kind / self.name
-        if kept.exists():
-            return kept
+        stored = FOLDER / self.kind / self.name
+        if stored.exists():
+            return stored
         work.mkdir(parents=True, exist_ok=True)
-        made = work / self.name
-        recipes()[self.kind, self.name](made)
-        return made
+        created = work / self.name
+        recipes()[self.kind, self.name](created)
+        return created
 
 
 @dataclass(frozen=True)
@@ -104,7 +104,7 @@ class Seen:
     """What a reader did: the outcome, what it said or raised, and what it read."""
 
     outcome: str
-    said: str = ""
+    sentence: str = ""
     value: Any = None
 
 

@@ -57,8 +57,8 @@ def validate(path: Path, work: Path) -> Any:
 def board(path: Path, work: Path) -> Any:
     """Read a board."""
     shutil.copy(path, work / "board.yaml")
-    found = read_board(work)
-    return [found.label, str(found.frozen)]
+    board = read_board(work)
+    return [board.label, str(board.frozen)]
 
 
 @reader("leaderboard render", "result")

@@ -28,11 +28,11 @@ def submission(path: Path, work: Path) -> Any:
     shutil.copy(path, work / METADATA)
     problems = Problems()
     package = open_package(work, problems)
-    found = None if package.metadata is None else read_submission(package.metadata, problems)
-    if problems or found is None or package.metadata is None:
+    submission = None if package.metadata is None else read_submission(package.metadata, problems)
+    if problems or submission is None or package.metadata is None:
         raise InputError("\n".join(problems.lines()))
     last = package.metadata.decode().splitlines()[-1].partition(":")[0]
-    return found.model_dump(mode="json")[last]
+    return submission.model_dump(mode="json")[last]
 
 
 @reader("view images.csv", "listing")

@@ -39,8 +39,8 @@ def _register(name: str, version: int) -> None:
         result = make(path)
         if version == 2:
             as_version_2(result)
-        place = table_of(result)
-        place.write_bytes(DAMAGED[name][0](place.read_bytes()))
+        table_path = table_of(result)
+        table_path.write_bytes(DAMAGED[name][0](table_path.read_bytes()))
 
 
 def _register_changed(name: str) -> None:

@@ -47,7 +47,7 @@ def test_the_reader_says_what_is_expected(number: int) -> None:
     assert expected is not None
     assert what.outcome == expected.outcome, f"{case.wrong}: {what}"
     assert judged(case, one, what) == expected.outcome, f"{case.wrong}: {what}"
-    assert expected.piece in what.said, f"{case.wrong}: {what}"
+    assert expected.piece in what.sentence, f"{case.wrong}: {what}"
 
 
 def test_the_table_on_the_page_is_what_the_readers_do() -> None:
@@ -58,8 +58,8 @@ def test_the_table_on_the_page_is_what_the_readers_do() -> None:
     written = text.partition(BEGIN)[2].partition(END)[0]
     assert written == table(counts), "run: python scripts/try_bad_inputs.py --write"
     last = [int(cell) for cell in written.splitlines()[-1].split("|")[3:-1]]
-    found = dict(zip(OUTCOMES, last, strict=True))
-    assert (found["silent"], found["traceback"]) == (0, 0)
+    totals = dict(zip(OUTCOMES, last, strict=True))
+    assert (totals["silent"], totals["traceback"]) == (0, 0)
 
 
 def test_the_page_of_inputs_says_what_is_expected() -> None:
@@ -69,7 +69,7 @@ def test_the_page_of_inputs_says_what_is_expected() -> None:
 
 
 def test_every_file_is_expected_and_every_case_is_run() -> None:
-    known = {(case.kind, case.name) for case in cases()}
+    expected = {(case.kind, case.name) for case in cases()}
     files = {
         (folder.name, file.name)
         for folder in FOLDER.iterdir()
@@ -77,9 +77,9 @@ def test_every_file_is_expected_and_every_case_is_run() -> None:
         for file in folder.iterdir()
         if file.name != EXPECTED
     }
-    assert files <= known, "a file without a line in expected.yaml"
-    assert known == files | set(recipes()), "a case without a file or a recipe"
-    assert {(case.kind, case.name) for case, _ in PAIRS} == known, "a case that no reader takes"
+    assert files <= expected, "a file without a line in expected.yaml"
+    assert expected == files | set(recipes()), "a case without a file or a recipe"
+    assert {(case.kind, case.name) for case, _ in PAIRS} == expected, "a case that no reader takes"
     for case in cases():
         assert not set(case.readers) - set(readers()), f"{case}: no such reader"
 

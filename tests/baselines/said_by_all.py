@@ -29,7 +29,7 @@ _SCENES = "worlds:5:24"
 def describers(models: Path) -> dict[str, tuple[str, dict[str, Any]]]:
     """Return what is tried: describers and options, by a name."""
     clip = str(models / "clip")
-    found: dict[str, tuple[str, dict[str, Any]]] = {
+    describers: dict[str, tuple[str, dict[str, Any]]] = {
         "retrieval": ("retrieval", {}),
         "clip-dissect": ("clip-dissect", {"clip": clip}),
         "clip-dissect, probed": ("clip-dissect", {"clip": clip, "images": str(models / "images")}),
@@ -41,8 +41,8 @@ def describers(models: Path) -> dict[str, tuple[str, dict[str, Any]]]:
         "milan, reranked by CLIP": ("milan", {**_SMALL, "clip": clip}),
     }
     for variant in ("rerank", "sample", "mi-beam"):
-        found[f"milan, {variant}"] = ("milan", {**_SMALL, "variant": variant})
-    return found
+        describers[f"milan, {variant}"] = ("milan", {**_SMALL, "variant": variant})
+    return describers
 
 
 def main(models: Path) -> None:
@@ -50,7 +50,7 @@ def main(models: Path) -> None:
     train = milannotations.load("demo", "train").select(range(0, 96, 2))
     synthetic = milannotations.load("demo", "test").select(range(0, 85, 10))
     network = milannotations.load("demo", "network").select(range(0, 240, 24))
-    said: dict[str, Any] = {"threads": torch.get_num_threads()}
+    descriptions: dict[str, Any] = {"threads": torch.get_num_threads()}
     for name, (method, options) in describers(models).items():
         device = {"device": "cpu"} if accepts(method, "device") else {}
         describer = create(method, **device, **options)
@@ -58,16 +58,17 @@ def main(models: Path) -> None:
         # The dissection baselines run the network that neurons belong to.
         dissects = method in ("netdissect", "compexp") or "images" in options
         neurons = network if dissects else concatenate_datasets([synthetic, network])
-        said[name] = [d.text for d in describer.describe(neurons)]
+        descriptions[name] = [d.text for d in describer.describe(neurons)]
     loaded = load_model("efficientnet_lite0")
     source = ImageFolder(models / "images", loaded.preprocessing)
+    out = models / f"built-{descriptions['threads']}"
     build(
-        loaded.module, source, ["_blocks.4", "_blocks.15"], models / f"built-{said['threads']}",
+        loaded.module, source, ["_blocks.4", "_blocks.15"], out,
         model="m", dataset="d", options=BuildOptions(k=3), layouts=loaded.layouts, overwrite=True,
     )  # fmt: skip
-    built = milannotations.load(str(models / f"built-{said['threads']}"))
-    said["exemplars"] = fingerprint(built)
-    print(json.dumps(said))
+    built = milannotations.load(str(models / f"built-{descriptions['threads']}"))
+    descriptions["exemplars"] = fingerprint(built)
+    print(json.dumps(descriptions))
 
 
 if __name__ == "__main__":

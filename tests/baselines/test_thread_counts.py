@@ -46,7 +46,7 @@ def test_every_describer_and_the_builder_in_processes_of_their_own(tmp_path: Pat
     for number in range(24):
         pixels = rng.integers(0, 256, (16, 16, 3), dtype=np.uint8)
         Image.fromarray(pixels).resize((96, 96)).save(tmp_path / "images" / f"{number}.png")
-    found = {}
+    outcome = {}
     for count in COUNTS:
         threads = {f"{name}_NUM_THREADS": str(count) for name in ("OMP", "MKL", "OPENBLAS")}
         home = {"MILANNOTATIONS_HOME": str(tmp_path / f"home-{count}")}
@@ -57,14 +57,14 @@ def test_every_describer_and_the_builder_in_processes_of_their_own(tmp_path: Pat
             env=environment, capture_output=True, text=True, check=False,
         )  # fmt: skip
         assert done.returncode == 0, done.stderr[-3000:]
-        found[count] = json.loads(done.stdout.splitlines()[-1])
+        outcome[count] = json.loads(done.stdout.splitlines()[-1])
         # MKL takes no more threads than there are processors.
-        assert found[count].pop("threads") <= count
+        assert outcome[count].pop("threads") <= count
     for count in COUNTS[1:]:
-        for name, said in found[1].items():
-            assert found[count][name] == said, f"{name} with {count} threads"
-    assert len(set(found[1]["retrieval"])) > 3
-    assert len(set(found[1]["milan, sample"])) > 3
+        for name, texts in outcome[1].items():
+            assert outcome[count][name] == texts, f"{name} with {count} threads"
+    assert len(set(outcome[1]["retrieval"])) > 3
+    assert len(set(outcome[1]["milan, sample"])) > 3
 
 
 def test_features_depend_neither_on_threads_nor_on_batches_nor_on_company() -> None:
@@ -73,8 +73,8 @@ def test_features_depend_neither_on_threads_nor_on_batches_nor_on_company() -> N
     for count in COUNTS:
         torch.set_num_threads(count)
         for batch_size in (1, 4, 32):
-            found = exemplar_features(encoder, records, batch_size=batch_size)
-            assert torch.equal(found, expected)
+            outcome = exemplar_features(encoder, records, batch_size=batch_size)
+            assert torch.equal(outcome, expected)
         assert torch.get_num_threads() == count
     alone = exemplar_features(encoder, records.select([4]))
     assert torch.equal(alone[0], expected[4])
@@ -118,8 +118,8 @@ def test_clip_sees_an_image_as_it_does_alone(tmp_path: Path) -> None:
     for count, batch_size in ((2, 1), (4, 3)):
         torch.set_num_threads(count)
         model = ContrastiveModel(folder, batch_size=batch_size)
-        found = model.images(images), model.images(images, masks), model.texts(texts)
-        assert all(torch.equal(a, b) for a, b in zip(found, expected, strict=True))
+        outcome = model.images(images), model.images(images, masks), model.texts(texts)
+        assert all(torch.equal(a, b) for a, b in zip(outcome, expected, strict=True))
     assert torch.equal(first.images(images[3:4])[0], expected[0][3])
     assert torch.equal(first.images(images[3:4], masks[3:4])[0], expected[1][3])
 
@@ -139,10 +139,10 @@ def test_retrieval_takes_the_first_of_neighbours_that_are_as_near(
     describer.fit(same)
     for count in COUNTS:
         torch.set_num_threads(count)
-        (found,) = describer.describe(records.select([1]))
-        assert found.text == "text 1"
-        assert found.alternatives[0] == "text 4"
-        assert found.score == pytest.approx(1)
+        (outcome,) = describer.describe(records.select([1]))
+        assert outcome.text == "text 1"
+        assert outcome.alternatives[0] == "text 4"
+        assert outcome.score == pytest.approx(1)
 
 
 def test_helpers_keep_order_and_threads() -> None:

@@ -32,12 +32,12 @@ def values_of(seed: int) -> np.ndarray:
 def make(folder: Path, seed: int = 0, resamples: int = 1000, corpus: float = 30.0) -> Path:
     """Save a result with a mean metric, whose interval is true, and a corpus metric."""
     values = values_of(seed)
-    found = interval(
+    expected = interval(
         lambda sums: sums[..., 0] / sums[..., 1], np.stack([values, np.ones(NEURONS)], 1),
         resamples or 1000, 0,
     )  # fmt: skip
     scores = {
-        "content": Score(value=found.value, low=found.low, high=found.high, n=NEURONS,
+        "content": Score(value=expected.value, low=expected.low, high=expected.high, n=NEURONS,
                          signature="content|v1"),
         "bleu": Score(value=corpus, low=corpus - 2, high=corpus + 2, n=NEURONS, signature="bleu"),
     }  # fmt: skip
@@ -200,12 +200,12 @@ def test_an_interval_within_layers_is_one_too(tmp_path: Path) -> None:
     path = make(tmp_path)
     as_version_2(path)
     layers = ["net/shapes/conv1"] * 4 + ["net/shapes/conv2"] * 4
-    found = interval(
+    expected = interval(
         lambda sums: sums[..., 0] / sums[..., 1], np.stack([values_of(0), np.ones(NEURONS)], 1),
         1000, 0, layers,
     )  # fmt: skip
     plain = json.loads(path.read_text())
-    plain["splits"]["test"]["scores"]["content"].update(low=found.low, high=found.high)
+    plain["splits"]["test"]["scores"]["content"].update(low=expected.low, high=expected.high)
     path.write_text(json.dumps(plain))
     read_pair(path)
 
@@ -217,8 +217,8 @@ def test_neurons_without_a_value_are_left_out_of_the_mean(tmp_path: Path) -> Non
     score = pair.result.splits["test"].scores["content"]
     score.value = float(values_of(0)[3:].mean())
     statistics = np.stack([np.where(np.arange(8) < 3, 0, values_of(0)), np.arange(8) >= 3], 1)
-    found = interval(lambda sums: sums[..., 0] / sums[..., 1], statistics, 1000, 0)
-    score.low, score.high = found.low, found.high
+    expected = interval(lambda sums: sums[..., 0] / sums[..., 1], statistics, 1000, 0)
+    score.low, score.high = expected.low, expected.high
     assert disagreements(pair.result, table) == []
 
 

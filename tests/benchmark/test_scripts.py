@@ -65,14 +65,14 @@ def metrics() -> dict[str, Metric]:
 
 def _problem(sentences: list[str], layers: int = 1) -> Problem:
     """Two equal annotations of each neuron."""
-    known = leave_one_out([[text, text] for text in sentences])
-    return Problem(known, [f"layer{i % layers}" for i in range(len(sentences))])
+    references = leave_one_out([[text, text] for text in sentences])
+    return Problem(references, [f"layer{i % layers}" for i in range(len(sentences))])
 
 
 def _value(metric: Metric, of: Problem, said: list[str]) -> float:
     texts = [normalize(text) for text in said]
-    found = metric.statistics(of, {"m": [texts] * len(of.folds)})["m"]
-    return float(metric.aggregate(found.sum(0)))
+    values = metric.statistics(of, {"m": [texts] * len(of.folds)})["m"]
+    return float(metric.aggregate(values.sum(0)))
 
 
 def _values(metric: Metric, of: Problem, said: list[str]) -> np.ndarray:
@@ -84,36 +84,38 @@ def _values(metric: Metric, of: Problem, said: list[str]) -> np.ndarray:
 def test_equal_text_scores_the_most_in_every_script(name: str, metrics: dict[str, Metric]) -> None:
     sentences = list(SENTENCES.values())
     metric = metrics[name]
-    found = _values(metric, _problem(sentences), sentences)
+    values = _values(metric, _problem(sentences), sentences)
     if name == "meteor-stem":
-        assert (found >= 1 - 0.5 / 4**3 - 1e-12).all(), dict(zip(SENTENCES, found, strict=True))
+        assert (values >= 1 - 0.5 / 4**3 - 1e-12).all(), dict(zip(SENTENCES, values, strict=True))
     elif name.endswith("-corrected"):
         assert _value(metric, _problem(sentences), sentences) == pytest.approx(1, abs=1e-6)
     else:
         most = metric.bounds[1]
         read = [not name.startswith("identification") or s not in UNREAD for s in SENTENCES]
-        assert found[read] == pytest.approx([most] * sum(read), rel=1e-6)
-        assert (found >= (metric.facts.chance or most - 1e-4)).all()
+        assert values[read] == pytest.approx([most] * sum(read), rel=1e-6)
+        assert (values >= (metric.facts.chance or most - 1e-4)).all()
 
 
 @pytest.mark.parametrize("name", TESTED)
 def test_forms_of_unicode_score_alike(name: str, metrics: dict[str, Metric]) -> None:
     """Descriptions and references each composed or decomposed; words replaced, so none is 1."""
     rng = random.Random(0)
-    known = [[text, _shuffled(text, rng), _shuffled(text, rng)] for text in SENTENCES.values()]
-    said = [_shuffled(text, rng) for text in SENTENCES.values()]
-    found = {}
+    references = [[text, _shuffled(text, rng), _shuffled(text, rng)] for text in SENTENCES.values()]
+    descriptions = [_shuffled(text, rng) for text in SENTENCES.values()]
+    values = {}
     for form in ("NFC", "NFD"):
         for other in ("NFC", "NFD"):
             of = Problem(
-                leave_one_out([[unicodedata.normalize(form, t) for t in one] for one in known]),
-                ["layer"] * len(known),
+                leave_one_out(
+                    [[unicodedata.normalize(form, t) for t in one] for one in references]
+                ),
+                ["layer"] * len(references),
             )
-            texts = [unicodedata.normalize(other, text) for text in said]
-            found[form, other] = _value(metrics[name], of, texts)
-    assert len({round(value, 9) for value in found.values()}) == 1, found
+            texts = [unicodedata.normalize(other, text) for text in descriptions]
+            values[form, other] = _value(metrics[name], of, texts)
+    assert len({round(value, 9) for value in values.values()}) == 1, values
     low, high = metrics[name].bounds
-    value = found["NFC", "NFC"]
+    value = values["NFC", "NFC"]
     assert np.isfinite(value)
     assert low <= value <= high
 
@@ -121,15 +123,15 @@ def test_forms_of_unicode_score_alike(name: str, metrics: dict[str, Metric]) -> 
 @pytest.mark.parametrize("name", [name for name in TESTED if not name.endswith("-corrected")])
 def test_order_of_references_does_not_matter(name: str, metrics: dict[str, Metric]) -> None:
     rng = random.Random(1)
-    known = [[text, *(_shuffled(text, rng) for _ in range(3))] for text in SENTENCES.values()]
+    annotations = [[text, *(_shuffled(text, rng) for _ in range(3))] for text in SENTENCES.values()]
     # Two neurons with the same references tie, however these are ordered.
-    known[3], known[4] = known[0][::-1], known[0][2:] + known[0][:2]
-    said = [one[1] for one in known]
+    annotations[3], annotations[4] = annotations[0][::-1], annotations[0][2:] + annotations[0][:2]
+    descriptions = [one[1] for one in annotations]
     values = []
     for turn in range(3):
-        references = [[normalize(text) for text in one[turn:] + one[:turn]] for one in known]
-        of = Problem([Fold([""] * len(known), references)], ["layer"] * len(known))
-        values.append(_values(metrics[name], of, said))
+        references = [[normalize(text) for text in one[turn:] + one[:turn]] for one in annotations]
+        of = Problem([Fold([""] * len(annotations), references)], ["layer"] * len(annotations))
+        values.append(_values(metrics[name], of, descriptions))
     assert np.allclose(values[0], values[1], rtol=0, atol=1e-9)
     assert np.allclose(values[0], values[2], rtol=0, atol=1e-9)
 
@@ -138,20 +140,20 @@ def test_order_of_references_does_not_matter(name: str, metrics: dict[str, Metri
 def test_an_empty_description_tells_nothing(name: str, metrics: dict[str, Metric]) -> None:
     sentences = list(SENTENCES.values())[:12]
     metric = metrics[name]
-    found = _values(metric, _problem(sentences), ["", *sentences[1:]])
+    values = _values(metric, _problem(sentences), ["", *sentences[1:]])
     # As in the original code, ROUGE over pairs leaves out pairs with an empty text.
     expected = metric.facts.chance or 0.0
-    assert np.isnan(found[0]) if "-pairs" in name else found[0] == pytest.approx(expected)
+    assert np.isnan(values[0]) if "-pairs" in name else values[0] == pytest.approx(expected)
     assert np.isfinite(_value(metric, _problem(sentences), ["", *sentences[1:]]))
 
 
 def test_words_that_all_references_share_do_not_make_equal_text_worthless() -> None:
     metric = BertScore(PACKAGED)
     of = Problem([Fold([""] * 3, [["a dog"], ["a dog"], ["a dog"]])], ["l"] * 3)
-    found = _values(metric, of, ["a dog", "dog", ""])
-    assert found[0] == pytest.approx(1, abs=1e-6)
-    assert 0 < found[1] < 0.99
-    assert found[2] == 0
+    values = _values(metric, of, ["a dog", "dog", ""])
+    assert values[0] == pytest.approx(1, abs=1e-6)
+    assert 0 < values[1] < 0.99
+    assert values[2] == 0
 
 
 @settings(deadline=None, max_examples=200)
@@ -161,8 +163,8 @@ def test_words_that_all_references_share_do_not_make_equal_text_worthless() -> N
 )
 def test_rouge_of_ascii_is_rouge_scores_own(text: str, reference: str) -> None:
     own = RougeScorer(["rougeL"], use_stemmer=True).score(reference, text)["rougeL"].fmeasure
-    found = Rouge("l")._scorer.score(reference, text)["rougeL"].fmeasure
-    assert found == pytest.approx(own, abs=1e-12)
+    values = Rouge("l")._scorer.score(reference, text)["rougeL"].fmeasure
+    assert values == pytest.approx(own, abs=1e-12)
     assert spaced(text) is text
 
 
@@ -184,6 +186,6 @@ def test_words_by_hand() -> None:
 
 
 def _shuffled(text: str, rng: random.Random) -> str:
-    found = spaced(text).split()
-    rng.shuffle(found)
-    return " ".join(found[: max(4, len(found) - 1)])
+    values = spaced(text).split()
+    rng.shuffle(values)
+    return " ".join(values[: max(4, len(values) - 1)])

@@ -363,12 +363,14 @@ def test_a_row_that_disagrees_with_its_table_is_not_shown(results: Path, tmp_pat
     (results / "alpha.per_neuron.parquet").write_bytes(b"")
     with pytest.raises(InputError) as caught:
         render(results, {}, tmp_path / "site")
-    said = str(caught.value)
-    assert "2 of the results" in said
-    assert "--leave-out" in said
-    assert "gamma.json disagrees with its table gamma.per_neuron.parquet" in said
-    assert "splits.test.scores.identification.value is 0.999, but the mean of the table is " in said
-    assert "alpha.per_neuron.parquet: not a Parquet table" in said
+    message = str(caught.value)
+    assert "2 of the results" in message
+    assert "--leave-out" in message
+    assert "gamma.json disagrees with its table gamma.per_neuron.parquet" in message
+    assert (
+        "splits.test.scores.identification.value is 0.999, but the mean of the table is " in message
+    )
+    assert "alpha.per_neuron.parquet: not a Parquet table" in message
     assert not (tmp_path / "site").exists()
 
 

@@ -96,16 +96,16 @@ _ALPHABET = "abcdefghijklmnopqrstuvwxyz0123456789-_/. ABCXYZ\u0430\u0435\u200b\u
 
 def _neighbours(name: str) -> set[str]:
     """Return every string that one slip of the keyboard makes of a name."""
-    found = {name.upper(), name.title(), f" {name}", f"{name}\n"}
+    variants = {name.upper(), name.title(), f" {name}", f"{name}\n"}
     for at in range(len(name) + 1):
         head, tail = name[:at], name[at:]
-        found |= {head + letter + tail for letter in _ALPHABET}
+        variants |= {head + letter + tail for letter in _ALPHABET}
         if tail:
-            found |= {head + letter + tail[1:] for letter in _ALPHABET} | {head + tail[1:]}
-            found.add(head + tail[0].swapcase() + tail[1:])
+            variants |= {head + letter + tail[1:] for letter in _ALPHABET} | {head + tail[1:]}
+            variants.add(head + tail[0].swapcase() + tail[1:])
         if len(tail) > 1:
-            found.add(head + tail[1] + tail[0] + tail[2:])
-    return found - {name}
+            variants.add(head + tail[1] + tail[0] + tail[2:])
+    return variants - {name}
 
 
 @pytest.mark.parametrize("board", ["demo", "milannotations"])
@@ -129,8 +129,8 @@ def test_no_slip_makes_harmless_what_is_not(board: str) -> None:
         refused = columns(name)
         for other in _neighbours(name) if refused else ():
             tried += 1
-            found = columns(other)
-            assert found is None or found >= refused, (name, other)
+            variants = columns(other)
+            assert variants is None or variants >= refused, (name, other)
     assert tried > (3_000 if board == "demo" else 100_000)
 
 

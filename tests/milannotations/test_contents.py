@@ -99,13 +99,13 @@ def test_contents_that_options_name(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     (tmp_path / "labels").mkdir()
     (tmp_path / "labels" / "index.csv").write_text("b")
     values = ["texts.txt", f"broden:{tmp_path}/labels?split=val", "worlds:5:256", 3, "x" * 5000]
-    found = contents_named_in(values)
-    assert found == {
+    contents = contents_named_in(values)
+    assert contents == {
         "texts.txt": contents_of(tmp_path / "texts.txt"),
         f"{tmp_path}/labels": contents_of(tmp_path / "labels"),
     }
     (tmp_path / "labels" / "index.csv").write_text("c")
-    assert contents_named_in(values) != found
+    assert contents_named_in(values) != contents
 
 
 def _linked(folder: Path) -> Path:

@@ -52,11 +52,11 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A sound folder of records, and a file beside it that is nobody's business."""
     monkeypatch.setenv("MILANNOTATIONS_HOME", str(tmp_path / "home"))
     monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", tmp_path / "cache")
-    place = tmp_path / "some" / "records"
-    (place / "data").mkdir(parents=True)
-    make_neurons(k=1).to_parquet(place / "data" / "a.parquet")
+    target_path = tmp_path / "some" / "records"
+    (target_path / "data").mkdir(parents=True)
+    make_neurons(k=1).to_parquet(target_path / "data" / "a.parquet")
     make_neurons(k=1, model="secret").to_parquet(tmp_path / "some" / "secret.parquet")
-    return place
+    return target_path
 
 
 def _card(folder: Path, files: object, name: str = "README.md", **config: object) -> None:
@@ -164,15 +164,15 @@ def test_pictures_that_are_addresses_or_paths(
 ) -> None:
     address, asked = server
     rows = make_neurons(k=1).to_list()
-    for place in (f"{address}/x.png", str(folder / "x.png")):
+    for target_path in (f"{address}/x.png", str(folder / "x.png")):
         target = folder.parent / "pictures"
         target.mkdir(exist_ok=True)
-        plain = [{**row, column: [{"bytes": None, "path": place}]} for row in rows[:2]]
+        plain = [{**row, column: [{"bytes": None, "path": target_path}]} for row in rows[:2]]
         if ending == "parquet":
             table = pa.Table.from_pylist(plain, schema=FEATURES.arrow_schema)
             pq.write_table(table, target / "a.parquet")
         else:
-            texts = [{**row, "images": [place], "masks": [place]} for row in plain]
+            texts = [{**row, "images": [target_path], "masks": [target_path]} for row in plain]
             (target / "a.json").write_text("\n".join(map(json.dumps, texts)))
         with pytest.raises(InputError, match=r"which is not (read|opened)"):
             load(str(target))

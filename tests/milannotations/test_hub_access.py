@@ -24,11 +24,11 @@ _PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY")
 @pytest.fixture
 def tries(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[tuple[str, int]]]:
     """Go online with a hub of which nothing listens; give the connections that are tried."""
-    made: list[tuple[str, int]] = []
+    requests: list[tuple[str, int]] = []
     usual = socket.create_connection
 
     def connect(address: tuple[str, int], *arguments: Any, **options: Any) -> socket.socket:
-        made.append(address)
+        requests.append(address)
         return usual(address, *arguments, **options)
 
     def sleep(seconds: float) -> None:
@@ -46,7 +46,7 @@ def tries(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[tuple[str, int]]]:
         monkeypatch.setattr(hub_access, "_last", {})
         monkeypatch.setattr(hub_access.socket, "create_connection", connect)
         monkeypatch.setattr("huggingface_hub.utils._http.time.sleep", sleep)
-        yield made
+        yield requests
 
 
 _CALLS: dict[str, Callable[[], Any]] = {
@@ -125,8 +125,8 @@ def test_a_proxy_is_tried_in_place_of_the_hub(
     for proxy in (f"http://{endpoint}", endpoint):
         monkeypatch.setattr(hub_access, "_last", {})
         monkeypatch.setenv("http_proxy", proxy)
-        said = unreachable()
-        assert said == (
+        message = unreachable()
+        assert message == (
             "the proxy 127.0.0.1 of http://hub.example cannot be reached (Connection refused)"
         )
     monkeypatch.setenv("no_proxy", "hub.example")

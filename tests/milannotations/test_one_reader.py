@@ -43,10 +43,10 @@ READERS = {
 @pytest.mark.parametrize("kind", READERS)
 def test_nothing_else_reads(kind: str) -> None:
     pattern, known = READERS[kind]
-    found = {
+    calls = {
         path.relative_to(ROOT).as_posix()
         for package in PACKAGES
         for path in (ROOT / package).rglob("*.py")
         if re.search(pattern, path.read_text(encoding="utf-8"))
     }
-    assert found == set(known)
+    assert calls == set(known)

@@ -72,11 +72,11 @@ def test_what_csv_writes_is_read_or_refused(
         rows = [(layer, unit, re.sub("[\r\n]", " ", text)) for layer, unit, text in rows]
         rows = [row for row in rows if not is_blank(row[2])]
         assume(rows)
-    found = read(written(rows, **how).encode("utf-8-sig" if marked else "utf-8"))
-    if found is None:  # only for a text that itself looks like rows of the table
+    rows_read = read(written(rows, **how).encode("utf-8-sig" if marked else "utf-8"))
+    if rows_read is None:  # only for a text that itself looks like rows of the table
         assert any("\n" in text or "\r" in text for _, _, text in rows)
     else:
-        assert found == wanted(rows)
+        assert rows_read == wanted(rows)
 
 
 PLAIN = st.text(st.sampled_from("abc dog."), min_size=1, max_size=8).filter(
@@ -103,13 +103,13 @@ def test_one_damaged_byte_changes_one_row_at_most(
         good.insert(at, byte)
     else:
         good[at] = byte
-    found = read(bytes(good))
-    if found is None:
+    rows_read = read(bytes(good))
+    if rows_read is None:
         return
     before = wanted(rows)
     # A row may have another unit, layer or text now; the others stand as they did.
-    assert len(found) == len(before)
-    assert len(before.items() - found.items()) <= 1
+    assert len(rows_read) == len(before)
+    assert len(before.items() - rows_read.items()) <= 1
 
 
 @given(st.lists(PLAIN, min_size=2, max_size=5), st.data())

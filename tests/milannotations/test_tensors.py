@@ -11,7 +11,6 @@ from pathlib import Path
 import pytest
 import torch
 from hypothesis import given, settings
-from hypothesis import strategies as st
 from safetensors.torch import save, save_file
 from torch import nn
 
@@ -26,6 +25,7 @@ from milannotations.tensors import (
     check_torch_file,
     read_safetensors,
 )
+from tests.milannotations.damage import Edit, damaged, edits
 
 TRUE = {"weight": torch.arange(12.0).reshape(3, 4), "bias": torch.ones(3)}
 
@@ -85,25 +85,11 @@ def test_tensors_are_read(tmp_path: Path) -> None:
 
 
 @settings(max_examples=250, deadline=None)
-@given(
-    edits=st.lists(
-        st.tuples(st.integers(0, 250), st.integers(0, 255), st.sampled_from("ffic")),
-        min_size=1,
-        max_size=4,
-    )
-)
+@given(changes=edits(250, most=4))
 def test_changed_files_are_refused_or_have_the_size_they_say(
-    edits: list[tuple[int, int, str]], tmp_path_factory: pytest.TempPathFactory
+    changes: list[Edit], tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    data = bytearray(save(TRUE))
-    for at, value, kind in edits:
-        at %= len(data) + 1
-        if kind == "c":
-            del data[at:]
-        elif kind == "i":
-            data.insert(at, value)
-        elif at < len(data):
-            data[at] = value
+    data = damaged(save(TRUE), changes)
     path = tmp_path_factory.getbasetemp() / "changed.safetensors"
     path.write_bytes(data)
     try:
@@ -195,26 +181,12 @@ def test_a_file_that_unpacks_to_far_more_is_refused(tmp_path: Path) -> None:
 
 
 @settings(max_examples=150, deadline=None)
-@given(
-    edits=st.lists(
-        st.tuples(st.integers(0, 2000), st.integers(0, 255), st.sampled_from("ffic")),
-        min_size=1,
-        max_size=3,
-    )
-)
+@given(changes=edits(2000, most=3))
 def test_changed_checkpoints_are_refused_or_read(
-    edits: list[tuple[int, int, str]], tmp_path_factory: pytest.TempPathFactory
+    changes: list[Edit], tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     """No other exception comes out of a file of torch.save."""
-    data = bytearray(_saved(TRUE))
-    for at, value, kind in edits:
-        at %= len(data) + 1
-        if kind == "c":
-            del data[at:]
-        elif kind == "i":
-            data.insert(at, value)
-        elif at < len(data):
-            data[at] = value
+    data = damaged(_saved(TRUE), changes)
     path = tmp_path_factory.getbasetemp() / "changed.pt"
     path.write_bytes(data)
     try:

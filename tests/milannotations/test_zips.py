@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from milannotations.errors import InputError
 from milannotations.zips import open_zip, zip_errors
+from tests.milannotations.damage import Edit, damaged, edits
 
 CONTENT = {"a/one.txt": b"one " * 50, "a/two.txt": b"two"}
 
@@ -153,26 +153,12 @@ def test_many_members_are_refused_by_the_directory(tmp_path: Path) -> None:
 
 
 @settings(max_examples=300, deadline=None)
-@given(
-    edits=st.lists(
-        st.tuples(st.integers(0, 600), st.integers(0, 255), st.sampled_from(["flip", "cut", "in"])),
-        min_size=1,
-        max_size=4,
-    )
-)
+@given(changes=edits(600, most=4))
 def test_changed_zips_are_refused_or_give_what_they_hold(
-    edits: list[tuple[int, int, str]], tmp_path_factory: pytest.TempPathFactory
+    changes: list[Edit], tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     """What is read has its checksum, so that it is what was written; all else is refused."""
-    data = bytearray(_zip())
-    for at, value, kind in edits:
-        at %= len(data) + 1
-        if kind == "cut":
-            del data[at:]
-        elif kind == "in":
-            data.insert(at, value)
-        elif at < len(data):
-            data[at] = value
+    data = damaged(_zip(), changes)
     path = tmp_path_factory.getbasetemp() / "changed.zip"
     path.write_bytes(data)
     try:

@@ -36,7 +36,7 @@ class _EndsAtOnce(io.TextIOWrapper):
 def _streams(way: str, errors: Path) -> Iterator[None]:
     """Put another standard output in place, and a file for standard error."""
     encoding = sys.__stdout__.encoding if sys.__stdout__ else "utf-8"
-    kept = os.dup(1), os.dup(2)
+    saved = os.dup(1), os.dup(2)
     before = sys.stdout, sys.stderr
     target = os.open(errors, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
     os.dup2(target, 2)
@@ -57,9 +57,9 @@ def _streams(way: str, errors: Path) -> Iterator[None]:
             with suppress(OSError, FirstWord):  # what is left must not reach the next one
                 stream.close()
         sys.stdout, sys.stderr = before
-        os.dup2(kept[0], 1)
-        os.dup2(kept[1], 2)
-        for number in kept:
+        os.dup2(saved[0], 1)
+        os.dup2(saved[1], 2)
+        for number in saved:
             os.close(number)
 
 

@@ -35,9 +35,9 @@ def test_maps_of_the_same_sizes_are_told_apart(tmp_path: Path) -> None:
 def test_pictures_to_be_segmented_are_told_apart(tmp_path: Path) -> None:
     for name, value in (("a", 3), ("b", 4), ("c", 3)):
         _maps(tmp_path / name / "pictures", value)
-    found = [PictureFolder(tmp_path / name / "pictures").identity() for name in "abc"]
-    assert found[0] != found[1]
-    assert found[0] == found[2]
+    identities = [PictureFolder(tmp_path / name / "pictures").identity() for name in "abc"]
+    assert identities[0] != identities[1]
+    assert identities[0] == identities[2]
 
 
 def test_image_sets_of_one_name_share_no_column_of_functional_metrics(tmp_path: Path) -> None:

@@ -33,9 +33,9 @@ def test_of_three_at_once_one_computes_and_the_others_read(tmp_path: Path) -> No
     others = [start(code.replace("PAUSE", "pass"), tmp_path) for _ in range(2)]
     for other in others:
         assert other.stderr is not None
-        said = other.stderr.readline()
-        assert said.startswith("note: waiting for another process that writes"), said
-        assert f"(number {first.pid})" in said
+        line = other.stderr.readline()
+        assert line.startswith("note: waiting for another process that writes"), line
+        assert f"(number {first.pid})" in line
     value = first.communicate("")[0].splitlines()
     assert value[0] == "computed"
     for other in others:

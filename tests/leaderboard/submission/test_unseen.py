@@ -66,8 +66,8 @@ def test_fields_that_cannot_be_seen_are_told(
 def test_descriptions_that_cannot_be_seen_are_told(
     make: Make, board: BoardDefinition, keys: list[NeuronKey], what: str
 ) -> None:
-    said = dict.fromkeys(keys, "a dog") | {keys[2]: UNSEEN[what]}
-    lines = check(make(said), board).problems.lines()
+    descriptions = dict.fromkeys(keys, "a dog") | {keys[2]: UNSEEN[what]}
+    lines = check(make(descriptions), board).problems.lines()
     assert len(lines) == 1
     assert "is blank" in lines[0]
 

@@ -38,8 +38,8 @@ def row(make: Make, board: BoardDefinition, tmp_path: Path) -> tuple[Path, Path]
         hardware="a machine", wall_time_s=2.5, splits=["first"],
     )  # fmt: skip
     scored, _, _ = score_submissions([check(submission, board)], board)
-    found = scored["mine"]
-    return found.result.save(tmp_path / "results", found.per_neuron), submission
+    rescored = scored["mine"]
+    return rescored.result.save(tmp_path / "results", rescored.per_neuron), submission
 
 
 class Rescored:
@@ -71,20 +71,20 @@ def test_every_field_of_a_row_is_noticed_by_verify(
         put(changed, field, [*value, "demo/train"] if isinstance(value, list) else new)
         path.write_text(json.dumps(changed))
         try:
-            said, _ = differences(path, checked, board, rescore=rescore)
+            output, _ = differences(path, checked, board, rescore=rescore)
         except InputError as error:  # no longer what the schema takes
-            said = [str(error)]
+            output = [str(error)]
         last = field.rpartition(".")[2]
         named = "SHA-256" if field == "table" else last
-        assert any(named in line for line in said), (field, said)
+        assert any(named in line for line in output), (field, output)
         path.write_text(whole)
         # Bound anew, so that only the submission tells.
         if field in ("table", "schema_version"):
             free.add(field)
             continue
         anew = save_anew(path, result=lambda r, c=changed: r.update(c))
-        said, remarks = differences(anew, checked, board, rescore=rescore)
-        if not said:
+        output, remarks = differences(anew, checked, board, rescore=rescore)
+        if not output:
             free.add(field)
             assert not field.startswith("versions.") or remarks
         if anew != path:
@@ -100,27 +100,27 @@ def test_every_column_of_a_row_is_noticed_by_verify(
 ) -> None:
     path, submission = row
     checked, rescore = check(submission, board), Rescored()
-    place = path.with_suffix(".per_neuron.parquet")
-    whole, plain = place.read_bytes(), path.read_text()
-    for column in pd.read_parquet(place).columns:
+    table_path = path.with_suffix(".per_neuron.parquet")
+    whole, plain = table_path.read_bytes(), path.read_text()
+    for column in pd.read_parquet(table_path).columns:
 
         def change(table: pd.DataFrame, column: str = column) -> None:
             numbers = {"unit": 77}
             other = table[column].dtype.kind
             table.loc[3, column] = numbers.get(column, 0.987 if other == "f" else "else")
 
-        changed = pd.read_parquet(place)
+        changed = pd.read_parquet(table_path)
         change(changed)
-        changed.to_parquet(place, index=False)
-        said, _ = differences(path, checked, board, rescore=rescore)
-        assert any("SHA-256" in line for line in said), column
-        place.write_bytes(whole)
+        changed.to_parquet(table_path, index=False)
+        output, _ = differences(path, checked, board, rescore=rescore)
+        assert any("SHA-256" in line for line in output), column
+        table_path.write_bytes(whole)
         save_anew(path, table=change)  # bound anew, so that only the submission tells
-        said, _ = differences(path, checked, board, rescore=rescore)
+        output, _ = differences(path, checked, board, rescore=rescore)
         told = {"description": "descriptions differ", "content": "content: 1 neurons",
                 "bleu-1": "bleu-1: 1 neurons"}  # fmt: skip
-        assert any(told.get(column, "other neurons") in line for line in said), (column, said)
-        place.write_bytes(whole)
+        assert any(told.get(column, "other neurons") in line for line in output), (column, output)
+        table_path.write_bytes(whole)
         path.write_text(plain)
 
 
@@ -142,11 +142,13 @@ def test_every_field_of_a_submission_is_noticed_by_verify(
     plain = yaml.safe_load(file.read_text())
     plain[field] = CHANGED_SUBMISSION[field]
     file.write_text(yaml.safe_dump(plain))
-    said = runner.invoke(app, ["verify", str(path), str(submission), "--board", str(board_folder)])
-    assert said.exit_code == 1
+    output = runner.invoke(
+        app, ["verify", str(path), str(submission), "--board", str(board_folder)]
+    )
+    assert output.exit_code == 1
     told = {"name": "the row is of 'mine'", "board": "board 'small@3'",
             "splits": "not described"}.get(field, "differs: submission is")  # fmt: skip
-    assert told in said.output + str(said.exception)
+    assert told in output.output + str(output.exception)
 
 
 CHANGED_BOARD: dict[str, Any] = {
@@ -172,8 +174,8 @@ def test_every_field_of_a_board_that_changes_a_number_is_noticed_by_verify(
     if field in ("name", "version"):
         assert "but this is" in str(checked.problems.lines())
         return
-    said, _ = differences(path, checked, other)
-    assert bool(said) == (field in CHANGED_BOARD), said
+    output, _ = differences(path, checked, other)
+    assert bool(output) == (field in CHANGED_BOARD), output
 
 
 def test_other_neurons_of_a_board_are_noticed_by_verify(
@@ -198,8 +200,8 @@ def test_a_damaged_table_is_a_line_of_verify(
     path, submission = row
     if version == 2:
         as_version_2(path)
-    place = path.with_suffix(".per_neuron.parquet")
+    table_path = path.with_suffix(".per_neuron.parquet")
     change, told = DAMAGED[name]
-    place.write_bytes(change(place.read_bytes()))
-    said, _ = differences(path, check(submission, board), board)
-    assert any(told in line or "SHA-256" in line for line in said), said
+    table_path.write_bytes(change(table_path.read_bytes()))
+    output, _ = differences(path, check(submission, board), board)
+    assert any(told in line or "SHA-256" in line for line in output), output

@@ -513,14 +513,14 @@ def test_a_picture_that_is_only_named_is_not_opened(
 ) -> None:
     secret = tmp_path / "secret.png"
     Image.new("RGB", (4, 4), (9, 9, 9)).save(secret)
-    place = tmp_path / "set"
-    place.mkdir()
-    monkeypatch.chdir(place)
+    folder_path = tmp_path / "set"
+    folder_path.mkdir()
+    monkeypatch.chdir(folder_path)
     path = str(secret) if named == "absolute" else "../secret.png"
     column = pa.array([{"bytes": None, "path": path}])
     features = Features({"picture": ImageFeature()})
     table = pa.table({"picture": column}, schema=features.arrow_schema)
-    pq.write_table(table, place / "train.parquet")
-    source = HubSource(str(place), "train")
+    pq.write_table(table, folder_path / "train.parquet")
+    source = HubSource(str(folder_path), "train")
     with pytest.raises(UnreadableImageError, match=r"secret\.png.*outside of the dataset"):
         source.image(0)

@@ -21,6 +21,7 @@ from milannotations.fingerprints import fingerprint_of_files
 from milannotations.loading import load
 from milannotations.parquet import check_unpacked, open_parquet, read_table
 from milannotations.parquet.sizes import plain, row_sizes
+from tests.milannotations.damage import Edit, damaged, edits
 from tests.milannotations.parquet import bombs
 
 DEMO = sorted(Path("milannotations/data/demo").glob("*.parquet"))
@@ -82,16 +83,16 @@ def records(path):
     with open_parquet(path) as file:
         for batch in file.batches():
             pass
-said = {}
+outcomes = {}
 before = peak()
 for path in map(Path, sys.argv[1:]):
     for read in (read_table, read_descriptions, load, records):
         try:
             read(path)
-            said[f"{path.stem} {read.__name__}"] = "read"
+            outcomes[f"{path.stem} {read.__name__}"] = "read"
         except InputError as error:
-            said[f"{path.stem} {read.__name__}"] = str(error)
-print(json.dumps([peak() - before, said]))
+            outcomes[f"{path.stem} {read.__name__}"] = str(error)
+print(json.dumps([peak() - before, outcomes]))
 """
 
 
@@ -155,8 +156,8 @@ def test_good_files_are_read_as_arrow_reads_them(path: Path) -> None:
     with open_parquet(path) as file:
         for rows in (1, 7, 1000):
             assert pa.Table.from_batches(file.batches(rows=rows)).equals(expected)
-        part = pa.Table.from_batches(file.batches(["unit", "annotations"]))
-        assert part.equals(expected.select(["unit", "annotations"]))
+        batch_table = pa.Table.from_batches(file.batches(["unit", "annotations"]))
+        assert batch_table.equals(expected.select(["unit", "annotations"]))
 
 
 def test_large_rows_come_in_small_batches(tmp_path: Path) -> None:
@@ -236,26 +237,12 @@ def test_sizes_of_rows_are_those_of_their_values(values: list, start: int) -> No
 
 
 @settings(max_examples=250, deadline=None)
-@given(
-    edits=st.lists(
-        st.tuples(st.integers(0, 5000), st.integers(0, 255), st.sampled_from("ffic")),
-        min_size=1,
-        max_size=3,
-    )
-)
+@given(changes=edits(5000, most=3))
 def test_changed_files_are_refused_or_read(
-    edits: list[tuple[int, int, str]], tmp_path_factory: pytest.TempPathFactory
+    changes: list[Edit], tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     """Whatever happens to the bytes of a table: a table, or one sentence that names it."""
-    data = bytearray(_TABLE)
-    for at, value, kind in edits:
-        at %= len(data) + 1
-        if kind == "c":
-            del data[at:]
-        elif kind == "i":
-            data.insert(at, value)
-        elif at < len(data):
-            data[at] = value
+    data = damaged(_TABLE, changes)
     path = tmp_path_factory.getbasetemp() / "changed.parquet"
     path.write_bytes(data)
     try:
