@@ -126,11 +126,14 @@ def _restricted(tap: Tap, choice: UnitChoice) -> Tap:
 def first_inputs(source: Source) -> Inputs:
     """Return the inputs of the first image that can be read, as a batch of one."""
     loadable = Loadable(source)
+    problems = []
     for position in range(len(source)):
         item = loadable[position]
         if item.problem is None:
             return tuple(tensor[None] for tensor in item.inputs)
-    raise InputError(f"none of the {len(source)} images can be read")
+        problems.append(item.problem)
+    first = f": the first, {problems[0]}" if problems else ""
+    raise InputError(f"none of the {len(source)} images can be read{first}")
 
 
 def as_batch(inputs: Inputs, device: torch.device | str, options: BuildOptions) -> Inputs:

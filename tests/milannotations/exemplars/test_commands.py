@@ -88,16 +88,25 @@ def test_latents_of_an_autoencoder_are_units(squares: Path, tmp_path: Path) -> N
 
 
 def test_images_of_a_data_set_that_datasets_reads(squares: Path, tmp_path: Path) -> None:
-    paths = [str(path) for path in sorted(squares.glob("*.png"))]
-    rows = datasets.Dataset.from_dict({"picture": paths}).cast_column("picture", datasets.Image())
-    rows = rows.map(lambda row: row, features=rows.features)
+    files = sorted(squares.glob("*.png"))
+    pictures = [{"bytes": file.read_bytes(), "path": file.name} for file in files]
+    rows = datasets.Dataset.from_dict({"picture": pictures})
     (tmp_path / "hub").mkdir()
-    rows.to_parquet(tmp_path / "hub" / "train.parquet")
+    rows.cast_column("picture", datasets.Image()).to_parquet(tmp_path / "hub" / "train.parquet")
     _built(tmp_path / "out", *COLOURS, "--images", f"hf:{tmp_path / 'hub'}", "--layers", "relu")
     _built(tmp_path / "plain", *COLOURS, "--images", str(squares), "--layers", "relu")
     assert load_rows(tmp_path / "out") == load_rows(tmp_path / "plain")
     with pytest.raises(InputError, match="'nowhere' of the dataset"):
         _built(tmp_path / "x", *COLOURS, "--images", f"hf:{tmp_path / 'hub'}:nowhere")
+
+
+def test_pictures_that_a_data_set_only_names_stay_closed(squares: Path, tmp_path: Path) -> None:
+    paths = [{"bytes": None, "path": str(path)} for path in sorted(squares.glob("*.png"))]
+    rows = datasets.Dataset.from_dict({"picture": paths}).cast_column("picture", datasets.Image())
+    (tmp_path / "hub").mkdir()
+    rows.to_parquet(tmp_path / "hub" / "train.parquet")
+    with pytest.raises(InputError, match=r"none of the 30 images.*00\.png, outside of the dataset"):
+        _built(tmp_path / "out", *COLOURS, "--images", f"hf:{tmp_path / 'hub'}", "--layers", "relu")
 
 
 def test_half_precision_and_channels_last_find_the_same_images(
