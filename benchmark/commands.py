@@ -62,10 +62,10 @@ def score(
     from benchmark.sanity.suite import check_metrics
     from benchmark.score_files import differences, lines, score_files
     from milannotations.device import resolve_device
-    from milannotations.page import as_markdown
     from milannotations.progress import silence_libraries
     from milannotations.storage import atomic_path, check_outputs
     from milannotations.terminal import Console
+    from milannotations.untrusted_text import as_markdown
 
     silence_libraries()
     check_outputs(out, markdown)

@@ -18,7 +18,7 @@ from benchmark.metrics.bounds import BOUNDS, CORRECTED, is_mean_by_name
 from benchmark.per_neuron import PER_NEURON_COLUMNS
 from benchmark.result import Metric, Result, Score, SplitResult
 from benchmark.statistics import interval
-from milannotations.page import clip
+from milannotations.untrusted_text import clip
 
 TOLERANCE = 1e-6  # relative to the larger of the value and 1; both were computed at once
 _RANGE = 1e-6

@@ -21,8 +21,8 @@ from benchmark.consistency import disagreements
 from benchmark.per_neuron import MAX_BYTES, SUFFIX, read_table, write_table
 from benchmark.result import VERSION, Result, leaves, read_result
 from milannotations.errors import InputError
-from milannotations.page import clean, clip
 from milannotations.storage import atomic_path, locked
+from milannotations.untrusted_text import clean, clip
 
 _SHOWN = 5  # differences in one message
 

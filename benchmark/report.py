@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from benchmark.result import Result, Score
-from milannotations.page import as_markdown
 from milannotations.terminal import FittedTable
+from milannotations.untrusted_text import as_markdown
 
 _DECIMALS = {"bleu": 1}
 

@@ -20,7 +20,7 @@ from milannotations.annotations import matched, read_annotations, read_descripti
 from milannotations.describer import create
 from milannotations.errors import InputError
 from milannotations.notices import notify as tell
-from milannotations.page import clean, clip
+from milannotations.untrusted_text import clean, clip
 
 _SHOWN = 150  # characters of a constant in a title, which has at most 200
 HUMAN = "human"

@@ -16,9 +16,9 @@ from benchmark.statistics import Difference, paired_difference
 from leaderboard.board import LoadedResult
 from leaderboard.ranking import LEVEL
 from milannotations.errors import InputError, did_you_mean
-from milannotations.page import as_cell, clean, clip
 from milannotations.record import NeuronKey
 from milannotations.storage import atomic_path
+from milannotations.untrusted_text import as_cell, clean, clip
 
 
 class _Mean(MeanMetric):

@@ -18,7 +18,7 @@ import numpy as np
 
 from leaderboard.board import Board, LoadedResult
 from leaderboard.tables import SplitTable
-from milannotations.page import as_cell
+from milannotations.untrusted_text import as_cell
 
 MAX_IN_JSON = 300_000  # descriptions; with more, only the CSVs hold every neuron's
 DECIMALS = 4  # of a neuron's value; results have all of them

@@ -17,7 +17,8 @@ import numpy as np
 
 from benchmark.metrics.base import Floats
 from leaderboard.tables import SplitTable
-from milannotations.page import as_json, clean, clip
+from milannotations.page import as_json
+from milannotations.untrusted_text import clean, clip
 
 CHUNK = 200  # neurons in one file of words
 LEVELS = 1000  # that a value is rounded to, of its metric's range on the split

@@ -8,8 +8,8 @@ from urllib.parse import quote
 import numpy as np
 
 from leaderboard.tables import Group, SplitTable
-from milannotations.page import clean
 from milannotations.record import NeuronKey
+from milannotations.untrusted_text import clean
 
 EXAMPLES = 8  # best neurons of a split, and as many worst
 ALL_EXAMPLES = 24  # best neurons of all splits, but of each at least two

@@ -10,8 +10,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from markupsafe import Markup
-
 from benchmark.references import RULES, signed
 from benchmark.sanity.checks import CHECKS
 from benchmark.sanity.report import SanityReport, cell, read_reports
@@ -45,9 +43,10 @@ from leaderboard.packing import CHUNK, write_split
 from leaderboard.profiles import ALL_EXAMPLES, EXAMPLES, WIDTH, Profile, profile
 from leaderboard.tables import SplitTable, split_tables
 from milannotations.errors import InputError, did_you_mean
-from milannotations.page import MAX_TEXT, as_json, clean, clip, environment, hash_source, themed
+from milannotations.page import PageKit
 from milannotations.progress import note, progress_bar
 from milannotations.storage import atomic_folder, check_target
+from milannotations.untrusted_text import MAX_TEXT, clean, clip
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -56,7 +55,7 @@ TITLE = "What does a vision neuron respond to, in words?"
 SITE = Path(__file__).parent / "site"
 INDEX = "index.html"
 STYLE = "style.css"
-MARK = b'name="generator" content="milannotations leaderboard"'
+GENERATOR = "milannotations leaderboard"
 PICTURES = 300  # neurons whose exemplars are drawn, of all splits
 
 
@@ -135,8 +134,8 @@ def render(
         progress.advance(task)
         cards = build_gallery(board, tables, main_metric, sheets, gallery_size, seed)
         shown = [reports[split] for split in board.splits if split in reports]
-        (folder / STYLE).write_bytes(themed(SITE / STYLE).encode("utf-8"))
         site = _Site(title, board, loaded, tables, sheets, cards, notes, shown, with_json, refused)
+        (folder / STYLE).write_bytes(site.style.encode("utf-8"))
         for name, text in site.pages():
             path = folder / name
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -158,7 +157,7 @@ def is_site(folder: Path) -> bool:
     if not index.is_file():
         return False
     with index.open("rb") as file:
-        return MARK in file.read(4096)
+        return f'name="generator" content="{GENERATOR}"'.encode() in file.read(4096)
 
 
 def _check_target(out: Path) -> None:
@@ -226,10 +225,16 @@ class _Site:
         ]
         self._main = board.columns[board.main] if board.main is not None else None
         self._digits = [decimals_of(scores) for scores in scores_by_column(board)]
-        self._templates = environment(SITE)
-        self._templates.filters.update(link=as_link, number=as_number, outcome=cell)
-        self._templates.tests["link"] = lambda text: bool(as_link(text))
-        self._shared = {
+        self._kit = PageKit(
+            SITE,
+            site=True,
+            linked_style=True,
+            generator=GENERATOR,
+            filters={"link": as_link, "number": as_number, "outcome": cell},
+            tests={"link": lambda text: bool(as_link(text))},
+        )
+        self.style = self._kit.style
+        self._shared: dict[str, Any] = {
             "title": title,
             "board": board,
             "digits": self._digits,
@@ -333,32 +338,15 @@ class _Site:
     def _render(
         self, template: str, scripts: Sequence[str], data: dict[str, Any] | None, **values: Any
     ) -> str:
-        script = "\n".join(
-            (SITE / f"{name}.js").read_text(encoding="utf-8").strip() for name in scripts
-        )
-        return self._templates.get_template(template).render(
+        return self._kit.render(
+            template,
+            scripts=[f"{name}.js" for name in scripts],
+            data=data,
+            loads_scripts="common" in scripts,
+            root="../" * (template == "method.html.j2"),
             **self._shared,
             **values,
-            policies=_policies(script, loads="common" in scripts),
-            root="../" * (template == "method.html.j2"),
-            script=Markup(script),
-            data=None if data is None else as_json(data),
         )
-
-
-def _policies(script: str, loads: bool) -> list[str]:
-    """Return the policies of a page, which hold all.
-
-    Pages that load data have two: by the first, scripts run only if they are this one or were
-    loaded by it, not by markup; by the second, they are loaded only from where the page is.
-    """
-    own = hash_source(script) if script else "'none'"
-    dynamic = " 'strict-dynamic'" if loads else ""
-    first = (
-        f"default-src 'none'; img-src 'self' data:; style-src 'self'; "
-        f"script-src {own}{dynamic}; base-uri 'none'; form-action 'none'"
-    )
-    return [first, f"script-src {own} 'self'"] if loads else [first]
 
 
 def _data(board: Board, cards: Sequence[Card]) -> dict[str, Any]:

@@ -1,8 +1,8 @@
-"""What every page of this project is made with: one theme, and nothing that can do harm.
+"""The kit that every page of this project is made with: templates, theme, scripts and policies.
 
-Texts on a page were written by others. Jinja escapes them, ``clean`` takes out characters that
-reorder or hide text, and a page's Content-Security-Policy admits, by hash, only the style and
-script of this package.
+Texts on a page were written by others. Jinja escapes them, ``untrusted_text.clean`` removes
+characters that reorder or hide text, and a page's Content-Security-Policy admits, by hash, only the
+styles and scripts of this package.
 """
 
 from __future__ import annotations
@@ -10,58 +10,112 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-import re
-import unicodedata
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-MAX_TEXT = 2000  # characters of any one text; longer is a mistake or an attack
-THEME = Path(__file__).parent / "theme.css"
+from milannotations.untrusted_text import as_markdown, clean, clip
 
-# Marks, embeddings, overrides and isolates that turn the reading direction of what follows
-# (Unicode's bidirectional controls): "gnp.exe" must not be able to read "exe.png".
-_BIDI_CONTROLS = frozenset(
-    "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
-)
-# With these a spreadsheet takes a cell for a formula; the last four are their full-width forms.
-_FORMULA = frozenset("=+-@|%\uff1d\uff0b\uff0d\uff20")
-# What is made a link without being marked as one: GitHub Flavored Markdown's autolinks, GitHub's
-# own references, and the bare names of hosts that other renderers take too.
-_LINKED = re.compile(
-    r"//|@|www[.\u3002\uff61]|#\d|\bgh-\d"
-    r"|(?<![^\W\d_])(?:data|file|ftp|https?|javascript|mailto|vbscript|xmpp):"
-    # example.com, but not the name of a file that no host has.
-    r"|[^\s.][.\u3002\uff61](?!(?:csv|tsv|parquet|json|yaml|yml|npy|npz|txt|png|jpg|jpeg|html)\b)"
-    r"[^\W\d_]{2,}"
-    r"|(?<![0-9a-z])[0-9a-f]{7,64}(?![0-9a-z])",  # a commit
-    re.IGNORECASE,
-)
+KIT = Path(__file__).parent  # holds base.html.j2, which every page extends, and theme.css
 
 
-def environment(templates: Path) -> Environment:
+class PageKit:
+    """Renders the pages of one site or report.
+
+    Args:
+        folder: Holds the templates, the style sheet and the scripts. Templates extend
+            ``base.html.j2`` and fill its blocks ``heading`` (the title) and ``body``.
+        style: Name of the style sheet, which follows the theme.
+        site: Whether the pages form a folder that holds their pictures; otherwise each page is one
+            file.
+        linked_style: Whether pages link to ``style.css`` in that folder instead of holding it.
+        generator: Names the program in the pages' metadata.
+        filters: Further filters for the templates.
+        tests: Further tests for the templates.
+
+    Attributes:
+        style: The theme and the style sheet.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        style: str = "style.css",
+        site: bool = False,
+        linked_style: bool = False,
+        generator: str = "",
+        filters: Mapping[str, Callable[..., Any]] | None = None,
+        tests: Mapping[str, Callable[..., bool]] | None = None,
+    ) -> None:
+        self._folder = folder
+        self._site = site
+        self._linked_style = linked_style
+        self._generator = generator
+        self._environment = environment(folder, KIT)
+        self._environment.filters.update(filters or {})
+        self._environment.tests.update(tests or {})
+        self.style = "\n\n".join(_text(path) for path in (KIT / "theme.css", folder / style))
+
+    def render(
+        self,
+        template: str,
+        *,
+        scripts: Sequence[str] = (),
+        data: Any = None,
+        loads_scripts: bool = False,
+        root: str = "",
+        extra_style: str = "",
+        **values: Any,
+    ) -> str:
+        """Return the HTML of one page.
+
+        Args:
+            template: Name of its template.
+            scripts: Names of the scripts, which are put into the page in this order.
+            data: What the scripts read from the element ``page-data``.
+            loads_scripts: Whether the page's script loads further ones from the page's folder.
+            root: Path from the page to the site's folder, such as ``../``.
+            extra_style: Rules that follow the style sheet.
+            **values: What the template prints.
+        """
+        script = "\n".join(_text(self._folder / name) for name in scripts)
+        style = None if self._linked_style else "\n".join(filter(None, (self.style, extra_style)))
+        return self._environment.get_template(template).render(
+            **values,
+            policies=content_policies(style, script, site=self._site, loads_scripts=loads_scripts),
+            generator=self._generator,
+            icon=self._site,
+            root=root,
+            style=None if style is None else Markup(style),
+            script=Markup(script),
+            data=None if data is None else as_json(data),
+        )
+
+
+def environment(*folders: Path) -> Environment:
     """Return a Jinja environment that escapes and cleans every value a template prints."""
-    made = _environment(templates, autoescape=True, finalize=clean)
-    made.filters["clip"] = clip
-    return made
+    jinja = _environment(*folders, autoescape=True, finalize=clean)
+    jinja.filters["clip"] = clip
+    return jinja
 
 
 def markdown_environment(templates: Path) -> Environment:
     """Return a Jinja environment for cards in Markdown, with the filter ``plain``.
 
-    Nothing is escaped by itself: what others wrote must go through ``plain``.
+    Nothing is escaped automatically: texts that others wrote must go through ``plain``.
     """
-    made = _environment(templates, autoescape=False, keep_trailing_newline=True)
-    made.filters["plain"] = as_markdown
-    return made
+    jinja = _environment(templates, autoescape=False, keep_trailing_newline=True)
+    jinja.filters["plain"] = as_markdown
+    return jinja
 
 
-def _environment(templates: Path, **options: Any) -> Environment:
+def _environment(*folders: Path, **options: Any) -> Environment:
     return Environment(
-        loader=FileSystemLoader(templates),
+        loader=FileSystemLoader(folders),
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
@@ -69,9 +123,8 @@ def _environment(templates: Path, **options: Any) -> Environment:
     )
 
 
-def themed(style: Path) -> str:
-    """Return the theme with a page's own style behind it."""
-    return "\n\n".join(path.read_text(encoding="utf-8").strip() for path in (THEME, style))
+def _text(path: Path) -> str:
+    return path.read_text(encoding="utf-8").strip()
 
 
 def hash_source(text: str) -> str:
@@ -80,12 +133,34 @@ def hash_source(text: str) -> str:
     return f"'sha256-{base64.b64encode(digest).decode()}'"
 
 
-def content_policy(style: str, script: str) -> str:
-    """Return a Content-Security-Policy that admits this style and script and nothing else."""
-    return (
-        f"default-src 'none'; img-src data:; style-src {hash_source(style)}; "
-        f"script-src {hash_source(script)}; base-uri 'none'; form-action 'none'"
-    )
+def content_policies(
+    style: str | None, script: str, *, site: bool = False, loads_scripts: bool = False
+) -> list[str]:
+    """Return the Content-Security-Policies of a page; a browser enforces all of them.
+
+    A page that loads scripts needs two. By the first, scripts run only if they are the page's own
+    or were loaded by it, not by markup. By the second, they are loaded only from the page's folder.
+
+    Args:
+        style: The inline style sheet; None for one in the site's folder.
+        script: The inline script; empty for none.
+        site: Whether the page may show pictures from its site's folder, not only inline ones.
+        loads_scripts: Whether the script loads further ones.
+
+    >>> content_policies(None, "", site=True)[0].split("; ")[1:4]
+    ["img-src 'self' data:", "style-src 'self'", "script-src 'none'"]
+    """
+    directives = {
+        "default-src": "'none'",
+        "img-src": "'self' data:" if site else "data:",
+        "style-src": "'self'" if style is None else hash_source(style),
+    }
+    own = hash_source(script) if script else "'none'"
+    if script or site:
+        directives["script-src"] = f"{own} 'strict-dynamic'" if loads_scripts else own
+    directives |= {"base-uri": "'none'", "form-action": "'none'"}
+    policy = "; ".join(f"{name} {sources}" for name, sources in directives.items())
+    return [policy, f"script-src {own} 'self'"] if loads_scripts else [policy]
 
 
 def as_json(data: Any) -> Markup:
@@ -98,96 +173,3 @@ def as_json(data: Any) -> Markup:
     for character in "<>&":
         text = text.replace(character, f"\\u{ord(character):04x}")
     return Markup(text)
-
-
-def clip(text: str, limit: int = 280) -> str:
-    """Cut a text that is too long, and show that it was."""
-    return text if len(text) <= limit else text[: limit - 1].rstrip() + "…"
-
-
-def clean(value: Any, limit: int = MAX_TEXT) -> Any:
-    """Take out of a text what no reader can see but every reader would suffer from.
-
-    Anything that is not a text is returned as it is, and so is markup made by this package.
-
-    >>> clean("exe.\u202egnp")
-    'exe.gnp'
-    >>> clean("two\\nlines")
-    'two lines'
-    """
-    if isinstance(value, Markup) or not isinstance(value, str):
-        return value
-    kept = []
-    for character in value[: 2 * limit]:
-        if character in _BIDI_CONTROLS:
-            continue
-        # Control characters, and halves of surrogate pairs, which UTF-8 cannot encode.
-        kept.append(" " if unicodedata.category(character) in ("Cc", "Cs") else character)
-    return clip("".join(kept), limit)
-
-
-def as_cell(text: str) -> str:
-    """Return a text as a cell of a CSV that no spreadsheet takes for a formula.
-
-    A quote goes before whatever would be one, also behind spaces (OWASP, "CSV Injection").
-
-    >>> as_cell("=HYPERLINK(1)")
-    "'=HYPERLINK(1)"
-    >>> as_cell("dogs - and cats")
-    'dogs - and cats'
-    """
-    bare = text.lstrip()
-    return f"'{text}" if bare[:1] in _FORMULA or text[:1] in ("\t", "\r", "\n") else text
-
-
-def as_markdown(text: str, escape: Callable[[str], str] | None = None) -> str:
-    """Return a text as one line in which Markdown and HTML mean nothing, and nothing is a link.
-
-    Args:
-        text: Any text.
-        escape: How words that are no links are written; default with a backslash before each
-            character that could mean something.
-
-    What a page of Markdown, or GitHub, would make a link of by itself (addresses, also without a
-    scheme, e-mail addresses, ``@someone``, ``#12``, hashes of commits) becomes code: a backslash
-    does not keep it from being one.
-
-    >>> print(as_markdown("*a* <b> | c"))
-    \\*a\\* \\<b\\> \\| c
-    >>> print(as_markdown("see https://example.com, @me"))
-    see `https://example.com`, `@me`
-    """
-    line = " ".join(clean(text).split())
-    parts = re.split(r"([ |`])", line)
-    escaped = escape or _escaped
-    marked = "".join(_as_code(part) if _is_linked(part) else escaped(part) for part in parts)
-    if escape is not None:
-        return marked
-    # What begins a heading, a list or a rule.
-    return re.sub(r"^([-+=]|[0-9]+(?=[.)]( |$)))", _escaped_start, marked)
-
-
-def _is_linked(part: str) -> bool:
-    return bool(_LINKED.search(unicodedata.normalize("NFKC", part)))
-
-
-def _as_code(word: str) -> str:
-    """Write the links of a word as code, and what stands around them with backslashes."""
-    written = []
-    for part in re.split(r"([\[\]()<>*\\])", word):
-        core = part.strip("\"',;.!?“”‘’") if _is_linked(part) else ""
-        if not core or not _is_linked(core):
-            written.append(f"`{part}`" if core else _escaped(part))
-            continue
-        before, _, after = part.partition(core)
-        written.append(f"{_escaped(before)}`{core}`{_escaped(after)}")
-    return "".join(written)
-
-
-def _escaped(part: str) -> str:
-    # A backslash before a backtick would leave it to begin a code span of what follows.
-    return "&#96;" if part == "`" else re.sub(r"([\\*_{}\[\]()#!|<>~&$^])", r"\\\1", part)
-
-
-def _escaped_start(match: re.Match[str]) -> str:
-    return f"{match[0]}\\" if match[0][0].isdigit() else f"\\{match[0]}"

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from milannotations.page import as_json, clean, content_policy, environment, themed
+from milannotations.page import PageKit
 from milannotations.storage import atomic_path
+from milannotations.untrusted_text import clean
+from milannotations.viewer.sheets import data_uri
 
 _SITE = Path(__file__).parent / "site"
 
@@ -74,30 +74,17 @@ def render(
             for name, units in layers.items()
         ],
     }  # fmt: skip
-    style, script = themed(_SITE / "style.css"), (_SITE / "app.js").read_text(encoding="utf-8")
-    context: dict[str, Any] = {
-        "title": title,
-        "method": method,
-        "lead": lead,
-        "facts": facts,
-        "figures": {what: _data_uri(file) for what, file in figures.items()},
-        "units": sum(map(len, layers.values())),
-        "bar": bar,
-        "data": as_json(data),
-        "style": _markup(style),
-        "script": _markup(script),
-        "policy": content_policy(style, script),
-    }
-    text = environment(_SITE).get_template("page.html.j2").render(context)
+    text = PageKit(_SITE).render(
+        "page.html.j2",
+        scripts=["app.js"],
+        data=data,
+        title=title,
+        method=method,
+        lead=lead,
+        facts=facts,
+        figures={what: data_uri(file.read_bytes(), "image/png") for what, file in figures.items()},
+        units=sum(map(len, layers.values())),
+        bar=bar,
+    )
     with atomic_path(path) as partial:
         partial.write_text(text, encoding="utf-8")
-
-
-def _data_uri(file: Path) -> str:
-    return "data:image/png;base64," + base64.b64encode(file.read_bytes()).decode()
-
-
-def _markup(text: str) -> Any:
-    from markupsafe import Markup
-
-    return Markup(text)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import jinja2
 
 from baselines.milan.config import MilanConfig
-from milannotations.page import as_markdown
+from milannotations.untrusted_text import as_markdown
 
 _CARD = """\
 ---

@@ -18,8 +18,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
-from milannotations.page import clean
 from milannotations.storage import atomic_path
+from milannotations.untrusted_text import clean
 
 Interval: TypeAlias = "tuple[float, float, float]"  # a value and the ends of its interval
 

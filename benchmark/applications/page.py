@@ -16,8 +16,9 @@ from typing import Any
 from markupsafe import Markup, escape
 from PIL import Image as PILImage
 
-from milannotations.page import clean, clip, environment, hash_source, themed
+from milannotations.page import PageKit
 from milannotations.storage import atomic_path
+from milannotations.untrusted_text import clean, clip
 from milannotations.viewer.sheets import DrawnSheet, data_uri, draw_sheet
 
 _SITE = Path(__file__).parent / "site"
@@ -167,25 +168,19 @@ def render(
         for card in part.cards
         if card.sheet is not None
     ]
-    style = "\n".join([themed(_SITE / "report.css"), *sorted({_layout(s) for s in sheets})])
-    policy = (
-        f"default-src 'none'; img-src data:; style-src {hash_source(style)}; "
-        "base-uri 'none'; form-action 'none'"
-    )
-    context: dict[str, Any] = {
-        "title": title,
-        "eyebrow": eyebrow,
-        "lead": lead,
-        "numbers": numbers,
-        "sections": [
+    text = PageKit(_SITE, style="report.css").render(
+        "report.html.j2",
+        extra_style="\n".join(sorted({_layout(sheet) for sheet in sheets})),
+        title=title,
+        eyebrow=eyebrow,
+        lead=lead,
+        numbers=numbers,
+        sections=[
             {"title": s.title, "text": s.text, "parts": [_part(part) for part in s.parts]}
             for s in sections
         ],
-        "facts": facts,
-        "style": Markup(style),
-        "policy": policy,
-    }
-    text = environment(_SITE).get_template("report.html.j2").render(context)
+        facts=facts,
+    )
     with atomic_path(path) as partial:
         partial.write_text(text, encoding="utf-8")
 

@@ -27,9 +27,9 @@ from milannotations.errors import InputError
 from milannotations.fingerprints import fingerprint
 from milannotations.json_files import read_model
 from milannotations.notices import notify
-from milannotations.page import clip
 from milannotations.reading import is_there
 from milannotations.storage import atomic_path
+from milannotations.untrusted_text import clip
 
 # Controls that every test set is scored with: the scale that methods are read on.
 ORACLE, SHUFFLED = "oracle", "shuffled-oracle"

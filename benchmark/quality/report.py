@@ -12,8 +12,8 @@ from rich.text import Text
 from benchmark.quality.model import Quality
 from benchmark.quality.tables import tables
 from benchmark.quality.texts import shown
-from milannotations.page import as_markdown
 from milannotations.terminal import FittedTable
+from milannotations.untrusted_text import as_markdown
 
 # What Markdown gives a meaning, of which underscores within a word and brackets alone have none;
 # the links that it makes by itself are seen to by `as_markdown`.

@@ -12,9 +12,9 @@ from benchmark.result import MAX_RESULT_BYTES
 from benchmark.sanity.checks import CHECKS, CONSTANT, PEOPLE
 from benchmark.sanity.ladder import OTHERS
 from milannotations.json_files import read_model
-from milannotations.page import as_markdown
 from milannotations.storage import atomic_path
 from milannotations.terminal import FittedTable
+from milannotations.untrusted_text import as_markdown
 
 FOLDER = "sanity"
 PASS, FAIL = "✓", "✗"

@@ -25,8 +25,9 @@ from leaderboard.render import INDEX, is_site
 from leaderboard.submission.package import METADATA, TABLES
 from milannotations.errors import InputError
 from milannotations.hub.repository import CARD
-from milannotations.page import as_markdown, clean, markdown_environment
+from milannotations.page import markdown_environment
 from milannotations.record import NeuronKey
+from milannotations.untrusted_text import as_markdown, clean
 
 TAG = "milannotations-leaderboard"  # by which a repository is known to be a board's
 # Folders of the dataset repository that are ours: what an earlier push left there goes.

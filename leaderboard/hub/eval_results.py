@@ -14,7 +14,7 @@ import yaml
 from benchmark.result import Result
 from leaderboard.board import Board
 from leaderboard.definition import BoardDefinition
-from milannotations.page import clean
+from milannotations.untrusted_text import clean
 
 FRAMEWORK = "milannotations"
 TASK_SPLIT = "test"  # what the hub calls the rows of a task; each of our splits is a task

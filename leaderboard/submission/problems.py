@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 from milannotations.errors import InputError
-from milannotations.page import clean, clip
+from milannotations.untrusted_text import clean, clip
 
 SHOWN = 5  # of one kind; a file with one fault in every line must not fill the screen
 

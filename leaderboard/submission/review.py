@@ -20,8 +20,8 @@ from leaderboard.submission.checks import Checked, check
 from leaderboard.submission.package import METADATA, TABLES
 from leaderboard.submission.scoring import score_submissions
 from milannotations.errors import InputError, did_you_mean
-from milannotations.page import as_markdown
 from milannotations.storage import atomic_path, check_folder
+from milannotations.untrusted_text import as_markdown
 
 _PLACE = re.compile(r"leaderboard/boards/([a-z0-9][a-z0-9_-]{0,63})/submissions/([^/]+)/(.+)")
 _TOLD = 20  # problems of one submission in the summary

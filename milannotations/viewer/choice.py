@@ -9,8 +9,8 @@ from fnmatch import fnmatchcase
 from itertools import pairwise
 
 from milannotations.errors import InputError, did_you_mean
-from milannotations.page import clean, clip
 from milannotations.record import NeuronKey
+from milannotations.untrusted_text import clean, clip
 
 _MAX_NAME = 60
 

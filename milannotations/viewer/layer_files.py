@@ -19,10 +19,11 @@ from datasets import Dataset
 from PIL import Image as PILImage
 
 from milannotations.errors import InputError
-from milannotations.page import as_json, clean
+from milannotations.page import as_json
 from milannotations.pictures import UnreadableImageError, opened
 from milannotations.record import FEATURES, IMAGE_FORMATS, NeuronKey, encoded_records, key_of
 from milannotations.storage import atomic_path
+from milannotations.untrusted_text import clean
 from milannotations.viewer.choice import Layer
 from milannotations.viewer.facts import Descriptions, Statistics, tidy
 from milannotations.viewer.sheets import draw_sheet

@@ -16,14 +16,14 @@ from pathlib import Path
 from typing import Any
 
 from datasets import Dataset, DatasetDict, concatenate_datasets
-from markupsafe import Markup
 
 from milannotations.errors import InputError
 from milannotations.loading import load
-from milannotations.page import as_json, clean, environment, hash_source, themed
+from milannotations.page import PageKit
 from milannotations.progress import progress_bar
 from milannotations.record import encoded_records, keys_of
 from milannotations.storage import atomic_path, check_target, resumable_folder
+from milannotations.untrusted_text import clean
 from milannotations.viewer.choice import Layer, choose
 from milannotations.viewer.facts import (
     IMAGES,
@@ -140,8 +140,6 @@ def _write_layers(work: Path, chosen: Sequence[Layer], neurons: Dataset, extras:
 
 
 def _index(title: str, chosen: Sequence[Layer], methods: Sequence[str]) -> str:
-    style = themed(SITE / "style.css")
-    script = "\n".join((SITE / name).read_text(encoding="utf-8").strip() for name in SCRIPTS)
     networks = list(dict.fromkeys((layer.model, layer.dataset) for layer in chosen))
     data: dict[str, Any] = {
         "perFile": UNITS_PER_FILE,
@@ -161,35 +159,16 @@ def _index(title: str, chosen: Sequence[Layer], methods: Sequence[str]) -> str:
             for layer in chosen
         ],
     }
-    return (
-        environment(SITE)
-        .get_template("page.html.j2")
-        .render(
-            title=title,
-            policies=_policies(style, script),
-            style=Markup(style),
-            script=Markup(script),
-            data=as_json(data),
-            networks=networks,
-            layers=len(chosen),
-            units=sum(len(layer.units) for layer in chosen),
-        )
+    return PageKit(SITE, site=True).render(
+        "page.html.j2",
+        scripts=SCRIPTS,
+        data=data,
+        loads_scripts=True,
+        title=title,
+        networks=networks,
+        layers=len(chosen),
+        units=sum(len(layer.units) for layer in chosen),
     )
-
-
-def _policies(style: str, script: str) -> list[str]:
-    """Return two policies, which hold both.
-
-    By the first, scripts run only if they are this one or were loaded by it, not by markup. By
-    the second, they are loaded only from where the page is.
-    """
-    own = hash_source(script)
-    return [
-        "default-src 'none'; img-src 'self' data:; "
-        f"style-src {hash_source(style)}; script-src {own} 'strict-dynamic'; "
-        "base-uri 'none'; form-action 'none'",
-        f"script-src {own} 'self'",
-    ]
 
 
 def _title(dataset: str, chosen: Sequence[Layer]) -> str:

@@ -22,7 +22,7 @@ from benchmark.result import Metric, Score
 from leaderboard.commands import app, load_neurons
 from leaderboard.render import SITE, render
 from milannotations.errors import InputError
-from milannotations.page import themed
+from milannotations.page import PageKit
 from tests.leaderboard.conftest import save_anew
 
 HOSTILE = [
@@ -139,7 +139,7 @@ def test_page_loads_nothing_from_outside(page: Page) -> None:
     assert all(re.fullmatch(r"pictures/split-\d/\d+\.(jpg|png)", s) for s in page.attributes("src"))
     links = [attrs["href"] or "" for tag, attrs in page.elements if tag == "link"]
     assert [link for link in links if not link.startswith("data:")] == ["style.css"]
-    css = themed(SITE / "style.css")
+    css = PageKit(SITE).style
     assert "url(" not in css
     assert "@import" not in css
     assert not {"iframe", "object", "embed", "base", "form"} & {tag for tag, _ in page.elements}

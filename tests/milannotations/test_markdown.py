@@ -11,7 +11,7 @@ from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
 from benchmark.quality.report import escape_markdown
-from milannotations.page import as_markdown, clean
+from milannotations.untrusted_text import as_markdown, clean
 
 # What becomes a link without markup: the extended autolinks of the GFM specification (0.29, section
 # 6.9), GitHub's references to people, issues and commits

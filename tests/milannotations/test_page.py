@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 from markupsafe import Markup
 
-from milannotations.page import MAX_TEXT, as_json, clean, clip, content_policy, environment
+from milannotations.page import as_json, content_policies, environment
+from milannotations.untrusted_text import MAX_TEXT, clean, clip
 
 
 def test_json_holds_no_markup_and_reads_back() -> None:
@@ -44,7 +45,7 @@ def test_templates_escape_and_clean_every_value(tmp_path: Path) -> None:
 
 
 def test_policy_admits_by_hash() -> None:
-    policy = content_policy("body {}", "alert(1)")
+    (policy,) = content_policies("body {}", "alert(1)")
     assert policy.startswith("default-src 'none';")
     assert "script-src 'sha256-bhHHL3z2vDgxUt0W3dWQOrprscmda2Y5pLsLg4GF+pI='" in policy
     assert "unsafe" not in policy

@@ -37,8 +37,8 @@ from benchmark.applications.page import (
     sheet_of,
 )
 from benchmark.quality.texts import words_of
-from milannotations.page import as_cell
 from milannotations.storage import atomic_path
+from milannotations.untrusted_text import as_cell
 
 _EXAMPLES = 4
 _LINES: dict[str, tuple[str, Literal["method", "other"]]] = {

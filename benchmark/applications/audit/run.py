@@ -238,7 +238,7 @@ def write_tables(found: Audit, out: Path) -> None:
 
     ``random-weights.csv`` has the controls, ``comparison.csv`` the differences of networks.
     """
-    from milannotations.page import as_cell
+    from milannotations.untrusted_text import as_cell
 
     units = unit_table(found)
     for column in ("description", "matched"):

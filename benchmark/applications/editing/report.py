@@ -36,8 +36,8 @@ from benchmark.applications.page import (
 from benchmark.statistics import Interval
 from milannotations.ablation import Unit
 from milannotations.ablation.edited import Written
-from milannotations.page import as_cell
 from milannotations.storage import atomic_path
+from milannotations.untrusted_text import as_cell
 
 _CARDS = 24
 _SHOWN = 24  # units on the curves, at least

@@ -13,8 +13,8 @@ from benchmark.applications.audit.compare import Count, Effect, compare
 from benchmark.applications.figures import pairs
 from benchmark.applications.language import PROPERTIES
 from benchmark.statistics import Interval, over_trials
-from milannotations.page import as_markdown
 from milannotations.storage import atomic_path
+from milannotations.untrusted_text import as_markdown
 
 PUBLISHED = Path(__file__).parent / "published.csv"
 Results = Mapping[int, Mapping[str, Any]]

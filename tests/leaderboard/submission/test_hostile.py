@@ -26,8 +26,8 @@ from leaderboard.submission.package import MAX_TABLE
 from leaderboard.submission.template import write_template
 from leaderboard.submission.texts import fault_of
 from milannotations.errors import InputError
-from milannotations.page import as_cell
 from milannotations.record import NeuronKey
+from milannotations.untrusted_text import as_cell
 from tests.chromium import HOSTILE
 from tests.leaderboard.submission.conftest import Make, table
 
