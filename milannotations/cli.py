@@ -53,7 +53,7 @@ COMMANDS = {
         "benchmark.functional.commands",
         "Score descriptions by the activations they predict.",
     ),
-    "experiment": ("benchmark.experiments.commands", "Run the experiments of the paper."),
+    "experiment": ("applications.experiment_commands", "Run the experiments of the paper."),
     "splits": ("benchmark.splits.commands", "List the splits; look for leaks."),
     "clean": ("milannotations.cleaning.commands", "List or remove what killed runs have left."),
     "sanity": ("benchmark.sanity.commands", "Ask which metrics can be fooled."),

@@ -34,9 +34,9 @@ def timed(what: Callable[[], object]) -> float:
 
 def main(scenes: int) -> None:
     """Print the table."""
+    from applications.trials.scenes import SMALL_MILAN
     from baselines.milan.describer import MilanDescriber
     from baselines.retrieval.describer import Retrieval
-    from benchmark.applications.trials.scenes import SMALL_MILAN
     from milannotations.catalog.models import load_model
     from milannotations.exemplars.build import build
     from milannotations.exemplars.sources import ImageFolder

@@ -36,14 +36,14 @@ from datasets import Dataset
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from benchmark.applications.audit.decoys import make_decoys
-from benchmark.applications.audit.false_matches import DECOYS, UNTRAINED, NullUnits, discovery
-from benchmark.applications.audit.untrained import initialized_again
-from benchmark.applications.classifier import read_images
-from benchmark.applications.described import Described, Speaker, describe, describe_network
-from benchmark.applications.spurious_text import LISTING
-from benchmark.applications.trials.scenes import Scale, cue_images, probe_of, speaker
-from benchmark.applications.words import WordList
+from applications.audit.decoys import make_decoys
+from applications.audit.false_matches import DECOYS, UNTRAINED, NullUnits, discovery
+from applications.audit.untrained import initialized_again
+from applications.classifier import read_images
+from applications.described import Described, Speaker, describe, describe_network
+from applications.spurious_text import LISTING
+from applications.trials.scenes import Scale, cue_images, probe_of, speaker
+from applications.words import WordList
 from milannotations.ablation import sites_of
 from milannotations.catalog import small
 from milannotations.catalog.models import LoadedModel

@@ -15,7 +15,7 @@ from torch import Tensor
 from milannotations.errors import InputError
 
 if TYPE_CHECKING:
-    from benchmark.applications.language import Parser
+    from benchmark.language import Parser
 
 SPECIALS = ("<start>", "<stop>", "<pad>", "<unk>")
 _LATIN = re.compile(r"[a-z]", re.IGNORECASE)
@@ -189,6 +189,6 @@ def _tokenizer() -> Any:
 
 @cache
 def _parser() -> Parser:
-    from benchmark.applications.language import load_parser  # here: few vocabularies need it
+    from benchmark.language import load_parser  # here: few vocabularies need it
 
     return load_parser()

@@ -1,4 +1,4 @@
-"""``milannotations experiment``: the paper's tables, on the release or at small scale."""
+"""The paper's tables of ``milannotations experiment``, on the release or at small scale."""
 
 from __future__ import annotations
 
@@ -7,28 +7,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from benchmark.applications.commands import analyze, audit, edit
-from benchmark.applications.data_commands import (
-    spurious_color,
-    spurious_text,
-    train_classifier,
-    trials,
-)
 from benchmark.encoders import DEFAULT_BERTSCORE_ENCODER, DEFAULT_SENTENCE_ENCODER, ENCODER_HELP
 from benchmark.references import HELD_OUT, PROTOCOL_HELP, RULES, check_protocol
 from milannotations.device import DEVICE_HELP
 
 if TYPE_CHECKING:
     from benchmark.experiments.cells import Contestant
-
-app = typer.Typer(no_args_is_help=True, help="Run the experiments of the paper.")
-app.command()(analyze)
-app.command()(audit)
-app.command()(edit)
-app.command("spurious-text")(spurious_text)
-app.command("spurious-color")(spurious_color)
-app.command("train-classifier")(train_classifier)
-app.command()(trials)
 
 _SMALL_MILAN = {
     "encoder": "efficientnet_lite0", "hidden": 128, "epochs": 40, "learning_rate": 0.005,
@@ -58,7 +42,6 @@ Resamples = Annotated[int, typer.Option(min=1000, help="bootstrap resamples")]
 Device = Annotated[str, typer.Option(help=DEVICE_HELP)]
 
 
-@app.command()
 def generalization(
     out: Out = Path("generalization"),
     data: Data = "release",
@@ -87,7 +70,6 @@ def generalization(
     )  # fmt: skip
 
 
-@app.command()
 def baselines(
     out: Out = Path("baselines-table"),
     data: Data = "release",

@@ -81,7 +81,7 @@ def for_state(state: State | None) -> SmallNet:
 
 def _fetch() -> State:
     raise InputError(
-        f"{NAME} has no published weights: train one (benchmark.applications.classifier) and pass "
+        f"{NAME} has no published weights: train one (applications.classifier) and pass "
         "--weights FILE, or --weights random"
     )
 

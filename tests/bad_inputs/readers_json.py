@@ -9,6 +9,8 @@ from unittest import mock
 
 import numpy as np
 
+from applications.classifier import load_classifier
+from applications.image_classes import named_values
 from baselines.compexp.explanation import Kept
 from baselines.concepts.activations import RecordedMaps
 from baselines.concepts.coco import CocoPanoptic
@@ -16,8 +18,6 @@ from baselines.concepts.report import load_report
 from baselines.milan.files import read_vocabulary
 from baselines.milan.model import Milan
 from baselines.netdissect.report import Dissection
-from benchmark.applications.classifier import load_classifier
-from benchmark.applications.image_classes import named_values
 from benchmark.experiments.cells import _kept
 from benchmark.quality.model import read_quality
 from benchmark.result import read_result

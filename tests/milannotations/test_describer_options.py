@@ -10,9 +10,9 @@ import pytest
 from pydantic import BaseModel, Field
 from typer.testing import CliRunner
 
+from applications.experiment_commands import app as experiments
+from applications.options import speaker_of
 from baselines.commands import app
-from benchmark.applications.options import speaker_of
-from benchmark.experiments.commands import app as experiments
 from milannotations import describer
 from milannotations.describer import accepts, available, check_options, create, list_options
 from milannotations.describer_options import listing, options_of

@@ -8,14 +8,14 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-PACKAGES = ("milannotations", "benchmark", "baselines", "leaderboard")
+PACKAGES = ("milannotations", "benchmark", "baselines", "applications", "leaderboard")
 # Of each kind: what reads it, and where that may stand and why.
 READERS = {
     "JSON": (
         r"json\.loads?\((?!json\.dumps)|validate_json\(",
         {
             "milannotations/json_files.py": "the reader",
-            "benchmark/applications/labelled.py": "keys that it has written itself, in memory",
+            "applications/labelled.py": "keys that it has written itself, in memory",
             "benchmark/per_neuron.py": "metadata of a Parquet file, not of a file",
             "milannotations/declared_files.py": "looks at what `datasets` will read, as it does",
             "leaderboard/definition.py": "YAML that was read, as JSON for strict types",
@@ -27,7 +27,7 @@ READERS = {
             "milannotations/rows.py": "the reader",
             "milannotations/tables.py": "the header alone, to find the delimiter",
             "benchmark/experiments/published.py": "a table of the package",
-            "benchmark/applications/trials/summary.py": "a table of the package",
+            "applications/trials/summary.py": "a table of the package",
         },
     ),
     "YAML": (

@@ -15,9 +15,9 @@ from PIL import Image, PngImagePlugin
 from torch import nn
 
 import milannotations
-from benchmark.applications.classifier import read_images
-from benchmark.applications.labelled import LabelledImages
-from benchmark.applications.spurious_text import write_spurious_text
+from applications.classifier import read_images
+from applications.labelled import LabelledImages
+from applications.spurious_text import write_spurious_text
 from milannotations.attach.sources import FolderSource
 from milannotations.errors import InputError
 from milannotations.exemplars.build import build

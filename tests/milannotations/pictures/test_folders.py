@@ -19,12 +19,12 @@ from torch import nn
 from torchvision.datasets import ImageFolder as TorchvisionFolder
 
 import milannotations
+from applications.classifier import read_images
+from applications.image_classes import classes_of
+from applications.labelled import LabelledImages
+from applications.spurious_text import LISTING, write_spurious_text
 from baselines.concepts.names import open_concepts
 from baselines.concepts.segmented import PictureFolder
-from benchmark.applications.classifier import read_images
-from benchmark.applications.image_classes import classes_of
-from benchmark.applications.labelled import LabelledImages
-from benchmark.applications.spurious_text import LISTING, write_spurious_text
 from milannotations.attach.attach import attach_images
 from milannotations.attach.sources import FolderSource, HubSource
 from milannotations.errors import InputError

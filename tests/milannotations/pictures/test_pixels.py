@@ -12,10 +12,10 @@ from datasets import Dataset, Features
 from datasets import Image as ImageFeature
 from PIL import Image
 
+from applications.classifier import read_images
+from applications.labelled import LabelledImages
+from applications.spurious_text import write_spurious_text
 from baselines.concepts.segmented import PictureFolder
-from benchmark.applications.classifier import read_images
-from benchmark.applications.labelled import LabelledImages
-from benchmark.applications.spurious_text import write_spurious_text
 from milannotations.attach.sources import FolderSource, HubSource
 from milannotations.exemplars.sources import ImageFolder, PictureSource, Preprocessing
 from milannotations.pictures import UnreadableImageError, problem_of, read_rgb, to_rgb

@@ -1,0 +1,133 @@
+"""Accuracy on each class as units are ablated: which classes lean on which kind of units."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from applications.analysis.importance import RANDOM, Curve, Order
+from applications.heat_maps import Grid, heat_maps
+from applications.labelled import LabelledImages
+
+Floats = NDArray[np.float64]
+_SHOWN = 24  # classes of the figure and the table
+_TITLES = {"highest": "Highest first", "lowest": "Lowest first"}
+
+
+@dataclass(frozen=True)
+class Classes:
+    """The classes that accuracy is over.
+
+    Attributes:
+        names: What they are called, in the order of ``Curve.by_class``.
+        images: How many images each has.
+    """
+
+    names: tuple[str, ...]
+    images: tuple[int, ...]
+
+
+def classes_in(images: LabelledImages) -> Classes:
+    """Return the classes of labelled images."""
+    counts = (int((images.labels == index).sum()) for index in images.indices)
+    return Classes(images.classes, tuple(counts))
+
+
+def class_table(curves: Sequence[Curve], classes: Classes) -> pd.DataFrame:
+    """Return a row per property, order, direction, class and fraction of ablated units."""
+    return pd.DataFrame(
+        [
+            [curve.name, curve.order, "" if curve.name == RANDOM else curve.direction, name, images,
+             fraction, round(value, 6)]
+            for curve in curves
+            for name, images, values in zip(
+                classes.names, classes.images, curve.by_class, strict=True
+            )
+            for fraction, value in zip(curve.fractions, values, strict=True)
+        ],
+        columns=["property", "order", "direction", "class", "images", "fraction", "accuracy"],
+    )  # fmt: skip
+
+
+def differences(curves: Sequence[Curve], order: Order, direction: str) -> tuple[list[str], Floats]:
+    """Return how far accuracy on each class is from that of random orders.
+
+    Args:
+        curves: From ``importance``.
+        order: The order.
+        direction: The direction.
+
+    Returns:
+        The properties, and for each class and property the mean over all fractions but 0 of the
+        accuracy minus that of random orders, -1 to 1, float64 (classes, properties).
+    """
+    some = [curve for curve in curves if curve.order == order]
+    chance = _areas(next(curve for curve in some if curve.name == RANDOM))
+    own = [curve for curve in some if curve.name != RANDOM and curve.direction == direction]
+    if not own:
+        return [], np.zeros((len(chance), 0))
+    return [c.name for c in own], np.stack([_areas(c) - chance for c in own], axis=1)
+
+
+def class_rows(
+    curves: Sequence[Curve], order: Order, classes: Classes, titles: Mapping[str, str]
+) -> list[list[str]]:
+    """Return rows for people: classes with the property whose ablation changes them most.
+
+    Columns are class, images, accuracy, accuracy while random units are ablated, and, for each
+    direction, property and points of the greatest loss against random orders; dashes if no
+    property costs more than these.
+    """
+    random = next(c for c in curves if c.order == order and c.name == RANDOM)
+    chance = _areas(random)
+    directions = list(dict.fromkeys(c.direction for c in curves if c.name != RANDOM))
+    by_direction = {direction: differences(curves, order, direction) for direction in directions}
+    rows = []
+    for index in shown(curves, order):
+        row = [
+            classes.names[index], f"{classes.images[index]:,}",
+            f"{100 * random.by_class[index][0]:.1f} %", f"{100 * chance[index]:.1f} %",
+        ]  # fmt: skip
+        for names, gaps in by_direction.values():
+            least = int(gaps[index].argmin())
+            worst = f"{100 * gaps[index, least]:+.1f}"
+            lost = float(worst) < 0
+            row += [titles.get(names[least], names[least]), worst] if lost else ["—", "—"]
+        rows.append(row)
+    return rows
+
+
+def shown(curves: Sequence[Curve], order: Order) -> list[int]:
+    """Return the places of the classes to show: those that differ most from random orders."""
+    directions = dict.fromkeys(c.direction for c in curves if c.name != RANDOM)
+    gaps = np.concatenate([differences(curves, order, d)[1] for d in directions], axis=1)
+    most = np.argsort(-np.abs(gaps).max(1), kind="stable")[:_SHOWN]
+    return sorted(most.tolist())
+
+
+def draw_classes(
+    path: Path,
+    curves: Sequence[Curve],
+    order: Order,
+    classes: Classes,
+    titles: Mapping[str, str],
+) -> Path:
+    """Draw for each direction how far accuracy on each class is from that of random orders."""
+    places = shown(curves, order)
+    grids = []
+    for direction, title in _TITLES.items():
+        names, gaps = differences(curves, order, direction)
+        if names:
+            grids.append(
+                Grid(title, [titles.get(name, name) for name in names], 100 * gaps[places])
+            )
+    return heat_maps(path, grids, [classes.names[i] for i in places], "points of accuracy")
+
+
+def _areas(curve: Curve) -> Floats:
+    return np.array([np.mean(values[1:]) for values in curve.by_class])

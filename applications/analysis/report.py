@@ -1,0 +1,318 @@
+"""The report of an analysis: what layers are described as, and which properties matter."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import pandas as pd
+
+from applications.analysis.classes import (
+    Classes,
+    class_rows,
+    class_table,
+    draw_classes,
+)
+from applications.analysis.importance import (
+    RANDOM,
+    Curve,
+    Order,
+    curve_table,
+    importance_table,
+)
+from applications.described import Described
+from applications.figures import LayerPanel, Panel, Series, by_layer, curves
+from applications.kinds import FORMS, TOPICS
+from applications.page import (
+    Card,
+    Cards,
+    Number,
+    Picture,
+    Section,
+    Table,
+    render,
+    sheet_of,
+)
+from benchmark.language import PROPERTIES
+from benchmark.quality.texts import words_of
+from milannotations.storage import atomic_path
+from milannotations.untrusted_text import as_cell
+
+_EXAMPLES = 4
+_LINES: dict[str, tuple[str, Literal["method", "other"]]] = {
+    "highest": ("highest first", "method"),
+    "lowest": ("lowest first", "other"),
+}
+_ORDERS: dict[Order, str] = {
+    "network": "All layers together",
+    "layer": "As large a share of each layer",
+}
+
+
+@dataclass(frozen=True)
+class Analysis:
+    """What was found.
+
+    Attributes:
+        described: The network and its descriptions.
+        layers: From ``kinds.layer_table``.
+        properties: A column per property, a row per unit.
+        forms: The form of each description.
+        curves: Of accuracy, from ``importance``; empty if it was not measured.
+        images: How many labelled images accuracy is over.
+        classes: Their classes; None if accuracy was not measured.
+    """
+
+    described: Described
+    layers: pd.DataFrame
+    properties: pd.DataFrame
+    forms: Sequence[str]
+    curves: Sequence[Curve] = ()
+    images: int = 0
+    classes: Classes | None = None
+
+
+def write_analysis(found: Analysis, out: Path, facts: Mapping[str, str]) -> Path:
+    """Write tables as CSV, figures and ``report.html``.
+
+    Args:
+        found: The analysis.
+        out: An existing folder.
+        facts: How it was made.
+    """
+    units = found.described.table()
+    units["description"] = [as_cell(text) for text in units["description"]]
+    units["form"] = list(found.forms)
+    for name in found.properties:
+        units[name] = found.properties[name].to_numpy()
+    tables = {"units.csv": units, "layers.csv": found.layers.reset_index()}
+    if found.curves:
+        tables["importance.csv"] = importance_table(found.curves, PROPERTIES)
+        tables["curves.csv"] = curve_table(found.curves)
+        if found.classes is not None:
+            tables["classes.csv"] = class_table(found.curves, found.classes)
+            tables["classes.csv"]["class"] = [
+                as_cell(name) for name in tables["classes.csv"]["class"]
+            ]
+    for name, table in tables.items():
+        with atomic_path(out / name) as path:
+            table.to_csv(path, index=False)
+    texts = found.described.texts
+    vocabulary = len({word for text in texts for word in words_of(text)})
+    numbers = [
+        Number("units described", f"{len(texts):,}", f"{len(found.described.layers)} layers"),
+        Number("different descriptions", f"{len(set(texts)):,}",
+               f"of {vocabulary:,} different words"),
+        Number("mean length", f"{found.properties['length'].mean():.1f} words"),
+    ]  # fmt: skip
+    if found.curves:
+        whole = found.curves[0].accuracy[0]
+        numbers.append(Number("accuracy", f"{100 * whole:.1f} %", f"{found.images:,} images"))
+    sections = [_by_layer(found, out)]
+    if found.curves:
+        sections.append(_importance(found, out))
+        if found.classes is not None:
+            sections.append(_classes(found, found.classes, out))
+    sections.append(_examples(found))
+    path = out / "report.html"
+    network = found.described.loaded
+    render(
+        path,
+        title=f"What the units of {network.name} are described as",
+        eyebrow="Analysis",
+        lead=f"Descriptions of {network.name} trained on {network.dataset}, layer by layer, and "
+        "what becomes of its accuracy when units that are described in some way are ablated.",
+        numbers=numbers,
+        sections=sections,
+        facts=facts,
+    )
+    return path
+
+
+def _by_layer(found: Analysis, out: Path) -> Section:
+    table, layers = found.layers, list(found.layers.index)
+
+    def line(name: str, interval: bool = True) -> list[tuple[float, float, float]]:
+        low, high = (f"{name}_low", f"{name}_high") if interval else (name, name)
+        return [
+            (float(value), float(a), float(b))
+            for value, a, b in zip(table[name], table[low], table[high], strict=True)
+        ]
+
+    parts_of_speech = {
+        name: line(name, interval=False) for name in ("nouns", "verbs", "adjectives", "adpositions")
+    }
+    named = [name for name in TOPICS if table[name].any()]
+    half = (len(named) + 1) // 2
+    panels = [
+        LayerPanel("Form", {name: line(name) for name in FORMS}, "share", percent=True),
+        LayerPanel("Topic", {n: line(n) for n in named[:half]}, "share", percent=True),
+        LayerPanel("Topic, others", {n: line(n) for n in named[half:]}, "share", percent=True),
+        LayerPanel("Length", {"words": line("length")}, "words"),
+        LayerPanel("Parts of speech", parts_of_speech, "words of each"),
+        LayerPanel("Distinct descriptions", {"share": line("distinct", interval=False)}, "share",
+                   percent=True),
+    ]  # fmt: skip
+    figure = by_layer(out / "layers.png", panels, layers, columns=2)
+    rows = [
+        [
+            layer,
+            f"{int(row['neurons']):,}",
+            f"{row['length']:.1f}",
+            f"{int(row['vocabulary']):,}",
+            f"{100 * row['distinct']:.0f} %",
+            *(f"{100 * row[name]:.0f} %" for name in (*FORMS, *named)),
+        ]
+        for layer, row in table.iterrows()
+    ]
+    return Section(
+        "What is said, by layer",
+        [
+            "A description may have several forms: it names a category (“dogs”), an attribute "
+            "(“red”, “striped”) or a relation (“wheels under cars”). Topics overlap too."
+        ],
+        [
+            Picture("Descriptions by layer, from the input on. Bars are 95 % intervals.", figure,
+                    "lines: shares of forms and topics, and lengths, by layer"),
+            Table("Layers", ["layer", "units", "words", "vocabulary", "distinct", *FORMS, *named],
+                  rows),
+        ],
+    )  # fmt: skip
+
+
+def _importance(found: Analysis, out: Path) -> Section:
+    parts: list[Picture | Table] = []
+    for order, title in _ORDERS.items():
+        some = [curve for curve in found.curves if curve.order == order]
+        if not some:
+            continue
+        random = next(curve for curve in some if curve.name == RANDOM)
+        named = dict.fromkeys(curve.name for curve in some if curve.name != RANDOM)
+        panels = [
+            Panel(
+                PROPERTIES.get(name, name),
+                [
+                    _series(random, "random order", "random"),
+                    *(
+                        _series(curve, *_LINES[curve.direction])
+                        for curve in some
+                        if curve.name == name
+                    ),
+                ],
+                "% of units ablated",
+                "accuracy",
+            )
+            for name in named
+        ]
+        figure = curves(out / f"importance-{order}.png", panels, same_y=True)
+        parts.append(
+            Picture(
+                f"{title}: accuracy as units are ablated, those highest or lowest in a property "
+                "first. Grey: random orders, the middle 95 %.",
+                figure,
+                "small plots: accuracy against share of units ablated, one for each property",
+            )
+        )
+        parts.append(_tested([curve for curve in some if curve.name != RANDOM], title))
+    return Section(
+        "Which properties matter",
+        [
+            "Units are ablated in the order of a property of their descriptions: those highest in "
+            "it first, or those lowest. Where the property matters, accuracy falls sooner than at "
+            "random in one of the two orders, and later in the other. Over all layers together a "
+            "property may seem to matter because it is frequent in layers that do; with as large "
+            "a share of each layer it cannot."
+        ],
+        parts,
+    )
+
+
+def _tested(some: Sequence[Curve], title: str) -> Table:
+    rows = [
+        [
+            PROPERTIES.get(c.name, c.name),
+            _LINES[c.direction][0],
+            f"{c.values:,}",
+            f"{100 * c.area:.1f} %",
+            f"{100 * c.difference:+.1f}",
+            f"{c.p:.3g}",
+            f"{c.adjusted:.3g}",
+        ]
+        for c in some
+    ]
+    return Table(
+        f"{title}: mean accuracy while units are ablated, against random orders",
+        ["property", "direction", "values", "accuracy", "points", "p", "p (Holm)"],
+        rows,
+        note="Points below 0: the units ablated first, those high or low in the property, "
+        "matter more than others. p: could this be one more random order? By Student's t from "
+        "those that were drawn; Holm's correction is for all rows of this table. Properties with "
+        "few values hardly order units.",
+        strong=[i for i, curve in enumerate(some) if curve.adjusted < 0.05],
+    )
+
+
+def _classes(analysis: Analysis, classes: Classes, out: Path) -> Section:
+    parts: list[Picture | Table] = []
+    several = dict.fromkeys(curve.direction for curve in analysis.curves if curve.name != RANDOM)
+    heads = [head for d in several for head in (f"{_LINES[d][0]}: worst", "points")]
+    for order, title in _ORDERS.items():
+        if not any(curve.order == order for curve in analysis.curves):
+            continue
+        figure = draw_classes(
+            out / f"classes-{order}.png", analysis.curves, order, classes, PROPERTIES
+        )  # fmt: skip
+        parts.append(
+            Picture(
+                f"{title}: accuracy on each class while units are ablated, against random orders.",
+                figure, "coloured table: points of accuracy, classes by properties",
+            )
+        )  # fmt: skip
+        parts.append(
+            Table(
+                f"Accuracy by class: {title[0].lower()}{title[1:]}",
+                ["class", "images", "accuracy", "random order", *heads],
+                class_rows(analysis.curves, order, classes, PROPERTIES),
+            )
+        )
+    return Section(
+        "Which classes lean on them",
+        [
+            "Accuracy on the images of each class, the mean over all steps of the ablation. "
+            "“Worst” is the property whose ablation costs the class most against random orders. "
+            "It is the least of several numbers, each of few images, and no test: look for what "
+            "classes that are alike have in common. All classes, properties and steps are in "
+            f"classes.csv; of {len(classes.names):,} classes those that differ most are shown."
+        ],
+        parts,
+    )
+
+
+def _series(curve: Curve, name: str, kind: str) -> Series:
+    low, high = zip(*curve.spread, strict=True)
+    percent = [100 * fraction for fraction in curve.fractions]
+    return Series(name, percent, curve.accuracy, low, high, kind)  # type: ignore[arg-type]
+
+
+def _examples(found: Analysis) -> Section:
+    parts = []
+    described = found.described
+    for name, title in PROPERTIES.items():
+        if name not in found.properties or not found.properties[name].any():
+            continue
+        order = found.properties[name].to_numpy(dtype=float).argsort(kind="stable")[::-1]
+        cards = []
+        for row in order[:_EXAMPLES]:
+            unit = described.units[row]
+            record = described.record(unit)
+            cards.append(
+                Card(
+                    f"{unit[0]} · {unit[1]}", described.texts[row],
+                    [f"{title}: {found.properties[name].iloc[row]:.3g}"],
+                    sheet=sheet_of(record) if record else None,
+                )
+            )  # fmt: skip
+        parts.append(Cards(title, cards))
+    return Section("Units highest in each property", [], parts)

@@ -1,0 +1,131 @@
+"""The same architecture with random weights: a control whose units have learned nothing."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+
+import torch
+from torch import Tensor, nn
+
+from applications.described import Described
+from milannotations.ablation import Site, sites_of
+from milannotations.catalog.entry import weights_seed
+from milannotations.catalog.models import LoadedModel, load_model
+from milannotations.errors import InputError
+
+# `--weights random` has seed 0: a network that is audited must not be its own control.
+FIRST_SEED = 1
+
+
+def untrained(
+    loaded: LoadedModel,
+    sites: Mapping[str, Site],
+    inputs: Tensor,
+    seed: int,
+    spec: str | None = None,
+) -> tuple[LoadedModel, dict[str, Site]]:
+    """Make a network like another one, with random weights.
+
+    The architecture's own initialization is taken where ``spec`` names a model whose layers have
+    as many units. Otherwise the network is copied and each of its modules is initialized again as
+    PyTorch does by default.
+
+    Args:
+        loaded: The network, on its device.
+        sites: Its layers.
+        inputs: A batch of inputs, on the same device.
+        seed: Of the weights.
+        spec: What the network was loaded by; see ``load_model``.
+
+    Returns:
+        The network, in evaluation mode on the same device, and its layers.
+
+    Raises:
+        InputError: If some of its parameters cannot be initialized; names the module.
+    """
+    module = _by_name(spec, sites, inputs, loaded, seed) if spec else None
+    if module is None:
+        module = initialized_again(loaded.module, seed)
+    control = replace(loaded, module=module.eval(), dataset=f"random-{seed}")
+    return control, sites_of(control.module, list(sites), (inputs,), loaded.layouts)
+
+
+def untrained_networks(
+    described: Described,
+    spec: str | None,
+    count: int,
+    describe: Callable[[LoadedModel, dict[str, Site]], Described],
+) -> tuple[list[Described], str]:
+    """Describe networks with random weights, of the architecture of another.
+
+    Args:
+        described: That other network.
+        spec: What it was loaded by; None if by nothing that can be named.
+        count: How many networks.
+        describe: Describes a network as the other was described.
+
+    Returns:
+        The networks, and why there are none; empty if there are as many as were asked for.
+    """
+    if not count:
+        return [], ""
+    if described.images is None:
+        return [], "its exemplars were not built here"
+    size = range(min(2, len(described.images)))
+    inputs = torch.stack([described.images.inputs(i) for i in size]).to(described.device)
+    controls = []
+    for seed in range(FIRST_SEED, FIRST_SEED + count):
+        try:
+            network, sites = untrained(described.loaded, described.sites, inputs, seed, spec)
+        except InputError as error:
+            return [], str(error)
+        controls.append(describe(network, sites))
+    return controls, ""
+
+
+def _by_name(
+    spec: str, sites: Mapping[str, Site], inputs: Tensor, loaded: LoadedModel, seed: int
+) -> nn.Module | None:
+    kind, _, name = spec.partition(":")
+    if name and kind not in ("torchvision", "timm", "hf"):
+        return None  # a factory or a hub's entry may load weights whatever it is told
+    try:
+        with weights_seed(seed):
+            module = load_model(spec, "random").module.eval().to(inputs.device)
+        module_sites = sites_of(module, list(sites), (inputs,), loaded.layouts)
+    except InputError:
+        return None
+    alike = all(module_sites[layer].units == site.units for layer, site in sites.items())
+    return module if alike else None
+
+
+def initialized_again(module: nn.Module, seed: int) -> nn.Module:
+    """Copy a network and initialize every module of the copy again.
+
+    Args:
+        module: The network.
+        seed: Of the weights.
+
+    Raises:
+        InputError: If a module has parameters of its own and no ``reset_parameters``.
+    """
+    network = copy.deepcopy(module)
+    devices: Sequence[torch.device] = sorted(
+        {p.device for p in network.parameters() if p.device.type == "cuda"}, key=str
+    )
+    with torch.random.fork_rng(devices=devices):
+        torch.manual_seed(seed)
+        for name, submodule in network.named_modules():
+            reset = getattr(
+                submodule, "reset_parameters", getattr(submodule, "_reset_parameters", None)
+            )
+            if callable(reset):
+                reset()
+            elif next(submodule.parameters(recurse=False), None) is not None:
+                raise InputError(
+                    f"module {name!r} ({type(submodule).__name__}) has parameters and no "
+                    "reset_parameters(), so its weights cannot be made random"
+                )
+    return network

@@ -1,0 +1,130 @@
+"""Which units an edit considers: by descriptions, and by what is usually done without them.
+
+All of this sees images of the validation sets alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from applications.labelled import LabelledImages
+from milannotations.ablation import Site, Unit
+from milannotations.ablation.hooks import Fill, attach
+from milannotations.ablation.runner import logits_of
+from milannotations.exemplars.layout import Layout
+from milannotations.exemplars.responses import responses
+
+
+def units_of(sites: Mapping[str, Site]) -> list[Unit]:
+    """Return all units of all layers."""
+    return [(layer, unit) for layer, site in sites.items() for unit in range(site.units)]
+
+
+def random_like(
+    chosen: Sequence[Unit], sites: Mapping[str, Site], rng: np.random.Generator
+) -> list[Unit]:
+    """Draw as many units of each layer as are chosen of it, without regard to which.
+
+    A chosen unit may be drawn too, so that a draw is what any other choice of as many units would
+    be; every unit of a layer is as likely as any other.
+    """
+    found: list[Unit] = []
+    for layer in dict.fromkeys(layer for layer, _ in chosen):
+        count = sum(1 for name, _ in chosen if name == layer)
+        drawn = rng.choice(sites[layer].units, size=count, replace=False)
+        found += [(layer, int(unit)) for unit in drawn]
+    return found
+
+
+def by_activation(
+    model: nn.Module,
+    sites: Mapping[str, Site],
+    plain: LabelledImages,
+    adversarial: LabelledImages | None,
+    *,
+    layouts: Mapping[str, Layout] | None = None,
+    device: torch.device | str = "cpu",
+    batch_size: int = 32,
+) -> list[Unit]:
+    """Order units by how much more active they are where the spurious feature misleads.
+
+    The difference of mean activations between the adversarial and the plain images, in standard
+    deviations of the plain ones. Without adversarial images, by the mean activation.
+    """
+    first, second = (
+        responses(
+            model, list(sites), images.source, reduction="mean", layouts=layouts, device=device,
+            batch_size=batch_size,
+        )
+        if images is not None
+        else {}
+        for images in (plain, adversarial)
+    )  # fmt: skip
+    scores: dict[Unit, float] = {}
+    for layer, values in first.items():
+        score = values.mean(0)
+        if layer in second:
+            score = (second[layer].mean(0) - score) / values.std(0).clamp(min=1e-6)
+        scores |= {(layer, unit): float(value) for unit, value in enumerate(score)}
+    return sorted(scores, key=lambda unit: -scores[unit])
+
+
+def by_gradient(
+    model: nn.Module,
+    sites: Mapping[str, Site],
+    images: LabelledImages,
+    *,
+    fill: Fill | None = None,
+    device: torch.device | str = "cpu",
+    batch_size: int = 32,
+) -> list[Unit]:
+    """Order units by how much the loss would fall without them, to first order.
+
+    The Taylor criterion (Molchanov et al., "Pruning Convolutional Neural Networks for Resource
+    Efficient Inference", ICLR 2017), with its sign: the sum over positions of gradient times
+    what an ablation changes.
+    """
+    gains = {layer: torch.zeros(site.units, dtype=torch.float64) for layer, site in sites.items()}
+    seen: dict[str, Tensor] = {}
+
+    def watched(layer: str) -> object:
+        def change(tensor: Tensor) -> Tensor:
+            kept = tensor if tensor.requires_grad else tensor.detach().requires_grad_()
+            kept.retain_grad()
+            seen[layer] = kept
+            return kept.clone()  # what follows may change it in place
+
+        return change
+
+    with ExitStack() as stack:
+        for layer, site in sites.items():
+            stack.callback(attach(model, site, watched(layer)).remove)  # type: ignore[arg-type]
+        for inputs, labels in images.batches(batch_size):
+            scores = logits_of(model(inputs.to(device)))
+            loss = functional.cross_entropy(scores.float(), labels.to(device), reduction="sum")
+            model.zero_grad(set_to_none=True)
+            loss.backward()
+            for layer, site in sites.items():
+                gains[layer] += _saved(seen[layer], site, (fill or {}).get(layer))
+    model.zero_grad(set_to_none=True)
+    flat = {(layer, u): float(v) for layer, values in gains.items() for u, v in enumerate(values)}
+    return sorted(flat, key=lambda unit: -flat[unit])
+
+
+def _saved(tensor: Tensor, site: Site, fill: Tensor | None) -> Tensor:
+    """Return how much loss each unit's ablation saves, to first order, float64 (units,)."""
+    gradient = tensor.grad
+    assert gradient is not None
+    activations = tensor.detach()
+    if fill is not None:
+        shape = [1] * tensor.ndim
+        shape[site.axis] = -1
+        activations = activations - fill.to(tensor).view(shape)
+    change = (gradient * activations).movedim(site.axis, 0).flatten(1).sum(1).cpu().double()
+    return change.view(site.units, -1).sum(1)

@@ -1,0 +1,165 @@
+"""Choosing an edit: which of some candidates to ablate, and how many. Validation images only.
+
+The procedure is that of the MILAN paper, section 7: candidates are sorted by what ablating each
+alone does to the accuracy on validation images, and the first n of them are ablated together, for
+the n that does best there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from applications.labelled import Bench, Floats, LabelledImages
+from milannotations.ablation import Unit, grouped
+from milannotations.errors import InputError
+
+ADVERSARIAL = "adversarial"
+_DENSE = 8  # up to here every number is tried
+_STEPS = 24  # numbers of units that are tried, at most
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What was chosen of some candidates.
+
+    Attributes:
+        method: How the candidates were found.
+        trial: Which draw, for random candidates.
+        order: The candidates, the one whose ablation helps most first.
+        effects: What ablating each alone does to the validation score, in that order.
+        counts: How many of the first were ablated together, ascending from 0.
+        scores: The validation score for each of ``counts``.
+        count: The one chosen.
+    """
+
+    method: str
+    trial: int
+    order: tuple[Unit, ...]
+    effects: tuple[float, ...]
+    counts: tuple[int, ...]
+    scores: tuple[float, ...]
+    count: int
+
+    @property
+    def units(self) -> tuple[Unit, ...]:
+        """The units of the edit."""
+        return self.order[: self.count]
+
+    def few(self, most: int) -> tuple[int, ...]:
+        """Return some of ``counts``, evenly apart: 0, the chosen one and the last among them."""
+        step = max(1, -(-len(self.counts) // most))
+        return tuple(sorted({*self.counts[::step], self.count, self.counts[-1]}))
+
+    def ablations(self, counts: Sequence[int]) -> list[dict[str, list[int]]]:
+        """Return the ablations of so many units."""
+        return [grouped(self.order[:count]) for count in counts]
+
+
+class Chooser:
+    """Chooses among candidates on validation images.
+
+    The score is the mean of the accuracies on the validation sets, so that an edit that helps
+    against the spurious feature and costs as much elsewhere gains nothing.
+
+    Args:
+        bench: Measures the network.
+        validation: The sets, by name; it is given no others.
+        most: Units of an edit at most.
+        tolerance: Where no set is named ``adversarial``, nothing shows that the feature misleads:
+            then as many units are ablated as cost at most this much accuracy.
+    """
+
+    def __init__(
+        self,
+        bench: Bench,
+        validation: Mapping[str, LabelledImages],
+        most: int | None = None,
+        tolerance: float = 0.02,
+    ) -> None:
+        if not validation:
+            raise InputError("an edit is chosen on validation images; give some")
+        if not 0 <= tolerance < 1:
+            raise InputError(f"tolerance is {tolerance}; it must be at least 0 and below 1")
+        self._bench, self._sets, self._most = bench, validation, most
+        self._tolerance = None if ADVERSARIAL in validation else tolerance
+        self._alone: dict[Unit, tuple[float, float]] = {}
+        self._base = self._scores([{}], "Validation")[0]
+
+    def effects(self, units: Sequence[Unit]) -> dict[Unit, float]:
+        """Return what ablating each unit alone does to the validation score, -1 to 1."""
+        self._look(units)
+        return {unit: self._alone[unit][0] - self._base[0] for unit in units}
+
+    def choose(self, candidates: Sequence[Unit], method: str, trial: int = 0) -> Choice:
+        """Sort candidates by their effects and choose how many of them to ablate.
+
+        Of equal scores the one with fewer units is chosen; without adversarial images see
+        ``tolerance``.
+
+        Raises:
+            InputError: If there are no candidates.
+        """
+        if not candidates:
+            raise InputError(f"{method}: there are no candidates to choose from")
+        order = self.sorted(candidates)[: self._most]
+        counts = steps(len(order))
+        scores = self._scores([grouped(order[:n]) for n in counts], f"Choosing: {method}")
+        if self._tolerance is None:
+            best = max(range(len(counts)), key=lambda place: (scores[place][0], -counts[place]))
+        else:
+            least = scores[0][0] - self._tolerance
+            best = max(place for place, (score, _) in enumerate(scores) if score >= least)
+        return Choice(
+            method, trial, tuple(order),
+            tuple(self._alone[unit][0] - self._base[0] for unit in order),
+            tuple(counts), tuple(score for score, _ in scores), counts[best],
+        )  # fmt: skip
+
+    def nothing(self, method: str) -> Choice:
+        """Return the choice where there are no candidates: no unit."""
+        return Choice(method, 0, (), (), (0,), (self._base[0],), 0)
+
+    def sorted(self, units: Sequence[Unit]) -> list[Unit]:
+        """Return units, the one whose ablation alone helps most first.
+
+        Ties in accuracy are many: the log-probability of the right class orders them.
+        """
+        self._look(units)
+        return sorted(dict.fromkeys(units), key=lambda unit: self._alone[unit], reverse=True)
+
+    def _look(self, units: Sequence[Unit]) -> None:
+        new = [unit for unit in dict.fromkeys(units) if unit not in self._alone]
+        found = self._scores([{layer: [unit]} for layer, unit in new], "Each unit alone")
+        self._alone.update(zip(new, found, strict=True))
+
+    def _scores(
+        self, ablations: Sequence[Mapping[str, Sequence[int]]], title: str
+    ) -> list[tuple[float, float]]:
+        """Return accuracy and mean log-probability, each the mean over the sets."""
+        if not ablations:
+            return []
+        accuracy: Floats = np.zeros(len(ablations))
+        logp: Floats = np.zeros(len(ablations))
+        for images in self._sets.values():
+            found = self._bench.measure(images, ablations, title)
+            accuracy += found.accuracy / len(self._sets)
+            logp += found.logp.mean(1) / len(self._sets)
+        return [(round(float(a), 9), float(b)) for a, b in zip(accuracy, logp, strict=True)]
+
+
+def steps(most: int, limit: int = _STEPS) -> list[int]:
+    """Return numbers from 0 to ``most``: each of the first, then ever further apart.
+
+    >>> steps(5)
+    [0, 1, 2, 3, 4, 5]
+    >>> steps(300)
+    [0, 1, 2, 3, 4, 5, 6, 7, 8, 10, 13, 17, 21, 27, 34, 43, 55, 70, 90, 114, 145, 185, 236, 300]
+    """
+    if most < limit:
+        return list(range(most + 1))
+    dense = range(_DENSE + 1)
+    wide = np.geomspace(_DENSE, most, limit - _DENSE).round().astype(int).tolist()
+    return sorted({*dense, *wide})

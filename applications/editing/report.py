@@ -1,0 +1,378 @@
+"""The report of an edit: what was taken out, how it was chosen, and what it does on test images."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+
+from applications.described import Described
+from applications.editing.choose import Choice
+from applications.editing.run import (
+    DESCRIPTIONS,
+    METHODS,
+    RANDOM,
+    SELECTED,
+    Outcome,
+    better_than_random,
+)
+from applications.figures import Panel, Series, curves
+from applications.found import frequent
+from applications.page import (
+    Card,
+    Cards,
+    Number,
+    Picture,
+    Section,
+    Table,
+    render,
+    sheet_of,
+)
+from benchmark.statistics import Interval
+from milannotations.ablation import Unit
+from milannotations.ablation.edited import Written
+from milannotations.storage import atomic_path
+from milannotations.untrusted_text import as_cell
+
+_CARDS = 24
+_SHOWN = 24  # units on the curves, at least
+
+
+@dataclass(frozen=True)
+class Edit:
+    """What an edit came to.
+
+    Attributes:
+        described: The network and its descriptions.
+        title: What was looked for.
+        matches: What matched of each unit that does.
+        choices: What was chosen, on validation images.
+        outcomes: What that did on test images.
+        validation: Images of each validation set.
+        tests: Images of each test set.
+        written: The edited network.
+        finetuned: Accuracies on test sets after the last layer was trained again, by what was
+            trained and test set; empty if it was not.
+    """
+
+    described: Described
+    title: str
+    matches: Mapping[Unit, tuple[str, ...]]
+    choices: Sequence[Choice]
+    outcomes: Sequence[Outcome]
+    validation: Mapping[str, int]
+    tests: Mapping[str, int]
+    written: Written | None
+    finetuned: Mapping[str, Mapping[str, Interval]]
+
+    @property
+    def choice(self) -> Choice:
+        """The choice by descriptions."""
+        return next(choice for choice in self.choices if choice.method == DESCRIPTIONS)
+
+    def outcome(self, test: str, method: str = DESCRIPTIONS) -> Outcome:
+        """Return what a choice did on a test set; of random ones the first."""
+        return next(o for o in self.outcomes if o.test == test and o.method == method)
+
+
+def outcome_table(outcomes: Sequence[Outcome]) -> pd.DataFrame:
+    """Return a row per choice and test set."""
+    return pd.DataFrame(
+        [
+            [o.method, o.trial, o.test, o.count, o.before.value, o.after.value, o.after.low,
+             o.after.high, o.gain.value, o.gain.low, o.gain.high]
+            for o in outcomes
+        ],
+        columns=["method", "trial", "test", "units", "before", "after", "after_low", "after_high",
+                 "gain", "gain_low", "gain_high"],
+    )  # fmt: skip
+
+
+def write_edit(edit: Edit, out: Path, facts: Mapping[str, str]) -> Path:
+    """Write tables, the figure and ``report.html``.
+
+    Args:
+        edit: The edit.
+        out: An existing folder.
+        facts: How it was made.
+    """
+    choice = edit.choice
+    text = dict(zip(edit.described.units, edit.described.texts, strict=True))
+    units = pd.DataFrame(
+        [
+            [layer, unit, as_cell(text[layer, unit]), "; ".join(edit.matches[layer, unit]), effect,
+             place < choice.count]
+            for place, ((layer, unit), effect) in enumerate(
+                zip(choice.order, choice.effects, strict=True)
+            )
+        ],
+        columns=["layer", "unit", "description", "matched", "validation_effect", "ablated"],
+    )  # fmt: skip
+    tables = {
+        "candidates.csv": units,
+        "outcomes.csv": outcome_table(edit.outcomes),
+        "curves.csv": _curve_table(edit.outcomes),
+    }
+    for name, table in tables.items():
+        with atomic_path(out / name) as path:
+            table.to_csv(path, index=False)
+    summary = {
+        "looked_for": edit.title,
+        "matching": len(edit.matches),
+        "ablated": [list(unit) for unit in choice.units],
+        "tests": {
+            test: {**asdict(edit.outcome(test)), "p_random": better_than_random(
+                edit.outcomes, test)[0]}
+            for test in edit.tests
+        },
+        "finetuned": {k: {t: asdict(v) for t, v in of.items()} for k, of in edit.finetuned.items()},
+    }  # fmt: skip
+    with atomic_path(out / "edit.json") as path:
+        path.write_text(json.dumps(summary, indent=1), encoding="utf-8")
+    if edit.matches:
+        sections = [_results(edit), _chosen(edit, out), _units(edit), _written(edit)]
+    else:
+        sections = [_nothing(edit), _written(edit)]
+    numbers = [
+        Number("ablated", f"{choice.count} of {len(edit.matches)}", "units that match"),
+        *(
+            Number(
+                f"accuracy, {test}",
+                f"{_percent(edit.outcome(test).before)} → {_percent(edit.outcome(test).after)}",
+                f"gain {_points(edit.outcome(test).gain)}",
+            )
+            for test in edit.tests
+        ),
+    ]
+    path = out / "report.html"
+    render(
+        path,
+        title=f"{edit.described.loaded.name} without units for {edit.title}"
+        if edit.matches
+        else f"No unit of {edit.described.loaded.name} is described with {edit.title}",
+        eyebrow="Edit",
+        lead=f"No unit is described with {edit.title}, so the network was left as it is."
+        if not edit.matches
+        else f"Units whose descriptions name {edit.title} were sorted by what ablating each alone "
+        "does to accuracy on validation images, and as many of the first were ablated as did best "
+        "there. Test images were opened after that.",
+        numbers=numbers,
+        sections=sections,
+        facts=facts,
+    )
+    return path
+
+
+def _nothing(edit: Edit) -> Section:
+    return Section(
+        "Nothing to ablate",
+        [
+            f"None of the {len(edit.described.units):,} units is described with {edit.title}. The "
+            f"most frequent words of the descriptions are: {frequent(edit.described.texts)}. The "
+            "network may rely on the feature all the same, in units that are described otherwise."
+        ],
+        [
+            Table(
+                "Accuracy of the network as it is",
+                ["test images", "number", "accuracy (95 %)"],
+                [
+                    [test, f"{count:,}", _range(edit.outcome(test).before)]
+                    for test, count in edit.tests.items()
+                ],
+            )
+        ],
+    )
+
+
+def _results(edit: Edit) -> Section:
+    tables = [_result(edit, test) for test in edit.tests]
+    ways = Table("Ways of choosing", ["choice", "candidates"], [*map(list, METHODS.items())])
+    return Section(
+        "On test images",
+        [
+            "Every way of choosing but plain random draws has as many candidates as descriptions "
+            "give, sorts them by their effects and chooses how many, on the same validation images."
+        ],
+        [*tables, ways],
+    )
+
+
+def _result(edit: Edit, test: str) -> Table:
+    whole = edit.outcome(test).before
+    rows, strong = [["the whole network", _range(whole), "", "0", ""]], []
+    for method in METHODS:
+        some = [o for o in edit.outcomes if o.test == test and o.method == method]
+        if not some:
+            continue
+        if method in (RANDOM, SELECTED):
+            after = float(np.mean([o.after.value for o in some]))
+            gains = [o.gain.value for o in some]
+            low, high = np.quantile(gains, [0.025, 0.975])
+            p, draws = better_than_random(edit.outcomes, test, method)
+            name = f"{method}, mean of {draws} draws"
+            gain = _points(Interval(float(np.mean(gains)), float(low), float(high)))
+            units = f"{np.mean([o.count for o in some]):.1f}"
+            rows.append([name, f"{100 * after:.1f} %", gain, units, f"{p:.3g}"])
+            continue
+        if method == DESCRIPTIONS:
+            strong.append(len(rows))
+        one = some[0]
+        rows.append([method, _range(one.after), _points(one.gain), str(one.count), ""])
+    for what, of in edit.finetuned.items():
+        gain = f"{100 * (of[test].value - whole.value):+.1f}"
+        rows.append([f"{what}, last layer trained again", _range(of[test]), gain, "", ""])
+    return Table(
+        f"Accuracy on {test} images ({edit.tests[test]:,})",
+        ["choice", "accuracy (95 %)", "gain in points (95 %)", "units", "p"],
+        rows,
+        note="Accuracies have Wilson intervals, gains paired bootstrap intervals over images; of "
+        "random draws the middle 95 %. p: share of the draws, this edit counted as one, that gain "
+        "at least as much as the edit by descriptions; random draws may hold the same units.",
+        strong=strong,
+    )
+
+
+def _chosen(edit: Edit, out: Path) -> Section:
+    choice = edit.choice
+    most = max(_SHOWN, 3 * choice.count)
+    panels = [
+        Panel(
+            f"validation: {' and '.join(edit.validation)}",
+            [
+                _cut(c.method, c.counts, c.scores, most,
+                       marks={float(c.count): str(c.count)} if c is choice else None)
+                for c in edit.choices if c.method not in (RANDOM, SELECTED)
+            ],
+            "units ablated", "accuracy", level=choice.scores[0],
+        )
+    ]  # fmt: skip
+    for test in edit.tests:
+        some = [o for o in edit.outcomes if o.test == test]
+        series = []
+        random = [o for o in some if o.method == RANDOM]
+        if random and random[0].count:
+            values = np.array([o.curve for o in random])
+            low, high = np.quantile(values, [0.025, 0.975], axis=0)
+            series.append(Series(RANDOM, random[0].counts, values.mean(0).tolist(), low.tolist(),
+                                 high.tolist(), "random"))  # fmt: skip
+        series += [
+            _cut(o.method, o.counts, o.curve, most,
+                   marks={float(o.count): str(o.count)} if o.method == DESCRIPTIONS else None)
+            for o in some if o.method not in (RANDOM, SELECTED)
+        ]  # fmt: skip
+        panels.append(
+            Panel(test, series, "units ablated", "accuracy", level=edit.outcome(test).before.value)
+        )
+    figure = curves(out / "curves.png", panels, columns=3)
+    return Section(
+        "How many units",
+        [
+            f"{choice.count} {'unit was' if choice.count == 1 else 'units were'} chosen on "
+            f"validation images: accuracy "
+            f"{100 * choice.scores[choice.counts.index(choice.count)]:.1f} %, without an edit "
+            f"{100 * choice.scores[0]:.1f} %."
+        ],
+        [
+            Picture("Accuracy as units are ablated, in the order of their effects on validation "
+                    "images, near the choice, which the number marks. All of it: curves.csv.",
+                    figure,
+                    "curves: accuracy against number of ablated units, validation and test sets"),
+        ],
+    )  # fmt: skip
+
+
+def _units(edit: Edit) -> Section:
+    choice = edit.choice
+    text = dict(zip(edit.described.units, edit.described.texts, strict=True))
+    cards = []
+    for place, (unit, effect) in enumerate(zip(choice.order, choice.effects, strict=True)):
+        if place >= _CARDS:
+            break
+        record = edit.described.record(unit)
+        state = "ablated" if place < choice.count else "kept"
+        cards.append(
+            Card(
+                f"{unit[0]} · {unit[1]}", text[unit],
+                [state, f"alone: {100 * effect:+.1f} points on validation images"],
+                edit.matches[unit], sheet_of(record) if record else None,
+            )
+        )  # fmt: skip
+    more = len(choice.order) - len(cards)
+    note = f"{more} more are in candidates.csv." if more > 0 else ""
+    return Section("Units that match", [], [Cards("By their effects", cards, note)])
+
+
+def _written(edit: Edit) -> Section:
+    written = edit.written
+    if written is None:
+        reason = "no edit did better than none" if edit.matches else "there was nothing to ablate"
+        text = [f"No edited network was written, as {reason}."]
+    else:
+        text = [
+            "edited/weights.pt is a state dictionary with the network's own names. "
+            + (
+                "It is the whole edit: load it into the architecture with torch.load(…, "
+                "weights_only=True) and load_state_dict."
+                if written.folded
+                else "No weights alone can hold these units: edited/load_edited.py, which needs "
+                "torch alone, loads them and puts the masks of edited/masks.json on."
+            )
+        ]
+        if edit.finetuned:
+            text.append(
+                "The last layer of this network was trained again: its accuracy stands in the "
+                "table above as “edited, last layer trained again”."
+            )
+        text.append(
+            "edited/model.pt2 is the same as a program: torch.export.load(…).module()."
+            if written.program
+            else f"It could not be exported as a program: {written.problem}"
+        )
+    return Section("The edited network", text, [])
+
+
+def _curve_table(outcomes: Sequence[Outcome]) -> pd.DataFrame:
+    return pd.DataFrame(
+        [
+            [o.method, o.trial, o.test, count, value]
+            for o in outcomes
+            for count, value in zip(o.counts, o.curve, strict=True)
+        ],
+        columns=["method", "trial", "test", "units", "accuracy"],
+    )
+
+
+def _cut(
+    method: str,
+    counts: Sequence[int],
+    values: Sequence[float],
+    most: int,
+    marks: Mapping[float, str] | None,
+) -> Series:
+    """Return a curve up to so many units: what follows would press the choice to the edge."""
+    shown = [place for place, count in enumerate(counts) if count <= most]
+    return Series(
+        method, [counts[i] for i in shown], [values[i] for i in shown], kind=_kind(method),
+        marks=marks,
+    )  # fmt: skip
+
+
+def _kind(method: str) -> Literal["method", "other"]:
+    return "method" if method == DESCRIPTIONS else "other"
+
+
+def _percent(value: Interval) -> str:
+    return f"{100 * value.value:.1f} %"
+
+
+def _range(value: Interval) -> str:
+    return f"{100 * value.value:.1f} % ({100 * value.low:.1f} to {100 * value.high:.1f})"
+
+
+def _points(value: Interval) -> str:
+    return f"{100 * value.value:+.1f} ({100 * value.low:+.1f} to {100 * value.high:+.1f})"

@@ -1,0 +1,210 @@
+"""An edit from beginning to end: candidates, choices on validation images, then test images."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from applications.editing.candidates import (
+    Unit,
+    by_activation,
+    by_gradient,
+    random_like,
+    units_of,
+)
+from applications.editing.choose import ADVERSARIAL, Choice, Chooser
+from applications.labelled import Bench, LabelledImages
+from benchmark.statistics import Interval, interval, wilson
+from milannotations.exemplars.layout import Layout
+from milannotations.storage import atomic_path
+
+DESCRIPTIONS, RANDOM, SELECTED = "descriptions", "random", "random, chosen alike"
+ACTIVATION, GRADIENT, EFFECT = "activation", "gradient", "effect alone"
+METHODS = {
+    DESCRIPTIONS: "units whose descriptions name the feature",
+    RANDOM: "as many units as were ablated, drawn at random of the same layers",
+    SELECTED: "as many candidates as match, drawn at random of the same layers",
+    ACTIVATION: "the units that are most more active on adversarial than on plain images (or, "
+    "without adversarial ones, most active)",
+    GRADIENT: "the units whose ablation saves most loss, to first order",
+    EFFECT: "all units, by what ablating each alone does",
+}
+_FEW = 6
+Flags = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How one choice did on one test set.
+
+    Attributes:
+        method: See ``Choice``.
+        trial: See ``Choice``.
+        test: Name of the test set.
+        counts: Numbers of ablated units.
+        curve: Accuracy for each of them.
+        count: The number chosen on validation images.
+        before: Accuracy of the whole network, with its 95 % interval over images.
+        after: Accuracy of the edited network.
+        gain: Their difference, paired by image.
+    """
+
+    method: str
+    trial: int
+    test: str
+    counts: tuple[int, ...]
+    curve: tuple[float, ...]
+    count: int
+    before: Interval
+    after: Interval
+    gain: Interval
+
+
+def choose_all(
+    bench: Bench,
+    matched: Sequence[Unit],
+    validation: Mapping[str, LabelledImages],
+    *,
+    trials: int = 50,
+    alike: int = 5,
+    tolerance: float = 0.02,
+    most: int | None = None,
+    seed: int = 0,
+    layouts: Mapping[str, Layout] | None = None,
+) -> list[Choice]:
+    """Choose an edit by descriptions and by each other way. Sees validation images alone.
+
+    Every way but plain random draws gets as many candidates as the descriptions give, and chooses
+    among them as they do.
+
+    Args:
+        bench: Measures the network.
+        matched: Units whose descriptions name the feature.
+        validation: Validation sets by name; one named ``adversarial``, where there is one, shows
+            the feature where it misleads.
+        trials: Random draws of as many units as are chosen by descriptions.
+        alike: Random draws of as many candidates as descriptions give.
+        tolerance: See ``Chooser``.
+        most: Units of an edit at most.
+        seed: Of the draws.
+        layouts: Of the network.
+
+    Returns:
+        The choice by descriptions, one per random draw, and those of the other ways. Where nothing
+        matches there is one choice only: no unit.
+
+    Raises:
+        InputError: If there are no validation images.
+    """
+    chooser = Chooser(bench, validation, most, tolerance)
+    if not matched:
+        return [chooser.nothing(DESCRIPTIONS)]
+    everything = units_of(bench.sites)
+    chooser.effects(everything)
+    ours = chooser.choose(matched, DESCRIPTIONS)
+    rng = np.random.default_rng(seed)
+    choices = [ours]
+    for trial in range(trials):
+        drawn = random_like(ours.units, bench.sites, rng)
+        counts = tuple(sorted({0, ours.count}))
+        choices.append(Choice(RANDOM, trial, tuple(drawn), (), counts, (), ours.count))
+    choices += [
+        chooser.choose(random_like(matched, bench.sites, rng), SELECTED, trial)
+        for trial in range(alike)
+    ]
+    adversarial = validation.get(ADVERSARIAL)
+    plain = next((v for k, v in validation.items() if k != ADVERSARIAL), None)
+    how: dict[str, Any] = {"device": bench.device, "batch_size": bench.batch_size}
+    ranked = {
+        ACTIVATION: by_activation(
+            bench.model, bench.sites, plain or next(iter(validation.values())),
+            adversarial if plain else None, layouts=layouts, **how,
+        ),
+        GRADIENT: by_gradient(
+            bench.model, bench.sites, adversarial or next(iter(validation.values())),
+            fill=bench.fill, **how,
+        ),
+        EFFECT: chooser.sorted(everything),
+    }  # fmt: skip
+    size = len(dict.fromkeys(matched))
+    return choices + [chooser.choose(order[:size], name) for name, order in ranked.items()]
+
+
+def save_choices(choices: Sequence[Choice], path: Path) -> None:
+    """Write what was chosen, before any test image is opened."""
+    content = [{**asdict(choice), "units": choice.units} for choice in choices]
+    with atomic_path(path) as partial:
+        partial.write_text(json.dumps(content, indent=1), encoding="utf-8")
+
+
+def evaluate(
+    bench: Bench,
+    choices: Sequence[Choice],
+    tests: Mapping[str, Callable[[], LabelledImages]],
+    resamples: int = 1000,
+) -> list[Outcome]:
+    """Measure what was chosen on test images, which are opened here and nowhere before.
+
+    Args:
+        bench: Measures the network.
+        choices: Made already.
+        tests: What opens each test set, by name.
+        resamples: Bootstrap resamples of the images.
+    """
+    outcomes = []
+    for name, opened in tests.items():
+        images = opened()
+        # Of random draws a few numbers are enough for their band.
+        counts = [c.few(_FEW) if c.method == SELECTED else c.counts for c in choices]
+        ablations = [a for c, some in zip(choices, counts, strict=True) for a in c.ablations(some)]
+        found = bench.measure(images, ablations, f"Testing: {name}")
+        begin = 0
+        for choice, some in zip(choices, counts, strict=True):
+            here = found.correct[begin : begin + len(some)]
+            begin += len(some)
+            before, after = here[0], here[some.index(choice.count)]
+            outcomes.append(
+                Outcome(
+                    choice.method, choice.trial, name, some, tuple(here.mean(1).tolist()),
+                    choice.count, proportion(before), proportion(after),
+                    paired(after, before, resamples),
+                )
+            )  # fmt: skip
+    return outcomes
+
+
+def proportion(correct: Flags) -> Interval:
+    """Return an accuracy with its 95 % Wilson interval over images."""
+    return wilson(int((correct > 0).sum()), len(correct))
+
+
+def paired(after: Flags, before: Flags, resamples: int = 1000) -> Interval:
+    """Return a difference of accuracies on the same images with its bootstrap interval."""
+    both = np.stack([after - before, np.ones(len(after))], axis=1).astype(np.float64)
+    return interval(lambda sums: sums[..., 0] / sums[..., 1], both, resamples)
+
+
+def better_than_random(
+    outcomes: Sequence[Outcome], test: str, method: str = RANDOM
+) -> tuple[float, int]:
+    """Return a p-value for the gain by descriptions, and of how many draws.
+
+    The share of draws, the choice itself counted as one, whose gain is at least as great. It cannot
+    be below 1 / (draws + 1).
+
+    Args:
+        outcomes: Of one edit.
+        test: A test set.
+        method: ``RANDOM`` or ``SELECTED``.
+    """
+    here = [o for o in outcomes if o.test == test]
+    ours = next(o for o in here if o.method == DESCRIPTIONS)
+    draws = [o for o in here if o.method == method]
+    at_least = sum(o.gain.value >= ours.gain.value for o in draws)
+    return (1 + at_least) / (1 + len(draws)), len(draws)

@@ -1,0 +1,205 @@
+"""Images with a spurious cue: it is there in training, and lies in adversarial tests.
+
+What the cue is, a class's name or its colour, is up to the caller; which images have it is decided
+here.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from PIL import Image
+
+from applications.image_classes import classes_of, existing_splits, shares
+from milannotations.errors import InputError
+from milannotations.pictures import read_rgb, utf8
+from milannotations.progress import progress_bar
+from milannotations.storage import atomic_folder, check_target
+from milannotations.worlds.neurons import stable_seed
+
+SPLITS = ("train", "validation", "test")
+ADVERSARIAL = {"validation": "validation-adversarial", "test": "test-adversarial"}
+FORMATS: dict[str, dict[str, Any]] = {"png": {}, "jpg": {"quality": 92}}
+
+
+class Cue(Protocol):
+    """What is put on images, one for each class."""
+
+    def draw(
+        self, image: Image.Image, label: str, rng: np.random.Generator
+    ) -> tuple[Image.Image, dict[str, Any]]:
+        """Return an image with the cue of a class, and what the listing says of it."""
+
+    def blank(self) -> dict[str, Any]:
+        """Return what the listing says of an image without a cue."""
+
+
+@dataclass(frozen=True)
+class SpuriousFile:
+    """An image of the data set.
+
+    Attributes:
+        split: ``train``, ``validation`` or ``test``.
+        label: The folder of its class.
+        source: The image it is made of.
+        place: Number of the source among its class's.
+    """
+
+    split: str
+    label: str
+    source: Path
+    place: int
+
+
+def check_spurious(
+    images: Path, out: Path, *, fraction: float, image_format: str, size: int | None, seed: int,
+    overwrite: bool,
+) -> None:  # fmt: skip
+    """Check what all spurious data sets take.
+
+    Raises:
+        InputError: If ``out`` exists or lies in ``images``, or a setting is out of range.
+    """
+    check_target(out, overwrite)
+    target, source = out.resolve(), images.resolve()
+    if target == source or target in source.parents or source in target.parents:
+        raise InputError(f"{out} lies in {images}, or holds it; write to a folder apart")
+    if not 0 <= fraction <= 1:
+        raise InputError(f"fraction is {fraction}; it must lie between 0 and 1")
+    if image_format not in FORMATS:
+        raise InputError(f"image format {image_format!r}; choose one of {', '.join(FORMATS)}")
+    if size is not None and size < 16:
+        raise InputError(f"size is {size}; it must be at least 16 pixels")
+    if seed < 0:
+        raise InputError(f"seed is {seed}; it must be at least 0")
+
+
+def write_spurious(
+    files: list[SpuriousFile],
+    images: Path,
+    out: Path,
+    cue: Cue,
+    *,
+    listing: str,
+    facts: Mapping[str, Any],
+    fraction: float,
+    seed: int,
+    size: int | None,
+    image_format: str,
+    overwrite: bool,
+) -> None:
+    """Write the folders of a spurious data set and its listing; see ``write_spurious_text``.
+
+    Args:
+        files: From ``split_files``.
+        images: Folder that their sources are named relative to.
+        out: Folder to write.
+        cue: What is put on images.
+        listing: Name of the JSON file.
+        facts: What it holds beside the files.
+        fraction: Share of the training images of each class with the cue of their class.
+        seed: Of which images have it, and of all that the cue draws.
+        size: Side to which images are resized and centrally cropped; None leaves them as they are.
+        image_format: See ``FORMATS``.
+        overwrite: Replace ``out`` if it exists.
+
+    Raises:
+        InputError: If an image is unreadable.
+    """
+    classes = {file.label for file in files}
+    shown = _shown(files, fraction, seed)
+    listed: list[dict[str, Any]] = []
+    with atomic_folder(out, overwrite) as folder, progress_bar() as progress:
+        bar = progress.add_task("Writing images", total=len(files))
+        for file in files:
+            picture = _opened(file.source, size)
+            # The name has the source's place: two sources may be of one name but for their ending.
+            name = f"{file.place:05d}-{utf8(file.source.stem)}.{image_format}"
+            versions = [(file.split, file.label if file in shown else None)]
+            rng = _generator(seed, file, "draw")
+            if file.split in ADVERSARIAL:
+                wrong = sorted(classes - {file.label})
+                versions.append((ADVERSARIAL[file.split], wrong[int(rng.integers(len(wrong)))]))
+            for split, label in versions:
+                drawn, cue_facts = picture, cue.blank()
+                if label is not None:
+                    drawn, cue_facts = cue.draw(picture, label, rng)
+                target = folder / split / file.label / name
+                target.parent.mkdir(parents=True, exist_ok=True)
+                drawn.save(target, **FORMATS[image_format])
+                listed.append({
+                    "file": target.relative_to(folder).as_posix(), "split": split,
+                    "class": file.label, **cue_facts,
+                    "source": utf8(file.source.relative_to(images).as_posix()),
+                })  # fmt: skip
+            progress.advance(bar)
+        content = {**facts, "files": sorted(listed, key=lambda entry: str(entry["file"]))}
+        text = json.dumps(content, indent=1, ensure_ascii=False) + "\n"
+        (folder / listing).write_text(text, encoding="utf-8")
+
+
+def split_files(images: Path, splits: tuple[float, float, float], seed: int) -> list[SpuriousFile]:
+    """Return the images of a folder with their splits: its own, or drawn ones.
+
+    Args:
+        images: Folder with one folder of images for each class; or with folders ``train``,
+            ``validation`` (or ``val``) and ``test`` of such folders, which are then kept.
+        splits: Shares of each class's images in the three splits, where ``images`` has none.
+        seed: Of the splits.
+
+    Raises:
+        InputError: If there are fewer than two classes or too few images of one.
+    """
+    split_folders = existing_splits(images)
+    if split_folders is not None:
+        return [
+            SpuriousFile(split, label, path, number)
+            for split, folder in split_folders.items()
+            for label, paths in classes_of(folder).items()
+            for number, path in enumerate(paths)
+        ]
+    files = []
+    for label, paths in classes_of(images, least=len(SPLITS)).items():
+        rng = np.random.default_rng(stable_seed(seed, "split", label))
+        order = rng.permutation(len(paths))
+        first = 0
+        for split, count in zip(SPLITS, shares(len(paths), splits), strict=True):
+            chosen = sorted(order[first : first + count].tolist())
+            files += [SpuriousFile(split, label, paths[number], number) for number in chosen]
+            first += count
+    return files
+
+
+def _shown(files: list[SpuriousFile], fraction: float, seed: int) -> set[SpuriousFile]:
+    """Return the training images that get their class's name: the same share of each class."""
+    of_class: dict[str, list[SpuriousFile]] = {}
+    for file in files:
+        if file.split == "train":
+            of_class.setdefault(file.label, []).append(file)
+    with_cue: set[SpuriousFile] = set()
+    for label, mine in of_class.items():
+        order = np.random.default_rng(stable_seed(seed, "shown", label)).permutation(len(mine))
+        with_cue |= {mine[i] for i in order[: round(fraction * len(mine))]}
+    return with_cue
+
+
+def _generator(seed: int, file: SpuriousFile, purpose: str) -> np.random.Generator:
+    return np.random.default_rng(
+        stable_seed(seed, purpose, file.split, file.label, utf8(file.source.name))
+    )
+
+
+def _opened(path: Path, size: int | None) -> Image.Image:
+    image = read_rgb(path)
+    if size is None:
+        return image
+    scale = size / min(image.size)
+    to = (max(size, round(image.width * scale)), max(size, round(image.height * scale)))
+    image = image.resize(to, Image.Resampling.BICUBIC) if to != image.size else image
+    left, top = (to[0] - size) // 2, (to[1] - size) // 2
+    return image.crop((left, top, left + size, top + size))
