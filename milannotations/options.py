@@ -86,16 +86,24 @@ def checked(kind: type[_Model], values: Mapping[str, Any], who: str) -> _Model:
     """
     try:
         options = kind.model_validate(dict(values))
-        for name in values:
-            _check_finite(f"{who}: option {name}", getattr(options, name, None))
-        return options
     except ValidationError as error:
-        first = error.errors()[0]
-        name = ".".join(str(part) for part in first["loc"])
-        if first["type"] == "extra_forbidden":
-            hint = did_you_mean(name, kind.model_fields)
-            raise InputError(f"{who} has no option {name!r}{hint}") from error
-        raise InputError(f"{who}: option {name}={first['input']!r}: {first['msg']}") from error
+        raise input_error(error, kind, who) from error
+    for name in values:
+        _check_finite(f"{who}: option {name}", getattr(options, name, None))
+    return options
+
+
+def input_error(error: ValidationError, kind: type[BaseModel], who: str) -> InputError:
+    """Return what pydantic found wrong with the settings of ``who``, as one sentence."""
+    first = error.errors()[0]
+    name = ".".join(str(part) for part in first["loc"])
+    if isinstance(cause := first.get("ctx", {}).get("error"), InputError):
+        return cause
+    if first["type"] == "extra_forbidden":
+        return InputError(f"{who} has no option {name!r}{did_you_mean(name, kind.model_fields)}")
+    if first["type"] == "missing":
+        return InputError(f"{who}: option {name} must be given")
+    return InputError(f"{who}: option {name}={first['input']!r}: {first['msg']}")
 
 
 def _check_finite(what: str, value: object) -> None:

@@ -30,6 +30,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from milannotations.viewer.config import ViewConfig
+
 K = 15
 WAIT_FOR_PICTURES = """async () => {
   const seen = () => [...document.querySelectorAll(".card img")].filter((image) => {
@@ -94,7 +96,7 @@ def write(dataset: Path, out: Path) -> None:
     watch = threading.Thread(target=sample)
     watch.start()
     start = time.perf_counter()
-    report = write_pages(str(dataset), out)
+    report = write_pages(ViewConfig(dataset=str(dataset), out=out))
     seconds = time.perf_counter() - start
     stop.set()
     watch.join()

@@ -25,6 +25,7 @@ from milannotations.record import encoded_records, keys_of
 from milannotations.storage import atomic_path, check_target, resumable_folder
 from milannotations.untrusted_text import clean
 from milannotations.viewer.choice import Layer, choose
+from milannotations.viewer.config import ViewConfig
 from milannotations.viewer.facts import (
     IMAGES,
     STATISTICS,
@@ -58,67 +59,49 @@ class ViewReport:
     notes: tuple[str, ...]
 
 
-def write_pages(
-    dataset: str,
-    out: Path,
-    *,
-    split: str | None = None,
-    descriptions: Sequence[Path] = (),
-    layers: Sequence[str] | None = None,
-    units: str | None = None,
-    title: str | None = None,
-    overwrite: bool = False,
-) -> ViewReport:
-    """Write pages that show every unit of a dataset; go on with what an interruption has left.
-
-    Args:
-        dataset: Whatever ``milannotations.load`` takes.
-        out: The folder to write.
-        split: One split; default all of them.
-        descriptions: Files of descriptions, as ``milannotations describe`` writes them.
-        layers: Names or patterns, such as ``layer*``; default all layers.
-        units: Numbers and ranges, such as ``0-99,512``; default all units.
-        title: Heading of the page; default the network's name.
-        overwrite: Replace ``out`` if it exists.
+def write_pages(config: ViewConfig) -> ViewReport:
+    """Write pages that show the units of a dataset, finishing what an interrupted run has begun.
 
     Returns:
         What was written. The same input gives the same bytes.
 
     Raises:
-        InputError: If the dataset, a layer, a unit or a file is not there or cannot be used, or
-            ``out`` exists.
+        InputError: If the dataset, a layer, a unit or a file is missing or cannot be used, or the
+            output folder exists.
     """
-    check_target(out, overwrite)
-    loaded = load(dataset, split)
+    check_target(config.out, config.overwrite)
+    loaded = load(config.dataset, config.split)
     neurons = (
         concatenate_datasets([*loaded.values()]) if isinstance(loaded, DatasetDict) else loaded
     )
     assert isinstance(neurons, Dataset)
     keys = keys_of(neurons)
-    chosen = choose(keys, layers, units)
-    folders = folders_of(dataset)
+    chosen = choose(keys, config.layers, config.units)
+    folders = folders_of(config.dataset)
     shown = {layer.key(at) for layer in chosen for at in range(len(layer.units))}
     extras = Extras(
         Statistics(folders),
         read_image_names(folders, _ids(neurons) if len(folders) == 1 else set()),
-        Descriptions(descriptions, shown),
+        Descriptions(config.descriptions, shown),
     )
-    heading = title if title is not None else _title(dataset, chosen)
+    heading = config.title if config.title is not None else _title(config.dataset, chosen)
     index = _index(heading, chosen, extras.descriptions.methods)
     beside = [folder / name for folder in folders for name in (STATISTICS, IMAGES)]
     identity = {
         "neurons": neurons._fingerprint,
-        "layers": list(layers) if layers is not None else None,
-        "units": units,
-        "files": [_digest(path) for path in (*descriptions, *beside) if path.is_file()],
+        "layers": list(config.layers) or None,
+        "units": config.units,
+        "files": [_digest(path) for path in (*config.descriptions, *beside) if path.is_file()],
         "page": hashlib.sha256(index.encode()).hexdigest(),
         "versions": {name: version(name) for name in ("milannotations", "pillow")},
     }
-    with resumable_folder(out, identity, overwrite) as work:
+    with resumable_folder(config.out, identity, config.overwrite) as work:
         _write_layers(work, chosen, neurons, extras)
         with atomic_path(work / "index.html") as path:  # last: without it there is no page
             path.write_bytes(index.encode("utf-8"))  # bytes: the hashes hold for these line ends
-    return ViewReport(out / "index.html", len(chosen), len(shown), tuple(extras.descriptions.notes))
+    return ViewReport(
+        config.out / "index.html", len(chosen), len(shown), tuple(extras.descriptions.notes)
+    )
 
 
 def _write_layers(work: Path, chosen: Sequence[Layer], neurons: Dataset, extras: Extras) -> None:

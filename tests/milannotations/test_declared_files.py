@@ -20,6 +20,7 @@ from milannotations.declared_files import check_card
 from milannotations.errors import InputError
 from milannotations.loading import load
 from milannotations.record import FEATURES
+from milannotations.viewer.config import ViewConfig
 from milannotations.viewer.pages import write_pages
 from tests.leaderboard.conftest import make_neurons
 
@@ -93,7 +94,7 @@ def test_cards_that_lead_out_are_refused_unasked(
     for read in (
         lambda: load(str(folder), "train"),
         lambda: load(folder, "train", streaming=True),
-        lambda: write_pages(str(folder), folder.parent / "pages"),
+        lambda: write_pages(ViewConfig(dataset=str(folder), out=folder.parent / "pages")),
         lambda: HubSource(str(folder), "train"),
     ):
         with pytest.raises(InputError, match=f"{name}, line {line}: .* below this folder") as error:

@@ -11,6 +11,7 @@ import pytest
 from playwright.sync_api import expect
 
 from milannotations.folder import write_card, write_records
+from milannotations.viewer.config import ViewConfig
 from milannotations.viewer.pages import write_pages
 from tests.chromium import HOSTILE as MARKUP
 from tests.chromium import browser, colourful, printed
@@ -43,7 +44,9 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_card(work / "dataset", "A dataset", "Made for a test.")
     said = work / "milan.csv"
     said.write_text("layer,unit,description\nconv1,7,striped fur\n", encoding="utf-8")
-    return write_pages(str(work / "dataset"), work / "out", descriptions=[said]).page
+    return write_pages(
+        ViewConfig(dataset=str(work / "dataset"), out=work / "out", descriptions=[said])
+    ).page
 
 
 class Tab:
@@ -331,7 +334,12 @@ def test_hostile_texts_run_no_script(browser: Any, tmp_path: Path) -> None:
         encoding="utf-8",
     )
     page = write_pages(
-        str(tmp_path / "dataset"), tmp_path / "out", descriptions=[said], title=HOSTILE
+        ViewConfig(
+            dataset=str(tmp_path / "dataset"),
+            out=tmp_path / "out",
+            descriptions=[said],
+            title=HOSTILE,
+        )
     ).page
     tab = Tab(browser, page)
     for link in tab.page.locator(".layers a").all():

@@ -22,6 +22,7 @@ from milannotations.record import FEATURES
 from milannotations.storage import unfinished_folder
 from milannotations.viewer import layer_files
 from milannotations.viewer.commands import app
+from milannotations.viewer.config import ViewConfig
 from milannotations.viewer.pages import UNITS_PER_PAGE, write_pages
 from tests.milannotations.viewer.records import make_record, read_data
 
@@ -47,7 +48,7 @@ def test_a_page_of_units_is_whole_files_of_facts() -> None:
 
 
 def test_folder_holds_the_index_and_files_by_layer(two_layers: Path, tmp_path: Path) -> None:
-    report = write_pages(str(two_layers), tmp_path / "out")
+    report = write_pages(ViewConfig(dataset=str(two_layers), out=tmp_path / "out"))
     assert (report.units, report.layers, report.notes) == (23, 2, ())
     assert report.page == tmp_path / "out" / "index.html"
     assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["index.html", "layers"]
@@ -72,7 +73,7 @@ def test_folder_holds_the_index_and_files_by_layer(two_layers: Path, tmp_path: P
 def test_facts_of_a_unit(two_layers: Path, tmp_path: Path) -> None:
     said = tmp_path / "milan.csv"
     said.write_text("layer,unit,description\nconv1,17,Red things\n", encoding="utf-8")
-    write_pages(str(two_layers), tmp_path / "out", descriptions=[said])
+    write_pages(ViewConfig(dataset=str(two_layers), out=tmp_path / "out", descriptions=[said]))
     layer = tmp_path / "out" / "layers" / "000-conv1"
     facts = read_data(layer / "facts-0001.js")
     assert facts[1] == {
@@ -98,7 +99,9 @@ def test_facts_of_a_unit(two_layers: Path, tmp_path: Path) -> None:
 
 
 def test_limits_keep_some_layers_and_units(two_layers: Path, tmp_path: Path) -> None:
-    report = write_pages(str(two_layers), tmp_path / "out", layers=["layer*"], units="1-5")
+    report = write_pages(
+        ViewConfig(dataset=str(two_layers), out=tmp_path / "out", layers=["layer*"], units="1-5")
+    )
     assert (report.units, report.layers) == (1, 1)
     layer = tmp_path / "out" / "layers" / "000-layer_4"
     assert read_data(layer / "list.js")["units"] == [2]
@@ -108,7 +111,7 @@ def test_what_is_missing_is_left_out(make_folder: Any, tmp_path: Path) -> None:
     bare = {**make_record("conv1", 1), "images": [], "masks": [], "activations": []}
     bare |= {"image_ids": [], "threshold": None}
     folder = make_folder([make_record("conv1", 0, images=False, k=7), bare])
-    write_pages(str(folder), tmp_path / "out")
+    write_pages(ViewConfig(dataset=str(folder), out=tmp_path / "out"))
     layer = tmp_path / "out" / "layers" / "000-conv1"
     masks, nothing = read_data(layer / "facts-0000.js")
     assert masks["sheet"] == {
@@ -124,30 +127,36 @@ def test_what_is_missing_is_left_out(make_folder: Any, tmp_path: Path) -> None:
 
 def test_many_exemplars_are_shown_in_part(make_folder: Any, tmp_path: Path) -> None:
     folder = make_folder([make_record("conv1", 0, k=40)])
-    write_pages(str(folder), tmp_path / "out")
+    write_pages(ViewConfig(dataset=str(folder), out=tmp_path / "out"))
     (facts,) = read_data(tmp_path / "out" / "layers" / "000-conv1" / "facts-0000.js")
     assert facts["sheet"]["count"] == layer_files.MAX_TILES
     assert len(facts["ids"]) == 40
 
 
 def test_splits_are_shown_together_or_alone(tmp_path: Path) -> None:
-    report = write_pages("demo", tmp_path / "all", layers=["coarse"], units="0-39")
+    report = write_pages(
+        ViewConfig(dataset="demo", out=tmp_path / "all", layers=["coarse"], units="0-39")
+    )
     assert report.units == 40
-    alone = write_pages("demo", tmp_path / "one", split="test", layers=["coarse"], units="0-39")
+    alone = write_pages(
+        ViewConfig(
+            dataset="demo", out=tmp_path / "one", split="test", layers=["coarse"], units="0-39"
+        )
+    )
     assert 0 < alone.units < 40
     assert index_data(alone.page)["title"] == "synthetic · worlds"
 
 
 def test_same_input_gives_the_same_bytes(two_layers: Path, tmp_path: Path) -> None:
     for name in ("a", "b"):
-        write_pages(str(two_layers), tmp_path / name)
+        write_pages(ViewConfig(dataset=str(two_layers), out=tmp_path / name))
     assert contents(tmp_path / "a") == contents(tmp_path / "b")
 
 
 def test_an_interrupted_run_goes_on(
     two_layers: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    write_pages(str(two_layers), tmp_path / "whole")
+    write_pages(ViewConfig(dataset=str(two_layers), out=tmp_path / "whole"))
     drawn: list[int] = []
     draw = layer_files._draw
 
@@ -159,12 +168,12 @@ def test_an_interrupted_run_goes_on(
 
     monkeypatch.setattr(layer_files, "_draw", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        write_pages(str(two_layers), tmp_path / "out")
+        write_pages(ViewConfig(dataset=str(two_layers), out=tmp_path / "out"))
     assert not (tmp_path / "out").exists()
     left = unfinished_folder(tmp_path / "out")
     assert (left / "layers" / "000-conv1" / "list.js").is_file()
     assert not (left / "index.html").exists()
-    write_pages(str(two_layers), tmp_path / "out")
+    write_pages(ViewConfig(dataset=str(two_layers), out=tmp_path / "out"))
     assert drawn.count(2) == 3  # in conv1 once, in layer/4 twice
     assert drawn.count(5) == 1
     assert contents(tmp_path / "out") == contents(tmp_path / "whole")
@@ -178,9 +187,9 @@ def test_unfinished_pages_of_other_words_are_thrown_away(
 
     with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
         patched.setattr("milannotations.viewer.pages.atomic_path", fail)
-        write_pages(str(two_layers), tmp_path / "out")
+        write_pages(ViewConfig(dataset=str(two_layers), out=tmp_path / "out"))
     (two_layers / "images.csv").unlink()
-    write_pages(str(two_layers), tmp_path / "out")
+    write_pages(ViewConfig(dataset=str(two_layers), out=tmp_path / "out"))
     (first, *_) = read_data(tmp_path / "out" / "layers" / "000-conv1" / "facts-0000.js")
     assert first["names"] == []
 
@@ -189,9 +198,9 @@ def test_a_folder_that_is_there_is_replaced_only_if_asked(two_layers: Path, tmp_
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "mine.txt").write_text("precious")
     with pytest.raises(InputError, match="pass --overwrite"):
-        write_pages(str(two_layers), tmp_path / "out")
+        write_pages(ViewConfig(dataset=str(two_layers), out=tmp_path / "out"))
     assert (tmp_path / "out" / "mine.txt").read_text() == "precious"
-    write_pages(str(two_layers), tmp_path / "out", overwrite=True)
+    write_pages(ViewConfig(dataset=str(two_layers), out=tmp_path / "out", overwrite=True))
     assert not (tmp_path / "out" / "mine.txt").exists()
 
 
@@ -208,7 +217,7 @@ def test_damaged_exemplars_are_named(
 ) -> None:
     folder = make_folder([{**make_record("conv1", 0), column: value}])
     with pytest.raises(InputError, match=message):
-        write_pages(str(folder), tmp_path / "out")
+        write_pages(ViewConfig(dataset=str(folder), out=tmp_path / "out"))
     assert not (tmp_path / "out").exists()
 
 
@@ -220,7 +229,7 @@ def test_images_that_are_only_named_are_not_looked_for(tmp_path: Path) -> None:
     table = pa.Table.from_pylist([record], schema=FEATURES.arrow_schema)
     pq.write_table(table, tmp_path / "named.parquet")
     with pytest.raises(InputError, match=r"private\.png., which is not (read|opened)"):
-        write_pages(str(tmp_path / "named.parquet"), tmp_path / "out")
+        write_pages(ViewConfig(dataset=str(tmp_path / "named.parquet"), out=tmp_path / "out"))
 
 
 def test_images_of_other_formats_are_not_decoded(make_folder: Any, tmp_path: Path) -> None:
@@ -228,7 +237,7 @@ def test_images_of_other_formats_are_not_decoded(make_folder: Any, tmp_path: Pat
     Image.new("RGB", (16, 16)).save(buffer, "tiff")
     folder = make_folder([{**make_record("conv1", 0), "images": [buffer.getvalue()] * 5}])
     with pytest.raises(InputError, match="image 0 cannot be read"):
-        write_pages(str(folder), tmp_path / "out")
+        write_pages(ViewConfig(dataset=str(folder), out=tmp_path / "out"))
 
 
 # Texts of others ------------------------------------------------------------------------------
@@ -239,7 +248,7 @@ def test_hostile_texts_stay_data(make_folder: Any, tmp_path: Path) -> None:
     record = make_record(text, 0, annotations=[text], model=text, dataset=text)
     folder = make_folder([record], statistics=True)
     (folder / "images.csv").write_text(f'image_id,name\n0,"{text[:62]}"\n', encoding="utf-8")
-    report = write_pages(str(folder), tmp_path / "out", title=HOSTILE)
+    report = write_pages(ViewConfig(dataset=str(folder), out=tmp_path / "out", title=HOSTILE))
     page = report.page.read_text(encoding="utf-8")
     assert page.count("<script") == 2
     assert page.count("<img") == 0
@@ -254,7 +263,9 @@ def test_hostile_texts_stay_data(make_folder: Any, tmp_path: Path) -> None:
 
 
 def test_policies_admit_only_this_style_and_script(two_layers: Path, tmp_path: Path) -> None:
-    page = write_pages(str(two_layers), tmp_path / "out").page.read_text(encoding="utf-8")
+    page = write_pages(ViewConfig(dataset=str(two_layers), out=tmp_path / "out")).page.read_text(
+        encoding="utf-8"
+    )
     metas = re.findall(r'http-equiv="Content-Security-Policy" content="(.*?)"', page)
     first, second = map(html.unescape, metas)
 

@@ -1,0 +1,267 @@
+"""Commands made from config models, so that every option is declared once.
+
+A library function takes one config. The config's fields are the options of its command: a field's
+type and default are the option's, the ``Attributes:`` section of the docstring is the help, and
+pydantic's ``ge`` and ``le`` are the range. ``command`` makes the command::
+
+    class ViewConfig(Config):
+        \"""What pages show.
+
+        Attributes:
+            dataset: A dataset folder.
+            layers: Names or patterns; repeatable.
+            batch_size: Images per forward pass.
+            force: Replace the pages.
+        \"""
+
+        dataset: Annotated[str, typer.Argument()]
+        layers: Names = ()
+        batch_size: Annotated[int, Field(ge=1)] = 32
+        force: Annotated[bool, typer.Option("--force")] = False
+
+    @command(app, ViewConfig, "milannotations.viewer.pages:write_pages")
+    def view(config: ViewConfig, report: ViewReport) -> None:
+        \"""Write pages to look at.\"""
+        typer.echo(report.page)
+
+The command calls ``write_pages(config)``, importing its module only then, and hands what it returns
+to the decorated function, which prints it. In Python, ``write_pages(ViewConfig(dataset="demo"))``
+does the same work with the same defaults and checks.
+
+- A field that is a config itself adds its options in its place, so several commands can share one
+  config. Base classes share options too: these come after a class's own. A subclass that declares a
+  field again changes its type or default.
+- A ``typer.Option`` or ``typer.Argument`` in ``Annotated`` says what a type cannot: another name, a
+  metavar, a panel, or that a field is positional.
+- A tuple is a repeatable option, and so is a mapping, which a pydantic validator of the field reads
+  from texts. Any other type that a command line cannot hold is read from one text in the same way.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+import inspect
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from copy import copy
+from enum import Enum
+from pathlib import Path
+from types import NoneType, UnionType
+from typing import (
+    Annotated,
+    Any,
+    Literal,
+    Optional,
+    TypeVar,
+    Union,
+    get_args,
+    get_origin,
+    get_type_hints,
+)
+
+import typer
+from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic.fields import FieldInfo
+from typer.models import ParameterInfo
+
+from milannotations.describer_options import documented
+from milannotations.options import input_error
+
+_REQUIRED = inspect.Parameter.empty
+_PLAIN = (str, int, float, bool, Path)
+_Config = TypeVar("_Config")
+
+
+class Config(BaseModel):
+    """Settings of a library function, from which its command is made.
+
+    Instances cannot be changed; ``model_copy(update=...)`` returns a changed one.
+
+    Raises:
+        InputError: If a value is of another type or out of range, or there is no such field.
+    """
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", allow_inf_nan=False, arbitrary_types_allowed=True
+    )
+
+    def __init__(self, **values: Any) -> None:
+        try:
+            super().__init__(**values)
+        except ValidationError as error:
+            raise input_error(error, type(self), type(self).__name__) from error
+
+
+@dataclasses.dataclass(frozen=True)
+class ConfigOption:
+    """One field of a config, as a command's parameter.
+
+    Attributes:
+        path: Names of the fields that lead to it from the command's config; its own is the last.
+        type: What the command line holds.
+        default: What the command line shows; ``inspect.Parameter.empty`` if it must be given.
+        help: From the docstring.
+        info: Names, metavar, range and panel, as typer takes them.
+    """
+
+    path: tuple[str, ...]
+    type: Any
+    default: Any
+    help: str
+    info: ParameterInfo
+
+    @property
+    def name(self) -> str:
+        """Name of the field, and of the command's parameter."""
+        return self.path[-1]
+
+    def parameter(self) -> inspect.Parameter:
+        """Return the parameter of the function that typer calls."""
+        kind = inspect.Parameter.KEYWORD_ONLY
+        annotated: Any = Annotated  # of values, which mypy does not take for types
+        return inspect.Parameter(
+            self.name, kind, default=self.default, annotation=annotated[self.type, self.info]
+        )
+
+
+def command(
+    app: typer.Typer, config: type[_Config], run: str, name: str | None = None
+) -> Callable[[Callable[[_Config, Any], None]], Callable[..., None]]:
+    """Return a decorator that adds a command, made from a config, to ``app``.
+
+    Args:
+        app: Gets the command.
+        config: Its fields are the options.
+        run: ``module:function`` that takes the config; the module is imported when it is called.
+        name: Of the command; default that of the decorated function, which prints the result.
+    """
+
+    def add(show: Callable[[_Config, Any], None]) -> Callable[..., None]:
+        options = options_of_config(config)
+
+        def call(**values: Any) -> None:
+            built = build_config(config, options, values)
+            module, _, function = run.partition(":")
+            work = getattr(importlib.import_module(module), function)
+            if "datasets" in sys.modules:
+                importlib.import_module("milannotations.progress").silence_libraries()
+            show(built, work(built))
+
+        call.__name__, call.__doc__, call.__module__ = show.__name__, show.__doc__, show.__module__
+        parameters = {option.name: option.parameter() for option in options}
+        call.__signature__ = inspect.Signature([*parameters.values()])  # type: ignore[attr-defined]
+        call.__annotations__ = {key: value.annotation for key, value in parameters.items()}
+        call.config, call.run = config, run  # type: ignore[attr-defined]
+        return app.command(name)(call)
+
+    return add
+
+
+def options_of_config(config: type[Any]) -> list[ConfigOption]:
+    """Return the options of a config and of the configs in it.
+
+    Raises:
+        TypeError: If two have the same name, or one has no help.
+    """
+    options = [*_options(config, ())]
+    names = [option.name for option in options]
+    for option in options:
+        if names.count(option.name) > 1:
+            raise TypeError(f"{config.__name__} has two options {option.name!r}")
+        if not option.help:
+            raise TypeError(f"{config.__name__}: the docstring does not explain {option.name!r}")
+    return options
+
+
+def build_config(
+    config: type[_Config], options: list[ConfigOption], values: Mapping[str, Any]
+) -> _Config:
+    """Return the config that a command line's values make; what is not given has its default."""
+    nested: dict[tuple[str, ...], dict[str, Any]] = {(): {}}
+    for option in options:
+        for depth in range(len(option.path)):
+            nested.setdefault(option.path[:depth], {})
+        if values[option.name] not in (None, []):
+            nested[option.path[:-1]][option.name] = values[option.name]
+    for path in sorted(nested, key=len, reverse=True)[:-1]:
+        nested[path[:-1]][path[-1]] = _class_at(config, path)(**nested[path])
+    return config(**nested[()])
+
+
+def _class_at(config: type[Any], path: tuple[str, ...]) -> type[Any]:
+    for name in path:
+        config = _fields(config)[name].annotation  # type: ignore[assignment]
+    return config
+
+
+def _fields(config: type[Any]) -> Mapping[str, FieldInfo]:
+    """Return the fields of a config: its own first, then those that base classes add."""
+    if issubclass(config, BaseModel):
+        fields = config.model_fields
+    else:
+        hints = get_type_hints(config, include_extras=True)
+        fields = {
+            field.name: FieldInfo.from_annotation(hints[field.name])
+            if field.default is dataclasses.MISSING
+            else FieldInfo.from_annotated_attribute(hints[field.name], field.default)
+            for field in dataclasses.fields(config)
+        }
+    order = [name for base in config.__mro__ for name in inspect.get_annotations(base)]
+    return {name: fields[name] for name in dict.fromkeys(order) if name in fields}
+
+
+def _options(config: type[Any], path: tuple[str, ...]) -> Iterator[ConfigOption]:
+    meanings: dict[str, str] = {}
+    for base in reversed(config.__mro__):
+        meanings |= documented(inspect.cleandoc(base.__doc__ or ""), "Attributes")
+    for name, field in _fields(config).items():
+        if _is_config(field.annotation):
+            yield from _options(field.annotation, (*path, name))  # type: ignore[arg-type]
+            continue
+        default = _REQUIRED if field.is_required() else field.get_default(call_default_factory=True)
+        help_ = field.description or meanings.get(name, "")
+        yield ConfigOption(
+            (*path, name),
+            _written_type(field.annotation),
+            None if default in ((), [], {}) else default,
+            help_,
+            _typer_info(field, help_),
+        )
+
+
+def _is_config(hint: Any) -> bool:
+    return inspect.isclass(hint) and (issubclass(hint, BaseModel) or dataclasses.is_dataclass(hint))
+
+
+def _typer_info(field: FieldInfo, help_: str) -> ParameterInfo:
+    """Return what typer is told of a field, apart from its type and default."""
+    given = [entry for entry in field.metadata if isinstance(entry, ParameterInfo)]
+    info = copy(given[0]) if given else typer.Option()
+    info.help = info.help or help_
+    for bound in field.metadata:
+        info.min = getattr(bound, "ge", info.min)
+        info.max = getattr(bound, "le", info.max)
+    return info
+
+
+def _written_type(hint: Any) -> Any:
+    """Return what the command line holds of a field of some type.
+
+    >>> _written_type(tuple[str, ...]), _written_type(dict[str, int]), _written_type(slice)
+    (list[str], list[str], <class 'str'>)
+    """
+    origin, arguments = get_origin(hint), get_args(hint)
+    if origin is Annotated:
+        return _written_type(arguments[0])
+    if origin in (Union, UnionType):
+        members = [member for member in arguments if member is not NoneType]
+        written = _written_type(members[0])
+        return Optional[written] if NoneType in arguments else written  # noqa: UP045
+    if origin in (tuple, list):
+        return list[_written_type(arguments[0])]  # type: ignore[misc]
+    if inspect.isclass(origin) and issubclass(origin, Mapping):
+        return list[str]
+    if hint in _PLAIN or origin is Literal or (inspect.isclass(hint) and issubclass(hint, Enum)):
+        return hint
+    return str
