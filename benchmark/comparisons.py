@@ -46,7 +46,7 @@ def compare(
     key = (split, metric.name)
     present = [n for n in (names or scored) if key in scored[n].statistics]
     values = {n: float(metric.aggregate(scored[n].statistics[key].sum(0))) for n in present}
-    sign = 1 if metric.facts.higher_is_better else -1
+    sign = 1 if metric.info.higher_is_better else -1
     rows = []
     for pair in combinations(present, 2):
         first, second = sorted(pair, key=lambda n: -sign * values[n])

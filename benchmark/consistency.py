@@ -16,7 +16,7 @@ import pandas as pd
 
 from benchmark.metrics.bounds import BOUNDS, CORRECTED, is_mean_by_name
 from benchmark.per_neuron import PER_NEURON_COLUMNS
-from benchmark.result import Metric, Result, Score, SplitResult
+from benchmark.result import MetricInfo, Result, Score, SplitResult
 from benchmark.statistics import interval
 from milannotations.untrusted_text import clip
 
@@ -60,7 +60,7 @@ def disagreements(result: Result, table: pd.DataFrame) -> list[Disagreement]:
     return faults
 
 
-def is_mean(name: str, metric: Metric) -> bool:
+def is_mean(name: str, metric: MetricInfo) -> bool:
     """Say whether a metric's value is the mean of the neurons' own values."""
     by_name = is_mean_by_name(name)
     return by_name if by_name is not None else bool(metric.mean)

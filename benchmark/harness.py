@@ -16,7 +16,7 @@ import torch
 from datasets import Dataset
 
 from benchmark.consistency import averages
-from benchmark.metrics.base import Floats, Metric, Problem
+from benchmark.metrics.base import Floats, Metric, References
 from benchmark.references import HELD_OUT, RULES, Fold, Protocol, folds_of, scorable, signed
 from benchmark.result import Method, Result, Score, SplitResult
 from benchmark.statistics import RESAMPLES, bootstrap
@@ -54,28 +54,28 @@ class Task:
     protocol: Protocol = HELD_OUT
 
     @cached_property
-    def problem(self) -> Problem:
-        """What metrics see."""
-        return Problem(self.folds, self.groups, keys=[self.keys[i] for i in self.positions])
+    def references(self) -> References:
+        """The references of the neurons that can be scored."""
+        return References(self.folds, self.groups, keys=[self.keys[i] for i in self.positions])
 
     @cached_property
-    def everyone(self) -> Problem:
-        """What metrics see that need no references: all neurons."""
-        return Problem([], [_layer(key) for key in self.keys], keys=self.keys)
+    def without_references(self) -> References:
+        """All neurons without any reference, for metrics that need none."""
+        return References([], [_layer(key) for key in self.keys], keys=self.keys)
 
 
 @dataclass
-class Entry:
-    """What one method said of one split.
+class Predictions:
+    """One method's descriptions of one split.
 
     Attributes:
-        shown: One description per neuron, as it was written.
-        predictions: For each fold one normalized description per scorable neuron.
+        descriptions: One description per neuron, as the method wrote it.
+        by_fold: For each fold one normalized description per scorable neuron.
         seconds: Time it took to describe.
     """
 
-    shown: list[str]
-    predictions: list[list[str]]
+    descriptions: list[str]
+    by_fold: list[list[str]]
     seconds: float = 0.0
 
 
@@ -104,7 +104,7 @@ def make_task(name: str, neurons: Dataset, protocol: Protocol = HELD_OUT) -> Tas
     )
 
 
-def describe(describer: Describer, task: Task) -> Entry:
+def describe(describer: Describer, task: Task) -> Predictions:
     """Let a describer describe a split.
 
     It never sees the annotations it is scored against: they are taken away, or, for controls
@@ -138,19 +138,19 @@ def describe(describer: Describer, task: Task) -> Entry:
                 for position, text in zip(task.positions, texts, strict=True):
                     shown[position] = text
             predictions.append([normalize(text) for text in texts])
-    return Entry(shown, predictions, time.perf_counter() - start)
+    return Predictions(shown, predictions, time.perf_counter() - start)
 
 
-def fixed_entry(task: Task, texts: Sequence[str]) -> Entry:
-    """Return the entry of a method whose descriptions are already written."""
+def fixed_predictions(task: Task, texts: Sequence[str]) -> Predictions:
+    """Return the predictions of a method whose descriptions are already written."""
     scored = [normalize(texts[i]) for i in task.positions]
-    return Entry(list(texts), [scored] * len(task.folds))
+    return Predictions(list(texts), [scored] * len(task.folds))
 
 
 def score(
     methods: Mapping[str, Method],
     tasks: Sequence[Task],
-    entries: Mapping[tuple[str, str], Entry],
+    predictions: Mapping[tuple[str, str], Predictions],
     metrics: Sequence[Metric],
     resamples: int = RESAMPLES,
     seed: int = 0,
@@ -162,7 +162,7 @@ def score(
     Args:
         methods: Who they are, by name.
         tasks: The splits.
-        entries: What each said, by (method, split); a method may miss a split.
+        predictions: Descriptions by (method, split); a method may miss a split.
         metrics: What to measure; each metric sees all methods of a split at once.
         resamples: Bootstrap resamples over neurons.
         seed: Seed of the bootstrap.
@@ -179,8 +179,8 @@ def score(
     means = {metric.name: metric.is_mean for metric in metrics}
     for task in tasks:
         content = fingerprint(task.neurons)
-        present = {n: entries[n, task.name] for n in methods if (n, task.name) in entries}
-        for name, entry in present.items():
+        present = {n: predictions[n, task.name] for n in methods if (n, task.name) in predictions}
+        for name, prediction in present.items():
             splits[name][task.name] = SplitResult(
                 fingerprint=content,
                 config=known_as(content) or "",
@@ -191,25 +191,24 @@ def score(
             )
             tables[name].append(
                 pd.DataFrame(task.keys, columns=list(NeuronKey._fields)).assign(
-                    split=task.name, description=entry.shown
+                    split=task.name, description=prediction.descriptions
                 )
             )
         for metric in metrics:
             if metric.needs_references:
-                problem, positions = task.problem, task.positions
+                references, positions = task.references, task.positions
                 signature = signed(metric.signature, task.protocol)
-                said = {n: e.predictions for n, e in present.items()}
+                by_fold = {n: p.by_fold for n, p in present.items()}
             else:
-                problem, positions = task.everyone, list(range(len(task.keys)))
+                references, positions = task.without_references, list(range(len(task.keys)))
                 signature = metric.signature
-                said = {n: [[normalize(t) for t in e.shown]] for n, e in present.items()}
+                by_fold = {n: [[normalize(t) for t in p.descriptions]] for n, p in present.items()}
             if len(positions) < 2:
                 continue
-            notify(f"{metric.facts.title} on {task.name}")
-            found = metric.statistics(problem, said)
-            for name, values in found.items():
+            notify(f"{metric.info.title} on {task.name}")
+            for name, values in metric.statistics(references, by_fold).items():
                 interval = bootstrap(
-                    metric, values, resamples, seed, problem.groups if stratify else None
+                    metric, values, resamples, seed, references.groups if stratify else None
                 )
                 if not all(map(math.isfinite, (interval.value, interval.low, interval.high))):
                     continue
@@ -229,7 +228,7 @@ def score(
             Result(
                 method=method,
                 metrics={
-                    metric.name: metric.facts.model_copy(update={"mean": means[metric.name]})
+                    metric.name: metric.info.model_copy(update={"mean": means[metric.name]})
                     for metric in metrics
                 },
                 splits=splits[name],
@@ -237,7 +236,7 @@ def score(
                 hardware=_hardware(),
                 seed=seed,
                 resamples=resamples,
-                wall_time_s=sum(e.seconds for (n, _), e in entries.items() if n == name),
+                wall_time_s=sum(p.seconds for (n, _), p in predictions.items() if n == name),
             ),
             pd.concat(tables[name], ignore_index=True),
             statistics[name],

@@ -41,7 +41,7 @@ class Score(_Model):
     signature: str = Field(min_length=1, description="metric, version and settings")
 
 
-class Metric(_Model):
+class MetricInfo(_Model):
     """What a reader must know to read a column."""
 
     title: str
@@ -92,14 +92,14 @@ class SplitResult(_Model):
 class Result(_Model):
     """One method's scores on all splits it was run on.
 
-    Version 2 adds ``board``, ``submission`` and ``refused``, and version 3 ``table`` and
-    ``Metric.mean``. Older files are still read; of them only what can be computed from the table
-    is compared with it.
+    Version 2 adds ``board``, ``submission`` and ``refused``; version 3 adds ``table`` and
+    ``MetricInfo.mean``. Older files are still read; only those of their values that can be computed
+    from the table are compared with it.
     """
 
     schema_version: Literal[1, 2, 3] = VERSION
     method: Method
-    metrics: dict[str, Metric]
+    metrics: dict[str, MetricInfo]
     splits: dict[str, SplitResult]
     board: str = Field(default="", max_length=100, description="name and version of the board")
     submission: str = Field(

@@ -11,7 +11,16 @@ from pathlib import Path
 import pandas as pd
 
 from benchmark.comparisons import compare
-from benchmark.harness import Entry, Notify, Scored, Task, describe, fixed_entry, make_task, score
+from benchmark.harness import (
+    Notify,
+    Predictions,
+    Scored,
+    Task,
+    describe,
+    fixed_predictions,
+    make_task,
+    score,
+)
 from benchmark.metrics.base import Metric
 from benchmark.references import HELD_OUT, Protocol
 from benchmark.result import Method
@@ -96,11 +105,11 @@ def score_files(
         )
     notify("Loading encoders")
     made = list(metrics())
-    methods, entries = _controls(task, constants)
+    methods, predictions = _controls(task, constants)
     for name, by_neuron in said.items():
         texts = [by_neuron[key] for key in task.keys]
         methods[name] = Method(name=name, title=name, kind="method")
-        entries[name, task.name] = fixed_entry(task, texts)
+        predictions[name, task.name] = fixed_predictions(task, texts)
         shuffled = f"{name[:55]}-shuffled"
         if shuffled in said:
             raise InputError(
@@ -112,8 +121,8 @@ def score_files(
             kind="control",
             seed=seed,
         )
-        entries[shuffled, task.name] = fixed_entry(task, within_layers(task, texts, seed))
-    return score(methods, [task], entries, made, resamples, seed, notify, stratify), made, task
+        predictions[shuffled, task.name] = fixed_predictions(task, within_layers(task, texts, seed))
+    return score(methods, [task], predictions, made, resamples, seed, notify, stratify), made, task
 
 
 def _tell_of_wordless(path: Path, texts: Collection[str]) -> None:
@@ -143,7 +152,7 @@ def differences(
 def lines(table: pd.DataFrame, scored: Mapping[str, Scored], metric: Metric) -> list[str]:
     """Say each difference in a line."""
     return [
-        f"{metric.facts.title}: {scored[row.first].result.method.title} − "
+        f"{metric.info.title}: {scored[row.first].result.method.title} − "
         f"{scored[row.second].result.method.title} = {row.difference:+.3f} "
         f"[{row.low:+.3f}, {row.high:+.3f}], p = {row.p:.4f}, with all pairs {row.p_holm:.4f} "
         f"(Holm), d = {row.effect:.2f}, better on {row.superiority:.0%}"
@@ -153,9 +162,9 @@ def lines(table: pd.DataFrame, scored: Mapping[str, Scored], metric: Metric) -> 
 
 def _controls(
     task: Task, constants: Sequence[str]
-) -> tuple[dict[str, Method], dict[tuple[str, str], Entry]]:
+) -> tuple[dict[str, Method], dict[tuple[str, str], Predictions]]:
     methods: dict[str, Method] = {}
-    entries: dict[tuple[str, str], Entry] = {}
+    predictions: dict[tuple[str, str], Predictions] = {}
     if task.protocol == HELD_OUT:
         methods[HUMAN] = Method(
             name=HUMAN,
@@ -163,7 +172,7 @@ def _controls(
             kind="human",
             annotations_seen="the held-out annotation itself",
         )
-        entries[HUMAN, task.name] = describe(create("oracle"), task)
+        predictions[HUMAN, task.name] = describe(create("oracle"), task)
     frequent = create("constant-frequent")
     frequent.fit(task.neurons)
     name = f"{CONSTANT}frequent"
@@ -174,13 +183,13 @@ def _controls(
         kind="control",
         annotations_seen="all references",
     )
-    entries[name, task.name] = describe(frequent, task)
+    predictions[name, task.name] = describe(frequent, task)
     for text in dict.fromkeys(constants):
         name = _constant_name(text, methods)
         title = f'constant "{clip(clean(text), _SHOWN)}"'
         methods[name] = Method(name=name, title=title, kind="control")
-        entries[name, task.name] = describe(create("constant", text=text), task)
-    return methods, entries
+        predictions[name, task.name] = describe(create("constant", text=text), task)
+    return methods, predictions
 
 
 def _constant_name(text: str, taken: Collection[str]) -> str:

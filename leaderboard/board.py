@@ -16,7 +16,7 @@ from typing import NamedTuple
 import numpy as np
 
 from benchmark.pairs import Pair, read_pair
-from benchmark.result import Method, Metric, Result, Score, read_result
+from benchmark.result import Method, MetricInfo, Result, Score, read_result
 from leaderboard.ranking import rank_intervals
 from milannotations.errors import InputError, did_you_mean
 
@@ -54,7 +54,7 @@ class Column:
     """
 
     key: ColumnKey
-    metric: Metric
+    metric: MetricInfo
     variant: int = 0
 
 
@@ -226,9 +226,9 @@ def _keys(result: Result) -> Iterable[ColumnKey]:
             yield ColumnKey(split, name, score.signature, scored.fingerprint)
 
 
-def _metrics(results: Sequence[LoadedResult]) -> dict[ColumnKey, Metric]:
+def _metrics(results: Sequence[LoadedResult]) -> dict[ColumnKey, MetricInfo]:
     """Return every column's metric, as the first result that has it declares it."""
-    first: dict[ColumnKey, tuple[Metric, Path]] = {}
+    first: dict[ColumnKey, tuple[MetricInfo, Path]] = {}
     for loaded in results:
         for key in _keys(loaded.result):
             metric = loaded.result.metrics[key.metric]
@@ -245,7 +245,7 @@ def _metrics(results: Sequence[LoadedResult]) -> dict[ColumnKey, Metric]:
 
 def _main_split(
     results: Sequence[LoadedResult],
-    metrics: dict[ColumnKey, Metric],
+    metrics: dict[ColumnKey, MetricInfo],
     main_metric: str,
     main_split: str | None,
 ) -> str | None:
@@ -269,7 +269,7 @@ def _main_split(
 
 def _columns(
     results: Sequence[LoadedResult],
-    metrics: dict[ColumnKey, Metric],
+    metrics: dict[ColumnKey, MetricInfo],
     splits: Sequence[str],
     main_metric: str,
 ) -> list[Column]:

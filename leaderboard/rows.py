@@ -125,7 +125,9 @@ def write_rows(
                     learnt = load_split(config, split or None)
                 describer.fit(learnt)
                 texts = {
-                    task.name: list(zip(task.keys, describe(describer, task).shown, strict=True))
+                    task.name: list(
+                        zip(task.keys, describe(describer, task).descriptions, strict=True)
+                    )
                     for task in described
                 }
             seconds = time.perf_counter() - start

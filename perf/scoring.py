@@ -28,7 +28,7 @@ from sacrebleu.metrics import BLEU
 from scipy import stats
 
 from benchmark.encoders import PACKAGED, resolve_encoder
-from benchmark.metrics.base import Problem
+from benchmark.metrics.base import References
 from benchmark.metrics.bertscore import BertScore
 from benchmark.metrics.bleu import Bleu
 from benchmark.references import Fold, leave_one_out
@@ -151,13 +151,13 @@ def main(neurons: int) -> None:
         return f1.numpy(), bleu
 
     def ours(
-        problem: Problem, methods: dict[str, list[list[str]]]
+        references: References, predictions: dict[str, list[list[str]]]
     ) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
-        found = BertScore(PACKAGED).statistics(problem, methods)
+        found = BertScore(PACKAGED).statistics(references, predictions)
         means = {name: values[:, 0] / values[:, 1] for name, values in found.items()}
-        return means, Bleu().statistics(problem, methods)
+        return means, Bleu().statistics(references, predictions)
 
-    whole = Problem([Fold([""] * neurons, references)], ["layer"] * neurons)
+    whole = References([Fold([""] * neurons, references)], ["layer"] * neurons)
     (f1, sums), own = timed("one method here", lambda: ours(whole, {"m": [said]}))
     (their_f1, their_bleu), theirs = timed("one call of each", lambda: plain(said, references))
     statistics = sums["m"]
@@ -166,7 +166,7 @@ def main(neurons: int) -> None:
     assert abs(bleu - their_bleu) < 1e-9
     print(f"ratio: {theirs / own:.1f}")
 
-    held = Problem(leave_one_out(references), ["layer"] * neurons)
+    held = References(leave_one_out(references), ["layer"] * neurons)
     people = [list(fold.held_out) for fold in held.folds]
     both = {"human": people, "m": [said] * 3}
     (f1, _), own = timed("a person and a method, held out, here", lambda: ours(held, both))

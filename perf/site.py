@@ -30,16 +30,16 @@ import pandas as pd
 from datasets import Dataset, Features, concatenate_datasets
 from PIL import Image as PILImage
 
-from benchmark.result import Method, Metric, Result, Score, SplitResult
+from benchmark.result import Method, MetricInfo, Result, Score, SplitResult
 from leaderboard.render import render
 from milannotations.progress import silence_libraries
 from milannotations.record import FEATURES, encode_image, encode_mask
 
 LAYERS = 5
 METRICS = {
-    "identification": Metric(title="Identification AUC", chance=0.5),
-    "bertscore": Metric(title="BERTScore F1"),
-    "bleu": Metric(title="BLEU"),
+    "identification": MetricInfo(title="Identification AUC", chance=0.5),
+    "bertscore": MetricInfo(title="BERTScore F1"),
+    "bleu": MetricInfo(title="BLEU"),
 }
 # For each page, what is there when it can be used.
 PAGES = {

@@ -40,7 +40,15 @@ from baselines.milan.model import Milan
 from baselines.milan.options import TrainingOptions
 from baselines.milan.training import train
 from baselines.milan.weight import WeightChoice, choose_weight, descriptions
-from benchmark.harness import Entry, Scored, Task, describe, fixed_entry, make_task, score
+from benchmark.harness import (
+    Predictions,
+    Scored,
+    Task,
+    describe,
+    fixed_predictions,
+    make_task,
+    score,
+)
 from benchmark.metrics.base import Metric
 from benchmark.metrics.bertscore import BertScore
 from benchmark.metrics.bleu import Bleu
@@ -148,20 +156,20 @@ def method(name: str, kind: str = "method") -> Method:
     )  # fmt: skip
 
 
-def described(model: Milan, task: Task, features: torch.Tensor, how: Decoding) -> Entry:
+def described(model: Milan, task: Task, features: torch.Tensor, how: Decoding) -> Predictions:
     """Let a model describe the test split."""
     found = model.describe_features(task.keys, features, how, batch_size=32)
-    return fixed_entry(task, [description.text for description in found])
+    return fixed_predictions(task, [description.text for description in found])
 
 
 def reranked(
     model: Milan, task: Task, features: torch.Tensor, weights: dict[str, float]
-) -> dict[str, Entry]:
+) -> dict[str, Predictions]:
     """Let a model describe the test split with several λ, from one search."""
     rows = Examples(features, [[""]] * len(task.keys), task.keys).part(range(len(task.keys)))
     texts_of_weights = descriptions(model, rows, rows.rows, Decoding(), list(weights.values()))
     return {
-        name: fixed_entry(task, texts)
+        name: fixed_predictions(task, texts)
         for name, texts in zip(weights, texts_of_weights, strict=True)
     }
 
@@ -192,7 +200,7 @@ def run(arguments: argparse.Namespace) -> None:
         parts = [examples_of(encoder, part, device) for part in [learned, *further]]
         examples[masks] = (together(parts), examples_of(encoder, held, device))
         features[masks] = examples_of(encoder, test, device).features
-    fixed: dict[str, Entry] = {}
+    fixed: dict[str, Predictions] = {}
     everything = concatenate_datasets([undecoded(learned), *further]) if further else learned
     for name in ("retrieval", *CONTROLS):
         describer = create(name, **({"device": arguments.device} if name == "retrieval" else {}))
@@ -202,7 +210,7 @@ def run(arguments: argparse.Namespace) -> None:
     choices: list[WeightChoice] = []
     for seed in range(arguments.seeds):
         options = (LARGER if further else OPTIONS).model_copy(update={"seed": seed})
-        entries = {(name, "test"): entry for name, entry in fixed.items()}
+        predictions = {(name, "test"): texts for name, texts in fixed.items()}
         models = {}
         for masks in ("area", "none") if arguments.unmasked else ("area",):
             learn, check = examples[masks]
@@ -228,12 +236,13 @@ def run(arguments: argparse.Namespace) -> None:
         searched |= reranked(models["area"], task, features["area"], weights)
         if "none" in models:
             searched |= reranked(models["none"], task, features["none"], UNMASKED)
-        entries |= {(name, "test"): entry for name, entry in searched.items()}
+        predictions |= {(name, "test"): texts for name, texts in searched.items()}
         choices.append(choice)
         methods = {
-            name: method(name, "control" if name in CONTROLS else "method") for name, _ in entries
+            name: method(name, "control" if name in CONTROLS else "method")
+            for name, _ in predictions
         }
-        scored.append(score(methods, [task], entries, metrics, seed=seed))
+        scored.append(score(methods, [task], predictions, metrics, seed=seed))
         facts = models["area"].config.training
         told = f"{len(learn.texts)} neurons, {facts['epochs']} epochs, λ = {choice.chosen:g}"
         print(f"seed {seed}: {told}")

@@ -120,4 +120,4 @@ def test_names_of_built_in_metrics_are_their_own() -> None:
         if built_in.module in ("bleu", "cider", "content", "rouge", "rouge_pairs"):
             (metric,) = make_metrics([name], Settings())
             assert metric.name == name
-            assert metric.facts.title
+            assert metric.info.title

@@ -21,7 +21,7 @@ from baselines.milan.decoding import Decoding
 from baselines.milan.examples import Rows
 from baselines.milan.model import Milan
 from baselines.milan.vocabulary import tokenize
-from benchmark.metrics.base import Floats, Problem
+from benchmark.metrics.base import Floats, References
 from benchmark.metrics.identification import Identification
 from benchmark.references import Fold, usable
 from benchmark.text import normalize
@@ -124,11 +124,12 @@ def choose_weight(
     metric = WordIdentification([normalize(text) for text in learn.pairs()[1]])
     texts = descriptions(model, held, places, decoding, weights)
     references = [[normalize(t) for t in usable(held.texts[index])] for index in places]
-    problem = Problem([Fold([""] * len(places), references)], groups)
-    methods = {
+    predictions = {
         str(weight): [weight_texts] for weight, weight_texts in zip(weights, texts, strict=True)
     }
-    statistics = metric.statistics(problem, methods)
+    statistics = metric.statistics(
+        References([Fold([""] * len(places), references)], groups), predictions
+    )
     values = np.stack([metric.per_neuron(statistics[str(weight)]) for weight in weights])
     return chosen(values[:, ~np.isnan(values[0])], weights, metric.signature)
 

@@ -16,7 +16,7 @@ from typing import Any
 from datasets import Dataset
 from pydantic import BaseModel, ConfigDict, Field
 
-from benchmark.harness import Entry, Task, describe, make_task, score
+from benchmark.harness import Predictions, Task, describe, make_task, score
 from benchmark.metrics.base import Metric
 from benchmark.references import HELD_OUT, Protocol
 from benchmark.result import Method, Score
@@ -37,7 +37,7 @@ CONTROLS = (ORACLE, SHUFFLED)
 
 
 @dataclass(frozen=True)
-class Contestant:
+class MethodConfig:
     """A method of an experiment.
 
     Attributes:
@@ -59,7 +59,7 @@ class Cell(BaseModel):
         split: Its name.
         train: What was learnt from.
         test: What was described.
-        method: The contestant.
+        method: The method.
         trial: Number of the trial; the seed of all that is drawn.
         neurons: Neurons scored.
         scores: By metric.
@@ -89,7 +89,7 @@ class Cell(BaseModel):
 
 def run_cell(
     split: Split,
-    contestant: Contestant,
+    method: MethodConfig,
     trial: int,
     train: Dataset,
     test: Dataset,
@@ -104,7 +104,7 @@ def run_cell(
 
     Args:
         split: The split.
-        contestant: The method.
+        method: The method.
         trial: Number of the trial.
         train: Neurons to learn from.
         test: Neurons to describe.
@@ -122,13 +122,13 @@ def run_cell(
         "split": [split.family, split.name],
         "train": fingerprint(train),
         "test": fingerprint(test),
-        "describer": contestant.describer,
-        "options": dict(contestant.options),
+        "describer": method.describer,
+        "options": dict(method.options),
         "trial": trial,
         "metrics": [metric.signature for metric in metrics],
         "resamples": resamples,
     }
-    contents = contents_named_in(contestant.options.values())
+    contents = contents_named_in(method.options.values())
     if contents:
         # Files and folders may hold something else by now. Left out where there are none, so that
         # earlier cells are found.
@@ -136,11 +136,11 @@ def run_cell(
     if protocol != HELD_OUT:  # the default is left out, so that earlier cells are found
         identity["protocol"] = protocol
     facts: dict[str, Any] = {
-        "data": data, "protocol": protocol, "describer": contestant.describer,
-        "options": dict(contestant.options),
+        "data": data, "protocol": protocol, "describer": method.describer,
+        "options": dict(method.options),
     }  # fmt: skip
     digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:16]
-    place = folder / f"{split.family}-{split.name}-{contestant.name}-{trial}-{digest}.json"
+    place = folder / f"{split.family}-{split.name}-{method.name}-{trial}-{digest}.json"
     done = _kept(place)
     if done is not None:
         return done.model_copy(update=facts)
@@ -148,15 +148,20 @@ def run_cell(
 
     start = time.perf_counter()
     task = make_task("test", test, protocol)
-    entry = _described(contestant, trial, train, task, device)
+    predictions = _described(method, trial, train, task, device)
     seconds = time.perf_counter() - start
-    method = Method(name="method", title=clip(contestant.name, 200))
+    result_method = Method(name="method", title=clip(method.name, 200))
     scored = score(
-        {"method": method}, [task], {("method", "test"): entry}, metrics, resamples, trial
+        {"method": result_method},
+        [task],
+        {("method", "test"): predictions},
+        metrics,
+        resamples,
+        trial,
     )["method"]
     cell = Cell(
         family=split.family, split=split.name, train=split.train, test=split.test,
-        method=contestant.name, trial=trial, neurons=len(task.positions),
+        method=method.name, trial=trial, neurons=len(task.positions),
         scores=scored.result.splits["test"].scores, seconds=seconds, **facts,
     )  # fmt: skip
     folder.mkdir(parents=True, exist_ok=True)
@@ -166,13 +171,13 @@ def run_cell(
 
 
 def _described(
-    contestant: Contestant, trial: int, train: Dataset, task: Task, device: str
-) -> Entry:
-    options = dict(contestant.options)
+    method: MethodConfig, trial: int, train: Dataset, task: Task, device: str
+) -> Predictions:
+    options = dict(method.options)
     for name, value in (("device", device), ("seed", trial)):
-        if accepts(contestant.describer, name):
+        if accepts(method.describer, name):
             options.setdefault(name, value)
-    describer = create(contestant.describer, **options)
+    describer = create(method.describer, **options)
     describer.fit(train)
     return describe(describer, task)
 

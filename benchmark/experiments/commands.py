@@ -12,7 +12,7 @@ from benchmark.references import HELD_OUT, PROTOCOL_HELP, RULES, check_protocol
 from milannotations.device import DEVICE_HELP
 
 if TYPE_CHECKING:
-    from benchmark.experiments.cells import Contestant
+    from benchmark.experiments.cells import MethodConfig
 
 _SMALL_MILAN = {
     "encoder": "efficientnet_lite0", "hidden": 128, "epochs": 40, "learning_rate": 0.005,
@@ -124,7 +124,7 @@ def _run(
 ) -> None:
     from rich.markup import escape
 
-    from benchmark.experiments.cells import Contestant
+    from benchmark.experiments.cells import MethodConfig
     from benchmark.experiments.figure import draw
     from benchmark.experiments.published import remarks
     from benchmark.experiments.run import run_experiment
@@ -146,18 +146,18 @@ def _run(
     place = universe(data)
     for family in families:
         splits_of(family, ())  # a wrong name is said before anything is built
-    contestants = (
-        [_parsed(text) for text in methods] if methods else [Contestant(*one) for one in usual]
+    configs = (
+        [_parsed(text) for text in methods] if methods else [MethodConfig(*one) for one in usual]
     )
-    for contestant in contestants:
-        check_options(contestant.describer, contestant.options)  # and so are wrong options
+    for config in configs:
+        check_options(config.describer, config.options)  # and so are wrong options
     settings = Settings(
         encoder or DEFAULT_BERTSCORE_ENCODER, encoder or DEFAULT_SENTENCE_ENCODER,
         resolve_device(device),
     )  # fmt: skip
     made = make_metrics(wanted, settings)
     cells = run_experiment(
-        place, families, contestants, made, work_folder(out), trials, device, resamples,
+        place, families, configs, made, work_folder(out), trials, device, resamples,
         say=lambda line: console.print(escape(line), highlight=False), protocol=rule,
     )  # fmt: skip
     summary = summarize(cells, {metric.name: metric.bounds for metric in made})
@@ -169,12 +169,12 @@ def _run(
     remark_lines = remarks(cells)
     write_tables(summary, out, "\n\n".join([note, *remark_lines]))
     for metric in made:
-        draw(summary, metric.name, metric.facts.title, note, out / f"{metric.name}.png")
+        draw(summary, metric.name, metric.info.title, note, out / f"{metric.name}.png")
     table = pivot(summary, made[0].name)
     named = [name for name in table.columns if name in NAMING]
     console.print(
         FittedTable(
-            f"{title}: {made[0].facts.title}", list(table.columns), table.to_numpy().tolist(),
+            f"{title}: {made[0].info.title}", list(table.columns), table.to_numpy().tolist(),
             words=range(len(named)), keys=len(named),
         )
     )  # fmt: skip
@@ -183,17 +183,17 @@ def _run(
     console.print(f"Tables and figures: {out}", markup=False, highlight=False)
 
 
-def _parsed(text: str) -> Contestant:
+def _parsed(text: str) -> MethodConfig:
     """Read ``NAME=describer:option=value,…``.
 
     >>> _parsed("mine=milan:epochs=3").options
     {'epochs': 3}
     """
-    from benchmark.experiments.cells import Contestant
+    from benchmark.experiments.cells import MethodConfig
     from milannotations.options import read_options
 
     head, _, options = text.partition(":")
     name, _, describer = head.rpartition("=")
-    return Contestant(
+    return MethodConfig(
         name or describer, describer, read_options(options.split(",") if options else [])
     )

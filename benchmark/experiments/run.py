@@ -8,7 +8,7 @@ from pathlib import Path
 
 from datasets import Dataset
 
-from benchmark.experiments.cells import CONTROLS, Cell, Contestant, run_cell
+from benchmark.experiments.cells import CONTROLS, Cell, MethodConfig, run_cell
 from benchmark.experiments.universe import Universe
 from benchmark.metrics.base import Metric
 from benchmark.references import HELD_OUT, Protocol
@@ -19,13 +19,13 @@ from milannotations.errors import InputError
 from milannotations.interruption import AGAIN, saying_what_is_kept
 from milannotations.progress import note, progress_bar
 
-_CONTROLS = tuple(Contestant(name, name) for name in CONTROLS)
+_CONTROLS = tuple(MethodConfig(name, name) for name in CONTROLS)
 
 
 def run_experiment(
     universe: Universe,
     families: Sequence[str],
-    contestants: Sequence[Contestant],
+    methods: Sequence[MethodConfig],
     metrics: Sequence[Metric],
     folder: Path,
     trials: int = 1,
@@ -39,7 +39,7 @@ def run_experiment(
     Args:
         universe: The annotated networks.
         families: Of splits.
-        contestants: The methods; the oracle and the oracle at wrong neurons are added, where a
+        methods: The methods; the oracle and the oracle at wrong neurons are added, where a
             reference is held out.
         metrics: What to measure.
         folder: Where cells are kept.
@@ -55,16 +55,16 @@ def run_experiment(
     """
     load = lru_cache(maxsize=None)(universe.load)
     controls = _CONTROLS if protocol == HELD_OUT else ()
-    plan: list[tuple[Split, Contestant, int]] = []
+    plan: list[tuple[Split, MethodConfig, int]] = []
     for family in families:
         found = splits_of(family, universe.networks)
         if not found:
             raise InputError(f"{universe.name} has no splits of the family {family!r}")
         for trial in range(trials):
             plan += [
-                (split, contestant, trial)
+                (split, method, trial)
                 for split in splits_of(family, universe.networks, trial)
-                for contestant in (*contestants, *controls)
+                for method in (*methods, *controls)
             ]
     # Split by split, so that what is trained on is put together once for all methods.
     cells = []
@@ -76,15 +76,15 @@ def run_experiment(
     finished = f"finished cells are kept in {folder}: {AGAIN}"
     with saying_what_is_kept(lambda: finished), progress_bar() as progress:
         bar = progress.add_task("Experiment", total=len(plan))
-        for split, contestant, trial in plan:
+        for split, method, trial in plan:
             if sides is None or sides[0] != split:
                 sides = split, select(split.learn, load), select(split.describe, load)
                 if trial == 0:
                     found_leaks = "; ".join(leakage(sides[1], sides[2]).lines())
                     say(f"{split.family}, {split.train} → {split.test}: {found_leaks}")
-            progress.update(bar, description=f"{contestant.name} · {split.name} · trial {trial}")
+            progress.update(bar, description=f"{method.name} · {split.name} · trial {trial}")
             cell = run_cell(
-                split, contestant, trial, sides[1], sides[2], metrics, folder, device, resamples,
+                split, method, trial, sides[1], sides[2], metrics, folder, device, resamples,
                 universe.name, protocol,
             )  # fmt: skip
             cells.append(cell)

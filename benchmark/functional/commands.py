@@ -47,7 +47,7 @@ def functional(
     """Score descriptions without annotations: do they predict what activates the neuron?"""
     from benchmark.functional.metrics import FUNCTIONAL
     from benchmark.functional.probing import probe_neurons
-    from benchmark.harness import fixed_entry, make_task, score
+    from benchmark.harness import fixed_predictions, make_task, score
     from benchmark.report import terminal_table
     from benchmark.result import Method
     from benchmark.score_files import method_name, within_layers
@@ -68,7 +68,7 @@ def functional(
         if set(found) != set(first):
             raise InputError(f"{name} describes other neurons than {next(iter(said))}")
     task = make_task("functional", to_dataset({neuron: [] for neuron in first}))
-    methods, entries = {}, {}
+    methods, predictions = {}, {}
     for name, found in said.items():
         texts = [found[key] for key in task.keys]
         for key, title, kind, given in (
@@ -77,14 +77,14 @@ def functional(
              within_layers(task, texts, seed)),
         ):  # fmt: skip
             methods[key] = Method(name=key, title=title, kind=kind)  # type: ignore[arg-type]
-            entries[key, task.name] = fixed_entry(task, given)
+            predictions[key, task.name] = fixed_predictions(task, given)
     described = load_split(neurons) if neurons is not None else None
     probe = probe_neurons(
         task.keys, images, model=model, weights=weights, neurons=described, clip=clip, share=share,
         device=processor, batch_size=batch_size,
     )  # fmt: skip
     scored = score(
-        methods, [task], entries, [metric(probe) for metric in FUNCTIONAL], resamples, seed
+        methods, [task], predictions, [metric(probe) for metric in FUNCTIONAL], resamples, seed
     )
     results = [one.result for one in scored.values()]
     if out is not None:

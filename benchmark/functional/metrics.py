@@ -17,8 +17,8 @@ from scipy.stats import rankdata
 from sklearn.metrics import average_precision_score
 
 from benchmark.functional.scorers import Floats, Scorer
-from benchmark.metrics.base import MeanMetric, Predictions, Problem
-from benchmark.result import Metric as MetricFacts
+from benchmark.metrics.base import MeanMetric, PredictionsByFold, References
+from benchmark.result import MetricInfo
 from milannotations.errors import InputError
 from milannotations.record import NeuronKey
 
@@ -69,7 +69,9 @@ class FunctionalMetric(MeanMetric):
             shows: Which images count as showing it: some, and not all.
         """
 
-    def statistics(self, problem: Problem, methods: Mapping[str, Predictions]) -> dict[str, Floats]:
+    def statistics(
+        self, references: References, predictions: Mapping[str, PredictionsByFold]
+    ) -> dict[str, Floats]:
         """Return each neuron's value, summed over folds, and the number of folds.
 
         A description that says nothing of any image, or the same of all, predicts nothing and
@@ -78,27 +80,27 @@ class FunctionalMetric(MeanMetric):
         Raises:
             InputError: If responses of a neuron are missing.
         """
-        if len(problem.keys) != problem.neurons:
+        if len(references.keys) != references.neurons:
             raise ValueError("functional metrics need the neurons' keys")
-        lacking = [key for key in problem.keys if key not in self._probe.responses]
+        lacking = [key for key in references.keys if key not in self._probe.responses]
         if lacking:
             raise InputError(f"there are no responses of neuron {lacking[0]}")
-        known: dict[tuple[NeuronKey, str], float] = {}
-        found = {}
-        for name, predictions in methods.items():
-            sums = np.zeros((problem.neurons, 2))
-            for texts in predictions:
+        values: dict[tuple[NeuronKey, str], float] = {}
+        statistics = {}
+        for name, by_fold in predictions.items():
+            sums = np.zeros((references.neurons, 2))
+            for texts in by_fold:
                 scores = self._probe.scorer.scores(texts)
                 shows = self._probe.scorer.positives(scores)
-                for row, (key, text) in enumerate(zip(problem.keys, texts, strict=True)):
-                    if (key, text) not in known:
+                for row, (key, text) in enumerate(zip(references.keys, texts, strict=True)):
+                    if (key, text) not in values:
                         response = np.asarray(self._probe.responses[key], dtype=np.float64)
-                        known[key, text] = self._one(response, scores[row], shows[row])
-                    sums[row] += known[key, text], 1
-            found[name] = sums
-        return found
+                        values[key, text] = self._value_or_chance(response, scores[row], shows[row])
+                    sums[row] += values[key, text], 1
+            statistics[name] = sums
+        return statistics
 
-    def _one(self, response: Floats, score: Floats, shows: Truth) -> float:
+    def _value_or_chance(self, response: Floats, score: Floats, shows: Truth) -> float:
         flat = np.ptp(response) == 0 or np.ptp(score) == 0 or shows.all() or not shows.any()
         return self.nothing if flat else self.value(response, score, shows)
 
@@ -110,7 +112,7 @@ class Simulation(FunctionalMetric):
     """
 
     name = "simulation"
-    facts = MetricFacts(
+    info = MetricInfo(
         title="Simulation r",
         description="correlation of the neuron's responses with how much images show the words",
     )
@@ -129,7 +131,7 @@ class ConceptAuc(FunctionalMetric):
 
     name = "concept-auc"
     nothing = 0.5
-    facts = MetricFacts(
+    info = MetricInfo(
         title="Concept AUC",
         description="how well responses tell images that show the words from others",
     )
@@ -149,7 +151,7 @@ class ConceptDifference(FunctionalMetric):
     """
 
     name = "concept-difference"
-    facts = MetricFacts(
+    info = MetricInfo(
         title="Concept difference",
         description="response to images that show the words above others, in deviations of these",
     )
@@ -168,7 +170,7 @@ class ConceptPrecision(FunctionalMetric):
     """
 
     name = "concept-precision"
-    facts = MetricFacts(
+    info = MetricInfo(
         title="Concept precision",
         description="average precision of finding images that show the words by responses",
     )

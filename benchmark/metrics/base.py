@@ -17,30 +17,29 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmark.references import Fold
-from benchmark.result import Metric as MetricFacts
+from benchmark.result import MetricInfo
 from milannotations.record import NeuronKey
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
-Predictions = Sequence[Sequence[str]]  # one list of normalized descriptions per fold
+PredictionsByFold = Sequence[Sequence[str]]  # one list of normalized descriptions per fold
 
 
 @dataclass(frozen=True)
-class Problem:
-    """What is to be described, without the descriptions.
+class References:
+    """The reference descriptions of a split's neurons, which predictions are compared with.
 
     Attributes:
-        folds: Held-out references; see ``benchmark.references``.
-        groups: For each neuron the layer it belongs to; neurons of one layer are told apart
-            from one another.
-        known: The references of each neuron of the whole split, each once; what metrics that weigh
-            words by how rare they are count. Default: those of the folds.
-        keys: Which neurons they are, where that is known.
+        folds: The references, fold by fold; see ``benchmark.references``.
+        groups: The layer of each neuron; metrics of identification compare neurons of one layer.
+        whole_split: The references of every neuron of the whole split, each once, from which
+            metrics count how rare a word is. Default: the references in ``folds``.
+        keys: The key of each neuron, if known.
     """
 
     folds: Sequence[Fold]
     groups: Sequence[str]
-    known: Sequence[Sequence[str]] = field(default=())
+    whole_split: Sequence[Sequence[str]] = field(default=())
     keys: Sequence[NeuronKey] = field(default=())
 
     @property
@@ -50,23 +49,25 @@ class Problem:
 
     @cached_property
     def corpus(self) -> Sequence[Sequence[str]]:
-        """All references of each neuron once, though they stand in several folds."""
-        return self.known or _each_once(self.folds, self.neurons)
+        """All references of each neuron, each once although several folds hold it."""
+        return self.whole_split or _each_once(self.folds, self.neurons)
 
-    def permuted(self, order: Integers) -> Problem:
-        """Return the problem in which neuron *i* has the references of neuron ``order[i]``."""
+    def permuted(self, order: Integers) -> References:
+        """Return a copy in which neuron *i* has the references of neuron ``order[i]``."""
         folds = [
             Fold([f.held_out[j] for j in order], [f.references[j] for j in order])
             for f in self.folds
         ]
-        return Problem(folds, self.groups, self.corpus, [self.keys[j] for j in order if self.keys])
+        return References(
+            folds, self.groups, self.corpus, [self.keys[j] for j in order if self.keys]
+        )
 
-    def part(self, positions: Sequence[int], folds: int | None = None) -> Problem:
-        """Return the problem of some neurons and, if said, the first folds alone.
+    def subset(self, positions: Sequence[int], folds: int | None = None) -> References:
+        """Return the references of some neurons, optionally of the first folds only.
 
-        Words are weighed as in the whole.
+        Word frequencies are still those of the whole split.
         """
-        return Problem(
+        return References(
             [
                 Fold([f.held_out[i] for i in positions], [f.references[i] for i in positions])
                 for f in self.folds[:folds]
@@ -78,10 +79,10 @@ class Problem:
 
 
 class Metric(ABC):
-    """A metric; subclasses say what they are in ``name`` and ``facts``."""
+    """A metric; subclasses say what they are in ``name`` and ``info``."""
 
     name: str
-    facts: MetricFacts
+    info: MetricInfo
     # Whether it compares with annotations; if not, every neuron that is described is scored.
     needs_references: ClassVar[bool] = True
     # The least and the largest value there can be; intervals over trials end there.
@@ -93,10 +94,15 @@ class Metric(ABC):
         """Name, version and settings; equal signatures mean comparable numbers."""
 
     @abstractmethod
-    def statistics(self, problem: Problem, methods: Mapping[str, Predictions]) -> dict[str, Floats]:
+    def statistics(
+        self, references: References, predictions: Mapping[str, PredictionsByFold]
+    ) -> dict[str, Floats]:
         """Return each method's statistics, shape (neurons, statistics), summed over folds.
 
-        All methods come at once so that a sentence they share is encoded once.
+        Args:
+            references: The references of the neurons.
+            predictions: Each method's descriptions. All methods are passed at once so that a
+                sentence which several of them use is encoded once.
         """
 
     @abstractmethod
@@ -148,43 +154,48 @@ class PairMetric(MeanMetric):
 
     @abstractmethod
     def scores(
-        self, sentences: Sequence[str], texts: Integers, references: Integers, problem: Problem
+        self,
+        sentences: Sequence[str],
+        predictions: Integers,
+        targets: Integers,
+        references: References,
     ) -> Floats:
         """Score pairs of sentences.
 
         Args:
             sentences: Distinct sentences.
-            texts: The description of each pair, by its place in ``sentences``; shape (pairs,).
-            references: Likewise the reference.
-            problem: Where the sentences come from.
+            predictions: Index in ``sentences`` of each pair's description, shape (pairs,).
+            targets: Index in ``sentences`` of each pair's reference, shape (pairs,).
+            references: The references that the sentences were taken from.
 
         Returns:
             Scores of shape (pairs,).
         """
 
-    def statistics(self, problem: Problem, methods: Mapping[str, Predictions]) -> dict[str, Floats]:
+    def statistics(
+        self, references: References, predictions: Mapping[str, PredictionsByFold]
+    ) -> dict[str, Floats]:
         """Score every distinct pair of sentences once, then reduce over references."""
         table = SentenceTable()
-        references = [table.references(fold) for fold in problem.folds]
+        numbered = [table.references(fold) for fold in references.folds]
         pairs = [
             np.stack([np.repeat(table.texts(texts), np.diff(starts)), numbers])
-            for predictions in methods.values()
-            for texts, (numbers, starts) in zip(predictions, references, strict=True)
+            for by_fold in predictions.values()
+            for texts, (numbers, starts) in zip(by_fold, numbered, strict=True)
         ]
         sentences = table.sentences
         flat = np.concatenate(pairs, axis=1) if pairs else np.zeros((2, 0), dtype=np.int64)
         keys, inverse = np.unique(flat[0] * len(sentences) + flat[1], return_inverse=True)
-        distinct = self.scores(sentences, keys // len(sentences), keys % len(sentences), problem)
+        distinct = self.scores(sentences, keys // len(sentences), keys % len(sentences), references)
         values = np.asarray(distinct, dtype=np.float64)[inverse]
-        found, at = {}, 0
-        for name in methods:
-            sums = np.zeros((problem.neurons, 2))
-            for numbers, starts in references:
-                of_fold = values[at : at + len(numbers)]
-                at += len(numbers)
-                sums += self._reduced(of_fold, starts)
-            found[name] = sums
-        return found
+        statistics, start = {}, 0
+        for name in predictions:
+            sums = np.zeros((references.neurons, 2))
+            for numbers, starts in numbered:
+                sums += self._reduced(values[start : start + len(numbers)], starts)
+                start += len(numbers)
+            statistics[name] = sums
+        return statistics
 
     def _reduced(self, values: Floats, starts: Integers) -> Floats:
         """Return each neuron's (sum, count) in one fold, shape (neurons, 2)."""

@@ -28,9 +28,9 @@ from benchmark.encoders import (
     check_encoder,
     resolve_encoder,
 )
-from benchmark.metrics.base import Floats, Integers, PairMetric, Problem
+from benchmark.metrics.base import Floats, Integers, PairMetric, References
 from benchmark.metrics.modules import EvaluateModule
-from benchmark.result import Metric as MetricFacts
+from benchmark.result import MetricInfo
 from benchmark.text import FORM
 from milannotations.hub_access import from_hub
 from milannotations.pretrained import check_model_folder
@@ -58,7 +58,7 @@ class BertScore(PairMetric):
 
     name = "bertscore"
     bounds = (-math.inf, 1.0)
-    facts = MetricFacts(
+    info = MetricInfo(
         title="BERTScore F1", description="similarity to the best reference in an encoder's space"
     )
 
@@ -102,15 +102,19 @@ class BertScore(PairMetric):
         )
 
     def scores(
-        self, sentences: Sequence[str], texts: Integers, references: Integers, problem: Problem
+        self,
+        sentences: Sequence[str],
+        predictions: Integers,
+        targets: Integers,
+        references: References,
     ) -> Floats:
         """Return bert_score's F1 of each pair."""
-        known = [text for of_one in problem.corpus for text in of_one]
+        known = [text for of_one in references.corpus for text in of_one]
         tokens = self._vectors.tokens([*known, *sentences])
         weights = _idf(tokens[: len(known)])
         lengths, vectors = self._vectors.encode(tokens[len(known) :])
         own = [np.array([weights(t) for t in found]) for found in tokens[len(known) :]]
-        f1 = _match(lengths, vectors, own, texts, references, self._device)
+        f1 = _match(lengths, vectors, own, predictions, targets, self._device)
         if self._rescale:
             baseline = float(self._scorer.baseline_vals[2])
             f1 = (f1 - baseline) / (1 - baseline)

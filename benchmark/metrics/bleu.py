@@ -13,9 +13,9 @@ from sacrebleu.metrics import BLEU
 from sacrebleu.metrics.helpers import extract_all_word_ngrams
 from sacrebleu.tokenizers.tokenizer_13a import Tokenizer13a
 
-from benchmark.metrics.base import Floats, Metric, Predictions, Problem
+from benchmark.metrics.base import Floats, Metric, PredictionsByFold, References
 from benchmark.metrics.modules import EvaluateModule
-from benchmark.result import Metric as MetricFacts
+from benchmark.result import MetricInfo
 from benchmark.text import FORM, spaced
 from milannotations.errors import InputError
 
@@ -38,7 +38,7 @@ class Bleu(Metric):
 
     name = "bleu"
     bounds = (0.0, 100.0)
-    facts = MetricFacts(title="BLEU", description="n-gram overlap with the references, 0 to 100")
+    info = MetricInfo(title="BLEU", description="n-gram overlap with the references, 0 to 100")
 
     def __init__(self, order: int = 4) -> None:
         if order not in ORDERS:
@@ -47,7 +47,7 @@ class Bleu(Metric):
         self._tokenize = Tokenizer13a()
         if order != ORDERS[-1]:
             self.name = f"bleu-{order}"
-            self.facts = MetricFacts(
+            self.info = MetricInfo(
                 title=f"BLEU-{order}",
                 description=f"overlap of up to {order}-grams with the references, 0 to 100",
             )
@@ -61,25 +61,24 @@ class Bleu(Metric):
             f"sacrebleu:{version('sacrebleu')}"
         )
 
-    def statistics(self, problem: Problem, methods: Mapping[str, Predictions]) -> dict[str, Floats]:
+    def statistics(
+        self, references: References, predictions: Mapping[str, PredictionsByFold]
+    ) -> dict[str, Floats]:
         """Return clipped matches and totals by n, and both lengths."""
         # sacrebleu counts a sentence's n-grams each time it is scored; here each is counted once.
         count = cache(self._count)
         against = cache(lambda texts: _Against([count(text) for text in texts]))
-        known: dict[tuple[str, tuple[str, ...]], list[int]] = {}
-        found = {}
-        for name, predictions in methods.items():
-            sums = np.zeros((problem.neurons, 2 * self._order + 2))
-            for fold, texts in zip(problem.folds, predictions, strict=True):
-                pairs = zip(texts, map(tuple, fold.references), strict=True)
-                rows = []
-                for pair in pairs:
-                    if pair not in known:
-                        known[pair] = self._matches(count(pair[0]), against(pair[1]))
-                    rows.append(known[pair])
-                sums += rows
-            found[name] = sums
-        return found
+        matches = cache(lambda text, texts: self._matches(count(text), against(texts)))
+        statistics = {}
+        for name, by_fold in predictions.items():
+            sums = np.zeros((references.neurons, 2 * self._order + 2))
+            for fold, texts in zip(references.folds, by_fold, strict=True):
+                sums += [
+                    matches(text, tuple(own))
+                    for text, own in zip(texts, fold.references, strict=True)
+                ]
+            statistics[name] = sums
+        return statistics
 
     def _count(self, text: str) -> _Counted:
         words = self._tokenize(spaced(text))

@@ -9,9 +9,9 @@ from collections.abc import Sequence
 import numpy as np
 from sacrebleu.tokenizers.tokenizer_13a import Tokenizer13a
 
-from benchmark.metrics.base import Floats, Integers, PairMetric, Problem
+from benchmark.metrics.base import Floats, Integers, PairMetric, References
 from benchmark.metrics.modules import EvaluateModule
-from benchmark.result import Metric as MetricFacts
+from benchmark.result import MetricInfo
 from benchmark.text import FORM, spaced
 
 _ORDER = 4
@@ -34,7 +34,7 @@ class Cider(PairMetric):
     name = "cider"
     over = "mean"
     bounds = (0.0, _SCALE)
-    facts = MetricFacts(title="CIDEr-D", description="shared n-grams, rare ones counting more")
+    info = MetricInfo(title="CIDEr-D", description="shared n-grams, rare ones counting more")
 
     def __init__(self) -> None:
         self._tokenize = Tokenizer13a()
@@ -48,7 +48,11 @@ class Cider(PairMetric):
         )
 
     def scores(
-        self, sentences: Sequence[str], texts: Integers, references: Integers, problem: Problem
+        self,
+        sentences: Sequence[str],
+        predictions: Integers,
+        targets: Integers,
+        references: References,
     ) -> Floats:
         """Return CIDEr-D of each pair."""
         counted: dict[str, Counter[Ngram]] = {}
@@ -59,12 +63,12 @@ class Cider(PairMetric):
             return counted[sentence]
 
         containing: Counter[Ngram] = Counter()
-        for of_one in problem.corpus:
+        for of_one in references.corpus:
             containing.update({ngram for text in of_one for ngram in count(text)})
-        total = math.log(len(problem.corpus))
+        total = math.log(len(references.corpus))
         vectors = [_Vector(count(sentence), containing, total) for sentence in sentences]
         return np.array(
-            [_similarity(vectors[t], vectors[r]) for t, r in zip(texts, references, strict=True)]
+            [_similarity(vectors[p], vectors[t]) for p, t in zip(predictions, targets, strict=True)]
         )
 
 

@@ -10,10 +10,10 @@ from nltk.stem import PorterStemmer
 from scipy import sparse
 from spacy.lang.en.stop_words import STOP_WORDS
 
-from benchmark.metrics.base import Floats, Integers, PairMetric, Problem
+from benchmark.metrics.base import Floats, Integers, PairMetric, References
 from benchmark.metrics.modules import EvaluateModule
 from benchmark.quality.texts import words_of
-from benchmark.result import Metric as MetricFacts
+from benchmark.result import MetricInfo
 from benchmark.text import FORM, spaced
 from benchmark.text import words as words_and_symbols
 
@@ -29,7 +29,7 @@ class ContentOverlap(PairMetric):
 
     name = "content"
     bounds = (0.0, 1.0)
-    facts = MetricFacts(
+    info = MetricInfo(
         title="Content F1", description="shared content words with the best reference"
     )
 
@@ -42,7 +42,11 @@ class ContentOverlap(PairMetric):
         )
 
     def scores(
-        self, sentences: Sequence[str], texts: Integers, references: Integers, problem: Problem
+        self,
+        sentences: Sequence[str],
+        predictions: Integers,
+        targets: Integers,
+        references: References,
     ) -> Floats:
         """Return F1 of each pair."""
         stems: dict[str, int] = {}
@@ -57,9 +61,11 @@ class ContentOverlap(PairMetric):
             (np.ones(len(rows)), (rows, columns)), shape=(len(sentences), max(1, len(stems)))
         )
         sizes = table.sum(1)
-        total = sizes[texts] + sizes[references]
-        shared = np.asarray(table[texts].multiply(table[references]).sum(1)).ravel()
-        return np.asarray(np.divide(2 * shared, total, out=np.zeros(len(texts)), where=total > 0))
+        total = sizes[predictions] + sizes[targets]
+        shared = np.asarray(table[predictions].multiply(table[targets]).sum(1)).ravel()
+        return np.asarray(
+            np.divide(2 * shared, total, out=np.zeros(len(predictions)), where=total > 0)
+        )
 
 
 class Evaluate(EvaluateModule):

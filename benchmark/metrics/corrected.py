@@ -6,8 +6,15 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
-from benchmark.metrics.base import Floats, Integers, MeanMetric, Metric, Predictions, Problem
-from benchmark.result import Metric as MetricFacts
+from benchmark.metrics.base import (
+    Floats,
+    Integers,
+    MeanMetric,
+    Metric,
+    PredictionsByFold,
+    References,
+)
+from benchmark.result import MetricInfo
 from benchmark.text import normalize
 from milannotations.errors import InputError
 
@@ -41,11 +48,11 @@ class Corrected(Metric):
         self._permutations = permutations
         self._seed = seed
         self.name = f"{metric.name}-corrected"
-        self.facts = MetricFacts(
-            title=f"{metric.facts.title}, corrected",
+        self.info = MetricInfo(
+            title=f"{metric.info.title}, corrected",
             higher_is_better=True,
             chance=0.0,
-            description=f"{metric.facts.title} above chance, in parts of a person's; 0 for any "
+            description=f"{metric.info.title} above chance, in parts of a person's; 0 for any "
             "constant, 1 for a held-out annotation",
         )
 
@@ -57,35 +64,40 @@ class Corrected(Metric):
             f"ceiling:held-out|of:{self.base.signature}"
         )
 
-    def statistics(self, problem: Problem, methods: Mapping[str, Predictions]) -> dict[str, Floats]:
+    def statistics(
+        self, references: References, predictions: Mapping[str, PredictionsByFold]
+    ) -> dict[str, Floats]:
         """Return four blocks: the method's, its chance, the person's, and the person's chance."""
-        person = [[normalize(text) for text in fold.held_out] for fold in problem.folds]
+        person = [[normalize(text) for text in fold.held_out] for fold in references.folds]
         if not any(map(any, person)):
             raise InputError(
                 f"{self.name} is in parts of what a person gains, and no annotation is held out"
             )
         # A name no method can have.
-        everyone = {**methods, "": person}
-        scored = self.base.statistics(problem, everyone)
-        chance = self._chance(problem, everyone, scored)
+        everyone = {**predictions, "": person}
+        scored = self.base.statistics(references, everyone)
+        chance = self._chance(references, everyone, scored)
         return {
             name: np.concatenate([scored[name], chance[name], scored[""], chance[""]], axis=1)
-            for name in methods
+            for name in predictions
         }
 
     def _chance(
-        self, problem: Problem, methods: Mapping[str, Predictions], scored: dict[str, Floats]
+        self,
+        references: References,
+        predictions: Mapping[str, PredictionsByFold],
+        scored: dict[str, Floats],
     ) -> dict[str, Floats]:
-        level = self.base.facts.chance
+        level = self.base.info.chance
         if level is not None and isinstance(self.base, MeanMetric):
             # Known for any description, so that nothing needs to be permuted.
             return {name: values[:, 1:] * [level, 1.0] for name, values in scored.items()}
-        orders = shifts(problem.groups, self._permutations, self._seed)
-        folds = [fold for order in orders for fold in problem.permuted(order).folds]
+        orders = shifts(references.groups, self._permutations, self._seed)
+        folds = [fold for order in orders for fold in references.permuted(order).folds]
         # Sums over all permutations stay as they are: values do not depend on their scale.
         return self.base.statistics(
-            Problem(folds, problem.groups, problem.corpus, problem.keys),
-            {name: [*said] * len(orders) for name, said in methods.items()},
+            References(folds, references.groups, references.corpus, references.keys),
+            {name: [*by_fold] * len(orders) for name, by_fold in predictions.items()},
         )
 
     def aggregate(self, sums: Floats) -> Floats:

@@ -15,13 +15,13 @@ from benchmark.metrics.base import (
     Floats,
     Integers,
     MeanMetric,
-    Predictions,
-    Problem,
+    PredictionsByFold,
+    References,
     SentenceTable,
 )
 from benchmark.metrics.modules import EvaluateModule
 from benchmark.metrics.sentence import sentence_encoder
-from benchmark.result import Metric as MetricFacts
+from benchmark.result import MetricInfo
 
 DISTRACTORS = 9
 _DECIMALS = 10  # of similarities; sums in another order differ by 1e-15
@@ -64,30 +64,31 @@ class RankMetric(MeanMetric):
             others: How many there are.
         """
 
-    def statistics(self, problem: Problem, methods: Mapping[str, Predictions]) -> dict[str, Floats]:
+    def statistics(
+        self, references: References, predictions: Mapping[str, PredictionsByFold]
+    ) -> dict[str, Floats]:
         """Return each neuron's summed value over folds, and the number of folds."""
         table = SentenceTable()
-        references = [table.references(fold) for fold in problem.folds]
+        numbered = [table.references(fold) for fold in references.folds]
         texts = {
-            name: [table.texts(texts) for texts in predictions]
-            for name, predictions in methods.items()
+            name: [table.texts(texts) for texts in by_fold] for name, by_fold in predictions.items()
         }
         vectors = self._encoder.encode(table.sentences)
         layers: dict[str, list[int]] = {}
-        for neuron, group in enumerate(problem.groups):
+        for neuron, group in enumerate(references.groups):
             layers.setdefault(group, []).append(neuron)
-        found = {name: np.zeros((problem.neurons, 2)) for name in methods}
-        for number, (flat, starts) in enumerate(references):
+        sums = {name: np.zeros((references.neurons, 2)) for name in predictions}
+        for number, (flat, starts) in enumerate(numbered):
             sizes = np.diff(starts)[:, None]
             centres = np.add.reduceat(vectors[flat], starts[:-1], axis=0) / sizes
             for members in layers.values():
                 if len(members) <= self.least:
                     continue
-                for name, said in texts.items():
-                    better, equal = _ranks(vectors, said[number][members], centres[members])
+                for name, by_fold in texts.items():
+                    better, equal = _ranks(vectors, by_fold[number][members], centres[members])
                     values = self.value(better, equal, len(members) - 1)
-                    found[name][members] += np.stack([values, np.ones(len(members))], 1)
-        return found
+                    sums[name][members] += np.stack([values, np.ones(len(members))], 1)
+        return sums
 
 
 class Identification(RankMetric):
@@ -99,7 +100,7 @@ class Identification(RankMetric):
     """
 
     name = "identification"
-    facts = MetricFacts(
+    info = MetricInfo(
         title="Identification AUC",
         chance=0.5,
         description="share of the layer's other neurons that the description fits less well",
@@ -130,7 +131,7 @@ class IdentificationAccuracy(RankMetric):
     """
 
     name = "identification-accuracy"
-    facts = MetricFacts(
+    info = MetricInfo(
         title="Identification, 1 of 10",
         chance=1 / (DISTRACTORS + 1),
         description="how often the description fits its neuron best among ten of the layer",
@@ -162,7 +163,7 @@ class IdentificationRank(IdentificationAccuracy):
     """
 
     name = "identification-mrr"
-    facts = MetricFacts(
+    info = MetricInfo(
         title="Identification MRR of 10",
         chance=sum(1 / rank for rank in range(1, DISTRACTORS + 2)) / (DISTRACTORS + 1),
         description="mean reciprocal rank of the own neuron among ten of the layer",

@@ -12,9 +12,9 @@ from nltk.stem import PorterStemmer
 from nltk.tokenize import TreebankWordTokenizer
 from nltk.translate.meteor_score import single_meteor_score
 
-from benchmark.metrics.base import Floats, Integers, PairMetric, Problem
+from benchmark.metrics.base import Floats, Integers, PairMetric, References
 from benchmark.metrics.modules import EvaluateModule
-from benchmark.result import Metric as MetricFacts
+from benchmark.result import MetricInfo
 from benchmark.text import FORM, spaced
 from milannotations.errors import InputError
 
@@ -36,7 +36,7 @@ class Meteor(PairMetric):
 
     name = "meteor"
     bounds = (0.0, 1.0)
-    facts = MetricFacts(
+    info = MetricInfo(
         title="METEOR", description="words matched exactly, by stem and by synonym, in few chunks"
     )
 
@@ -52,7 +52,7 @@ class Meteor(PairMetric):
                 ) from error
         else:
             self.name = "meteor-stem"
-            self.facts = MetricFacts(
+            self.info = MetricInfo(
                 title="METEOR (no synonyms)",
                 description="words matched exactly and by stem, in few chunks",
             )
@@ -68,15 +68,19 @@ class Meteor(PairMetric):
         )
 
     def scores(
-        self, sentences: Sequence[str], texts: Integers, references: Integers, problem: Problem
+        self,
+        sentences: Sequence[str],
+        predictions: Integers,
+        targets: Integers,
+        references: References,
     ) -> Floats:
         """Return METEOR of each pair."""
         words = [self._tokenizer.tokenize(spaced(text)) for text in sentences]
         source: Any = wordnet if self._synonyms else _NoSynonyms()
         return np.array(
             [
-                single_meteor_score(words[r], words[t], stemmer=self._stemmer, wordnet=source)
-                for t, r in zip(texts, references, strict=True)
+                single_meteor_score(words[t], words[p], stemmer=self._stemmer, wordnet=source)
+                for p, t in zip(predictions, targets, strict=True)
             ]
         )
 

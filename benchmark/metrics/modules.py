@@ -9,7 +9,7 @@ from typing import Any
 import evaluate
 from datasets import Features, List, Value
 
-from benchmark.metrics.base import Metric, Problem
+from benchmark.metrics.base import Metric, References
 from benchmark.references import Fold
 from benchmark.text import normalize
 from milannotations.errors import InputError
@@ -66,7 +66,7 @@ class EvaluateModule(evaluate.Metric, ABC):
             raise InputError(f"{len(layers)} groups for {len(texts)} predictions")
         metric = self.metric(**options)
         fold = Fold([""] * len(texts), [[r for r in of_one if r] for of_one in cleaned])
-        statistics = metric.statistics(Problem([fold], layers), {"": [texts]})[""]
+        statistics = metric.statistics(References([fold], layers), {"": [texts]})[""]
         return {
             metric.name: float(metric.aggregate(statistics.sum(0))),
             "per_neuron": metric.per_neuron(statistics).tolist(),

@@ -221,8 +221,8 @@ def _loaded(point: EntryPoint) -> type[Metric]:
 
 def _add(added: dict[str, type[Metric]], metric: type[Metric], source: str) -> None:
     name = getattr(metric, "name", None)
-    if not isinstance(name, str) or not hasattr(metric, "facts"):
-        raise InputError(f"{source}: the metric {metric.__name__} needs a name and facts")
+    if not isinstance(name, str) or not hasattr(metric, "info"):
+        raise InputError(f"{source}: the metric {metric.__name__} needs a name and info")
     if name in _BUILT_IN or name in added or name == "all" or name.endswith(CORRECTED):
         raise InputError(f"{source}: a metric cannot be named {name!r}; the name is taken")
     added[name] = metric

@@ -11,9 +11,9 @@ from nltk.stem import PorterStemmer
 from rouge_score.rouge_scorer import RougeScorer
 from rouge_score.tokenizers import Tokenizer
 
-from benchmark.metrics.base import Floats, Integers, PairMetric, Problem
+from benchmark.metrics.base import Floats, Integers, PairMetric, References
 from benchmark.metrics.modules import EvaluateModule
-from benchmark.result import Metric as MetricFacts
+from benchmark.result import MetricInfo
 from benchmark.text import FORM, words
 
 Variant = Literal["1", "2", "l"]
@@ -38,7 +38,7 @@ class Rouge(PairMetric):
         self._kind = f"rouge{variant.upper()}"
         self._scorer = RougeScorer([self._kind], tokenizer=_AllScripts())
         self.name = f"rouge-{variant}"
-        self.facts = MetricFacts(
+        self.info = MetricInfo(
             title=f"ROUGE-{variant.upper()}",
             description=f"{SHARED[variant]} {'' if variant == 'l' else 'shared '}"
             "with the best reference",
@@ -53,13 +53,17 @@ class Rouge(PairMetric):
         )
 
     def scores(
-        self, sentences: Sequence[str], texts: Integers, references: Integers, problem: Problem
+        self,
+        sentences: Sequence[str],
+        predictions: Integers,
+        targets: Integers,
+        references: References,
     ) -> Floats:
         """Return the F-measure of each pair."""
         return np.array(
             [
-                self._scorer.score(sentences[r], sentences[t])[self._kind].fmeasure
-                for t, r in zip(texts, references, strict=True)
+                self._scorer.score(sentences[target], sentences[prediction])[self._kind].fmeasure
+                for prediction, target in zip(predictions, targets, strict=True)
             ]
         )
 

@@ -14,10 +14,10 @@ from typing import Literal
 
 import numpy as np
 
-from benchmark.metrics.base import Floats, Integers, PairMetric, Problem
+from benchmark.metrics.base import Floats, Integers, PairMetric, References
 from benchmark.metrics.modules import EvaluateModule
 from benchmark.metrics.rouge import SHARED, Variant
-from benchmark.result import Metric as MetricFacts
+from benchmark.result import MetricInfo
 from benchmark.text import FORM, spaced
 
 Statistic = Literal["f1", "precision", "recall"]
@@ -47,7 +47,7 @@ class RougePairs(PairMetric):
         self._statistic = statistic
         suffix = "" if statistic == "f1" else f"-{statistic}"
         self.name = f"rouge-{variant}-pairs{suffix}"
-        self.facts = MetricFacts(
+        self.info = MetricInfo(
             title=f"ROUGE-{variant.upper()} over pairs" + suffix.replace("-", ", "),
             description=f"{SHARED[variant]}, mean over descriptions and references",
         )
@@ -61,12 +61,16 @@ class RougePairs(PairMetric):
         )
 
     def scores(
-        self, sentences: Sequence[str], texts: Integers, references: Integers, problem: Problem
+        self,
+        sentences: Sequence[str],
+        predictions: Integers,
+        targets: Integers,
+        references: References,
     ) -> Floats:
         """Return the score of each pair; NaN where one of the texts is empty."""
         split = [_sentences(spaced(text)) for text in sentences]
         score = cache(lambda text, reference: self._score(split[text], split[reference]))
-        pairs = zip(texts.tolist(), references.tolist(), strict=True)
+        pairs = zip(predictions.tolist(), targets.tolist(), strict=True)
         return np.array([score(text, reference) for text, reference in pairs])
 
     def _score(self, text: Sequence[Words], reference: Sequence[Words]) -> float:

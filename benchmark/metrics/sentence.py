@@ -18,9 +18,9 @@ from benchmark.encoders import (
     check_encoder,
     resolve_encoder,
 )
-from benchmark.metrics.base import Floats, Integers, PairMetric, Problem
+from benchmark.metrics.base import Floats, Integers, PairMetric, References
 from benchmark.metrics.modules import EvaluateModule
-from benchmark.result import Metric as MetricFacts
+from benchmark.result import MetricInfo
 from benchmark.text import FORM
 from milannotations.errors import InputError
 from milannotations.hub_access import from_hub
@@ -119,9 +119,7 @@ class SentenceSimilarity(PairMetric):
     name = "similarity"
     over = "mean"
     bounds = (-1.0, 1.0)
-    facts = MetricFacts(
-        title="Sentence similarity", description="mean cosine of sentence embeddings"
-    )
+    info = MetricInfo(title="Sentence similarity", description="mean cosine of sentence embeddings")
 
     def __init__(
         self,
@@ -136,13 +134,19 @@ class SentenceSimilarity(PairMetric):
         return f"similarity|refs:mean|{self._encoder.signature}"
 
     def scores(
-        self, sentences: Sequence[str], texts: Integers, references: Integers, problem: Problem
+        self,
+        sentences: Sequence[str],
+        predictions: Integers,
+        targets: Integers,
+        references: References,
     ) -> Floats:
         """Return the cosine of each pair."""
         vectors = self._encoder.encode(sentences)
-        starts = range(0, len(texts), _ROWS)
+        starts = range(0, len(predictions), _ROWS)
         parts = [
-            np.einsum("pw,pw->p", vectors[texts[i : i + _ROWS]], vectors[references[i : i + _ROWS]])
+            np.einsum(
+                "pw,pw->p", vectors[predictions[i : i + _ROWS]], vectors[targets[i : i + _ROWS]]
+            )
             for i in starts
         ]
         # Vectors of 32-bit numbers are of length 1 but for rounding.

@@ -16,11 +16,10 @@ import numpy as np
 from datasets import Dataset, Features
 
 from benchmark.harness import describe, make_task
-from benchmark.metrics.base import Floats, MeanMetric, Metric, Predictions, Problem
+from benchmark.metrics.base import Floats, MeanMetric, Metric, PredictionsByFold, References
 from benchmark.quality.model import Agreement
 from benchmark.references import scorable
-from benchmark.result import Metric as MetricFacts
-from benchmark.result import Score
+from benchmark.result import MetricInfo, Score
 from benchmark.statistics import bootstrap
 from milannotations.describer import Describer, Description, create
 from milannotations.record import FEATURES, NeuronKey, keys_of
@@ -33,7 +32,7 @@ class ExactMatch(MeanMetric):
     """
 
     name = "exact-match"
-    facts = MetricFacts(
+    info = MetricInfo(
         title="Exact match", description="share of references that the description equals"
     )
 
@@ -42,16 +41,18 @@ class ExactMatch(MeanMetric):
         """Equality after normalization."""
         return "exact-match|case:lc|strip:spaces-and-full-stops|mean-over-references"
 
-    def statistics(self, problem: Problem, methods: Mapping[str, Predictions]) -> dict[str, Floats]:
+    def statistics(
+        self, references: References, predictions: Mapping[str, PredictionsByFold]
+    ) -> dict[str, Floats]:
         """Return each neuron's share summed over folds, and the number of folds."""
-        found = {}
-        for name, predictions in methods.items():
-            sums = np.zeros((problem.neurons, 2))
-            for fold, texts in zip(problem.folds, predictions, strict=True):
-                for i, (text, references) in enumerate(zip(texts, fold.references, strict=True)):
-                    sums[i] += references.count(text) / len(references), 1
-            found[name] = sums
-        return found
+        statistics = {}
+        for name, by_fold in predictions.items():
+            sums = np.zeros((references.neurons, 2))
+            for fold, texts in zip(references.folds, by_fold, strict=True):
+                for i, (text, targets) in enumerate(zip(texts, fold.references, strict=True)):
+                    sums[i] += targets.count(text) / len(targets), 1
+            statistics[name] = sums
+        return statistics
 
 
 class WithinLayers:
@@ -177,11 +178,11 @@ def compare(
         features=Features({name: FEATURES[name] for name in names}),
     )
     task = make_task("all", neurons)
-    own = describe(create("oracle"), task).predictions
-    other = describe(WithinLayers(create("shuffled-oracle", seed=seed)), task).predictions
+    own = describe(create("oracle"), task).by_fold
+    other = describe(WithinLayers(create("shuffled-oracle", seed=seed)), task).by_fold
     statistics = {}
     for metric in metrics:
-        notify(metric.facts.title)
-        found = metric.statistics(task.problem, {"own": own, "other": other})
+        notify(metric.info.title)
+        found = metric.statistics(task.references, {"own": own, "other": other})
         statistics[metric.name] = found["own"], found["other"]
     return Agreed(metrics, task.keys, statistics)

@@ -105,7 +105,7 @@ def measure(
         name=name,
         fingerprint=content,
         parts=found,
-        metrics={metric.name: metric.facts for metric in metrics} if agreement else {},
+        metrics={metric.name: metric.info for metric in metrics} if agreement else {},
         encoder=encoder,
         resamples=resamples,
         seed=seed,

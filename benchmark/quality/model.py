@@ -8,7 +8,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from benchmark.result import Metric, Score
+from benchmark.result import MetricInfo, Score
 from milannotations.json_files import read_model
 from milannotations.record import NeuronKey
 from milannotations.storage import atomic_path
@@ -199,7 +199,7 @@ class Quality(_Model):
     name: str = ""
     fingerprint: str | None
     parts: list[Part] = Field(min_length=1)
-    metrics: dict[str, Metric] = Field(default_factory=dict)
+    metrics: dict[str, MetricInfo] = Field(default_factory=dict)
     encoder: str | None = None
     resamples: int
     seed: int

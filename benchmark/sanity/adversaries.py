@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from spacy.lang.en.stop_words import STOP_WORDS
 
-from benchmark.metrics.base import Predictions, Problem
+from benchmark.metrics.base import PredictionsByFold, References
 from benchmark.quality.texts import words_of
 from benchmark.text import normalize
 
@@ -22,12 +22,12 @@ _PARAPHRASES = ("something that shows {}", "{} can be seen here", "this looks li
 _WORD = re.compile(r"\S+")
 
 
-def human(problem: Problem) -> list[list[str]]:
+def human(references: References) -> list[list[str]]:
     """Return the annotation held out in each fold."""
-    return [[normalize(text) for text in fold.held_out] for fold in problem.folds]
+    return [[normalize(text) for text in fold.held_out] for fold in references.folds]
 
 
-def dealt(problem: Problem, seed: int, turn: int = 0) -> list[list[str]]:
+def dealt(references: References, seed: int, turn: int = 0) -> list[list[str]]:
     """Return annotations dealt out to other neurons of the same layer: right words, wrong place.
 
     No neuron of a layer of two or more keeps its own. Turns deal differently, until every neuron
@@ -41,22 +41,22 @@ def dealt(problem: Problem, seed: int, turn: int = 0) -> list[list[str]]:
         moved[order] = row[np.roll(order, steps[turn % len(steps)])]
         return moved
 
-    order = _within_layers(problem, move, seed)
-    return [[texts[j] for j in order] for texts in human(problem)]
+    order = _within_layers(references, move, seed)
+    return [[texts[j] for j in order] for texts in human(references)]
 
 
-def neighbour(problem: Problem, seed: int) -> list[list[str]]:
+def neighbour(references: References, seed: int) -> list[list[str]]:
     """Return the annotation of the next neuron of the layer."""
-    order = _within_layers(problem, lambda row, _: np.roll(row, 1), seed)
-    return [[texts[j] for j in order] for texts in human(problem)]
+    order = _within_layers(references, lambda row, _: np.roll(row, 1), seed)
+    return [[texts[j] for j in order] for texts in human(references)]
 
 
-def truncated(problem: Problem, seed: int) -> list[list[str]]:
+def truncated(references: References, seed: int) -> list[list[str]]:
     """Return the first half of each annotation's words; a single word stays."""
-    return _each(human(problem), lambda text: _join(_words(text)[: max(1, _count(text) // 2)]))
+    return _each(human(references), lambda text: _join(_words(text)[: max(1, _count(text) // 2)]))
 
 
-def missing(problem: Problem, seed: int) -> list[list[str]]:
+def missing(references: References, seed: int) -> list[list[str]]:
     """Return annotations without a random half of their content words.
 
     The missing-labels test of Oikarinen et al. (ICML 2025), for words. At least one content word
@@ -72,45 +72,45 @@ def missing(problem: Problem, seed: int) -> list[list[str]]:
         gone = set(rng.choice(content, size=len(content) // 2, replace=False).tolist())
         return _join([word for i, word in enumerate(words) if i not in gone])
 
-    return _each(human(problem), change)
+    return _each(human(references), change)
 
 
-def extra(problem: Problem, seed: int) -> list[list[str]]:
+def extra(references: References, seed: int) -> list[list[str]]:
     """Return annotations joined with that of another neuron of the layer.
 
     The extra-labels test of Oikarinen et al. (ICML 2025), for words: half of what is said is true.
     """
-    other = dealt(problem, seed)
+    other = dealt(references, seed)
     return [
         [f"{a} and {b}" for a, b in zip(own, others, strict=True)]
-        for own, others in zip(human(problem), other, strict=True)
+        for own, others in zip(human(references), other, strict=True)
     ]
 
 
-def repeated(problem: Problem, seed: int) -> list[list[str]]:
+def repeated(references: References, seed: int) -> list[list[str]]:
     """Return annotations said three times."""
-    return _each(human(problem), lambda text: f"{text} {text} {text}")
+    return _each(human(references), lambda text: f"{text} {text} {text}")
 
 
-def negated(problem: Problem, seed: int) -> list[list[str]]:
+def negated(references: References, seed: int) -> list[list[str]]:
     """Return annotations turned into their opposite."""
-    return _framed(problem, _NEGATIONS, seed)
+    return _framed(references, _NEGATIONS, seed)
 
 
-def paraphrased(problem: Problem, seed: int) -> list[list[str]]:
+def paraphrased(references: References, seed: int) -> list[list[str]]:
     """Return annotations in another frame that says no more and no less."""
-    return _framed(problem, _PARAPHRASES, seed)
+    return _framed(references, _PARAPHRASES, seed)
 
 
-def all_words(problem: Problem, seed: int) -> list[list[str]]:
+def all_words(references: References, seed: int) -> list[list[str]]:
     """Return for every neuron the same list of the most frequent words of all references."""
-    counts = vocabulary(problem)
+    counts = vocabulary(references)
     listed = " ".join(word for word, _ in counts.most_common(LISTED))
-    return [[listed] * problem.neurons for _ in problem.folds]
+    return [[listed] * references.neurons for _ in references.folds]
 
 
 # What each is called.
-ADVERSARIES: dict[str, Callable[[Problem, int], Predictions]] = {
+ADVERSARIES: dict[str, Callable[[References, int], PredictionsByFold]] = {
     "all-words": all_words,
     "neighbour": neighbour,
     "repeated": repeated,
@@ -122,44 +122,46 @@ ADVERSARIES: dict[str, Callable[[Problem, int], Predictions]] = {
 }
 
 
-def vocabulary(problem: Problem) -> Counter[str]:
+def vocabulary(references: References) -> Counter[str]:
     """Count in how many references each word occurs."""
     counts: Counter[str] = Counter()
-    for of_one in problem.corpus:
+    for of_one in references.corpus:
         for text in of_one:
             counts.update(set(words_of(text)))
     return counts
 
 
-def constants(problem: Problem) -> list[str]:
+def constants(references: References) -> list[str]:
     """Return every word and every sentence of the references, the most frequent first."""
-    sentences = Counter(text for of_one in problem.corpus for text in of_one)
-    counts = vocabulary(problem) | sentences
+    sentences = Counter(text for of_one in references.corpus for text in of_one)
+    counts = vocabulary(references) | sentences
     return [text for text, _ in sorted(counts.items(), key=lambda item: (-item[1], item[0]))]
 
 
 def _within_layers(
-    problem: Problem,
+    references: References,
     move: Callable[[np.ndarray, np.random.Generator], np.ndarray],
     seed: int,
 ) -> np.ndarray:
     rng = np.random.default_rng(seed)
     layers: dict[str, list[int]] = {}
-    for neuron, group in enumerate(problem.groups):
+    for neuron, group in enumerate(references.groups):
         layers.setdefault(group, []).append(neuron)
-    order = np.arange(problem.neurons)
+    order = np.arange(references.neurons)
     for members in layers.values():
         row = np.array(members)
         order[row] = move(row, rng)
     return order
 
 
-def _framed(problem: Problem, frames: Sequence[str], seed: int) -> list[list[str]]:
+def _framed(references: References, frames: Sequence[str], seed: int) -> list[list[str]]:
     rng = np.random.default_rng(seed)
-    return _each(human(problem), lambda text: frames[int(rng.integers(len(frames)))].format(text))
+    return _each(
+        human(references), lambda text: frames[int(rng.integers(len(frames)))].format(text)
+    )
 
 
-def _each(predictions: Predictions, change: Callable[[str], str]) -> list[list[str]]:
+def _each(predictions: PredictionsByFold, change: Callable[[str], str]) -> list[list[str]]:
     return [[change(text) for text in texts] for texts in predictions]
 
 

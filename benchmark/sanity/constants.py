@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from benchmark.metrics.base import Metric, Problem
+from benchmark.metrics.base import Metric, References
 
 # Neurons that candidates are compared on, and how many go on to the next round.
 ROUNDS = ((60, 300), (600, 12))
@@ -24,7 +24,7 @@ class Best(NamedTuple):
 
 def best_constant(
     metric: Metric,
-    problem: Problem,
+    references: References,
     candidates: Sequence[str],
     seed: int = 0,
 ) -> Best:
@@ -36,7 +36,7 @@ def best_constant(
 
     Args:
         metric: What is to be won.
-        problem: The references.
+        references: The references.
         candidates: The strings to try; of equals the first wins.
         seed: Of the samples.
 
@@ -50,23 +50,25 @@ def best_constant(
     for size, keep in ROUNDS:
         if len(left) <= keep:
             continue
-        part = problem.part(sorted(rng.permutation(problem.neurons)[:size].tolist()), folds=1)
-        order = np.argsort(-_values(metric, part, left), kind="stable")
+        sample = references.subset(
+            sorted(rng.permutation(references.neurons)[:size].tolist()), folds=1
+        )
+        order = np.argsort(-_values(metric, sample, left), kind="stable")
         left = [left[i] for i in order[:keep]]
-    values = _values(metric, problem, left)
+    values = _values(metric, references, left)
     winner = int(np.argmax(values))
     return Best(left[winner], float(values[winner]), len(candidates))
 
 
-def _values(metric: Metric, problem: Problem, texts: Sequence[str]) -> np.ndarray:
+def _values(metric: Metric, references: References, texts: Sequence[str]) -> np.ndarray:
     values = []
-    sign = 1 if metric.facts.higher_is_better else -1
+    sign = 1 if metric.info.higher_is_better else -1
     for start in range(0, len(texts), _AT_ONCE):
         some = texts[start : start + _AT_ONCE]
         found = metric.statistics(
-            problem,
+            references,
             {
-                str(i): [[text] * problem.neurons] * len(problem.folds)
+                str(i): [[text] * references.neurons] * len(references.folds)
                 for i, text in enumerate(some)
             },
         )

@@ -39,7 +39,7 @@ def ladder(
         does not change, is left out.
     """
     rng = np.random.default_rng(seed)
-    sign = 1 if metric.facts.higher_is_better else -1
+    sign = 1 if metric.info.higher_is_better else -1
     found = {}
     for name, worse in ((OTHERS, others), (CONSTANT, constant)):
         agreements = []

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from benchmark.harness import Task
-from benchmark.metrics.base import Floats, Metric, Predictions
+from benchmark.metrics.base import Floats, Metric, PredictionsByFold
 from benchmark.metrics.corrected import Corrected
 from benchmark.references import HELD_OUT
 from benchmark.sanity.adversaries import ADVERSARIES, constants, dealt, human
@@ -48,29 +48,29 @@ def check_metrics(
         raise InputError(f"{task.name}: the checks need the protocol {HELD_OUT}")
     if len(task.positions) < 2:
         raise InputError(f"{task.name}: fewer than two neurons have the two annotations needed")
-    problem = task.problem
-    said: dict[str, Predictions] = {_HUMAN: human(problem)}
-    said |= {f"{_WRONG}-{turn}": dealt(problem, seed, turn) for turn in range(_TURNS)}
-    said |= {name: make(problem, seed) for name, make in ADVERSARIES.items()}
-    candidates = constants(problem)
+    references = task.references
+    predictions: dict[str, PredictionsByFold] = {_HUMAN: human(references)}
+    predictions |= {f"{_WRONG}-{turn}": dealt(references, seed, turn) for turn in range(_TURNS)}
+    predictions |= {name: make(references, seed) for name, make in ADVERSARIES.items()}
+    candidates = constants(references)
     found: dict[str, Best] = {}
     checked: dict[str, MetricSanity] = {}
     for metric in metrics:
         base = metric.base if isinstance(metric, Corrected) else metric
         if base.name not in found:
-            notify(f"{base.facts.title}: searching for the best constant")
-            found[base.name] = best_constant(base, problem, candidates, seed)
-        notify(f"{metric.facts.title}: checks")
+            notify(f"{base.info.title}: searching for the best constant")
+            found[base.name] = best_constant(base, references, candidates, seed)
+        notify(f"{metric.info.title}: checks")
         best = found[base.name].text
-        constant = [[best] * problem.neurons] * len(problem.folds)
-        statistics = metric.statistics(problem, {**said, CONSTANT: constant})
+        constant = [[best] * references.neurons] * len(references.folds)
+        statistics = metric.statistics(references, {**predictions, CONSTANT: constant})
         turns = [statistics[f"{_WRONG}-{turn}"] for turn in range(_TURNS)]
         statistics[_WRONG] = np.mean(turns, axis=0)
         checked[metric.name] = _judge(metric, statistics, found[base.name], resamples, seed)
     return SanityReport(
         split=task.name,
         fingerprint=fingerprint(task.neurons),
-        neurons=problem.neurons,
+        neurons=references.neurons,
         seed=seed,
         metrics=checked,
     )
@@ -79,7 +79,7 @@ def check_metrics(
 def _judge(
     metric: Metric, statistics: dict[str, Floats], best: Best, resamples: int, seed: int
 ) -> MetricSanity:
-    sign = 1 if metric.facts.higher_is_better else -1
+    sign = 1 if metric.info.higher_is_better else -1
     gap = _gap(metric, statistics[_HUMAN], statistics[_WRONG], resamples, seed)
     tells = sign * (gap.low if sign > 0 else gap.high) > 0
     outcomes = {}
@@ -95,7 +95,7 @@ def _judge(
             detail=f"“{best.text[:200]}”, best of {best.tried:,}" if check.name == CONSTANT else "",
         )
     return MetricSanity(
-        title=metric.facts.title,
+        title=metric.info.title,
         signature=metric.signature,
         human=_finite(float(metric.aggregate(statistics[_HUMAN].sum(0)))),
         wrong=_finite(float(metric.aggregate(statistics[_WRONG].sum(0)))),

@@ -9,7 +9,16 @@ from typing import Any
 
 import pandas as pd
 
-from benchmark.harness import Entry, Notify, Scored, Task, describe, fixed_entry, make_task, score
+from benchmark.harness import (
+    Notify,
+    Predictions,
+    Scored,
+    Task,
+    describe,
+    fixed_predictions,
+    make_task,
+    score,
+)
 from benchmark.pairs import compare_pair
 from benchmark.per_neuron import KEYS
 from benchmark.references import HELD_OUT
@@ -46,7 +55,7 @@ def score_submissions(
         InputError: If one has problems, nothing to be scored, or the name of another.
     """
     tasks: dict[str, Task] = {}
-    methods, entries = {}, {}
+    methods, predictions = {}, {}
     for one in submissions:
         one.problems.raise_any()
         assert one.submission is not None
@@ -62,10 +71,10 @@ def score_submissions(
             if split not in tasks:
                 tasks[split] = make_task(split, one.neurons[split], board.protocol)
             task = tasks[split]
-            entries[name, split] = _entry(one, task)
+            predictions[name, split] = _predictions(one, task)
     metrics = board.make_metrics(device)
     order = [tasks[split.name] for split in board.splits if split.name in tasks]
-    scored = score(methods, order, entries, metrics, board.resamples, board.seed, notify)
+    scored = score(methods, order, predictions, metrics, board.resamples, board.seed, notify)
     for one in submissions:
         assert one.submission is not None
         found = scored[one.submission.name]
@@ -189,11 +198,11 @@ def differences(
     return differing, remarks
 
 
-def _entry(checked: Checked, task: Task) -> Entry:
+def _predictions(checked: Checked, task: Task) -> Predictions:
     assert checked.submission is not None
     which = checked.submission.describer
     if not which:
-        return fixed_entry(task, checked.texts[task.name])
+        return fixed_predictions(task, checked.texts[task.name])
     seed = checked.submission.seed or 0
     return describe(create(which, **({} if which == "oracle" else {"seed": seed})), task)
 

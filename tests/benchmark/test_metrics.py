@@ -10,8 +10,8 @@ import pytest
 from sacrebleu.metrics import BLEU
 
 from benchmark.encoders import PACKAGED, resolve_encoder
-from benchmark.harness import describe, fixed_entry, make_task, score
-from benchmark.metrics.base import Problem
+from benchmark.harness import describe, fixed_predictions, make_task, score
+from benchmark.metrics.base import References
 from benchmark.metrics.bertscore import BertScore
 from benchmark.metrics.bleu import Bleu
 from benchmark.metrics.identification import Identification
@@ -46,15 +46,15 @@ def _texts(count: int, seed: int) -> list[str]:
     return [" ".join(rng.choices(WORDS, k=rng.randint(1, 9))) for _ in range(count)]
 
 
-def _problem(neurons: int = 40, layers: int = 2, seed: int = 0) -> Problem:
+def _references(neurons: int = 40, layers: int = 2, seed: int = 0) -> References:
     """References in varying numbers, from two to five."""
     rng = random.Random(seed)
     annotations = [_texts(rng.randint(2, 5), seed * 1000 + i) for i in range(neurons)]
-    return Problem(leave_one_out(annotations), [f"layer{i % layers}" for i in range(neurons)])
+    return References(leave_one_out(annotations), [f"layer{i % layers}" for i in range(neurons)])
 
 
-def _same(problem: Problem, texts: list[str]) -> list[list[str]]:
-    return [texts] * len(problem.folds)
+def _same(of: References, texts: list[str]) -> list[list[str]]:
+    return [texts] * len(of.folds)
 
 
 def test_normalization() -> None:
@@ -70,12 +70,12 @@ def test_holding_out_covers_every_annotation_once_and_keeps_all_references() -> 
 
 
 def test_bleu_is_sacrebleus_with_variable_reference_counts() -> None:
-    problem = _problem()
-    predictions = [_texts(40, 7 + turn) for turn in range(len(problem.folds))]
+    of = _references()
+    predictions = [_texts(40, 7 + turn) for turn in range(len(of.folds))]
     bleu = Bleu()
-    statistics = bleu.statistics(problem, {"m": predictions})["m"]
+    statistics = bleu.statistics(of, {"m": predictions})["m"]
     flat = [text for texts in predictions for text in texts]
-    references = [refs for fold in problem.folds for refs in fold.references]
+    references = [refs for fold in of.folds for refs in fold.references]
     most = max(len(refs) for refs in references)
     padded = [[r[i] if i < len(r) else None for r in references] for i in range(most)]
     expected = BLEU().corpus_score(flat, padded).score
@@ -86,10 +86,10 @@ def test_bleu_is_sacrebleus_with_variable_reference_counts() -> None:
 def test_bertscore_is_bert_scores_own(bertscore: BertScore) -> None:
     import bert_score
 
-    problem = Problem(_problem(12).folds[:1], ["l"] * 12)
+    of = References(_references(12).folds[:1], ["l"] * 12)
     texts = _texts(12, 3)
-    values = bertscore.statistics(problem, {"m": [texts]})["m"]
-    references = problem.folds[0].references
+    values = bertscore.statistics(of, {"m": [texts]})["m"]
+    references = of.folds[0].references
     _, _, expected = bert_score.score(
         texts, references, model_type=resolve_encoder(PACKAGED).location, num_layers=5, idf=True
     )
@@ -98,38 +98,36 @@ def test_bertscore_is_bert_scores_own(bertscore: BertScore) -> None:
 
 
 def test_identification_equals_brute_force(identification: Identification) -> None:
-    problem = _problem(14)
+    of = _references(14)
     texts = _texts(14, 5)
-    values = identification.per_neuron(
-        identification.statistics(problem, {"m": _same(problem, texts)})["m"]
-    )
+    values = identification.per_neuron(identification.statistics(of, {"m": _same(of, texts)})["m"])
     expected = np.zeros(14)
     embed = {
         t: identification._encoder._model.encode([t], normalize_embeddings=True)[0].astype(float)
-        for t in {*texts, *(r for f in problem.folds for refs in f.references for r in refs)}
+        for t in {*texts, *(r for f in of.folds for refs in f.references for r in refs)}
     }
-    for fold in problem.folds:
+    for fold in of.folds:
         for i in range(14):
 
             def fit(j: int, i: int = i, fold: Fold = fold) -> float:
                 return float(np.mean([embed[texts[i]] @ embed[r] for r in fold.references[j]]))
 
-            others = [j for j in range(14) if j != i and problem.groups[j] == problem.groups[i]]
-            expected[i] += np.mean([fit(i) > fit(j) for j in others]) / len(problem.folds)
+            others = [j for j in range(14) if j != i and of.groups[j] == of.groups[i]]
+            expected[i] += np.mean([fit(i) > fit(j) for j in others]) / len(of.folds)
     assert np.allclose(values, expected, atol=1e-9)
 
 
 @pytest.mark.parametrize("constant", ["objects", "", "the red dog"])
 def test_every_constant_identifies_at_chance(identification: Identification, constant: str) -> None:
-    problem = _problem(41, layers=3)
-    statistics = identification.statistics(problem, {"c": _same(problem, [constant] * 41)})["c"]
+    of = _references(41, layers=3)
+    statistics = identification.statistics(of, {"c": _same(of, [constant] * 41)})["c"]
     assert identification.aggregate(statistics.sum(0)) == pytest.approx(0.5, abs=1e-12)
 
 
 def test_a_neuron_alone_in_its_layer_has_no_value(identification: Identification) -> None:
     folds = leave_one_out([["a dog", "dogs"], ["a cat", "cats"], ["a car", "cars"]])
     statistics = identification.statistics(
-        Problem(folds, ["x", "x", "y"]), {"m": [["dog", "cat", "car"]] * 2}
+        References(folds, ["x", "x", "y"]), {"m": [["dog", "cat", "car"]] * 2}
     )["m"]
     assert identification.per_neuron(statistics)[:2].tolist() == [1.0, 1.0]
     assert np.isnan(identification.per_neuron(statistics)[2])
@@ -174,21 +172,19 @@ def test_the_harness_takes_annotations_away_and_gives_controls_only_the_held_out
     task = _task()
     describe(Peeking(), task)
     oracle = describe(create("oracle"), task)
-    assert [p[4] for p in oracle.predictions] == [
-        normalize(t) for t in task.neurons["annotations"][4]
-    ]
+    assert [p[4] for p in oracle.by_fold] == [normalize(t) for t in task.neurons["annotations"][4]]
     for turn, fold in enumerate(task.folds):
         assert len(fold.references[4]) == 2
         assert fold.held_out[4] == task.neurons["annotations"][4][turn]
     shuffled = describe(create("shuffled-oracle"), task)
-    assert sorted(shuffled.predictions[0]) == sorted(oracle.predictions[0])
+    assert sorted(shuffled.by_fold[0]) == sorted(oracle.by_fold[0])
 
 
 def test_results_survive_a_round_trip(tmp_path: Path, identification: Identification) -> None:
     task = _task()
-    entries = {("m", "test"): fixed_entry(task, _texts(20, 9))}
+    predictions = {("m", "test"): fixed_predictions(task, _texts(20, 9))}
     method = Method(name="m", title="M")
-    made = score({"m": method}, [task], entries, [identification, Bleu()])["m"]
+    made = score({"m": method}, [task], predictions, [identification, Bleu()])["m"]
     path = made.result.save(tmp_path, made.per_neuron)
     assert read_result(path) == made.result
     table = read_per_neuron(path)

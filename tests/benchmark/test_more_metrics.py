@@ -15,7 +15,7 @@ from sacrebleu.metrics import BLEU
 
 from benchmark.encoders import PACKAGED, resolve_encoder
 from benchmark.metrics import meteor as meteor_module
-from benchmark.metrics.base import Problem
+from benchmark.metrics.base import References
 from benchmark.metrics.bertscore import BertScore
 from benchmark.metrics.bleu import Bleu
 from benchmark.metrics.cider import Cider
@@ -33,10 +33,10 @@ from benchmark.metrics.rouge import RougeL
 from benchmark.metrics.sentence import SentenceSimilarity
 from benchmark.references import Fold, leave_one_out
 from milannotations.errors import InputError
-from tests.benchmark.made_up import problem, same, texts
+from tests.benchmark.made_up import made_up_references, same, texts
 
 
-def pairs(of: Problem, said: list[str]):
+def pairs(of: References, said: list[str]):
     """Every description with each of its references, by fold and neuron."""
     return [
         [[(text, reference) for reference in refs]
@@ -47,7 +47,7 @@ def pairs(of: Problem, said: list[str]):
 
 @pytest.mark.parametrize("order", [1, 2, 3, 4])
 def test_bleu_of_every_order_is_sacrebleus(order: int) -> None:
-    of = problem(60)
+    of = made_up_references(60)
     said = [texts(60, 7 + turn) for turn in range(len(of.folds))]
     said[0][3], said[1][5] = "", "the U.S. flag, 3.5%"
     bleu = Bleu(order)
@@ -59,7 +59,7 @@ def test_bleu_of_every_order_is_sacrebleus(order: int) -> None:
     expected = BLEU(max_ngram_order=order).corpus_score(flat, padded).score
     assert bleu.aggregate(found.sum(0)) == pytest.approx(expected, abs=1e-9)
     assert expected > 0
-    one = bleu.statistics(of.part(range(60), folds=1), {"m": said[:1]})["m"]
+    one = bleu.statistics(of.subset(range(60), folds=1), {"m": said[:1]})["m"]
     sentence = BLEU(max_ngram_order=order, effective_order=True)
     own = [
         sentence.sentence_score(text, refs).score
@@ -71,7 +71,7 @@ def test_bleu_of_every_order_is_sacrebleus(order: int) -> None:
 
 
 def test_rouge_and_meteor_are_their_libraries_own() -> None:
-    of, said = problem(30), texts(30, 5)
+    of, said = made_up_references(30), texts(30, 5)
     scorer = RougeScorer(["rougeL"], use_stemmer=True)
     rouge = [
         np.mean([max(scorer.score(r, t)["rougeL"].fmeasure for t, r in fold[i])
@@ -107,7 +107,7 @@ def test_meteor_without_wordnet_says_what_to_do(monkeypatch: pytest.MonkeyPatch)
 
 def test_cider_by_the_paper() -> None:
     """Written again from the definition, without the shortcuts, on sentences split by spaces."""
-    of, said = problem(25, most=3), texts(25, 9)
+    of, said = made_up_references(25, most=3), texts(25, 9)
     known = [{" ".join(w) for text in refs for w in grams(text)} for refs in of.corpus]
     frequency = Counter(gram for one in known for gram in one)
 
@@ -144,14 +144,14 @@ def grams(text: str) -> list[tuple[str, ...]]:
 def test_content_overlap_by_hand() -> None:
     fold = Fold([""] * 4, [["dogs running"], ["the of"], ["a cat"], ["red wheels, small"]])
     said = ["the dog runs", "of the", "objects", "small red things"]
-    found = ContentOverlap().statistics(Problem([fold], ["l"] * 4), {"m": [said]})["m"]
+    found = ContentOverlap().statistics(References([fold], ["l"] * 4), {"m": [said]})["m"]
     # dog and run; only function words, so they count; nothing; red and small of three and three.
     assert ContentOverlap().per_neuron(found).tolist() == pytest.approx([1, 1, 0, 2 / 3])
 
 
 def test_similarity_is_the_mean_cosine() -> None:
     metric = SentenceSimilarity(PACKAGED)
-    of, said = problem(12), texts(12, 4)
+    of, said = made_up_references(12), texts(12, 4)
     found = metric.per_neuron(metric.statistics(of, {"m": same(of, said)})["m"])
 
     every = [*said, *(text for refs in of.corpus for text in refs)]
@@ -175,7 +175,7 @@ def test_bertscore_of_odd_sentences_is_bert_scores_own() -> None:
     said = ["", "dog", " ".join(["very"] * 60) + " long dog", "zebra xylophone", "dog", "a b"]
     references = [["a dog"], ["dog", "the dog"], ["long dogs"], ["a cat"] * 2, ["dog"], ["b a"]]
     metric = BertScore(PACKAGED)
-    values = metric.statistics(Problem([Fold([""] * 6, references)], ["l"] * 6), {"m": [said]})
+    values = metric.statistics(References([Fold([""] * 6, references)], ["l"] * 6), {"m": [said]})
     found = metric.per_neuron(values["m"])
     assert found[0] == 0  # bert_score's own value, which it can no longer compute itself
     scorer = bert_score.BERTScorer(
@@ -188,11 +188,11 @@ def test_bertscore_of_odd_sentences_is_bert_scores_own() -> None:
 
 def test_identification_among_ten_equals_drawing_all_distractors() -> None:
     """Every set of nine of the eleven others is drawn, every order of ties tried."""
-    of = problem(12, layers=1)
+    of = made_up_references(12, layers=1)
     said = texts(12, 8)
     said[3], said[5] = "dog", "dog"
     of.folds[0].references[7] = list(of.folds[0].references[3])  # a tie for neuron 3
-    one = of.part(range(12), folds=1)
+    one = of.subset(range(12), folds=1)
     accuracy, rank = IdentificationAccuracy(PACKAGED), IdentificationRank(PACKAGED)
     found = {m.name: m.per_neuron(m.statistics(one, {"m": [said]})["m"]) for m in (accuracy, rank)}
     vectors = accuracy._encoder
@@ -213,17 +213,17 @@ def test_identification_among_ten_equals_drawing_all_distractors() -> None:
 
 @pytest.mark.parametrize("constant", ["objects", "", "the red dog"])
 def test_every_constant_identifies_at_chance_among_ten(constant: str) -> None:
-    of = problem(41, layers=3)
+    of = made_up_references(41, layers=3)
     for metric in (IdentificationAccuracy(PACKAGED), IdentificationRank(PACKAGED)):
         found = metric.statistics(of, {"c": same(of, [constant] * 41)})["c"]
-        assert metric.aggregate(found.sum(0)) == pytest.approx(metric.facts.chance, abs=1e-12)
+        assert metric.aggregate(found.sum(0)) == pytest.approx(metric.info.chance, abs=1e-12)
 
 
 def test_permutation_expectation_equals_brute_force() -> None:
     """All 120 permutations of the five references, against the five shifts of a layer."""
     # Each neuron's annotations share two words, so that a person gains something.
     known = [[f"{t} n{i} m{i}" for t in texts(3, i)] for i in range(5)]
-    of = Problem(leave_one_out(known), ["l"] * 5)
+    of = References(leave_one_out(known), ["l"] * 5)
     said = texts(5, 20)
     plain = RougeL()
 
@@ -247,7 +247,7 @@ def test_permutation_expectation_equals_brute_force() -> None:
 
 @pytest.mark.parametrize("name", ["bleu-1", "rouge-l", "content", "identification", "cider"])
 def test_corrected_is_0_for_constants_and_1_for_people(name: str) -> None:
-    of = problem(41, layers=3)
+    of = made_up_references(41, layers=3)
     (metric,) = make_metrics([f"{name}-corrected"], Settings(PACKAGED, PACKAGED))
     person = [list(fold.held_out) for fold in of.folds]
     # Random sentences: a person gains nothing, so people are given half of the references.
@@ -260,7 +260,7 @@ def test_corrected_is_0_for_constants_and_1_for_people(name: str) -> None:
 
 
 def test_corrected_has_no_value_where_people_gain_nothing() -> None:
-    of = Problem(leave_one_out([["a dog", "a dog"]] * 4), ["l"] * 4)
+    of = References(leave_one_out([["a dog", "a dog"]] * 4), ["l"] * 4)
     metric = Corrected(RougeL())
     found = metric.statistics(of, {"m": same(of, ["a dog"] * 4)})["m"]
     assert np.isnan(metric.aggregate(found.sum(0)))

@@ -17,7 +17,7 @@ from benchmark.consistency import disagreements
 from benchmark.metrics.base import MeanMetric, PairMetric
 from benchmark.metrics.bounds import BOUNDS, is_mean_by_name
 from benchmark.pairs import compare_pair, read_pair
-from benchmark.result import Method, Metric, Result, Score, SplitResult, leaves, read_result
+from benchmark.result import Method, MetricInfo, Result, Score, SplitResult, leaves, read_result
 from benchmark.statistics import interval
 from milannotations.errors import InputError
 from tests.benchmark.damage import DAMAGED, HARMLESS
@@ -48,8 +48,8 @@ def make(folder: Path, seed: int = 0, resamples: int = 1000, corpus: float = 30.
             parameters=5, licence="MIT", seed=3,
         ),
         metrics={
-            "content": Metric(title="Content", mean=True, chance=0.1, description="overlap"),
-            "bleu": Metric(title="BLEU", mean=False),
+            "content": MetricInfo(title="Content", mean=True, chance=0.1, description="overlap"),
+            "bleu": MetricInfo(title="BLEU", mean=False),
         },
         splits={
             "test": SplitResult(fingerprint="f00d", config="demo/test", neurons=NEURONS,

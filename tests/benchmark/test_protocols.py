@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 import milannotations
 from benchmark.encoders import PACKAGED
-from benchmark.harness import describe, fixed_entry, make_task, score
+from benchmark.harness import describe, fixed_predictions, make_task, score
 from benchmark.metrics.bleu import Bleu
 from benchmark.metrics.corrected import Corrected
 from benchmark.metrics.rouge_pairs import RougePairs
@@ -87,7 +87,7 @@ def test_one_is_held_out_unless_asked(files: list[str], tmp_path: Path) -> None:
 def test_bleu_of_all_references_is_sacrebleus(annotations) -> None:
     task = make_task("all", to_dataset(annotations), "original")
     said = read_descriptions(DESCRIPTIONS)
-    entry = fixed_entry(task, [said[key] for key in task.keys])
+    entry = fixed_predictions(task, [said[key] for key in task.keys])
     method = Method(name="m", title="M")
     (found,) = score({"m": method}, [task], {("m", "all"): entry}, [Bleu()]).values()
     texts = [normalize(said[key]) for key in task.keys]
@@ -107,7 +107,7 @@ def test_numbers_of_references_may_differ() -> None:
         all_at_once(texts)
     keys = [NeuronKey("", "", "l", unit) for unit in range(3)]
     task = make_task("t", to_dataset(dict(zip(keys, texts, strict=True))), "original")
-    entry = fixed_entry(task, ["dogs", "dog", "x"])
+    entry = fixed_predictions(task, ["dogs", "dog", "x"])
     method = Method(name="m", title="M")
     (found,) = score({"m": method}, [task], {("m", "t"): entry}, [RougePairs("1")]).values()
     # Three pairs: "a dog" 0, "dogs" 1 (up to 1e-8 in the denominator of F1), "cat" 0.
@@ -118,7 +118,7 @@ def test_numbers_of_references_may_differ() -> None:
 def test_empty_texts_are_no_pairs() -> None:
     keys = [NeuronKey("", "", "l", unit) for unit in range(2)]
     task = make_task("t", to_dataset({keys[0]: ["a b"], keys[1]: ["a b", "c"]}), "original")
-    entry = fixed_entry(task, ["a b", "..."])
+    entry = fixed_predictions(task, ["a b", "..."])
     (found,) = score(
         {"m": Method(name="m", title="M")}, [task], {("m", "t"): entry}, [RougePairs("l")]
     ).values()
@@ -133,7 +133,9 @@ def test_what_needs_an_annotation_held_out_says_so(annotations, files: list[str]
     with pytest.raises(InputError, match="protocol held-out"):
         check_metrics(task, [Bleu()])
     with pytest.raises(InputError, match="no annotation is held out"):
-        Corrected(Bleu()).statistics(task.problem, {"m": fixed_entry(task, ["x"] * 6).predictions})
+        Corrected(Bleu()).statistics(
+            task.references, {"m": fixed_predictions(task, ["x"] * 6).by_fold}
+        )
     with pytest.raises(InputError, match="did you mean 'original'"):
         check_protocol("orginal")
     arguments = ["score", *files, "--protocol", "original", "--metric", "bleu-corrected"]

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from rouge_score.rouge_scorer import RougeScorer
 
 from benchmark.encoders import PACKAGED
-from benchmark.metrics.base import Metric, Problem
+from benchmark.metrics.base import Metric, References
 from benchmark.metrics.bertscore import BertScore
 from benchmark.metrics.registry import Settings, make_metrics, names
 from benchmark.metrics.rouge import Rouge
@@ -63,19 +63,19 @@ def metrics() -> dict[str, Metric]:
     return {m.name: m for m in make_metrics(TESTED, Settings(PACKAGED, PACKAGED))}
 
 
-def _problem(sentences: list[str], layers: int = 1) -> Problem:
+def _references(sentences: list[str], layers: int = 1) -> References:
     """Two equal annotations of each neuron."""
     references = leave_one_out([[text, text] for text in sentences])
-    return Problem(references, [f"layer{i % layers}" for i in range(len(sentences))])
+    return References(references, [f"layer{i % layers}" for i in range(len(sentences))])
 
 
-def _value(metric: Metric, of: Problem, said: list[str]) -> float:
+def _value(metric: Metric, of: References, said: list[str]) -> float:
     texts = [normalize(text) for text in said]
     values = metric.statistics(of, {"m": [texts] * len(of.folds)})["m"]
     return float(metric.aggregate(values.sum(0)))
 
 
-def _values(metric: Metric, of: Problem, said: list[str]) -> np.ndarray:
+def _values(metric: Metric, of: References, said: list[str]) -> np.ndarray:
     texts = [normalize(text) for text in said]
     return metric.per_neuron(metric.statistics(of, {"m": [texts] * len(of.folds)})["m"])
 
@@ -84,16 +84,16 @@ def _values(metric: Metric, of: Problem, said: list[str]) -> np.ndarray:
 def test_equal_text_scores_the_most_in_every_script(name: str, metrics: dict[str, Metric]) -> None:
     sentences = list(SENTENCES.values())
     metric = metrics[name]
-    values = _values(metric, _problem(sentences), sentences)
+    values = _values(metric, _references(sentences), sentences)
     if name == "meteor-stem":
         assert (values >= 1 - 0.5 / 4**3 - 1e-12).all(), dict(zip(SENTENCES, values, strict=True))
     elif name.endswith("-corrected"):
-        assert _value(metric, _problem(sentences), sentences) == pytest.approx(1, abs=1e-6)
+        assert _value(metric, _references(sentences), sentences) == pytest.approx(1, abs=1e-6)
     else:
         most = metric.bounds[1]
         read = [not name.startswith("identification") or s not in UNREAD for s in SENTENCES]
         assert values[read] == pytest.approx([most] * sum(read), rel=1e-6)
-        assert (values >= (metric.facts.chance or most - 1e-4)).all()
+        assert (values >= (metric.info.chance or most - 1e-4)).all()
 
 
 @pytest.mark.parametrize("name", TESTED)
@@ -105,7 +105,7 @@ def test_forms_of_unicode_score_alike(name: str, metrics: dict[str, Metric]) -> 
     values = {}
     for form in ("NFC", "NFD"):
         for other in ("NFC", "NFD"):
-            of = Problem(
+            of = References(
                 leave_one_out(
                     [[unicodedata.normalize(form, t) for t in one] for one in references]
                 ),
@@ -130,7 +130,7 @@ def test_order_of_references_does_not_matter(name: str, metrics: dict[str, Metri
     values = []
     for turn in range(3):
         references = [[normalize(text) for text in one[turn:] + one[:turn]] for one in annotations]
-        of = Problem([Fold([""] * len(annotations), references)], ["layer"] * len(annotations))
+        of = References([Fold([""] * len(annotations), references)], ["layer"] * len(annotations))
         values.append(_values(metrics[name], of, descriptions))
     assert np.allclose(values[0], values[1], rtol=0, atol=1e-9)
     assert np.allclose(values[0], values[2], rtol=0, atol=1e-9)
@@ -140,16 +140,16 @@ def test_order_of_references_does_not_matter(name: str, metrics: dict[str, Metri
 def test_an_empty_description_tells_nothing(name: str, metrics: dict[str, Metric]) -> None:
     sentences = list(SENTENCES.values())[:12]
     metric = metrics[name]
-    values = _values(metric, _problem(sentences), ["", *sentences[1:]])
+    values = _values(metric, _references(sentences), ["", *sentences[1:]])
     # As in the original code, ROUGE over pairs leaves out pairs with an empty text.
-    expected = metric.facts.chance or 0.0
+    expected = metric.info.chance or 0.0
     assert np.isnan(values[0]) if "-pairs" in name else values[0] == pytest.approx(expected)
-    assert np.isfinite(_value(metric, _problem(sentences), ["", *sentences[1:]]))
+    assert np.isfinite(_value(metric, _references(sentences), ["", *sentences[1:]]))
 
 
 def test_words_that_all_references_share_do_not_make_equal_text_worthless() -> None:
     metric = BertScore(PACKAGED)
-    of = Problem([Fold([""] * 3, [["a dog"], ["a dog"], ["a dog"]])], ["l"] * 3)
+    of = References([Fold([""] * 3, [["a dog"], ["a dog"], ["a dog"]])], ["l"] * 3)
     values = _values(metric, of, ["a dog", "dog", ""])
     assert values[0] == pytest.approx(1, abs=1e-6)
     assert 0 < values[1] < 0.99

@@ -18,7 +18,7 @@ from benchmark.statistics import (
     paired_difference,
     randomization,
 )
-from tests.benchmark.made_up import Mean, problem, texts
+from tests.benchmark.made_up import Mean, made_up_references, texts
 
 
 def means(values: np.ndarray) -> np.ndarray:
@@ -97,7 +97,7 @@ def test_randomization_approaches_all_exchanges(metric) -> None:
     if isinstance(metric, Mean):
         first, second = means(rng.normal(0.3, 1, 10)), means(rng.normal(0, 1, 10))
     else:
-        of = problem(10, most=2)
+        of = made_up_references(10, most=2)
         found = metric.statistics(of, {n: [texts(10, n)] * 2 for n in (1, 2)})
         first, second = found[1], found[2]
 

@@ -13,14 +13,14 @@ import pytest
 from datasets import Dataset
 from PIL import Image as PILImage
 
-from benchmark.result import Method, Metric, Result, Score, SplitResult
+from benchmark.result import Method, MetricInfo, Result, Score, SplitResult
 from milannotations.record import FEATURES, encode_image, encode_mask
 
 SIZE = 32
 METRICS = {
-    "identification": Metric(title="Identification", chance=0.5, description="AUC of names."),
-    "bleu": Metric(title="BLEU"),
-    "loss": Metric(title="Loss", higher_is_better=False),
+    "identification": MetricInfo(title="Identification", chance=0.5, description="AUC of names."),
+    "bleu": MetricInfo(title="BLEU"),
+    "loss": MetricInfo(title="Loss", higher_is_better=False),
 }
 
 MakeNeurons = Callable[..., Dataset]
@@ -74,7 +74,7 @@ def save_result(
     fingerprint: str = "f00d",
     neurons: Dataset | None = None,
     description: str | None = None,
-    metrics: Mapping[str, Metric] = METRICS,
+    metrics: Mapping[str, MetricInfo] = METRICS,
     unscored: Mapping[str, Dataset] | None = None,
     **method: Any,
 ) -> Path:

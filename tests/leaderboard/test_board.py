@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from benchmark.result import Metric
+from benchmark.result import MetricInfo
 from leaderboard.board import Board, build_board, load_results
 from milannotations.errors import InputError
 
@@ -118,7 +118,7 @@ def test_a_method_at_chance_has_no_rank(tmp_path: Path, save_result: Any) -> Non
 def test_added_rows_at_chance_change_no_rank(
     tmp_path: Path, save_result: Any, higher: bool
 ) -> None:
-    metric = Metric(title="Turned", higher_is_better=higher, chance=0.5)
+    metric = MetricInfo(title="Turned", higher_is_better=higher, chance=0.5)
     sign = 1 if higher else -1
 
     def save(name: str, gain: float) -> None:
@@ -206,7 +206,7 @@ def test_results_must_agree_on_what_a_column_means(
     tmp_path: Path, save_result: Any, change: dict[str, Any]
 ) -> None:
     save_result(tmp_path, "a", {"identification": 0.7})
-    other = Metric(**{"title": "Identification", "chance": 0.5, **change})
+    other = MetricInfo(**{"title": "Identification", "chance": 0.5, **change})
     save_result(tmp_path, "b", {"identification": 0.6}, metrics={"identification": other})
     with pytest.raises(
         InputError, match=rf"b\.json: metric 'identification' has {next(iter(change))}"

@@ -12,7 +12,7 @@ import pytest
 from datasets import Dataset
 
 from benchmark.pairs import read_pair, save_pair
-from benchmark.result import Metric
+from benchmark.result import MetricInfo
 from leaderboard.render import render
 from tests.chromium import HOSTILE, browser, colourful, printed
 from tests.leaderboard.conftest import make_neurons, save_anew, save_result
@@ -391,8 +391,8 @@ def large(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The site of a board of 100 methods, 12 columns, and 48 neurons in the gallery."""
     folder = tmp_path_factory.mktemp("large")
     data = make_neurons([f"layer{i}" for i in range(6)], units=8, k=1)
-    metrics = {"identification": Metric(title="Identification", chance=0.5)}
-    metrics |= {f"metric-{i}": Metric(title=f"Metric {i}") for i in range(11)}
+    metrics = {"identification": MetricInfo(title="Identification", chance=0.5)}
+    metrics |= {f"metric-{i}": MetricInfo(title=f"Metric {i}") for i in range(11)}
     for number in range(100):
         values = dict.fromkeys(metrics, 0.9 - number / 500)
         save_result(
@@ -539,8 +539,8 @@ def test_hostile_submission_runs_no_script(
 ) -> None:
     neurons = make_neurons(["conv1", HOSTILE], 2, references=[HOSTILE], model=HOSTILE)
     metrics = {
-        "identification": Metric(title=HOSTILE, chance=0.5, description=HOSTILE),
-        HOSTILE: Metric(title=HOSTILE),
+        "identification": MetricInfo(title=HOSTILE, chance=0.5, description=HOSTILE),
+        HOSTILE: MetricInfo(title=HOSTILE),
     }
     for name in ("hostile", "evil"):
         path = save_result(

@@ -18,7 +18,7 @@ import pytest
 from datasets import Dataset
 from typer.testing import CliRunner
 
-from benchmark.result import Metric, Score
+from benchmark.result import MetricInfo, Score
 from leaderboard.commands import app, load_neurons
 from leaderboard.render import SITE, render
 from milannotations.errors import InputError
@@ -71,7 +71,7 @@ class Page(HTMLParser):
 def hostile_results(folder: Path, text: str, neurons: Dataset, save_result: Any) -> None:
     """Put a text into every field of a result that takes free text."""
     score = Score(value=0.6, low=0.5, high=0.7, n=len(neurons), signature=text)
-    metric = Metric(title=text, chance=0.5, description=text)
+    metric = MetricInfo(title=text, chance=0.5, description=text)
     save_result(
         folder,
         "hostile",

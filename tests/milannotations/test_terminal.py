@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from benchmark.quality.report import for_terminal
 from benchmark.report import terminal_table
-from benchmark.result import Method, Metric, Result, Score, SplitResult
+from benchmark.result import Method, MetricInfo, Result, Score, SplitResult
 from milannotations.cli import app
 from milannotations.terminal import FittedTable
 
@@ -34,17 +34,19 @@ def tokens(lines: list[str]) -> list[str]:
 def results(methods: int, metrics: int) -> list[Result]:
     """Return results whose names and numbers are long."""
     rng = random.Random(0)
-    facts = {f"metric-{m}": Metric(title=f"Identification accuracy {m}") for m in range(metrics)}
+    metric_infos = {
+        f"metric-{m}": MetricInfo(title=f"Identification accuracy {m}") for m in range(metrics)
+    }
     return [
         Result(
             method=Method(name=f"m{n}", title=f"a method of a rather long name, number {n}"),
-            metrics=facts,
+            metrics=metric_infos,
             splits={
                 "test": SplitResult(
                     fingerprint="f", neurons=9, scored=9,
                     scores={
                         m: Score(value=v, low=v - 0.1, high=v + 0.1, n=9, signature="s")
-                        for m in facts
+                        for m in metric_infos
                         for v in [rng.uniform(-12345, 12345)]
                     },
                 )

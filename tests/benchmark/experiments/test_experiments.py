@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from benchmark.encoders import PACKAGED
 from benchmark.experiments import cells as cells_module
-from benchmark.experiments.cells import Cell, Contestant
+from benchmark.experiments.cells import Cell, MethodConfig
 from benchmark.experiments.commands import _parsed
 from benchmark.experiments.published import FOLLOWED, PUBLISHED, RECIPES, published_value, remarks
 from benchmark.experiments.run import run_experiment
@@ -61,10 +61,10 @@ def test_names_of_data() -> None:
 
 
 def test_the_original_protocol_has_cells_of_its_own(worlds: Worlds, tmp_path: Path) -> None:
-    contestants = [Contestant("frequent", "constant-frequent")]
+    methods = [MethodConfig("frequent", "constant-frequent")]
     for protocol in ("held-out", "original"):
         cells = run_experiment(
-            worlds, ["across-architecture"], contestants, [RougeL()], tmp_path, device="cpu",
+            worlds, ["across-architecture"], methods, [RougeL()], tmp_path, device="cpu",
             protocol=protocol,
         )  # fmt: skip
         # Controls say a reference that is held out.
@@ -76,11 +76,11 @@ def test_the_original_protocol_has_cells_of_its_own(worlds: Worlds, tmp_path: Pa
 
 
 def test_cells_are_run_once(worlds: Worlds, tmp_path: Path, monkeypatch) -> None:
-    contestants = [Contestant("frequent", "constant-frequent"), Contestant("any", "random-train")]
+    methods = [MethodConfig("frequent", "constant-frequent"), MethodConfig("any", "random-train")]
 
     def run() -> list[Cell]:
         return run_experiment(
-            worlds, ["across-architecture"], contestants, [RougeL()], tmp_path, trials=2,
+            worlds, ["across-architecture"], methods, [RougeL()], tmp_path, trials=2,
             device="cpu",
         )  # fmt: skip
 
@@ -230,10 +230,10 @@ def test_published_numbers_are_those_of_the_collected_ones(shared_data: Path) ->
 
 
 def test_methods_by_name() -> None:
-    assert _parsed("mine=milan:epochs=3,pmi=0.5") == Contestant(
+    assert _parsed("mine=milan:epochs=3,pmi=0.5") == MethodConfig(
         "mine", "milan", {"epochs": 3, "pmi": 0.5}
     )
-    assert _parsed("retrieval") == Contestant("retrieval", "retrieval", {})
+    assert _parsed("retrieval") == MethodConfig("retrieval", "retrieval", {})
 
 
 def test_the_release_without_images_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -24,7 +24,7 @@ from benchmark.functional.metrics import (
 )
 from benchmark.functional.probing import probe_neurons
 from benchmark.functional.scorers import ContrastiveScorer, WorldScorer
-from benchmark.metrics.base import Problem
+from benchmark.metrics.base import References
 from milannotations.catalog.models import load_model
 from milannotations.cli import app
 from milannotations.errors import InputError
@@ -68,7 +68,7 @@ def probe(keys: list[NeuronKey]) -> Probe:
 
 
 def mean(metric, keys, texts) -> float:
-    of = Problem([], ["l"] * len(keys), keys=keys)
+    of = References([], ["l"] * len(keys), keys=keys)
     return float(metric.aggregate(metric.statistics(of, {"": [texts]})[""].sum(0)))
 
 

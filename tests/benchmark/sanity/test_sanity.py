@@ -10,14 +10,13 @@ import pytest
 from typer.testing import CliRunner
 
 from benchmark.encoders import PACKAGED
-from benchmark.harness import describe, fixed_entry, make_task, score
-from benchmark.metrics.base import MeanMetric, Problem
+from benchmark.harness import describe, fixed_predictions, make_task, score
+from benchmark.metrics.base import MeanMetric, References
 from benchmark.metrics.content import ContentOverlap
 from benchmark.metrics.corrected import Corrected
 from benchmark.metrics.identification import Identification
 from benchmark.references import leave_one_out
-from benchmark.result import Method
-from benchmark.result import Metric as MetricFacts
+from benchmark.result import Method, MetricInfo
 from benchmark.sanity import adversaries
 from benchmark.sanity.checks import CHECKS
 from benchmark.sanity.constants import best_constant
@@ -52,18 +51,18 @@ class Exact(MeanMetric):
     """Worth 1 where the description names the thing of the references, less what is false."""
 
     name = "exact"
-    facts = MetricFacts(title="Exact")
+    info = MetricInfo(title="Exact")
     signature = "exact"
 
-    def statistics(self, problem, methods):
+    def statistics(self, references, predictions):
         found = {}
-        for name, predictions in methods.items():
-            sums = np.zeros((problem.neurons, 2))
-            for texts, fold in zip(predictions, problem.folds, strict=True):
-                for i, (text, references) in enumerate(zip(texts, fold.references, strict=True)):
+        for name, by_fold in predictions.items():
+            sums = np.zeros((references.neurons, 2))
+            for texts, fold in zip(by_fold, references.folds, strict=True):
+                for i, (text, targets) in enumerate(zip(texts, fold.references, strict=True)):
                     words = set(text.split())
                     named = {t for t in THINGS if t in words}
-                    true = {t for t in THINGS if any(t in r.split() for r in references)}
+                    true = {t for t in THINGS if any(t in r.split() for r in targets)}
                     whole = "objects" in words or "things" in words
                     value = len(named & true) / len(named) if named else 0.0
                     sums[i] += value * (1 if whole else 0.8), 1
@@ -72,7 +71,7 @@ class Exact(MeanMetric):
 
 
 def test_adversaries_by_hand() -> None:
-    of = Problem(
+    of = References(
         leave_one_out([["the red dogs run", "a"], ["two cats", "b"], ["sky", "c"]]), ["l", "l", "k"]
     )
     first = {name: make(of, 0)[0] for name, make in adversaries.ADVERSARIES.items()}
@@ -110,11 +109,11 @@ def test_a_metric_without_any_signal_may_not_rank() -> None:
     class Random(Mean):
         name = "random"
 
-        def statistics(self, problem, methods):
+        def statistics(self, references, predictions):
             rng = np.random.default_rng(0)
             return {
-                n: np.stack([rng.random(problem.neurons), np.ones(problem.neurons)], 1)
-                for n in methods
+                n: np.stack([rng.random(references.neurons), np.ones(references.neurons)], 1)
+                for n in predictions
             }
 
     found = check_metrics(task(), [Random()]).metrics["random"]
@@ -123,7 +122,7 @@ def test_a_metric_without_any_signal_may_not_rank() -> None:
 
 
 def test_the_search_finds_the_best_constant() -> None:
-    of = task().problem
+    of = task().references
     metric = ContentOverlap()
     candidates = adversaries.constants(of)
     values = {}
@@ -141,7 +140,7 @@ def test_the_search_finds_the_best_constant() -> None:
 def test_the_search_in_rounds_comes_near(monkeypatch: pytest.MonkeyPatch) -> None:
     from benchmark.sanity import constants
 
-    of = task(44).problem
+    of = task(44).references
     metric = ContentOverlap()
     whole = best_constant(metric, of, adversaries.constants(of))
     monkeypatch.setattr(constants, "ROUNDS", ((12, 10), (30, 3)))
@@ -171,12 +170,12 @@ def test_reports_are_kept_and_bad_ones_named(tmp_path: Path) -> None:
 def test_a_board_is_not_ranked_by_a_metric_that_fails(tmp_path: Path) -> None:
     of = task()
     metrics = [ContentOverlap(), Identification(PACKAGED)]
-    entries = {
+    predictions = {
         ("oracle", "made-up"): describe(create("oracle"), of),
-        ("mine", "made-up"): fixed_entry(of, ["objects"] * 22),
+        ("mine", "made-up"): fixed_predictions(of, ["objects"] * 22),
     }
     methods = {n: Method(name=n, title=n) for n in ("oracle", "mine")}
-    for one in score(methods, [of], entries, metrics).values():
+    for one in score(methods, [of], predictions, metrics).values():
         one.result.save(tmp_path, one.per_neuron)
     out = tmp_path / "site"
     page = render(tmp_path, {}, out, main_metric="content")
@@ -196,7 +195,7 @@ def test_a_board_is_not_ranked_by_a_metric_that_fails(tmp_path: Path) -> None:
     assert 'id="sanity"' in html and "best of" in html
     # The checks hold for the original's protocol too, whose columns have signatures of their own.
     whole = make_task(of.name, of.neurons, "original")
-    said = {("mine", "made-up"): fixed_entry(whole, ["objects"] * 22)}
+    said = {("mine", "made-up"): fixed_predictions(whole, ["objects"] * 22)}
     folder = tmp_path / "original"
     for one in score({"mine": methods["mine"]}, [whole], said, [ContentOverlap()]).values():
         one.result.save(folder, one.per_neuron)
