@@ -19,7 +19,8 @@ from markupsafe import Markup
 
 from milannotations.untrusted_text import as_markdown, clean, clip
 
-KIT = Path(__file__).parent  # holds base.html.j2, which every page extends, and theme.css
+# Holds base.html.j2, which every page extends, theme.css, and page.js, which all scripts share.
+KIT = Path(__file__).parent
 
 
 class PageKit:
@@ -75,14 +76,15 @@ class PageKit:
 
         Args:
             template: Name of its template.
-            scripts: Names of the scripts, which are put into the page in this order.
+            scripts: Names of the scripts, which follow ``page.js`` in the page, in this order.
             data: What the scripts read from the element ``page-data``.
             loads_scripts: Whether the page's script loads further ones from the page's folder.
             root: Path from the page to the site's folder, such as ``../``.
             extra_style: Rules that follow the style sheet.
             **values: What the template prints.
         """
-        script = "\n".join(_text(self._folder / name) for name in scripts)
+        paths = [KIT / "page.js", *(self._folder / name for name in scripts)] if scripts else []
+        script = "\n".join(map(_text, paths))
         style = None if self._linked_style else "\n".join(filter(None, (self.style, extra_style)))
         return self._environment.get_template(template).render(
             **values,

@@ -1,18 +1,7 @@
-// What the pages that load data share. No text of a result ever becomes markup here.
+// What the pages that load data share.
 const site = (() => {
   "use strict";
-  const byId = (id) => document.getElementById(id);
-  const data = JSON.parse(byId("page-data").textContent);
-
-  /** Make an element: attributes by name, children as nodes or texts. */
-  const make = (tag, attributes = {}, ...children) => {
-    const element = document.createElement(tag);
-    for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
-    element.append(...children);
-    return element;
-  };
-
-  const loading = new Map();
+  const { data } = page;
 
   /** Undo what `leaderboard.packing` did: base64, gzip, JSON. */
   const unpack = async (packed) => {
@@ -21,39 +10,8 @@ const site = (() => {
     return new Response(stream).json();
   };
 
-  /** Load a data file: a script that puts its value into `milannotations`. */
-  const load = (name) => {
-    if (!loading.has(name)) {
-      loading.set(name, new Promise((resolve, reject) => {
-        const script = document.createElement("script");
-        const failed = () => {
-          loading.delete(name); // so that the next try asks again
-          reject(new Error(`data/${name}.js cannot be loaded; was the whole folder copied?`));
-        };
-        script.src = `data/${name}.js`;
-        script.onerror = failed;
-        script.onload = () => {
-          const packed = globalThis.milannotations?.[name];
-          script.remove();
-          if (packed === undefined) failed();
-          else {
-            delete globalThis.milannotations[name];
-            resolve(unpack(packed));
-          }
-        };
-        document.head.append(script);
-      }));
-    }
-    return loading.get(name);
-  };
-
-  const decoded = (text) => {
-    try {
-      return decodeURIComponent(text);
-    } catch {
-      return text;
-    }
-  };
+  /** Load one of the site's data files. */
+  const load = (name) => page.load(`data/${name}.js`, name, unpack);
 
   /** All neurons of a split: layers, and where each begins. */
   const layersOf = (index) => {
@@ -98,6 +56,5 @@ const site = (() => {
 
   const number = (value, digits = 3) => value.toFixed(digits).replace("-", "−");
 
-  for (const element of document.querySelectorAll("[data-needs-script]")) element.hidden = false;
-  return { byId, data, make, load, decoded, layersOf, groupAt, keyOf, linkTo, valueOf, wordsOf, number };
+  return { load, layersOf, groupAt, keyOf, linkTo, valueOf, wordsOf, number };
 })();

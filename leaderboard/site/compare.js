@@ -1,7 +1,8 @@
 // Two methods on the same neurons: a scatter, the paired difference, the largest differences.
 (() => {
   "use strict";
-  const { byId, data, make, load, layersOf, groupAt, keyOf, linkTo, valueOf, wordsOf, number } = site;
+  const { byId, data, make } = page;
+  const { load, layersOf, groupAt, keyOf, linkTo, valueOf, wordsOf, number } = site;
   const fields = Object.fromEntries(["a", "b", "split", "metric", "layer"].map((name) => [name, byId(name)]));
   const canvas = byId("scatter");
   const EXAMPLES = 8;

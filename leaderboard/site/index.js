@@ -2,10 +2,7 @@
 // no text of a result ever becomes markup here.
 (() => {
   "use strict";
-  const byId = (id) => document.getElementById(id);
-  const data = JSON.parse(byId("page-data").textContent);
-
-  for (const element of document.querySelectorAll("[data-needs-script]")) element.hidden = false;
+  const { byId, data, make, wordsIn } = page;
   for (const button of document.querySelectorAll(".sort")) button.disabled = false;
 
   // Table ------------------------------------------------------------------------------------
@@ -68,13 +65,12 @@
     restore(); // at once; the event of a new address comes later, and changes nothing more
   };
 
-  const words = (input) => input.value.toLowerCase().split(/\s+/).filter(Boolean);
   const matches = (text, wanted) => wanted.every((word) => text.includes(word));
 
   const methodFilter = byId("method-filter");
   const kindFilter = byId("kind-filter");
   const filterMethods = () => {
-    const wanted = words(methodFilter);
+    const wanted = wordsIn(methodFilter);
     let shown = 0;
     for (const entry of entries) {
       const kind = kindFilter.value === "" || kindFilter.value === entry.kind;
@@ -92,14 +88,9 @@
   // Columns ----------------------------------------------------------------------------------
   const columnFilter = byId("column-filter");
   const switches = (columnFilter ? data.scored : []).map(({ split, title }) => {
-    const box = document.createElement("input");
-    box.type = "checkbox";
+    const box = make("input", { type: "checkbox" });
     box.checked = true;
-    const label = document.createElement("label");
-    const name = document.createElement("bdi");
-    name.textContent = title;
-    label.append(box, " ", name);
-    columnFilter.append(label);
+    columnFilter.append(make("label", {}, box, " ", make("bdi", {}, title)));
     box.addEventListener("change", () => {
       const hidden = switches.filter((one) => !one.box.checked).map((one) => one.split);
       go({ hide: hidden.join(".") });
@@ -168,7 +159,7 @@
   };
 
   const filterNeurons = () => {
-    const wanted = words(textFilter);
+    const wanted = wordsIn(textFilter);
     let shown = 0;
     for (const neuron of neurons) {
       const layer = layerFilter.value === "" || layerFilter.value === `=${neuron.layer}`;

@@ -2,7 +2,8 @@
 // masks are shown: `#split/model/dataset/layer/unit?masks=off`.
 (() => {
   "use strict";
-  const { byId, data, make, load, decoded, layersOf, linkTo, wordsOf, number } = site;
+  const { byId, data, make, decoded } = page;
+  const { load, layersOf, linkTo, wordsOf, number } = site;
   const [splitField, layerField, unitField] = ["split", "layer", "unit"].map(byId);
   let turn = 0; // of drawing: what is late is dropped
   let now = null;

@@ -1,22 +1,15 @@
-"use strict";
+// The list of units: layer, search, order, and how many are shown.
 (() => {
-  const data = JSON.parse(document.getElementById("page-data").textContent);
+  "use strict";
+  const { byId, data, make, wordsIn } = page;
   const [UNIT, TEXT, KIND, IOU, NOTE, MORE, PICTURE] = [0, 1, 2, 3, 4, 5, 6];
   const AT_ONCE = 120;
-  const byId = (id) => document.getElementById(id);
   const layer = byId("layer"), search = byId("search"), sort = byId("sort");
   const list = byId("list"), more = byId("more"), count = byId("count");
   let shown = AT_ONCE;
 
-  function element(tag, name, text) {
-    const made = document.createElement(tag);
-    if (name) made.className = name;
-    if (text !== undefined) made.textContent = text;
-    return made;
-  }
-
   function chosen() {
-    const words = search.value.trim().toLowerCase().split(/\s+/).filter(Boolean);
+    const words = wordsIn(search);
     const units = data.layers[layer.value].units.filter((row) => {
       const text = `${row[TEXT]} ${row[KIND]} ${row[NOTE]}`.toLowerCase();
       return words.every((word) => text.includes(word) || word === String(row[UNIT]));
@@ -30,32 +23,22 @@
   }
 
   function card(row) {
-    const item = element("li", row[IOU] < data.bar ? "low" : "");
-    const top = element("div", "top");
-    const text = element("strong", "", row[TEXT]);
-    text.dir = "auto";
-    top.append(text, element("span", "iou", row[NOTE] || `IoU ${row[IOU].toFixed(3)}`));
-    const meter = element("div", "meter");
-    const bar = element("span");
+    const bar = make("span");
     bar.style.setProperty("width", `${Math.min(100, 100 * row[IOU])}%`);
-    meter.append(bar);
-    if (row[PICTURE]) {
-      const image = element("img", "strip");
-      image.loading = "lazy";
-      image.alt = `images that activate unit ${row[UNIT]} most`;
-      image.src = row[PICTURE];
-      item.append(image);
-    }
-    item.append(top, meter, element("p", "unit", `unit ${row[UNIT]}${row[KIND] ? " · " + row[KIND] : ""}`));
-    if (row[MORE].length) {
-      const details = element("details");
-      details.append(element("summary", "", `${row[MORE].length} more`));
-      const others = element("ol");
-      for (const [name, iou] of row[MORE]) others.append(element("li", "", `${name} (${iou.toFixed(3)})`));
-      details.append(others);
-      item.append(details);
-    }
-    return item;
+    const others = row[MORE].map(([name, iou]) => make("li", {}, `${name} (${iou.toFixed(3)})`));
+    return make("li", { class: row[IOU] < data.bar ? "low" : null },
+      row[PICTURE] === "" ? null : make("img", {
+        class: "strip", loading: "lazy", src: row[PICTURE],
+        alt: `images that activate unit ${row[UNIT]} most`,
+      }),
+      make("div", { class: "top" },
+        make("strong", { dir: "auto" }, row[TEXT]),
+        make("span", { class: "iou" }, row[NOTE] || `IoU ${row[IOU].toFixed(3)}`)),
+      make("div", { class: "meter" }, bar),
+      make("p", { class: "unit" }, `unit ${row[UNIT]}${row[KIND] ? ` · ${row[KIND]}` : ""}`),
+      others.length
+        ? make("details", {}, make("summary", {}, `${others.length} more`), make("ol", {}, ...others))
+        : null);
   }
 
   function draw() {
@@ -66,16 +49,10 @@
     more.hidden = rows.length <= shown;
   }
 
-  data.layers.forEach((one, index) => {
-    const option = element("option", "", one.name);
-    option.value = index;
-    layer.append(option);
-  });
+  data.layers.forEach(({ name }, index) => layer.add(new Option(name, String(index))));
   for (const control of [layer, search, sort]) {
     control.addEventListener("input", () => { shown = AT_ONCE; draw(); });
   }
   more.addEventListener("click", () => { shown += AT_ONCE; draw(); });
-  document.querySelector("[data-needs-script]").hidden = false;
-  document.querySelector("[data-without-script]").hidden = true;
   if (data.layers.length) draw();
 })();

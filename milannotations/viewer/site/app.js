@@ -1,62 +1,26 @@
 // What is shown: the layer, the page, the order, the search. Data are loaded when they are needed.
 (() => {
   "use strict";
-  const byId = (id) => document.getElementById(id);
-  const { make, card } = cards;
-  const data = JSON.parse(byId("page-data").textContent);
+  const { byId, data, make, decoded, wordsIn } = page;
+  const { card } = cards;
   const grid = byId("cards");
   const message = byId("message");
   const search = byId("search");
   const sort = byId("sort");
   const pageField = byId("page");
-  for (const element of document.querySelectorAll("[data-needs-script]")) element.hidden = false;
-  for (const element of document.querySelectorAll("[data-without-script]")) element.hidden = true;
 
   const now = { layer: 0, page: 0, chosen: null, order: [], list: null };
   let turn = 0; // of drawing: what is late is dropped
 
-  // Loading ----------------------------------------------------------------------------------
-  const loading = new Map();
-
-  /** Load one of a layer's files: a script that puts its value into `milannotations`. */
+  /** Load one of a layer's files. */
   const load = (layer, name) => {
     const key = `${layer.folder}/${name}`;
-    if (!loading.has(key)) {
-      loading.set(key, new Promise((resolve, reject) => {
-        const script = document.createElement("script");
-        const file = `layers/${key}.js`;
-        const failed = () => {
-          loading.delete(key); // so that the next try asks again
-          reject(new Error(`${file} cannot be loaded; was the whole folder copied?`));
-        };
-        script.src = file;
-        script.onerror = failed;
-        script.onload = () => {
-          const value = globalThis.milannotations?.[key];
-          script.remove();
-          if (value === undefined) failed();
-          else {
-            delete globalThis.milannotations[key];
-            resolve(value);
-          }
-        };
-        document.head.append(script);
-      }));
-    }
-    return loading.get(key);
+    return page.load(`layers/${key}.js`, key);
   };
 
   // Addresses --------------------------------------------------------------------------------
   const linkTo = (layer, unit = null) =>
     `#${encodeURIComponent(layer.label)}${unit === null ? "" : `/${unit}`}`;
-
-  const decoded = (text) => {
-    try {
-      return decodeURIComponent(text);
-    } catch {
-      return null;
-    }
-  };
 
   /** Return what a fragment names: a layer, and a unit if it ends with one. */
   const parse = (fragment) => {
@@ -94,7 +58,7 @@
     });
   };
 
-  const wanted = () => search.value.toLowerCase().split(/\s+/).filter(Boolean);
+  const wanted = () => wordsIn(search);
 
   const filtered = async (order, list, layer) => {
     const terms = wanted();

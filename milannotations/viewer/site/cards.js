@@ -1,17 +1,8 @@
 // Cards: what is known of a unit, as elements. Texts become text nodes, never markup.
 const cards = (() => {
   "use strict";
+  const { make } = page;
   const SVG = "http://www.w3.org/2000/svg";
-
-  /** Make an element: attributes whose value is null are left out; children are nodes or texts. */
-  const make = (tag, attributes = {}, ...children) => {
-    const element = document.createElement(tag);
-    for (const [name, value] of Object.entries(attributes)) {
-      if (value !== null) element.setAttribute(name, value);
-    }
-    element.append(...children.filter((child) => child !== null));
-    return element;
-  };
 
   const draw = (tag, attributes) => {
     const element = document.createElementNS(SVG, tag);
@@ -160,5 +151,5 @@ const cards = (() => {
       ...[sheet(facts, place, tile, title), words, exemplars(facts, chosen)].filter(Boolean));
   };
 
-  return { card, make };
+  return { card };
 })();
