@@ -29,14 +29,14 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy.sparse import csr_array
 
-from baselines.compexp.beam import Options, Space, dense_row, search
+from baselines.compexp.beam import BeamSearchConfig, Space, dense_row, search
 from baselines.compexp.formula import Formula
 from baselines.compexp.optimal import optimal
 from baselines.concepts.activations import RecordedMaps
 from baselines.concepts.counting import Masking
+from baselines.concepts.labelled_images import Labels, VisualConcept
 from baselines.concepts.packing import PackedConcepts, packed
 from baselines.concepts.probing import tallies
-from baselines.concepts.source import Concept, Labels
 from baselines.concepts.tally import Tally
 
 SIDE = 112
@@ -58,7 +58,7 @@ class BrodenShaped:
         }  # fmt: skip
         names = [(kind, i) for kind, count in counts.items() for i in range(count)]
         self.concepts = tuple(
-            Concept(f"{kind} {i}", kind, n + 1) for n, (kind, i) in enumerate(names)
+            VisualConcept(f"{kind} {i}", kind, n + 1) for n, (kind, i) in enumerate(names)
         )
         self.categories = tuple(counts)
         self.shape: tuple[int, int] | None = (SIDE, SIDE)
@@ -192,7 +192,7 @@ class Peer:
         both = int(self._code.area(self._code.merge((mask, unit), intersect=True)))
         return both / (int(area) + hits - both + 1e-10)
 
-    def search(self, active: NDArray[np.bool_], options: Options) -> tuple[Formula, float]:
+    def search(self, active: NDArray[np.bool_], options: BeamSearchConfig) -> tuple[Formula, float]:
         """Search for one unit, whose masks of all images stand one below the other."""
         unit = self._code.encode(np.asfortranarray(active, dtype=np.uint8))
         hits = int(active.sum())
@@ -235,7 +235,7 @@ def prepared(images: int, concepts: int, units: int, folder: Path) -> tuple[Pack
     return found, make_units(found, units, folder)
 
 
-def seconds_per_unit(concepts: PackedConcepts, tally: Tally, options: Options) -> float:
+def seconds_per_unit(concepts: PackedConcepts, tally: Tally, options: BeamSearchConfig) -> float:
     """Return how long the search takes, with nothing remembered from before."""
     space = Space(concepts.partition.holds, concepts.partition.areas)
     start = time.perf_counter()
@@ -265,7 +265,7 @@ def compare(images: int, labels: int, units: int, peer_units: int, folder: Path)
         f"ours: {units} units in {whole:.1f} s, {whole / units:.4f} s a unit; peak memory "
         f"{_peak():.0f} MB, {before:.0f} MB of it when the search began"
     )
-    distinct = search(space, tally.counts, Options(distinct=True))
+    distinct = search(space, tally.counts, BeamSearchConfig(distinct=True))
     better = np.mean([d.iou > f.iou + 1e-12 for d, f in zip(distinct, found, strict=True)])
     some = range(min(32, units))
     start = time.perf_counter()
@@ -287,7 +287,7 @@ def compare(images: int, labels: int, units: int, peer_units: int, folder: Path)
     for unit in range(peer_units):
         active = active_pixels(concepts, folder, unit, float(tally.thresholds[unit]))
         start = time.perf_counter()
-        expected = peer.search(active, Options())
+        expected = peer.search(active, BeamSearchConfig())
         theirs.append(time.perf_counter() - start)
         start = time.perf_counter()
         # One unit, one thread, nothing remembered.
@@ -313,14 +313,14 @@ def growth(folder: Path) -> None:
     axes_of: dict[str, list[tuple[int, float]]] = {"images": [], "concepts": [], "length": []}
     for images in (500, 1000, 2000, 4000):
         concepts, tally = prepared(images, 1200, 64, folder / f"images-{images}")
-        axes_of["images"].append((images, seconds_per_unit(concepts, tally, Options())))
+        axes_of["images"].append((images, seconds_per_unit(concepts, tally, BeamSearchConfig())))
         if images == 1000:
             for length in range(1, 7):
-                taken = seconds_per_unit(concepts, tally, Options(length=length))
+                taken = seconds_per_unit(concepts, tally, BeamSearchConfig(length=length))
                 axes_of["length"].append((length, taken))
     for labels in (150, 300, 600, 1200):
         concepts, tally = prepared(1000, labels, 64, folder / f"concepts-{labels}")
-        axes_of["concepts"].append((labels, seconds_per_unit(concepts, tally, Options())))
+        axes_of["concepts"].append((labels, seconds_per_unit(concepts, tally, BeamSearchConfig())))
     figure = Figure(figsize=(9, 2.8), layout="constrained")
     for axes, (what, points) in zip(figure.subplots(1, 3), axes_of.items(), strict=True):
         places, seconds = zip(*points, strict=True)

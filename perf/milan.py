@@ -27,9 +27,9 @@ from baselines.features.exemplars import DistinctExemplars
 from baselines.milan.config import MilanConfig
 from baselines.milan.decoding import Decoding
 from baselines.milan.model import Milan
-from baselines.milan.options import TrainingOptions
 from baselines.milan.stage import Stage
 from baselines.milan.training import decoder_loss
+from baselines.milan.training_config import TrainingConfig
 from baselines.milan.vocabulary import Vocabulary
 from milannotations.device import resolve_device
 from milannotations.loading import load_split
@@ -144,7 +144,7 @@ def training(device: torch.device) -> None:
         stage = Stage(
             "decoder", model.decoder,
             lambda order: torch.randperm(count, generator=order).split(size),
-            loss, lambda: {"value": 0.0}, TrainingOptions(epochs=1, batch_size=size),
+            loss, lambda: {"value": 0.0}, TrainingConfig(epochs=1, batch_size=size),
         )  # fmt: skip
         start = time.perf_counter()
         stage.run()

@@ -37,9 +37,9 @@ from baselines.milan.decoding import VARIANTS, Decoding
 from baselines.milan.examples import Examples, examples_of
 from baselines.milan.language_model import LanguageModelSpec
 from baselines.milan.model import Milan
-from baselines.milan.options import TrainingOptions
+from baselines.milan.pmi_weight import WeightChoice, choose_weight, descriptions
 from baselines.milan.training import train
-from baselines.milan.weight import WeightChoice, choose_weight, descriptions
+from baselines.milan.training_config import TrainingConfig
 from benchmark.harness import (
     Predictions,
     Scored,
@@ -70,10 +70,10 @@ from milannotations.worlds.neurons import stable_seed
 
 ENCODER = "packaged/all-MiniLM-L6-v2"
 HIDDEN = 256
-OPTIONS = TrainingOptions(
+OPTIONS = TrainingConfig(
     batch_size=32, language_model_batch_size=32, learning_rate=0.003, patience=6, stop_on="loss"
 )
-LARGER = TrainingOptions(learning_rate=0.002, stop_on="loss")
+LARGER = TrainingConfig(learning_rate=0.002, stop_on="loss")
 WEIGHTS = (0.1, 0.3, 0.4, 0.5, 0.7, 1.0)
 SEARCHES: dict[str, Decoding] = {
     name: VARIANTS[name] for name in ("greedy", "mi-greedy", "mi-beam", "sample")

@@ -21,7 +21,7 @@ from baselines.compexp.space import Floats, Ints, Space, counted, dense_row, iou
 
 
 @dataclass(frozen=True)
-class Options:
+class BeamSearchConfig:
     """What the search does; the defaults are the published ones.
 
     Attributes:
@@ -42,7 +42,7 @@ class Options:
 
 
 @dataclass(frozen=True)
-class Found:
+class SearchResult:
     """What the search found for one unit.
 
     Attributes:
@@ -63,17 +63,17 @@ class Found:
 def search(
     space: Space,
     counts: csr_array,
-    options: Options | None = None,
+    options: BeamSearchConfig | None = None,
     *,
     threads: int | None = None,
     advance: Callable[[int], None] = lambda _: None,
-) -> list[Found]:
+) -> list[SearchResult]:
     """Search for each unit's best formula.
 
     Args:
         space: The atoms.
         counts: Rows of ``Tally.counts``, (units, atoms).
-        options: See ``Options``.
+        options: See ``BeamSearchConfig``.
         threads: How many units are worked on at once; default one for each processor.
         advance: Called with the number of units done.
 
@@ -82,8 +82,8 @@ def search(
     """
     units = range(counts.shape[0])
 
-    def one(unit: int) -> Found:
-        return _search(space, dense_row(counts, unit), options or Options())
+    def one(unit: int) -> SearchResult:
+        return _search(space, dense_row(counts, unit), options or BeamSearchConfig())
 
     with ThreadPoolExecutor(threads or os.cpu_count()) as pool:
         found = []
@@ -98,7 +98,7 @@ def search(
     return found
 
 
-def _search(space: Space, row: Floats, options: Options) -> Found:
+def _search(space: Space, row: Floats, options: BeamSearchConfig) -> SearchResult:
     unit = int(row.sum())
     active = np.flatnonzero(row)
     hits = counted(row[active] @ space.holds[active])
@@ -107,7 +107,7 @@ def _search(space: Space, row: Floats, options: Options) -> Found:
     order = order[single[order] > 0]
     if not len(order):
         nothing = Formula(None)
-        return Found(nothing, 0.0, (), nothing, 0.0)
+        return SearchResult(nothing, 0.0, (), nothing, 0.0)
     if options.distinct:
         beam = _distinct(space, single, lambda c: Formula(c), options.beam)
     else:
@@ -117,7 +117,7 @@ def _search(space: Space, row: Floats, options: Options) -> Found:
     for _ in range(options.length - 1):
         beam = _round(space, row, unit, hits, beam, candidates, options)
     (best, score), *others = beam
-    return Found(best, score, tuple(others), best_single, single_iou)
+    return SearchResult(best, score, tuple(others), best_single, single_iou)
 
 
 def _round(
@@ -127,7 +127,7 @@ def _round(
     hits: Ints,
     beam: Sequence[tuple[Formula, float]],
     candidates: NDArray[np.intp],
-    options: Options,
+    options: BeamSearchConfig,
 ) -> list[tuple[Formula, float]]:
     """Join every label to every formula of the beam, and keep the best of all."""
     scores = [np.array([score for _, score in beam])]

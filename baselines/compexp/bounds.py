@@ -91,7 +91,7 @@ class Weights:
 
 
 @dataclass(frozen=True)
-class Part:
+class WeighedPrefix:
     """The atoms of a prefix, weighed.
 
     Attributes:
@@ -113,7 +113,7 @@ class Part:
     overlap: Ints
 
     @classmethod
-    def of(cls, holds: csr_array, weights: Ints, areas: Ints) -> Part:
+    def of(cls, holds: csr_array, weights: Ints, areas: Ints) -> WeighedPrefix:
         """Return what can be said of some atoms.
 
         Args:

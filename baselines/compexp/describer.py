@@ -8,18 +8,18 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from baselines.compexp.beam import Found, Options, Space, search
+from baselines.compexp.beam import BeamSearchConfig, SearchResult, Space, search
 from baselines.compexp.english import english
-from baselines.compexp.explanation import Explanation, Kept
+from baselines.compexp.explanation import Explanation, ExplanationCache
 from baselines.compexp.formula import Formula, parse
+from baselines.compexp.formula_report import write_report
 from baselines.compexp.proofs import AT_ONCE, prove
-from baselines.compexp.report import write_report
 from baselines.concepts.counting import Masking
 from baselines.concepts.dissector import NOTHING, Dissector
 from baselines.concepts.hierarchy import read_hierarchy, with_groups
+from baselines.concepts.label_text import milan_formula
 from baselines.concepts.partition import Partition
 from baselines.concepts.tally import Tally
-from baselines.concepts.words import milan_formula
 from milannotations.describer import Description, register
 from milannotations.errors import InputError, did_you_mean
 from milannotations.progress import Bar, progress_bar
@@ -83,7 +83,9 @@ class CompExp(Dissector):
             raise InputError(f"seconds={seconds}: a positive time, for search=optimal only")
         self._hierarchy = Path(hierarchy) if hierarchy else None
         self._search, self._text, self._seconds = search, text, seconds
-        self._options = Options(beam, length, penalty, candidates, distinct=search != "published")
+        self._options = BeamSearchConfig(
+            beam, length, penalty, candidates, distinct=search != "published"
+        )
         masking = Masking(
             quantile=float(quantile), threshold=None if threshold is None else float(threshold)
         )
@@ -94,7 +96,7 @@ class CompExp(Dissector):
         return [self._description(one) for one in self.explanations(tally, units)]
 
     def report(self, tallies: Mapping[str, Tally], folder: Path) -> list[str]:
-        """See ``baselines.compexp.report.write_report``."""
+        """See ``baselines.compexp.formula_report.write_report``."""
         found = {
             layer: self.explanations(tally, range(tally.units)) for layer, tally in tallies.items()
         }
@@ -117,7 +119,7 @@ class CompExp(Dissector):
             "seconds": self._seconds,
             "groups": self._groups,
         }
-        kept = Kept(self.work, tally, identity)
+        kept = ExplanationCache(self.work, tally, identity)
         waiting = [unit for unit in units if unit not in kept.found]
         with progress_bar() as progress:
             bar = Bar(progress, f"Formulas of {tally.layer}", len(units))
@@ -152,7 +154,7 @@ class CompExp(Dissector):
             for one, proof in zip(explained, proofs, strict=True)
         ]
 
-    def _explanation(self, unit: int, found: Found) -> Explanation:
+    def _explanation(self, unit: int, found: SearchResult) -> Explanation:
         names, categories = self._names()
         return Explanation(
             unit=unit,

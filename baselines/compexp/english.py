@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from baselines.compexp.formula import Formula
-from baselines.concepts.words import plain
+from baselines.concepts.label_text import plain
 
 NOTHING = "nothing"
 # Categories whose labels say what something is like, not what it is.

@@ -52,7 +52,7 @@ class Explanation(BaseModel):
     bound: float | None = None
 
 
-class Kept:
+class ExplanationCache:
     """Explanations of one layer on the disk, by unit.
 
     Args:

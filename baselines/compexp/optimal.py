@@ -22,8 +22,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
-from baselines.compexp.beam import Options, search
-from baselines.compexp.bounds import Part, Weights
+from baselines.compexp.beam import BeamSearchConfig, search
+from baselines.compexp.bounds import WeighedPrefix, Weights
 from baselines.compexp.formula import Formula
 from baselines.compexp.space import Floats, Ints, Space, iou
 from milannotations.errors import InputError
@@ -83,19 +83,19 @@ def optimal(
         )
     if start is None:
         counts = csr_array(row[None])
-        options = Options(length=length, distinct=True)
+        options = BeamSearchConfig(length=length, distinct=True)
         start = search(space, counts, options)[0].formula
     if start.first is None:
         return Proof(start, 0.0, True, 0.0, len(space.labels))
     ends = math.inf if seconds is None else time.monotonic() + seconds
 
-    work = _Work(space, row, start, ends)
+    work = _BranchAndBound(space, row, start, ends)
     left = work.below(None, length)
     found = work.iou_of(work.best)
     return Proof(work.best, found, left == 0, max(found, left), work.examined)
 
 
-class _Work:
+class _BranchAndBound:
     """The search for one unit."""
 
     def __init__(self, space: Space, row: Floats, start: Formula, ends: float) -> None:
@@ -170,7 +170,9 @@ class _Work:
         for operator, labels, sums, ups in self._steps(prefix, self._part(prefix)):
             yield _join(prefix, operator, labels), sums, ups
 
-    def _steps(self, prefix: Formula, part: Part) -> Iterator[tuple[int, Ints, Ints, Ints]]:
+    def _steps(
+        self, prefix: Formula, part: WeighedPrefix
+    ) -> Iterator[tuple[int, Ints, Ints, Ints]]:
         """For each operator give the labels that are worth joining, and W and W+ with each."""
         before, label = prefix.rest[-1] if prefix.rest else (None, prefix.first)
         for operator in (_OR, _AND, _NOT):
@@ -215,7 +217,9 @@ class _Work:
                 return 0.0
         return 0.0
 
-    def _try(self, prefix: Formula, part: Part, operator: int, labels: Ints, sums: Ints) -> bool:
+    def _try(
+        self, prefix: Formula, part: WeighedPrefix, operator: int, labels: Ints, sums: Ints
+    ) -> bool:
         """Join every label to (prefix operator label); return whether one is a better formula."""
         # W(prefix and B and C), for labels B in rows and all C in columns.
         triple = (part.columns[:, labels].T @ part.weighted).toarray()
@@ -248,9 +252,9 @@ class _Work:
         both, union = self._pixels(formula)
         self.now = Weights(self.holds, self.row, self.areas, both, union, self.positive)
 
-    def _part(self, prefix: Formula) -> Part:
+    def _part(self, prefix: Formula) -> WeighedPrefix:
         rows = np.flatnonzero(prefix.atoms(self.space.columns))
-        return Part.of(self.holds[rows], self.now.atoms[rows], self.areas[rows])
+        return WeighedPrefix.of(self.holds[rows], self.now.atoms[rows], self.areas[rows])
 
     def _pixels(self, formula: Formula) -> tuple[int, int]:
         """Return |F and U| and |F or U|."""

@@ -15,8 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from baselines.concepts.source import MOST_CONCEPTS, Concept, Labels
-from baselines.concepts.tables import (
+from baselines.concepts.dataset_files import (
     check_inside,
     codes_of,
     missing_files,
@@ -24,6 +23,7 @@ from baselines.concepts.tables import (
     rgb_inside,
     sizes,
 )
+from baselines.concepts.labelled_images import MOST_CONCEPTS, Labels, VisualConcept
 from milannotations.errors import InputError
 from milannotations.exemplars.sources import hash_of
 from milannotations.json_files import MAX_JSON, parse_json, read_json
@@ -47,14 +47,14 @@ class _Scenes(ABC):
         self,
         folder: Path,
         maps: dict[Path, list[Path]],
-        classes: Sequence[Concept],
+        classes: Sequence[VisualConcept],
         scenes: Sequence[str | None],
     ) -> None:
         self._folder, self._images, self._maps = folder, list(maps), list(maps.values())
         # Scenes have no numbers of their own: they follow the classes.
         names = sorted({scene for scene in scenes if scene})
         first = max((concept.number for concept in classes), default=0) + 1
-        added = (Concept(name, "scene", first + i) for i, name in enumerate(names))
+        added = (VisualConcept(name, "scene", first + i) for i, name in enumerate(names))
         self.concepts = (*classes, *added)
         self._codes = codes_of(classes)
         code = {name: len(classes) + 1 + i for i, name in enumerate(names)}
@@ -111,7 +111,7 @@ class SceneParsing(_Scenes):
         images = _photographs(folder / "images" / split, deep=False)
         if not images:
             raise InputError(f"{folder / 'images' / split} holds no image (*.jpg)")
-        objects = [Concept(name, "object", n) for n, name in _classes(folder).items()]
+        objects = [VisualConcept(name, "object", n) for n, name in _classes(folder).items()]
         scene_of = _scenes(folder)
         scenes = [scene_of.get(path.stem) for path in images]
         maps = {i: [folder / "annotations" / split / f"{i.stem}.png"] for i in images}
@@ -221,13 +221,15 @@ def _maps_of(image: Path) -> list[Path]:
     return [image.with_name(f"{image.stem}_seg.png"), *parts]
 
 
-def _vocabulary(folder: Path, images: Sequence[Path], key: str) -> list[Concept]:
+def _vocabulary(folder: Path, images: Sequence[Path], key: str) -> list[VisualConcept]:
     """Return the classes of all JSON files; from a file, if they were asked for before."""
     kept = home() / "concepts" / f"ade20k-{hashlib.sha256(key.encode()).hexdigest()[:16]}.json"
     if is_there(kept):
         try:
             plain = read_json(kept, dict)
-            return [Concept(str(name), str(kind), int(n)) for n, (name, kind) in plain.items()]
+            return [
+                VisualConcept(str(name), str(kind), int(n)) for n, (name, kind) in plain.items()
+            ]
         except (ValueError, TypeError) as error:
             notify(f"{kept} cannot be used ({error}); it is made anew")
     names: dict[int, str] = {}
@@ -245,7 +247,7 @@ def _vocabulary(folder: Path, images: Sequence[Path], key: str) -> list[Concept]
     make_folder(kept.parent)
     with atomic_path(kept) as path:
         path.write_text(json.dumps(found), encoding="utf-8")
-    return [Concept(name, category, n) for n, (name, category) in found.items()]
+    return [VisualConcept(name, category, n) for n, (name, category) in found.items()]
 
 
 def _classes_in(folder: Path, path: Path) -> list[tuple[int, str, str]]:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
-from baselines.concepts.source import MOST_CONCEPTS
+from baselines.concepts.labelled_images import MOST_CONCEPTS
 
 
 def atoms_of_image(

@@ -12,8 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from baselines.concepts.source import MOST_CONCEPTS, Concept, Labels
-from baselines.concepts.tables import (
+from baselines.concepts.dataset_files import (
     codes_of,
     inside,
     missing_files,
@@ -24,6 +23,7 @@ from baselines.concepts.tables import (
     sizes,
     whole_number,
 )
+from baselines.concepts.labelled_images import MOST_CONCEPTS, Labels, VisualConcept
 from milannotations.errors import InputError, did_you_mean
 from milannotations.exemplars.sources import hash_of
 from milannotations.numerals import NumeralError, decimal
@@ -187,7 +187,7 @@ def _categories(folder: Path, wanted: Sequence[str] | None) -> tuple[str, ...]:
     return found
 
 
-def _concepts(folder: Path, categories: Sequence[str]) -> tuple[Concept, ...]:
+def _concepts(folder: Path, categories: Sequence[str]) -> tuple[VisualConcept, ...]:
     path = folder / "label.csv"
     names: dict[int, str] = {}
     for row in read_table(path, ["number", "name"]):
@@ -202,7 +202,7 @@ def _concepts(folder: Path, categories: Sequence[str]) -> tuple[Concept, ...]:
         best = max((of_it.get(number, 0.0), i) for i, of_it in enumerate(covered))
         return categories[best[1]]
 
-    return tuple(Concept(names[n], primary(n), n) for n in sorted(names))
+    return tuple(VisualConcept(names[n], primary(n), n) for n in sorted(names))
 
 
 def _coverage(path: Path, names: Mapping[int, str]) -> dict[int, float]:

@@ -10,8 +10,7 @@ import numpy as np
 from PIL import Image
 
 from baselines.concepts.ade20k import check_size
-from baselines.concepts.source import MOST_CONCEPTS, Concept, Labels
-from baselines.concepts.tables import (
+from baselines.concepts.dataset_files import (
     codes_of,
     inside,
     missing_files,
@@ -19,6 +18,7 @@ from baselines.concepts.tables import (
     rgb_inside,
     sizes,
 )
+from baselines.concepts.labelled_images import MOST_CONCEPTS, Labels, VisualConcept
 from milannotations.errors import InputError
 from milannotations.exemplars.sources import hash_of
 from milannotations.json_files import read_json
@@ -56,7 +56,7 @@ class CocoPanoptic:
             files = {int(one["id"]): str(one["file_name"]) for one in plain["images"]}
             kinds = {int(one["id"]): one for one in plain["categories"]}
             self.concepts = tuple(
-                Concept(str(kinds[n]["name"]), "thing" if kinds[n]["isthing"] else "stuff", n)
+                VisualConcept(str(kinds[n]["name"]), "thing" if kinds[n]["isthing"] else "stuff", n)
                 for n in sorted(kinds)
             )
             strange = [n for n in kinds if not 0 < n <= MOST_CONCEPTS]
@@ -159,7 +159,7 @@ class CocoStuff:
         if not self._images:
             raise InputError(f"{images} holds no image (*.jpg)")
         self.concepts = tuple(
-            Concept(name, "thing" if number <= _LAST_THING else "stuff", number)
+            VisualConcept(name, "thing" if number <= _LAST_THING else "stuff", number)
             for number, name in sorted(_stuff_labels(labels).items())
         )
         self.shape: tuple[int, int] | None = None

@@ -11,7 +11,7 @@ from scipy.sparse import csr_array
 from torch import Tensor
 
 from baselines.concepts.packing import PackedConcepts
-from baselines.concepts.tally import Tally, Top
+from baselines.concepts.tally import Tally, TopImages
 from baselines.concepts.upsampling import matrices
 from milannotations.exemplars.statistics import TopK
 
@@ -76,7 +76,7 @@ class Upsampler:
 
 
 @dataclass
-class Counter:
+class LayerCounter:
     """Counts one layer's activated pixels, image by image.
 
     Attributes:
@@ -205,12 +205,12 @@ def united(tallies: list[Tally]) -> Tally:
     )
 
 
-def _top(kept: TopK) -> Top:
+def _top(kept: TopK) -> TopImages:
     state = kept.state()
-    return Top(state["ids"].numpy(), state["values"].numpy(), state["maps"].numpy())
+    return TopImages(state["ids"].numpy(), state["values"].numpy(), state["maps"].numpy())
 
 
-def _united_tops(tops: list[Top]) -> Top | None:
+def _united_tops(tops: list[TopImages]) -> TopImages | None:
     if not tops:
         return None
     units, k, height, width = tops[0].maps.shape

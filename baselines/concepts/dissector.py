@@ -13,13 +13,13 @@ from datasets import Dataset
 from baselines.concepts import CONCEPTS_HELP
 from baselines.concepts.activations import ActivationMaps, RecordedMaps
 from baselines.concepts.counting import Masking, Upsampler
+from baselines.concepts.dissection_report import ReportProvenance
+from baselines.concepts.exemplar_strips import strips
 from baselines.concepts.images import ConceptImages
 from baselines.concepts.names import open_concepts
 from baselines.concepts.network import SYNTHETIC, network_maps
 from baselines.concepts.packing import PackedConcepts, packed
-from baselines.concepts.pictures import strips
 from baselines.concepts.probing import tallies
-from baselines.concepts.report import Facts
 from baselines.concepts.tally import Tally
 from milannotations.catalog.models import LoadedModel, load_model
 from milannotations.describer import Description
@@ -147,10 +147,10 @@ class Dissector(ABC):
     def report(self, tallies: Mapping[str, Tally], folder: Path) -> list[str]:
         """Write tables, figures and a page of some layers; return what to tell people."""
 
-    def facts(self, method: str, settings: Mapping[str, Any]) -> Facts:
+    def facts(self, method: str, settings: Mapping[str, Any]) -> ReportProvenance:
         """Return how the tallies that were asked for last were made, for a report."""
         model, identity = self._probed
-        return Facts(
+        return ReportProvenance(
             method=method,
             model=model,
             concepts=self._name,

@@ -8,15 +8,15 @@ from pathlib import Path
 import numpy as np
 from scipy.sparse import csr_array, hstack
 
+from baselines.concepts.dataset_files import read_table
+from baselines.concepts.labelled_images import VisualConcept
 from baselines.concepts.partition import Partition
-from baselines.concepts.source import Concept
-from baselines.concepts.tables import read_table
 from milannotations.errors import InputError, did_you_mean
 
 CATEGORY = "group"
 
 
-def read_hierarchy(path: Path, concepts: Sequence[Concept]) -> dict[str, tuple[int, ...]]:
+def read_hierarchy(path: Path, concepts: Sequence[VisualConcept]) -> dict[str, tuple[int, ...]]:
     """Read which labels are of which kind.
 
     Args:
@@ -56,7 +56,7 @@ def with_groups(partition: Partition, groups: Mapping[str, Sequence[int]]) -> Pa
     """Return the same atoms with a concept more for each group, named ``any`` and the group."""
     numbers = [c.number for c in partition.concepts]
     first = max(numbers, default=0) + 1
-    more = tuple(Concept(f"any {name}", CATEGORY, first + i) for i, name in enumerate(groups))
+    more = tuple(VisualConcept(f"any {name}", CATEGORY, first + i) for i, name in enumerate(groups))
     picks = np.zeros((len(partition.concepts), len(more)))
     for column, members in enumerate(groups.values()):
         picks[list(members), column] = 1

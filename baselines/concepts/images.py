@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from baselines.concepts.source import ConceptSource, Labels
+from baselines.concepts.labelled_images import LabelledImages, Labels
 from milannotations.errors import InputError
 from milannotations.exemplars.sources import Preprocessing, as_exemplar
 from milannotations.record import DEFAULT_SIZE
@@ -34,7 +34,7 @@ class ConceptImages:
 
     def __init__(
         self,
-        concepts: ConceptSource,
+        concepts: LabelledImages,
         frame: str,
         preprocessing: Preprocessing | None = None,
         size: int = DEFAULT_SIZE,
@@ -53,11 +53,11 @@ class ConceptImages:
         return self.concepts.name(index)
 
     def inputs(self, index: int) -> Tensor:
-        """Return an image as the network's input; errors as in ``ConceptSource.image``."""
+        """Return an image as the network's input; errors as in ``LabelledImages.image``."""
         return self.preprocessing.tensor(self._view(index))
 
     def image(self, index: int) -> Image.Image:
-        """Return an image as an exemplar; errors as in ``ConceptSource.image``."""
+        """Return an image as an exemplar; errors as in ``LabelledImages.image``."""
         return as_exemplar(self._view(index), self.size)
 
     def checksum(self, index: int) -> int:

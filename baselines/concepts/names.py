@@ -7,7 +7,7 @@ from pathlib import Path
 from urllib.parse import parse_qsl
 
 from baselines.concepts import CONCEPTS_HELP
-from baselines.concepts.source import ConceptSource
+from baselines.concepts.labelled_images import LabelledImages
 from milannotations.errors import InputError, did_you_mean
 from milannotations.numerals import count_of
 from milannotations.pictures import shown, utf8
@@ -15,7 +15,7 @@ from milannotations.pictures import shown, utf8
 Options = dict[str, str]
 
 
-def open_concepts(name: str, device: str = "auto") -> ConceptSource:
+def open_concepts(name: str, device: str = "auto") -> LabelledImages:
     """Open labelled images by name.
 
     Args:
@@ -47,7 +47,7 @@ def open_concepts(name: str, device: str = "auto") -> ConceptSource:
     return open_one(place, options | {"device": device})
 
 
-def _broden(place: str, options: Options) -> ConceptSource:
+def _broden(place: str, options: Options) -> LabelledImages:
     from baselines.concepts.broden import Broden
 
     given = options.get("categories")
@@ -57,19 +57,19 @@ def _broden(place: str, options: Options) -> ConceptSource:
     return Broden(Path(place), options.get("index", "index.csv"), categories)
 
 
-def _ade20k(place: str, options: Options) -> ConceptSource:
+def _ade20k(place: str, options: Options) -> LabelledImages:
     from baselines.concepts.ade20k import ADE20K
 
     return ADE20K(Path(place), options.get("split", "validation"))
 
 
-def _scene_parsing(place: str, options: Options) -> ConceptSource:
+def _scene_parsing(place: str, options: Options) -> LabelledImages:
     from baselines.concepts.ade20k import SceneParsing
 
     return SceneParsing(Path(place), options.get("split", "validation"))
 
 
-def _coco_panoptic(place: str, options: Options) -> ConceptSource:
+def _coco_panoptic(place: str, options: Options) -> LabelledImages:
     from baselines.concepts.coco import CocoPanoptic
 
     split, root = options.get("split", "val2017"), Path(place)
@@ -79,24 +79,24 @@ def _coco_panoptic(place: str, options: Options) -> ConceptSource:
     )
 
 
-def _coco_stuff(place: str, options: Options) -> ConceptSource:
+def _coco_stuff(place: str, options: Options) -> LabelledImages:
     from baselines.concepts.coco import CocoStuff
 
     split, root = options.get("split", "val2017"), Path(place)
     return CocoStuff(root / split, root / "stuffthingmaps" / split, root / "labels.txt")
 
 
-def _worlds(place: str, options: Options) -> ConceptSource:
-    from baselines.concepts.worlds import Worlds
+def _worlds(place: str, options: Options) -> LabelledImages:
+    from baselines.concepts.labelled_scenes import LabelledScenes
 
     seed, _, scenes = place.partition(":")
     number, count = count_of(seed), count_of(scenes)
     if number is None or count is None:
         raise InputError(f"labelled images 'worlds:{place}': write worlds:SEED:SCENES")
-    return Worlds(number, count)
+    return LabelledScenes(number, count)
 
 
-def _segmenter(place: str, options: Options) -> ConceptSource:
+def _segmenter(place: str, options: Options) -> LabelledImages:
     from baselines.concepts.segmented import PictureFolder, Segmented
     from milannotations.catalog.models import load_model
     from milannotations.exemplars.generators import Latents
@@ -127,7 +127,7 @@ def _segmenter(place: str, options: Options) -> ConceptSource:
     )
 
 
-_KINDS: dict[str, tuple[Callable[[str, Options], ConceptSource], tuple[str, ...]]] = {
+_KINDS: dict[str, tuple[Callable[[str, Options], LabelledImages], tuple[str, ...]]] = {
     "broden": (_broden, ("index", "categories")),
     "ade20k": (_ade20k, ("split",)),
     "sceneparsing": (_scene_parsing, ("split",)),

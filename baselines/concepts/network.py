@@ -9,9 +9,9 @@ import torch
 
 from baselines.concepts.activations import NetworkMaps
 from baselines.concepts.images import ConceptImages
+from baselines.concepts.labelled_images import LabelledImages
+from baselines.concepts.labelled_scenes import LabelledScenes
 from baselines.concepts.segmented import Segmented
-from baselines.concepts.source import ConceptSource
-from baselines.concepts.worlds import Worlds
 from milannotations.catalog.models import LoadedModel, load_model
 from milannotations.errors import InputError
 from milannotations.exemplars.collect import prepare
@@ -28,7 +28,7 @@ SYNTHETIC = "synthetic"
 def network_maps(
     model: str | LoadedModel,
     layers: Sequence[str],
-    concepts: ConceptSource,
+    concepts: LabelledImages,
     *,
     frame: str = "squash",
     device: torch.device,
@@ -52,7 +52,7 @@ def network_maps(
     """
     options = BuildOptions(k=1, batch_size=batch_size, readers=readers)
     if model == SYNTHETIC:
-        if not isinstance(concepts, Worlds):
+        if not isinstance(concepts, LabelledScenes):
             raise InputError(
                 "synthetic neurons live in synthetic scenes: take concepts=worlds:SEED:SCENES"
             )

@@ -26,8 +26,8 @@ from scipy.sparse import csr_array
 
 from baselines.concepts.atoms import atoms_of_image, united
 from baselines.concepts.images import check_frame, framed_labels
+from baselines.concepts.labelled_images import MOST_CONCEPTS, LabelledImages, VisualConcept
 from baselines.concepts.partition import Partition
-from baselines.concepts.source import MOST_CONCEPTS, Concept, ConceptSource
 from milannotations.arrays import read_array
 from milannotations.errors import InputError
 from milannotations.json_files import read_json
@@ -97,7 +97,7 @@ class PackedConcepts:
 
 
 def packed(
-    source: ConceptSource,
+    source: LabelledImages,
     *,
     frame: str = "squash",
     shape: tuple[int, int] | None = None,
@@ -160,7 +160,7 @@ def packed(
 
 
 def _pack_all(
-    source: ConceptSource, identity: dict[str, Any], place: Path, advance: Advance
+    source: LabelledImages, identity: dict[str, Any], place: Path, advance: Advance
 ) -> None:
     """Pack a data set, going on with unfinished work."""
     shape = (identity["shape"][0], identity["shape"][1])
@@ -196,7 +196,9 @@ def _pack_all(
             path.write_text(json.dumps(header), encoding="utf-8")
 
 
-def _opened(folder: Path, identity: dict[str, Any], source: ConceptSource) -> PackedConcepts | None:
+def _opened(
+    folder: Path, identity: dict[str, Any], source: LabelledImages
+) -> PackedConcepts | None:
     """Return what lies in a folder, or None if it is not whole or not of this data."""
     try:
         header = read_json(folder / _HEADER, dict)
@@ -204,7 +206,7 @@ def _opened(folder: Path, identity: dict[str, Any], source: ConceptSource) -> Pa
             return None
         if any((folder / n).stat().st_size != size for n, size in header["sizes"].items()):
             return None
-        concepts = tuple(Concept(**plain) for plain in header["concepts"])
+        concepts = tuple(VisualConcept(**plain) for plain in header["concepts"])
         if concepts != tuple(source.concepts):
             return None
         tables = load_file(folder / "atoms.safetensors")
@@ -226,7 +228,7 @@ def _opened(folder: Path, identity: dict[str, Any], source: ConceptSource) -> Pa
 
 
 def _pack(
-    source: ConceptSource,
+    source: LabelledImages,
     span: range,
     frame: str,
     shape: tuple[int, int],

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
-from baselines.concepts.source import Concept
+from baselines.concepts.labelled_images import VisualConcept
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Partition:
         areas: Shape (atoms,), int64: pixels of the atom, over all images.
     """
 
-    concepts: tuple[Concept, ...]
+    concepts: tuple[VisualConcept, ...]
     categories: tuple[str, ...]
     membership: csr_array
     areas: NDArray[np.int64]

@@ -19,11 +19,11 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from baselines.concepts.activations import ActivationMaps
-from baselines.concepts.counting import Counter, Masking, Upsampler, united
-from baselines.concepts.kept import KeptMaps
+from baselines.concepts.cached_maps import CachedMaps
+from baselines.concepts.counting import LayerCounter, Masking, Upsampler, united
 from baselines.concepts.packing import PackedConcepts
 from baselines.concepts.tally import Tally
-from baselines.concepts.unfinished import begin, begun, remove_finished
+from baselines.concepts.unfinished_tallies import begin, begun, remove_finished
 from milannotations.errors import InputError
 from milannotations.exemplars.histogram import QuantileHistogram
 from milannotations.exemplars.quantile import quantile_of
@@ -78,7 +78,7 @@ def tallies(
         wanted = [layer for layer, tally in counted.items() if tally is None]
         if wanted:
             layers = begun(place, wanted)
-            work = _Work(maps, concepts, masking, place, torch.device(device), layers)
+            work = _TwoPasses(maps, concepts, masking, place, torch.device(device), layers)
             work.count(work.thresholds())
             counted |= {layer: _kept(_file(place, layer), layer) for layer in wanted}
         for layer in maps.layers:
@@ -100,7 +100,7 @@ def _kept(path: Path, layer: str) -> Tally | None:
     return tally if tally.layer == layer else None
 
 
-class _Work:
+class _TwoPasses:
     """The two passes over some layers."""
 
     def __init__(
@@ -115,7 +115,7 @@ class _Work:
         floats = len(maps) * sum(u * h * w for u, h, w in (maps.layers[n] for n in layers))
         few = 4 * floats <= _KEPT and masking.threshold is None
         self.work = begin(place, layers)
-        self.maps = KeptMaps(maps, layers, self.work, device) if few else maps
+        self.maps = CachedMaps(maps, layers, self.work, device) if few else maps
         self._step = _KEPT_SPAN if few else _SPAN
         self.concepts = concepts
         self.masking = masking
@@ -134,7 +134,7 @@ class _Work:
         if self.masking.threshold is not None:
             value = self.masking.threshold
             return {n: torch.full((self.maps.layers[n][0],), value) for n in self.layers}
-        if isinstance(self.maps, KeptMaps):
+        if isinstance(self.maps, CachedMaps):
             return self._exact(self.maps)
         kept = {name: self._quantile(name) for name in self.layers}
         file = self.work / "thresholds.safetensors"
@@ -157,7 +157,7 @@ class _Work:
         self._pass("Thresholds", done, update, save)
         return {name: one.quantile() for name, one in kept.items()}
 
-    def _exact(self, maps: KeptMaps) -> dict[str, Tensor]:
+    def _exact(self, maps: CachedMaps) -> dict[str, Tensor]:
         with progress_bar() as progress:
             bar = Bar(progress, "Activations", len(maps))
             maps.ensure(self._spans, bar.advance, bar.say)
@@ -176,7 +176,9 @@ class _Work:
     def count(self, thresholds: Mapping[str, Tensor]) -> None:
         """Write each layer's tally, from a second pass."""
         counters = {
-            name: Counter(self.concepts, self.upsamplers[name], thresholds[name].to(self.device))
+            name: LayerCounter(
+                self.concepts, self.upsamplers[name], thresholds[name].to(self.device)
+            )
             for name in self.layers
         }
         done = 0

@@ -15,8 +15,8 @@ from PIL import Image
 from scipy import ndimage
 from torch import nn
 
-from baselines.concepts.source import Concept, Labels
-from baselines.concepts.tables import sizes
+from baselines.concepts.dataset_files import sizes
+from baselines.concepts.labelled_images import Labels, VisualConcept
 from milannotations.device import resolve_device
 from milannotations.errors import InputError
 from milannotations.exemplars.plan import fingerprint_of_weights
@@ -118,7 +118,9 @@ class Segmented:
                 for i, half in enumerate(_HALVES)
                 for number, name, _ in named[: self._classes]
             ]
-        self.concepts = tuple(Concept(name, category, number) for number, name, category in named)
+        self.concepts = tuple(
+            VisualConcept(name, category, number) for number, name, category in named
+        )
         self.categories = ("object", "part") if quads else ("object",)
         self._ready: dict[int, NDArray[np.uint16]] = {}
         self._lock = threading.Lock()

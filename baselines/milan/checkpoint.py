@@ -21,9 +21,9 @@ from baselines.features.encoder import ENCODERS, PyramidEncoder
 from baselines.milan.config import MilanConfig
 from baselines.milan.decoder import DecoderSpec
 from baselines.milan.decoding import Decoding
-from baselines.milan.files import fit_state
 from baselines.milan.language_model import LanguageModelSpec
 from baselines.milan.model import Milan
+from baselines.milan.model_folder import fit_state
 from baselines.milan.vocabulary import Vocabulary
 from milannotations.catalog.models import load_model
 from milannotations.catalog.stand_ins import foreign_objects

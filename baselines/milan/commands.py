@@ -84,15 +84,15 @@ def train(
 ) -> None:
     """Train a MILAN on annotated neurons; run it again to go on after an interruption."""
     from baselines.features.encoder import PyramidEncoder, encoder_spec
-    from baselines.milan.board import epoch_writer
     from baselines.milan.decoder import DecoderSpec
     from baselines.milan.describer import named_variant
     from baselines.milan.examples import examples_of
     from baselines.milan.language_model import LanguageModelSpec
-    from baselines.milan.options import TrainingOptions
+    from baselines.milan.pmi_weight import WeightChoice
     from baselines.milan.prior import Prior
+    from baselines.milan.tensorboard import epoch_writer
     from baselines.milan.training import train as run
-    from baselines.milan.weight import WeightChoice
+    from baselines.milan.training_config import TrainingConfig
     from milannotations.device import resolve_device
     from milannotations.errors import InputError
     from milannotations.loading import load_split
@@ -104,7 +104,7 @@ def train(
     silence_libraries()
     check_target(out, overwrite)
     given = {**read_options(option or []), "precision": precision, "seed": seed}
-    options = checked(TrainingOptions, given, "train")
+    options = checked(TrainingConfig, given, "train")
     decoding = named_variant(variant) if variant else None
     if decoding is not None and options.pmi is not None:
         raise InputError(f"variant {variant!r} and option pmi both set λ; leave out one of them")
@@ -172,10 +172,10 @@ def train_language_model(
     overwrite: Annotated[bool, typer.Option(help="replace the folder of --out")] = False,
 ) -> None:
     """Train a language model on annotations alone, for `train --prior`."""
-    from baselines.milan.board import epoch_writer
     from baselines.milan.language_model import LanguageModelSpec
-    from baselines.milan.options import TrainingOptions
     from baselines.milan.prior import train_prior
+    from baselines.milan.tensorboard import epoch_writer
+    from baselines.milan.training_config import TrainingConfig
     from milannotations.device import resolve_device
     from milannotations.loading import load_split
     from milannotations.options import checked, read_options
@@ -185,7 +185,7 @@ def train_language_model(
 
     silence_libraries()
     check_target(out, overwrite)
-    options = checked(TrainingOptions, {**read_options(option or []), "seed": seed}, "train")
+    options = checked(TrainingConfig, {**read_options(option or []), "seed": seed}, "train")
     spec = checked(LanguageModelSpec, {"hidden": hidden, "embedding": embedding}, "train")
     neurons = load_split(data, split or ("train" if data == "demo" else None))
     texts_of_neurons = [[t for t in texts if t.strip()] for texts in neurons["annotations"]]

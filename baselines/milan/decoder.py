@@ -35,7 +35,7 @@ class DecoderSpec(BaseModel):
     dropout: float = Field(default=0.5, ge=0, lt=1)
 
 
-class Exemplars(NamedTuple):
+class EncodedExemplars(NamedTuple):
     """What is looked at in every step, worked out once per neuron.
 
     Attributes:
@@ -78,7 +78,7 @@ class Decoder(nn.Module):
         self.dropout = nn.Dropout(spec.dropout)
         self.output = nn.Linear(spec.hidden, words)
 
-    def look(self, features: Tensor) -> tuple[Exemplars, State]:
+    def look(self, features: Tensor) -> tuple[EncodedExemplars, State]:
         """Return what every step looks at, and the state before the first.
 
         Args:
@@ -86,10 +86,10 @@ class Decoder(nn.Module):
         """
         mean = features.mean(1, keepdim=True)
         state = State(self.initial_hidden(mean).tanh(), self.initial_cell(mean).tanh())
-        return Exemplars(features, self.key(features)), state
+        return EncodedExemplars(features, self.key(features)), state
 
     def step(
-        self, exemplars: Exemplars, words: Tensor, state: State
+        self, exemplars: EncodedExemplars, words: Tensor, state: State
     ) -> tuple[Tensor, State, Tensor]:
         """Take one step, for several hypotheses of each neuron.
 
@@ -106,7 +106,7 @@ class Decoder(nn.Module):
         return self._log_probs(state.hidden), state, attention
 
     def _advance(
-        self, exemplars: Exemplars, embedded: Tensor, state: State
+        self, exemplars: EncodedExemplars, embedded: Tensor, state: State
     ) -> tuple[State, Tensor]:
         query = self.query(state.hidden)
         compared = (query[:, :, None] + exemplars.keys[:, None]).tanh()

@@ -9,10 +9,10 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
-from baselines.milan.decoder import Decoder, Exemplars
+from baselines.milan.decoder import Decoder, EncodedExemplars
 from baselines.milan.decoder import State as DecoderState
 from baselines.milan.language_model import LanguageModel, sequence_log_prob, text_lengths
-from baselines.milan.search import Found, State, Step, beam_search, greedy_search
+from baselines.milan.search import Hypotheses, State, Step, beam_search, greedy_search
 from baselines.milan.vocabulary import Vocabulary
 from milannotations.errors import InputError
 
@@ -201,7 +201,7 @@ def _search(
     decoding: Decoding,
     uniform: Tensor | None,
     as_original: bool,
-) -> Found:
+) -> Hypotheses:
     exemplars, first = decoder.look(features)
     sampling = decoding.strategy == "sample"
     width = decoding.beam if sampling else 1
@@ -222,7 +222,7 @@ def _search(
 
 
 def _step(
-    decoder: Decoder, language_model: LanguageModel | None, exemplars: Exemplars, pmi: float
+    decoder: Decoder, language_model: LanguageModel | None, exemplars: EncodedExemplars, pmi: float
 ) -> Step:
     def step(words: Tensor, state: State) -> tuple[Tensor, State]:
         log, (hidden, cell), _ = decoder.step(exemplars, words, DecoderState(*state[:2]))

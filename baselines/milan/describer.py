@@ -17,8 +17,8 @@ from baselines.milan.decoding import VARIANTS, Decoding
 from baselines.milan.examples import examples_of
 from baselines.milan.language_model import LanguageModelSpec
 from baselines.milan.model import Milan
-from baselines.milan.options import TrainingOptions
 from baselines.milan.training import train
+from baselines.milan.training_config import TrainingConfig
 from milannotations.describer import Description, register
 from milannotations.device import resolve_device
 from milannotations.errors import InputError, did_you_mean
@@ -61,13 +61,13 @@ class MilanDescriber:
         trust: 1 to load a model whose encoder is code of its own.
         device: Where it runs.
         options: ``strategy``, ``pmi``, ``beam``, ``length`` change the search; the fields of
-            ``TrainingOptions`` the training. Without ``variant`` and ``pmi`` a model that is
+            ``TrainingConfig`` the training. Without ``variant`` and ``pmi`` a model that is
             trained here chooses λ on the neurons it holds out.
     """
 
     sees_references: ClassVar[bool] = False
     # What ``options`` may hold.
-    option_models: ClassVar[tuple[type[BaseModel], ...]] = (Decoding, TrainingOptions)
+    option_models: ClassVar[tuple[type[BaseModel], ...]] = (Decoding, TrainingConfig)
 
     def __init__(
         self,
@@ -92,7 +92,7 @@ class MilanDescriber:
         searching = {n: options.pop(n) for n in tuple(options) if n in _SEARCHING}
         if "seed" in options:
             searching["seed"] = options["seed"]
-        self._training = checked(TrainingOptions, options, "milan")
+        self._training = checked(TrainingConfig, options, "milan")
         if masks not in (None, *get_args(Resizing)):
             raise InputError(f"masks={masks!r}; choose one of {', '.join(get_args(Resizing))}")
         self._variant = named_variant(variant) if variant else None

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from baselines.features.cache import cached_features
 from baselines.features.encoder import PyramidEncoder
-from baselines.milan.options import TrainingOptions
+from baselines.milan.training_config import TrainingConfig
 from milannotations.errors import InputError
 from milannotations.provenance import TrainingData, training_data
 from milannotations.record import NeuronKey, keys_of
@@ -35,13 +35,13 @@ class Examples:
     keys: list[NeuronKey]
     origin: TrainingData | None = None
 
-    def part(self, rows: Sequence[int]) -> Rows:
+    def part(self, rows: Sequence[int]) -> ExampleSubset:
         """Return some of the neurons, by their rows."""
-        return Rows(self, list(rows))
+        return ExampleSubset(self, list(rows))
 
 
 @dataclass(frozen=True)
-class Rows:
+class ExampleSubset:
     """Some neurons of ``Examples``; their features are not copied."""
 
     examples: Examples
@@ -81,7 +81,7 @@ def examples_of(
     return Examples(features, texts, keys_of(neurons), origin)
 
 
-def hold_out(count: int, options: TrainingOptions) -> tuple[list[int], list[int]]:
+def hold_out(count: int, options: TrainingConfig) -> tuple[list[int], list[int]]:
     """Split neurons at random into those to learn from and those held out, by the seed.
 
     Raises:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from huggingface_hub import HfApi, snapshot_download
 
-from baselines.milan.files import CARD, CONFIG, VOCABULARY, WEIGHTS, write
+from baselines.milan.model_folder import CARD, CONFIG, VOCABULARY, WEIGHTS, write
 from milannotations.errors import InputError
 from milannotations.hub_access import asking_hub, check_hub
 

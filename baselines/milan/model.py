@@ -24,9 +24,9 @@ from baselines.milan.decoding import (
     needs_prior,
     text_log_prob,
 )
-from baselines.milan.files import WEIGHTS, fit_state, read, write
 from baselines.milan.hub import model_folder, push
 from baselines.milan.language_model import LanguageModel
+from baselines.milan.model_folder import WEIGHTS, fit_state, read, write
 from baselines.milan.output import MilanOutput, check_tensors, output_of, rerank
 from baselines.milan.vocabulary import Vocabulary
 from milannotations.describer import Description

@@ -19,10 +19,10 @@ from torch.nn import functional
 from baselines.milan.batches import batches, count_words, trimmed
 from baselines.milan.decoding import language_model_log_prob
 from baselines.milan.examples import hold_out
-from baselines.milan.files import CONFIG, VOCABULARY, WEIGHTS, read_json, read_vocabulary
 from baselines.milan.language_model import LanguageModel, LanguageModelSpec
-from baselines.milan.options import TrainingOptions
+from baselines.milan.model_folder import CONFIG, VOCABULARY, WEIGHTS, read_json, read_vocabulary
 from baselines.milan.stage import OnEpoch, Stage
+from baselines.milan.training_config import TrainingConfig
 from baselines.milan.vocabulary import Vocabulary, VocabularySpec
 from milannotations.device import resolve_device
 from milannotations.errors import InputError
@@ -118,7 +118,7 @@ def train_prior(
     texts: Sequence[Sequence[str]],
     folder: Path,
     *,
-    options: TrainingOptions | None = None,
+    options: TrainingConfig | None = None,
     spec: LanguageModelSpec | None = None,
     device: torch.device | str = "cpu",
     facts: Mapping[str, Any] | None = None,
@@ -141,7 +141,7 @@ def train_prior(
     Raises:
         InputError: If the folder is there, the neurons are too few, or the loss diverges.
     """
-    options, spec = options or TrainingOptions(), spec or LanguageModelSpec()
+    options, spec = options or TrainingConfig(), spec or LanguageModelSpec()
     options.check(device)
     taught, held = hold_out(len(texts), options)
     learn, check = ([t for row in rows for t in texts[row]] for rows in (taught, held))

@@ -16,7 +16,7 @@ from urllib.parse import unquote, urlsplit
 from baselines.milan.checkpoint import PUBLISHED, group_of, import_checkpoint
 from baselines.milan.config import ClipSpec, MilanConfig
 from baselines.milan.decoding import Decoding
-from baselines.milan.files import CONFIG
+from baselines.milan.model_folder import CONFIG
 from milannotations.download.checksums import recorded
 from milannotations.download.transfer import Wanted, check_web, fetch_file
 from milannotations.errors import InputError, did_you_mean

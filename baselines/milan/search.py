@@ -14,7 +14,7 @@ State = tuple[Tensor, ...]
 Step = Callable[[Tensor, State], tuple[Tensor, State]]
 
 
-class Found(NamedTuple):
+class Hypotheses(NamedTuple):
     """Hypotheses of each neuron, the best first.
 
     Attributes:
@@ -38,7 +38,7 @@ def beam_search(
     length: int,
     forbidden: Sequence[int] = (),
     empty: bool = True,
-) -> Found:
+) -> Hypotheses:
     """Find the sequences of highest total score that a beam of this width comes across.
 
     In each step every hypothesis is extended by every word, and the best ``beam`` of all stay; a
@@ -75,7 +75,7 @@ def beam_search(
         tokens = torch.cat([_take(tokens, parents), words[:, :, None]], dim=2)
         if (words == stop).logical_or(scores.isneginf()).all():
             break
-    return Found(_padded(tokens, length, stop), scores)
+    return Hypotheses(_padded(tokens, length, stop), scores)
 
 
 @torch.inference_mode()
@@ -89,7 +89,7 @@ def greedy_search(
     forbidden: Sequence[int] = (),
     empty: bool = True,
     uniform: Tensor | None = None,
-) -> Found:
+) -> Hypotheses:
     """Take the best word in each step, or draw it.
 
     Args:
@@ -127,7 +127,7 @@ def greedy_search(
         chosen.append(words)
         if (words == stop).all():
             break
-    return Found(_padded(torch.stack(chosen, dim=2), length, stop), scores)
+    return Hypotheses(_padded(torch.stack(chosen, dim=2), length, stop), scores)
 
 
 def _allowed(log: Tensor, forbidden: Sequence[int]) -> Tensor:

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from baselines.milan.options import TrainingOptions
+from baselines.milan.training_config import TrainingConfig
 from milannotations.errors import InputError
 from milannotations.storage import atomic_path
 
@@ -49,7 +49,7 @@ class Stage:
     batches: Callable[[torch.Generator], Iterable[Any]]
     loss: Loss
     evaluate: Callable[[], dict[str, float]]
-    options: TrainingOptions
+    options: TrainingConfig
     place: Path | None = None
     on_epoch: OnEpoch = lambda name, facts: None
     on_batch: Callable[[], None] = lambda: None

@@ -19,16 +19,16 @@ from baselines.milan.batches import batches, count_words, trimmed
 from baselines.milan.config import FORMAT, MilanConfig
 from baselines.milan.decoder import DecoderSpec
 from baselines.milan.decoding import Decoding, text_log_prob
-from baselines.milan.examples import Examples, Rows, hold_out
-from baselines.milan.files import write
+from baselines.milan.examples import Examples, ExampleSubset, hold_out
 from baselines.milan.language_model import LanguageModelSpec
 from baselines.milan.model import Milan
-from baselines.milan.options import TrainingOptions
+from baselines.milan.model_folder import write
+from baselines.milan.pmi_weight import PAPER_WEIGHT, choose_weight
 from baselines.milan.prior import Prior, language_model_parts
 from baselines.milan.stage import OnEpoch, Stage
+from baselines.milan.training_config import TrainingConfig
 from baselines.milan.validation import degenerate, greedy_descriptions, validation_bleu
 from baselines.milan.vocabulary import Vocabulary
-from baselines.milan.weight import PAPER_WEIGHT, choose_weight
 from milannotations.errors import InputError
 from milannotations.notices import notify
 from milannotations.progress import progress_bar
@@ -45,7 +45,7 @@ def train(
     encoder: PyramidEncoder,
     folder: Path,
     *,
-    options: TrainingOptions | None = None,
+    options: TrainingConfig | None = None,
     validation: Examples | None = None,
     decoder: DecoderSpec | None = None,
     language_model: LanguageModelSpec | None = LanguageModelSpec(),  # noqa: B008  (frozen)
@@ -71,7 +71,7 @@ def train(
             and ``language_model`` is not looked at.
         decoding: How the model shall search unless told otherwise. Default: the paper's search,
             with the weight of p(d) that ``options.pmi`` sets or that is chosen on the neurons held
-            out; see ``baselines.milan.weight``.
+            out; see ``baselines.milan.pmi_weight``.
         device: Where it is trained.
         facts: What to say of the training data in the model card.
         overwrite: Replace the folder if it is there.
@@ -83,7 +83,7 @@ def train(
     Raises:
         InputError: If the folder is there, the neurons are too few, or the loss diverges.
     """
-    options = options or TrainingOptions()
+    options = options or TrainingConfig()
     options.check(device)
     if validation is None:
         rows, held = hold_out(len(learn.texts), options)
@@ -169,7 +169,7 @@ def train(
     return model.eval()
 
 
-def _usual_decoding(options: TrainingOptions, prior: LanguageModelSpec | None) -> Decoding:
+def _usual_decoding(options: TrainingConfig, prior: LanguageModelSpec | None) -> Decoding:
     if prior is None:
         if options.pmi:
             raise InputError(
@@ -179,7 +179,7 @@ def _usual_decoding(options: TrainingOptions, prior: LanguageModelSpec | None) -
     return Decoding(pmi=PAPER_WEIGHT if options.pmi is None else options.pmi)
 
 
-def _outcome(stages: Sequence[Stage], held: Rows) -> dict[str, Any]:
+def _outcome(stages: Sequence[Stage], held: ExampleSubset) -> dict[str, Any]:
     """Return how many epochs were run and what the one that is kept is worth."""
     *before, decoder = stages
     numbers = decoder.history[decoder.best_epoch - 1]
@@ -192,7 +192,7 @@ def _outcome(stages: Sequence[Stage], held: Rows) -> dict[str, Any]:
     }
 
 
-def _settings(options: TrainingOptions) -> dict[str, Any]:
+def _settings(options: TrainingConfig) -> dict[str, Any]:
     """Return the options under names that are not those of what came of them."""
     settings = options.model_dump(mode="json", exclude={"pmi"})
     return {("max_epochs" if name == "epochs" else name): v for name, v in settings.items()}
@@ -220,9 +220,9 @@ def decoder_loss(model: Milan, features: Tensor, words: Tensor, regularization: 
 
 def _stages(
     model: Milan,
-    learn: Rows,
-    held: Rows,
-    options: TrainingOptions,
+    learn: ExampleSubset,
+    held: ExampleSubset,
+    options: TrainingConfig,
     work: Path,
     progress: Progress,
     on_epoch: OnEpoch,

@@ -8,14 +8,14 @@ from typing import Any
 from sacrebleu.metrics import BLEU
 
 from baselines.milan.decoding import Decoding
-from baselines.milan.examples import Rows
+from baselines.milan.examples import ExampleSubset
 from baselines.milan.model import Milan
 from benchmark.text import normalize
 
 GREEDY = Decoding(strategy="greedy", pmi=0)
 
 
-def greedy_descriptions(model: Milan, rows: Rows, batch_size: int = 64) -> list[str]:
+def greedy_descriptions(model: Milan, rows: ExampleSubset, batch_size: int = 64) -> list[str]:
     """Return greedy descriptions, without PMI, of some neurons; lower case, as they are scored."""
     descriptions: list[str] = []
     for first in range(0, len(rows.rows), batch_size):
@@ -25,7 +25,7 @@ def greedy_descriptions(model: Milan, rows: Rows, batch_size: int = 64) -> list[
     return descriptions
 
 
-def validation_bleu(model: Milan, rows: Rows, batch_size: int = 64) -> float:
+def validation_bleu(model: Milan, rows: ExampleSubset, batch_size: int = 64) -> float:
     """Return corpus BLEU (0 to 100) of greedy descriptions, without PMI, of held-out neurons."""
     most = max(len(texts) for texts in rows.texts)
     # None where a neuron has fewer references than another, as sacrebleu allows.

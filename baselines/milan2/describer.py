@@ -11,7 +11,7 @@ from PIL import Image
 from torch import Tensor
 from torchvision.transforms.v2 import functional as transforms
 
-from baselines.milan2.speaker import PROMPT, Speaker, TextPrior
+from baselines.milan2.vision_language import PROMPT, TextPrior, VisionLanguageModel
 from benchmark.contrastive import ContrastiveModel
 from benchmark.text import normalize
 from milannotations.describer import Description, register
@@ -76,7 +76,7 @@ class Milan2:
         if not 0 <= opacity <= 1:
             raise InputError(f"opacity={opacity}; it must be between 0 and 1")
         processor = resolve_device(device)
-        self._speaker = Speaker(model, processor, prompt)
+        self._speaker = VisionLanguageModel(model, processor, prompt)
         self._clip = ContrastiveModel(clip, processor) if clip else None
         if self._clip is not None and self._clip.has_class_token:
             self._clip.check_masks()

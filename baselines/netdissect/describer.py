@@ -8,9 +8,9 @@ from typing import Any
 
 from baselines.concepts.counting import Masking
 from baselines.concepts.dissector import NOTHING, Dissector
+from baselines.concepts.label_text import milan_label, plain
 from baselines.concepts.tally import Tally
-from baselines.concepts.words import milan_label, plain
-from baselines.netdissect.report import write_report
+from baselines.netdissect.detector_report import write_report
 from baselines.netdissect.scores import UnitResult, detect
 from baselines.netdissect.variants import VARIANTS, Variant
 from milannotations.describer import Description, register
@@ -67,7 +67,7 @@ class NetDissect(Dissector):
         return [self._description(results[unit]) for unit in units]
 
     def report(self, tallies: Mapping[str, Tally], folder: Path) -> list[str]:
-        """See ``baselines.netdissect.report.write_report``."""
+        """See ``baselines.netdissect.detector_report.write_report``."""
         results = {layer: self.results(tally) for layer, tally in tallies.items()}
         settings = {"variant": self.variant.name, **vars(self.masking)}
         facts = self.facts("netdissect", settings)

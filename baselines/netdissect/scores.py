@@ -17,7 +17,7 @@ BAR = 0.04
 
 
 @dataclass(frozen=True)
-class Match:
+class LabelMatch:
     """One unit and one label.
 
     Attributes:
@@ -55,9 +55,9 @@ class UnitResult:
     unit: int
     threshold: float
     dead: bool
-    best: Match | None
-    top: tuple[Match, ...]
-    by_category: dict[str, Match] = field(default_factory=dict)
+    best: LabelMatch | None
+    top: tuple[LabelMatch, ...]
+    by_category: dict[str, LabelMatch] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -116,9 +116,9 @@ def _result(
 ) -> UnitResult:
     iou = found.iou[unit]
 
-    def match(label: int) -> Match:
+    def match(label: int) -> LabelMatch:
         concept = partition.concepts[label]
-        return Match(
+        return LabelMatch(
             concept.name,
             concept.category,
             concept.number,
@@ -131,7 +131,7 @@ def _result(
     # By IoU, then the category that comes last, then the label that comes first.
     order = np.lexsort((-partition.category_of, -iou))
     order = order[iou[order] > 0]
-    by_category: dict[str, Match] = {}
+    by_category: dict[str, LabelMatch] = {}
     for label in order:
         by_category.setdefault(partition.concepts[label].category, match(int(label)))
         if len(by_category) == len(partition.categories):

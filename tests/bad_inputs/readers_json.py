@@ -11,13 +11,13 @@ import numpy as np
 
 from applications.classifier import load_classifier
 from applications.image_classes import named_values
-from baselines.compexp.explanation import Kept
+from baselines.compexp.explanation import ExplanationCache
 from baselines.concepts.activations import RecordedMaps
 from baselines.concepts.coco import CocoPanoptic
-from baselines.concepts.report import load_report
-from baselines.milan.files import read_vocabulary
+from baselines.concepts.dissection_report import load_report
 from baselines.milan.model import Milan
-from baselines.netdissect.report import Dissection
+from baselines.milan.model_folder import read_vocabulary
+from baselines.netdissect.detector_report import Dissection
 from benchmark.experiments.cells import _kept
 from benchmark.quality.model import read_quality
 from benchmark.result import read_result
@@ -148,5 +148,5 @@ def formulas(path: Path, work: Path) -> Any:
     numbers = np.arange(2)
     counts = SimpleNamespace(indptr=numbers, indices=numbers, data=numbers)
     tally: Any = SimpleNamespace(counts=counts)
-    _linked(path, Kept(work, tally, {}).path)
-    return sorted(Kept(work, tally, {}).found)
+    _linked(path, ExplanationCache(work, tally, {}).path)
+    return sorted(ExplanationCache(work, tally, {}).found)

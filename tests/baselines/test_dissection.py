@@ -16,13 +16,13 @@ from typer.testing import CliRunner
 import milannotations
 from baselines.commands import app as describe_app
 from baselines.compexp.describer import CompExp
+from baselines.compexp.formula_report import Explanations
 from baselines.compexp.proofs import prove
-from baselines.compexp.report import Explanations
+from baselines.concepts.dissection_report import load_report
 from baselines.concepts.dissector import Dissector
-from baselines.concepts.report import load_report
 from baselines.dissect_commands import app
 from baselines.netdissect.describer import NetDissect
-from baselines.netdissect.report import Dissection
+from baselines.netdissect.detector_report import Dissection
 from milannotations.catalog.models import LoadedModel
 from milannotations.describer import Description, accepts, create
 from milannotations.errors import InputError

@@ -8,18 +8,26 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from baselines.compexp.beam import Options, Space, dense_row, search
+from baselines.compexp.beam import BeamSearchConfig, Space, dense_row, search
 from baselines.compexp.formula import parse
 from baselines.compexp.optimal import optimal
 from baselines.concepts.activations import RecordedMaps
 from baselines.concepts.counting import Masking
+from baselines.concepts.labelled_scenes import LabelledScenes
 from baselines.concepts.packing import PackedConcepts, packed
 from baselines.concepts.probing import tallies
 from baselines.concepts.tally import Tally
-from baselines.concepts.worlds import Worlds
 from baselines.netdissect.scores import detect
 from baselines.netdissect.variants import VARIANTS
-from milannotations.worlds import And, AndNot, Attribute, Concept, Or, World, synthetic_neurons
+from milannotations.worlds import (
+    And,
+    AndNot,
+    Attribute,
+    Concept,
+    Or,
+    World,
+    synthetic_neurons,
+)
 from tests.baselines.concepts.made_up import record
 
 SCENES, SIDE = 48, 112
@@ -38,7 +46,7 @@ CONCEPTS = [c for c in {n.concept.key: n.concept for n in synthetic_neurons()}.v
 @pytest.fixture(scope="module")
 def labels(tmp_path_factory: pytest.TempPathFactory) -> PackedConcepts:
     folder = tmp_path_factory.mktemp("labels") / "worlds"
-    return packed(Worlds(5, SCENES), folder=folder, shape=(224, 224))
+    return packed(LabelledScenes(5, SCENES), folder=folder, shape=(224, 224))
 
 
 @pytest.fixture(scope="module")
@@ -71,7 +79,7 @@ def test_the_beam_recovers_every_concept(
     labels: PackedConcepts, tally: Tally, distinct: bool
 ) -> None:
     names = [c.name for c in labels.partition.concepts]
-    found = search(space_of(labels), tally.counts, Options(distinct=distinct))
+    found = search(space_of(labels), tally.counts, BeamSearchConfig(distinct=distinct))
     for concept, best in zip(CONCEPTS, found, strict=True):
         assert best.iou >= 0.9, (concept.key, best.formula.text(names), best.iou)
 

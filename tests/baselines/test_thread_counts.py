@@ -17,8 +17,8 @@ from safetensors.torch import load_file
 
 from baselines.features.cache import exemplar_features
 from baselines.milan.decoding import VARIANTS
-from baselines.milan.options import TrainingOptions
 from baselines.milan.training import train
+from baselines.milan.training_config import TrainingConfig
 from baselines.retrieval.describer import Retrieval
 from benchmark.contrastive import ContrastiveModel
 from milannotations.threads import fixed_threads, in_copies, one_thread, side_by_side
@@ -93,7 +93,7 @@ def test_milan_says_the_same_of_a_neuron_alone(variant: str) -> None:
 
 
 def test_training_gives_the_same_weights_with_any_number_of_threads(tmp_path: Path) -> None:
-    options = TrainingOptions(epochs=3, batch_size=8)
+    options = TrainingConfig(epochs=3, batch_size=8)
     weights = []
     for count in COUNTS:
         torch.set_num_threads(count)

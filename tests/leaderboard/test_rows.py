@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 import yaml
 
+from baselines.concepts.labelled_scenes import LabelledScenes
 from baselines.concepts.names import open_concepts
-from baselines.concepts.worlds import Worlds
 from benchmark.result import read_result
 from leaderboard.definition import BoardDefinition, read_board
 from leaderboard.rows import CONTESTANTS, DEMO, SCENES, _given, write_rows
@@ -95,7 +95,7 @@ def test_a_row_that_cannot_be_made_is_told(make_board: BoardDefinition, tmp_path
 
 def test_scenes_of_the_dissection_baselines_are_in_no_split_of_the_demo() -> None:
     source = open_concepts(SCENES)
-    assert isinstance(source, Worlds)
+    assert isinstance(source, LabelledScenes)
     assert source.seed not in {seed for seed, _ in DEMO_SCENES.values()}
     labelled = {arrange(source.seed, index) for index in range(len(source))}
     for seed, count in DEMO_SCENES.values():

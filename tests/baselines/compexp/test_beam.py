@@ -7,7 +7,7 @@ import pytest
 from scipy.sparse import csr_array
 
 from baselines.compexp import space as spaces_module
-from baselines.compexp.beam import Options, search
+from baselines.compexp.beam import BeamSearchConfig, search
 from baselines.compexp.formula import Formula
 from baselines.compexp.space import Space
 from tests.baselines.compexp.spaces import Pixels
@@ -15,7 +15,7 @@ from tests.baselines.compexp.spaces import Pixels
 SEEDS = range(12)
 
 
-def published(pixels: Pixels, unit: int, options: Options) -> list[tuple[Formula, float]]:
+def published(pixels: Pixels, unit: int, options: BeamSearchConfig) -> list[tuple[Formula, float]]:
     """The published search step by step, with masks; the whole last beam, best first."""
 
     def best(pairs: list[tuple[Formula, float]], count: int) -> list[tuple[Formula, float]]:
@@ -48,16 +48,16 @@ def published(pixels: Pixels, unit: int, options: Options) -> list[tuple[Formula
 @pytest.mark.parametrize(
     "options",
     [
-        Options(),
-        Options(beam=2, length=4),
-        Options(beam=1, length=1),
-        Options(penalty=0.9),
-        Options(candidates=2),
-        Options(beam=7, length=2, penalty=0.99, candidates=3),
+        BeamSearchConfig(),
+        BeamSearchConfig(beam=2, length=4),
+        BeamSearchConfig(beam=1, length=1),
+        BeamSearchConfig(penalty=0.9),
+        BeamSearchConfig(candidates=2),
+        BeamSearchConfig(beam=7, length=2, penalty=0.99, candidates=3),
     ],
     ids=str,
 )
-def test_the_published_search_to_the_last_bit(seed: int, options: Options) -> None:
+def test_the_published_search_to_the_last_bit(seed: int, options: BeamSearchConfig) -> None:
     """The same formulas in the same order with the same floating-point scores."""
     pixels = Pixels(seed)
     for unit, found in enumerate(search(pixels.space, pixels.counts, options)):
@@ -68,7 +68,9 @@ def test_the_published_search_to_the_last_bit(seed: int, options: Options) -> No
 @pytest.mark.parametrize("seed", SEEDS)
 def test_scores_are_ious_of_pixels(seed: int) -> None:
     pixels = Pixels(seed, concepts=7)
-    for unit, found in enumerate(search(pixels.space, pixels.counts, Options(distinct=True))):
+    for unit, found in enumerate(
+        search(pixels.space, pixels.counts, BeamSearchConfig(distinct=True))
+    ):
         for formula, iou in [(found.formula, found.iou), *found.alternatives]:
             assert iou == pixels.iou(formula, unit)
         assert found.single_iou == max(pixels.iou(Formula(c), unit) for c in range(7))
@@ -77,7 +79,7 @@ def test_scores_are_ious_of_pixels(seed: int) -> None:
 @pytest.mark.parametrize("seed", SEEDS)
 def test_a_distinct_beam_holds_no_set_of_pixels_twice(seed: int) -> None:
     pixels = Pixels(seed)
-    for found in search(pixels.space, pixels.counts, Options(distinct=True))[1:]:
+    for found in search(pixels.space, pixels.counts, BeamSearchConfig(distinct=True))[1:]:
         beam = [found.formula, *(formula for formula, _ in found.alternatives)]
         masks = {pixels.mask(formula).tobytes() for formula in beam}
         assert len(masks) == len(beam)
@@ -89,7 +91,7 @@ def test_labels_of_the_same_pixels_count_once_in_a_distinct_beam(length: int) ->
     twice = csr_array(np.concatenate([pixels.space.holds.toarray()] * 2, axis=1))
     space = Space(twice, pixels.space.areas.astype(np.int64))
     for distinct in (True, False):
-        options = Options(length=length, distinct=distinct)
+        options = BeamSearchConfig(length=length, distinct=distinct)
         for found in search(space, pixels.counts, options)[1:]:
             beam = [found.formula, *(formula for formula, _ in found.alternatives)]
             sets = {formula.atoms(space.columns).tobytes() for formula in beam}
@@ -114,7 +116,9 @@ def test_a_greater_length_never_lowers_the_score(seed: int, distinct: bool) -> N
     pixels = Pixels(seed)
     before = [0.0] * len(pixels.units)
     for length in range(1, 6):
-        found = search(pixels.space, pixels.counts, Options(length=length, distinct=distinct))
+        found = search(
+            pixels.space, pixels.counts, BeamSearchConfig(length=length, distinct=distinct)
+        )
         assert all(f.iou >= b for f, b in zip(found, before, strict=True))
         before = [f.iou for f in found]
     assert max(before) > 0

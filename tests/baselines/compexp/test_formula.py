@@ -8,7 +8,7 @@ import pytest
 
 from baselines.compexp.english import english
 from baselines.compexp.formula import Formula, parse
-from baselines.concepts.words import milan_formula, milan_label, plain
+from baselines.concepts.label_text import milan_formula, milan_label, plain
 from milannotations.errors import InputError
 from tests.baselines.compexp.spaces import Pixels
 

@@ -5,7 +5,7 @@ import itertools
 import pytest
 
 from baselines.compexp import optimal as module
-from baselines.compexp.beam import Options, Space, dense_row, search
+from baselines.compexp.beam import BeamSearchConfig, Space, dense_row, search
 from baselines.compexp.formula import Formula
 from baselines.compexp.optimal import optimal
 from baselines.compexp.proofs import prove
@@ -50,7 +50,7 @@ def test_the_beam_is_not_always_best() -> None:
     better = 0
     for seed in range(6):
         pixels = Pixels(seed, concepts=12, units=8)
-        for unit, beam in enumerate(search(pixels.space, pixels.counts, Options(beam=1))):
+        for unit, beam in enumerate(search(pixels.space, pixels.counts, BeamSearchConfig(beam=1))):
             proof = optimal(pixels.space, dense_row(pixels.counts, unit), 3)
             better += proof.iou > beam.iou + 1e-9
     assert better > 0
@@ -61,7 +61,7 @@ def test_what_was_not_looked_at_in_time_is_below_the_bound(seed: int) -> None:
     pixels = Pixels(seed, concepts=6)
     for unit in range(1, len(pixels.units)):
         row = dense_row(pixels.counts, unit)
-        start = search(pixels.space, pixels.counts[[unit]], Options(length=1))[0].formula
+        start = search(pixels.space, pixels.counts[[unit]], BeamSearchConfig(length=1))[0].formula
         hurried = optimal(pixels.space, row, 3, seconds=0.0, start=start)
         best = max(pixels.iou(formula, unit) for formula in pixels.formulas(3))
         assert hurried.bound >= best - 1e-12

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from baselines.concepts.source import Concept, Labels
+from baselines.concepts.labelled_images import Labels, VisualConcept
 
 
 class MadeUp:
@@ -20,7 +20,7 @@ class MadeUp:
     """
 
     concepts = tuple(
-        Concept(f"c{i}", "object" if i < 4 else "part" if i < 7 else "scene", i + 1)
+        VisualConcept(f"c{i}", "object" if i < 4 else "part" if i < 7 else "scene", i + 1)
         for i in range(8)
     )
     categories = ("object", "part", "scene")

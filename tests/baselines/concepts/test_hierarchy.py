@@ -7,12 +7,12 @@ import pytest
 from scipy.sparse import csr_array
 
 from baselines.concepts.hierarchy import read_hierarchy, with_groups
+from baselines.concepts.labelled_images import VisualConcept
 from baselines.concepts.partition import Partition
-from baselines.concepts.source import Concept
 from milannotations.errors import InputError
 
 NAMES = ("dog", "cat", "oak", "animal", "car")
-CONCEPTS = tuple(Concept(name, "object", i + 1) for i, name in enumerate(NAMES))
+CONCEPTS = tuple(VisualConcept(name, "object", i + 1) for i, name in enumerate(NAMES))
 
 
 def written(folder: Path, *lines: str, header: str = "concept,parent") -> Path:

@@ -8,8 +8,8 @@ from types import SimpleNamespace
 import numpy as np
 from PIL import Image
 
+from baselines.concepts.dataset_files import sizes
 from baselines.concepts.segmented import PictureFolder
-from baselines.concepts.tables import sizes
 from benchmark.functional.scorers import ContrastiveScorer
 from milannotations.exemplars.sources import ImageFolder
 

@@ -5,15 +5,15 @@ from pathlib import Path
 import pytest
 
 from baselines.concepts.broden import Broden
+from baselines.concepts.labelled_scenes import LabelledScenes
 from baselines.concepts.names import open_concepts
-from baselines.concepts.worlds import Worlds
 from milannotations.errors import InputError
 from milannotations.worlds.broden import write_broden
 
 
 def test_worlds() -> None:
     found = open_concepts("worlds:3:20")
-    assert isinstance(found, Worlds)
+    assert isinstance(found, LabelledScenes)
     assert (found.seed, len(found)) == (3, 20)
 
 

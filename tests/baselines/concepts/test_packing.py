@@ -9,8 +9,8 @@ import pytest
 from baselines.concepts import packing
 from baselines.concepts.atoms import atoms_of_image
 from baselines.concepts.images import ConceptImages, framed_labels
+from baselines.concepts.labelled_images import Labels
 from baselines.concepts.packing import packed
-from baselines.concepts.source import Labels
 from milannotations.errors import InputError
 from milannotations.exemplars.sources import Preprocessing
 from tests.baselines.concepts.made_up import MadeUp

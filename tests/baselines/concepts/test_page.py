@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from baselines.concepts.figure import iou_by_length, unique_detectors, units_per_label
+from baselines.concepts.figures import iou_by_length, unique_detectors, units_per_label
 from baselines.concepts.page import UnitRow, render
 from tests.chromium import HOSTILE, browser
 

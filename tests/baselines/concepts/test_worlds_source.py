@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from baselines.concepts.worlds import Worlds
+from baselines.concepts.labelled_scenes import LabelledScenes
 from milannotations.errors import InputError
 from milannotations.worlds import Anything, Attribute, Background, Part, World
 from milannotations.worlds.scenes import ATTRIBUTES, BACKGROUNDS
@@ -11,7 +11,7 @@ from milannotations.worlds.scenes import ATTRIBUTES, BACKGROUNDS
 
 @pytest.mark.parametrize("index", range(6))
 def test_every_label_is_its_concepts_own_mask(index: int) -> None:
-    source, scene = Worlds(2, 8), World(2, 8).scene(index)
+    source, scene = LabelledScenes(2, 8), World(2, 8).scene(index)
     labels = source.labels(index)
     assert not labels.whole
     for position, concept in enumerate(source.concepts):
@@ -26,25 +26,25 @@ def test_every_label_is_its_concepts_own_mask(index: int) -> None:
 
 
 def test_no_label_is_given_twice() -> None:
-    labels = Worlds(2, 8).labels(0).pixels
+    labels = LabelledScenes(2, 8).labels(0).pixels
     for code in np.unique(labels[labels > 0]):
         assert (labels == code).sum(0).max() == 1
 
 
 def test_vocabulary() -> None:
-    source = Worlds(0, 3)
+    source = LabelledScenes(0, 3)
     assert len(source.concepts) == sum(map(len, ATTRIBUTES.values())) + len(BACKGROUNDS) + 6
     assert {c.category for c in source.concepts} == set(source.categories)
     assert source.image(2).size == (224, 224)
-    assert source.identity() != Worlds(1, 3).identity()
+    assert source.identity() != LabelledScenes(1, 3).identity()
 
 
 @pytest.mark.parametrize(("seed", "scenes"), [(-1, 5), (0, 0)])
 def test_worlds_that_cannot_be(seed: int, scenes: int) -> None:
     with pytest.raises(InputError):
-        Worlds(seed, scenes)
+        LabelledScenes(seed, scenes)
 
 
 def test_no_such_scene() -> None:
     with pytest.raises(InputError, match="scene 3 of a world of 3"):
-        Worlds(0, 3).labels(3)
+        LabelledScenes(0, 3).labels(3)

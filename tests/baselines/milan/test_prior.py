@@ -12,9 +12,9 @@ from typer.testing import CliRunner
 from baselines.milan.commands import language_model_app
 from baselines.milan.language_model import LanguageModelSpec
 from baselines.milan.model import Milan
-from baselines.milan.options import TrainingOptions
 from baselines.milan.prior import Prior, train_prior
 from baselines.milan.training import train
+from baselines.milan.training_config import TrainingConfig
 from baselines.milan.vocabulary import Vocabulary, VocabularySpec
 from milannotations.errors import InputError
 from tests.baselines.milan.made_up import prior_by_hand, tiny_encoder, tiny_model
@@ -30,7 +30,7 @@ def same(first: torch.nn.Module, second: torch.nn.Module) -> bool:
 
 def test_it_trains_and_saves_alone_and_serves_a_training(tmp_path: Path) -> None:
     learn = made_up(30)
-    options = TrainingOptions(epochs=3, hold_out=0.2)
+    options = TrainingConfig(epochs=3, hold_out=0.2)
     prior = train_prior(learn.texts, tmp_path / "lm", options=options, spec=SPEC)
     assert sorted(p.name for p in (tmp_path / "lm").iterdir()) == [
         "config.json", "model.safetensors", "vocabulary.json",
@@ -89,7 +89,7 @@ def test_rare_words_are_dropped_and_never_said(tmp_path: Path) -> None:
         Vocabulary.of(texts, VocabularySpec(min_count=4))
     learn = made_up(40)
     learn.texts[0].append("some rare creature")
-    options = TrainingOptions(epochs=1, min_count=3, hold_out=0.1)
+    options = TrainingConfig(epochs=1, min_count=3, hold_out=0.1)
     model = train(learn, tiny_encoder(), tmp_path / "m", options=options, **SMALL)
     assert "creature" not in model.vocabulary.words and "red" in model.vocabulary.words
     loaded = Milan.from_pretrained(tmp_path / "m", "cpu")
@@ -109,7 +109,7 @@ def test_lemmas_are_recorded(tmp_path: Path) -> None:
     first, second = vocabulary.encode(["dogs", "dog"])
     assert torch.equal(first, second)
     learn = made_up(20)
-    options = TrainingOptions(epochs=1, lemmatize=True)
+    options = TrainingConfig(epochs=1, lemmatize=True)
     train(learn, tiny_encoder(), tmp_path / "m", options=options, **SMALL)
     loaded = Milan.from_pretrained(tmp_path / "m", "cpu")
     assert loaded.config.vocabulary.lemmatize

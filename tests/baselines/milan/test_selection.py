@@ -16,11 +16,7 @@ from baselines.milan.decoding import VARIANTS, Decoding
 from baselines.milan.examples import Examples, examples_of
 from baselines.milan.language_model import LanguageModelSpec
 from baselines.milan.model import Milan
-from baselines.milan.options import TrainingOptions
-from baselines.milan.stage import Stage
-from baselines.milan.training import train
-from baselines.milan.validation import degenerate, greedy_descriptions
-from baselines.milan.weight import (
+from baselines.milan.pmi_weight import (
     PAPER_WEIGHT,
     WEIGHTS,
     WeightChoice,
@@ -29,6 +25,10 @@ from baselines.milan.weight import (
     chosen,
     descriptions,
 )
+from baselines.milan.stage import Stage
+from baselines.milan.training import train
+from baselines.milan.training_config import TrainingConfig
+from baselines.milan.validation import degenerate, greedy_descriptions
 from benchmark.text import normalize
 from milannotations.errors import InputError
 from milannotations.loading import load_split
@@ -67,7 +67,7 @@ def staged(numbers: list[tuple[float, float]], patience: int) -> tuple[Stage, li
     stage = Stage(
         "test", module, lambda order: [torch.rand(4, 1, generator=order)],
         lambda batch: module(batch).sum(), evaluate,
-        TrainingOptions(epochs=len(numbers), patience=patience),
+        TrainingConfig(epochs=len(numbers), patience=patience),
         rank=lambda n: (n["bleu"], -n["loss"]),
     )  # fmt: skip
     return stage, seen
@@ -102,7 +102,7 @@ def test_short_labels_do_not_end_in_the_first_epoch(tmp_path: Path) -> None:
     learn = short_labels()
     facts, states = [], []
     for stop_on in ("bleu", "loss"):
-        options = TrainingOptions(
+        options = TrainingConfig(
             epochs=30, patience=3, batch_size=8, learning_rate=1e-2, stop_on=stop_on, pmi=0.2
         )
         model = train(learn, tiny_encoder(), tmp_path / stop_on, options=options, **SMALL)
@@ -123,7 +123,7 @@ def test_short_labels_do_not_end_in_the_first_epoch(tmp_path: Path) -> None:
 def test_a_model_that_says_one_thing_is_a_warning(tmp_path: Path) -> None:
     learn = short_labels()
     blind = Examples(torch.zeros_like(learn.features), learn.texts, learn.keys)
-    options = TrainingOptions(epochs=2, batch_size=64, hold_out=0.3)
+    options = TrainingConfig(epochs=2, batch_size=64, hold_out=0.3)
     with pytest.warns(Notice, match="of all 12 held-out neurons.*Train it on more annotated"):
         model = train(blind, tiny_encoder(), tmp_path / "m", options=options, **SMALL)
     facts = model.config.training
@@ -181,7 +181,7 @@ def test_one_search_gives_what_each_weight_gives() -> None:
 
 def test_the_weight_is_chosen_on_held_out_neurons_and_told(tmp_path: Path) -> None:
     learn = short_labels(80)
-    options = TrainingOptions(epochs=12, batch_size=16, learning_rate=1e-2, hold_out=0.25)
+    options = TrainingConfig(epochs=12, batch_size=16, learning_rate=1e-2, hold_out=0.25)
     model = train(learn, tiny_encoder(), tmp_path / "m", options=options, **SMALL)
     choice = WeightChoice.model_validate(model.config.training["pmi_choice"])
     assert choice.weights == WEIGHTS and choice.neurons == 20
@@ -202,21 +202,21 @@ def test_a_weight_that_is_given_is_not_chosen(tmp_path: Path) -> None:
     learn = short_labels()
     once = {"epochs": 1, "hold_out": 0.3}
     fixed = train(
-        learn, tiny_encoder(), tmp_path / "fixed", options=TrainingOptions(**once, pmi=0.7), **SMALL
+        learn, tiny_encoder(), tmp_path / "fixed", options=TrainingConfig(**once, pmi=0.7), **SMALL
     )
     assert fixed.config.decoding == Decoding(pmi=0.7)
     assert fixed.config.training["pmi_choice"] == "fixed"
     named = train(
-        learn, tiny_encoder(), tmp_path / "named", options=TrainingOptions(**once),
+        learn, tiny_encoder(), tmp_path / "named", options=TrainingConfig(**once),
         decoding=VARIANTS["mi-beam"], **SMALL,
     )  # fmt: skip
     assert named.config.decoding == VARIANTS["mi-beam"]
-    few = train(learn, tiny_encoder(), tmp_path / "few", options=TrainingOptions(epochs=1), **SMALL)
+    few = train(learn, tiny_encoder(), tmp_path / "few", options=TrainingConfig(epochs=1), **SMALL)
     assert few.config.decoding.pmi == PAPER_WEIGHT
     assert "4 held-out neurons" in few.config.training["pmi_choice"]["reason"]
     with pytest.raises(InputError, match="needs a language model"):
         train(
-            learn, tiny_encoder(), tmp_path / "none", options=TrainingOptions(pmi=0.2),
+            learn, tiny_encoder(), tmp_path / "none", options=TrainingConfig(pmi=0.2),
             decoder=SMALL["decoder"], language_model=None,
         )  # fmt: skip
 
@@ -239,7 +239,7 @@ def test_two_word_annotations_of_the_demo(tmp_path: Path) -> None:
     learn = Examples(learn.features, texts, learn.keys)
     kept = []
     for stop_on in ("bleu", "loss"):
-        options = TrainingOptions(stop_on=stop_on, batch_size=16, epochs=8, pmi=0.2)
+        options = TrainingConfig(stop_on=stop_on, batch_size=16, epochs=8, pmi=0.2)
         model = train(
             learn, encoder, tmp_path / stop_on, options=options,
             decoder=DecoderSpec(hidden=64), language_model=LanguageModelSpec(hidden=64),

@@ -18,9 +18,9 @@ from baselines.milan.decoding import Decoding
 from baselines.milan.examples import Examples, examples_of, hold_out
 from baselines.milan.language_model import LanguageModelSpec
 from baselines.milan.model import Milan
-from baselines.milan.options import TrainingOptions
 from baselines.milan.stage import Stage
 from baselines.milan.training import decoder_loss, train
+from baselines.milan.training_config import TrainingConfig
 from baselines.milan.validation import validation_bleu
 from milannotations.errors import InputError
 from milannotations.record import NeuronKey
@@ -48,7 +48,7 @@ def made_up(count: int = 20, annotations: int = 1, seed: int = 0) -> Examples:
 
 def test_a_small_model_learns_twenty_neurons_by_heart(tmp_path: Path) -> None:
     learn = made_up()
-    options = TrainingOptions(
+    options = TrainingConfig(
         epochs=150, patience=150, batch_size=10, learning_rate=1e-2, language_model_batch_size=10
     )
     model = train(
@@ -74,7 +74,7 @@ def test_the_best_epoch_is_restored() -> None:
 
     history = Stage(
         "test", module, lambda order: [torch.rand(4, 1, generator=order)],
-        lambda batch: module(batch).sum(), evaluate, TrainingOptions(epochs=50, patience=2),
+        lambda batch: module(batch).sum(), evaluate, TrainingConfig(epochs=50, patience=2),
     ).run()  # fmt: skip
     assert len(history) == 5  # the best, then three without improvement
     assert torch.equal(module.weight, seen[1]["weight"])
@@ -90,7 +90,7 @@ def test_a_killed_training_ends_with_the_same_weights(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     learn, encoder = made_up(30, 2), tiny_encoder()
-    options = TrainingOptions(epochs=4, patience=9, batch_size=16)
+    options = TrainingConfig(epochs=4, patience=9, batch_size=16)
     whole = train(learn, encoder, tmp_path / "whole", options=options, **SMALL)
 
     class Killed(BaseException):
@@ -134,7 +134,7 @@ def _recorded(inner, trained: list[str]):
 
 def test_weights_from_a_file_travel_with_the_model(tmp_path: Path) -> None:
     encoder = tiny_encoder(SPEC.model_copy(update={"weights": str(tmp_path / "mine.pt")}))
-    options = TrainingOptions(epochs=1)
+    options = TrainingConfig(epochs=1)
     train(made_up(), encoder, tmp_path / "m", options=options, **SMALL)
     config = json.loads((tmp_path / "m" / "config.json").read_text())
     assert config["encoder"]["weights"] == "included"
@@ -144,7 +144,7 @@ def test_weights_from_a_file_travel_with_the_model(tmp_path: Path) -> None:
 
 
 def test_other_data_begin_anew(tmp_path: Path) -> None:
-    options = TrainingOptions(epochs=1)
+    options = TrainingConfig(epochs=1)
 
     class Killed(BaseException):
         pass
@@ -165,7 +165,7 @@ def test_seeds_decide_everything(tmp_path: Path) -> None:
     models = [
         train(
             learn, tiny_encoder(), tmp_path / str(number),
-            options=TrainingOptions(epochs=2, seed=seed), **SMALL,
+            options=TrainingConfig(epochs=2, seed=seed), **SMALL,
         )
         for number, seed in enumerate((0, 0, 1))
     ]  # fmt: skip
@@ -180,10 +180,10 @@ def test_seeds_decide_everything(tmp_path: Path) -> None:
 
 
 def test_the_split_is_by_neuron() -> None:
-    learn, held = hold_out(50, TrainingOptions(hold_out=0.2, seed=3))
+    learn, held = hold_out(50, TrainingConfig(hold_out=0.2, seed=3))
     assert len(held) == 10 and sorted(learn + held) == list(range(50))
     with pytest.raises(InputError, match="leaves 0 for validation"):
-        hold_out(4, TrainingOptions(hold_out=0.1))
+        hold_out(4, TrainingConfig(hold_out=0.1))
 
 
 def test_the_loss_by_hand_and_without_regard_to_padding() -> None:
@@ -219,7 +219,7 @@ def test_gradients_stay_in_the_decoder() -> None:
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 def test_precisions(tmp_path: Path, precision: str) -> None:
-    options = TrainingOptions(epochs=2, precision=precision)
+    options = TrainingConfig(epochs=2, precision=precision)
     model = train(made_up(), tiny_encoder(), tmp_path / "m", options=options, **SMALL)
     history = json.loads((tmp_path / "m" / "training.json").read_text())
     losses = [epoch["train_loss"] for epoch in history["decoder"]]
@@ -228,7 +228,7 @@ def test_precisions(tmp_path: Path, precision: str) -> None:
 
 
 def test_half_precision_needs_cuda(tmp_path: Path) -> None:
-    options = TrainingOptions(precision="float16")
+    options = TrainingConfig(precision="float16")
     with pytest.raises(InputError, match="take bfloat16"):
         train(made_up(), tiny_encoder(), tmp_path / "m", options=options, **SMALL)
 
@@ -237,7 +237,7 @@ def test_long_descriptions_are_cut_and_no_language_model(tmp_path: Path) -> None
     learn = made_up()
     long = Examples(learn.features, [[" ".join(["red"] * 40)]] * 20, learn.keys)
     model = train(
-        long, tiny_encoder(), tmp_path / "m", options=TrainingOptions(epochs=1, longest=10),
+        long, tiny_encoder(), tmp_path / "m", options=TrainingConfig(epochs=1, longest=10),
         decoder=SMALL["decoder"], language_model=None,
     )  # fmt: skip
     assert model.language_model is None and model.config.decoding.pmi == 0
@@ -257,7 +257,7 @@ def test_neurons_that_teach_nothing() -> None:
 
 def test_a_loss_that_is_no_number(tmp_path: Path) -> None:
     learn = made_up()
-    options = TrainingOptions(epochs=3, learning_rate=1e30)
+    options = TrainingConfig(epochs=3, learning_rate=1e30)
     with pytest.raises(InputError, match="lower the learning rate"):
         train(learn, tiny_encoder(), tmp_path / "m", options=options, **SMALL)
 
@@ -269,5 +269,5 @@ def test_a_damaged_state(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="damaged"):
         Stage(
             "s", module, lambda order: [], lambda batch: module(batch), lambda: {"value": 0.0},
-            TrainingOptions(), place,
+            TrainingConfig(), place,
         ).run()  # fmt: skip

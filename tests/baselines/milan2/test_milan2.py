@@ -12,7 +12,7 @@ from PIL import Image
 from torchvision.transforms.v2.functional import pil_to_tensor
 
 from baselines.milan2.describer import Milan2
-from baselines.milan2.speaker import Speaker, TextPrior
+from baselines.milan2.vision_language import TextPrior, VisionLanguageModel
 from benchmark.contrastive import ContrastiveModel
 from milannotations.describer import create
 from milannotations.errors import InputError
@@ -42,7 +42,9 @@ def picture() -> Image.Image:
     return image
 
 
-def step_by_step(speaker: Speaker, tokens: list[int], image: Image.Image) -> torch.Tensor:
+def step_by_step(
+    speaker: VisionLanguageModel, tokens: list[int], image: Image.Image
+) -> torch.Tensor:
     """Log probabilities of what follows some tokens: the model run once, on nothing longer."""
     given: dict[str, Any] = dict(speaker._inputs(image))
     before = given.pop("input_ids", torch.tensor([[1]]))
@@ -58,7 +60,7 @@ def step_by_step(speaker: Speaker, tokens: list[int], image: Image.Image) -> tor
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_log_probabilities_token_by_token(folders: dict[str, str], kind: str) -> None:
-    speaker, tokenizer = Speaker(folders[kind]), tiny.word_tokenizer()
+    speaker, tokenizer = VisionLanguageModel(folders[kind]), tiny.word_tokenizer()
     found = speaker.log_prob(TEXTS, picture())
     for text, value in zip(TEXTS, found, strict=True):
         tokens = tokenizer(text, add_special_tokens=False)["input_ids"]
@@ -77,7 +79,7 @@ def test_log_probabilities_token_by_token(folders: dict[str, str], kind: str) ->
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_beam_of_one_proposes_the_most_probable_words(folders: dict[str, str], kind: str) -> None:
-    speaker, tokenizer = Speaker(folders[kind]), tiny.word_tokenizer()
+    speaker, tokenizer = VisionLanguageModel(folders[kind]), tiny.word_tokenizer()
     tokens: list[int] = []
     while len(tokens) < 6 and not {*tokens[-1:]} & {*ENDS.get(kind, [2])}:
         tokens.append(int(step_by_step(speaker, tokens, picture()).argmax()))
@@ -98,7 +100,7 @@ def test_the_objective_by_hand(folders: dict[str, str], kind: str, contrastive: 
         folders[kind], clip=folders[contrastive], pmi=0.3, clip_weight=2.0, pictures=2,
         device="cpu",
     )  # fmt: skip
-    speaker, clip = Speaker(folders[kind]), ContrastiveModel(folders[contrastive])
+    speaker, clip = VisionLanguageModel(folders[kind]), ContrastiveModel(folders[contrastive])
     masked = masked_images(record, 0.75)
     pictures = [image_grid(masked, 5)] if kind == "llava" else masked
     given = torch.stack([speaker.log_prob(TEXTS, p) for p in pictures]).mean(0)

@@ -9,13 +9,13 @@ from scipy.sparse import csr_array
 
 from baselines.concepts.activations import RecordedMaps
 from baselines.concepts.counting import Masking
+from baselines.concepts.labelled_images import VisualConcept
 from baselines.concepts.packing import packed
 from baselines.concepts.partition import Partition
 from baselines.concepts.probing import tallies
-from baselines.concepts.source import Concept
 from baselines.concepts.tally import Tally
 from baselines.concepts.upsampling import matrices
-from baselines.netdissect.scores import Match, UnitResult, detect, scores, summarize
+from baselines.netdissect.scores import LabelMatch, UnitResult, detect, scores, summarize
 from baselines.netdissect.variants import VARIANTS, Variant
 from tests.baselines.concepts.made_up import MadeUp, record
 
@@ -99,7 +99,7 @@ def test_the_variants_differ(tmp_path: Path) -> None:
 
 def made(iou_counts: list[int], areas: list[int], categories: list[str]) -> tuple:
     """A unit with so many activated pixels in each of some atoms of one label each."""
-    concepts = tuple(Concept(f"c{i}", c, i + 1) for i, c in enumerate(categories))
+    concepts = tuple(VisualConcept(f"c{i}", c, i + 1) for i, c in enumerate(categories))
     names = tuple(dict.fromkeys(categories))
     eye = csr_array(np.eye(len(areas), dtype=np.uint8))
     partition = Partition(concepts, names, eye, np.array(areas))
@@ -139,7 +139,7 @@ def test_iou_is_symmetric(seed: int) -> None:
     rng = np.random.default_rng(seed)
     held = (rng.random((40, 6)) < 0.3).astype(np.uint8)
     areas = rng.integers(1, 50, 40)
-    concepts = tuple(Concept(f"c{i}", "object", i + 1) for i in range(6))
+    concepts = tuple(VisualConcept(f"c{i}", "object", i + 1) for i in range(6))
     partition = Partition(concepts, ("object",), csr_array(held), areas)
     counts = csr_array(held.T.astype(np.int64) * areas)
     gated = np.zeros((6, 1), dtype=np.int64)
@@ -151,7 +151,7 @@ def test_iou_is_symmetric(seed: int) -> None:
 
 
 def unit(number: int, name: str, category: str, iou: float) -> UnitResult:
-    match = Match(name, category, 1, iou, 1, 1, 1)
+    match = LabelMatch(name, category, 1, iou, 1, 1, 1)
     return UnitResult(number, 0.0, False, match, (match,), {category: match})
 
 

@@ -9,10 +9,15 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict
 
 from baselines.compexp.explanation import Explanation
-from baselines.concepts.figure import iou_by_length
+from baselines.concepts.dissection_report import (
+    ReportProvenance,
+    file_names,
+    save_report,
+    save_table,
+)
+from baselines.concepts.figures import iou_by_length
+from baselines.concepts.label_text import plain
 from baselines.concepts.page import UnitRow, render
-from baselines.concepts.report import Facts, file_names, save_report, save_table
-from baselines.concepts.words import plain
 
 _COLUMNS = (
     "unit", "category", "label", "score", "length", "category_noncomp", "label_noncomp",
@@ -21,7 +26,7 @@ _COLUMNS = (
 BAR = 0.04
 
 
-class LayerEntry(BaseModel):
+class FormulaLayer(BaseModel):
     """One layer and its units."""
 
     model_config = ConfigDict(extra="forbid")
@@ -30,15 +35,15 @@ class LayerEntry(BaseModel):
     units: list[Explanation]
 
 
-class Explanations(Facts):
+class Explanations(ReportProvenance):
     """The whole report."""
 
-    layers: list[LayerEntry]
+    layers: list[FormulaLayer]
 
 
 def write_report(
     folder: Path,
-    facts: Facts,
+    facts: ReportProvenance,
     found: Mapping[str, Sequence[Explanation]],
     pictures: Mapping[str, Mapping[int, str]] | None = None,
 ) -> list[str]:
@@ -70,7 +75,7 @@ def write_report(
             f"{better:.0%} of {len(units)} units gain"
             + (f"; {sum(proved)} of {len(proved)} proved" if proved else "")
         )
-    entries = [LayerEntry(layer=layer, units=list(units)) for layer, units in found.items()]
+    entries = [FormulaLayer(layer=layer, units=list(units)) for layer, units in found.items()]
     save_report(Explanations(**facts.model_dump(), layers=entries), folder / "report.json")
     ious = {
         layer: {

@@ -18,7 +18,7 @@ import torch
 from pydantic import BaseModel, ConfigDict
 
 from baselines.milan.decoding import Decoding
-from baselines.milan.examples import Rows
+from baselines.milan.examples import ExampleSubset
 from baselines.milan.model import Milan
 from baselines.milan.vocabulary import tokenize
 from benchmark.metrics.base import Floats, References
@@ -95,8 +95,8 @@ class WeightChoice(BaseModel):
 
 def choose_weight(
     model: Milan,
-    learn: Rows,
-    held: Rows,
+    learn: ExampleSubset,
+    held: ExampleSubset,
     decoding: Decoding,
     weights: Sequence[float] = WEIGHTS,
 ) -> WeightChoice:
@@ -165,7 +165,7 @@ def chosen(values: Floats, weights: Sequence[float], metric: str = "") -> Weight
 
 def descriptions(
     model: Milan,
-    held: Rows,
+    held: ExampleSubset,
     places: Sequence[int],
     decoding: Decoding,
     weights: Sequence[float],
@@ -192,6 +192,6 @@ def descriptions(
     return texts_of_weights
 
 
-def _groups(held: Rows, places: Sequence[int]) -> list[str]:
+def _groups(held: ExampleSubset, places: Sequence[int]) -> list[str]:
     keys = [held.examples.keys[held.rows[index]] for index in places]
     return [f"{key.model}-{key.dataset} {key.layer}" for key in keys]

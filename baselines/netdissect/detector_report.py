@@ -7,11 +7,16 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
-from baselines.concepts.figure import unique_detectors, units_per_label
+from baselines.concepts.dissection_report import (
+    ReportProvenance,
+    file_names,
+    save_report,
+    save_table,
+)
+from baselines.concepts.figures import unique_detectors, units_per_label
+from baselines.concepts.label_text import plain
 from baselines.concepts.page import UnitRow, render
-from baselines.concepts.report import Facts, file_names, save_report, save_table
-from baselines.concepts.words import plain
-from baselines.netdissect.scores import BAR, Match, UnitResult, summarize
+from baselines.netdissect.scores import BAR, LabelMatch, UnitResult, summarize
 from baselines.netdissect.variants import Variant
 
 NOTHING = "nothing"
@@ -25,10 +30,10 @@ class UnitEntry(BaseModel):
     unit: int
     threshold: float
     dead: bool
-    top: tuple[Match, ...]
+    top: tuple[LabelMatch, ...]
 
 
-class LayerEntry(BaseModel):
+class DetectorLayer(BaseModel):
     """One layer: its units and its numbers; see ``baselines.netdissect.scores.Summary``."""
 
     model_config = ConfigDict(extra="forbid")
@@ -40,15 +45,15 @@ class LayerEntry(BaseModel):
     units: list[UnitEntry]
 
 
-class Dissection(Facts):
+class Dissection(ReportProvenance):
     """The whole report."""
 
-    layers: list[LayerEntry]
+    layers: list[DetectorLayer]
 
 
 def write_report(
     folder: Path,
-    facts: Facts,
+    facts: ReportProvenance,
     results: Mapping[str, Sequence[UnitResult]],
     categories: Sequence[str],
     variant: Variant,
@@ -88,7 +93,7 @@ def write_report(
         )
         figures[f"Units per label in {layer}"] = drawn[1]
         entries.append(
-            LayerEntry(
+            DetectorLayer(
                 layer=layer,
                 dead=summary.dead,
                 detectors=summary.detectors,

@@ -26,7 +26,7 @@ PROMPT = (
 _LONGEST = 200  # characters of a proposal that are kept
 
 
-class Speaker:
+class VisionLanguageModel:
     """Proposes texts for images, and gives log p(text | image).
 
     Args:

@@ -14,10 +14,10 @@ from milannotations.json_files import read_model
 from milannotations.storage import atomic_path
 
 _MAX_REPORT = 1 << 30
-_Report = TypeVar("_Report", bound="Facts")
+_Report = TypeVar("_Report", bound="ReportProvenance")
 
 
-class Facts(BaseModel):
+class ReportProvenance(BaseModel):
     """How a report was made.
 
     Attributes:

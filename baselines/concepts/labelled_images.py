@@ -15,7 +15,7 @@ MOST_CONCEPTS = 65_535
 
 
 @dataclass(frozen=True)
-class Concept:
+class VisualConcept:
     """One thing that pixels can be labelled as.
 
     Attributes:
@@ -46,11 +46,11 @@ class Labels:
     whole: tuple[int, ...] = field(default=())
 
 
-class ConceptSource(Protocol):
+class LabelledImages(Protocol):
     """Images with labels."""
 
     @property
-    def concepts(self) -> Sequence[Concept]:
+    def concepts(self) -> Sequence[VisualConcept]:
         """What can be labelled, in the order of the data set's own numbers."""
 
     @property

@@ -11,7 +11,7 @@ from baselines.milan.vocabulary import VocabularySpec
 from milannotations.errors import InputError
 
 
-class TrainingOptions(BaseModel):
+class TrainingConfig(BaseModel):
     """Settings of the training; the defaults are the paper's and the original code's.
 
     Attributes:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from baselines.concepts.source import Concept
+from baselines.concepts.labelled_images import VisualConcept
 from milannotations.errors import InputError
 from milannotations.numerals import count_of
 from milannotations.numerals import shown as shown_number
@@ -163,6 +163,6 @@ class Codes:
         return codes.astype(np.uint16)
 
 
-def codes_of(concepts: Sequence[Concept]) -> Codes:
+def codes_of(concepts: Sequence[VisualConcept]) -> Codes:
     """Return the codes of a vocabulary."""
     return Codes([concept.number for concept in concepts])

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from baselines.concepts.source import Concept, Labels
+from baselines.concepts.labelled_images import Labels, VisualConcept
 from milannotations.worlds import Anything, Background, Part, World
 from milannotations.worlds.scenes import ATTRIBUTES, BACKGROUNDS, SIZE, Scene
 from milannotations.worlds.spatial import PARTS
@@ -16,7 +16,7 @@ from milannotations.worlds.spatial import PARTS
 _VALUES = [(kind, value) for kind, values in ATTRIBUTES.items() for value in values]
 
 
-class Worlds:
+class LabelledScenes:
     """Rendered scenes: shapes, colours, textures and sizes of objects, backgrounds, and parts.
 
     Concepts are those of ``milannotations.worlds``: each has one label, whose pixels are the
@@ -38,7 +38,9 @@ class Worlds:
         self.shape: tuple[int, int] | None = None
         named = [*_VALUES, *(("background", Background(kind).key) for kind in BACKGROUNDS)]
         named += [("part", part) for part in PARTS]
-        self.concepts = tuple(Concept(name, kind, i + 1) for i, (kind, name) in enumerate(named))
+        self.concepts = tuple(
+            VisualConcept(name, kind, i + 1) for i, (kind, name) in enumerate(named)
+        )
         self._code = {(c.category, c.name): i + 1 for i, c in enumerate(self.concepts)}
 
     def __len__(self) -> int:

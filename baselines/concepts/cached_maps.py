@@ -21,7 +21,7 @@ _BATCH = 32  # images
 _VALUES = 2**24
 
 
-class KeptMaps:
+class CachedMaps:
     """Other maps, written to files span by span when they are first asked for.
 
     Always ask for the same spans.

@@ -12,8 +12,8 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from baselines.features.encoder import EncoderSpec, PyramidEncoder
-from baselines.milan.card import card
 from baselines.milan.config import FORMAT, MilanConfig
+from baselines.milan.model_card import card
 from baselines.milan.vocabulary import SPECIALS, Vocabulary
 from milannotations import json_files
 from milannotations.catalog.models import load_model
