@@ -23,6 +23,7 @@ from milannotations.describer import Describer, accepts, create
 from milannotations.errors import InputError
 from milannotations.exemplars.build import build
 from milannotations.exemplars.options import BuildOptions
+from milannotations.exemplars.request import BuildRequest
 from milannotations.exemplars.sources import ImageFolder
 from milannotations.fingerprints import fingerprint
 from milannotations.loading import load_split
@@ -237,9 +238,18 @@ def describe_network(
     work.mkdir(parents=True, exist_ok=True)
     if not place.is_dir():
         build(
-            loaded.module, source, list(sites), place, model=loaded.name, dataset=loaded.dataset,
-            options=options, device=device, layouts=loaded.layouts,
-        )  # fmt: skip
+            BuildRequest(
+                module=loaded.module,
+                source=source,
+                layers=list(sites),
+                out=place,
+                model=loaded.name,
+                dataset=loaded.dataset,
+                options=options,
+                device=device,
+                layouts=loaded.layouts,
+            )
+        )
     neurons = load_split(str(place))
     with network_at_hand(loaded):
         described = describe(neurons, work, speaker, str(device))

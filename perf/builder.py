@@ -30,6 +30,7 @@ from milannotations.exemplars.collect import collect, prepare
 from milannotations.exemplars.options import BuildOptions
 from milannotations.exemplars.quantile import quantile_of
 from milannotations.exemplars.ray_engine import ray_engine
+from milannotations.exemplars.request import BuildRequest
 from milannotations.exemplars.shards import Part
 from milannotations.exemplars.sources import ImageFolder, Preprocessing
 from milannotations.exemplars.writing import write_dataset
@@ -88,20 +89,26 @@ def compare(images: int, rounds: int, variants: dict[str, BuildOptions]) -> None
         ratios: dict[str, list[float]] = {name: [] for name in variants}
         for number in range(rounds):
             for name, options in variants.items():
-                job = prepare(
-                    copy.deepcopy(module), source, LAYERS, model="resnet18", dataset="random",
-                    options=options, device="cpu",
-                )  # fmt: skip
+                out = Path(work) / f"out{number}-{name}"
+                request = BuildRequest(
+                    module=copy.deepcopy(module),
+                    source=source,
+                    layers=LAYERS,
+                    out=out,
+                    model="resnet18",
+                    dataset="random",
+                    options=options,
+                )
+                job = prepare(request)
                 part = Part.empty(job.plan)
                 plain = whole = 0.0
                 for piece in pieces:
                     plain += timed(bare, module, batches, passes)
                     whole += timed(collect, job, part, piece, "cpu")
-                out = Path(work) / f"out{number}-{name}"
                 out.mkdir()
                 before = timed(bare, module, batches, passes)
                 with progress_bar() as progress:
-                    writing = timed(write_dataset, out, part, source, options, {}, progress)
+                    writing = timed(write_dataset, out, part, request, options, progress)
                 after = timed(bare, module, batches, passes)
                 share = writing / ((before + after) / 2 * len(pieces))
                 ratios[name].append(whole / plain + share)
@@ -124,9 +131,16 @@ def memory(images: int) -> None:
     with tempfile.TemporaryDirectory() as work:
         source = make_images(Path(work) / "images", images, side=64)
         build(
-            module, source, LAYERS, Path(work) / "out", model="resnet18", dataset="random",
-            options=BuildOptions(batch_size=BATCH, size=64),
-        )  # fmt: skip
+            BuildRequest(
+                module=module,
+                source=source,
+                layers=LAYERS,
+                out=Path(work) / "out",
+                model="resnet18",
+                dataset="random",
+                options=BuildOptions(batch_size=BATCH, size=64),
+            )
+        )
     # Not getrusage: on Linux a child's figure starts from its parent's.
     status = Path("/proc/self/status").read_text(encoding="ascii")
     peak = int(status.split("VmHWM:")[1].split()[0]) / 1024
@@ -179,9 +193,17 @@ def with_ray(images: int) -> None:
             out = Path(work) / f"out{len(took)}-{workers}-{time.monotonic_ns()}"
             started = time.perf_counter()
             build(
-                module, source, LAYERS, out, model="resnet18", dataset="random",
-                options=BuildOptions(batch_size=BATCH), engine=ray_engine(workers),
-            )  # fmt: skip
+                BuildRequest(
+                    module=module,
+                    source=source,
+                    layers=LAYERS,
+                    out=out,
+                    model="resnet18",
+                    dataset="random",
+                    options=BuildOptions(batch_size=BATCH),
+                ),
+                engine=ray_engine(workers),
+            )
             seconds = time.perf_counter() - started
             took.setdefault(workers, []).append(seconds)
             print(f"{workers} worker(s) of one thread: {seconds:.1f} s", flush=True)

@@ -39,6 +39,7 @@ def main(scenes: int) -> None:
     from baselines.retrieval.describer import Retrieval
     from milannotations.catalog.models import load_model
     from milannotations.exemplars.build import build
+    from milannotations.exemplars.request import BuildRequest
     from milannotations.exemplars.sources import ImageFolder
     from milannotations.loading import load_split
 
@@ -64,7 +65,16 @@ def main(scenes: int) -> None:
             one = timed(lambda: [encoder(picture) for _ in range(8)]) / (8 * 32)
         out = Path(place) / "built"
         building = timed(
-            lambda: build(module, source, LAYERS, out, model="resnet18", dataset="random")
+            lambda: build(
+                BuildRequest(
+                    module=module,
+                    source=source,
+                    layers=LAYERS,
+                    out=out,
+                    model="resnet18",
+                    dataset="random",
+                )
+            )
         )
         neurons = load_split(str(out))
         least = passes + one * 15 * len(neurons)

@@ -22,6 +22,7 @@ from skimage import data as photographs
 from milannotations.catalog.models import load_model
 from milannotations.exemplars.build import build
 from milannotations.exemplars.options import BuildOptions
+from milannotations.exemplars.request import BuildRequest
 from milannotations.exemplars.sources import ImageFolder
 from milannotations.fingerprints import fingerprint_of_files
 from milannotations.folder import RecordWriter
@@ -52,9 +53,16 @@ def synthetic(split: str, work: Path) -> Dataset:
     world = World(*DEMO_SCENES[split])
     network = SyntheticNetwork(neurons, world)
     report = build(
-        network, world, network.names, work / split, model="synthetic", dataset="worlds",
-        options=BuildOptions(image_format="webp"),
-    )  # fmt: skip
+        BuildRequest(
+            module=network,
+            source=world,
+            layers=network.names,
+            out=work / split,
+            model="synthetic",
+            dataset="worlds",
+            options=BuildOptions(image_format="webp"),
+        )
+    )
     built = load_dataset(str(report.folder), split="train", cache_dir=str(work / "cache"))
     # The builder counts the channels it saw; a neuron's unit counts over all splits.
     by_layer = {name: [n for n in neurons if n.layer == name] for name in network.names}
@@ -85,9 +93,16 @@ def network(work: Path) -> Dataset:
     model = load_model("efficientnet_lite0")
     source = ImageFolder(folder, model.preprocessing)
     report = build(
-        model.module, source, LAYERS, work / "network", model=model.name, dataset=model.dataset,
-        options=BuildOptions(),
-    )  # fmt: skip
+        BuildRequest(
+            module=model.module,
+            source=source,
+            layers=LAYERS,
+            out=work / "network",
+            model=model.name,
+            dataset=model.dataset,
+            options=BuildOptions(),
+        )
+    )
     built = load_dataset(str(report.folder), split="train", cache_dir=str(work / "cache"))
     chosen = [i for i, unit in enumerate(built["unit"]) if unit < UNITS_PER_LAYER]
     return undecoded(built.select(chosen))

@@ -34,6 +34,7 @@ from milannotations.catalog.models import LoadedModel, load_model
 from milannotations.exemplars.build import build
 from milannotations.exemplars.options import BuildOptions
 from milannotations.exemplars.render import render_masks
+from milannotations.exemplars.request import BuildRequest
 from milannotations.exemplars.sources import ImageFolder
 from milannotations.loading import load_split
 
@@ -151,9 +152,17 @@ def run_ours(
     options = BuildOptions(k=k, batch_size=batch_size, **rules)
     start = time.process_time()
     build(
-        loaded.module, ImageFolder(images, loaded.preprocessing), loaded.layers, out,
-        model=loaded.name, dataset=loaded.dataset, options=options, layouts=loaded.layouts,
-    )  # fmt: skip
+        BuildRequest(
+            module=loaded.module,
+            source=ImageFolder(images, loaded.preprocessing),
+            layers=loaded.layers,
+            out=out,
+            model=loaded.name,
+            dataset=loaded.dataset,
+            options=options,
+            layouts=loaded.layouts,
+        )
+    )
     seconds = time.process_time() - start
     layers = {}
     for layer, file in zip(loaded.layers, sorted((out / "data").glob("*.parquet")), strict=True):

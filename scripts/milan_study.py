@@ -60,6 +60,7 @@ from milannotations.describer import create
 from milannotations.device import resolve_device
 from milannotations.exemplars.build import build
 from milannotations.exemplars.options import BuildOptions
+from milannotations.exemplars.request import BuildRequest
 from milannotations.loading import load_split
 from milannotations.progress import silence_libraries
 from milannotations.provenance import TrainingData
@@ -102,9 +103,16 @@ def further_neurons(count: int, work: Path) -> Iterator[Dataset]:
             world = World(100 + seed, 256)
             network = SyntheticNetwork(neurons, world)
             report = build(
-                network, world, network.names, work / f"built{seed}", model="synthetic",
-                dataset=f"worlds{seed}", options=BuildOptions(image_format="webp"),
-            )  # fmt: skip
+                BuildRequest(
+                    module=network,
+                    source=world,
+                    layers=network.names,
+                    out=work / f"built{seed}",
+                    model="synthetic",
+                    dataset=f"worlds{seed}",
+                    options=BuildOptions(image_format="webp"),
+                )
+            )
             built = load_dataset(str(report.folder), split="train", cache_dir=str(work / "cache"))
             by_layer = {name: [n for n in neurons if n.layer == name] for name in network.names}
             texts = [

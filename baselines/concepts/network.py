@@ -18,6 +18,7 @@ from milannotations.exemplars.collect import prepare
 from milannotations.exemplars.generators import Latents
 from milannotations.exemplars.options import BuildOptions
 from milannotations.exemplars.plan import fingerprint_of_weights
+from milannotations.exemplars.request import PassRequest
 from milannotations.exemplars.sources import Source
 from milannotations.worlds import SyntheticNetwork, World, synthetic_neurons
 
@@ -60,9 +61,16 @@ def network_maps(
         network = SyntheticNetwork(synthetic_neurons(), world)
         source: Source = world
         job = prepare(
-            network, source, list(layers) or network.names, model=SYNTHETIC, dataset="worlds",
-            options=options, device=device,
-        )  # fmt: skip
+            PassRequest(
+                module=network,
+                source=source,
+                layers=list(layers) or network.names,
+                model=SYNTHETIC,
+                dataset="worlds",
+                options=options,
+                device=device,
+            )
+        )
         return NetworkMaps(job, device)
     loaded = load_model(model) if isinstance(model, str) else model
     names = list(layers) or list(loaded.layers)
@@ -89,8 +97,16 @@ def network_maps(
         module = concepts.pictures.generator
     options = replace(options, in_place=loaded.in_place)
     job = prepare(
-        module, source, names,
-        model=loaded.name, dataset=loaded.dataset, options=options, device=device,
-        layouts=loaded.layouts, attached=loaded.attached,
-    )  # fmt: skip
+        PassRequest(
+            module=module,
+            source=source,
+            layers=names,
+            model=loaded.name,
+            dataset=loaded.dataset,
+            options=options,
+            device=device,
+            layouts=loaded.layouts,
+            autoencoders=loaded.attached,
+        )
+    )
     return NetworkMaps(job, device)

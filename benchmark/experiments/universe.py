@@ -15,6 +15,7 @@ from benchmark.splits.released import released
 from milannotations.errors import InputError
 from milannotations.exemplars.build import build
 from milannotations.exemplars.options import BuildOptions
+from milannotations.exemplars.request import BuildRequest
 from milannotations.loading import load_split
 from milannotations.numerals import count_of
 from milannotations.record import FEATURES
@@ -141,9 +142,16 @@ class Worlds(Universe):
                 world = World(self._seeds[config], self._scenes)
                 network = SyntheticNetwork(neurons, world)
                 build(
-                    network, world, network.names, place, model=model, dataset=dataset,
-                    options=BuildOptions(image_format="webp"),
-                )  # fmt: skip
+                    BuildRequest(
+                        module=network,
+                        source=world,
+                        layers=network.names,
+                        out=place,
+                        model=model,
+                        dataset=dataset,
+                        options=BuildOptions(image_format="webp"),
+                    )
+                )
         built = load_dataset(str(place), split="train", cache_dir=str(home() / "experiments-cache"))
         members = {name: [n for n in neurons if n.layer == name] for name in LAYERS}
         texts, units = [], []

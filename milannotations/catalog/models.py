@@ -31,10 +31,9 @@ from milannotations.catalog.selection import chosen_state, misfit
 from milannotations.catalog.weights import fit, read_checkpoint, split_part
 from milannotations.errors import InputError, did_you_mean, raised
 from milannotations.exemplars.generators import LatentSpace
-from milannotations.exemplars.in_place import InPlace
 from milannotations.exemplars.inputs import InputOptions
 from milannotations.exemplars.layout import Layout
-from milannotations.exemplars.render import MaskRule
+from milannotations.exemplars.options import InPlace, MaskRule
 from milannotations.exemplars.sources import Preprocessing
 
 # What the records say of networks whose data nobody has named.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -13,8 +13,8 @@ from torch import nn
 from milannotations.errors import InputError
 from milannotations.exemplars.collect import Job, collect, prepare, resumed
 from milannotations.exemplars.estimate import tell_if_large
-from milannotations.exemplars.layout import Layout
 from milannotations.exemplars.options import BuildOptions
+from milannotations.exemplars.request import BuildRequest, DatasetRequest
 from milannotations.exemplars.shards import (
     Part,
     merge_files,
@@ -23,7 +23,6 @@ from milannotations.exemplars.shards import (
     shard_path,
     spans,
 )
-from milannotations.exemplars.sources import Source
 from milannotations.exemplars.torchrun import process_group, wait_for_all
 from milannotations.exemplars.writing import write_dataset
 from milannotations.interruption import AGAIN, saying_what_is_kept
@@ -87,69 +86,36 @@ class BuildReport:
         )
 
 
-def build(
-    module: nn.Module,
-    source: Source,
-    layers: Sequence[str],
-    out: Path,
-    *,
-    model: str,
-    dataset: str,
-    options: BuildOptions | None = None,
-    device: torch.device | str = "cpu",
-    overwrite: bool = False,
-    resume: bool = True,
-    engine: Engine | None = None,
-    layouts: Mapping[str, Layout] | None = None,
-    attached: Mapping[str, nn.Module] | None = None,
-    provenance: dict[str, Any] | None = None,
-) -> BuildReport:
+def build(request: BuildRequest, *, engine: Engine | None = None) -> BuildReport:
     """Find every unit's exemplars and write them as a dataset folder.
 
-    What was done is saved every ``options.checkpoint_seconds`` beside ``out``, and gone on with
-    by the next call.
+    Progress is saved beside the folder every ``options.checkpoint_seconds``, and the next call
+    resumes from there.
 
     Args:
-        module: The network; put into evaluation mode.
-        source: The images.
-        layers: Layer names or patterns, see ``instrument.match_layers``.
-        out: Folder to write; it appears only when it is complete.
-        model: Name of the architecture, for the records.
-        dataset: Name of the data the network was trained on, for the records.
-        options: See ``BuildOptions``.
-        device: Where the network runs.
-        overwrite: Replace ``out`` if it exists.
-        resume: Go on with unfinished work; if False it is thrown away.
-        engine: What runs the pass; default this process alone.
-        layouts: How outputs of layers become maps, by pattern, where it cannot be told by itself.
-        attached: Sparse autoencoders, by the layer on top of which they are.
-        provenance: More facts for ``build.json``.
+        request: What to build.
+        engine: What runs the pass; by default this process alone.
 
     Returns:
-        The folder and what was left out.
+        The folder, and what was left out.
 
     Raises:
-        InputError: For anything a user can mend, before the pass where that is possible; also if
+        InputError: For anything a user can fix, before the pass where that is possible; also if
             unfinished work was made from other images, another network or other options.
     """
-    options = options or BuildOptions()
-    device = torch.device(device)
-    check_target(out, overwrite)
-    job = prepare(
-        module, source, layers, model=model, dataset=dataset, options=options, device=device,
-        layouts=layouts, attached=attached,
-    )  # fmt: skip
-    tell_if_large(job.plan, options, out, device)
-    network = network_facts(module, layouts, attached)
+    out, device = request.out, torch.device(request.device)
+    check_target(out, request.overwrite)
+    job = prepare(request)
+    tell_if_large(job.plan, request.options, out, device)
     work = unfinished_folder(out)
     with locked(out), progress_bar() as progress:
-        if not resume:
+        if not request.resume:
             discard_work(out)
-        bar = Bar(progress, "Running the network", len(source))
+        bar = Bar(progress, "Running the network", len(request.source))
         part = (engine or serial)(job, device, work, bar)
-        part.network = network
-        with atomic_folder(out, overwrite) as folder:
-            write_dataset(folder, part, source, options, provenance or {}, progress)
+        part.network = network_facts(request.module, request.layouts, request.autoencoders)
+        with atomic_folder(out, request.overwrite) as folder:
+            write_dataset(folder, part, request, request.options, progress)
             mark_placed(work, folder)
         discard_work(out)
     return BuildReport.of(out, part)
@@ -196,59 +162,31 @@ def kept_words(path: Path, images: int) -> str:
     return f"what was found in {done:,} of {images:,} images is kept in {path.parent}: {AGAIN}"
 
 
-def build_shard(
-    module: nn.Module,
-    source: Source,
-    layers: Sequence[str],
-    folder: Path,
-    shard: tuple[int, int],
-    *,
-    model: str,
-    dataset: str,
-    options: BuildOptions | None = None,
-    device: torch.device | str = "cpu",
-    resume: bool = True,
-    layouts: Mapping[str, Layout] | None = None,
-    attached: Mapping[str, nn.Module] | None = None,
-) -> BuildReport:
-    """Find the statistics of one part of the images, to be merged with those of the others.
+def build_shard(request: BuildRequest, shard: tuple[int, int]) -> BuildReport:
+    """Find the statistics of one shard of the images, to be merged with those of the others.
 
     Args:
-        module: As in ``build``.
-        source: All images, the same for every shard.
-        layers: As in ``build``.
-        folder: Where the shards' files are put; several machines may share it, or their files
-            may be brought together in one folder afterwards.
+        request: What to build; ``out`` is the folder of the shards' files.
         shard: (3, 16) for the third of sixteen.
-        model: As in ``build``.
-        dataset: As in ``build``.
-        options: As in ``build``.
-        device: As in ``build``.
-        resume: Go on with unfinished work on this shard; if False it is thrown away.
-        layouts: As in ``build``.
-        attached: As in ``build``.
 
     Raises:
         InputError: As in ``build``.
     """
-    options = options or BuildOptions()
     number, of = shard
-    if of > len(source):
-        raise InputError(f"{of} shards of only {len(source)} images; choose fewer")
-    check_folder(folder)
-    job = prepare(
-        module, source, layers, model=model, dataset=dataset, options=options, device=device,
-        layouts=layouts, attached=attached,
-    )  # fmt: skip
-    tell_if_large(job.plan, options, folder, torch.device(device))
-    path = shard_path(folder, number, of)
+    images, device = len(request.source), torch.device(request.device)
+    if of > images:
+        raise InputError(f"{of} shards of only {images} images; choose fewer")
+    check_folder(request.out)
+    job = prepare(request)
+    tell_if_large(job.plan, request.options, request.out, device)
+    path = shard_path(request.out, number, of)
     with locked(path), progress_bar() as progress:
-        if not resume:
+        if not request.resume:
             path.unlink(missing_ok=True)
-        span = spans(len(source), of)[number - 1]
+        span = spans(images, of)[number - 1]
         bar = Bar(progress, f"Running the network, shard {number} of {of}", len(span))
-        network = network_facts(module, layouts, attached)
-        part = _run(job, span, torch.device(device), path, bar, network)
+        network = network_facts(request.module, request.layouts, request.autoencoders)
+        part = _run(job, span, device, path, bar, network)
     return BuildReport.of(path, part)
 
 
@@ -265,77 +203,42 @@ def shards_in(folder: Path) -> list[Path]:
 
 
 def merge(
-    paths: Sequence[Path],
-    source: Source,
-    out: Path,
-    *,
-    options: BuildOptions | None = None,
-    overwrite: bool = False,
-    provenance: dict[str, Any] | None = None,
-    generator: nn.Module | None = None,
+    request: DatasetRequest, paths: Sequence[Path], *, generator: nn.Module | None = None
 ) -> BuildReport:
     """Merge shards into a dataset folder: the same, to the bit, as one pass gives.
 
     Args:
+        request: What to write; the images of the exemplars are read again.
         paths: The files of all shards, as from ``shards_in``.
-        source: All images, the same as for the shards; the exemplars are read again.
-        out: Folder to write; it appears only when it is complete.
-        options: Size, format and masks of the exemplars; the rest is the shards' own.
-        overwrite: Replace ``out`` if it exists.
-        provenance: More facts for ``build.json``.
-        generator: The network of a generator's shards that do not say how it was loaded.
+        generator: The network of a generator's shards that do not record how it was loaded.
 
     Raises:
         InputError: If shards are missing, unfinished or do not fit together, or if the images
             are not those of the shards.
     """
-    check_target(out, overwrite)
+    check_target(request.out, request.overwrite)
     plan = read_header(paths[0]).plan
-    difference = plan.difference(replace(plan, source=source.identity()))
+    difference = plan.difference(replace(plan, source=request.source.identity()))
     if difference:
         raise InputError(f"these are not the images of the shards: {difference} differ")
     whole = merge_files(paths)
     if not whole.network and generator is not None:
         whole.network = network_facts(generator)
-    with locked(out), progress_bar() as progress, atomic_folder(out, overwrite) as folder:
-        options = options or BuildOptions(plan.k, plan.quantile, masks=plan.masks)
-        write_dataset(folder, whole, source, options, provenance or {}, progress)
-    return BuildReport.of(out, whole)
+    options = request.options or BuildOptions(plan.k, plan.quantile, masks=plan.masks)
+    with (
+        locked(request.out),
+        progress_bar() as progress,
+        atomic_folder(request.out, request.overwrite) as folder,
+    ):
+        write_dataset(folder, whole, request, options, progress)
+    return BuildReport.of(request.out, whole)
 
 
-def build_with_torchrun(
-    module: nn.Module,
-    source: Source,
-    layers: Sequence[str],
-    out: Path,
-    *,
-    model: str,
-    dataset: str,
-    device: torch.device | str,
-    options: BuildOptions | None = None,
-    overwrite: bool = False,
-    resume: bool = True,
-    provenance: dict[str, Any] | None = None,
-    **how: Any,
-) -> BuildReport | None:
+def build_with_torchrun(request: BuildRequest) -> BuildReport | None:
     """Do what ``build`` does in every process that ``torchrun`` has started, together.
 
-    Each process runs its share of the images; the first merges what they found. They may be on
-    several machines if those share the folder that ``out`` lies in.
-
-    Args:
-        module: As in ``build``, like all that is not named here.
-        source: As in ``build``.
-        layers: As in ``build``.
-        out: As in ``build``.
-        model: As in ``build``.
-        dataset: As in ``build``.
-        device: ``cuda`` gives every process a GPU of its own.
-        options: As in ``build``.
-        overwrite: As in ``build``.
-        resume: As in ``build``.
-        provenance: As in ``build``.
-        **how: ``layouts`` and ``attached``, as in ``build``.
+    Each process runs its share of the images; the first merges the results. The processes may run
+    on several machines if those share the folder that ``out`` lies in.
 
     Returns:
         The report in the first process; None in the others.
@@ -344,22 +247,16 @@ def build_with_torchrun(
         InputError: As in ``build``; also if ``torchrun`` has not started this process.
     """
     with process_group() as (rank, of, local):
-        check_target(out, overwrite)
-        device = torch.device(device)
+        check_target(request.out, request.overwrite)
+        device = torch.device(request.device)
         if device.type == "cuda":
             device = torch.device("cuda", local)
-        work = unfinished_folder(out)
-        build_shard(
-            module, source, layers, work, (rank + 1, of), model=model, dataset=dataset,
-            options=options, device=device, resume=resume, **how,
-        )  # fmt: skip
+        work = unfinished_folder(request.out)
+        build_shard(replace(request, out=work, device=device), (rank + 1, of))
         wait_for_all()
         if rank:
             return None
-        paths = [shard_path(work, number, of) for number in range(1, of + 1)]
-        report = merge(
-            paths, source, out, options=options, overwrite=overwrite, provenance=provenance
-        )
-        with locked(out):
-            discard_work(out)
+        report = merge(request, [shard_path(work, number, of) for number in range(1, of + 1)])
+        with locked(request.out):
+            discard_work(request.out)
         return report

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -17,15 +17,16 @@ from milannotations.errors import InputError
 from milannotations.exemplars import instrument
 from milannotations.exemplars.batches import Loadable, collate
 from milannotations.exemplars.instrument import Tap
-from milannotations.exemplars.layout import Layout
-from milannotations.exemplars.options import DTYPES, BuildOptions
+from milannotations.exemplars.options import BuildOptions
 from milannotations.exemplars.plan import Plan, fingerprint_of_weights
+from milannotations.exemplars.request import PassRequest
 from milannotations.exemplars.shards import Header, Part, missing, united
 from milannotations.exemplars.sources import Inputs, Source
 from milannotations.interruption import held_back, leave_to_parent
 from milannotations.tensors import check_network
 from milannotations.units import UnitChoice
 
+TORCH_DTYPES = {"float32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 Advance = Callable[[int], None]
 Say = Callable[[str], None]
 Update = Callable[[str, Tensor, Tensor], Tensor]
@@ -58,37 +59,28 @@ class Job:
         return Job(module, self.source, self.taps, self.plan, self.options, attached)
 
 
-def prepare(
-    module: nn.Module,
-    source: Source,
-    layers: Sequence[str],
-    *,
-    model: str,
-    dataset: str,
-    options: BuildOptions,
-    device: torch.device | str,
-    layouts: Mapping[str, Layout] | None = None,
-    attached: Mapping[str, nn.Module] | None = None,
-) -> Job:
+def prepare(request: PassRequest) -> Job:
     """Check everything that can be checked before the pass, and find the layers' shapes.
 
     Raises:
-        InputError: For anything a user can mend.
+        InputError: For anything a user can fix.
     """
+    module, source, layers = request.module, request.source, request.layers
+    options, device = request.options, request.device
     options.check(len(source))
     instrument.match_layers(module, layers)  # said before anything is run
-    dtype = DTYPES[options.dtype]
+    dtype = TORCH_DTYPES[options.dtype]
     if dtype != torch.float32:
         module = copy.deepcopy(module)  # the caller's keeps its precision
-    check_network(module, f"model {model}")
+    check_network(module, f"model {request.model}")
     weights = fingerprint_of_weights(module)
     module.eval().to(device=device, dtype=dtype)
     if options.channels_last:
         torch.nn.Module.to(module, memory_format=torch.channels_last)
-    extra = {name: one.eval().to(device) for name, one in (attached or {}).items()}
+    extra = {name: one.eval().to(device) for name, one in request.autoencoders.items()}
     first = first_inputs(source)
     taps = instrument.tap_layers(
-        module, layers, as_batch(first, device, options), layouts=layouts, attached=extra,
+        module, layers, as_batch(first, device, options), layouts=request.layouts, attached=extra,
         in_place=options.in_place,
     )  # fmt: skip
     if options.units is not None:
@@ -97,8 +89,8 @@ def prepare(
     if extra:
         weights += "".join(f"+{fingerprint_of_weights(one)}" for one in extra.values())
     plan = Plan(
-        model=model,
-        dataset=dataset,
+        model=request.model,
+        dataset=request.dataset,
         weights=weights,
         layers={name: (tap.read_units, tap.height, tap.width) for name, tap in taps.items()},
         source=source.identity(),
@@ -142,7 +134,7 @@ def as_batch(inputs: Inputs, device: torch.device | str, options: BuildOptions) 
     for tensor in inputs:
         ready = tensor.to(device, non_blocking=True)
         if ready.is_floating_point():
-            ready = ready.to(DTYPES[options.dtype])
+            ready = ready.to(TORCH_DTYPES[options.dtype])
         if options.channels_last and ready.ndim == 4:
             ready = ready.contiguous(memory_format=torch.channels_last)
         moved.append(ready)

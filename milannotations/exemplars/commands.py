@@ -166,12 +166,11 @@ def build(
     from milannotations.exemplars.autoencoder import load_autoencoder
     from milannotations.exemplars.build import build as run
     from milannotations.exemplars.build import build_shard, build_with_torchrun, serial
-    from milannotations.exemplars.in_place import checked_in_place
     from milannotations.exemplars.inputs import InputOptions
     from milannotations.exemplars.latents import write_latents
-    from milannotations.exemplars.options import BuildOptions
+    from milannotations.exemplars.options import BuildOptions, checked_in_place, checked_mask_rule
     from milannotations.exemplars.ray_engine import ray_engine
-    from milannotations.exemplars.render import checked_mask_rule
+    from milannotations.exemplars.request import BuildRequest
     from milannotations.exemplars.shards import parse_shard
     from milannotations.networks.consent import give_consent
     from milannotations.options import split_names
@@ -235,21 +234,29 @@ def build(
     names += [name for name in latent if name not in names]
     if not names:
         raise InputError(f"no layers are known for {model!r}; name them with --layers")
-    how: dict[str, Any] = {
-        "model": loaded.name, "dataset": loaded.dataset, "options": options, "device": processor,
-        "resume": resume, "layouts": {**loaded.layouts, **layouts}, "attached": attached,
-    }  # fmt: skip
-    # A path need not be UTF-8; what is written has to be.
-    provenance = {"model": model, "weights": weights, "source": utf8(images or "latents")}
+    request = BuildRequest(
+        module=loaded.module,
+        source=source,
+        layers=names,
+        out=out,
+        model=loaded.name,
+        dataset=loaded.dataset,
+        options=options,
+        device=processor,
+        overwrite=overwrite,
+        resume=resume,
+        layouts={**loaded.layouts, **layouts},
+        autoencoders=attached,
+        # A path need not be UTF-8; what is written has to be.
+        provenance={"model": model, "weights": weights, "source": utf8(images or "latents")},
+    )
     report: BuildReport | None
     if part:
-        report = build_shard(loaded.module, source, names, out, part, **how)
+        report = build_shard(request, part)
+    elif chosen is None:
+        report = build_with_torchrun(request)
     else:
-        how |= {"overwrite": overwrite, "provenance": provenance}
-        if chosen is None:
-            report = build_with_torchrun(loaded.module, source, names, out, **how)
-        else:
-            report = run(loaded.module, source, names, out, engine=chosen, **how)
+        report = run(request, engine=chosen)
     if report:
         say_report(report, k)
 

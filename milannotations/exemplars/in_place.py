@@ -6,14 +6,11 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from functools import partial
-from typing import Any, Literal, NamedTuple, get_args
+from typing import Any, NamedTuple
 
 from torch import Tensor, nn
 
-from milannotations.errors import InputError
 from milannotations.exemplars.taps import Spec
-
-InPlace = Literal["before", "after"]
 
 
 class ChangedBy(NamedTuple):
@@ -28,19 +25,6 @@ class ChangedBy(NamedTuple):
 
     module: str
     call: int
-
-
-def checked_in_place(rule: str) -> InPlace:
-    """Return a rule for outputs that are changed in place.
-
-    Raises:
-        InputError: If it is neither ``before`` nor ``after``.
-    """
-    for choice in get_args(InPlace):
-        if rule == choice:
-            checked: InPlace = choice
-            return checked
-    raise InputError(f"in-place rule {rule!r}; choose before or after")
 
 
 class ChangeWatch:

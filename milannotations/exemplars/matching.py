@@ -9,8 +9,8 @@ from fnmatch import fnmatchcase
 from torch import Tensor, nn
 
 from milannotations.errors import InputError, did_you_mean
-from milannotations.exemplars.in_place import InPlace
 from milannotations.exemplars.layout import Layout, reason_of
+from milannotations.exemplars.options import InPlace
 from milannotations.exemplars.probe import examine, refusal
 from milannotations.exemplars.taps import Spec, Tap, listed
 from milannotations.progress import note

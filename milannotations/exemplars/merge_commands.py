@@ -40,9 +40,9 @@ def merge(
     from milannotations.exemplars.build import merge as run
     from milannotations.exemplars.build import shards_in
     from milannotations.exemplars.commands import latents_of, open_images, say_report
-    from milannotations.exemplars.options import BuildOptions
+    from milannotations.exemplars.options import BuildOptions, checked_mask_rule
     from milannotations.exemplars.plan import fingerprint_of_weights
-    from milannotations.exemplars.render import checked_mask_rule
+    from milannotations.exemplars.request import DatasetRequest
     from milannotations.exemplars.shards import read_header
     from milannotations.exemplars.sources import Preprocessing, Source
     from milannotations.pictures import utf8
@@ -80,7 +80,10 @@ def merge(
         raise InputError("give --images, or for a generator's shards --model")
     provenance = {"shards": len(paths), "source": utf8(images or "latents")}
     report = run(
-        paths, source, out, options=options, overwrite=overwrite, provenance=provenance,
+        DatasetRequest(
+            source=source, out=out, options=options, overwrite=overwrite, provenance=provenance
+        ),
+        paths,
         generator=generator,
-    )  # fmt: skip
+    )
     say_report(report, plan.k)

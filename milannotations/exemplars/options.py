@@ -3,16 +3,42 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-
-import torch
+from typing import Literal, get_args
 
 from milannotations.errors import InputError
-from milannotations.exemplars.in_place import InPlace, checked_in_place
-from milannotations.exemplars.render import MaskRule, checked_mask_rule
 from milannotations.record import DEFAULT_K, DEFAULT_QUANTILE, DEFAULT_SIZE, IMAGE_FORMATS
 from milannotations.units import UnitChoice
 
-DTYPES = {"float32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+# No torch here: the command line reads this module to write its help.
+DTYPES = ("float32", "bf16", "fp16")
+InPlace = Literal["before", "after"]
+MaskRule = Literal["bilinear", "original"]
+
+
+def checked_in_place(rule: str) -> InPlace:
+    """Return a rule for outputs that are changed in place.
+
+    Raises:
+        InputError: If it is neither ``before`` nor ``after``.
+    """
+    for choice in get_args(InPlace):
+        if rule == choice:
+            checked: InPlace = choice
+            return checked
+    raise InputError(f"in-place rule {rule!r}; choose before or after")
+
+
+def checked_mask_rule(rule: str) -> MaskRule:
+    """Return a rule for masks.
+
+    Raises:
+        InputError: If there is no such rule.
+    """
+    for choice in get_args(MaskRule):
+        if rule == choice:
+            checked: MaskRule = choice
+            return checked
+    raise InputError(f"mask rule {rule!r}; choose one of {', '.join(get_args(MaskRule))}")
 
 
 @dataclass(frozen=True)

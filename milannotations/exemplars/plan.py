@@ -11,8 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from milannotations.exemplars.in_place import InPlace, checked_in_place
-from milannotations.exemplars.render import MaskRule, checked_mask_rule
+from milannotations.exemplars.options import InPlace, MaskRule, checked_in_place, checked_mask_rule
 from milannotations.exemplars.statistics import LayerStatistics
 
 

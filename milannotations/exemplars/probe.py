@@ -13,10 +13,11 @@ from torch import Tensor, nn
 
 from milannotations.errors import InputError, did_you_mean, raised
 from milannotations.exemplars.detect import detect_layouts, given_layout, settle
-from milannotations.exemplars.in_place import ChangeWatch, InPlace
+from milannotations.exemplars.in_place import ChangeWatch
 from milannotations.exemplars.inputs import HOW
 from milannotations.exemplars.layout import Layout, UnusableError, shape_of
 from milannotations.exemplars.locality import TokenOrders
+from milannotations.exemplars.options import InPlace
 from milannotations.exemplars.survey import Survey
 from milannotations.exemplars.taps import Spec, Tap, autoencoder_of, hook, listed, raw, read
 

@@ -3,30 +3,15 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from typing import Literal, get_args
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from milannotations.errors import InputError
+from milannotations.exemplars.options import MaskRule
 from milannotations.record import encode_mask
 
-MaskRule = Literal["bilinear", "original"]
 _UNITS_AT_ONCE = 4  # so that their full-size maps stay in the processor's cache
-
-
-def checked_mask_rule(rule: str) -> MaskRule:
-    """Return a rule for masks.
-
-    Raises:
-        InputError: If there is no such rule.
-    """
-    for choice in get_args(MaskRule):
-        if rule == choice:
-            checked: MaskRule = choice
-            return checked
-    raise InputError(f"mask rule {rule!r}; choose one of {', '.join(get_args(MaskRule))}")
 
 
 def upsample(maps: Tensor, size: int) -> Tensor:

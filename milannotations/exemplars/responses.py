@@ -9,9 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from milannotations.errors import InputError
-from milannotations.exemplars.in_place import InPlace
 from milannotations.exemplars.instrument import activations, tap_layers
 from milannotations.exemplars.layout import Layout
+from milannotations.exemplars.options import InPlace
 from milannotations.exemplars.sources import Inputs, Source
 from milannotations.progress import progress_bar
 from milannotations.threads import in_copies

@@ -23,6 +23,7 @@ from torch import Tensor
 from milannotations.errors import InputError
 from milannotations.exemplars.options import BuildOptions
 from milannotations.exemplars.render import encoded_masks
+from milannotations.exemplars.request import DatasetRequest
 from milannotations.exemplars.shards import Part
 from milannotations.exemplars.sources import Source
 from milannotations.exemplars.statistics import LayerStatistics
@@ -52,9 +53,8 @@ _STATISTICS_SCHEMA = pa.schema(
 def write_dataset(
     folder: Path,
     part: Part,
-    source: Source,
+    request: DatasetRequest,
     options: BuildOptions,
-    provenance: dict[str, Any],
     progress: Progress,
 ) -> None:
     """Write records, statistics, the list of images and the card into an empty folder.
@@ -62,9 +62,8 @@ def write_dataset(
     Args:
         folder: To be put in place by the caller.
         part: The statistics of all images.
-        source: The images.
+        request: The images, and additional facts for ``build.json``.
         options: How exemplars are stored.
-        provenance: More facts for ``build.json``.
         progress: Bar to report on.
 
     Raises:
@@ -75,7 +74,7 @@ def write_dataset(
     images = part.done - len(part.unreadable)
     if plan.k > images:
         raise InputError(f"k is {plan.k}, but only {images} images can be read")
-    exemplars = _Exemplars(folder / ".exemplars", source, options, part.checksums)
+    exemplars = _Exemplars(folder / ".exemplars", request.source, options, part.checksums)
     ids = torch.cat([kept.top.ids.flatten().cpu() for kept in part.statistics.values()])
     exemplars.encode(ids, progress)
     (folder / "data").mkdir()
@@ -97,7 +96,7 @@ def write_dataset(
                     writer.write([place | row for row in group])
                     progress.advance(task, len(group))
     exemplars.remove()
-    _write_provenance(folder, source, part, options, provenance)
+    _write_provenance(folder, part, request, options)
     units = ", ".join(f"`{layer}` ({shape[0]})" for layer, shape in plan.layers.items())
     write_card(
         folder,
@@ -207,12 +206,9 @@ def _statistics(statistics: LayerStatistics, numbers: Sequence[int]) -> Iterator
 
 
 def _write_provenance(
-    folder: Path,
-    source: Source,
-    part: Part,
-    options: BuildOptions,
-    provenance: dict[str, Any],
+    folder: Path, part: Part, request: DatasetRequest, options: BuildOptions
 ) -> None:
+    source = request.source
     with (folder / "images.csv").open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(["image_id", "name"])
@@ -230,7 +226,7 @@ def _write_provenance(
     facts = {
         "model": network.get("spec"),
         "weights": network.get("weights"),
-        **provenance,
+        **request.provenance,
         "network": network,
         "layers": {layer: list(shape) for layer, shape in plan.layers.items()},
         "units": plan.units,

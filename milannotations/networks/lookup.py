@@ -18,8 +18,8 @@ from milannotations.catalog.models import ENTRIES, LoadedModel, load_model
 from milannotations.catalog.weights import split_part
 from milannotations.errors import InputError
 from milannotations.exemplars.autoencoder import load_autoencoder, split_statement
-from milannotations.exemplars.in_place import checked_in_place
 from milannotations.exemplars.layout import Layout
+from milannotations.exemplars.options import checked_in_place
 from milannotations.exemplars.plan import fingerprint_of_weights
 from milannotations.exemplars.sources import Preprocessing
 from milannotations.networks.consent import has_consent

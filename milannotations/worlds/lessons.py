@@ -17,6 +17,7 @@ from PIL import Image
 from milannotations.errors import InputError
 from milannotations.exemplars.build import build
 from milannotations.exemplars.options import BuildOptions
+from milannotations.exemplars.request import BuildRequest
 from milannotations.record import FEATURES
 from milannotations.storage import locked
 from milannotations.store import home
@@ -114,9 +115,16 @@ def lessons(*, scenes: int = 400, k: int = 10, seed: int = 0) -> Dataset:
             world = Lessons(seed, scenes)
             network = SyntheticNetwork(neurons, world)
             build(
-                network, world, network.names, place, model="lessons", dataset="lessons",
-                options=BuildOptions(k=k, image_format="webp"),
-            )  # fmt: skip
+                BuildRequest(
+                    module=network,
+                    source=world,
+                    layers=network.names,
+                    out=place,
+                    model="lessons",
+                    dataset="lessons",
+                    options=BuildOptions(k=k, image_format="webp"),
+                )
+            )
     built = load_dataset(str(place), split="train", cache_dir=str(home() / "lessons-cache"))
     said = {(neuron.layer, neuron.unit): list(neuron.references) for neuron in neurons}
     keys = zip(built["layer"], built["unit"], strict=True)

@@ -19,6 +19,7 @@ from milannotations.catalog.models import load_model
 from milannotations.describer import accepts, create
 from milannotations.exemplars.build import build
 from milannotations.exemplars.options import BuildOptions
+from milannotations.exemplars.request import BuildRequest
 from milannotations.exemplars.sources import ImageFolder
 from milannotations.fingerprints import fingerprint
 
@@ -63,9 +64,18 @@ def main(models: Path) -> None:
     source = ImageFolder(models / "images", loaded.preprocessing)
     out = models / f"built-{descriptions['threads']}"
     build(
-        loaded.module, source, ["_blocks.4", "_blocks.15"], out,
-        model="m", dataset="d", options=BuildOptions(k=3), layouts=loaded.layouts, overwrite=True,
-    )  # fmt: skip
+        BuildRequest(
+            module=loaded.module,
+            source=source,
+            layers=["_blocks.4", "_blocks.15"],
+            out=out,
+            model="m",
+            dataset="d",
+            options=BuildOptions(k=3),
+            layouts=loaded.layouts,
+            overwrite=True,
+        )
+    )
     built = milannotations.load(str(models / f"built-{descriptions['threads']}"))
     descriptions["exemplars"] = fingerprint(built)
     print(json.dumps(descriptions))

@@ -21,6 +21,7 @@ from milannotations.exemplars.build import build
 from milannotations.exemplars.generators import Latents
 from milannotations.exemplars.instrument import match_layers
 from milannotations.exemplars.options import BuildOptions
+from milannotations.exemplars.request import BuildRequest
 from milannotations.exemplars.sources import ImageFolder, Preprocessing
 
 
@@ -51,9 +52,17 @@ def test_every_entry_dissects_a_small_set_of_images(
         source = ImageFolder(pictures, loaded.preprocessing, size=28)
     options = BuildOptions(k=1, size=28, batch_size=2)
     report = build(
-        loaded.module, source, layers, tmp_path / "out", model=loaded.name,
-        dataset=loaded.dataset, options=options, layouts=loaded.layouts,
-    )  # fmt: skip
+        BuildRequest(
+            module=loaded.module,
+            source=source,
+            layers=layers,
+            out=tmp_path / "out",
+            model=loaded.name,
+            dataset=loaded.dataset,
+            options=options,
+            layouts=loaded.layouts,
+        )
+    )
     assert list(report.layers) == layers
     for file in sorted((tmp_path / "out" / "data").glob("*.parquet")):
         table = pq.read_table(file, columns=["unit", "activations", "threshold"])

@@ -19,6 +19,7 @@ from torchvision.models import resnet18
 
 from milannotations.exemplars.build import build
 from milannotations.exemplars.options import BuildOptions
+from milannotations.exemplars.request import BuildRequest
 from milannotations.exemplars.sources import ImageFolder, Preprocessing
 
 K, SIZE = 4, 56
@@ -124,7 +125,17 @@ def test_builder_equals_brute_force(name: str, pictures: Path, tmp_path: Path) -
     module = make()
     source = ImageFolder(pictures, INPUT, size=SIZE)
     options = BuildOptions(k=K, size=SIZE, batch_size=7, image_format="png")
-    build(module, source, [layer], tmp_path / "out", model="m", dataset="d", options=options)
+    build(
+        BuildRequest(
+            module=module,
+            source=source,
+            layers=[layer],
+            out=tmp_path / "out",
+            model="m",
+            dataset="d",
+            options=options,
+        )
+    )
     exact = _brute_force(module, layer, to_maps, source)
     (file,) = (tmp_path / "out" / "data").glob("*.parquet")
     rows = pq.read_table(file).to_pylist()

@@ -18,6 +18,7 @@ from milannotations.exemplars.build import build
 from milannotations.exemplars.instrument import match_layers
 from milannotations.exemplars.options import BuildOptions
 from milannotations.exemplars.render import render_masks, upsample
+from milannotations.exemplars.request import BuildRequest
 from milannotations.exemplars.sources import ImageFolder
 from milannotations.fingerprints import fingerprint
 from milannotations.record import FEATURES, validate
@@ -28,9 +29,16 @@ from tests.milannotations.exemplars.networks import IDENTITY, Colours, Edges, wr
 def _build(folder: Path, out: Path, layers: list[str], **options: object):
     defaults = {"k": 3, "size": 64, "image_format": "png", **options}
     return build(
-        Colours(), ImageFolder(folder, IDENTITY, size=64), layers, out,
-        model="colours", dataset="hand", options=BuildOptions(**defaults),
-    )  # fmt: skip
+        BuildRequest(
+            module=Colours(),
+            source=ImageFolder(folder, IDENTITY, size=64),
+            layers=layers,
+            out=out,
+            model="colours",
+            dataset="hand",
+            options=BuildOptions(**defaults),
+        )
+    )
 
 
 def test_hand_built_neurons_find_their_colour(squares: Path, tmp_path: Path) -> None:
@@ -77,8 +85,17 @@ def test_edge_and_text_detectors_find_their_images_and_places(tmp_path: Path) ->
     _drawn(tmp_path / "drawn")
     source = ImageFolder(tmp_path / "drawn", IDENTITY, size=64)
     options = BuildOptions(k=2, size=64, image_format="png", quantile=0.999)
-    build(Edges(), source, ["units"], tmp_path / "out", model="edges", dataset="hand",
-          options=options)  # fmt: skip
+    build(
+        BuildRequest(
+            module=Edges(),
+            source=source,
+            layers=["units"],
+            out=tmp_path / "out",
+            model="edges",
+            dataset="hand",
+            options=options,
+        )
+    )
     upright, lying, word = load_dataset(
         str(tmp_path / "out"), split="train", cache_dir=str(tmp_path / "cache")
     )
@@ -116,9 +133,16 @@ def test_synthetic_neuron_without_noise_finds_its_concept(tmp_path: Path) -> Non
     neuron = replace(red, layer="fine", noise=0.0)
     world = World(9, 60)
     report = build(
-        SyntheticNetwork([neuron], world), world, ["fine"], tmp_path / "out",
-        model="synthetic", dataset="worlds", options=BuildOptions(k=5),
-    )  # fmt: skip
+        BuildRequest(
+            module=SyntheticNetwork([neuron], world),
+            source=world,
+            layers=["fine"],
+            out=tmp_path / "out",
+            model="synthetic",
+            dataset="worlds",
+            options=BuildOptions(k=5),
+        )
+    )
     row = load_dataset(str(report.folder), split="train", cache_dir=str(tmp_path / "c"))[0]
     for index, mask in zip(row["image_ids"], row["masks"], strict=True):
         truth = neuron.concept.mask(world.scene(index))
@@ -176,8 +200,17 @@ def test_a_layer_that_is_run_twice_is_refused(squares: Path, tmp_path: Path) -> 
     relu = nn.ReLU()
     twice = nn.Sequential(nn.Conv2d(3, 2, 1), relu, nn.Conv2d(2, 2, 1), relu)
     with pytest.raises(InputError, match=r"run 2 times .*under the names 1, 3"):
-        build(twice, source, ["1"], tmp_path / "out", model="m", dataset="d",
-              options=BuildOptions(k=1))  # fmt: skip
+        build(
+            BuildRequest(
+                module=twice,
+                source=source,
+                layers=["1"],
+                out=tmp_path / "out",
+                model="m",
+                dataset="d",
+                options=BuildOptions(k=1),
+            )
+        )
 
 
 class NanForOne(nn.Module):
@@ -189,8 +222,17 @@ class NanForOne(nn.Module):
 
 def test_nan_names_layer_unit_and_image(squares: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"layer '0', unit 0 gives NaN.*05\.png"):
-        build(nn.Sequential(NanForOne()), ImageFolder(squares, IDENTITY), ["0"], tmp_path / "out",
-              model="m", dataset="d", options=BuildOptions(k=1))  # fmt: skip
+        build(
+            BuildRequest(
+                module=nn.Sequential(NanForOne()),
+                source=ImageFolder(squares, IDENTITY),
+                layers=["0"],
+                out=tmp_path / "out",
+                model="m",
+                dataset="d",
+                options=BuildOptions(k=1),
+            )
+        )
 
 
 def test_unreadable_images_are_named_or_skipped(squares: Path, tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from milannotations.errors import InputError
 from milannotations.exemplars.build import build, build_with_torchrun
 from milannotations.exemplars.options import BuildOptions
 from milannotations.exemplars.ray_engine import ray_engine
+from milannotations.exemplars.request import BuildRequest, PassRequest
 from milannotations.exemplars.sources import ImageFolder
 from milannotations.storage import unfinished_folder
 from tests.milannotations.exemplars.networks import IDENTITY, Colours, Interrupted
@@ -31,7 +32,11 @@ def source(squares: Path) -> ImageFolder:
 
 @pytest.fixture
 def whole(source: ImageFolder, tmp_path: Path) -> dict[str, bytes]:
-    build(_never(tmp_path), source, LAYERS, tmp_path / "whole", **FACTS)
+    build(
+        BuildRequest(
+            module=_never(tmp_path), source=source, layers=LAYERS, out=tmp_path / "whole", **FACTS
+        )
+    )
     return contents(tmp_path / "whole")
 
 
@@ -57,7 +62,12 @@ def test_ray_gives_what_one_process_gives(
     ray_here: None, source: ImageFolder, whole: dict[str, bytes], tmp_path: Path, workers: int
 ) -> None:
     engine = ray_engine(workers)
-    build(_never(tmp_path), source, LAYERS, tmp_path / "out", engine=engine, **FACTS)
+    build(
+        BuildRequest(
+            module=_never(tmp_path), source=source, layers=LAYERS, out=tmp_path / "out", **FACTS
+        ),
+        engine=engine,
+    )
     assert contents(tmp_path / "out") == whole
 
 
@@ -67,7 +77,10 @@ def test_a_killed_worker_is_replaced_and_its_work_done_again(
 ) -> None:
     model = Interrupted(3, tmp_path / "mark")
     model.passes = -2  # the probe's do not count: what is killed is a worker
-    build(model, source, LAYERS, tmp_path / "out", engine=ray_engine(2), **FACTS)
+    build(
+        BuildRequest(module=model, source=source, layers=LAYERS, out=tmp_path / "out", **FACTS),
+        engine=ray_engine(2),
+    )
     assert (tmp_path / "mark").exists()
     assert "a worker died" in capfd.readouterr().err
     assert contents(tmp_path / "out") != {}
@@ -95,7 +108,12 @@ def test_workers_that_always_die_end_in_an_error(
     ray_here: None, source: ImageFolder, tmp_path: Path
 ) -> None:
     with pytest.raises(InputError, match=r"workers died 4 times"):
-        build(Stubborn(2), source, LAYERS, tmp_path / "out", engine=ray_engine(1), **FACTS)
+        build(
+            BuildRequest(
+                module=Stubborn(2), source=source, layers=LAYERS, out=tmp_path / "out", **FACTS
+            ),
+            engine=ray_engine(1),
+        )
     assert not (tmp_path / "out").exists()
 
 
@@ -106,7 +124,12 @@ def test_mistakes_found_by_a_worker_reach_the_user(
     picture = (squares / "20.png").read_bytes()
     (squares / "20.png").write_bytes(picture[: len(picture) // 2])
     with pytest.raises(InputError, match=r"unreadable image .*20\.png.*--skip-unreadable"):
-        build(_never(tmp_path), source, LAYERS, tmp_path / "out", engine=ray_engine(2), **FACTS)
+        build(
+            BuildRequest(
+                module=_never(tmp_path), source=source, layers=LAYERS, out=tmp_path / "out", **FACTS
+            ),
+            engine=ray_engine(2),
+        )
 
 
 @pytest.mark.slow
@@ -116,11 +139,16 @@ def test_ray_goes_on_with_what_a_serial_build_began(
     from milannotations.exemplars.collect import collect, prepare
     from milannotations.exemplars.shards import Part, shard_path
 
-    job = prepare(_never(tmp_path), source, LAYERS, device="cpu", **FACTS)
+    job = prepare(PassRequest(module=_never(tmp_path), source=source, layers=LAYERS, **FACTS))
     part = Part.empty(job.plan)
     collect(job, part, range(9, 17), "cpu")
     part.save(shard_path(unfinished_folder(tmp_path / "out"), 1, 1))
-    build(_never(tmp_path), source, LAYERS, tmp_path / "out", engine=ray_engine(2), **FACTS)
+    build(
+        BuildRequest(
+            module=_never(tmp_path), source=source, layers=LAYERS, out=tmp_path / "out", **FACTS
+        ),
+        engine=ray_engine(2),
+    )
     assert contents(tmp_path / "out") == whole
 
 
@@ -132,15 +160,30 @@ def test_numbers_of_workers() -> None:
 def test_torchrun_without_torchrun_is_told(source: ImageFolder, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"torchrun --nproc-per-node"):
         build_with_torchrun(
-            Colours(), source, ["conv"], tmp_path / "out", device="cpu", **FACTS
-        )  # fmt: skip
+            BuildRequest(
+                module=Colours(),
+                source=source,
+                layers=["conv"],
+                out=tmp_path / "out",
+                device="cpu",
+                **FACTS,
+            )
+        )
 
 
 @pytest.mark.slow
 def test_torchrun_gives_what_one_process_gives(
     squares: Path, source: ImageFolder, tmp_path: Path
 ) -> None:
-    build(Colours(), source, ["conv", "relu"], tmp_path / "whole", **FACTS)
+    build(
+        BuildRequest(
+            module=Colours(),
+            source=source,
+            layers=["conv", "relu"],
+            out=tmp_path / "whole",
+            **FACTS,
+        )
+    )
     command = [
         *(sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"),
         *("-m", "milannotations", "build", "--engine", "torchrun", "--device", "cpu"),

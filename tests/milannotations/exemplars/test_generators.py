@@ -17,6 +17,7 @@ from milannotations.errors import InputError
 from milannotations.exemplars.build import build
 from milannotations.exemplars.generators import Latents, LatentSpace
 from milannotations.exemplars.options import BuildOptions
+from milannotations.exemplars.request import BuildRequest
 from milannotations.exemplars.sources import Preprocessing
 
 
@@ -78,8 +79,17 @@ def test_a_generators_units_are_dissected_on_its_own_images(tmp_path: Path) -> N
     source = Latents(Lamps(), SPACE, 60, seed=1, size=32)
     options = BuildOptions(k=3, size=32, batch_size=8, image_format="png", quantile=0.9)
     module = Lamps()
-    report = build(module, source, ["hidden"], tmp_path / "out", model="lamps", dataset="hand",
-                   options=options)  # fmt: skip
+    report = build(
+        BuildRequest(
+            module=module,
+            source=source,
+            layers=["hidden"],
+            out=tmp_path / "out",
+            model="lamps",
+            dataset="hand",
+            options=options,
+        )
+    )
     from datasets import load_dataset
 
     rows = load_dataset(str(report.folder), split="train", cache_dir=str(tmp_path / "cache"))

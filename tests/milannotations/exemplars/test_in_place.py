@@ -23,10 +23,10 @@ from milannotations.errors import InputError
 from milannotations.exemplars.build import build, merge, shards_in
 from milannotations.exemplars.collect import prepare
 from milannotations.exemplars.commands import app as build_app
-from milannotations.exemplars.in_place import InPlace
 from milannotations.exemplars.instrument import activations, match_layers, probe
 from milannotations.exemplars.merge_commands import app as merge_app
-from milannotations.exemplars.options import BuildOptions
+from milannotations.exemplars.options import BuildOptions, InPlace
+from milannotations.exemplars.request import BuildRequest, DatasetRequest, PassRequest
 from milannotations.exemplars.responses import responses
 from milannotations.exemplars.sources import ImageFolder, Preprocessing
 
@@ -382,7 +382,7 @@ def test_shards_keep_the_rules_and_merge_goes_by_them(tmp_path: Path) -> None:
     assert (options["in_place"], options["masks"]) == ("after", "original")
     # From Python, without options, too.
     source = ImageFolder(images, Preprocessing(), 224)
-    merge(shards_in(folder), source, tmp_path / "plain")
+    merge(DatasetRequest(source=source, out=tmp_path / "plain"), shards_in(folder))
     options = json.loads((tmp_path / "plain" / "build.json").read_text())["options"]
     assert (options["in_place"], options["masks"]) == ("after", "original")
     # A shard that was built for other masks: the statistics are the same, so it is a choice.
@@ -410,10 +410,16 @@ def test_work_from_before_there_was_a_choice(tmp_path: Path) -> None:
             options = BuildOptions(k=2, size=24, in_place=in_place, masks="original")  # type: ignore[arg-type]
             plans.append(
                 prepare(
-                    sign_net(), source, [layer], model="m", dataset="d", options=options,
-                    device="cpu",
+                    PassRequest(
+                        module=sign_net(),
+                        source=source,
+                        layers=[layer],
+                        model="m",
+                        dataset="d",
+                        options=options,
+                    )
                 ).plan
-            )  # fmt: skip
+            )
         old = plans[0].as_json()
         for name in ("in_place", "changed_in_place", "masks"):
             del old[name]
@@ -431,9 +437,16 @@ def test_responses_and_builds_read_the_same(tmp_path: Path) -> None:
         rule: Any = in_place
         out = tmp_path / in_place
         build(
-            sign_net(), source, ["0"], out, model="m", dataset="d",
-            options=BuildOptions(k=8, size=24, in_place=rule),
-        )  # fmt: skip
+            BuildRequest(
+                module=sign_net(),
+                source=source,
+                layers=["0"],
+                out=out,
+                model="m",
+                dataset="d",
+                options=BuildOptions(k=8, size=24, in_place=rule),
+            )
+        )
         found = responses(sign_net(), ["0"], source, in_place=rule)["0"]
         for row in _rows(out):
             peaks = found[:, row["unit"]].sort(descending=True).values
@@ -447,9 +460,16 @@ def test_statistics_file_keeps_thresholds_of_both_rules(tmp_path: Path) -> None:
         rule: Any = in_place
         out = tmp_path / in_place
         build(
-            sign_net(), source, ["0"], out, model="m", dataset="d",
-            options=BuildOptions(k=2, size=24, in_place=rule),
-        )  # fmt: skip
+            BuildRequest(
+                module=sign_net(),
+                source=source,
+                layers=["0"],
+                out=out,
+                model="m",
+                dataset="d",
+                options=BuildOptions(k=2, size=24, in_place=rule),
+            )
+        )
         table = pq.read_table(out / "statistics.parquet").to_pylist()
         assert all(row["minimum"] >= least for row in table)
         assert (min(row["minimum"] for row in table) < 0) == (in_place == "before")

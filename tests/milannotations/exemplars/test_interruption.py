@@ -13,6 +13,7 @@ import torch
 from tests.milannotations.exemplars.networks import IDENTITY, Colours
 from milannotations.exemplars.build import build
 from milannotations.exemplars.options import BuildOptions
+from milannotations.exemplars.request import BuildRequest
 from milannotations.exemplars.sources import ImageFolder
 
 # A process in the background of a shell has been told to ignore Ctrl-C.
@@ -28,8 +29,11 @@ class Pressed(Colours):
         return super().forward(x)
 
 build(
-    Pressed(), ImageFolder(Path(sys.argv[1]), IDENTITY), ["relu"], Path(sys.argv[2]),
-    model="colours", dataset="none", options=BuildOptions(k=2, batch_size=2),
+    BuildRequest(
+        module=Pressed(), source=ImageFolder(Path(sys.argv[1]), IDENTITY), layers=["relu"],
+        out=Path(sys.argv[2]), model="colours", dataset="none",
+        options=BuildOptions(k=2, batch_size=2),
+    )
 )
 """
 

@@ -12,9 +12,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from milannotations.errors import InputError
-from milannotations.exemplars.options import BuildOptions
+from milannotations.exemplars.options import BuildOptions, checked_mask_rule
 from milannotations.exemplars.render import (
-    checked_mask_rule,
     encoded_masks,
     render_masks,
     upsample,

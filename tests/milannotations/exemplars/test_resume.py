@@ -15,6 +15,7 @@ from safetensors.torch import load_file, save_file
 from milannotations.errors import InputError
 from milannotations.exemplars.build import build, build_shard, merge, shards_in
 from milannotations.exemplars.options import BuildOptions
+from milannotations.exemplars.request import BuildRequest, DatasetRequest
 from milannotations.exemplars.shards import Part, parse_shard, read_header
 from milannotations.exemplars.sources import ImageFolder, PictureSource
 from milannotations.exemplars.statistics import LayerStatistics
@@ -41,13 +42,24 @@ def source(squares: Path) -> ImageFolder:
 
 @pytest.fixture
 def whole(source: ImageFolder, tmp_path: Path) -> dict[str, bytes]:
-    build(Colours(), source, ["conv", "relu"], tmp_path / "whole", **FACTS)
+    build(
+        BuildRequest(
+            module=Colours(),
+            source=source,
+            layers=["conv", "relu"],
+            out=tmp_path / "whole",
+            **FACTS,
+        )
+    )
     return contents(tmp_path / "whole")
 
 
 def _shard(source: ImageFolder, folder: Path, number: int, of: int, **options: object):
     facts = {**FACTS, **options}
-    return build_shard(Colours(), source, ["conv", "relu"], folder, (number, of), **facts)
+    return build_shard(
+        BuildRequest(module=Colours(), source=source, layers=["conv", "relu"], out=folder, **facts),
+        (number, of),
+    )
 
 
 def test_a_killed_build_goes_on_and_gives_the_same(
@@ -97,7 +109,10 @@ def test_shards_merge_into_what_one_pass_gives(
         report = _shard(source, tmp_path / "shards", number, 3)
         assert report.images == 10
     paths = shards_in(tmp_path / "shards")
-    merge([paths[i - 1] for i in order], source, tmp_path / "out", options=OPTIONS)
+    merge(
+        DatasetRequest(source=source, out=tmp_path / "out", options=OPTIONS),
+        [paths[i - 1] for i in order],
+    )
     assert contents(tmp_path / "out") == whole
 
 
@@ -106,10 +121,14 @@ def test_a_missing_doubled_or_unfinished_shard_is_told(source: ImageFolder, tmp_
     _shard(source, folder, 1, 3)
     _shard(source, folder, 3, 3)
     with pytest.raises(InputError, match=r"images 10 to 19 have not been run"):
-        merge(shards_in(folder), source, tmp_path / "out", options=OPTIONS)
+        merge(
+            DatasetRequest(source=source, out=tmp_path / "out", options=OPTIONS), shards_in(folder)
+        )
     _shard(source, folder, 1, 2)
     with pytest.raises(InputError, match=r"images 0 to 9 were run twice"):
-        merge(shards_in(folder), source, tmp_path / "out", options=OPTIONS)
+        merge(
+            DatasetRequest(source=source, out=tmp_path / "out", options=OPTIONS), shards_in(folder)
+        )
     assert not (tmp_path / "out").exists()
 
 
@@ -121,9 +140,14 @@ def test_shards_of_other_weights_or_options_are_refused(
     other = Colours()
     with torch.no_grad():
         other.conv.weight += 1
-    build_shard(other, source, ["conv", "relu"], folder, (2, 2), **FACTS)
+    build_shard(
+        BuildRequest(module=other, source=source, layers=["conv", "relu"], out=folder, **FACTS),
+        (2, 2),
+    )
     with pytest.raises(InputError, match=r"not run alike: weights differ"):
-        merge(shards_in(folder), source, tmp_path / "out", options=OPTIONS)
+        merge(
+            DatasetRequest(source=source, out=tmp_path / "out", options=OPTIONS), shards_in(folder)
+        )
     with pytest.raises(InputError, match=r"these have changed: k\b.*--no-resume"):
         _shard(source, folder, 1, 2, options=BuildOptions(k=4, size=64))
     _shard(source, folder, 1, 2, options=BuildOptions(k=4, size=64), resume=False)
@@ -137,7 +161,10 @@ def test_a_finished_shard_is_not_run_again(source: ImageFolder, tmp_path: Path) 
     passes = []
     model = Colours()
     model.register_forward_hook(lambda *_: passes.append(1))
-    build_shard(model, source, ["conv", "relu"], folder, (2, 2), **FACTS)
+    build_shard(
+        BuildRequest(module=model, source=source, layers=["conv", "relu"], out=folder, **FACTS),
+        (2, 2),
+    )
     assert len(passes) == 2  # the probe's
     assert path.read_bytes() == before
 
@@ -158,7 +185,9 @@ def test_images_that_change_between_runs_are_refused(
     picture[-20] ^= 1
     (squares / "05.png").write_bytes(bytes(picture))
     with pytest.raises(InputError, match=r"image 05\.png has changed since"):
-        merge(shards_in(folder), source, tmp_path / "out", options=OPTIONS)
+        merge(
+            DatasetRequest(source=source, out=tmp_path / "out", options=OPTIONS), shards_in(folder)
+        )
     assert not (tmp_path / "out").exists()
 
 
@@ -169,7 +198,10 @@ def test_merging_with_other_images_is_refused(
     (squares / "29.png").unlink()
     fewer = ImageFolder(squares, IDENTITY, size=64)
     with pytest.raises(InputError, match="not the images of the shards: the image set"):
-        merge(shards_in(tmp_path / "shards"), fewer, tmp_path / "out", options=OPTIONS)
+        merge(
+            DatasetRequest(source=fewer, out=tmp_path / "out", options=OPTIONS),
+            shards_in(tmp_path / "shards"),
+        )
 
 
 def _spoil(path: Path, what: str) -> None:
@@ -234,8 +266,17 @@ def test_batches_are_halved_where_memory_is_short(
 ) -> None:
     model = ShortOfMemory(3, error)
     options = BuildOptions(k=3, size=64, batch_size=16, image_format="png")
-    build(model, source, ["colours.conv", "colours.relu"], tmp_path / "out",
-          model="colours", dataset="hand", options=options)  # fmt: skip
+    build(
+        BuildRequest(
+            module=model,
+            source=source,
+            layers=["colours.conv", "colours.relu"],
+            out=tmp_path / "out",
+            model="colours",
+            dataset="hand",
+            options=options,
+        )
+    )
     # The convolution had run before memory was short: its maps are counted once all the same.
     assert load_rows(tmp_path / "out") == load_rows(tmp_path / "whole")
     said = capfd.readouterr().err
@@ -254,7 +295,12 @@ def test_no_memory_for_a_single_image_is_an_error(source: ImageFolder, tmp_path:
 
     model.register_forward_pre_hook(count)
     with pytest.raises(InputError, match="out of memory with a single image on cpu"):
-        build_shard(model, source, ["colours.relu"], tmp_path / "s", (1, 1), **FACTS)
+        build_shard(
+            BuildRequest(
+                module=model, source=source, layers=["colours.relu"], out=tmp_path / "s", **FACTS
+            ),
+            (1, 1),
+        )
 
 
 def test_no_memory_for_the_statistics_is_an_error(
@@ -276,5 +322,13 @@ def test_pictures_of_a_data_set_give_what_their_files_give(
     (tmp_path / "nested").mkdir()
     squares.rename(tmp_path / "nested" / "squares")
     pictures = PictureSource(FolderSource(tmp_path / "nested"), IDENTITY, size=64)
-    build(Colours(), pictures, ["conv", "relu"], tmp_path / "out", **FACTS)
+    build(
+        BuildRequest(
+            module=Colours(),
+            source=pictures,
+            layers=["conv", "relu"],
+            out=tmp_path / "out",
+            **FACTS,
+        )
+    )
     assert load_rows(tmp_path / "out") == load_rows(tmp_path / "whole")

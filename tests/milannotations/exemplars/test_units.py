@@ -15,6 +15,7 @@ from milannotations.catalog.models import LoadedModel, load_model
 from milannotations.errors import InputError
 from milannotations.exemplars.build import build, build_shard, merge, shards_in
 from milannotations.exemplars.options import BuildOptions
+from milannotations.exemplars.request import BuildRequest, DatasetRequest
 from milannotations.exemplars.sources import ImageFolder
 from milannotations.record import NeuronKey
 from milannotations.units import UnitChoice
@@ -78,7 +79,17 @@ def loaded() -> LoadedModel:
 def _build(squares: Path, out: Path, units: str | None) -> list[dict[str, Any]]:
     source = ImageFolder(squares, IDENTITY)
     options = BuildOptions(k=3, units=units, batch_size=8)
-    build(Two(), source, ["conv", "head"], out, model="two", dataset="none", options=options)
+    build(
+        BuildRequest(
+            module=Two(),
+            source=source,
+            layers=["conv", "head"],
+            out=out,
+            model="two",
+            dataset="none",
+            options=options,
+        )
+    )
     return load_rows(out)
 
 
@@ -112,18 +123,28 @@ def test_shards_of_some_units_merge_and_others_do_not(squares: Path, tmp_path: P
     def shard(number: int, units: str) -> None:
         options = BuildOptions(k=3, units=units, batch_size=8)
         build_shard(
-            Two(), source, ["conv", "head"], tmp_path / "shards", (number, 2),
-            model="two", dataset="none", options=options,
-        )  # fmt: skip
+            BuildRequest(
+                module=Two(),
+                source=source,
+                layers=["conv", "head"],
+                out=tmp_path / "shards",
+                model="two",
+                dataset="none",
+                options=options,
+            ),
+            (number, 2),
+        )
 
     shard(1, "1:4")
     shard(2, "1:3")
     paths = shards_in(tmp_path / "shards")
     with pytest.raises(InputError, match="units"):
-        merge(paths, source, tmp_path / "merged", options=BuildOptions(k=3))
+        merge(
+            DatasetRequest(source=source, out=tmp_path / "merged", options=BuildOptions(k=3)), paths
+        )
     paths[1].unlink()
     shard(2, "1:4")
-    merge(paths, source, tmp_path / "merged", options=BuildOptions(k=3))
+    merge(DatasetRequest(source=source, out=tmp_path / "merged", options=BuildOptions(k=3)), paths)
     assert load_rows(tmp_path / "merged") == _build(squares, tmp_path / "whole", "1:4")
 
 

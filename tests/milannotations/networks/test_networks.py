@@ -33,6 +33,7 @@ from milannotations.exemplars.layout import Layout
 from milannotations.exemplars.merge_commands import app as merge_app
 from milannotations.exemplars.options import BuildOptions
 from milannotations.exemplars.plan import fingerprint_of_weights
+from milannotations.exemplars.request import BuildRequest
 from milannotations.exemplars.sources import ImageFolder
 from milannotations.networks.consent import give_consent, has_consent
 from milannotations.networks.lookup import (
@@ -296,8 +297,17 @@ def test_modules_given_in_python(
     source = ImageFolder(images, PREPROCESSING)
 
     def of(module: nn.Module, out: str, model: str = "smallnet") -> Any:
-        build(module, source, ["conv1"], tmp_path / out, model=model, dataset="imagenet",
-              options=options)  # fmt: skip
+        build(
+            BuildRequest(
+                module=module,
+                source=source,
+                layers=["conv1"],
+                out=tmp_path / out,
+                model=model,
+                dataset="imagenet",
+                options=options,
+            )
+        )
         return milannotations.load(tmp_path / out)
 
     network = SmallNet()

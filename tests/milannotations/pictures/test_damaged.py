@@ -22,6 +22,7 @@ from milannotations.attach.sources import FolderSource
 from milannotations.errors import InputError
 from milannotations.exemplars.build import build
 from milannotations.exemplars.options import BuildOptions
+from milannotations.exemplars.request import BuildRequest
 from milannotations.exemplars.sources import ImageFolder, Preprocessing
 from milannotations.pictures import UnreadableImageError, problem_of, read_rgb, size_of
 from milannotations.pictures.decode import known_formats
@@ -148,11 +149,29 @@ def test_a_build_names_it_or_leaves_it_out(classes: Path, tmp_path: Path) -> Non
         options = BuildOptions(k=2, size=SIDE, skip_unreadable=skip)
         if not skip:
             with pytest.raises(InputError, match=r"a/0\.png cannot be read.*--skip-unreadable"):
-                build(network, source, ["0"], tmp_path / "out", model="m", dataset="d",
-                      options=options)  # fmt: skip
+                build(
+                    BuildRequest(
+                        module=network,
+                        source=source,
+                        layers=["0"],
+                        out=tmp_path / "out",
+                        model="m",
+                        dataset="d",
+                        options=options,
+                    )
+                )
             continue
-        report = build(network, source, ["0"], tmp_path / "out", model="m", dataset="d",
-                       options=options)  # fmt: skip
+        report = build(
+            BuildRequest(
+                module=network,
+                source=source,
+                layers=["0"],
+                out=tmp_path / "out",
+                model="m",
+                dataset="d",
+                options=options,
+            )
+        )
         assert report.images == 7 and len(report.unreadable) == 1
         assert "a/0.png" in report.unreadable[0]
 
@@ -184,10 +203,16 @@ def test_a_build_of_a_grey_network_stores_grey(classes: Path, tmp_path: Path) ->
     (classes / "a" / "0.png").unlink()
     grey = Preprocessing(size=SIDE, resize=SIDE, mean=(0.5,), std=(0.5,))
     build(
-        nn.Sequential(nn.Conv2d(1, 2, 3)), ImageFolder(classes, grey, SIDE), ["0"],
-        tmp_path / "out", model="m", dataset="d",
-        options=BuildOptions(k=2, size=SIDE, image_format="png"),
-    )  # fmt: skip
+        BuildRequest(
+            module=nn.Sequential(nn.Conv2d(1, 2, 3)),
+            source=ImageFolder(classes, grey, SIDE),
+            layers=["0"],
+            out=tmp_path / "out",
+            model="m",
+            dataset="d",
+            options=BuildOptions(k=2, size=SIDE, image_format="png"),
+        )
+    )
     for record in milannotations.load(str(tmp_path / "out")):
         for image, index in zip(record["images"], record["image_ids"], strict=True):
             path = sorted(classes.rglob("*.png"))[index]

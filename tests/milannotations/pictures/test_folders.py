@@ -30,6 +30,7 @@ from milannotations.attach.sources import FolderSource, HubSource
 from milannotations.errors import InputError
 from milannotations.exemplars.build import build
 from milannotations.exemplars.options import BuildOptions
+from milannotations.exemplars.request import BuildRequest
 from milannotations.exemplars.sources import ImageFolder, Preprocessing
 from milannotations.local_data import plain_path
 from milannotations.pictures import class_folders, list_images, shown, utf8
@@ -209,9 +210,16 @@ def odd(tmp_path: Path) -> Path:
 def _build(folder: Path, out: Path) -> None:
     source = ImageFolder(folder, WHOLE, SIDE)
     build(
-        nn.Sequential(nn.Conv2d(3, 2, 3)), source, ["0"], out, model="m", dataset="d",
-        options=BuildOptions(k=3, size=SIDE, image_format="png"),
-    )  # fmt: skip
+        BuildRequest(
+            module=nn.Sequential(nn.Conv2d(3, 2, 3)),
+            source=source,
+            layers=["0"],
+            out=out,
+            model="m",
+            dataset="d",
+            options=BuildOptions(k=3, size=SIDE, image_format="png"),
+        )
+    )
 
 
 def test_names_that_are_not_utf8_are_written_and_compared(odd: Path, tmp_path: Path) -> None:
