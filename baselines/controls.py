@@ -8,12 +8,11 @@ from typing import ClassVar
 
 from datasets import Dataset
 
-from milannotations.describer import Description, register
+from milannotations.describer import Description
 from milannotations.errors import InputError
 from milannotations.provenance import training_data
 
 
-@register("constant")
 class Constant:
     """The same string for every neuron.
 
@@ -34,7 +33,6 @@ class Constant:
         return [Description(text=self.text)] * len(neurons)
 
 
-@register("constant-frequent")
 class MostFrequent(Constant):
     """The most frequent training annotation for every neuron; of equals, the first by alphabet."""
 
@@ -45,7 +43,6 @@ class MostFrequent(Constant):
         self.text = min(counts, key=lambda text: (-counts[text], text))
 
 
-@register("random-train")
 class RandomTraining:
     """A random training annotation for every neuron."""
 
@@ -72,7 +69,6 @@ class RandomTraining:
         return [Description(text=rng.choice(self._texts)) for _ in range(len(neurons))]
 
 
-@register("oracle")
 class Oracle:
     """One of the neuron's own annotations, held out from the references: the human ceiling."""
 
@@ -86,7 +82,6 @@ class Oracle:
         return [Description(text=texts[0]) for texts in neurons["annotations"]]
 
 
-@register("shuffled-oracle")
 class ShuffledOracle(Oracle):
     """The oracle's descriptions dealt out to the wrong neurons: right words, wrong place."""
 

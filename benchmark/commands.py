@@ -55,7 +55,7 @@ def score(
     device: Annotated[str, typer.Option(help=DEVICE_HELP)] = "auto",
 ) -> None:
     """Score descriptions against human annotations, beside people and controls."""
-    from benchmark.metrics.registry import USUAL, Settings, check_names, make_metrics
+    from benchmark.metrics.registry import USUAL, MetricSettings, check_names, make_metrics
     from benchmark.report import markdown_table, terminal_table
     from benchmark.sanity.report import markdown_table as sanity_markdown
     from benchmark.sanity.report import terminal_table as sanity_table
@@ -72,7 +72,7 @@ def score(
     console = Console(stderr=True)
     rule = check_protocol(protocol)
     wanted = check_names(metric or USUAL, rule)
-    settings = Settings(
+    settings = MetricSettings(
         encoder or bertscore_encoder, encoder or sentence_encoder, resolve_device(device)
     )
     with console.status("Reading files") as status:

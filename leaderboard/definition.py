@@ -16,7 +16,7 @@ from typing import Any, Literal
 from datasets import Dataset
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from benchmark.metrics.registry import Settings, check_names, make_metrics
+from benchmark.metrics.registry import MetricSettings, check_names, make_metrics
 from benchmark.references import HELD_OUT, Protocol
 from leaderboard.safe_yaml import MAX_BYTES, UnsafeYaml, read_mapping
 from milannotations.errors import InputError, did_you_mean
@@ -211,7 +211,9 @@ class BoardDefinition(_Model):
             InputError: If an encoder is not to be had.
         """
         order = [self.main_metric, *(n for n in self.metrics if n != self.main_metric)]
-        return make_metrics(order, Settings(self.bertscore_encoder, self.sentence_encoder, device))
+        return make_metrics(
+            order, MetricSettings(self.bertscore_encoder, self.sentence_encoder, device)
+        )
 
 
 def own_boards() -> list[str]:

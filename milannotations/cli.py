@@ -9,11 +9,12 @@ from __future__ import annotations
 import importlib
 import sys
 import traceback
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 from typer.core import TyperCommand, TyperGroup
 
+from milannotations.registry import add_plugins
 from milannotations.strict_options import make_strict
 
 # Command: (module with a typer ``app``, or module:name of another, what it does).
@@ -93,8 +94,17 @@ app = typer.Typer(
 
 
 @app.callback()
-def _root() -> None:
-    pass
+def _root(
+    plugin: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="MODULE",
+            help="Module that adds describers, metrics, models, labelled images or boards; "
+            "repeatable.",
+        ),
+    ] = None,
+) -> None:
+    add_plugins(plugin or [])
 
 
 def main() -> None:

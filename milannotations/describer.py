@@ -1,28 +1,22 @@
-"""The describer protocol and its registry.
+"""The describer protocol, and describers by name.
 
-A describer turns exemplars into words. To add one, put a class into a new module below
-``baselines/`` and decorate it with ``@register("name")``; a package of your own declares it in
-the entry-point group ``milannotations.describers``. Nothing else needs an edit.
+A describer turns exemplars into words. To add one, decorate its class with ``@register("name")``;
+``milannotations.registry`` says in which modules it is found.
 """
 
 from __future__ import annotations
 
-import importlib
-import pkgutil
 from collections.abc import Callable, Mapping
-from importlib.metadata import entry_points
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar, runtime_checkable
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, runtime_checkable
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from milannotations.describer_options import checked_options, listing, options_of
-from milannotations.errors import InputError, did_you_mean, raised
+from milannotations.errors import InputError, raised
+from milannotations.registry import Registry
 
 if TYPE_CHECKING:
     from datasets import Dataset
-
-ENTRY_POINT_GROUP = "milannotations.describers"
-_BUILT_IN_PACKAGE = "baselines"
 
 
 class Description(BaseModel):
@@ -63,29 +57,30 @@ class Describer(Protocol):
 
 
 DescriberFactory = Callable[..., Describer]
-_registry: dict[str, DescriberFactory] = {}
-_F = TypeVar("_F", bound=DescriberFactory)
-
-
-def register(name: str) -> Callable[[_F], _F]:
-    """Make a describer class available under a name.
-
-    Raises:
-        ValueError: If the name is taken by another class.
-    """
-
-    def add(factory: _F) -> _F:
-        if _registry.setdefault(name, factory) is not factory:
-            raise ValueError(f"two describers are named {name!r}: {_registry[name]} and {factory}")
-        return factory
-
-    return add
+DESCRIBERS: Registry[DescriberFactory] = Registry(
+    "describer",
+    {
+        "clip-dissect": "baselines.clip_dissect.describer:ClipDissect",
+        "compexp": "baselines.compexp.describer:CompExp",
+        "constant": "baselines.controls:Constant",
+        "constant-frequent": "baselines.controls:MostFrequent",
+        "milan": "baselines.milan.describer:MilanDescriber",
+        "milan-2": "baselines.milan2.describer:Milan2",
+        "netdissect": "baselines.netdissect.describer:NetDissect",
+        "oracle": "baselines.controls:Oracle",
+        "random-train": "baselines.controls:RandomTraining",
+        "retrieval": "baselines.retrieval.describer:Retrieval",
+        "shuffled-oracle": "baselines.controls:ShuffledOracle",
+    },
+    group="milannotations.describers",
+    package="baselines",
+)
+register = DESCRIBERS.register
 
 
 def available() -> list[str]:
-    """Return the names of all describers: built in, and declared by installed packages."""
-    _import_built_in()
-    return sorted({*_registry, *(e.name for e in entry_points(group=ENTRY_POINT_GROUP))})
+    """Return the names of all describers, by alphabet."""
+    return sorted(DESCRIBERS.names())
 
 
 def create(name: str, **options: Any) -> Describer:
@@ -98,7 +93,7 @@ def create(name: str, **options: Any) -> Describer:
     Raises:
         InputError: If there is none of that name, or it does not take these options.
     """
-    factory = _factory(name)
+    factory = DESCRIBERS.get(name)
     ready = checked_options(name, factory, options)
     try:
         return factory(**ready)
@@ -117,7 +112,7 @@ def check_options(name: str, options: Mapping[str, Any]) -> None:
     Raises:
         InputError: As ``create``, for what can be told from names and types alone.
     """
-    checked_options(name, _factory(name), options)
+    checked_options(name, DESCRIBERS.get(name), options)
 
 
 def list_options(name: str) -> list[str]:
@@ -126,7 +121,7 @@ def list_options(name: str) -> list[str]:
     Raises:
         InputError: If there is no such describer.
     """
-    return listing(name, _factory(name))
+    return listing(name, DESCRIBERS.get(name))
 
 
 def accepts(name: str, option: str) -> bool:
@@ -135,29 +130,5 @@ def accepts(name: str, option: str) -> bool:
     Raises:
         InputError: If there is no such describer.
     """
-    options, others = options_of(_factory(name))
+    options, others = options_of(DESCRIBERS.get(name))
     return others or option in options
-
-
-def _factory(name: str) -> DescriberFactory:
-    if name not in _registry:
-        _import_built_in()
-    if name in _registry:
-        return _registry[name]
-    found = {e.name: e for e in entry_points(group=ENTRY_POINT_GROUP)}
-    if name not in found:
-        hint = did_you_mean(name, available())
-        raise InputError(f"no describer is named {name!r}{hint} (known: {available()})")
-    try:
-        factory: DescriberFactory = found[name].load()
-    except Exception as error:  # whatever another package raises when it is imported
-        raise InputError(
-            f"describer {name!r} ({found[name].value}) cannot be loaded: {raised(error)}"
-        ) from error
-    return factory
-
-
-def _import_built_in() -> None:
-    package = importlib.import_module(_BUILT_IN_PACKAGE)
-    for module in pkgutil.walk_packages(package.__path__, prefix=f"{_BUILT_IN_PACKAGE}."):
-        importlib.import_module(module.name)

@@ -14,10 +14,10 @@ from typer.testing import CliRunner
 
 import baselines
 import benchmark.metrics
-from benchmark.metrics import registry
-from benchmark.metrics.registry import Settings, check_names, make_metrics, names
-from milannotations import describer
+from benchmark.metrics.registry import METRICS, MetricSettings, check_names, make_metrics, names
+from milannotations import registry
 from milannotations.cli import app
+from milannotations.describer import DESCRIBERS
 from milannotations.errors import InputError
 
 PAGE = Path(__file__).parents[1] / "CONTRIBUTING.md"
@@ -29,11 +29,12 @@ def added(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A folder whose modules stand below both packages; nothing of it stays."""
     for package in (baselines, benchmark.metrics):
         monkeypatch.setattr(package, "__path__", [*package.__path__, str(tmp_path)])
+    for objects in (DESCRIBERS, METRICS):
+        monkeypatch.setattr(objects, "_added", dict(objects._added))
     yield tmp_path
     for name, module in list(sys.modules.items()):
         if str(tmp_path) in str(getattr(module, "__file__", "")):
             del sys.modules[name]
-    describer._registry.pop("my-method", None)
 
 
 def test_the_describer(added: Path, tmp_path: Path) -> None:
@@ -71,7 +72,10 @@ def test_the_metric(added: Path, tmp_path: Path) -> None:
         (METRIC.replace('name = "same-length"', "pass"), "needs a name"),
         (METRIC.replace('"same-length"', '"bleu"'), "cannot be named 'bleu'"),
         (METRIC.replace('"same-length"', '"x-corrected"'), "cannot be named"),
-        ("import no_such_module\n", "contributed cannot be imported: No module"),
+        (
+            f"import no_such_module\n{METRIC}",
+            "contributed cannot be imported: ModuleNotFoundError: No",
+        ),
     ],
 )
 def test_modules_that_cannot_be_used_are_named(added: Path, source: str, match: str) -> None:
@@ -89,7 +93,7 @@ def test_arguments_of_new_metrics(added: Path) -> None:
     (added / "contributed.py").write_text(
         METRIC.replace("    def scores", f"{start}    def scores")
     )
-    settings = Settings(sentence_encoder="mine", device="cpu")
+    settings = MetricSettings(sentence_encoder="mine", device="cpu")
     (metric,) = make_metrics(["same-length"], settings)
     assert metric.made == ("mine", "cpu")
     (added / "contributed.py").unlink()
@@ -101,7 +105,7 @@ def test_a_metric_that_asks_for_more_is_named(added: Path) -> None:
         METRIC.replace("    def scores", f"{start}    def scores")
     )
     with pytest.raises(InputError, match=r"cannot be made: .*weight"):
-        make_metrics(["same-length"], Settings())
+        make_metrics(["same-length"], MetricSettings())
 
 
 def test_metrics_of_other_packages(added: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -109,15 +113,16 @@ def test_metrics_of_other_packages(added: Path, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.syspath_prepend(str(added))
     (added / "benchmark").mkdir()  # the module stands beside, not below, benchmark.metrics
     monkeypatch.setattr(benchmark.metrics, "__path__", benchmark.metrics.__path__[:-1])
-    point = EntryPoint("far-length", "elsewhere:SameLength", registry.ENTRY_POINT_GROUP)
+    point = EntryPoint("far-length", "elsewhere:SameLength", "milannotations.metrics")
     monkeypatch.setattr(registry, "entry_points", lambda group: [point])
-    (metric,) = make_metrics(["far-length"], Settings())
+    (metric,) = make_metrics(["far-length"], MetricSettings())
     assert metric.name == "far-length"
 
 
 def test_names_of_built_in_metrics_are_their_own() -> None:
-    for name, built_in in registry._BUILT_IN.items():
-        if built_in.module in ("bleu", "cider", "content", "rouge", "rouge_pairs"):
-            (metric,) = make_metrics([name], Settings())
+    for name, place in METRICS.built_in.items():
+        module = str(place).partition(":")[0].rpartition(".")[2]
+        if module in ("bleu", "cider", "content", "rouge", "rouge_pairs"):
+            (metric,) = make_metrics([name], MetricSettings())
             assert metric.name == name
             assert metric.info.title

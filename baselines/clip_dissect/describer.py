@@ -14,7 +14,7 @@ from baselines.clip_dissect.scores import TOP_IMAGES, soft_wpmi
 from baselines.features.exemplars import DistinctExemplars
 from benchmark.contrastive import ContrastiveModel
 from benchmark.text import normalize
-from milannotations.describer import Description, register
+from milannotations.describer import Description
 from milannotations.device import resolve_device
 from milannotations.errors import InputError
 from milannotations.exemplars.responses import responses
@@ -28,7 +28,6 @@ _DECIMALS = 9  # of scores, which are sums of 100 logarithms of 64-bit numbers
 _MAX_TEXTS = 100_000_000  # bytes of a file of texts
 
 
-@register("clip-dissect")
 class ClipDissect:
     """Describe neurons by the text of highest SoftWPMI (CLIP-Dissect, ICLR 2023).
 

@@ -20,7 +20,7 @@ from baselines.concepts.hierarchy import read_hierarchy, with_groups
 from baselines.concepts.label_text import milan_formula
 from baselines.concepts.partition import Partition
 from baselines.concepts.tally import Tally
-from milannotations.describer import Description, register
+from milannotations.describer import Description
 from milannotations.errors import InputError, did_you_mean
 from milannotations.progress import Bar, progress_bar
 
@@ -29,7 +29,6 @@ TEXTS = ("milan", "english", "formula")
 _UNITS = 32  # between two savings
 
 
-@register("compexp")
 class CompExp(Dissector):
     """Describe a unit with a formula over labels (Mu and Andreas, NeurIPS 2020).
 

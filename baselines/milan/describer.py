@@ -19,7 +19,7 @@ from baselines.milan.language_model import LanguageModelSpec
 from baselines.milan.model import Milan
 from baselines.milan.training import train
 from baselines.milan.training_config import TrainingConfig
-from milannotations.describer import Description, register
+from milannotations.describer import Description
 from milannotations.device import resolve_device
 from milannotations.errors import InputError, did_you_mean
 from milannotations.loading import load_split
@@ -32,7 +32,6 @@ _BLOCK = BLOCK  # neurons whose candidates are reranked at once
 _SEARCHING = frozenset(Decoding.model_fields) - {"seed"}
 
 
-@register("milan")
 class MilanDescriber:
     """Describe neurons by the sentence of highest pointwise mutual information.
 

@@ -14,7 +14,7 @@ from torchvision.transforms.v2 import functional as transforms
 from baselines.milan2.vision_language import PROMPT, TextPrior, VisionLanguageModel
 from benchmark.contrastive import ContrastiveModel
 from benchmark.text import normalize
-from milannotations.describer import Description, register
+from milannotations.describer import Description
 from milannotations.device import resolve_device
 from milannotations.errors import InputError
 from milannotations.progress import progress_bar
@@ -24,7 +24,6 @@ _GREY = 127
 _COLUMNS = 5
 
 
-@register("milan-2")
 class Milan2:
     """Describe neurons by pretrained models, with MILAN's objective.
 

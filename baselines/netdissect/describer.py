@@ -13,13 +13,12 @@ from baselines.concepts.tally import Tally
 from baselines.netdissect.detector_report import write_report
 from baselines.netdissect.scores import UnitResult, detect
 from baselines.netdissect.variants import VARIANTS, Variant
-from milannotations.describer import Description, register
+from milannotations.describer import Description
 from milannotations.errors import InputError, did_you_mean
 
 TEXTS: dict[str, Callable[[str], str]] = {"milan": milan_label, "english": plain, "label": str}
 
 
-@register("netdissect")
 class NetDissect(Dissector):
     """Describe a unit with the label that its masks overlap most (Bau et al., CVPR 2017).
 

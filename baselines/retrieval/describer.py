@@ -11,7 +11,7 @@ from torch.nn import functional
 
 from baselines.features.cache import cached_features
 from baselines.features.encoder import PyramidEncoder, encoder_spec
-from milannotations.describer import Description, register
+from milannotations.describer import Description
 from milannotations.device import resolve_device
 from milannotations.errors import InputError
 from milannotations.options import split_names
@@ -21,7 +21,6 @@ from milannotations.threads import one_thread
 _DECIMALS = 10  # of similarities; sums of 64-bit numbers in another order differ by 1e-15
 
 
-@register("retrieval")
 class Retrieval:
     """Describe a neuron with an annotation of its nearest training neuron.
 

@@ -130,7 +130,7 @@ def _run(
     from benchmark.experiments.run import run_experiment
     from benchmark.experiments.tables import NAMING, pivot, summarize, write_tables
     from benchmark.experiments.universe import universe, work_folder
-    from benchmark.metrics.registry import USUAL, Settings, check_names, make_metrics
+    from benchmark.metrics.registry import USUAL, MetricSettings, check_names, make_metrics
     from benchmark.splits.definitions import splits_of
     from milannotations.describer import check_options
     from milannotations.device import resolve_device
@@ -151,7 +151,7 @@ def _run(
     )
     for config in configs:
         check_options(config.describer, config.options)  # and so are wrong options
-    settings = Settings(
+    settings = MetricSettings(
         encoder or DEFAULT_BERTSCORE_ENCODER, encoder or DEFAULT_SENTENCE_ENCODER,
         resolve_device(device),
     )  # fmt: skip

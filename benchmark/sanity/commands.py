@@ -41,7 +41,7 @@ def sanity(
     device: Annotated[str, typer.Option(help=DEVICE_HELP)] = "auto",
 ) -> None:
     """Ask of every metric whether a constant, a list of words or worse can win it."""
-    from benchmark.metrics.registry import Settings, check_names, make_metrics
+    from benchmark.metrics.registry import MetricSettings, check_names, make_metrics
     from benchmark.sanity.report import markdown_table, terminal_table
     from benchmark.sanity.suite import check_metrics
     from benchmark.tasks import load_task
@@ -54,7 +54,7 @@ def sanity(
     check_outputs(out, markdown)
     console = Console(stderr=True)
     wanted = check_names(metric or ["all"])
-    settings = Settings(
+    settings = MetricSettings(
         encoder or bertscore_encoder, encoder or sentence_encoder, resolve_device(device)
     )
     with console.status("Reading annotations") as status:

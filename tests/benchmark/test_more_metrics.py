@@ -28,7 +28,7 @@ from benchmark.metrics.identification import (
     IdentificationRank,
 )
 from benchmark.metrics.meteor import Meteor
-from benchmark.metrics.registry import EVERY, Settings, check_names, make_metrics, names
+from benchmark.metrics.registry import EVERY, MetricSettings, check_names, make_metrics, names
 from benchmark.metrics.rouge import RougeL
 from benchmark.metrics.sentence import SentenceSimilarity
 from benchmark.references import Fold, leave_one_out
@@ -248,7 +248,7 @@ def test_permutation_expectation_equals_brute_force() -> None:
 @pytest.mark.parametrize("name", ["bleu-1", "rouge-l", "content", "identification", "cider"])
 def test_corrected_is_0_for_constants_and_1_for_people(name: str) -> None:
     of = made_up_references(41, layers=3)
-    (metric,) = make_metrics([f"{name}-corrected"], Settings(PACKAGED, PACKAGED))
+    (metric,) = make_metrics([f"{name}-corrected"], MetricSettings(PACKAGED, PACKAGED))
     person = [list(fold.held_out) for fold in of.folds]
     # Random sentences: a person gains nothing, so people are given half of the references.
     for fold in of.folds:
@@ -282,7 +282,7 @@ def test_metrics_by_name() -> None:
     assert "bleu-corrected" in names()
     with pytest.raises(InputError, match="did you mean 'bleu'"):
         check_names(["blue"])
-    made = make_metrics(["bleu-2", "bleu-2-corrected", "meteor-stem"], Settings())
+    made = make_metrics(["bleu-2", "bleu-2-corrected", "meteor-stem"], MetricSettings())
     assert [metric.name for metric in made] == ["bleu-2", "bleu-2-corrected", "meteor-stem"]
 
 

@@ -348,11 +348,10 @@ def test_a_first_result_that_is_killed_leaves_none_or_a_whole_one(tmp_path: Path
 
 def test_what_is_known_by_name_is_what_metrics_say() -> None:
     from benchmark.functional.metrics import FUNCTIONAL
-    from benchmark.metrics import registry
+    from benchmark.metrics.registry import METRICS
 
-    for name, built_in in registry._BUILT_IN.items():
-        module = __import__(f"benchmark.metrics.{built_in.module}", fromlist=["_"])
-        metric = getattr(module, built_in.class_name)
+    for name in METRICS.built_in:
+        metric = METRICS.get(name)
         mean = issubclass(metric, MeanMetric) and not (
             issubclass(metric, PairMetric) and metric.over == "pairs"
         )

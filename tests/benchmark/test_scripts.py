@@ -14,7 +14,7 @@ from rouge_score.rouge_scorer import RougeScorer
 from benchmark.encoders import PACKAGED
 from benchmark.metrics.base import Metric, References
 from benchmark.metrics.bertscore import BertScore
-from benchmark.metrics.registry import Settings, make_metrics, names
+from benchmark.metrics.registry import MetricSettings, make_metrics, names
 from benchmark.metrics.rouge import Rouge
 from benchmark.references import Fold, leave_one_out
 from benchmark.text import normalize, spaced, words
@@ -60,7 +60,7 @@ TESTED = [
 
 @pytest.fixture(scope="module")
 def metrics() -> dict[str, Metric]:
-    return {m.name: m for m in make_metrics(TESTED, Settings(PACKAGED, PACKAGED))}
+    return {m.name: m for m in make_metrics(TESTED, MetricSettings(PACKAGED, PACKAGED))}
 
 
 def _references(sentences: list[str], layers: int = 1) -> References:

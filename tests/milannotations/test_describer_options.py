@@ -13,8 +13,15 @@ from typer.testing import CliRunner
 from applications.experiment_commands import app as experiments
 from applications.options import speaker_of
 from baselines.commands import app
-from milannotations import describer
-from milannotations.describer import accepts, available, check_options, create, list_options
+from milannotations import registry
+from milannotations.describer import (
+    DESCRIBERS,
+    accepts,
+    available,
+    check_options,
+    create,
+    list_options,
+)
 from milannotations.describer_options import listing, options_of
 from milannotations.errors import InputError
 
@@ -58,12 +65,12 @@ class Open:
 
 @pytest.fixture(autouse=True)
 def _entry_points(monkeypatch: pytest.MonkeyPatch) -> None:
-    here, group = __name__, describer.ENTRY_POINT_GROUP
+    here, group = __name__, "milannotations.describers"
     points = [
         EntryPoint("theirs", f"{here}:Theirs", group), EntryPoint("open", f"{here}:Open", group),
         EntryPoint("gone", "no_such_package:Describer", group),
     ]  # fmt: skip
-    monkeypatch.setattr(describer, "entry_points", lambda group: points)
+    monkeypatch.setattr(registry, "entry_points", lambda group: points)
     import sys
 
     monkeypatch.setitem(sys.modules, here, sys.modules[__name__])
@@ -88,7 +95,7 @@ def test_every_describer_lists_what_it_takes_in_80_columns() -> None:
     for name in set(available()) - {"gone"}:
         lines = list_options(name)
         assert max(map(len, lines)) <= 80, name
-        options, others = options_of(describer._factory(name))
+        options, others = options_of(DESCRIBERS.get(name))
         assert others is (name == "open")
         for option in options.values():
             assert accepts(name, option.name)
@@ -102,7 +109,7 @@ def test_every_describer_lists_what_it_takes_in_80_columns() -> None:
 
 
 def _of(name: str) -> Any:
-    return describer._factory(name)
+    return DESCRIBERS.get(name)
 
 
 @pytest.mark.parametrize(
