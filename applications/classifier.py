@@ -14,7 +14,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn import functional
 
-from applications.image_classes import classes_of
+from applications.class_folders import classes_of
 from milannotations.catalog import small, torchvision_models
 from milannotations.catalog.models import load_model
 from milannotations.device import resolve_device
@@ -31,7 +31,7 @@ _WARM = 0.1  # share of the steps in which the learning rate rises
 
 
 @dataclass(frozen=True)
-class Trained:
+class TrainedClassifier:
     """A trained classifier.
 
     Attributes:
@@ -50,7 +50,7 @@ class Trained:
 
 
 @dataclass(frozen=True)
-class Images:
+class ImageTensors:
     """Labelled images in memory.
 
     Attributes:
@@ -87,7 +87,7 @@ def train_classifier(
     shift: int = 6,
     seed: int = 0,
     device: str = "auto",
-) -> Trained:
+) -> TrainedClassifier:
     """Train a classifier from random weights and write these, with what is known of it beside.
 
     AdamW with one cycle of the learning rate. Images are moved by some pixels and changed in
@@ -128,9 +128,16 @@ def train_classifier(
         torch.manual_seed(seed)
         module = _made(architecture, len(images.classes)).to(processor)
         losses = _fit(
-            module, images, generator, processor, epochs, batch_size, learning_rate, weight_decay,
+            module,
+            images,
+            generator,
+            processor,
+            epochs,
+            batch_size,
+            learning_rate,
+            weight_decay,
             shift,
-        )  # fmt: skip
+        )
     module = module.cpu().eval().to(memory_format=torch.contiguous_format)
     right = accuracy(predictions(module, images, str(processor)), images.labels)
     facts = {
@@ -140,18 +147,22 @@ def train_classifier(
         "train_accuracy": right,
         "losses": losses,
         "settings": {
-            "epochs": epochs, "batch_size": batch_size, "learning_rate": learning_rate,
-            "weight_decay": weight_decay, "shift": shift, "seed": seed,
+            "epochs": epochs,
+            "batch_size": batch_size,
+            "learning_rate": learning_rate,
+            "weight_decay": weight_decay,
+            "shift": shift,
+            "seed": seed,
         },
-    }  # fmt: skip
+    }
     with atomic_path(out_weights, alone=True) as path:
         save_file({k: v.contiguous() for k, v in module.state_dict().items()}, path)
     with atomic_path(out_weights.with_suffix(".json")) as path:
         path.write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
-    return Trained(module, preprocessing, images.classes, right, tuple(losses))
+    return TrainedClassifier(module, preprocessing, images.classes, right, tuple(losses))
 
 
-def load_classifier(weights: Path) -> Trained:
+def load_classifier(weights: Path) -> TrainedClassifier:
     """Load what ``train_classifier`` wrote.
 
     Raises:
@@ -170,12 +181,12 @@ def load_classifier(weights: Path) -> Trained:
             "train the classifier again"
         ) from error
     loaded = load_model(architecture, str(weights))
-    return Trained(loaded.module.eval(), loaded.preprocessing, classes, right, losses)
+    return TrainedClassifier(loaded.module.eval(), loaded.preprocessing, classes, right, losses)
 
 
 def read_images(
     folder: Path, preprocessing: Preprocessing, classes: Sequence[str] | None = None
-) -> Images:
+) -> ImageTensors:
     """Read a folder with one folder of images for each class into memory.
 
     Args:
@@ -204,11 +215,11 @@ def read_images(
         reads = pool.map(read, range(len(pairs)))
         for _ in progress.track(reads, total=len(pairs), description="Reading images"):
             pass
-    return Images(pixels, torch.tensor([place for _, place in pairs]), names, preprocessing)
+    return ImageTensors(pixels, torch.tensor([place for _, place in pairs]), names, preprocessing)
 
 
 @torch.no_grad()
-def predictions(module: nn.Module, images: Images, device: str = "auto") -> Tensor:
+def predictions(module: nn.Module, images: ImageTensors, device: str = "auto") -> Tensor:
     """Return the network's scores of images, float32 (images, classes), on the CPU."""
     processor = resolve_device(device)
     module = module.to(processor).eval()
@@ -249,9 +260,16 @@ def _made(architecture: str, classes: int) -> nn.Module:
 
 
 def _fit(
-    module: nn.Module, images: Images, generator: torch.Generator, device: torch.device,
-    epochs: int, batch_size: int, learning_rate: float, weight_decay: float, shift: int,
-) -> list[float]:  # fmt: skip
+    module: nn.Module,
+    images: ImageTensors,
+    generator: torch.Generator,
+    device: torch.device,
+    epochs: int,
+    batch_size: int,
+    learning_rate: float,
+    weight_decay: float,
+    shift: int,
+) -> list[float]:
     count = len(images.labels)
     # A last batch of one image has no variance to normalize by.
     steps = [s for s in range(0, count, batch_size) if count - s > 1]

@@ -14,8 +14,8 @@ from applications.options import (
     BatchSize,
     Classes,
     DescriberOptions,
-    Describing,
     Descriptions,
+    DescriptionSource,
     Device,
     Encoder,
     Exact,
@@ -38,12 +38,12 @@ from applications.options import (
     bench_of,
     check_expansion,
     check_fill,
+    describer_of,
     fill_of,
     keeps_work,
     labelled_sets,
     prepare_out,
     search_of,
-    speaker_of,
 )
 from milannotations.options import split_names
 
@@ -86,11 +86,11 @@ def analyze(
     device: Device = "auto",
 ) -> None:
     """Report what units are described as, layer by layer, and which properties matter."""
-    from applications.analysis.classes import classes_in
-    from applications.analysis.importance import Plan, directions_of, importance
-    from applications.analysis.report import Analysis, write_analysis
-    from applications.described import load_network
-    from applications.kinds import kinds_of, layer_table
+    from applications.analysis.analysis_report import Analysis, write_analysis
+    from applications.analysis.class_accuracy import classes_in
+    from applications.analysis.forms_and_topics import forms_and_topics, layer_table
+    from applications.analysis.importance import AblationSchedule, directions_of, importance
+    from applications.network_descriptions import load_network
     from benchmark.language import load_parser, properties, property_table
     from benchmark.metrics.sentence import sentence_encoder
     from milannotations.device import resolve_device
@@ -106,12 +106,12 @@ def analyze(
     check_fill(fill)
     if fill == "mean" and images is None:
         raise InputError("--fill mean needs --images: never those that accuracy is over")
-    speaker = speaker_of(method, option, train, train_split, k)
-    describing = Describing(
+    speaker = describer_of(method, option, train, train_split, k)
+    describing = DescriptionSource(
         images, descriptions, exemplars, speaker, k, quantile, batch_size
-    )  # fmt: skip
+    )
     describing.check()
-    plan, directions = Plan(fraction, steps, trials, seed=seed), directions_of(first)
+    plan, directions = AblationSchedule(fraction, steps, trials, seed=seed), directions_of(first)
     example = images or labelled
     if example is None:
         raise InputError("give --labelled: with descriptions alone no network can be run")
@@ -132,16 +132,24 @@ def analyze(
             bench, sets["labelled"], described.units, table, plan, directions=directions
         )
     analysis = Analysis(
-        described, layer_table([layer for layer, _ in described.units], described.texts, parsed),
-        table, [kinds_of(one).form for one in parsed], curves,
-        len(sets["labelled"]) if sets else 0, classes_in(sets["labelled"]) if sets else None,
-    )  # fmt: skip
+        described,
+        layer_table([layer for layer, _ in described.units], described.texts, parsed),
+        table,
+        [forms_and_topics(one).form for one in parsed],
+        curves,
+        len(sets["labelled"]) if sets else 0,
+        classes_in(sets["labelled"]) if sets else None,
+    )
     facts = {
-        "network": f"{loaded.name} trained on {loaded.dataset}", "layers": ", ".join(sites),
-        **describing.facts(), "parser": reader.signature, "encoder": sentences.signature,
-        "ablated units": f"set to {fill}", "random orders": f"{trials}, seed {seed}",
+        "network": f"{loaded.name} trained on {loaded.dataset}",
+        "layers": ", ".join(sites),
+        **describing.facts(),
+        "parser": reader.signature,
+        "encoder": sentences.signature,
+        "ablated units": f"set to {fill}",
+        "random orders": f"{trials}, seed {seed}",
         "ablated first": ", ".join(directions),
-    }  # fmt: skip
+    }
     page = write_analysis(analysis, out, facts)
     console = Console()
     for curve in curves:
@@ -149,8 +157,10 @@ def analyze(
             console.print(
                 f"{curve.name} ({curve.order}, {curve.direction} first): "
                 f"{100 * curve.difference:+.1f} points against random orders, "
-                f"p = {curve.adjusted:.3g}", markup=False, highlight=False,
-            )  # fmt: skip
+                f"p = {curve.adjusted:.3g}",
+                markup=False,
+                highlight=False,
+            )
     console.print(f"{len(described.units)} units: {page}", markup=False, highlight=False)
 
 
@@ -201,13 +211,13 @@ def audit(
     device: Device = "auto",
 ) -> None:
     """Report which units are described with some words, and how networks differ in them."""
-    from applications.audit.compare import comparable
-    from applications.audit.report import said_of, write_report
-    from applications.audit.run import audit as run
-    from applications.audit.run import write_tables
+    from applications.audit.audit_report import said_of, write_report
+    from applications.audit.conditions import comparable
+    from applications.audit.pipeline import audit as run
+    from applications.audit.pipeline import write_tables
     from applications.audit.untrained import untrained_networks
-    from applications.described import load_network
-    from applications.words import WordList
+    from applications.network_descriptions import load_network
+    from applications.word_lists import WordList
     from milannotations.device import resolve_device
     from milannotations.errors import InputError
     from milannotations.progress import silence_libraries
@@ -226,7 +236,7 @@ def audit(
     # Said before anything is built.
     WordList.parse(*for_, exact=exact)
     check_expansion(expand, threshold)
-    speaker = speaker_of(method, option, train, train_split, k)
+    speaker = describer_of(method, option, train, train_split, k)
     networks = {
         name: load_network(spec, weights, images, split_names(layers), processor)
         for name, (spec, weights) in named.items()
@@ -236,21 +246,29 @@ def audit(
     work = prepare_out(out, overwrite)
     described, untrained, problems = {}, {}, {}
     for (name, (loaded, sites)), file in zip(networks.items(), files, strict=True):
-        describing = Describing(
+        describing = DescriptionSource(
             None if file else images, file, None, speaker, k, quantile, batch_size
         )
         described[name] = describing.describe(loaded, sites, work, processor)
         if file is None:
             untrained[name], problems[name] = untrained_networks(
-                described[name], named[name][0], controls,
+                described[name],
+                named[name][0],
+                controls,
                 partial(describing.describe, work=work, device=processor),
-            )  # fmt: skip
+            )
     texts = [text for one in described.values() for text in one.texts]
     search = search_of(for_, expand, threshold, exact, encoder, texts, processor)
     found = run(
-        described, search, None if descriptions else speaker, work, seed=seed, decoys=decoys,
-        resamples=resamples, controls=untrained,
-    )  # fmt: skip
+        described,
+        search,
+        None if descriptions else speaker,
+        work,
+        seed=seed,
+        decoys=decoys,
+        resamples=resamples,
+        controls=untrained,
+    )
     write_tables(found, out)
     facts = {
         "networks": "; ".join(
@@ -345,13 +363,13 @@ def edit(
     device: Device = "auto",
 ) -> None:
     """Take units that are described with some words out of a network, and report what it does."""
-    from applications.described import load_network
+    from applications.editing.edit_folders import EditFolders
+    from applications.editing.edit_report import write_edit
     from applications.editing.finetune import last_layer
-    from applications.editing.folders import Folders
-    from applications.editing.report import write_edit
-    from applications.editing.whole import Settings, run_edit
-    from applications.found import nothing_found
-    from applications.words import WordList
+    from applications.editing.pipeline import EditConfig, run_edit
+    from applications.network_descriptions import load_network
+    from applications.word_lists import WordList
+    from applications.word_search import nothing_found
     from milannotations.device import resolve_device
     from milannotations.progress import silence_libraries
     from milannotations.storage import check_outputs
@@ -363,16 +381,21 @@ def edit(
     WordList.parse(*remove, exact=exact)
     check_expansion(expand, threshold)
     check_fill(fill)
-    folders = Folders.of(
-        data, train=train_images, validation=validation,
-        validation_adversarial=validation_adversarial, test=test,
+    folders = EditFolders.of(
+        data,
+        train=train_images,
+        validation=validation,
+        validation_adversarial=validation_adversarial,
+        test=test,
         test_adversarial=test_adversarial,
-    )  # fmt: skip
+    )
     folders.check(needs_train=fill == "mean" or bool(finetune), images=images)
-    speaker = speaker_of(method, option, train, train_split, k)
+    speaker = describer_of(method, option, train, train_split, k)
     if images is None and descriptions is None:
         images = folders.train
-    describing = Describing(images, descriptions, exemplars, speaker, k, quantile, batch_size)
+    describing = DescriptionSource(
+        images, descriptions, exemplars, speaker, k, quantile, batch_size
+    )
     describing.check()
     loaded, sites = load_network(
         model, weights, next(iter(folders.validation.values())), split_names(layers), processor
@@ -383,18 +406,28 @@ def edit(
     work = prepare_out(out, overwrite)
     described = describing.describe(loaded, sites, work, processor)
     search = search_of(remove, expand, threshold, exact, encoder, described.texts, processor)
-    settings = Settings(
-        fill=fill, most=most, trials=trials, alike=alike, tolerance=tolerance,
-        finetune=finetune, seed=seed, resamples=resamples, batch_size=batch_size,
-    )  # fmt: skip
+    settings = EditConfig(
+        fill=fill,
+        most=most,
+        trials=trials,
+        alike=alike,
+        tolerance=tolerance,
+        finetune=finetune,
+        seed=seed,
+        resamples=resamples,
+        batch_size=batch_size,
+    )
     found = run_edit(described, search, validated, folders, out, settings)
     facts = {
-        "network": f"{loaded.name} trained on {loaded.dataset}", "layers": ", ".join(sites),
-        **describing.facts(), "words": ", ".join(search.words.terms),
-        "words added by": expand, "ablated units": f"set to {fill}",
+        "network": f"{loaded.name} trained on {loaded.dataset}",
+        "layers": ", ".join(sites),
+        **describing.facts(),
+        "words": ", ".join(search.words.terms),
+        "words added by": expand,
+        "ablated units": f"set to {fill}",
         "validation": ", ".join(f"{n} ({len(v):,} images)" for n, v in validated.items()),
         "random draws": f"{trials}, seed {seed}",
-    }  # fmt: skip
+    }
     page = write_edit(found, out, facts)
     console = Console()
     if not found.matches:
@@ -402,15 +435,17 @@ def edit(
         console.print(f"Nothing to ablate: {nothing}.", markup=False, highlight=False)
     console.print(
         f"{found.choice.count} of {len(found.matches)} matching units ablated",
-        markup=False, highlight=False,
-    )  # fmt: skip
+        markup=False,
+        highlight=False,
+    )
     for name in found.tests:
         one = found.outcome(name)
         console.print(
             f"{name}: {100 * one.before.value:.1f} % to {100 * one.after.value:.1f} % "
             f"({100 * one.gain.low:+.1f} to {100 * one.gain.high:+.1f} points)",
-            markup=False, highlight=False,
-        )  # fmt: skip
+            markup=False,
+            highlight=False,
+        )
     console.print(f"Report: {page}", markup=False, highlight=False)
 
 

@@ -29,8 +29,10 @@ class What(str, Enum):
 def spurious_text(
     images: Annotated[
         Path,
-        typer.Argument(help="folder of images, a subfolder per class; or of train, validation, "
-                       "test with such subfolders"),
+        typer.Argument(
+            help="folder of images, a subfolder per class; or of train, validation, "
+            "test with such subfolders"
+        ),
     ],
     out: Annotated[Path, typer.Argument(help="folder to write")],
     fraction: Annotated[
@@ -46,23 +48,32 @@ def spurious_text(
     image_format: Annotated[str, typer.Option(help="png or jpg")] = "png",
     seed: Annotated[int, typer.Option(min=0, help="of splits, texts and places")] = 0,
     overwrite: Annotated[bool, typer.Option(help="replace the folder")] = False,
-) -> None:  # fmt: skip
+) -> None:
     """Write images whose training part shows class names, and whose adversarial tests lie."""
-    from applications.spurious_text import write_spurious_text
+    from applications.spurious_data.text_cue import write_spurious_text
     from milannotations.terminal import Console
 
     folder = write_spurious_text(
-        images, out, fraction=fraction, names=names, size=size, height=height,
-        image_format=image_format, seed=seed, overwrite=overwrite,
-    )  # fmt: skip
+        images,
+        out,
+        fraction=fraction,
+        names=names,
+        size=size,
+        height=height,
+        image_format=image_format,
+        seed=seed,
+        overwrite=overwrite,
+    )
     Console().print(f"Images with spurious text: {folder}", markup=False, highlight=False)
 
 
 def spurious_color(
     images: Annotated[
         Path,
-        typer.Argument(help="folder of images, a subfolder per class; or of train, validation, "
-                       "test with such subfolders"),
+        typer.Argument(
+            help="folder of images, a subfolder per class; or of train, validation, "
+            "test with such subfolders"
+        ),
     ],
     out: Annotated[Path, typer.Argument(help="folder to write")],
     fraction: Annotated[
@@ -85,15 +96,23 @@ def spurious_color(
     image_format: Annotated[str, typer.Option(help="png or jpg")] = "png",
     seed: Annotated[int, typer.Option(min=0, help="of splits, colours and places")] = 0,
     overwrite: Annotated[bool, typer.Option(help="replace the folder")] = False,
-) -> None:  # fmt: skip
+) -> None:
     """Write images whose training part has a colour per class, and whose adversarial tests lie."""
-    from applications.spurious_color import write_spurious_color
+    from applications.spurious_data.color_cue import write_spurious_color
     from milannotations.terminal import Console
 
     folder = write_spurious_color(
-        images, out, fraction=fraction, style=style, amount=amount, colors=colors, size=size,
-        image_format=image_format, seed=seed, overwrite=overwrite,
-    )  # fmt: skip
+        images,
+        out,
+        fraction=fraction,
+        style=style,
+        amount=amount,
+        colors=colors,
+        size=size,
+        image_format=image_format,
+        seed=seed,
+        overwrite=overwrite,
+    )
     Console().print(f"Images with spurious colours: {folder}", markup=False, highlight=False)
 
 
@@ -114,13 +133,20 @@ def train_classifier(
     from milannotations.terminal import Console
 
     found = train(
-        images, out, architecture=architecture, epochs=epochs, batch_size=batch_size,
-        learning_rate=learning_rate, seed=seed, device=device,
-    )  # fmt: skip
+        images,
+        out,
+        architecture=architecture,
+        epochs=epochs,
+        batch_size=batch_size,
+        learning_rate=learning_rate,
+        seed=seed,
+        device=device,
+    )
     Console().print(
         f"{architecture}: {100 * found.train_accuracy:.1f} % of the training images right: {out}",
-        markup=False, highlight=False,
-    )  # fmt: skip
+        markup=False,
+        highlight=False,
+    )
 
 
 def trials(
@@ -135,8 +161,8 @@ def trials(
     device: Annotated[str, typer.Option(help=DEVICE_HELP)] = "auto",
 ) -> None:
     """Try an application on rendered images, from training on; minutes per seed on a CPU."""
-    from applications.trials.run import file_name, run_trials
-    from applications.trials.summary import shown, write_summary
+    from applications.trials.trial_runs import file_name, run_trials
+    from applications.trials.trial_summary import shown, write_summary
     from milannotations.device import resolve_device
     from milannotations.errors import InputError
     from milannotations.progress import silence_libraries

@@ -30,7 +30,7 @@ _AT_ONCE = 64  # ablations whose results are saved together
 Floats = NDArray[np.float64]
 
 
-class LabelledImages:
+class ClassImages:
     """Images in one subfolder per class, in the order of torchvision's ImageFolder.
 
     Args:
@@ -108,8 +108,9 @@ class LabelledImages:
             return
         loader: torch.utils.data.DataLoader[Batch] = torch.utils.data.DataLoader(
             Loadable(self.source),  # type: ignore[arg-type]
-            batch_size=size, collate_fn=collate,
-        )  # fmt: skip
+            batch_size=size,
+            collate_fn=collate,
+        )
         kept: list[tuple[Tensor, Tensor]] = []
         held = 0
         for batch in loader:
@@ -159,7 +160,7 @@ def read_classes(path: Path) -> dict[str, tuple[str, int]]:
     return classes
 
 
-def check_alike(sets: Mapping[str, LabelledImages], outputs: int) -> None:
+def check_alike(sets: Mapping[str, ClassImages], outputs: int) -> None:
     """Check that sets of images have the same classes, and that they are a network's.
 
     Raises:
@@ -182,7 +183,7 @@ def check_alike(sets: Mapping[str, LabelledImages], outputs: int) -> None:
 
 
 @dataclass
-class Measured:
+class AblationResults:
     """How a network did under some ablations.
 
     Attributes:
@@ -199,7 +200,7 @@ class Measured:
         return np.asarray(self.correct.mean(1, dtype=np.float64))
 
 
-class Bench:
+class AblationEvaluator:
     """Measures a network under many ablations; what was measured is kept on disk.
 
     Args:
@@ -216,7 +217,7 @@ class Bench:
         self,
         model: nn.Module,
         sites: Mapping[str, Site],
-        images: LabelledImages,
+        images: ClassImages,
         *,
         fill: Fill | None = None,
         work: Path | None = None,
@@ -233,8 +234,8 @@ class Bench:
         self._network = fingerprint(model, fill)
 
     def measure(
-        self, images: LabelledImages, ablations: Sequence[Ablation], title: str = "Ablating"
-    ) -> Measured:
+        self, images: ClassImages, ablations: Sequence[Ablation], title: str = "Ablating"
+    ) -> AblationResults:
         """Measure all ablations on all images, going on from what is kept.
 
         Args:
@@ -252,11 +253,14 @@ class Bench:
             task = progress.add_task(title, total=len(order) * len(images))
             for part in parts:
                 found.update(
-                    zip(part, self._part(images, part, lambda n: progress.advance(task, n)),
-                        strict=True)
-                )  # fmt: skip
+                    zip(
+                        part,
+                        self._part(images, part, lambda n: progress.advance(task, n)),
+                        strict=True,
+                    )
+                )
         both = np.stack([found[key] for key in keys])
-        return Measured(both[..., 0], both[..., 1])
+        return AblationResults(both[..., 0], both[..., 1])
 
     def _depth(self, key: str) -> tuple[int, str]:
         layers = list(json.loads(key))
@@ -264,7 +268,7 @@ class Bench:
 
     @torch.no_grad()
     def _part(
-        self, images: LabelledImages, part: Sequence[str], advance: Callable[[int], None]
+        self, images: ClassImages, part: Sequence[str], advance: Callable[[int], None]
     ) -> NDArray[np.float32]:
         kept = None
         if self._work is not None:

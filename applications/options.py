@@ -17,9 +17,9 @@ from milannotations.device import DEVICE_HELP
 if TYPE_CHECKING:
     import torch
 
-    from applications.described import Described, Speaker
-    from applications.found import Search
-    from applications.labelled import Bench, LabelledImages
+    from applications.labelled import AblationEvaluator, ClassImages
+    from applications.network_descriptions import DescribedNetwork, LazyDescriber
+    from applications.word_search import WordSearch
     from milannotations.ablation import Site
     from milannotations.catalog.models import LoadedModel
 
@@ -73,17 +73,33 @@ Resamples = Annotated[int, typer.Option(min=1000, help="bootstrap resamples")]
 Overwrite = Annotated[bool, typer.Option(help="replace results; what was measured is kept")]
 Device = Annotated[str, typer.Option(help=DEVICE_HELP)]
 _WRITTEN = (
-    "report.html", "layers.csv", "units.csv", "importance.csv", "curves.csv", "layers.png",
-    "importance-network.png", "importance-layer.png", "model-card.csv", "comparison.csv",
-    "matches-by-layer.png", "choices.json", "edit.json", "candidates.csv", "outcomes.csv",
-    "curves.png", "random-weights.csv", "random-weights.png", "classes.csv", "classes-network.png",
+    "report.html",
+    "layers.csv",
+    "units.csv",
+    "importance.csv",
+    "curves.csv",
+    "layers.png",
+    "importance-network.png",
+    "importance-layer.png",
+    "model-card.csv",
+    "comparison.csv",
+    "matches-by-layer.png",
+    "choices.json",
+    "edit.json",
+    "candidates.csv",
+    "outcomes.csv",
+    "curves.png",
+    "random-weights.csv",
+    "random-weights.png",
+    "classes.csv",
+    "classes-network.png",
     "classes-layer.png",
-)  # fmt: skip
+)
 DEFAULT_ENCODER = DEFAULT_SENTENCE_ENCODER
 
 
 @dataclass(frozen=True)
-class Describing:
+class DescriptionSource:
     """How descriptions are come by.
 
     Attributes:
@@ -99,7 +115,7 @@ class Describing:
     images: Path | None
     descriptions: Path | None
     exemplars: str | None
-    speaker: Speaker
+    speaker: LazyDescriber
     k: int
     quantile: float
     batch_size: int
@@ -123,18 +139,21 @@ class Describing:
         sites: Mapping[str, Site],
         work: Path,
         device: torch.device,
-    ) -> Described:
+    ) -> DescribedNetwork:
         """Return the network with its descriptions."""
-        from applications.described import describe_network, described_by_file
+        from applications.network_descriptions import describe_network, described_by_file
         from milannotations.exemplars.options import BuildOptions
 
         if self.descriptions is not None:
             return described_by_file(loaded, sites, self.descriptions, self.exemplars, device)
         assert self.images is not None
         options = BuildOptions(
-            k=self.k, quantile=self.quantile, batch_size=self.batch_size,
-            in_place=loaded.in_place, masks=loaded.masks,
-        )  # fmt: skip
+            k=self.k,
+            quantile=self.quantile,
+            batch_size=self.batch_size,
+            in_place=loaded.in_place,
+            masks=loaded.masks,
+        )
         return describe_network(
             loaded, sites, self.images, work, self.speaker, options=options, device=device
         )
@@ -149,11 +168,11 @@ class Describing:
         }
 
 
-def speaker_of(
+def describer_of(
     method: str, options: list[str] | None, train: str, train_split: str, k: int = 15
-) -> Speaker:
+) -> LazyDescriber:
     """Return who describes; what is wrong with its options is said before long work."""
-    from applications.described import LESSONS, Speaker
+    from applications.network_descriptions import LESSONS, LazyDescriber
     from milannotations.describer import check_options
     from milannotations.loading import load_split
     from milannotations.options import read_options
@@ -163,12 +182,12 @@ def speaker_of(
     if train not in ("none", "demo", LESSONS):
         load_split(train, train_split)  # said now, not after exemplars are built
     learned = None if train == "none" else train
-    return Speaker(method, given, learned, train_split, k)
+    return LazyDescriber(method, given, learned, train_split, k)
 
 
 def check_expansion(how: str, threshold: float) -> None:
     """Raise InputError if words cannot be added in such a way; before anything is built."""
-    from applications.words import WordList, expand
+    from applications.word_lists import WordList, expand
     from milannotations.errors import InputError
 
     if not -1 <= threshold <= 1:
@@ -186,30 +205,34 @@ def check_fill(how: str) -> None:
 
 
 def search_of(
-    terms: list[str], how: str, threshold: float, exact: bool, encoder: str, texts: list[str],
+    terms: list[str],
+    how: str,
+    threshold: float,
+    exact: bool,
+    encoder: str,
+    texts: list[str],
     device: torch.device,
-) -> Search:  # fmt: skip
+) -> WordSearch:
     """Return what descriptions are searched for."""
-    from applications.found import Search
+    from applications.word_search import WordSearch
     from benchmark.metrics.sentence import sentence_encoder
 
     reader = sentence_encoder(encoder, str(device)) if how == "embeddings" else None
-    return Search.of(
+    return WordSearch.of(
         terms, how, exact=exact, threshold=threshold, encoder=reader, descriptions=texts
     )
 
 
 def labelled_sets(
     folders: Mapping[str, Path], loaded: LoadedModel, classes: Path | None, device: torch.device
-) -> dict[str, LabelledImages]:
+) -> dict[str, ClassImages]:
     """Open labelled images and check that their classes are the network's."""
-    from applications.described import outputs_of
-    from applications.labelled import LabelledImages, check_alike, read_classes
+    from applications.labelled import ClassImages, check_alike, read_classes
+    from applications.network_descriptions import outputs_of
 
     listed = read_classes(classes) if classes is not None else None
     sets = {
-        name: LabelledImages(folder, loaded.preprocessing, listed)
-        for name, folder in folders.items()
+        name: ClassImages(folder, loaded.preprocessing, listed) for name, folder in folders.items()
     }
     first = next(iter(sets.values()))
     check_alike(sets, outputs_of(loaded, first.example().to(device)))
@@ -217,9 +240,13 @@ def labelled_sets(
 
 
 def fill_of(
-    how: str, loaded: LoadedModel, sites: Mapping[str, Site], images: Any, device: torch.device,
+    how: str,
+    loaded: LoadedModel,
+    sites: Mapping[str, Site],
+    images: Any,
+    device: torch.device,
     batch_size: int,
-) -> dict[str, torch.Tensor] | None:  # fmt: skip
+) -> dict[str, torch.Tensor] | None:
     """Return what ablated units are set to; None for 0."""
     from milannotations.ablation.means import mean_fill
 
@@ -231,16 +258,26 @@ def fill_of(
 
 
 def bench_of(
-    loaded: LoadedModel, sites: Mapping[str, Site], images: LabelledImages,
-    fill: dict[str, torch.Tensor] | None, work: Path, device: torch.device, batch_size: int,
-) -> Bench:  # fmt: skip
+    loaded: LoadedModel,
+    sites: Mapping[str, Site],
+    images: ClassImages,
+    fill: dict[str, torch.Tensor] | None,
+    work: Path,
+    device: torch.device,
+    batch_size: int,
+) -> AblationEvaluator:
     """Return what measures the network."""
-    from applications.labelled import Bench
+    from applications.labelled import AblationEvaluator
 
-    return Bench(
-        loaded.module, sites, images, fill=fill, work=work / "measured", device=device,
+    return AblationEvaluator(
+        loaded.module,
+        sites,
+        images,
+        fill=fill,
+        work=work / "measured",
+        device=device,
         batch_size=batch_size,
-    )  # fmt: skip
+    )
 
 
 def keeps_work(command: Callable[..., None]) -> Callable[..., None]:

@@ -34,7 +34,7 @@ def timed(what: Callable[[], object]) -> float:
 
 def main(scenes: int) -> None:
     """Print the table."""
-    from applications.trials.scenes import SMALL_MILAN
+    from applications.trials.trial_networks import SMALL_MILAN
     from baselines.milan.describer import MilanDescriber
     from baselines.retrieval.describer import Retrieval
     from milannotations.catalog.models import load_model

@@ -37,13 +37,18 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from applications.audit.decoys import make_decoys
-from applications.audit.false_matches import DECOYS, UNTRAINED, NullUnits, discovery
+from applications.audit.false_matches import DECOYS, UNTRAINED, NullUnits, estimate_false_matches
 from applications.audit.untrained import initialized_again
 from applications.classifier import read_images
-from applications.described import Described, Speaker, describe, describe_network
-from applications.spurious_text import LISTING
-from applications.trials.scenes import Scale, cue_images, probe_of, speaker
-from applications.words import WordList
+from applications.network_descriptions import (
+    DescribedNetwork,
+    LazyDescriber,
+    describe,
+    describe_network,
+)
+from applications.spurious_data.text_cue import LISTING
+from applications.trials.trial_networks import TrialScale, cue_images, probe_of, speaker
+from applications.word_lists import WordList
 from milannotations.ablation import sites_of
 from milannotations.catalog import small
 from milannotations.catalog.models import LoadedModel
@@ -51,7 +56,7 @@ from milannotations.exemplars.options import BuildOptions
 from milannotations.exemplars.sources import ImageFolder
 from milannotations.progress import silence_libraries
 
-SCALE = Scale(classes=4, train=60, validation=10, test=4, epochs=10, noise=28.0, k=10)
+SCALE = TrialScale(classes=4, train=60, validation=10, test=4, epochs=10, noise=28.0, k=10)
 WIDTHS = (16, 20, 24, 24, 24)
 WORDS = ("text", "words", "letters")
 PLANTED = (0.0, 0.1, 0.25, 0.5)  # share of the units
@@ -146,7 +151,9 @@ def train(folder: Path, seed: int) -> small.SmallNet:
     return net.eval()
 
 
-def described(net: nn.Module, name: str, probe: Path, work: Path, who: Speaker) -> Described:
+def described(
+    net: nn.Module, name: str, probe: Path, work: Path, who: LazyDescriber
+) -> DescribedNetwork:
     """Describe all units of a network."""
     loaded = LoadedModel(net.eval(), small.NAME, name, small.PREPROCESSING, small.LAYERS)
     source = ImageFolder(probe, small.PREPROCESSING)
@@ -157,7 +164,7 @@ def described(net: nn.Module, name: str, probe: Path, work: Path, who: Speaker) 
     )
 
 
-def units_of(network: Described) -> Units:
+def units_of(network: DescribedNetwork) -> Units:
     """Return a network's units."""
     return Units.of(
         [layer for layer, _ in network.units], network.texts,
@@ -213,7 +220,7 @@ def nulls_of(kind: str, networks: Sequence[Units]) -> NullUnits:
     return NullUnits(kind, layers, hits, scores, numbers)
 
 
-def study(seed: int, networks: int, draws: int, out: Path, who: Speaker) -> tuple[list, list]:
+def study(seed: int, networks: int, draws: int, out: Path, who: LazyDescriber) -> tuple[list, list]:
     """Describe the units of one seed and estimate composed networks."""
     seed_folder = out / f"seed-{seed}"
     seed_folder.mkdir(parents=True, exist_ok=True)
@@ -262,8 +269,8 @@ def study(seed: int, networks: int, draws: int, out: Path, who: Speaker) -> tupl
                     )
                     keys = [(layer, u) for layer, w in zip(small.LAYERS, WIDTHS, strict=True)
                             for u in range(w)]  # fmt: skip
-                    by_control = discovery(keys, matched, nulls_of(UNTRAINED, some))
-                    by_decoys = discovery(keys, matched, decoys)
+                    by_control = estimate_false_matches(keys, matched, nulls_of(UNTRAINED, some))
+                    by_decoys = estimate_false_matches(keys, matched, decoys)
                     rows.append([
                         seed, kind, number, share, draw, count, len(matched), false,
                         false / max(1, len(matched)), by_decoys.rate, by_control.rate,

@@ -16,7 +16,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import stats
 
-from applications.labelled import Bench, Floats, LabelledImages
+from applications.labelled import AblationEvaluator, ClassImages, Floats
 from benchmark.statistics import holm
 from milannotations.ablation import Unit, grouped
 from milannotations.errors import InputError
@@ -28,7 +28,7 @@ RANDOM = "random"
 
 
 @dataclass(frozen=True)
-class Curve:
+class AblationCurve:
     """Accuracy as units are ablated in the order of one property.
 
     Attributes:
@@ -65,7 +65,7 @@ class Curve:
 
 
 @dataclass(frozen=True)
-class Plan:
+class AblationSchedule:
     """How units are ablated.
 
     Attributes:
@@ -109,14 +109,14 @@ def directions_of(first: str) -> tuple[Direction, ...]:
 
 
 def importance(
-    bench: Bench,
-    images: LabelledImages,
+    bench: AblationEvaluator,
+    images: ClassImages,
     units: Sequence[Unit],
     properties: pd.DataFrame,
-    plan: Plan,
+    plan: AblationSchedule,
     orders: Sequence[Order] = get_args(Order),
     directions: Sequence[Direction] = get_args(Direction),
-) -> list[Curve]:
+) -> list[AblationCurve]:
     """Ablate units in the order of each property.
 
     A property may matter only because it is frequent in layers that matter: the order ``layer``,
@@ -143,13 +143,13 @@ def importance(
 
 def _of(
     order: Order,
-    bench: Bench,
-    images: LabelledImages,
+    bench: AblationEvaluator,
+    images: ClassImages,
     units: Sequence[Unit],
     properties: pd.DataFrame,
-    plan: Plan,
+    plan: AblationSchedule,
     directions: Sequence[Direction],
-) -> list[Curve]:
+) -> list[AblationCurve]:
     layers = np.array([layer for layer, _ in units])
     rng = np.random.default_rng((plan.seed, len(order)))
     fractions = np.linspace(0, plan.fraction, plan.steps + 1)
@@ -160,9 +160,7 @@ def _of(
             values = properties[name].to_numpy(dtype=float)
             repeats = plan.ties if len(np.unique(values)) < len(values) else 1
             signed = values if direction == "highest" else -values
-            jobs += [
-                (name, direction, ranks(signed, layers, order, rng)) for _ in range(repeats)
-            ]  # fmt: skip
+            jobs += [(name, direction, ranks(signed, layers, order, rng)) for _ in range(repeats)]
     ablations = [
         grouped(units[i] for i in chosen)
         for *_, ranked in jobs
@@ -180,26 +178,43 @@ def _of(
             own = curves[rows]
             area = float(own[:, 1:].mean())
             measured.append(
-                Curve(
-                    name, order, direction, tuple(fractions), tuple(own.mean(0)),
-                    _extremes(own, (0, 1)), area, area - float(chance.mean()),
-                    predicted(area, chance), float("nan"), int(properties[name].nunique()),
+                AblationCurve(
+                    name,
+                    order,
+                    direction,
+                    tuple(fractions),
+                    tuple(own.mean(0)),
+                    _extremes(own, (0, 1)),
+                    area,
+                    area - float(chance.mean()),
+                    predicted(area, chance),
+                    float("nan"),
+                    int(properties[name].nunique()),
                     _by_class(of_classes[rows]),
                 )
-            )  # fmt: skip
+            )
     adjusted = holm([curve.p for curve in measured])
-    by_chance = Curve(
-        RANDOM, order, "highest", tuple(fractions), tuple(random.mean(0)),
-        _extremes(random, (0.025, 0.975)), float(chance.mean()), 0.0, float("nan"), float("nan"),
-        0, _by_class(of_classes[: plan.trials]),
-    )  # fmt: skip
+    by_chance = AblationCurve(
+        RANDOM,
+        order,
+        "highest",
+        tuple(fractions),
+        tuple(random.mean(0)),
+        _extremes(random, (0.025, 0.975)),
+        float(chance.mean()),
+        0.0,
+        float("nan"),
+        float("nan"),
+        0,
+        _by_class(of_classes[: plan.trials]),
+    )
     return [
         by_chance,
         *(replace(curve, adjusted=value) for curve, value in zip(measured, adjusted, strict=True)),
     ]
 
 
-def class_accuracy(correct: NDArray[np.float32], images: LabelledImages) -> Floats:
+def class_accuracy(correct: NDArray[np.float32], images: ClassImages) -> Floats:
     """Return the accuracy on the images of each class.
 
     Args:
@@ -210,9 +225,7 @@ def class_accuracy(correct: NDArray[np.float32], images: LabelledImages) -> Floa
         float64 (ablations, classes), classes in the order of their folders.
     """
     labels = images.labels.numpy()
-    columns = [
-        correct[:, labels == index].mean(1, dtype=np.float64) for index in images.indices
-    ]  # fmt: skip
+    columns = [correct[:, labels == index].mean(1, dtype=np.float64) for index in images.indices]
     return np.stack(columns, axis=1)
 
 
@@ -274,21 +287,37 @@ def _extremes(curves: Floats, at: tuple[float, float]) -> tuple[tuple[float, flo
     return tuple(zip(low.tolist(), high.tolist(), strict=True))
 
 
-def importance_table(curves: Sequence[Curve], titles: Mapping[str, str]) -> pd.DataFrame:
+def importance_table(curves: Sequence[AblationCurve], titles: Mapping[str, str]) -> pd.DataFrame:
     """Return a row per property, order and direction."""
     return pd.DataFrame(
         [
-            [titles.get(c.name, c.name), c.order, c.direction, c.values, c.area, c.difference, c.p,
-             c.adjusted]
+            [
+                titles.get(c.name, c.name),
+                c.order,
+                c.direction,
+                c.values,
+                c.area,
+                c.difference,
+                c.p,
+                c.adjusted,
+            ]
             for c in curves
             if c.name != RANDOM
         ],
-        columns=["property", "order", "direction", "values", "accuracy", "difference", "p",
-                 "p_holm"],
-    )  # fmt: skip
+        columns=[
+            "property",
+            "order",
+            "direction",
+            "values",
+            "accuracy",
+            "difference",
+            "p",
+            "p_holm",
+        ],
+    )
 
 
-def curve_table(curves: Sequence[Curve]) -> pd.DataFrame:
+def curve_table(curves: Sequence[AblationCurve]) -> pd.DataFrame:
     """Return a row per property, order, direction and fraction: what is drawn."""
     return pd.DataFrame(
         [
@@ -302,5 +331,5 @@ def curve_table(curves: Sequence[Curve]) -> pd.DataFrame:
     )
 
 
-def _direction(curve: Curve) -> str:
+def _direction(curve: AblationCurve) -> str:
     return "" if curve.name == RANDOM else curve.direction

@@ -83,9 +83,18 @@ def _indifferent(
         depth = len(record["masks"])
         ids = rng.choice(list(pool), size=depth, replace=depth > len(pool)).tolist()
         under = rng.integers(0, len(masks), depth)
-        made.append({
-            "model": record["model"], "dataset": "decoys", "layer": layer, "unit": unit,
-            "images": [pool[index] for index in ids], "masks": [masks[i] for i in under],
-            "image_ids": ids, "activations": [], "threshold": None, "annotations": [],
-        })  # fmt: skip
+        made.append(
+            {
+                "model": record["model"],
+                "dataset": "decoys",
+                "layer": layer,
+                "unit": unit,
+                "images": [pool[index] for index in ids],
+                "masks": [masks[i] for i in under],
+                "image_ids": ids,
+                "activations": [],
+                "threshold": None,
+                "annotations": [],
+            }
+        )
     return made

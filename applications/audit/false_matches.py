@@ -49,7 +49,7 @@ class NullUnits:
 
 
 @dataclass(frozen=True)
-class Discovery:
+class FalseMatchEstimate:
     """How many matches are false, by estimate.
 
     Attributes:
@@ -60,8 +60,8 @@ class Discovery:
         shares: Share of null units that match, 0 to 1, of each network with random weights.
         false: Units expected to match falsely, one more than were seen counted.
         rate: Expected share of the matches that is false, 0 to 1; 1 if nothing matches.
-        low: Lower end of the 95 % interval of ``rate``; see ``discovery``. NaN for fewer than two
-            networks with random weights.
+        low: Lower end of the 95 % interval of ``rate``; see ``estimate_false_matches``. NaN for
+            fewer than two networks with random weights.
         high: Its upper end.
         q: For each matching unit, the least rate among the matches that are at least as confident
             as some match no more confident than it; NaN without confidences.
@@ -83,9 +83,9 @@ class Discovery:
         return sum(value <= rate for value in self.q.values())
 
 
-def discovery(
+def estimate_false_matches(
     units: Sequence[Unit], matched: Mapping[Unit, float | None], nulls: NullUnits
-) -> Discovery:
+) -> FalseMatchEstimate:
     """Estimate how many of the matches are false.
 
     One match more than was seen is counted, as an estimate of 0 from few null units would promise
@@ -113,12 +113,18 @@ def discovery(
     trained = nulls.kind == UNTRAINED
     low, high = prediction(rates, error) if trained else (np.nan, np.nan)
     share = false / expected if sure else _null_share(len(units), len(matched), expected)
-    return Discovery(
-        nulls.kind, len(matched), len(hits), int(hits.sum()),
+    return FalseMatchEstimate(
+        nulls.kind,
+        len(matched),
+        len(hits),
+        int(hits.sum()),
         tuple(float(hits[mine].mean()) for mine in of_each) if trained else (),
-        false, min(1.0, false / len(matched)) if matched else 1.0, low, high,
+        false,
+        min(1.0, false / len(matched)) if matched else 1.0,
+        low,
+        high,
         _q_values(matched, hits, level, share * weights, mean_weight),
-    )  # fmt: skip
+    )
 
 
 def _levels(matched: Mapping[Unit, float | None], nulls: NullUnits) -> Floats | None:
@@ -157,9 +163,12 @@ def _by_confidence(
 
 
 def _by_counts(
-    units: Sequence[Unit], matched: Mapping[Unit, float | None], nulls: NullUnits, weights: Floats,
+    units: Sequence[Unit],
+    matched: Mapping[Unit, float | None],
+    nulls: NullUnits,
+    weights: Floats,
     mean_weight: float,
-) -> tuple[float, list[float], float]:  # fmt: skip
+) -> tuple[float, list[float], float]:
     """Estimate from the share of null units that match; returns what ``_by_confidence`` does."""
     hits = np.array(nulls.matched, dtype=bool)
     networks = np.array(nulls.networks)
@@ -216,9 +225,12 @@ def prediction(shares: Sequence[float], error: float = 0.0) -> tuple[float, floa
 
 
 def _q_values(
-    matched: Mapping[Unit, float | None], hits: NDArray[np.bool_], level: Floats | None,
-    weights: Floats, mean_weight: float,
-) -> dict[Unit, float]:  # fmt: skip
+    matched: Mapping[Unit, float | None],
+    hits: NDArray[np.bool_],
+    level: Floats | None,
+    weights: Floats,
+    mean_weight: float,
+) -> dict[Unit, float]:
     if level is None:
         return {unit: float("nan") for unit in matched}
     scores = np.array([matched[unit] for unit in matched], dtype=float)

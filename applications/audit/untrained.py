@@ -9,7 +9,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor, nn
 
-from applications.described import Described
+from applications.network_descriptions import DescribedNetwork
 from milannotations.ablation import Site, sites_of
 from milannotations.catalog.entry import weights_seed
 from milannotations.catalog.models import LoadedModel, load_model
@@ -53,11 +53,11 @@ def untrained(
 
 
 def untrained_networks(
-    described: Described,
+    described: DescribedNetwork,
     spec: str | None,
     count: int,
-    describe: Callable[[LoadedModel, dict[str, Site]], Described],
-) -> tuple[list[Described], str]:
+    describe: Callable[[LoadedModel, dict[str, Site]], DescribedNetwork],
+) -> tuple[list[DescribedNetwork], str]:
     """Describe networks with random weights, of the architecture of another.
 
     Args:

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from applications.labelled import LabelledImages
+from applications.labelled import ClassImages
 from milannotations.ablation import Site, Unit
 from milannotations.ablation.hooks import Fill, attach
 from milannotations.ablation.runner import logits_of
@@ -45,8 +45,8 @@ def random_like(
 def by_activation(
     model: nn.Module,
     sites: Mapping[str, Site],
-    plain: LabelledImages,
-    adversarial: LabelledImages | None,
+    plain: ClassImages,
+    adversarial: ClassImages | None,
     *,
     layouts: Mapping[str, Layout] | None = None,
     device: torch.device | str = "cpu",
@@ -59,13 +59,18 @@ def by_activation(
     """
     first, second = (
         responses(
-            model, list(sites), images.source, reduction="mean", layouts=layouts, device=device,
+            model,
+            list(sites),
+            images.source,
+            reduction="mean",
+            layouts=layouts,
+            device=device,
             batch_size=batch_size,
         )
         if images is not None
         else {}
         for images in (plain, adversarial)
-    )  # fmt: skip
+    )
     scores: dict[Unit, float] = {}
     for layer, values in first.items():
         score = values.mean(0)
@@ -78,7 +83,7 @@ def by_activation(
 def by_gradient(
     model: nn.Module,
     sites: Mapping[str, Site],
-    images: LabelledImages,
+    images: ClassImages,
     *,
     fill: Fill | None = None,
     device: torch.device | str = "cpu",

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from applications.labelled import LabelledImages
+from applications.labelled import ClassImages
 from milannotations.ablation import Ablation, Site, ablated
 from milannotations.ablation.hooks import Fill
 from milannotations.ablation.runner import logits_of
@@ -65,8 +65,8 @@ def finetune(
     model: nn.Module,
     sites: Mapping[str, Site],
     ablation: Ablation,
-    train: LabelledImages,
-    validation: Mapping[str, LabelledImages],
+    train: ClassImages,
+    validation: Mapping[str, ClassImages],
     *,
     fill: Fill | None = None,
     epochs: int = 10,
@@ -103,8 +103,10 @@ def finetune(
     head = edited.get_submodule(name)
     assert isinstance(head, nn.Linear)
     sets = {"": train, **validation}
-    features = {k: _features(edited, head, sites, ablation, fill, v, device, batch_size)
-                for k, v in sets.items()}  # fmt: skip
+    features = {
+        k: _features(edited, head, sites, ablation, fill, v, device, batch_size)
+        for k, v in sets.items()
+    }
     held = {k: v for k, v in features.items() if k}
 
     def score() -> tuple[float, float]:
@@ -139,7 +141,7 @@ def _features(
     sites: Mapping[str, Site],
     ablation: Ablation,
     fill: Fill | None,
-    images: LabelledImages,
+    images: ClassImages,
     device: torch.device | str,
     batch_size: int,
 ) -> tuple[Tensor, Tensor]:

@@ -7,7 +7,7 @@ import torch
 from PIL import Image
 from torch import nn
 
-from applications.analysis.classes import (
+from applications.analysis.class_accuracy import (
     class_rows,
     class_table,
     classes_in,
@@ -15,7 +15,7 @@ from applications.analysis.classes import (
 )
 from applications.analysis.importance import (
     RANDOM,
-    Plan,
+    AblationSchedule,
     curve_table,
     directions_of,
     importance,
@@ -23,7 +23,7 @@ from applications.analysis.importance import (
     nested,
     ranks,
 )
-from applications.labelled import Bench, LabelledImages
+from applications.labelled import AblationEvaluator, ClassImages
 from milannotations.ablation import sites_of
 from milannotations.errors import InputError
 from milannotations.exemplars.sources import Preprocessing
@@ -65,9 +65,9 @@ def bench(tmp_path):
     # Sorted: green is class 0, so swap what the units stand for.
     model = Voters().eval()
     model.early.weight.data = model.early.weight.data[:, [1, 0, 2]]
-    images = LabelledImages(tmp_path / "images", PLAIN)
+    images = ClassImages(tmp_path / "images", PLAIN)
     sites = sites_of(model, ["early", "late"], (images.example(),))
-    return Bench(model, sites, images), images
+    return AblationEvaluator(model, sites, images), images
 
 
 UNITS = [(layer, unit) for layer in ("early", "late") for unit in range(10)]
@@ -80,7 +80,7 @@ def test_a_property_of_the_units_that_matter(bench):
         "matters": matters, "does not": 1 - matters, "nothing": np.zeros(20),
         "noise": np.random.default_rng(1).random(20),
     })  # fmt: skip
-    curves = importance(measured, images, UNITS, table, Plan(0.4, 4, trials=39, ties=4))
+    curves = importance(measured, images, UNITS, table, AblationSchedule(0.4, 4, trials=39, ties=4))
     found = {(c.name, c.order): c for c in curves if c.direction == "highest"}
     lowest = {(c.name, c.order): c for c in curves if c.direction == "lowest"}
     for order in ("network", "layer"):
@@ -98,7 +98,7 @@ def test_a_property_of_the_units_that_matter(bench):
     rows = importance_table(curves, {})
     assert len(rows) == 16 and len(curve_table(curves)) == 2 * 9 * 5
     assert rows.groupby("direction").size().to_dict() == {"highest": 8, "lowest": 8}
-    only = importance(measured, images, UNITS, table, Plan(0.4, 4, trials=39, ties=4),
+    only = importance(measured, images, UNITS, table, AblationSchedule(0.4, 4, trials=39, ties=4),
                       directions=("highest",))  # fmt: skip
     assert [c.accuracy for c in only] == [c.accuracy for c in curves if c.direction == "highest"]
 
@@ -108,7 +108,9 @@ def test_accuracy_by_class_is_of_the_images_of_that_class(bench):
     measured, images = bench
     for_green = np.array([float(layer == "early" and unit in (0, 2)) for layer, unit in UNITS])
     table = pd.DataFrame({"green": for_green, "constant": np.ones(20)})
-    curves = importance(measured, images, UNITS, table, Plan(0.1, 1, trials=5), ["network"])
+    curves = importance(
+        measured, images, UNITS, table, AblationSchedule(0.1, 1, trials=5), ["network"]
+    )
     classes = classes_in(images)
     assert classes.names == ("green", "red") and classes.images == (10, 10)
     curve = next(c for c in curves if (c.name, c.direction) == ("green", "highest"))
@@ -146,7 +148,7 @@ def test_p_is_uniform_where_nothing_is_ordered(bench):
     values = []
     for seed in range(40):
         noise = pd.DataFrame({"noise": np.random.default_rng(seed).random(20)})
-        plan = Plan(0.5, 3, trials=9, seed=seed)
+        plan = AblationSchedule(0.5, 3, trials=9, seed=seed)
         values += [c.p for c in importance(measured, images, UNITS, noise, plan, ["network"])[1:]]
     # Ties make p conservative; never anti-conservative beyond chance (40 draws of p <= .2).
     assert np.mean(np.array(values) <= 0.2) < 0.2 + 3 * np.sqrt(0.2 * 0.8 / 40)
@@ -170,7 +172,7 @@ def test_orders():
 )
 def test_plans_that_make_no_sense(how):
     with pytest.raises(InputError, match=next(iter(how))):
-        Plan(**how)
+        AblationSchedule(**how)
 
 
 def test_outputs_are_what_they_say(bench):

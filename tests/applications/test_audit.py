@@ -10,19 +10,19 @@ import pytest
 import torch
 from scipy import stats
 
-from applications.audit.compare import Count, compare, parse_name
+from applications.audit.audit_report import said_of, write_report
+from applications.audit.conditions import MatchCount, compare, parse_name
 from applications.audit.decoys import make_decoys
 from applications.audit.false_matches import (
     DECOYS,
     UNTRAINED,
     NullUnits,
-    discovery,
+    estimate_false_matches,
     prediction,
 )
-from applications.audit.report import said_of, write_report
-from applications.audit.run import audit, layer_table, unit_table, write_tables
-from applications.described import Described, Speaker
-from applications.found import Search, some_matches
+from applications.audit.pipeline import audit, layer_table, unit_table, write_tables
+from applications.network_descriptions import DescribedNetwork, LazyDescriber
+from applications.word_search import WordSearch, some_matches
 from milannotations.describer import Description
 from milannotations.errors import InputError
 from milannotations.loading import load_split
@@ -83,7 +83,7 @@ def test_false_discoveries_by_hand():
     layers = ["a"] * 5 + ["b"] * 10  # each stands for two units
     hits = [True, False, False, False, False] + [False] * 10
     scores = [0.75] + [0.1] * 14
-    found = discovery(units, matched, decoys_of(layers, hits, scores))
+    found = estimate_false_matches(units, matched, decoys_of(layers, hits, scores))
     # 2 of 30 would match if all were null; 27 of 28 do not: 27/28 of the units are null.
     null = 27 / 28
     assert found.false == pytest.approx(2 * null + 2)
@@ -92,16 +92,18 @@ def test_false_discoveries_by_hand():
     # From the most confident on: (0+2)/1 -> 1, (0+2)/2 = 1, (2+2)/3 -> 1, (2+2)/4 = 1.
     assert [found.q[u] for u in matched] == pytest.approx([0.982] * 4, abs=0.001)
     many = {("b", i): 1.0 - i / 100 for i in range(20)}
-    clean = discovery(units, many, decoys_of(layers, [False] * 15, [0.0] * 15))
+    clean = estimate_false_matches(units, many, decoys_of(layers, [False] * 15, [0.0] * 15))
     assert clean.rate == pytest.approx(2 / 20)
     assert clean.confident() == 20 and found.confident() == 0
     assert clean.q["b", 19] == pytest.approx(0.1)
     # No unit is less sure than one that is less confident.
     values = [clean.q["b", i] for i in range(20)]
     assert values == sorted(values)
-    without = discovery(units, dict.fromkeys(many), decoys_of(layers, [False] * 15, [None] * 15))
+    without = estimate_false_matches(
+        units, dict.fromkeys(many), decoys_of(layers, [False] * 15, [None] * 15)
+    )
     assert all(math.isnan(v) for v in without.q.values()) and without.rate == clean.rate
-    assert discovery(units, {}, decoys_of(layers, hits, scores)).rate == 1.0
+    assert estimate_false_matches(units, {}, decoys_of(layers, hits, scores)).rate == 1.0
 
 
 def test_interval_over_networks_by_hand():
@@ -112,7 +114,7 @@ def test_interval_over_networks_by_hand():
              + [False] * round(100 - 100 * share)]  # fmt: skip
     nulls = NullUnits(UNTRAINED, ("a",) * 300, tuple(flags), (None,) * 300,
                       tuple(n for n in range(3) for _ in range(100)))  # fmt: skip
-    found = discovery(units, matched, nulls)
+    found = estimate_false_matches(units, matched, nulls)
     assert found.shares == pytest.approx(shares)
     # With a share p of untrained units matching, (100 - 40 + 1) / (100 - 100 p) are null.
     rates = [min(1, 61 / (100 - 100 * p)) * 100 * p / 40 for p in shares]
@@ -129,7 +131,7 @@ def test_estimate_by_confidence_by_hand():
     levels = [0.05 + 0.1 * i for i in range(10)]
     nulls = NullUnits(UNTRAINED, ("a",) * 120, tuple([True] * 10 + [False] * 50) * 2,
                       tuple(levels + [0.5] * 50) * 2, (0,) * 60 + (1,) * 60)  # fmt: skip
-    found = discovery(units, matched, nulls)
+    found = estimate_false_matches(units, matched, nulls)
     assert found.false == pytest.approx((3 + 1) / 0.5) and found.rate == pytest.approx(8 / 20)
     # Both networks give 6 of 20; what is left is the chance in 3 of 6 binomial matches.
     half = stats.t.ppf(0.975, 1) * math.sqrt(3 / 0.5 * 0.5 / 0.5) / 20
@@ -152,7 +154,7 @@ def test_estimate_by_confidence_bears_units_that_learned_something_else(true, ot
         drawn = tuple((rng.random(600) < chance).tolist())
         nulls = NullUnits(UNTRAINED, ("a",) * 600, drawn, tuple(rng.random(600).tolist()),
                           tuple(n for n in range(3) for _ in range(200)))  # fmt: skip
-        found = discovery(units, matched, nulls)
+        found = estimate_false_matches(units, matched, nulls)
         estimates.append(found.rate)
         truths.append(by_chance.sum() / len(matched))
         inside.append(found.low <= truths[-1] <= found.high)
@@ -173,7 +175,7 @@ def test_estimate_is_right_on_average(true, chance):
         drawn = tuple((rng.random(600) < chance).tolist())
         networks = tuple(n for n in range(3) for _ in range(200))
         nulls = NullUnits(UNTRAINED, ("a",) * 600, drawn, (None,) * 600, networks)
-        estimates.append(discovery(units, matched, nulls).rate)
+        estimates.append(estimate_false_matches(units, matched, nulls).rate)
         truths.append(by_chance.sum() / len(matched))
     # Where all is false the estimate, cut at 1, cannot be above on average.
     assert np.mean(truths) - 0.08 < np.mean(estimates) < np.mean(truths) + 0.02
@@ -181,7 +183,7 @@ def test_estimate_is_right_on_average(true, chance):
 
 def count(name, flags, layers=None):
     condition, pair = parse_name(name)
-    return Count(name, condition, pair, tuple(flags), tuple(layers or ["a"] * len(flags)))
+    return MatchCount(name, condition, pair, tuple(flags), tuple(layers or ["a"] * len(flags)))
 
 
 def test_compared_in_pairs_as_student_and_an_exact_test_do():
@@ -239,19 +241,21 @@ def described(neurons, name="net"):
     units = list(zip(map(str, neurons["layer"]), map(int, neurons["unit"]), strict=True))
     sites = {layer: SimpleNamespace(units=1000) for layer in dict.fromkeys(u[0] for u in units)}
     loaded = SimpleNamespace(name=name, dataset="demo")
-    return Described(loaded, torch.device("cpu"), sites, units, [d.text for d in said],
+    return DescribedNetwork(loaded, torch.device("cpu"), sites, units, [d.text for d in said],
                      [d.score for d in said], neurons, Pictures(neurons))  # fmt: skip
 
 
 def test_an_audit_from_beginning_to_end(neurons, tmp_path):
     networks = {"plain/0": described(neurons), "blurred/0": described(neurons.select(range(40)))}
-    search = Search.of(["face"])
-    speaker = Speaker(ready=(Parrot(), "parrot"))
+    search = WordSearch.of(["face"])
+    speaker = LazyDescriber(ready=(Parrot(), "parrot"))
     found = audit(networks, search, speaker, tmp_path)
     truth = {u for u in networks["plain/0"].units if u[1] % 3 == 0}
     assert set(found.networks[0].matches) == truth
-    assert found.networks[0].discovery.matched_nulls == 0
-    assert found.networks[0].discovery.rate == pytest.approx(1 / len(truth))  # one more than seen
+    assert found.networks[0].false_matches.matched_nulls == 0
+    assert found.networks[0].false_matches.rate == pytest.approx(
+        1 / len(truth)
+    )  # one more than seen
     table = layer_table(found)
     whole = table[(table["network"] == "plain/0") & (table["layer"] == "all")].iloc[0]
     assert (whole["units"], whole["matching"]) == (len(neurons), len(truth))
@@ -266,8 +270,8 @@ def test_an_audit_from_beginning_to_end(neurons, tmp_path):
 
 def test_finding_nothing_is_a_result(neurons, tmp_path):
     net = described(neurons)
-    search = Search.of(["zebra (.*)"])
-    found = audit({"net": net}, search, Speaker(ready=(Parrot(), "parrot")), tmp_path)
+    search = WordSearch.of(["zebra (.*)"])
+    found = audit({"net": net}, search, LazyDescriber(ready=(Parrot(), "parrot")), tmp_path)
     assert found.networks[0].matches == {}
     assert said_of(found.networks[0]) == "net: 0 of 85 units match"
     write_tables(found, tmp_path)
@@ -282,10 +286,10 @@ def test_finding_nothing_is_a_result(neurons, tmp_path):
 def test_a_network_with_random_weights_is_no_better_than_itself(neurons, tmp_path):
     """Units that match for no reason are all false by a control, and hardly any by decoys."""
     net, others = described(neurons), [described(neurons, f"random-{n}") for n in range(3)]
-    search, speaker = Search.of(["face"]), Speaker(ready=(Parrot(), "parrot"))
+    search, speaker = WordSearch.of(["face"]), LazyDescriber(ready=(Parrot(), "parrot"))
     found = audit({"net": net}, search, speaker, tmp_path, controls={"net": others}).networks[0]
     assert found.decoys.rate < 0.05
-    assert found.control.rate == pytest.approx(1.0) and found.discovery is found.control
+    assert found.control.rate == pytest.approx(1.0) and found.false_matches is found.control
     assert found.control.low < 1.0 == found.control.high
     assert found.control.confident() == 0
     assert found.untrained_share() == len(found.matches) / len(net.units)
@@ -309,9 +313,9 @@ def test_prediction_covers_one_more_of_the_same():
 
 def test_words_that_none_or_all_have(neurons, tmp_path):
     net = described(neurons)
-    assert some_matches(Search.of(["zebra"]), net) == {}
+    assert some_matches(WordSearch.of(["zebra"]), net) == {}
     with pytest.raises(InputError, match="all 85 units"):
-        some_matches(Search.of(["circles", "faces"]), net)
+        some_matches(WordSearch.of(["circles", "faces"]), net)
     with pytest.raises(InputError, match="cannot be searched"):
-        Search.of([".*"])
-    assert some_matches(Search.of(["face.*"]), net)  # literal text: the signs do not matter
+        WordSearch.of([".*"])
+    assert some_matches(WordSearch.of(["face.*"]), net)  # literal text: the signs do not matter

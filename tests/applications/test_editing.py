@@ -10,9 +10,8 @@ from PIL import Image
 from torch import nn
 
 from applications.editing.candidates import by_activation, by_gradient, random_like
-from applications.editing.choose import Chooser, steps
 from applications.editing.finetune import finetune, last_layer
-from applications.editing.run import (
+from applications.editing.selection import (
     DESCRIPTIONS,
     RANDOM,
     SELECTED,
@@ -21,7 +20,8 @@ from applications.editing.run import (
     evaluate,
     save_choices,
 )
-from applications.labelled import Bench, LabelledImages, check_alike, read_classes
+from applications.editing.unit_chooser import UnitChooser, steps
+from applications.labelled import AblationEvaluator, ClassImages, check_alike, read_classes
 from milannotations.ablation import ablated, sites_of
 from milannotations.errors import InputError
 from milannotations.exemplars.sources import Preprocessing
@@ -83,14 +83,14 @@ def data(tmp_path):
 
 
 def opened(data, name):
-    return LabelledImages(data / name, PLAIN)
+    return ClassImages(data / name, PLAIN)
 
 
 def bench_of(data, **how):
     model = Reader().eval()
     validation = opened(data, "validation")
     sites = sites_of(model, ["seen"], (validation.example(),))
-    return Bench(model, sites, validation, batch_size=7, **how)
+    return AblationEvaluator(model, sites, validation, batch_size=7, **how)
 
 
 def validation_of(data):
@@ -158,7 +158,7 @@ def test_without_adversarial_images_as_many_as_cost_nothing(data):
     assert set(choices[0].units) >= {TEXT, ("seen", 3)}
     assert not {("seen", 0), ("seen", 1)} <= set(choices[0].units)
     with pytest.raises(InputError, match="tolerance is 1"):
-        Chooser(bench_of(data), only_plain, tolerance=1)
+        UnitChooser(bench_of(data), only_plain, tolerance=1)
 
 
 def test_goes_on_from_what_was_measured(data, tmp_path, monkeypatch):
@@ -174,7 +174,7 @@ def test_goes_on_from_what_was_measured(data, tmp_path, monkeypatch):
     # Other weights are another network.
     other = bench_of(data, work=work)
     other.model.fc.weight.data *= 2
-    assert bench_of(data)._network != Bench(
+    assert bench_of(data)._network != AblationEvaluator(
         other.model, other.sites, images, batch_size=4
     )._network  # fmt: skip
 
@@ -281,9 +281,9 @@ def test_choices_are_written_whole(data, tmp_path):
 def test_mistakes_are_named(data, tmp_path):
     bench = bench_of(data)
     with pytest.raises(InputError, match="validation"):
-        Chooser(bench, {})
+        UnitChooser(bench, {})
     with pytest.raises(InputError, match="no candidates"):
-        Chooser(bench, {"plain": opened(data, "validation")}).choose([], "descriptions")
+        UnitChooser(bench, {"plain": opened(data, "validation")}).choose([], "descriptions")
     shutil.rmtree(data / "validation" / "b-green")
     with pytest.raises(InputError, match=r"one class only \(a-red\)"):
         opened(data, "validation")
@@ -295,7 +295,7 @@ def test_mistakes_are_named(data, tmp_path):
         check_alike({"test": opened(data, "test")}, 1000)
     listed = tmp_path / "classes.csv"
     listed.write_text("folder,name,index\na-red,red things,7\nb-green,green things,3\n")
-    images = LabelledImages(data / "test", PLAIN, read_classes(listed))
+    images = ClassImages(data / "test", PLAIN, read_classes(listed))
     assert set(images.labels.tolist()) == {7, 3} and images.classes == (
         "red things",
         "green things",
@@ -306,7 +306,7 @@ def test_mistakes_are_named(data, tmp_path):
         read_classes(listed)
     listed.write_text("folder,name,index\na-rad,red things,1\n")
     with pytest.raises(InputError, match="lacks 'a-red'"):
-        LabelledImages(data / "test", PLAIN, read_classes(listed))
+        ClassImages(data / "test", PLAIN, read_classes(listed))
     (data / "train" / "a-red" / "000.png").write_bytes(b"no image")
     with pytest.raises(InputError, match=r"000\.png"):
         list(opened(data, "train").batches(4))

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from applications.spurious_color import (
+from applications.spurious_data.color_cue import (
     COLORS,
     LISTING,
     STYLES,
@@ -17,7 +17,7 @@ from applications.spurious_color import (
     painted,
     write_spurious_color,
 )
-from applications.spurious_text import write_spurious_text
+from applications.spurious_data.text_cue import write_spurious_text
 from milannotations.errors import InputError
 
 _CLASSES = ("cat", "n01", "polar_bear")

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from applications.image_classes import class_texts, shares
-from applications.spurious_text import LISTING, write_spurious_text
+from applications.class_folders import class_texts, shares
+from applications.spurious_data.text_cue import LISTING, write_spurious_text
 from milannotations.errors import InputError
 
 _CLASSES = ("n01", "polar_bear", "cat")

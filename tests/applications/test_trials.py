@@ -10,10 +10,11 @@ import pytest
 from scipy import stats
 from typer.testing import CliRunner
 
-from applications import described
+from applications import network_descriptions as described
 from applications.experiment_commands import app
-from applications.trials import run as running
-from applications.trials import scenes, summary
+from applications.trials import trial_networks as scenes
+from applications.trials import trial_runs as running
+from applications.trials import trial_summary as summary
 from benchmark.statistics import over_trials
 
 
@@ -84,7 +85,7 @@ def test_what_is_made_once(tmp_path):
 
 @pytest.mark.slow
 def test_all_three_from_training_on(tmp_path, monkeypatch):
-    small = scenes.Scale(classes=3, train=16, validation=4, test=4, epochs=1, noise=10.0, k=3)
+    small = scenes.TrialScale(classes=3, train=16, validation=4, test=4, epochs=1, noise=10.0, k=3)
     for module in (scenes, running):
         monkeypatch.setattr(module, "EDITING", small)
         monkeypatch.setattr(module, "AUDITING", replace(small, train=8))

@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow.parquet as pq
 
 import milannotations
-from applications.described import described_by_file
+from applications.network_descriptions import described_by_file
 from benchmark.metrics.base import Metric
 from benchmark.references import ORIGINAL
 from benchmark.score_files import score_files

@@ -9,8 +9,8 @@ from unittest import mock
 
 import numpy as np
 
+from applications.class_folders import named_values
 from applications.classifier import load_classifier
-from applications.image_classes import named_values
 from baselines.compexp.explanation import ExplanationCache
 from baselines.concepts.activations import RecordedMaps
 from baselines.concepts.coco import CocoPanoptic

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from applications.image_classes import named_values
+from applications.class_folders import named_values
 from leaderboard.submission.metadata import read_submission
 from leaderboard.submission.package import METADATA, open_package
 from leaderboard.submission.problems import Problems

@@ -27,7 +27,7 @@ READERS = {
             "milannotations/rows.py": "the reader",
             "milannotations/tables.py": "the header alone, to find the delimiter",
             "benchmark/experiments/published.py": "a table of the package",
-            "applications/trials/summary.py": "a table of the package",
+            "applications/trials/trial_summary.py": "a table of the package",
         },
     ),
     "YAML": (

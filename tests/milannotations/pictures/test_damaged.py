@@ -16,8 +16,8 @@ from torch import nn
 
 import milannotations
 from applications.classifier import read_images
-from applications.labelled import LabelledImages
-from applications.spurious_text import write_spurious_text
+from applications.labelled import ClassImages
+from applications.spurious_data.text_cue import write_spurious_text
 from milannotations.attach.sources import FolderSource
 from milannotations.errors import InputError
 from milannotations.exemplars.build import build
@@ -178,7 +178,7 @@ def test_a_build_names_it_or_leaves_it_out(classes: Path, tmp_path: Path) -> Non
 
 OTHERS: list[Callable[[Path], object]] = [
     lambda folder: FolderSource(folder).image(0),
-    lambda folder: list(LabelledImages(folder, WHOLE).batches(4)),
+    lambda folder: list(ClassImages(folder, WHOLE).batches(4)),
     lambda folder: read_images(folder, WHOLE),
     lambda folder: write_spurious_text(folder, folder.parent / "out", splits=(0.4, 0.3, 0.3)),
 ]

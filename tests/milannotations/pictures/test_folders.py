@@ -19,10 +19,10 @@ from torch import nn
 from torchvision.datasets import ImageFolder as TorchvisionFolder
 
 import milannotations
+from applications.class_folders import classes_of
 from applications.classifier import read_images
-from applications.image_classes import classes_of
-from applications.labelled import LabelledImages
-from applications.spurious_text import LISTING, write_spurious_text
+from applications.labelled import ClassImages
+from applications.spurious_data.text_cue import LISTING, write_spurious_text
 from baselines.concepts.names import open_concepts
 from baselines.concepts.segmented import PictureFolder
 from milannotations.attach.attach import attach_images
@@ -79,7 +79,7 @@ READERS: dict[str, Callable[[Path], list[bytes]]] = {
     "data set": _hub,
     "labelled": lambda f: [
         (inputs * 255).round().byte().permute(1, 2, 0).numpy().tobytes()
-        for inputs in LabelledImages(f, WHOLE).example(12)
+        for inputs in ClassImages(f, WHOLE).example(12)
     ],
     "train-classifier": lambda f: [
         p.permute(1, 2, 0).numpy().tobytes() for p in read_images(f, WHOLE).pixels
@@ -245,7 +245,7 @@ def test_applications_write_names_that_are_not_utf8(odd: Path, tmp_path: Path) -
     facts = json.loads((tmp_path / "text" / LISTING).read_text(encoding="utf-8"))
     assert set(facts["names"]) == {"a", "b\\xff"}
     assert len({entry["source"] for entry in facts["files"]}) == 8
-    labelled = LabelledImages(odd, WHOLE)
+    labelled = ClassImages(odd, WHOLE)
     assert labelled.classes == ("a", "b\\xff")
     assert len(labelled.identity) == 64
     assert read_images(odd, WHOLE).classes == labelled.classes

@@ -13,8 +13,8 @@ from datasets import Image as ImageFeature
 from PIL import Image
 
 from applications.classifier import read_images
-from applications.labelled import LabelledImages
-from applications.spurious_text import write_spurious_text
+from applications.labelled import ClassImages
+from applications.spurious_data.text_cue import write_spurious_text
 from baselines.concepts.segmented import PictureFolder
 from milannotations.attach.sources import FolderSource, HubSource
 from milannotations.exemplars.sources import ImageFolder, PictureSource, Preprocessing
@@ -137,7 +137,7 @@ def _from_concepts(folder: Path) -> Image.Image:
 
 
 def _from_labelled(folder: Path) -> Image.Image:
-    inputs = LabelledImages(folder, WHOLE).example(1)[0]
+    inputs = ClassImages(folder, WHOLE).example(1)[0]
     return Image.fromarray((inputs * 255).round().byte().permute(1, 2, 0).numpy())
 
 

@@ -10,14 +10,14 @@ import numpy as np
 from matplotlib.colors import TwoSlopeNorm
 from numpy.typing import NDArray
 
-from applications.drawing import SMALL, finish, grid, name, say_empty, short
+from applications.figures.style import SMALL, finish, grid, name, say_empty, short
 
 _DARK = 0.6  # share of the greatest value from which on a number is white
 _MAP = "PuOr"  # purple and orange, which the colour-blind tell apart; white at 0
 
 
 @dataclass(frozen=True)
-class Grid:
+class HeatMap:
     """A table of numbers.
 
     Attributes:
@@ -31,7 +31,7 @@ class Grid:
     values: NDArray[np.float64]
 
 
-def heat_maps(path: Path, grids: Sequence[Grid], rows: Sequence[str], unit: str) -> Path:
+def heat_maps(path: Path, grids: Sequence[HeatMap], rows: Sequence[str], unit: str) -> Path:
     """Draw tables of numbers side by side, on one scale of colours.
 
     Args:
@@ -58,17 +58,26 @@ def heat_maps(path: Path, grids: Sequence[Grid], rows: Sequence[str], unit: str)
         picture = axis.imshow(table.values, cmap=_MAP, norm=norm, aspect="auto")
         axis.grid(visible=False)
         axis.set_xticks(
-            range(len(table.columns)), [short(text, 20) for text in table.columns], rotation=40,
-            ha="right", rotation_mode="anchor", parse_math=False,
-        )  # fmt: skip
+            range(len(table.columns)),
+            [short(text, 20) for text in table.columns],
+            rotation=40,
+            ha="right",
+            rotation_mode="anchor",
+            parse_math=False,
+        )
         labels = [short(text, 26) for text in rows] if number == 0 else []
         axis.set_yticks(range(len(rows)), labels or [""] * len(rows), parse_math=False)
         for row, column in np.ndindex(table.values.shape):
             value = table.values[row, column]
             axis.text(
-                column, row, f"{round(float(value)):+d}", ha="center", va="center",
-                fontsize=SMALL - 1.5, color="white" if abs(value) > _DARK * most else "black",
-            )  # fmt: skip
+                column,
+                row,
+                f"{round(float(value)):+d}",
+                ha="center",
+                va="center",
+                fontsize=SMALL - 1.5,
+                color="white" if abs(value) > _DARK * most else "black",
+            )
         name(axis, table.title, "", "", len(grids))
     bar = figure.colorbar(picture, ax=axes, fraction=0.03, pad=0.02)
     bar.ax.tick_params(labelsize=SMALL)

@@ -96,7 +96,7 @@ class WordList:
 
 
 @dataclass(frozen=True)
-class Expansion:
+class SearchWord:
     """A word to search for and why.
 
     Attributes:
@@ -119,7 +119,7 @@ def expand(
     threshold: float = THRESHOLD,
     senses: int = 1,
     hyponyms: bool = False,
-) -> list[Expansion]:
+) -> list[SearchWord]:
     """Return the terms of a list, then words that mean nearly the same, in order of the terms.
 
     Words that the list finds anyway are not added, and none twice: it stays with the term it is
@@ -152,17 +152,17 @@ def expand(
         added = _neighbours(words.terms, vocabulary, encoder, threshold)
     else:
         added = []
-    best: dict[str, Expansion] = {}
+    best: dict[str, SearchWord] = {}
     for one in added:
         known = best.get(one.word)
         if known is None or (one.similarity or 0) > (known.similarity or 0):
             best[one.word] = one
     new = [one for one in best.values() if not words.matches(one.word)]
     new.sort(key=lambda one: (words.terms.index(one.source), -(one.similarity or 0)))
-    return [Expansion(term, term) for term in words.terms] + new
+    return [SearchWord(term, term) for term in words.terms] + new
 
 
-def _synonyms(terms: Sequence[str], senses: int, hyponyms: bool) -> list[Expansion]:
+def _synonyms(terms: Sequence[str], senses: int, hyponyms: bool) -> list[SearchWord]:
     if senses < 1:
         raise InputError(f"senses is {senses}: it must be at least 1")
     try:
@@ -179,13 +179,13 @@ def _synonyms(terms: Sequence[str], senses: int, hyponyms: bool) -> list[Expansi
         for synset in synsets[:senses]:
             meant = [synset, *(synset.hyponyms() if hyponyms else ())]
             names = [lemma.replace("_", " ") for one in meant for lemma in one.lemma_names()]
-            found += [Expansion(normalize(lemma), term) for lemma in names]
+            found += [SearchWord(normalize(lemma), term) for lemma in names]
     return found
 
 
 def _neighbours(
     terms: Sequence[str], vocabulary: Iterable[str], encoder: Encodes | None, threshold: float
-) -> list[Expansion]:
+) -> list[SearchWord]:
     if not -1 <= threshold <= 1:
         raise InputError(f"threshold is {threshold}: a cosine is from -1 to 1")
     if encoder is None:
@@ -195,7 +195,7 @@ def _neighbours(
         return []
     cosines = encoder.encode([normalize(term) for term in terms]) @ encoder.encode(words).T
     return [
-        Expansion(words[column], terms[row], float(cosines[row, column]))
+        SearchWord(words[column], terms[row], float(cosines[row, column]))
         for row, column in np.argwhere(cosines >= threshold)
     ]
 

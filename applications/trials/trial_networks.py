@@ -11,11 +11,16 @@ from typing import Any
 
 import torch
 
-from applications import spurious_color, spurious_text
 from applications.classifier import train_classifier
-from applications.described import Described, Speaker, describe_network, load_network
-from applications.spurious_color import write_spurious_color
-from applications.spurious_text import write_spurious_text
+from applications.network_descriptions import (
+    DescribedNetwork,
+    LazyDescriber,
+    describe_network,
+    load_network,
+)
+from applications.spurious_data import color_cue, text_cue
+from applications.spurious_data.color_cue import write_spurious_color
+from applications.spurious_data.text_cue import write_spurious_text
 from milannotations.catalog import small
 from milannotations.exemplars.options import BuildOptions
 from milannotations.json_files import read_json
@@ -24,19 +29,25 @@ from milannotations.worlds.classes import write_class_images
 
 # Options of MILAN that do at this scale.
 SMALL_MILAN: dict[str, Any] = {
-    "encoder": "efficientnet_lite0", "hidden": 128, "epochs": 40, "learning_rate": 0.005,
-    "batch_size": 32, "language_model_batch_size": 32, "stop_on": "loss", "resample": True,
-}  # fmt: skip
+    "encoder": "efficientnet_lite0",
+    "hidden": 128,
+    "epochs": 40,
+    "learning_rate": 0.005,
+    "batch_size": 32,
+    "language_model_batch_size": 32,
+    "stop_on": "loss",
+    "resample": True,
+}
 # What writes the images of a cue, and its listing.
 _CUES: dict[str, tuple[Callable[..., Path], str]] = {
-    "text": (write_spurious_text, spurious_text.LISTING),
-    "color": (write_spurious_color, spurious_color.LISTING),
+    "text": (write_spurious_text, text_cue.LISTING),
+    "color": (write_spurious_color, color_cue.LISTING),
 }
 _PROBE = 30  # training images of each class among those exemplars are chosen from
 
 
 @dataclass(frozen=True)
-class Scale:
+class TrialScale:
     """How much is rendered and trained.
 
     Attributes:
@@ -63,14 +74,14 @@ class Scale:
         return {"train": self.train, "validation": self.validation, "test": self.test}
 
 
-EDITING = Scale(classes=8, train=220, validation=20, test=40, epochs=18, noise=28.0)
-AUDITING = Scale(classes=4, train=350, validation=50, test=50, epochs=24, noise=20.0)
+EDITING = TrialScale(classes=8, train=220, validation=20, test=40, epochs=18, noise=28.0)
+AUDITING = TrialScale(classes=4, train=350, validation=50, test=50, epochs=24, noise=20.0)
 
 
-def speaker(method: str, k: int, device: str) -> Speaker:
+def speaker(method: str, k: int, device: str) -> LazyDescriber:
     """Return a describer that has learned from the lessons, once for all networks."""
     options = SMALL_MILAN if method == "milan" else {}
-    fresh = Speaker(method, options, "lessons", k=k)
+    fresh = LazyDescriber(method, options, "lessons", k=k)
     return replace(fresh, ready=(fresh.learned(device), fresh.identity))
 
 
@@ -96,7 +107,7 @@ def made(path: Path, **settings: Any) -> None:
         note.write_text(json.dumps(settings, sort_keys=True, default=str), encoding="utf-8")
 
 
-def cue_images(place: Path, scale: Scale, seed: int, cue: str) -> Path:
+def cue_images(place: Path, scale: TrialScale, seed: int, cue: str) -> Path:
     """Render the task with a spurious cue, and the same training images without; return where.
 
     Beside the folder named as the cue there is ``plain``, the images without it, and a folder that
@@ -116,9 +127,13 @@ def cue_images(place: Path, scale: Scale, seed: int, cue: str) -> Path:
     plain, probe = place / "plain", probe_of(place, cue)
     if once(plain, **settings):
         write_class_images(
-            plain, classes=scale.classes, per_class=scale.per_class, seed=seed, noise=scale.noise,
+            plain,
+            classes=scale.classes,
+            per_class=scale.per_class,
+            seed=seed,
+            noise=scale.noise,
             overwrite=True,
-        )  # fmt: skip
+        )
         made(plain, **settings)
     write, listing = _CUES[cue]
     write(plain, out, fraction=0.5, seed=seed, overwrite=True)
@@ -143,20 +158,26 @@ def probe_of(place: Path, cue: str) -> Path:
     return place / ("probe" if cue == "text" else f"probe-{cue}")
 
 
-def face_images(place: Path, scale: Scale, seed: int, blurred: bool) -> Path:
+def face_images(place: Path, scale: TrialScale, seed: int, blurred: bool) -> Path:
     """Render the task with faces; return where."""
     settings = {"scale": asdict(scale), "seed": seed, "blurred": blurred}
     out = place / ("blurred" if blurred else "unblurred")
     if once(out, **settings):
         write_class_images(
-            out, classes=scale.classes, per_class=scale.per_class, seed=seed, noise=scale.noise,
-            faces=True, blurred=blurred, overwrite=True,
-        )  # fmt: skip
+            out,
+            classes=scale.classes,
+            per_class=scale.per_class,
+            seed=seed,
+            noise=scale.noise,
+            faces=True,
+            blurred=blurred,
+            overwrite=True,
+        )
         made(out, **settings)
     return out
 
 
-def trained(folder: Path, weights: Path, scale: Scale, seed: int, device: str) -> Path:
+def trained(folder: Path, weights: Path, scale: TrialScale, seed: int, device: str) -> Path:
     """Train a small network on a folder, unless that is done; return its weights."""
     settings = {"scale": asdict(scale), "seed": seed, "folder": folder.name}
     if once(weights, **settings):
@@ -166,8 +187,13 @@ def trained(folder: Path, weights: Path, scale: Scale, seed: int, device: str) -
 
 
 def described(
-    weights: Path, images: Path, work: Path, who: Speaker, scale: Scale, device: torch.device
-) -> Described:
+    weights: Path,
+    images: Path,
+    work: Path,
+    who: LazyDescriber,
+    scale: TrialScale,
+    device: torch.device,
+) -> DescribedNetwork:
     """Describe a small network."""
     loaded, sites = load_network(small.NAME, str(weights), images, (), device)
     return describe_network(

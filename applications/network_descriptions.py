@@ -42,7 +42,7 @@ LESSONS = "lessons"
 
 
 @dataclass(frozen=True)
-class Speaker:
+class LazyDescriber:
     """Who describes.
 
     Attributes:
@@ -108,7 +108,7 @@ class Speaker:
 
 
 @dataclass
-class Described:
+class DescribedNetwork:
     """A network whose units are described.
 
     Attributes:
@@ -209,11 +209,11 @@ def describe_network(
     sites: Mapping[str, Site],
     images: Path,
     work: Path,
-    speaker: Speaker,
+    speaker: LazyDescriber,
     *,
     options: BuildOptions | None = None,
     device: torch.device | str = "cpu",
-) -> Described:
+) -> DescribedNetwork:
     """Build the exemplars of all units and describe them; what was done before is taken up.
 
     Args:
@@ -231,9 +231,13 @@ def describe_network(
     options = options or BuildOptions(in_place=loaded.in_place, masks=loaded.masks)
     source = ImageFolder(images, loaded.preprocessing, options.size)
     identity = [
-        weights_of(loaded.module), loaded.name, list(sites), source.identity(),
-        [source.checksum(i) for i in range(len(source))], asdict(options),
-    ]  # fmt: skip
+        weights_of(loaded.module),
+        loaded.name,
+        list(sites),
+        source.identity(),
+        [source.checksum(i) for i in range(len(source))],
+        asdict(options),
+    ]
     place = work / f"exemplars-{_hash(identity)}"
     work.mkdir(parents=True, exist_ok=True)
     if not place.is_dir():
@@ -253,15 +257,23 @@ def describe_network(
     neurons = load_split(str(place))
     with network_at_hand(loaded):
         described = describe(neurons, work, speaker, str(device))
-    units = [(str(layer), int(unit)) for layer, unit in zip(neurons["layer"], neurons["unit"],
-                                                            strict=True)]  # fmt: skip
-    return Described(
-        loaded, torch.device(device), dict(sites), units, described["description"].tolist(),
-        [None if pd.isna(s) else float(s) for s in described["score"]], neurons, source,
-    )  # fmt: skip
+    units = [
+        (str(layer), int(unit))
+        for layer, unit in zip(neurons["layer"], neurons["unit"], strict=True)
+    ]
+    return DescribedNetwork(
+        loaded,
+        torch.device(device),
+        dict(sites),
+        units,
+        described["description"].tolist(),
+        [None if pd.isna(s) else float(s) for s in described["score"]],
+        neurons,
+        source,
+    )
 
 
-def describe(neurons: Dataset, work: Path, speaker: Speaker, device: str) -> pd.DataFrame:
+def describe(neurons: Dataset, work: Path, speaker: LazyDescriber, device: str) -> pd.DataFrame:
     """Return descriptions and scores of neurons, in their order, kept in ``work``."""
     order = [(key.layer, key.unit) for key in keys_of(neurons)]
     saved = work / f"descriptions-{_hash([fingerprint(neurons), speaker.identity])}.csv"
@@ -306,7 +318,7 @@ def described_by_file(
     path: Path,
     exemplars: str | None = None,
     device: torch.device | str = "cpu",
-) -> Described:
+) -> DescribedNetwork:
     """Take descriptions that exist already.
 
     Args:
@@ -361,10 +373,15 @@ def described_by_file(
             layer, number = missing[0]
             raise InputError(f"{exemplars} has no exemplars of {layer}:{number}")
         neurons = shown.select([rows[unit] for unit in units])
-    return Described(
-        loaded, torch.device(device), dict(sites), units, [texts[u] for u in units],
-        [scores.get(u) for u in units], neurons,
-    )  # fmt: skip
+    return DescribedNetwork(
+        loaded,
+        torch.device(device),
+        dict(sites),
+        units,
+        [texts[u] for u in units],
+        [scores.get(u) for u in units],
+        neurons,
+    )
 
 
 def _hash(parts: Any) -> str:

@@ -7,15 +7,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from applications.described import Described
-from applications.words import THRESHOLD, Expansion, WordList, expand
+from applications.network_descriptions import DescribedNetwork
+from applications.word_lists import THRESHOLD, SearchWord, WordList, expand
 from benchmark.quality.texts import words_of
 from milannotations.ablation import Unit
 from milannotations.errors import InputError
 
 
 @dataclass(frozen=True)
-class Search:
+class WordSearch:
     """What descriptions are searched for.
 
     Attributes:
@@ -26,7 +26,7 @@ class Search:
 
     words: WordList
     given: tuple[str, ...]
-    added: tuple[Expansion, ...] = ()
+    added: tuple[SearchWord, ...] = ()
 
     @classmethod
     def of(
@@ -38,7 +38,7 @@ class Search:
         threshold: float = THRESHOLD,
         encoder: Any = None,
         descriptions: Sequence[str] = (),
-    ) -> Search:
+    ) -> WordSearch:
         """Read terms and add others to them.
 
         Args:
@@ -74,7 +74,7 @@ class Search:
         return {unit: words for unit, words in found.items() if words}
 
 
-def some_matches(search: Search, described: Described) -> Mapping[Unit, tuple[str, ...]]:
+def some_matches(search: WordSearch, described: DescribedNetwork) -> Mapping[Unit, tuple[str, ...]]:
     """Return the matching units of a network: none, or some of them.
 
     Raises:
@@ -89,7 +89,7 @@ def some_matches(search: Search, described: Described) -> Mapping[Unit, tuple[st
     )
 
 
-def nothing_found(search: Search, units: int, texts: Sequence[str]) -> str:
+def nothing_found(search: WordSearch, units: int, texts: Sequence[str]) -> str:
     """Say that no unit matches, and what words there are."""
     return (
         f"none of {units} units is described with {search.title}; the most frequent words are: "

@@ -15,7 +15,7 @@ from typing import Any, Protocol
 import numpy as np
 from PIL import Image
 
-from applications.image_classes import classes_of, existing_splits, shares
+from applications.class_folders import classes_of, existing_splits, shares
 from milannotations.errors import InputError
 from milannotations.pictures import read_rgb, utf8
 from milannotations.progress import progress_bar
@@ -57,9 +57,15 @@ class SpuriousFile:
 
 
 def check_spurious(
-    images: Path, out: Path, *, fraction: float, image_format: str, size: int | None, seed: int,
+    images: Path,
+    out: Path,
+    *,
+    fraction: float,
+    image_format: str,
+    size: int | None,
+    seed: int,
     overwrite: bool,
-) -> None:  # fmt: skip
+) -> None:
     """Check what all spurious data sets take.
 
     Raises:
@@ -132,11 +138,15 @@ def write_spurious(
                 target = folder / split / file.label / name
                 target.parent.mkdir(parents=True, exist_ok=True)
                 drawn.save(target, **FORMATS[image_format])
-                listed.append({
-                    "file": target.relative_to(folder).as_posix(), "split": split,
-                    "class": file.label, **cue_facts,
-                    "source": utf8(file.source.relative_to(images).as_posix()),
-                })  # fmt: skip
+                listed.append(
+                    {
+                        "file": target.relative_to(folder).as_posix(),
+                        "split": split,
+                        "class": file.label,
+                        **cue_facts,
+                        "source": utf8(file.source.relative_to(images).as_posix()),
+                    }
+                )
             progress.advance(bar)
         content = {**facts, "files": sorted(listed, key=lambda entry: str(entry["file"]))}
         text = json.dumps(content, indent=1, ensure_ascii=False) + "\n"

@@ -29,12 +29,12 @@ _MANY_COLUMNS = 8  # from here on a table is set smaller on paper
 _SCREEN = 1.3  # figures are drawn for the width of a sheet of paper; a screen has more room
 _WIDE = 640  # CSS pixels; a wider figure scrolls on a phone instead of becoming illegible
 _NUMBERS = re.compile(r"(?:[\d\s.,:;%‰±+\-−–—~<>=≤≥×/()\[\]…]|of|to|pp|n/a)*", re.IGNORECASE)
-# A word as `applications.words` finds it, so that what matched is what is marked.
+# A word as `applications.word_lists` finds it, so that what matched is what is marked.
 _WORD = re.compile(r"[^\W_]+(?:[+#]+(?![^\W_]))?")
 
 
 @dataclass(frozen=True)
-class Number:
+class KeyFigure:
     """A key figure at the top of the page.
 
     Attributes:
@@ -49,7 +49,7 @@ class Number:
 
 
 @dataclass(frozen=True)
-class Table:
+class ReportTable:
     """A table of formatted texts; columns that hold only numbers are aligned to the right.
 
     Attributes:
@@ -76,7 +76,7 @@ class Table:
 
 
 @dataclass(frozen=True)
-class Picture:
+class ReportFigure:
     """A figure.
 
     Attributes:
@@ -91,7 +91,7 @@ class Picture:
 
 
 @dataclass(frozen=True)
-class Card:
+class NeuronCard:
     """A neuron.
 
     Attributes:
@@ -110,7 +110,7 @@ class Card:
 
 
 @dataclass(frozen=True)
-class Cards:
+class NeuronCards:
     """Neurons side by side.
 
     Attributes:
@@ -120,12 +120,12 @@ class Cards:
     """
 
     title: str
-    cards: Sequence[Card]
+    cards: Sequence[NeuronCard]
     note: str = ""
 
 
 @dataclass(frozen=True)
-class Section:
+class ReportSection:
     """A section of the page.
 
     Attributes:
@@ -136,7 +136,7 @@ class Section:
 
     title: str
     text: Sequence[str] = ()
-    parts: Sequence[Table | Picture | Cards] = ()
+    parts: Sequence[ReportTable | ReportFigure | NeuronCards] = ()
 
 
 def render(
@@ -145,8 +145,8 @@ def render(
     title: str,
     eyebrow: str,
     lead: str,
-    numbers: Sequence[Number],
-    sections: Sequence[Section],
+    numbers: Sequence[KeyFigure],
+    sections: Sequence[ReportSection],
     facts: Mapping[str, str],
 ) -> None:
     """Write the page: one file that needs nothing else.
@@ -164,7 +164,7 @@ def render(
         card.sheet
         for section in sections
         for part in section.parts
-        if isinstance(part, Cards)
+        if isinstance(part, NeuronCards)
         for card in part.cards
         if card.sheet is not None
     ]
@@ -205,27 +205,35 @@ def sheet_of(
     return draw_sheet(images, list(record.get("masks") or ())[:count], columns, tile)
 
 
-def _part(part: Table | Picture | Cards) -> dict[str, Any]:
-    if isinstance(part, Table):
+def _part(part: ReportTable | ReportFigure | NeuronCards) -> dict[str, Any]:
+    if isinstance(part, ReportTable):
         kinds = [_kind([row[i] for row in part.rows]) for i in range(len(part.columns))]
         kinds[:1] = ["head text" if kind == "text" else "head short" for kind in kinds[:1]]
         many = len(part.columns) >= _MANY_COLUMNS
         return {"is": "table", "table": part, "kinds": kinds, "many": many}
-    if isinstance(part, Picture):
+    if isinstance(part, ReportFigure):
         with PILImage.open(part.path) as image:
             (width, height), dpi = image.size, image.info.get("dpi", (96, 96))[0]
         shown = round(width * 96 / dpi * _SCREEN)
         return {
-            "is": "picture", "picture": part, "wide": shown > _WIDE, "width": shown,
+            "is": "picture",
+            "picture": part,
+            "wide": shown > _WIDE,
+            "width": shown,
             "height": round(shown * height / width),
             "source": data_uri(part.path.read_bytes(), "image/png"),
-        }  # fmt: skip
+        }
     cards = [_card(card) for card in part.cards]
-    return {"is": "cards", "cards": cards, "title": part.title, "note": part.note,
-            "masked": any(card["mask"] for card in cards)}  # fmt: skip
+    return {
+        "is": "cards",
+        "cards": cards,
+        "title": part.title,
+        "note": part.note,
+        "masked": any(card["mask"] for card in cards),
+    }
 
 
-def _card(card: Card) -> dict[str, Any]:
+def _card(card: NeuronCard) -> dict[str, Any]:
     sheet = card.sheet if card.sheet is not None and card.sheet.image else None
     return {
         "title": card.title,

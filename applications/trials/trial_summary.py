@@ -9,8 +9,8 @@ from typing import Any
 
 import pandas as pd
 
-from applications.audit.compare import Count, Effect, compare
-from applications.figures import pairs
+from applications.audit.conditions import ConditionDifference, MatchCount, compare
+from applications.figures.panels import pairs
 from benchmark.language import PROPERTIES
 from benchmark.statistics import Interval, over_trials
 from milannotations.storage import atomic_path
@@ -100,7 +100,7 @@ def _edit(results: Results) -> list[tuple[str, Interval, str, str]]:
         ("ablated without adversarial", "units ablated, chosen without adversarial images"),
     ):
         add(title, [float(trial[name]) for trial in trials], "units")
-    return rows  # fmt: skip
+    return rows
 
 
 def _analyze(results: Results) -> list[tuple[str, Interval, str, str]]:
@@ -125,8 +125,9 @@ def _audit(results: Results) -> list[tuple[str, Interval, str, str]]:
         key = f"units described as faces, {condition}"
         rows.append((key, over_trials(values, (0, total)), "units", key))
     effect = audit_effect(results)
-    scaled = [100 * v for v in (effect.difference.value, effect.difference.low,
-                                effect.difference.high)]  # fmt: skip
+    scaled = [
+        100 * v for v in (effect.difference.value, effect.difference.low, effect.difference.high)
+    ]
     rows.append((f"{effect.first} − {effect.second}", Interval(*scaled), "points", ""))
     for condition in trials[0]["matching"]:
         rates = [100 * trial["false_discovery"][condition] for trial in trials]
@@ -139,23 +140,32 @@ def _audit(results: Results) -> list[tuple[str, Interval, str, str]]:
     for condition in trials[0].get("random_weights", {}):
         shares = [100 * trial["random_weights"][condition] for trial in trials]
         rows.append(
-            (f"share described as faces with random weights, {condition}",
-             over_trials(shares, BOUNDS["%"]), "%", "")
-        )  # fmt: skip
+            (
+                f"share described as faces with random weights, {condition}",
+                over_trials(shares, BOUNDS["%"]),
+                "%",
+                "",
+            )
+        )
     for name in trials[0]["accuracies"]:
         values = [100 * trial["accuracies"][name] for trial in trials]
         rows.append((f"accuracy, trained {name}", over_trials(values, BOUNDS["%"]), "%", ""))
     return rows
 
 
-def audit_effect(results: Results) -> Effect:
+def audit_effect(results: Results) -> ConditionDifference:
     """Compare the two conditions over seeds."""
     counts = [
-        Count(f"{condition}/{seed}", condition, str(seed), tuple(map(bool, flags)),
-              tuple(trial["layers"]))
+        MatchCount(
+            f"{condition}/{seed}",
+            condition,
+            str(seed),
+            tuple(map(bool, flags)),
+            tuple(trial["layers"]),
+        )
         for seed, trial in results.items()
         for condition, flags in trial["flags"].items()
-    ]  # fmt: skip
+    ]
     return compare(counts)[0]
 
 
@@ -173,8 +183,9 @@ def draw(what: str, results: Results, path: Path) -> Path:
                 f"trained without {cue}": one[f"trained without {cue}"],
             }
             rows.append((f"seed {seed}", {k: (v, v, v) for k, v in values.items()}))
-        return pairs(path, rows, f"Accuracy on images with misleading {cue}", "accuracy",
-                     percent=True)  # fmt: skip
+        return pairs(
+            path, rows, f"Accuracy on images with misleading {cue}", "accuracy", percent=True
+        )
     if what == "audit":
         effect = audit_effect(results)
         dots = [
@@ -185,8 +196,12 @@ def draw(what: str, results: Results, path: Path) -> Path:
     table = summarize(what, results)
     some = table[table["unit"] == "points"]
     bars = [(row.what, {"difference": (row.mean, row.low, row.high)}) for row in some.itertuples()]
-    return pairs(path, bars, "Units high in a property ablated first", "points of accuracy, "
-                 "against random orders")  # fmt: skip
+    return pairs(
+        path,
+        bars,
+        "Units high in a property ablated first",
+        "points of accuracy, against random orders",
+    )
 
 
 def write_summary(

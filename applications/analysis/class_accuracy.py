@@ -10,9 +10,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from applications.analysis.importance import RANDOM, Curve, Order
-from applications.heat_maps import Grid, heat_maps
-from applications.labelled import LabelledImages
+from applications.analysis.importance import RANDOM, AblationCurve, Order
+from applications.figures.heat_maps import HeatMap, heat_maps
+from applications.labelled import ClassImages
 
 Floats = NDArray[np.float64]
 _SHOWN = 24  # classes of the figure and the table
@@ -20,11 +20,11 @@ _TITLES = {"highest": "Highest first", "lowest": "Lowest first"}
 
 
 @dataclass(frozen=True)
-class Classes:
+class ClassCounts:
     """The classes that accuracy is over.
 
     Attributes:
-        names: What they are called, in the order of ``Curve.by_class``.
+        names: What they are called, in the order of ``AblationCurve.by_class``.
         images: How many images each has.
     """
 
@@ -32,18 +32,25 @@ class Classes:
     images: tuple[int, ...]
 
 
-def classes_in(images: LabelledImages) -> Classes:
+def classes_in(images: ClassImages) -> ClassCounts:
     """Return the classes of labelled images."""
     counts = (int((images.labels == index).sum()) for index in images.indices)
-    return Classes(images.classes, tuple(counts))
+    return ClassCounts(images.classes, tuple(counts))
 
 
-def class_table(curves: Sequence[Curve], classes: Classes) -> pd.DataFrame:
+def class_table(curves: Sequence[AblationCurve], classes: ClassCounts) -> pd.DataFrame:
     """Return a row per property, order, direction, class and fraction of ablated units."""
     return pd.DataFrame(
         [
-            [curve.name, curve.order, "" if curve.name == RANDOM else curve.direction, name, images,
-             fraction, round(value, 6)]
+            [
+                curve.name,
+                curve.order,
+                "" if curve.name == RANDOM else curve.direction,
+                name,
+                images,
+                fraction,
+                round(value, 6),
+            ]
             for curve in curves
             for name, images, values in zip(
                 classes.names, classes.images, curve.by_class, strict=True
@@ -51,10 +58,12 @@ def class_table(curves: Sequence[Curve], classes: Classes) -> pd.DataFrame:
             for fraction, value in zip(curve.fractions, values, strict=True)
         ],
         columns=["property", "order", "direction", "class", "images", "fraction", "accuracy"],
-    )  # fmt: skip
+    )
 
 
-def differences(curves: Sequence[Curve], order: Order, direction: str) -> tuple[list[str], Floats]:
+def differences(
+    curves: Sequence[AblationCurve], order: Order, direction: str
+) -> tuple[list[str], Floats]:
     """Return how far accuracy on each class is from that of random orders.
 
     Args:
@@ -75,7 +84,7 @@ def differences(curves: Sequence[Curve], order: Order, direction: str) -> tuple[
 
 
 def class_rows(
-    curves: Sequence[Curve], order: Order, classes: Classes, titles: Mapping[str, str]
+    curves: Sequence[AblationCurve], order: Order, classes: ClassCounts, titles: Mapping[str, str]
 ) -> list[list[str]]:
     """Return rows for people: classes with the property whose ablation changes them most.
 
@@ -90,9 +99,11 @@ def class_rows(
     rows = []
     for index in shown(curves, order):
         row = [
-            classes.names[index], f"{classes.images[index]:,}",
-            f"{100 * random.by_class[index][0]:.1f} %", f"{100 * chance[index]:.1f} %",
-        ]  # fmt: skip
+            classes.names[index],
+            f"{classes.images[index]:,}",
+            f"{100 * random.by_class[index][0]:.1f} %",
+            f"{100 * chance[index]:.1f} %",
+        ]
         for names, gaps in by_direction.values():
             least = int(gaps[index].argmin())
             worst = f"{100 * gaps[index, least]:+.1f}"
@@ -102,7 +113,7 @@ def class_rows(
     return rows
 
 
-def shown(curves: Sequence[Curve], order: Order) -> list[int]:
+def shown(curves: Sequence[AblationCurve], order: Order) -> list[int]:
     """Return the places of the classes to show: those that differ most from random orders."""
     directions = dict.fromkeys(c.direction for c in curves if c.name != RANDOM)
     gaps = np.concatenate([differences(curves, order, d)[1] for d in directions], axis=1)
@@ -112,9 +123,9 @@ def shown(curves: Sequence[Curve], order: Order) -> list[int]:
 
 def draw_classes(
     path: Path,
-    curves: Sequence[Curve],
+    curves: Sequence[AblationCurve],
     order: Order,
-    classes: Classes,
+    classes: ClassCounts,
     titles: Mapping[str, str],
 ) -> Path:
     """Draw for each direction how far accuracy on each class is from that of random orders."""
@@ -124,10 +135,10 @@ def draw_classes(
         names, gaps = differences(curves, order, direction)
         if names:
             grids.append(
-                Grid(title, [titles.get(name, name) for name in names], 100 * gaps[places])
+                HeatMap(title, [titles.get(name, name) for name in names], 100 * gaps[places])
             )
     return heat_maps(path, grids, [classes.names[i] for i in places], "points of accuracy")
 
 
-def _areas(curve: Curve) -> Floats:
+def _areas(curve: AblationCurve) -> Floats:
     return np.array([np.mean(values[1:]) for values in curve.by_class])

@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageColor
 
-from applications.image_classes import named_values
-from applications.spurious import check_spurious, split_files, write_spurious
+from applications.class_folders import named_values
+from applications.spurious_data.dataset import check_spurious, split_files, write_spurious
 from milannotations.errors import InputError, did_you_mean
 
 LISTING = "spurious-color.json"
@@ -23,11 +23,19 @@ STYLES = ("border", "tint", "square")
 Colour = tuple[int, int, int]
 # In the order in which classes get them, sorted by their folders: names that people use.
 COLORS: dict[str, Colour] = {
-    "red": (220, 30, 30), "green": (30, 160, 50), "blue": (30, 70, 220), "yellow": (245, 220, 40),
-    "purple": (130, 40, 170), "orange": (245, 140, 20), "cyan": (30, 210, 220),
-    "brown": (120, 70, 30), "pink": (250, 130, 190), "white": (255, 255, 255), "black": (0, 0, 0),
+    "red": (220, 30, 30),
+    "green": (30, 160, 50),
+    "blue": (30, 70, 220),
+    "yellow": (245, 220, 40),
+    "purple": (130, 40, 170),
+    "orange": (245, 140, 20),
+    "cyan": (30, 210, 220),
+    "brown": (120, 70, 30),
+    "pink": (250, 130, 190),
+    "white": (255, 255, 255),
+    "black": (0, 0, 0),
     "gray": (128, 128, 128),
-}  # fmt: skip
+}
 _AMOUNTS = {"border": 0.08, "tint": 0.35, "square": 0.25}
 _LEAST = 16  # pixels
 
@@ -106,13 +114,18 @@ def write_spurious_color(
             image is unreadable.
     """
     common: dict[str, Any] = {
-        "fraction": fraction, "image_format": image_format, "size": size, "seed": seed,
+        "fraction": fraction,
+        "image_format": image_format,
+        "size": size,
+        "seed": seed,
         "overwrite": overwrite,
-    }  # fmt: skip
+    }
     check_spurious(images, out, **common)
     if style not in STYLES:
-        raise InputError(f"style {style!r} of a colour{did_you_mean(style, STYLES)}; choose one of "
-                         f"{', '.join(STYLES)}")  # fmt: skip
+        raise InputError(
+            f"style {style!r} of a colour{did_you_mean(style, STYLES)}; choose one of "
+            f"{', '.join(STYLES)}"
+        )
     share = _AMOUNTS[style] if amount is None else amount
     most = 0.5 if style == "border" else 1.0
     if not 0 < share <= most:
@@ -121,13 +134,18 @@ def write_spurious_color(
     chosen = class_colors(sorted({file.label for file in files}), colors)
     facts = {
         "settings": {
-            "fraction": fraction, "splits": list(splits), "seed": seed, "size": size,
-            "style": style, "amount": share, "format": image_format,
+            "fraction": fraction,
+            "splits": list(splits),
+            "seed": seed,
+            "size": size,
+            "style": style,
+            "amount": share,
+            "format": image_format,
         },
         "colors": {
             label: {"name": name, "rgb": list(rgb)} for label, (name, rgb) in chosen.items()
         },
-    }  # fmt: skip
+    }
     cue = ColorCue(chosen, style, share)
     write_spurious(files, images, out, cue, listing=LISTING, facts=facts, **common)
     return out

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from applications.labelled import Bench, Floats, LabelledImages
+from applications.labelled import AblationEvaluator, ClassImages, Floats
 from milannotations.ablation import Unit, grouped
 from milannotations.errors import InputError
 
@@ -22,7 +22,7 @@ _STEPS = 24  # numbers of units that are tried, at most
 
 
 @dataclass(frozen=True)
-class Choice:
+class UnitChoice:
     """What was chosen of some candidates.
 
     Attributes:
@@ -58,7 +58,7 @@ class Choice:
         return [grouped(self.order[:count]) for count in counts]
 
 
-class Chooser:
+class UnitChooser:
     """Chooses among candidates on validation images.
 
     The score is the mean of the accuracies on the validation sets, so that an edit that helps
@@ -74,8 +74,8 @@ class Chooser:
 
     def __init__(
         self,
-        bench: Bench,
-        validation: Mapping[str, LabelledImages],
+        bench: AblationEvaluator,
+        validation: Mapping[str, ClassImages],
         most: int | None = None,
         tolerance: float = 0.02,
     ) -> None:
@@ -93,7 +93,7 @@ class Chooser:
         self._look(units)
         return {unit: self._alone[unit][0] - self._base[0] for unit in units}
 
-    def choose(self, candidates: Sequence[Unit], method: str, trial: int = 0) -> Choice:
+    def choose(self, candidates: Sequence[Unit], method: str, trial: int = 0) -> UnitChoice:
         """Sort candidates by their effects and choose how many of them to ablate.
 
         Of equal scores the one with fewer units is chosen; without adversarial images see
@@ -112,15 +112,19 @@ class Chooser:
         else:
             least = scores[0][0] - self._tolerance
             best = max(place for place, (score, _) in enumerate(scores) if score >= least)
-        return Choice(
-            method, trial, tuple(order),
+        return UnitChoice(
+            method,
+            trial,
+            tuple(order),
             tuple(self._alone[unit][0] - self._base[0] for unit in order),
-            tuple(counts), tuple(score for score, _ in scores), counts[best],
-        )  # fmt: skip
+            tuple(counts),
+            tuple(score for score, _ in scores),
+            counts[best],
+        )
 
-    def nothing(self, method: str) -> Choice:
+    def nothing(self, method: str) -> UnitChoice:
         """Return the choice where there are no candidates: no unit."""
-        return Choice(method, 0, (), (), (0,), (self._base[0],), 0)
+        return UnitChoice(method, 0, (), (), (0,), (self._base[0],), 0)
 
     def sorted(self, units: Sequence[Unit]) -> list[Unit]:
         """Return units, the one whose ablation alone helps most first.

@@ -18,8 +18,8 @@ from applications.editing.candidates import (
     random_like,
     units_of,
 )
-from applications.editing.choose import ADVERSARIAL, Choice, Chooser
-from applications.labelled import Bench, LabelledImages
+from applications.editing.unit_chooser import ADVERSARIAL, UnitChoice, UnitChooser
+from applications.labelled import AblationEvaluator, ClassImages
 from benchmark.statistics import Interval, interval, wilson
 from milannotations.exemplars.layout import Layout
 from milannotations.storage import atomic_path
@@ -40,12 +40,12 @@ Flags = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
-class Outcome:
+class ChoiceResult:
     """How one choice did on one test set.
 
     Attributes:
-        method: See ``Choice``.
-        trial: See ``Choice``.
+        method: See ``UnitChoice``.
+        trial: See ``UnitChoice``.
         test: Name of the test set.
         counts: Numbers of ablated units.
         curve: Accuracy for each of them.
@@ -67,9 +67,9 @@ class Outcome:
 
 
 def choose_all(
-    bench: Bench,
+    bench: AblationEvaluator,
     matched: Sequence[Unit],
-    validation: Mapping[str, LabelledImages],
+    validation: Mapping[str, ClassImages],
     *,
     trials: int = 50,
     alike: int = 5,
@@ -77,7 +77,7 @@ def choose_all(
     most: int | None = None,
     seed: int = 0,
     layouts: Mapping[str, Layout] | None = None,
-) -> list[Choice]:
+) -> list[UnitChoice]:
     """Choose an edit by descriptions and by each other way. Sees validation images alone.
 
     Every way but plain random draws gets as many candidates as the descriptions give, and chooses
@@ -90,7 +90,7 @@ def choose_all(
             the feature where it misleads.
         trials: Random draws of as many units as are chosen by descriptions.
         alike: Random draws of as many candidates as descriptions give.
-        tolerance: See ``Chooser``.
+        tolerance: See ``UnitChooser``.
         most: Units of an edit at most.
         seed: Of the draws.
         layouts: Of the network.
@@ -102,7 +102,7 @@ def choose_all(
     Raises:
         InputError: If there are no validation images.
     """
-    chooser = Chooser(bench, validation, most, tolerance)
+    chooser = UnitChooser(bench, validation, most, tolerance)
     if not matched:
         return [chooser.nothing(DESCRIPTIONS)]
     everything = units_of(bench.sites)
@@ -113,7 +113,7 @@ def choose_all(
     for trial in range(trials):
         drawn = random_like(ours.units, bench.sites, rng)
         counts = tuple(sorted({0, ours.count}))
-        choices.append(Choice(RANDOM, trial, tuple(drawn), (), counts, (), ours.count))
+        choices.append(UnitChoice(RANDOM, trial, tuple(drawn), (), counts, (), ours.count))
     choices += [
         chooser.choose(random_like(matched, bench.sites, rng), SELECTED, trial)
         for trial in range(alike)
@@ -123,20 +123,27 @@ def choose_all(
     how: dict[str, Any] = {"device": bench.device, "batch_size": bench.batch_size}
     ranked = {
         ACTIVATION: by_activation(
-            bench.model, bench.sites, plain or next(iter(validation.values())),
-            adversarial if plain else None, layouts=layouts, **how,
+            bench.model,
+            bench.sites,
+            plain or next(iter(validation.values())),
+            adversarial if plain else None,
+            layouts=layouts,
+            **how,
         ),
         GRADIENT: by_gradient(
-            bench.model, bench.sites, adversarial or next(iter(validation.values())),
-            fill=bench.fill, **how,
+            bench.model,
+            bench.sites,
+            adversarial or next(iter(validation.values())),
+            fill=bench.fill,
+            **how,
         ),
         EFFECT: chooser.sorted(everything),
-    }  # fmt: skip
+    }
     size = len(dict.fromkeys(matched))
     return choices + [chooser.choose(order[:size], name) for name, order in ranked.items()]
 
 
-def save_choices(choices: Sequence[Choice], path: Path) -> None:
+def save_choices(choices: Sequence[UnitChoice], path: Path) -> None:
     """Write what was chosen, before any test image is opened."""
     content = [{**asdict(choice), "units": choice.units} for choice in choices]
     with atomic_path(path) as partial:
@@ -144,11 +151,11 @@ def save_choices(choices: Sequence[Choice], path: Path) -> None:
 
 
 def evaluate(
-    bench: Bench,
-    choices: Sequence[Choice],
-    tests: Mapping[str, Callable[[], LabelledImages]],
+    bench: AblationEvaluator,
+    choices: Sequence[UnitChoice],
+    tests: Mapping[str, Callable[[], ClassImages]],
     resamples: int = 1000,
-) -> list[Outcome]:
+) -> list[ChoiceResult]:
     """Measure what was chosen on test images, which are opened here and nowhere before.
 
     Args:
@@ -170,12 +177,18 @@ def evaluate(
             begin += len(some)
             before, after = here[0], here[some.index(choice.count)]
             outcomes.append(
-                Outcome(
-                    choice.method, choice.trial, name, some, tuple(here.mean(1).tolist()),
-                    choice.count, proportion(before), proportion(after),
+                ChoiceResult(
+                    choice.method,
+                    choice.trial,
+                    name,
+                    some,
+                    tuple(here.mean(1).tolist()),
+                    choice.count,
+                    proportion(before),
+                    proportion(after),
                     paired(after, before, resamples),
                 )
-            )  # fmt: skip
+            )
     return outcomes
 
 
@@ -191,7 +204,7 @@ def paired(after: Flags, before: Flags, resamples: int = 1000) -> Interval:
 
 
 def better_than_random(
-    outcomes: Sequence[Outcome], test: str, method: str = RANDOM
+    outcomes: Sequence[ChoiceResult], test: str, method: str = RANDOM
 ) -> tuple[float, int]:
     """Return a p-value for the gain by descriptions, and of how many draws.
 

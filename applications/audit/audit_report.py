@@ -9,21 +9,21 @@ from pathlib import Path
 import numpy as np
 
 from applications.analysis.importance import predicted
-from applications.audit.compare import Effect
-from applications.audit.false_matches import DECOYS, UNTRAINED, Discovery, prediction
-from applications.audit.run import Audit, Audited
-from applications.figures import matches_by_layer, pairs
-from applications.found import nothing_found
-from applications.page import (
-    Card,
-    Cards,
-    Number,
-    Picture,
-    Section,
-    Table,
+from applications.audit.conditions import ConditionDifference
+from applications.audit.false_matches import DECOYS, UNTRAINED, FalseMatchEstimate, prediction
+from applications.audit.pipeline import Audit, NetworkAudit
+from applications.figures.panels import matches_by_layer, pairs
+from applications.report_page import (
+    KeyFigure,
+    NeuronCard,
+    NeuronCards,
+    ReportFigure,
+    ReportSection,
+    ReportTable,
     render,
     sheet_of,
 )
+from applications.word_search import nothing_found
 from benchmark.statistics import Interval, wilson
 
 _CARDS = 12  # of a network
@@ -51,15 +51,19 @@ def write_report(found: Audit, out: Path, facts: Mapping[str, str]) -> Path:
     matched = sum(len(audited.matches) for audited in found.networks)
     total = sum(len(audited.described.units) for audited in found.networks)
     estimates = [
-        audited.discovery for audited in found.networks if audited.discovery and audited.matches
+        audited.false_matches
+        for audited in found.networks
+        if audited.false_matches and audited.matches
     ]
     numbers = [
-        Number("units that match", f"{matched:,} of {total:,}", _percent(wilson(matched, total))),
+        KeyFigure(
+            "units that match", f"{matched:,} of {total:,}", _percent(wilson(matched, total))
+        ),
     ]
     if estimates:
-        numbers.append(Number("false, by estimate", _rates(estimates), _meaning(estimates)))
+        numbers.append(KeyFigure("false, by estimate", _rates(estimates), _meaning(estimates)))
     numbers += [
-        Number(
+        KeyFigure(
             f"{e.first} − {e.second}",
             f"{100 * e.difference.value:+.1f} points",
             f"95 % interval {100 * e.difference.low:+.1f} to {100 * e.difference.high:+.1f}",
@@ -80,17 +84,17 @@ def write_report(found: Audit, out: Path, facts: Mapping[str, str]) -> Path:
     return path
 
 
-def said_of(one: Audited) -> str:
+def said_of(one: NetworkAudit) -> str:
     """Return a line on a network for the terminal."""
     text = f"{one.name}: {len(one.matches)} of {len(one.described.units)} units match"
     if one.untrained:
         text += f"; with random weights {100 * (one.untrained_share() or 0):.0f} %"
-    if one.discovery and one.matches:
-        text += f"; {_rates([one.discovery])} false by estimate"
+    if one.false_matches and one.matches:
+        text += f"; {_rates([one.false_matches])} false by estimate"
     return text
 
 
-def _counts(found: Audit, out: Path) -> Section:
+def _counts(found: Audit, out: Path) -> ReportSection:
     layers = list(dict.fromkeys(la for one in found.networks for la in one.described.layers))
     shares = {one.name: [_of_layer(one, layer) for layer in layers] for one in found.networks}
     rows = [
@@ -103,21 +107,34 @@ def _counts(found: Audit, out: Path) -> Section:
         ]
         for one in found.networks
     ]
-    parts: list[Table | Picture] = [
-        Table(
+    parts: list[ReportTable | ReportFigure] = [
+        ReportTable(
             "Matching units",
-            ["network", "units", "matching", "share (95 % interval)", "decoys that match",
-             "with random weights", "false, by estimate", "of these at most 10 % false"],
+            [
+                "network",
+                "units",
+                "matching",
+                "share (95 % interval)",
+                "decoys that match",
+                "with random weights",
+                "false, by estimate",
+                "of these at most 10 % false",
+            ],
             rows,
         )
-    ]  # fmt: skip
+    ]
     if len(found.networks) <= _NETWORKS:
         figure = matches_by_layer(
             out / "matches-by-layer.png", shares, layers, "Share of units that match, by layer"
         )
-        parts.append(Picture("Share of units that match, by layer, with 95 % intervals.", figure,
-                             "bars: share of matching units of each layer"))  # fmt: skip
-    return Section("How many units match", _explained(found), parts)
+        parts.append(
+            ReportFigure(
+                "Share of units that match, by layer, with 95 % intervals.",
+                figure,
+                "bars: share of matching units of each layer",
+            )
+        )
+    return ReportSection("How many units match", _explained(found), parts)
 
 
 def _explained(audit: Audit) -> list[str]:
@@ -143,7 +160,7 @@ def _explained(audit: Audit) -> list[str]:
     return text
 
 
-def _controls(audit: Audit, out: Path) -> Section:
+def _controls(audit: Audit, out: Path) -> ReportSection:
     rows = []
     for audited in (audited for audited in audit.networks if audited.control):
         for layer in [*audited.described.layers, "all"]:
@@ -151,22 +168,34 @@ def _controls(audit: Audit, out: Path) -> Section:
             ours = sum(unit in audited.matches for unit in units)
             each = [_share_of(network, layer) for network in audited.untrained]
             p = predicted(ours / len(units), np.array(each)) if len(each) > 1 else math.nan
-            rows.append([
-                audited.name, layer, f"{ours:,} of {len(units):,}",
-                _percent(wilson(ours, len(units))), f"{100 * float(np.mean(each)):.1f} %",
-                f"{100 * min(each):.1f} to {100 * max(each):.1f} %",
-                "—" if math.isnan(p) else f"{p:.2g}",
-            ])  # fmt: skip
-    parts: list[Table | Picture] = [
-        Table(
+            rows.append(
+                [
+                    audited.name,
+                    layer,
+                    f"{ours:,} of {len(units):,}",
+                    _percent(wilson(ours, len(units))),
+                    f"{100 * float(np.mean(each)):.1f} %",
+                    f"{100 * min(each):.1f} to {100 * max(each):.1f} %",
+                    "—" if math.isnan(p) else f"{p:.2g}",
+                ]
+            )
+    parts: list[ReportTable | ReportFigure] = [
+        ReportTable(
             "Matching units, beside networks with random weights",
-            ["network", "layer", "matching", "share (95 % interval)", "with random weights",
-             "least and greatest", "p"],
+            [
+                "network",
+                "layer",
+                "matching",
+                "share (95 % interval)",
+                "with random weights",
+                "least and greatest",
+                "p",
+            ],
             rows,
             note="p: could the share be that of one more network with random weights? Two-sided, "
             "by Student's t from those that were described, not adjusted for the number of rows.",
         )
-    ]  # fmt: skip
+    ]
     some = [audited for audited in audit.networks if audited.control][:_NETWORKS]
     layers = list(dict.fromkeys(layer for audited in some for layer in audited.described.layers))
     shares = {}
@@ -179,12 +208,15 @@ def _controls(audit: Audit, out: Path) -> Section:
         out / "random-weights.png", shares, layers, "Share of units that match, by layer"
     )
     parts.append(
-        Picture("Each network beside its architecture with random weights: mean, and 95 % "
-                "interval for one more such network.", figure,
-                "bars: share of matching units of each layer, trained and with random weights")
-    )  # fmt: skip
+        ReportFigure(
+            "Each network beside its architecture with random weights: mean, and 95 % "
+            "interval for one more such network.",
+            figure,
+            "bars: share of matching units of each layer, trained and with random weights",
+        )
+    )
     count = len(some[0].untrained)
-    return Section(
+    return ReportSection(
         "What a network that has learned nothing gives",
         [
             f"The same architecture with random weights, {count} "
@@ -195,21 +227,27 @@ def _controls(audit: Audit, out: Path) -> Section:
     )
 
 
-def _comparison(found: Audit, out: Path) -> Section:
-    parts: list[Table | Picture] = []
+def _comparison(found: Audit, out: Path) -> ReportSection:
+    parts: list[ReportTable | ReportFigure] = []
     for number, effect in enumerate(found.effects):
         dots = [
             (pair, {effect.first: _triple(a), effect.second: _triple(b)})
             for pair, (a, b) in effect.pairs.items()
         ]
         figure = pairs(
-            out / f"comparison-{number}.png", dots, f"{effect.first} and {effect.second}",
-            "share of units that match", percent=True,
-        )  # fmt: skip
+            out / f"comparison-{number}.png",
+            dots,
+            f"{effect.first} and {effect.second}",
+            "share of units that match",
+            percent=True,
+        )
         parts.append(
-            Picture(f"{effect.first} and {effect.second}: {_said(effect)}", figure,
-                    "dots: share of matching units of each network")
-        )  # fmt: skip
+            ReportFigure(
+                f"{effect.first} and {effect.second}: {_said(effect)}",
+                figure,
+                "dots: share of matching units of each network",
+            )
+        )
     rows = [
         [
             f"{e.first} − {e.second}",
@@ -220,9 +258,9 @@ def _comparison(found: Audit, out: Path) -> Section:
             "—" if math.isnan(e.p) else f"{e.p:.3g}",
         ]
         for e in found.effects
-    ]  # fmt: skip
+    ]
     parts.append(
-        Table(
+        ReportTable(
             "Difference in the share of matching units",
             ["conditions", "matching", "points", "95 % interval", "pairs", "p"],
             rows,
@@ -231,10 +269,10 @@ def _comparison(found: Audit, out: Path) -> Section:
             "of other networks. p is exact, from exchanging the conditions within pairs.",
         )
     )
-    return Section("How the networks differ", [], parts)
+    return ReportSection("How the networks differ", [], parts)
 
 
-def _units(one: Audited, found: Audit) -> Section:
+def _units(one: NetworkAudit, found: Audit) -> ReportSection:
     score = dict(zip(one.described.units, one.described.scores, strict=True))
     text = dict(zip(one.described.units, one.described.texts, strict=True))
     cards = []
@@ -243,33 +281,38 @@ def _units(one: Audited, found: Audit) -> Section:
         value = score[unit]
         if value is not None:
             facts.append(f"confidence {value:.3g}")
-        if one.discovery and not math.isnan(one.discovery.q[unit]):
-            facts.append(f"false discovery {one.discovery.q[unit]:.2f}")
+        if one.false_matches and not math.isnan(one.false_matches.q[unit]):
+            facts.append(f"false discovery {one.false_matches.q[unit]:.2f}")
         record = one.described.record(unit)
         cards.append(
-            Card(
-                f"{unit[0]} · {unit[1]}", text[unit], facts, one.matches[unit],
+            NeuronCard(
+                f"{unit[0]} · {unit[1]}",
+                text[unit],
+                facts,
+                one.matches[unit],
                 sheet_of(record) if record else None,
             )
-        )  # fmt: skip
+        )
     more = len(one.matches) - len(cards)
     note = f"{more} more are in units.csv." if more > 0 else ""
-    return Section(f"Units of {one.name}", [], [Cards("The most confident first", cards, note)])
+    return ReportSection(
+        f"Units of {one.name}", [], [NeuronCards("The most confident first", cards, note)]
+    )
 
 
-def _words(found: Audit) -> Section:
+def _words(found: Audit) -> ReportSection:
     rows = [
         [one.word, one.source, "—" if one.similarity is None else f"{one.similarity:.2f}"]
         for one in found.search.added
     ]
-    return Section(
+    return ReportSection(
         "Words that were added",
         ["Every word below counts as a match; look for those that should not."],
-        [Table("Added words", ["word", "because of", "similarity"], rows)],
+        [ReportTable("Added words", ["word", "because of", "similarity"], rows)],
     )
 
 
-def _of_layer(one: Audited, layer: str) -> tuple[float, float, float]:
+def _of_layer(one: NetworkAudit, layer: str) -> tuple[float, float, float]:
     units = [unit for unit in one.described.units if unit[0] == layer]
     if not units:
         return (math.nan, math.nan, math.nan)
@@ -281,7 +324,7 @@ def _share_of(network: Mapping[str, tuple[bool, ...]], layer: str) -> float:
     return sum(flags) / len(flags) if flags else 0.0
 
 
-def _of_untrained(audited: Audited, layer: str) -> tuple[float, float, float]:
+def _of_untrained(audited: NetworkAudit, layer: str) -> tuple[float, float, float]:
     each = [_share_of(network, layer) for network in audited.untrained if layer in network]
     if not each:
         return (math.nan, math.nan, math.nan)
@@ -290,12 +333,14 @@ def _of_untrained(audited: Audited, layer: str) -> tuple[float, float, float]:
     return (mean, mean, mean) if math.isnan(low) else (mean, low, high)
 
 
-def _false(audited: Audited) -> tuple[str, str, str, str]:
-    estimate = audited.discovery
+def _false(audited: NetworkAudit) -> tuple[str, str, str, str]:
+    estimate = audited.false_matches
     if estimate is None:
         return "—", "—", "—", "—"
-    shown = (f"{each.matched_nulls} of {each.nulls}" if each else "—"
-             for each in (audited.decoys, audited.control))  # fmt: skip
+    shown = (
+        f"{each.matched_nulls} of {each.nulls}" if each else "—"
+        for each in (audited.decoys, audited.control)
+    )
     by_decoys, by_control = shown
     if not audited.matches:
         return by_decoys, by_control, "—", "—"
@@ -305,7 +350,7 @@ def _false(audited: Audited) -> tuple[str, str, str, str]:
     return by_decoys, by_control, rate, f"{estimate.confident():,}"
 
 
-def _said(effect: Effect) -> str:
+def _said(effect: ConditionDifference) -> str:
     return (
         f"{effect.totals[0]:,} against {effect.totals[1]:,} matching units; difference "
         f"{100 * effect.difference.value:+.1f} points "
@@ -327,7 +372,7 @@ def _lead(audit: Audit, names: str) -> str:
     )
 
 
-def _rates(estimates: list[Discovery]) -> str:
+def _rates(estimates: list[FalseMatchEstimate]) -> str:
     rates = [estimate.rate for estimate in estimates]
     low, high = (f"{100 * value:.0f}" for value in (min(rates), max(rates)))
     if len(estimates) == 1 and not math.isnan(estimates[0].low):
@@ -335,7 +380,7 @@ def _rates(estimates: list[Discovery]) -> str:
     return f"{low} %" if low == high else f"{low} to {high} %"
 
 
-def _meaning(estimates: list[Discovery]) -> str:
+def _meaning(estimates: list[FalseMatchEstimate]) -> str:
     if all(estimate.kind == UNTRAINED for estimate in estimates):
         return "share of the matches that random weights would give as well"
     if all(estimate.kind == DECOYS for estimate in estimates):

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from applications import words as module
-from applications.words import Expansion, WordList, expand
+from applications import word_lists as module
+from applications.word_lists import SearchWord, WordList, expand
 from milannotations.errors import InputError
 
 
@@ -183,8 +183,8 @@ def test_a_word_stays_with_the_term_it_is_most_similar_to() -> None:
 
 def test_none_and_an_empty_vocabulary_add_nothing() -> None:
     words = WordList.parse("dog")
-    assert expand(words, "none", ["puppy"]) == [Expansion("dog", "dog")]
-    assert expand(words, "embeddings", [], encoder=Plane()) == [Expansion("dog", "dog")]
+    assert expand(words, "none", ["puppy"]) == [SearchWord("dog", "dog")]
+    assert expand(words, "embeddings", [], encoder=Plane()) == [SearchWord("dog", "dog")]
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ _NAMES = ("train", "validation", "validation-adversarial", "test", "test-adversa
 
 
 @dataclass(frozen=True)
-class Folders:
+class EditFolders:
     """Where training, validation and test images are.
 
     Attributes:
@@ -35,7 +35,7 @@ class Folders:
         validation_adversarial: Path | None = None,
         test: Path | None = None,
         test_adversarial: Path | None = None,
-    ) -> Folders:
+    ) -> EditFolders:
         """Take the subfolders of ``data``, and others in their place.
 
         Raises:

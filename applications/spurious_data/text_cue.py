@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from applications.image_classes import class_texts
-from applications.spurious import check_spurious, split_files, write_spurious
+from applications.class_folders import class_texts
+from applications.spurious_data.dataset import check_spurious, split_files, write_spurious
 from milannotations.worlds.overlays import draw_text
 
 LISTING = "spurious-text.json"
@@ -98,9 +98,12 @@ def write_spurious_text(
             or too few images of one, two classes have the same name, or an image is unreadable.
     """
     common: dict[str, Any] = {
-        "fraction": fraction, "image_format": image_format, "size": size, "seed": seed,
+        "fraction": fraction,
+        "image_format": image_format,
+        "size": size,
+        "seed": seed,
         "overwrite": overwrite,
-    }  # fmt: skip
+    }
     check_spurious(images, out, **common)
     files = split_files(images, splits, seed)
     texts = class_texts(sorted({file.label for file in files}), names)
@@ -108,11 +111,16 @@ def write_spurious_text(
     draw_text(Image.new("RGB", (32, 32)), "a", np.random.default_rng(0), place=place, height=height)
     facts = {
         "settings": {
-            "fraction": fraction, "splits": list(splits), "seed": seed, "size": size,
-            "place": place, "height": height, "format": image_format,
+            "fraction": fraction,
+            "splits": list(splits),
+            "seed": seed,
+            "size": size,
+            "place": place,
+            "height": height,
+            "format": image_format,
         },
         "names": texts,
-    }  # fmt: skip
+    }
     cue = TextCue(texts, place, height)
     write_spurious(files, images, out, cue, listing=LISTING, facts=facts, **common)
     return out

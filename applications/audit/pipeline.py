@@ -9,24 +9,24 @@ from pathlib import Path
 
 import pandas as pd
 
-from applications.audit.compare import Count, Effect, compare, parse_name
+from applications.audit.conditions import ConditionDifference, MatchCount, compare, parse_name
 from applications.audit.decoys import make_decoys
 from applications.audit.false_matches import (
     DECOYS,
     UNTRAINED,
-    Discovery,
+    FalseMatchEstimate,
     NullUnits,
-    discovery,
+    estimate_false_matches,
 )
-from applications.described import Described, Speaker, Unit, describe
-from applications.found import Search
+from applications.network_descriptions import DescribedNetwork, LazyDescriber, Unit, describe
+from applications.word_search import WordSearch
 from benchmark.statistics import wilson
 from milannotations.networks.lookup import network_at_hand
 from milannotations.storage import atomic_path
 
 
 @dataclass(frozen=True)
-class Audited:
+class NetworkAudit:
     """What was found in one network.
 
     Attributes:
@@ -39,14 +39,14 @@ class Audited:
     """
 
     name: str
-    described: Described
+    described: DescribedNetwork
     matches: Mapping[Unit, tuple[str, ...]]
-    decoys: Discovery | None = None
-    control: Discovery | None = None
+    decoys: FalseMatchEstimate | None = None
+    control: FalseMatchEstimate | None = None
     untrained: tuple[Mapping[str, tuple[bool, ...]], ...] = ()
 
     @property
-    def discovery(self) -> Discovery | None:
+    def false_matches(self) -> FalseMatchEstimate | None:
         """The estimate that is reported: the greater of the two, as both kinds are false."""
         estimates = [estimate for estimate in (self.control, self.decoys) if estimate is not None]
         return max(estimates, key=lambda estimate: estimate.rate) if estimates else None
@@ -63,14 +63,17 @@ class Audited:
         return sum(flags) / len(flags) if flags else None
 
     @property
-    def count(self) -> Count:
+    def count(self) -> MatchCount:
         """The matches, to be compared."""
         condition, pair = parse_name(self.name)
         units = self.described.units
-        return Count(
-            self.name, condition, pair, tuple(unit in self.matches for unit in units),
+        return MatchCount(
+            self.name,
+            condition,
+            pair,
+            tuple(unit in self.matches for unit in units),
             tuple(layer for layer, _ in units),
-        )  # fmt: skip
+        )
 
     def sorted(self) -> list[Unit]:
         """Return the matching units, the most confident first."""
@@ -93,21 +96,21 @@ class Audit:
         effects: How conditions differ.
     """
 
-    search: Search
-    networks: tuple[Audited, ...]
-    effects: tuple[Effect, ...]
+    search: WordSearch
+    networks: tuple[NetworkAudit, ...]
+    effects: tuple[ConditionDifference, ...]
 
 
 def audit(
-    networks: Mapping[str, Described],
-    search: Search,
-    speaker: Speaker | None,
+    networks: Mapping[str, DescribedNetwork],
+    search: WordSearch,
+    speaker: LazyDescriber | None,
     work: Path,
     *,
     seed: int = 0,
     decoys: int = 200,
     resamples: int = 1000,
-    controls: Mapping[str, Sequence[Described]] | None = None,
+    controls: Mapping[str, Sequence[DescribedNetwork]] | None = None,
 ) -> Audit:
     """Search the descriptions of networks. That nothing matches is a result too.
 
@@ -130,19 +133,24 @@ def audit(
         of_decoys = of_control = None
         if speaker is not None and described.images is not None and decoys:
             nulls = _decoys(described, search, speaker, work, seed, decoys)
-            of_decoys = discovery(described.units, confidence, nulls)
+            of_decoys = estimate_false_matches(described.units, confidence, nulls)
         untrained = tuple((controls or {}).get(name, ()))
         if untrained:
             nulls = _untrained(untrained, search)
-            of_control = discovery(described.units, confidence, nulls)
+            of_control = estimate_false_matches(described.units, confidence, nulls)
         flags = tuple(_flags(control, search) for control in untrained)
-        found.append(Audited(name, described, matches, of_decoys, of_control, flags))
+        found.append(NetworkAudit(name, described, matches, of_decoys, of_control, flags))
     effects = compare([one.count for one in found], resamples, seed) if len(found) > 1 else []
     return Audit(search, tuple(found), tuple(effects))
 
 
 def _decoys(
-    described: Described, search: Search, speaker: Speaker, work: Path, seed: int, most: int
+    described: DescribedNetwork,
+    search: WordSearch,
+    speaker: LazyDescriber,
+    work: Path,
+    seed: int,
+    most: int,
 ) -> NullUnits:
     assert described.exemplars is not None
     assert described.images is not None
@@ -150,14 +158,15 @@ def _decoys(
     with network_at_hand(described.loaded):
         descriptions = describe(made.neurons, work, speaker, str(described.device))
     return NullUnits(
-        DECOYS, made.layers,
+        DECOYS,
+        made.layers,
         tuple(bool(search.words.matches(text)) for text in descriptions["description"]),
         tuple(None if pd.isna(s) else float(s) for s in descriptions["score"]),
         (0,) * len(made.layers),
-    )  # fmt: skip
+    )
 
 
-def _untrained(networks: Sequence[Described], search: Search) -> NullUnits:
+def _untrained(networks: Sequence[DescribedNetwork], search: WordSearch) -> NullUnits:
     return NullUnits(
         UNTRAINED,
         tuple(layer for network in networks for layer, _ in network.units),
@@ -167,7 +176,7 @@ def _untrained(networks: Sequence[Described], search: Search) -> NullUnits:
     )
 
 
-def _flags(network: Described, search: Search) -> dict[str, tuple[bool, ...]]:
+def _flags(network: DescribedNetwork, search: WordSearch) -> dict[str, tuple[bool, ...]]:
     by_layer: dict[str, list[bool]] = {}
     for (layer, _), text in zip(network.units, network.texts, strict=True):
         by_layer.setdefault(layer, []).append(bool(search.words.matches(text)))
@@ -180,17 +189,35 @@ def unit_table(found: Audit) -> pd.DataFrame:
     for one in found.networks:
         text = dict(zip(one.described.units, one.described.texts, strict=True))
         score = dict(zip(one.described.units, one.described.scores, strict=True))
-        q = one.discovery.q if one.discovery else {}
+        q = one.false_matches.q if one.false_matches else {}
         rows += [
-            [one.name, one.described.loaded.name, one.described.loaded.dataset, layer, unit,
-             text[layer, unit], "; ".join(one.matches[layer, unit]), score[layer, unit],
-             q.get((layer, unit))]
+            [
+                one.name,
+                one.described.loaded.name,
+                one.described.loaded.dataset,
+                layer,
+                unit,
+                text[layer, unit],
+                "; ".join(one.matches[layer, unit]),
+                score[layer, unit],
+                q.get((layer, unit)),
+            ]
             for layer, unit in one.sorted()
-        ]  # fmt: skip
-    return pd.DataFrame(rows, columns=[
-        "network", "model", "dataset", "layer", "unit", "description", "matched", "confidence",
-        "false_discovery",
-    ])  # fmt: skip
+        ]
+    return pd.DataFrame(
+        rows,
+        columns=[
+            "network",
+            "model",
+            "dataset",
+            "layer",
+            "unit",
+            "description",
+            "matched",
+            "confidence",
+            "false_discovery",
+        ],
+    )
 
 
 def layer_table(found: Audit) -> pd.DataFrame:
@@ -201,20 +228,44 @@ def layer_table(found: Audit) -> pd.DataFrame:
             units = [u for u in one.described.units if layer in (u[0], "all")]
             count = sum(unit in one.matches for unit in units)
             shared = wilson(count, len(units))
-            rows.append([
-                one.name, one.described.loaded.name, one.described.loaded.dataset,
-                "; ".join(found.search.words.terms), layer, len(units), count,
-                shared.value, shared.low, shared.high, one.untrained_share(layer),
-                *(_rates(one.discovery) if layer == "all" else (None,) * 3),
-            ])  # fmt: skip
-    return pd.DataFrame(rows, columns=[
-        "network", "model", "dataset", "words", "layer", "units", "matching", "share", "low",
-        "high", "share_random_weights", "false_discovery", "false_discovery_low",
-        "false_discovery_high",
-    ])  # fmt: skip
+            rows.append(
+                [
+                    one.name,
+                    one.described.loaded.name,
+                    one.described.loaded.dataset,
+                    "; ".join(found.search.words.terms),
+                    layer,
+                    len(units),
+                    count,
+                    shared.value,
+                    shared.low,
+                    shared.high,
+                    one.untrained_share(layer),
+                    *(_rates(one.false_matches) if layer == "all" else (None,) * 3),
+                ]
+            )
+    return pd.DataFrame(
+        rows,
+        columns=[
+            "network",
+            "model",
+            "dataset",
+            "words",
+            "layer",
+            "units",
+            "matching",
+            "share",
+            "low",
+            "high",
+            "share_random_weights",
+            "false_discovery",
+            "false_discovery_low",
+            "false_discovery_high",
+        ],
+    )
 
 
-def _rates(estimate: Discovery | None) -> tuple[float | None, ...]:
+def _rates(estimate: FalseMatchEstimate | None) -> tuple[float | None, ...]:
     if estimate is None or not estimate.matched:
         return (None,) * 3
     return estimate.rate, estimate.low, estimate.high
@@ -250,15 +301,35 @@ def write_tables(found: Audit, out: Path) -> None:
         tables["comparison.csv"] = pd.DataFrame(
             [
                 [e.first, e.second, pair, a.value, b.value, a.value - b.value, None, None, None]
-                for e in found.effects for pair, (a, b) in e.pairs.items()
-            ] + [
-                [e.first, e.second, "mean", None, None, e.difference.value, e.difference.low,
-                 e.difference.high, e.p]
+                for e in found.effects
+                for pair, (a, b) in e.pairs.items()
+            ]
+            + [
+                [
+                    e.first,
+                    e.second,
+                    "mean",
+                    None,
+                    None,
+                    e.difference.value,
+                    e.difference.low,
+                    e.difference.high,
+                    e.p,
+                ]
                 for e in found.effects
             ],
-            columns=["first", "second", "pair", "share_first", "share_second", "difference",
-                     "low", "high", "p"],
-        )  # fmt: skip
+            columns=[
+                "first",
+                "second",
+                "pair",
+                "share_first",
+                "share_second",
+                "difference",
+                "low",
+                "high",
+                "p",
+            ],
+        )
     for name, table in tables.items():
         with atomic_path(out / name) as path:
             table.to_csv(path, index=False)

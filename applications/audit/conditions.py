@@ -15,7 +15,7 @@ _SEVERAL = 3  # pairs from which on the interval is over pairs
 
 
 @dataclass(frozen=True)
-class Count:
+class MatchCount:
     """Matching units of one network.
 
     Attributes:
@@ -44,7 +44,7 @@ class Count:
 
 
 @dataclass(frozen=True)
-class Effect:
+class ConditionDifference:
     """How two conditions differ.
 
     Attributes:
@@ -67,7 +67,9 @@ class Effect:
     p: float
 
 
-def compare(counts: Sequence[Count], resamples: int = RESAMPLES, seed: int = 0) -> list[Effect]:
+def compare(
+    counts: Sequence[MatchCount], resamples: int = RESAMPLES, seed: int = 0
+) -> list[ConditionDifference]:
     """Compare each two conditions on the pairs that both have.
 
     With three pairs or more the interval says what other pairs would give; with fewer it only says
@@ -89,15 +91,23 @@ def compare(counts: Sequence[Count], resamples: int = RESAMPLES, seed: int = 0) 
 
 
 def _effect(
-    first: str, second: str, both: Sequence[tuple[Count, Count]], resamples: int, seed: int
-) -> Effect:
+    first: str,
+    second: str,
+    both: Sequence[tuple[MatchCount, MatchCount]],
+    resamples: int,
+    seed: int,
+) -> ConditionDifference:
     gaps = np.array([a.share.value - b.share.value for a, b in both])
     p = float("nan")
     if len(both) > 1:
         found = stats.permutation_test(
-            (gaps, np.zeros(len(gaps))), lambda x, y, axis: np.mean(x - y, axis=axis),
-            permutation_type="samples", vectorized=True, n_resamples=99_999, random_state=seed,
-        )  # fmt: skip
+            (gaps, np.zeros(len(gaps))),
+            lambda x, y, axis: np.mean(x - y, axis=axis),
+            permutation_type="samples",
+            vectorized=True,
+            n_resamples=99_999,
+            random_state=seed,
+        )
         p = float(found.pvalue)
     if len(both) >= _SEVERAL:
         over = "pairs"
@@ -105,13 +115,20 @@ def _effect(
     else:
         over = "units"
         difference = _over_units(both, resamples, seed)
-    return Effect(
-        first, second, (sum(a.matched for a, _ in both), sum(b.matched for _, b in both)),
-        {a.pair or a.name: (a.share, b.share) for a, b in both}, difference, over, p,
-    )  # fmt: skip
+    return ConditionDifference(
+        first,
+        second,
+        (sum(a.matched for a, _ in both), sum(b.matched for _, b in both)),
+        {a.pair or a.name: (a.share, b.share) for a, b in both},
+        difference,
+        over,
+        p,
+    )
 
 
-def _over_units(both: Sequence[tuple[Count, Count]], resamples: int, seed: int) -> Interval:
+def _over_units(
+    both: Sequence[tuple[MatchCount, MatchCount]], resamples: int, seed: int
+) -> Interval:
     """Bootstrap units within the layers of each network."""
     rows, strata = [], []
     for number, pair in enumerate(both):

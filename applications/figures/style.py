@@ -95,28 +95,44 @@ def name_layers(axis: Axes, layers: Sequence[str], width: float, shown: bool = T
     flat = all(len(one) * _LETTER < 0.9 * space for one in names)
     steep = space < 0.22
     axis.set_xticks(
-        range(len(layers)), names, parse_math=False,
+        range(len(layers)),
+        names,
+        parse_math=False,
         rotation=0 if flat else 90 if steep else 40,
-        ha="center" if flat else "right", rotation_mode="default" if flat else "anchor",
+        ha="center" if flat else "right",
+        rotation_mode="default" if flat else "anchor",
         va="center" if steep and not flat else "top",
-    )  # fmt: skip
+    )
     axis.set_xlim(-0.5, max(1, len(layers)) - 0.5)
     if steep:
         axis.grid(visible=False, axis="x")
 
 
 def points(
-    axis: Axes, where: np.ndarray, values: Sequence[Interval], place: int, *, line: bool = False,
+    axis: Axes,
+    where: np.ndarray,
+    values: Sequence[Interval],
+    place: int,
+    *,
+    line: bool = False,
     upright: bool = True,
-) -> Any:  # fmt: skip
+) -> Any:
     """Draw values with their intervals, as the nth of several things."""
     data = intervals(values, len(where))
     across, up = (where, data[0]) if upright else (data[0], where)
     return axis.errorbar(
-        across, up, yerr=data[1:] if upright else None, xerr=None if upright else data[1:],
-        color=colour(place), marker=_MARKERS[place % len(_MARKERS)], markersize=4,
-        linestyle="-" if line else "none", linewidth=1.2, elinewidth=1.1, capsize=1.5,
-    )  # fmt: skip
+        across,
+        up,
+        yerr=data[1:] if upright else None,
+        xerr=None if upright else data[1:],
+        color=colour(place),
+        marker=_MARKERS[place % len(_MARKERS)],
+        markersize=4,
+        linestyle="-" if line else "none",
+        linewidth=1.2,
+        elinewidth=1.1,
+        capsize=1.5,
+    )
 
 
 def intervals(values: Sequence[Interval], count: int) -> np.ndarray:
@@ -141,18 +157,31 @@ def say_empty(axis: Axes) -> None:
     axis.tick_params(labelbottom=False, labelleft=False, length=0)
     axis.grid(visible=False)
     axis.text(
-        0.5, 0.5, "no data", ha="center", va="center", color=GREY, transform=axis.transAxes,
+        0.5,
+        0.5,
+        "no data",
+        ha="center",
+        va="center",
+        color=GREY,
+        transform=axis.transAxes,
         fontsize=SMALL,
-    )  # fmt: skip
+    )
 
 
 def beside(axis: Axes, handles: Mapping[str, Any]) -> None:
     """Put a legend beside a plot, where plots show different things."""
     legend = axis.legend(
-        list(handles.values()), [short(one, 16) for one in handles], loc="upper left",
-        bbox_to_anchor=(1.0, 1.06), frameon=False, fontsize=SMALL, handlelength=1.6,
-        borderaxespad=0.2, labelspacing=0.25, handletextpad=0.4,
-    )  # fmt: skip
+        list(handles.values()),
+        [short(one, 16) for one in handles],
+        loc="upper left",
+        bbox_to_anchor=(1.0, 1.06),
+        frameon=False,
+        fontsize=SMALL,
+        handlelength=1.6,
+        borderaxespad=0.2,
+        labelspacing=0.25,
+        handletextpad=0.4,
+    )
     for text in legend.get_texts():
         text.set_parse_math(False)
 
@@ -166,10 +195,17 @@ def finish(figure: Figure, path: Path, handles: Mapping[str, Any], note: str) ->
             list(handles.values()),
             # A leading underscore would hide an entry.
             [f" {one}" if one.startswith("_") else one for one in names],
-            loc="outside lower center", ncols=_columns(names), frameon=False, fontsize=SMALL,
-            title=remark or None, title_fontsize=SMALL, alignment="center",
-            handlelength=2.6, columnspacing=1.6, borderaxespad=0.2,
-        )  # fmt: skip
+            loc="outside lower center",
+            ncols=_columns(names),
+            frameon=False,
+            fontsize=SMALL,
+            title=remark or None,
+            title_fontsize=SMALL,
+            alignment="center",
+            handlelength=2.6,
+            columnspacing=1.6,
+            borderaxespad=0.2,
+        )
         for text in [*legend.get_texts(), legend.get_title()]:
             text.set_parse_math(False)
         legend.get_title().set_color("#444444")

@@ -12,13 +12,13 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from applications.page import (
-    Card,
-    Cards,
-    Number,
-    Picture,
-    Section,
-    Table,
+from applications.report_page import (
+    KeyFigure,
+    NeuronCard,
+    NeuronCards,
+    ReportFigure,
+    ReportSection,
+    ReportTable,
     _highlighted,
     render,
     sheet_of,
@@ -53,25 +53,32 @@ def written(folder: Path, text: str = "a plain text") -> Path:
     Image.new("RGB", (1200, 500), "white").save(folder / "figure.png", dpi=(160, 160))
     wide = [[f"{text} {i}", *[f"{i}.{j} ± 0.5" for j in range(14)]] for i in range(60)]
     cards = [
-        Card(f"layer:{i} {text}", f"{text} with a Red cube", (text, "peak 0.5"), ("red", text),
-             sheet_of(record(), count=5 + i % 3))
+        NeuronCard(
+            f"layer:{i} {text}",
+            f"{text} with a Red cube",
+            (text, "peak 0.5"),
+            ("red", text),
+            sheet_of(record(), count=5 + i % 3),
+        )
         for i in range(9)
     ]  # fmt: skip
     sections = [
-        Section(
+        ReportSection(
             f"First {text}",
             (text, "A paragraph."),
             (
-                Table(text, ["Layer", *"abcdefghijklmn"], wide, text, strong=(1,)),
-                Picture(f"Caption {text}", folder / "figure.png", text),
+                ReportTable(text, ["Layer", *"abcdefghijklmn"], wide, text, strong=(1,)),
+                ReportFigure(f"Caption {text}", folder / "figure.png", text),
             ),
         ),
-        Section("Neurons", (), (Cards(text, cards, text), Cards("None here", []))),
-        Section("Tables", (), (Table("Empty", ["a", "b"], []),)),
+        ReportSection(
+            "Neurons", (), (NeuronCards(text, cards, text), NeuronCards("None here", []))
+        ),
+        ReportSection("Tables", (), (ReportTable("Empty", ["a", "b"], []),)),
     ]
     render(
         folder / "report.html", title=f"A network {text}", eyebrow=f"Audit {text}", lead=text,
-        numbers=[Number("Share", "2.4 %", text), Number(text, text)], sections=sections,
+        numbers=[KeyFigure("Share", "2.4 %", text), KeyFigure(text, text)], sections=sections,
         facts={"Words": text, text: "setting"},
     )  # fmt: skip
     return folder / "report.html"
@@ -133,9 +140,9 @@ def test_columns_of_numbers_are_told_from_texts(tmp_path: Path) -> None:
         ["a", "1,024", "2.4% [2.0, 3.0]", "12 of 30", "one", "a sentence of more than a few words"],
         ["b", "—", "−3.1 ± 0.2", "n/a", "2", "x"],
     ]
-    table = Table("T", ["Layer", "n", "share", "part", "mixed", "text"], rows, strong=(1,))
+    table = ReportTable("T", ["Layer", "n", "share", "part", "mixed", "text"], rows, strong=(1,))
     render(tmp_path / "r.html", title="t", eyebrow="e", lead="l", numbers=[], facts={},
-           sections=[Section("s", (), (table,))])  # fmt: skip
+           sections=[ReportSection("s", (), (table,))])  # fmt: skip
     html = (tmp_path / "r.html").read_text(encoding="utf-8")
     kinds = re.findall(r'<t[hd] scope="col" class="([^"]*)"', html)
     assert kinds == ["head short", "number", "number", "number", "short", "text"]
@@ -145,7 +152,7 @@ def test_columns_of_numbers_are_told_from_texts(tmp_path: Path) -> None:
 
 def test_a_row_of_another_length_is_refused() -> None:
     with pytest.raises(ValueError, match=r"rows \[1\] of 'T'"):
-        Table("T", ["a", "b"], [["1", "2"], ["1"]])
+        ReportTable("T", ["a", "b"], [["1", "2"], ["1"]])
 
 
 def test_sheets_have_the_strongest_exemplars() -> None:

@@ -11,23 +11,22 @@ from typing import Any
 import numpy as np
 import torch
 
-from applications.analysis.classes import classes_in
+from applications.analysis.analysis_report import Analysis, write_analysis
+from applications.analysis.class_accuracy import classes_in
+from applications.analysis.forms_and_topics import forms_and_topics, layer_table
 from applications.analysis.importance import RANDOM as RANDOM_ORDER
-from applications.analysis.importance import Plan, importance
-from applications.analysis.report import Analysis, write_analysis
-from applications.audit.report import write_report
-from applications.audit.run import audit, write_tables
+from applications.analysis.importance import AblationSchedule, importance
+from applications.audit.audit_report import write_report
+from applications.audit.pipeline import audit, write_tables
 from applications.audit.untrained import untrained_networks
-from applications.described import Described, Speaker, describe_network
-from applications.editing.folders import Folders
-from applications.editing.report import write_edit
-from applications.editing.run import DESCRIPTIONS, RANDOM, SELECTED, proportion
-from applications.editing.whole import Settings, run_edit
-from applications.found import Search
-from applications.kinds import kinds_of, layer_table
-from applications.labelled import Bench, LabelledImages
-from applications.spurious_color import COLORS
-from applications.trials.scenes import (
+from applications.editing.edit_folders import EditFolders
+from applications.editing.edit_report import write_edit
+from applications.editing.pipeline import EditConfig, run_edit
+from applications.editing.selection import DESCRIPTIONS, RANDOM, SELECTED, proportion
+from applications.labelled import AblationEvaluator, ClassImages
+from applications.network_descriptions import DescribedNetwork, LazyDescriber, describe_network
+from applications.spurious_data.color_cue import COLORS
+from applications.trials.trial_networks import (
     AUDITING,
     EDITING,
     cue_images,
@@ -39,6 +38,7 @@ from applications.trials.scenes import (
     speaker,
     trained,
 )
+from applications.word_search import WordSearch
 from benchmark.language import load_parser, properties, property_table
 from benchmark.metrics.sentence import sentence_encoder
 from milannotations.exemplars.options import BuildOptions
@@ -52,7 +52,7 @@ Trial = Callable[..., dict[str, Any]]  # of seed, folder, describer and device
 
 
 def edit_trial(
-    seed: int, place: Path, who: Speaker, device: torch.device, cue: str = "text"
+    seed: int, place: Path, who: LazyDescriber, device: torch.device, cue: str = "text"
 ) -> dict[str, Any]:
     """Train on images with a spurious cue, take its units out, and compare with training without.
 
@@ -72,40 +72,41 @@ def edit_trial(
         place / "plain" / "train", place / "plain.safetensors", EDITING, seed, str(device)
     )
     network = described(weights, probe, place / "work", who, EDITING, device)
-    search = Search.of(TEXT if cue == "text" else tuple(COLORS)[: EDITING.classes])
-    folders = Folders.of(data)
+    search = WordSearch.of(TEXT if cue == "text" else tuple(COLORS)[: EDITING.classes])
+    folders = EditFolders.of(data)
     validation = {
-        name: LabelledImages(folder, network.loaded.preprocessing)
+        name: ClassImages(folder, network.loaded.preprocessing)
         for name, folder in folders.validation.items()
     }
     result: dict[str, Any] = {"units": len(network.units), "cue": cue}
     edits = {}
-    for name, sets in (
-        ("edit", validation), ("edit-plain", {"plain": validation["plain"]})
-    ):  # fmt: skip
+    for name, sets in (("edit", validation), ("edit-plain", {"plain": validation["plain"]})):
         out = place / (name if cue == "text" else f"{name}-{cue}")
         out.mkdir(exist_ok=True)
-        settings = Settings(finetune=10 if name == "edit" else 0, seed=seed)
+        settings = EditConfig(finetune=10 if name == "edit" else 0, seed=seed)
         # What was measured for the first serves the second.
         found = run_edit(network, search, sets, folders, out, settings, work=place / "work")
         write_edit(found, out, {"seed": str(seed), "describer": who.title})
         edits[name] = found
     found = edits["edit"]
     result |= {
-        "matching": len(found.matches), "ablated": found.choice.count,
-        "ablated without adversarial": edits["edit-plain"].choice.count, "tests": {},
-    }  # fmt: skip
+        "matching": len(found.matches),
+        "ablated": found.choice.count,
+        "ablated without adversarial": edits["edit-plain"].choice.count,
+        "tests": {},
+    }
     without = described(clean, probe, place / "work", who, EDITING, device)
     result[f"matching_without_{cue}"] = len(search.matches(without.units, without.texts))
     for test, folder in folders.tests.items():
-        images = LabelledImages(folder, network.loaded.preprocessing)
-        bench = Bench(without.loaded.module, without.sites, images, device=device)
+        images = ClassImages(folder, network.loaded.preprocessing)
+        bench = AblationEvaluator(without.loaded.module, without.sites, images, device=device)
         after: dict[str, float] = {}
         for name, one in edits.items():
             marks = "" if name == "edit" else ", chosen without adversarial images"
             for method in dict.fromkeys(o.method for o in one.outcomes):
-                values = [o.after.value for o in one.outcomes
-                          if (o.test, o.method) == (test, method)]  # fmt: skip
+                values = [
+                    o.after.value for o in one.outcomes if (o.test, o.method) == (test, method)
+                ]
                 if not marks or method in (DESCRIPTIONS, RANDOM, SELECTED):
                     after[method + marks] = float(np.mean(values))
         result["tests"][test] = {
@@ -117,7 +118,9 @@ def edit_trial(
     return result
 
 
-def analyze_trial(seed: int, place: Path, who: Speaker, device: torch.device) -> dict[str, Any]:
+def analyze_trial(
+    seed: int, place: Path, who: LazyDescriber, device: torch.device
+) -> dict[str, Any]:
     """Train on images without text, and ablate by properties of descriptions.
 
     Returns:
@@ -127,19 +130,37 @@ def analyze_trial(seed: int, place: Path, who: Speaker, device: torch.device) ->
     weights = trained(
         place / "plain" / "train", place / "plain.safetensors", EDITING, seed, str(device)
     )
-    network: Described = described(weights, place / "probe", place / "work", who, EDITING, device)
-    images = LabelledImages(place / "plain" / "test", network.loaded.preprocessing)
+    network: DescribedNetwork = described(
+        weights, place / "probe", place / "work", who, EDITING, device
+    )
+    images = ClassImages(place / "plain" / "test", network.loaded.preprocessing)
     reader, sentences = load_parser(), sentence_encoder(*_ENCODER)
     table = property_table(network.texts, images.classes, reader, sentences)
-    bench = Bench(network.loaded.module, network.sites, images, work=place / "work" / "measured",
-                  device=device)  # fmt: skip
-    curves = importance(bench, images, network.units, table, Plan(steps=5, ties=2, seed=seed),
-                        directions=("highest",))  # fmt: skip
+    bench = AblationEvaluator(
+        network.loaded.module,
+        network.sites,
+        images,
+        work=place / "work" / "measured",
+        device=device,
+    )
+    curves = importance(
+        bench,
+        images,
+        network.units,
+        table,
+        AblationSchedule(steps=5, ties=2, seed=seed),
+        directions=("highest",),
+    )
     parsed = properties(network.texts, reader)
     analysis = Analysis(
-        network, layer_table([layer for layer, _ in network.units], network.texts, parsed), table,
-        [kinds_of(parse).form for parse in parsed], curves, len(images), classes_in(images),
-    )  # fmt: skip
+        network,
+        layer_table([layer for layer, _ in network.units], network.texts, parsed),
+        table,
+        [forms_and_topics(parse).form for parse in parsed],
+        curves,
+        len(images),
+        classes_in(images),
+    )
     out = place / "analysis"
     out.mkdir(exist_ok=True)
     write_analysis(analysis, out, {"seed": str(seed), "describer": who.title})
@@ -151,7 +172,7 @@ def analyze_trial(seed: int, place: Path, who: Speaker, device: torch.device) ->
     }
 
 
-def audit_trial(seed: int, place: Path, who: Speaker, device: torch.device) -> dict[str, Any]:
+def audit_trial(seed: int, place: Path, who: LazyDescriber, device: torch.device) -> dict[str, Any]:
     """Train with faces as they are and with faces blurred; count units described as faces.
 
     Exemplars of both networks are chosen from the same images, with faces as they are.
@@ -164,24 +185,34 @@ def audit_trial(seed: int, place: Path, who: Speaker, device: torch.device) -> d
     probe = folders[False] / "validation"
     for folder in folders.values():
         name = folder.name
-        weights = trained(folder / "train", place / f"{name}.safetensors", AUDITING, seed,
-                          str(device))  # fmt: skip
+        weights = trained(
+            folder / "train", place / f"{name}.safetensors", AUDITING, seed, str(device)
+        )
         network = described(weights, probe, place / "work", who, AUDITING, device)
         networks[f"{name}/{seed}"] = network
         untrained[f"{name}/{seed}"], _ = untrained_networks(
-            network, None, CONTROLS,
+            network,
+            None,
+            CONTROLS,
             lambda control, sites: describe_network(
-                control, sites, probe, place / "work", who, options=BuildOptions(k=AUDITING.k),
+                control,
+                sites,
+                probe,
+                place / "work",
+                who,
+                options=BuildOptions(k=AUDITING.k),
                 device=device,
             ),
-        )  # fmt: skip
+        )
         for other in folders.values():
-            images = LabelledImages(other / "test", network.loaded.preprocessing)
-            bench = Bench(network.loaded.module, network.sites, images, device=device)
+            images = ClassImages(other / "test", network.loaded.preprocessing)
+            bench = AblationEvaluator(network.loaded.module, network.sites, images, device=device)
             accuracies[f"{name}, tested {other.name}"] = float(
                 bench.measure(images, [{}]).accuracy[0]
             )
-    findings = audit(networks, Search.of(FACES), who, place / "work", seed=seed, controls=untrained)
+    findings = audit(
+        networks, WordSearch.of(FACES), who, place / "work", seed=seed, controls=untrained
+    )
     out = place / "audit"
     out.mkdir(exist_ok=True)
     write_tables(findings, out)
@@ -207,14 +238,14 @@ def audit_trial(seed: int, place: Path, who: Speaker, device: torch.device) -> d
             if audited.untrained
         },
         "false_discovery": {
-            audited.count.condition: audited.discovery.rate
+            audited.count.condition: audited.false_matches.rate
             for audited in findings.networks
-            if audited.discovery
+            if audited.false_matches
         },
         "confident": {
-            audited.count.condition: audited.discovery.confident()
+            audited.count.condition: audited.false_matches.confident()
             for audited in findings.networks
-            if audited.discovery
+            if audited.false_matches
         },
         "accuracies": accuracies,
     }
@@ -230,9 +261,14 @@ def file_name(what: str, cue: str) -> str:
 
 
 def run_trials(
-    what: str, seeds: list[int], out: Path, method: str, device: torch.device,
-    say: Callable[[str], None], cue: str = "text",
-) -> dict[int, dict[str, Any]]:  # fmt: skip
+    what: str,
+    seeds: list[int],
+    out: Path,
+    method: str,
+    device: torch.device,
+    say: Callable[[str], None],
+    cue: str = "text",
+) -> dict[int, dict[str, Any]]:
     """Run one trial for each seed; finished ones are taken from ``out``.
 
     Args:
@@ -244,7 +280,7 @@ def run_trials(
         say: Is told what is finished.
         cue: Of edits; see ``edit_trial``.
     """
-    ready: Speaker | None = None
+    ready: LazyDescriber | None = None
     scale = AUDITING if what == "audit" else EDITING
     results = {}
     for seed in seeds:

@@ -136,7 +136,7 @@ _LOOKUP = {word: topic for topic, words in _MORE.items() for word in words.split
 
 
 @dataclass(frozen=True)
-class Kinds:
+class FormsAndTopics:
     """What kind of description one is.
 
     Attributes:
@@ -151,7 +151,7 @@ class Kinds:
     topics: frozenset[str]
 
 
-def kinds_of(found: Properties) -> Kinds:
+def forms_and_topics(found: Properties) -> FormsAndTopics:
     """Return the kinds of a description.
 
     - A relation has two nouns and between them an adposition or a verb that links them. The noun
@@ -176,7 +176,7 @@ def kinds_of(found: Properties) -> Kinds:
         elif own and (word.tag in NOUNS or own != {OBJECTS}) and not _general(word):
             forms.add("category")
     label = next((form for form in FORMS if form in forms), NO_FORM)
-    return Kinds(frozenset(forms), label, frozenset(topics))
+    return FormsAndTopics(frozenset(forms), label, frozenset(topics))
 
 
 def layer_table(
@@ -211,7 +211,7 @@ def layer_table(
 
 
 def _layer(texts: Sequence[str], found: Sequence[Properties]) -> dict[str, float]:
-    kinds = [kinds_of(one) for one in found]
+    kinds = [forms_and_topics(one) for one in found]
     lengths = np.array([one.words for one in found], dtype=np.float64)
     statistics = np.stack([lengths, np.ones(len(found))], axis=1)
     mean = interval(lambda sums: sums[..., 0] / sums[..., 1], statistics)

@@ -6,7 +6,14 @@ import math
 
 import pytest
 
-from applications.kinds import FORMS, MEANS, NO_FORM, TOPICS, kinds_of, layer_table
+from applications.analysis.forms_and_topics import (
+    FORMS,
+    MEANS,
+    NO_FORM,
+    TOPICS,
+    forms_and_topics,
+    layer_table,
+)
 from benchmark.language import Parser, load_parser, properties
 from benchmark.splits.categories import CATEGORIES
 
@@ -45,7 +52,7 @@ def parser() -> Parser:
 def test_kinds_of_descriptions_judged_by_hand(
     parser: Parser, text: str, form: str, others: str, topics: str
 ) -> None:
-    found = kinds_of(properties([text], parser)[0])
+    found = forms_and_topics(properties([text], parser)[0])
     assert found.form == form
     assert found.forms == ({form} - {NO_FORM}) | set(others.split())
     assert found.topics == set(topics.split())

@@ -10,7 +10,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.patheffects import withStroke
 
-from applications.drawing import BLUE, COLOURS, GREY, SMALL, short
+from applications.figures.style import BLUE, COLOURS, GREY, SMALL, short
 
 _DASHES: tuple[Any, ...] = ((0, (5, 1.5)), (0, (1.2, 1.2)), (0, (5, 1.2, 1, 1.2)), (0, (8, 2)))
 _HALO = [withStroke(linewidth=2, foreground="white")]
@@ -18,7 +18,7 @@ _FLAT = 0.15  # slope on the plot, as a share of its height over its width
 
 
 @dataclass(frozen=True)
-class Series:
+class Line:
     """A line of a panel.
 
     Attributes:
@@ -48,7 +48,7 @@ class Series:
             raise ValueError(f"x, y, low and high of {self.name!r} must be equally long")
 
 
-def looks_of(series: Iterable[Series]) -> dict[str, dict[str, Any]]:
+def looks_of(series: Iterable[Line]) -> dict[str, dict[str, Any]]:
     """Choose how each name is drawn, the same in all panels."""
     looks: dict[str, dict[str, Any]] = {}
     others = 0
@@ -61,14 +61,16 @@ def looks_of(series: Iterable[Series]) -> dict[str, dict[str, Any]]:
             looks[one.name] = {"color": GREY, "linewidth": 1.3, "zorder": 2}
         else:
             looks[one.name] = {
-                "color": COLOURS[1 + others % (len(COLOURS) - 1)], "linewidth": 1.2,
-                "linestyle": _DASHES[others % len(_DASHES)], "zorder": 3,
-            }  # fmt: skip
+                "color": COLOURS[1 + others % (len(COLOURS) - 1)],
+                "linewidth": 1.2,
+                "linestyle": _DASHES[others % len(_DASHES)],
+                "zorder": 3,
+            }
             others += 1
     return looks
 
 
-def draw_line(axis: Axes, series: Series, look: Mapping[str, Any]) -> Any:
+def draw_line(axis: Axes, series: Line, look: Mapping[str, Any]) -> Any:
     """Draw a line and its band, and return what stands for it in a legend."""
     (line,) = axis.plot(series.x, series.y, **look, marker="o" if len(series.x) == 1 else "")
     if series.low is None or series.high is None:
@@ -80,7 +82,7 @@ def draw_line(axis: Axes, series: Series, look: Mapping[str, Any]) -> Any:
     return line, band
 
 
-def mark_points(axis: Axes, series: Series, beside: Sequence[Series], shade: str) -> None:
+def mark_points(axis: Axes, series: Line, beside: Sequence[Line], shade: str) -> None:
     """Emphasize the marked points of a line; call this when the axes have their limits.
 
     A text goes to the side on which fewer of the lines beside it are, and away from its own line.
@@ -103,11 +105,19 @@ def mark_points(axis: Axes, series: Series, beside: Sequence[Series], shade: str
         shift = {"left": 3, "center": 0, "right": -3}[side]
         axis.plot([x], [y], "o", color=shade, markeredgecolor="white", markersize=5.5, zorder=5)
         axis.annotate(
-            short(label, 24), (x, y), (shift, 5 if up else -5), textcoords="offset points",
-            ha=side, va="bottom" if up else "top", fontsize=SMALL - 0.5, color=shade, zorder=6,
-            path_effects=_HALO, parse_math=False,
-        )  # fmt: skip
+            short(label, 24),
+            (x, y),
+            (shift, 5 if up else -5),
+            textcoords="offset points",
+            ha=side,
+            va="bottom" if up else "top",
+            fontsize=SMALL - 0.5,
+            color=shade,
+            zorder=6,
+            path_effects=_HALO,
+            parse_math=False,
+        )
 
 
-def _at(series: Series, x: float) -> float:
+def _at(series: Line, x: float) -> float:
     return float(np.interp(x, series.x, series.y))

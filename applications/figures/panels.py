@@ -11,7 +11,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
-from applications.drawing import (
+from applications.figures.lines import Line, draw_line, looks_of, mark_points
+from applications.figures.style import (
     WIDTH,
     Interval,
     as_percent,
@@ -27,7 +28,6 @@ from applications.drawing import (
     say_empty,
     short,
 )
-from applications.lines import Series, draw_line, looks_of, mark_points
 
 _MOST_ROWS = 60
 _STEPS = (1, 2, 2.5, 5, 10)  # ticks at round numbers
@@ -47,7 +47,7 @@ class Panel:
     """
 
     title: str
-    series: Sequence[Series]
+    series: Sequence[Line]
     x: str
     y: str
     level: float | None = None

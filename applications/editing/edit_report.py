@@ -11,28 +11,28 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
-from applications.described import Described
-from applications.editing.choose import Choice
-from applications.editing.run import (
+from applications.editing.selection import (
     DESCRIPTIONS,
     METHODS,
     RANDOM,
     SELECTED,
-    Outcome,
+    ChoiceResult,
     better_than_random,
 )
-from applications.figures import Panel, Series, curves
-from applications.found import frequent
-from applications.page import (
-    Card,
-    Cards,
-    Number,
-    Picture,
-    Section,
-    Table,
+from applications.editing.unit_chooser import UnitChoice
+from applications.figures.panels import Line, Panel, curves
+from applications.network_descriptions import DescribedNetwork
+from applications.report_page import (
+    KeyFigure,
+    NeuronCard,
+    NeuronCards,
+    ReportFigure,
+    ReportSection,
+    ReportTable,
     render,
     sheet_of,
 )
+from applications.word_search import frequent
 from benchmark.statistics import Interval
 from milannotations.ablation import Unit
 from milannotations.ablation.edited import Written
@@ -60,37 +60,59 @@ class Edit:
             trained and test set; empty if it was not.
     """
 
-    described: Described
+    described: DescribedNetwork
     title: str
     matches: Mapping[Unit, tuple[str, ...]]
-    choices: Sequence[Choice]
-    outcomes: Sequence[Outcome]
+    choices: Sequence[UnitChoice]
+    outcomes: Sequence[ChoiceResult]
     validation: Mapping[str, int]
     tests: Mapping[str, int]
     written: Written | None
     finetuned: Mapping[str, Mapping[str, Interval]]
 
     @property
-    def choice(self) -> Choice:
+    def choice(self) -> UnitChoice:
         """The choice by descriptions."""
         return next(choice for choice in self.choices if choice.method == DESCRIPTIONS)
 
-    def outcome(self, test: str, method: str = DESCRIPTIONS) -> Outcome:
+    def outcome(self, test: str, method: str = DESCRIPTIONS) -> ChoiceResult:
         """Return what a choice did on a test set; of random ones the first."""
         return next(o for o in self.outcomes if o.test == test and o.method == method)
 
 
-def outcome_table(outcomes: Sequence[Outcome]) -> pd.DataFrame:
+def outcome_table(outcomes: Sequence[ChoiceResult]) -> pd.DataFrame:
     """Return a row per choice and test set."""
     return pd.DataFrame(
         [
-            [o.method, o.trial, o.test, o.count, o.before.value, o.after.value, o.after.low,
-             o.after.high, o.gain.value, o.gain.low, o.gain.high]
+            [
+                o.method,
+                o.trial,
+                o.test,
+                o.count,
+                o.before.value,
+                o.after.value,
+                o.after.low,
+                o.after.high,
+                o.gain.value,
+                o.gain.low,
+                o.gain.high,
+            ]
             for o in outcomes
         ],
-        columns=["method", "trial", "test", "units", "before", "after", "after_low", "after_high",
-                 "gain", "gain_low", "gain_high"],
-    )  # fmt: skip
+        columns=[
+            "method",
+            "trial",
+            "test",
+            "units",
+            "before",
+            "after",
+            "after_low",
+            "after_high",
+            "gain",
+            "gain_low",
+            "gain_high",
+        ],
+    )
 
 
 def write_edit(edit: Edit, out: Path, facts: Mapping[str, str]) -> Path:
@@ -105,14 +127,20 @@ def write_edit(edit: Edit, out: Path, facts: Mapping[str, str]) -> Path:
     text = dict(zip(edit.described.units, edit.described.texts, strict=True))
     units = pd.DataFrame(
         [
-            [layer, unit, as_cell(text[layer, unit]), "; ".join(edit.matches[layer, unit]), effect,
-             place < choice.count]
+            [
+                layer,
+                unit,
+                as_cell(text[layer, unit]),
+                "; ".join(edit.matches[layer, unit]),
+                effect,
+                place < choice.count,
+            ]
             for place, ((layer, unit), effect) in enumerate(
                 zip(choice.order, choice.effects, strict=True)
             )
         ],
         columns=["layer", "unit", "description", "matched", "validation_effect", "ablated"],
-    )  # fmt: skip
+    )
     tables = {
         "candidates.csv": units,
         "outcomes.csv": outcome_table(edit.outcomes),
@@ -126,12 +154,14 @@ def write_edit(edit: Edit, out: Path, facts: Mapping[str, str]) -> Path:
         "matching": len(edit.matches),
         "ablated": [list(unit) for unit in choice.units],
         "tests": {
-            test: {**asdict(edit.outcome(test)), "p_random": better_than_random(
-                edit.outcomes, test)[0]}
+            test: {
+                **asdict(edit.outcome(test)),
+                "p_random": better_than_random(edit.outcomes, test)[0],
+            }
             for test in edit.tests
         },
         "finetuned": {k: {t: asdict(v) for t, v in of.items()} for k, of in edit.finetuned.items()},
-    }  # fmt: skip
+    }
     with atomic_path(out / "edit.json") as path:
         path.write_text(json.dumps(summary, indent=1), encoding="utf-8")
     if edit.matches:
@@ -139,9 +169,9 @@ def write_edit(edit: Edit, out: Path, facts: Mapping[str, str]) -> Path:
     else:
         sections = [_nothing(edit), _written(edit)]
     numbers = [
-        Number("ablated", f"{choice.count} of {len(edit.matches)}", "units that match"),
+        KeyFigure("ablated", f"{choice.count} of {len(edit.matches)}", "units that match"),
         *(
-            Number(
+            KeyFigure(
                 f"accuracy, {test}",
                 f"{_percent(edit.outcome(test).before)} → {_percent(edit.outcome(test).after)}",
                 f"gain {_points(edit.outcome(test).gain)}",
@@ -168,8 +198,8 @@ def write_edit(edit: Edit, out: Path, facts: Mapping[str, str]) -> Path:
     return path
 
 
-def _nothing(edit: Edit) -> Section:
-    return Section(
+def _nothing(edit: Edit) -> ReportSection:
+    return ReportSection(
         "Nothing to ablate",
         [
             f"None of the {len(edit.described.units):,} units is described with {edit.title}. The "
@@ -177,7 +207,7 @@ def _nothing(edit: Edit) -> Section:
             "network may rely on the feature all the same, in units that are described otherwise."
         ],
         [
-            Table(
+            ReportTable(
                 "Accuracy of the network as it is",
                 ["test images", "number", "accuracy (95 %)"],
                 [
@@ -189,10 +219,10 @@ def _nothing(edit: Edit) -> Section:
     )
 
 
-def _results(edit: Edit) -> Section:
+def _results(edit: Edit) -> ReportSection:
     tables = [_result(edit, test) for test in edit.tests]
-    ways = Table("Ways of choosing", ["choice", "candidates"], [*map(list, METHODS.items())])
-    return Section(
+    ways = ReportTable("Ways of choosing", ["choice", "candidates"], [*map(list, METHODS.items())])
+    return ReportSection(
         "On test images",
         [
             "Every way of choosing but plain random draws has as many candidates as descriptions "
@@ -202,7 +232,7 @@ def _results(edit: Edit) -> Section:
     )
 
 
-def _result(edit: Edit, test: str) -> Table:
+def _result(edit: Edit, test: str) -> ReportTable:
     whole = edit.outcome(test).before
     rows, strong = [["the whole network", _range(whole), "", "0", ""]], []
     for method in METHODS:
@@ -226,7 +256,7 @@ def _result(edit: Edit, test: str) -> Table:
     for what, of in edit.finetuned.items():
         gain = f"{100 * (of[test].value - whole.value):+.1f}"
         rows.append([f"{what}, last layer trained again", _range(of[test]), gain, "", ""])
-    return Table(
+    return ReportTable(
         f"Accuracy on {test} images ({edit.tests[test]:,})",
         ["choice", "accuracy (95 %)", "gain in points (95 %)", "units", "p"],
         rows,
@@ -237,20 +267,28 @@ def _result(edit: Edit, test: str) -> Table:
     )
 
 
-def _chosen(edit: Edit, out: Path) -> Section:
+def _chosen(edit: Edit, out: Path) -> ReportSection:
     choice = edit.choice
     most = max(_SHOWN, 3 * choice.count)
     panels = [
         Panel(
             f"validation: {' and '.join(edit.validation)}",
             [
-                _cut(c.method, c.counts, c.scores, most,
-                       marks={float(c.count): str(c.count)} if c is choice else None)
-                for c in edit.choices if c.method not in (RANDOM, SELECTED)
+                _cut(
+                    c.method,
+                    c.counts,
+                    c.scores,
+                    most,
+                    marks={float(c.count): str(c.count)} if c is choice else None,
+                )
+                for c in edit.choices
+                if c.method not in (RANDOM, SELECTED)
             ],
-            "units ablated", "accuracy", level=choice.scores[0],
+            "units ablated",
+            "accuracy",
+            level=choice.scores[0],
         )
-    ]  # fmt: skip
+    ]
     for test in edit.tests:
         some = [o for o in edit.outcomes if o.test == test]
         series = []
@@ -258,18 +296,32 @@ def _chosen(edit: Edit, out: Path) -> Section:
         if random and random[0].count:
             values = np.array([o.curve for o in random])
             low, high = np.quantile(values, [0.025, 0.975], axis=0)
-            series.append(Series(RANDOM, random[0].counts, values.mean(0).tolist(), low.tolist(),
-                                 high.tolist(), "random"))  # fmt: skip
+            series.append(
+                Line(
+                    RANDOM,
+                    random[0].counts,
+                    values.mean(0).tolist(),
+                    low.tolist(),
+                    high.tolist(),
+                    "random",
+                )
+            )
         series += [
-            _cut(o.method, o.counts, o.curve, most,
-                   marks={float(o.count): str(o.count)} if o.method == DESCRIPTIONS else None)
-            for o in some if o.method not in (RANDOM, SELECTED)
-        ]  # fmt: skip
+            _cut(
+                o.method,
+                o.counts,
+                o.curve,
+                most,
+                marks={float(o.count): str(o.count)} if o.method == DESCRIPTIONS else None,
+            )
+            for o in some
+            if o.method not in (RANDOM, SELECTED)
+        ]
         panels.append(
             Panel(test, series, "units ablated", "accuracy", level=edit.outcome(test).before.value)
         )
     figure = curves(out / "curves.png", panels, columns=3)
-    return Section(
+    return ReportSection(
         "How many units",
         [
             f"{choice.count} {'unit was' if choice.count == 1 else 'units were'} chosen on "
@@ -278,15 +330,17 @@ def _chosen(edit: Edit, out: Path) -> Section:
             f"{100 * choice.scores[0]:.1f} %."
         ],
         [
-            Picture("Accuracy as units are ablated, in the order of their effects on validation "
-                    "images, near the choice, which the number marks. All of it: curves.csv.",
-                    figure,
-                    "curves: accuracy against number of ablated units, validation and test sets"),
+            ReportFigure(
+                "Accuracy as units are ablated, in the order of their effects on validation "
+                "images, near the choice, which the number marks. All of it: curves.csv.",
+                figure,
+                "curves: accuracy against number of ablated units, validation and test sets",
+            ),
         ],
-    )  # fmt: skip
+    )
 
 
-def _units(edit: Edit) -> Section:
+def _units(edit: Edit) -> ReportSection:
     choice = edit.choice
     text = dict(zip(edit.described.units, edit.described.texts, strict=True))
     cards = []
@@ -296,18 +350,20 @@ def _units(edit: Edit) -> Section:
         record = edit.described.record(unit)
         state = "ablated" if place < choice.count else "kept"
         cards.append(
-            Card(
-                f"{unit[0]} · {unit[1]}", text[unit],
+            NeuronCard(
+                f"{unit[0]} · {unit[1]}",
+                text[unit],
                 [state, f"alone: {100 * effect:+.1f} points on validation images"],
-                edit.matches[unit], sheet_of(record) if record else None,
+                edit.matches[unit],
+                sheet_of(record) if record else None,
             )
-        )  # fmt: skip
+        )
     more = len(choice.order) - len(cards)
     note = f"{more} more are in candidates.csv." if more > 0 else ""
-    return Section("Units that match", [], [Cards("By their effects", cards, note)])
+    return ReportSection("Units that match", [], [NeuronCards("By their effects", cards, note)])
 
 
-def _written(edit: Edit) -> Section:
+def _written(edit: Edit) -> ReportSection:
     written = edit.written
     if written is None:
         reason = "no edit did better than none" if edit.matches else "there was nothing to ablate"
@@ -333,10 +389,10 @@ def _written(edit: Edit) -> Section:
             if written.program
             else f"It could not be exported as a program: {written.problem}"
         )
-    return Section("The edited network", text, [])
+    return ReportSection("The edited network", text, [])
 
 
-def _curve_table(outcomes: Sequence[Outcome]) -> pd.DataFrame:
+def _curve_table(outcomes: Sequence[ChoiceResult]) -> pd.DataFrame:
     return pd.DataFrame(
         [
             [o.method, o.trial, o.test, count, value]
@@ -353,13 +409,16 @@ def _cut(
     values: Sequence[float],
     most: int,
     marks: Mapping[float, str] | None,
-) -> Series:
+) -> Line:
     """Return a curve up to so many units: what follows would press the choice to the edge."""
     shown = [place for place, count in enumerate(counts) if count <= most]
-    return Series(
-        method, [counts[i] for i in shown], [values[i] for i in shown], kind=_kind(method),
+    return Line(
+        method,
+        [counts[i] for i in shown],
+        [values[i] for i in shown],
+        kind=_kind(method),
         marks=marks,
-    )  # fmt: skip
+    )
 
 
 def _kind(method: str) -> Literal["method", "other"]:

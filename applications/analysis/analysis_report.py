@@ -9,29 +9,29 @@ from typing import Literal
 
 import pandas as pd
 
-from applications.analysis.classes import (
-    Classes,
+from applications.analysis.class_accuracy import (
+    ClassCounts,
     class_rows,
     class_table,
     draw_classes,
 )
+from applications.analysis.forms_and_topics import FORMS, TOPICS
 from applications.analysis.importance import (
     RANDOM,
-    Curve,
+    AblationCurve,
     Order,
     curve_table,
     importance_table,
 )
-from applications.described import Described
-from applications.figures import LayerPanel, Panel, Series, by_layer, curves
-from applications.kinds import FORMS, TOPICS
-from applications.page import (
-    Card,
-    Cards,
-    Number,
-    Picture,
-    Section,
-    Table,
+from applications.figures.panels import LayerPanel, Line, Panel, by_layer, curves
+from applications.network_descriptions import DescribedNetwork
+from applications.report_page import (
+    KeyFigure,
+    NeuronCard,
+    NeuronCards,
+    ReportFigure,
+    ReportSection,
+    ReportTable,
     render,
     sheet_of,
 )
@@ -65,13 +65,13 @@ class Analysis:
         classes: Their classes; None if accuracy was not measured.
     """
 
-    described: Described
+    described: DescribedNetwork
     layers: pd.DataFrame
     properties: pd.DataFrame
     forms: Sequence[str]
-    curves: Sequence[Curve] = ()
+    curves: Sequence[AblationCurve] = ()
     images: int = 0
-    classes: Classes | None = None
+    classes: ClassCounts | None = None
 
 
 def write_analysis(found: Analysis, out: Path, facts: Mapping[str, str]) -> Path:
@@ -102,14 +102,15 @@ def write_analysis(found: Analysis, out: Path, facts: Mapping[str, str]) -> Path
     texts = found.described.texts
     vocabulary = len({word for text in texts for word in words_of(text)})
     numbers = [
-        Number("units described", f"{len(texts):,}", f"{len(found.described.layers)} layers"),
-        Number("different descriptions", f"{len(set(texts)):,}",
-               f"of {vocabulary:,} different words"),
-        Number("mean length", f"{found.properties['length'].mean():.1f} words"),
-    ]  # fmt: skip
+        KeyFigure("units described", f"{len(texts):,}", f"{len(found.described.layers)} layers"),
+        KeyFigure(
+            "different descriptions", f"{len(set(texts)):,}", f"of {vocabulary:,} different words"
+        ),
+        KeyFigure("mean length", f"{found.properties['length'].mean():.1f} words"),
+    ]
     if found.curves:
         whole = found.curves[0].accuracy[0]
-        numbers.append(Number("accuracy", f"{100 * whole:.1f} %", f"{found.images:,} images"))
+        numbers.append(KeyFigure("accuracy", f"{100 * whole:.1f} %", f"{found.images:,} images"))
     sections = [_by_layer(found, out)]
     if found.curves:
         sections.append(_importance(found, out))
@@ -131,7 +132,7 @@ def write_analysis(found: Analysis, out: Path, facts: Mapping[str, str]) -> Path
     return path
 
 
-def _by_layer(found: Analysis, out: Path) -> Section:
+def _by_layer(found: Analysis, out: Path) -> ReportSection:
     table, layers = found.layers, list(found.layers.index)
 
     def line(name: str, interval: bool = True) -> list[tuple[float, float, float]]:
@@ -152,9 +153,13 @@ def _by_layer(found: Analysis, out: Path) -> Section:
         LayerPanel("Topic, others", {n: line(n) for n in named[half:]}, "share", percent=True),
         LayerPanel("Length", {"words": line("length")}, "words"),
         LayerPanel("Parts of speech", parts_of_speech, "words of each"),
-        LayerPanel("Distinct descriptions", {"share": line("distinct", interval=False)}, "share",
-                   percent=True),
-    ]  # fmt: skip
+        LayerPanel(
+            "Distinct descriptions",
+            {"share": line("distinct", interval=False)},
+            "share",
+            percent=True,
+        ),
+    ]
     figure = by_layer(out / "layers.png", panels, layers, columns=2)
     rows = [
         [
@@ -167,23 +172,29 @@ def _by_layer(found: Analysis, out: Path) -> Section:
         ]
         for layer, row in table.iterrows()
     ]
-    return Section(
+    return ReportSection(
         "What is said, by layer",
         [
             "A description may have several forms: it names a category (“dogs”), an attribute "
             "(“red”, “striped”) or a relation (“wheels under cars”). Topics overlap too."
         ],
         [
-            Picture("Descriptions by layer, from the input on. Bars are 95 % intervals.", figure,
-                    "lines: shares of forms and topics, and lengths, by layer"),
-            Table("Layers", ["layer", "units", "words", "vocabulary", "distinct", *FORMS, *named],
-                  rows),
+            ReportFigure(
+                "Descriptions by layer, from the input on. Bars are 95 % intervals.",
+                figure,
+                "lines: shares of forms and topics, and lengths, by layer",
+            ),
+            ReportTable(
+                "Layers",
+                ["layer", "units", "words", "vocabulary", "distinct", *FORMS, *named],
+                rows,
+            ),
         ],
-    )  # fmt: skip
+    )
 
 
-def _importance(found: Analysis, out: Path) -> Section:
-    parts: list[Picture | Table] = []
+def _importance(found: Analysis, out: Path) -> ReportSection:
+    parts: list[ReportFigure | ReportTable] = []
     for order, title in _ORDERS.items():
         some = [curve for curve in found.curves if curve.order == order]
         if not some:
@@ -208,7 +219,7 @@ def _importance(found: Analysis, out: Path) -> Section:
         ]
         figure = curves(out / f"importance-{order}.png", panels, same_y=True)
         parts.append(
-            Picture(
+            ReportFigure(
                 f"{title}: accuracy as units are ablated, those highest or lowest in a property "
                 "first. Grey: random orders, the middle 95 %.",
                 figure,
@@ -216,7 +227,7 @@ def _importance(found: Analysis, out: Path) -> Section:
             )
         )
         parts.append(_tested([curve for curve in some if curve.name != RANDOM], title))
-    return Section(
+    return ReportSection(
         "Which properties matter",
         [
             "Units are ablated in the order of a property of their descriptions: those highest in "
@@ -229,7 +240,7 @@ def _importance(found: Analysis, out: Path) -> Section:
     )
 
 
-def _tested(some: Sequence[Curve], title: str) -> Table:
+def _tested(some: Sequence[AblationCurve], title: str) -> ReportTable:
     rows = [
         [
             PROPERTIES.get(c.name, c.name),
@@ -242,7 +253,7 @@ def _tested(some: Sequence[Curve], title: str) -> Table:
         ]
         for c in some
     ]
-    return Table(
+    return ReportTable(
         f"{title}: mean accuracy while units are ablated, against random orders",
         ["property", "direction", "values", "accuracy", "points", "p", "p (Holm)"],
         rows,
@@ -254,8 +265,8 @@ def _tested(some: Sequence[Curve], title: str) -> Table:
     )
 
 
-def _classes(analysis: Analysis, classes: Classes, out: Path) -> Section:
-    parts: list[Picture | Table] = []
+def _classes(analysis: Analysis, classes: ClassCounts, out: Path) -> ReportSection:
+    parts: list[ReportFigure | ReportTable] = []
     several = dict.fromkeys(curve.direction for curve in analysis.curves if curve.name != RANDOM)
     heads = [head for d in several for head in (f"{_LINES[d][0]}: worst", "points")]
     for order, title in _ORDERS.items():
@@ -263,21 +274,22 @@ def _classes(analysis: Analysis, classes: Classes, out: Path) -> Section:
             continue
         figure = draw_classes(
             out / f"classes-{order}.png", analysis.curves, order, classes, PROPERTIES
-        )  # fmt: skip
+        )
         parts.append(
-            Picture(
+            ReportFigure(
                 f"{title}: accuracy on each class while units are ablated, against random orders.",
-                figure, "coloured table: points of accuracy, classes by properties",
+                figure,
+                "coloured table: points of accuracy, classes by properties",
             )
-        )  # fmt: skip
+        )
         parts.append(
-            Table(
+            ReportTable(
                 f"Accuracy by class: {title[0].lower()}{title[1:]}",
                 ["class", "images", "accuracy", "random order", *heads],
                 class_rows(analysis.curves, order, classes, PROPERTIES),
             )
         )
-    return Section(
+    return ReportSection(
         "Which classes lean on them",
         [
             "Accuracy on the images of each class, the mean over all steps of the ablation. "
@@ -290,13 +302,13 @@ def _classes(analysis: Analysis, classes: Classes, out: Path) -> Section:
     )
 
 
-def _series(curve: Curve, name: str, kind: str) -> Series:
+def _series(curve: AblationCurve, name: str, kind: str) -> Line:
     low, high = zip(*curve.spread, strict=True)
     percent = [100 * fraction for fraction in curve.fractions]
-    return Series(name, percent, curve.accuracy, low, high, kind)  # type: ignore[arg-type]
+    return Line(name, percent, curve.accuracy, low, high, kind)  # type: ignore[arg-type]
 
 
-def _examples(found: Analysis) -> Section:
+def _examples(found: Analysis) -> ReportSection:
     parts = []
     described = found.described
     for name, title in PROPERTIES.items():
@@ -308,11 +320,12 @@ def _examples(found: Analysis) -> Section:
             unit = described.units[row]
             record = described.record(unit)
             cards.append(
-                Card(
-                    f"{unit[0]} · {unit[1]}", described.texts[row],
+                NeuronCard(
+                    f"{unit[0]} · {unit[1]}",
+                    described.texts[row],
                     [f"{title}: {found.properties[name].iloc[row]:.3g}"],
                     sheet=sheet_of(record) if record else None,
                 )
-            )  # fmt: skip
-        parts.append(Cards(title, cards))
-    return Section("Units highest in each property", [], parts)
+            )
+        parts.append(NeuronCards(title, cards))
+    return ReportSection("Units highest in each property", [], parts)

@@ -7,8 +7,8 @@ import torch
 from PIL import Image
 from torch import nn
 
-from applications import described
-from applications.described import Speaker, describe_network, described_by_file
+from applications import network_descriptions as described
+from applications.network_descriptions import LazyDescriber, describe_network, described_by_file
 from milannotations.ablation import sites_of
 from milannotations.catalog.models import LoadedModel
 from milannotations.describer import Description
@@ -49,7 +49,7 @@ def test_described_once(network, tmp_path, monkeypatch):
     loaded, sites = network
     who = Counting()
     options = BuildOptions(k=3, size=16)
-    speaker = Speaker(ready=(who, "counting"))
+    speaker = LazyDescriber(ready=(who, "counting"))
     usual = (tmp_path / "images", tmp_path / "work", speaker)
     first = describe_network(loaded, sites, *usual, options=options)
     assert first.units == [("1", u) for u in range(4)]
@@ -61,7 +61,9 @@ def test_described_once(network, tmp_path, monkeypatch):
     second = describe_network(loaded, sites, *usual, options=options)
     assert second.texts == first.texts and who.calls == 1 and not builds
     # Another describer describes the same exemplars; another network has its own.
-    describe_network(loaded, sites, *usual[:2], Speaker(ready=(who, "other")), options=options)
+    describe_network(
+        loaded, sites, *usual[:2], LazyDescriber(ready=(who, "other")), options=options
+    )
     assert who.calls == 2 and not builds
     loaded.module[0].weight.data.neg_()
     describe_network(loaded, sites, *usual, options=options)
@@ -86,8 +88,8 @@ def test_descriptions_of_a_file(network, tmp_path):
 
 
 def test_describers_are_named():
-    assert Speaker("milan", {"pmi": 0.2}).title == "milan pmi=0.2, learned from demo"
-    assert Speaker("retrieval", train=None).title == "retrieval"
-    assert Speaker().identity != Speaker(k=3).identity
+    assert LazyDescriber("milan", {"pmi": 0.2}).title == "milan pmi=0.2, learned from demo"
+    assert LazyDescriber("retrieval", train=None).title == "retrieval"
+    assert LazyDescriber().identity != LazyDescriber(k=3).identity
     with pytest.raises(InputError, match="references"):
-        Speaker("oracle", train=None).learned("cpu")
+        LazyDescriber("oracle", train=None).learned("cpu")
