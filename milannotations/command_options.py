@@ -29,12 +29,13 @@ to the decorated function, which prints it. In Python, ``write_pages(ViewConfig(
 does the same work with the same defaults and checks.
 
 - A field that is a config itself adds its options in its place, so several commands can share one
-  config. Base classes share options too: these come after a class's own. A subclass that declares a
-  field again changes its type or default.
+  config; ``Only`` chooses among its options. Base classes share options too: these come after a
+  class's own. A subclass that declares a field again changes its type or default.
 - A ``typer.Option`` or ``typer.Argument`` in ``Annotated`` says what a type cannot: another name, a
   metavar, a panel, or that a field is positional.
 - A tuple is a repeatable option, and so is a mapping, which a pydantic validator of the field reads
-  from texts. Any other type that a command line cannot hold is read from one text in the same way.
+  from texts. Any other type that a command line cannot hold is read from one text in the same way;
+  ``Written(str)`` has a tuple read from one text, too.
 """
 
 from __future__ import annotations
@@ -46,6 +47,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from copy import copy
 from enum import Enum
+from keyword import iskeyword
 from pathlib import Path
 from types import NoneType, UnionType
 from typing import (
@@ -93,6 +95,31 @@ class Config(BaseModel):
             raise input_error(error, type(self), type(self).__name__) from error
 
 
+@dataclasses.dataclass(frozen=True, init=False)
+class Only:
+    """Marks a field that is a config as giving the command only some of its options.
+
+    Args:
+        names: Of these fields; the others keep their defaults on the command line.
+    """
+
+    names: tuple[str, ...]
+
+    def __init__(self, *names: str) -> None:
+        object.__setattr__(self, "names", names)
+
+
+@dataclasses.dataclass(frozen=True)
+class Written:
+    """Marks a field that the command line holds as another type, which a validator reads.
+
+    Attributes:
+        type: What the command line holds, such as ``str``.
+    """
+
+    type: Any
+
+
 @dataclasses.dataclass(frozen=True)
 class ConfigOption:
     """One field of a config, as a command's parameter.
@@ -113,8 +140,11 @@ class ConfigOption:
 
     @property
     def name(self) -> str:
-        """Name of the field, and of the command's parameter."""
-        return self.path[-1]
+        """Name of the command's parameter: that of the flag if one is declared, or the field's."""
+        flags = (getattr(self.info, "default", ""), *(self.info.param_decls or ()))
+        named = [flag for flag in flags if isinstance(flag, str) and flag.startswith("--")]
+        name = named[0].split("/")[0][2:].replace("-", "_") if named else self.path[-1]
+        return f"{name}_" if iskeyword(name) else name
 
     def parameter(self) -> inspect.Parameter:
         """Return the parameter of the function that typer calls."""
@@ -183,7 +213,7 @@ def build_config(
         for depth in range(len(option.path)):
             nested.setdefault(option.path[:depth], {})
         if values[option.name] not in (None, []):
-            nested[option.path[:-1]][option.name] = values[option.name]
+            nested[option.path[:-1]][option.path[-1]] = values[option.name]
     for path in sorted(nested, key=len, reverse=True)[:-1]:
         nested[path[:-1]][path[-1]] = _class_at(config, path)(**nested[path])
     return config(**nested[()])
@@ -216,22 +246,30 @@ def _options(config: type[Any], path: tuple[str, ...]) -> Iterator[ConfigOption]
     for base in reversed(config.__mro__):
         meanings |= documented(inspect.cleandoc(base.__doc__ or ""), "Attributes")
     for name, field in _fields(config).items():
-        if _is_config(field.annotation):
-            yield from _options(field.annotation, (*path, name))  # type: ignore[arg-type]
+        if (group := _config_in(field.annotation)) is not None:
+            chosen = [mark.names for mark in field.metadata if isinstance(mark, Only)]
+            for option in _options(group, (*path, name)):
+                if not chosen or option.path[len(path) + 1] in chosen[0]:
+                    yield option
             continue
         default = _REQUIRED if field.is_required() else field.get_default(call_default_factory=True)
         help_ = field.description or meanings.get(name, "")
+        written = [mark.type for mark in field.metadata if isinstance(mark, Written)]
         yield ConfigOption(
             (*path, name),
-            _written_type(field.annotation),
+            written[0] if written else _written_type(field.annotation),
             None if default in ((), [], {}) else default,
             help_,
             _typer_info(field, help_),
         )
 
 
-def _is_config(hint: Any) -> bool:
-    return inspect.isclass(hint) and (issubclass(hint, BaseModel) or dataclasses.is_dataclass(hint))
+def _config_in(hint: Any) -> type[Any] | None:
+    """Return the type of a field if it is a config."""
+    is_config = inspect.isclass(hint) and (
+        issubclass(hint, BaseModel) or dataclasses.is_dataclass(hint)
+    )
+    return hint if is_config else None
 
 
 def _typer_info(field: FieldInfo, help_: str) -> ParameterInfo:

@@ -21,6 +21,7 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from pydantic import BaseModel, ConfigDict, PydanticSchemaGenerationError, TypeAdapter
 from pydantic import ValidationError as Invalid
+from pydantic.fields import FieldInfo
 
 from milannotations.errors import InputError, did_you_mean
 from milannotations.options import checked
@@ -106,8 +107,16 @@ def checked_options(
     if missing:
         raise InputError(f"describer {name!r} needs the option {missing[0]!r}; {where}")
     for model in _models(factory):
-        checked(model, {n: v for n, v in given.items() if n in model.model_fields}, name)
+        fields = model.model_fields
+        checked(model, {n: _as_text(v, fields[n]) for n, v in given.items() if n in fields}, name)
     return {n: _converted(name, options[n], v) if n in options else v for n, v in given.items()}
+
+
+def _as_text(value: Any, field: FieldInfo) -> Any:
+    """Return a number as text where a field takes only text: a folder may be called 2024."""
+    members = {field.annotation, *get_args(field.annotation)}
+    takes_numbers = bool(members & {int, float, bool, Any})
+    return str(value) if isinstance(value, int | float) and not takes_numbers else value
 
 
 def listing(name: str, factory: Callable[..., Any], width: int = _WIDTH) -> list[str]:

@@ -12,6 +12,7 @@ from datasets import Dataset
 
 from baselines.concepts import CONCEPTS_HELP
 from baselines.concepts.activations import ActivationMaps, RecordedMaps
+from baselines.concepts.config import DissectionOptions
 from baselines.concepts.counting import Masking, Upsampler
 from baselines.concepts.dissection_report import ReportProvenance
 from baselines.concepts.exemplar_strips import strips
@@ -40,56 +41,38 @@ class Dissector(ABC):
 
     Args:
         concepts: Labelled images; see ``baselines.concepts.names``.
-        model: The network, by a name that ``load_model`` knows; default the one that the neurons'
-            data set records (see ``milannotations.networks``).
-        weights: See ``load_model``; default what is recorded.
-        sae: ``LAYER=PATH`` of sparse autoencoders, by commas; default what is recorded.
-        check: ``no`` takes a network whose hash is not the recorded one.
-        activations: Folder of recorded activation maps of the same images, in place of a network;
-            see ``RecordedMaps``.
-        frame: How pictures that are no squares are used; see ``ConceptImages``.
         masking: How activation maps become masks.
         shape: Height and width of the label maps; default the data's own, or else 112 × 112.
-        work: Folder that keeps what took long; default one below the project's cache.
-        device: Where the network runs.
-        batch_size: Images per forward pass.
-        readers: Processes that read images; 0 reads in the main process.
+        options: Fields of ``DissectionOptions``.
 
     Raises:
         InputError: If an option makes no sense.
     """
 
     sees_references: ClassVar[bool] = False
+    option_models: ClassVar = (DissectionOptions,)
 
     def __init__(
         self,
         concepts: str,
         *,
-        model: str | None = None,
-        weights: str | None = None,
-        sae: str | None = None,
-        check: str = "yes",
-        activations: str | None = None,
-        frame: str = "squash",
         masking: Masking,
         shape: tuple[int, int] | None = None,
-        work: str | None = None,
-        device: str = "auto",
-        batch_size: int = 32,
-        readers: int = 0,
+        **options: Any,
     ) -> None:
         if not concepts:
             raise InputError(f"name labelled images, as concepts={CONCEPTS_HELP}")
-        if model and activations:
+        shared = DissectionOptions(**options)
+        if shared.model and shared.activations:
             raise InputError("give a model or recorded activations, not both")
-        self._device = resolve_device(device)
+        self._device = resolve_device(shared.device)
         self._name = concepts
-        self._source = open_concepts(concepts, device)
-        self._choice = NetworkChoice(model, weights, sae, check)
-        self._activations = Path(activations) if activations else None
-        self._frame, self.masking, self._shape = frame, masking, shape
-        self.work = Path(work) if work else home() / "dissection"
-        self._batch_size, self._readers = batch_size, readers
+        self._source = open_concepts(concepts, shared.device)
+        self._choice = NetworkChoice(shared.model, shared.weights, shared.sae, shared.check)
+        self._activations = shared.activations
+        self._frame, self.masking, self._shape = shared.frame, masking, shape
+        self.work = shared.work or home() / "dissection"
+        self._batch_size, self._readers = shared.batch_size, shared.readers
         self._packed: PackedConcepts | None = None
         self._probed: tuple[str, dict[str, Any]] = ("", {})
         self._input_size = (0, 0)

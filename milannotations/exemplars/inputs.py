@@ -5,88 +5,92 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from typing import Annotated
+from dataclasses import replace
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from pydantic import AfterValidator, BeforeValidator
 
+from milannotations.command_options import Config, Written
 from milannotations.errors import InputError
-from milannotations.exemplars.sources import Preprocessing
+
+if TYPE_CHECKING:
+    from milannotations.exemplars.sources import Preprocessing
 
 HOW = (
     "--input-size, --channels, --mean and --std say what the network takes; or let a factory "
     "return a LoadedModel with its Preprocessing"
 )
-InputSize = Annotated[
-    str | None,
-    typer.Option(
-        help="height and width of the network's input in pixels, as 128 or 96x160; default its own"
-    ),
-]
-Resize = Annotated[
-    str | None,
-    typer.Option(
-        help="length to which an image's shorter side is resized before the middle is cut out, or "
-        "HEIGHTxWIDTH to which it is squashed; default the network's own, or in proportion to "
-        "--input-size"
-    ),
-]
-Channels = Annotated[
-    int | None, typer.Option(help="1 for networks of grey images, 3 for RGB; default the network's")
-]
-Mean = Annotated[
-    str | None,
-    typer.Option(help="subtracted from each channel (0 to 1), as 0.5 or 0.485,0.456,0.406"),
-]
-Std = Annotated[str | None, typer.Option(help="each channel is divided by it, as 0.5")]
 
 
-@dataclass(frozen=True)
-class InputOptions:
-    """What is said of a network's input; None leaves it as it is.
+def _lengths(option: str) -> BeforeValidator:
+    def read(given: Any) -> Any:
+        if not isinstance(given, str):
+            return given
+        match = re.fullmatch(r"([1-9][0-9]{0,4})(?:[x×]([1-9][0-9]{0,4}))?", given.strip())
+        if not match:
+            raise InputError(f"{option} {given!r}; write it as 128 or, height first, 96x160")
+        height, width = match.groups()
+        return (int(height), int(width)) if width else int(height)
+
+    return BeforeValidator(read)
+
+
+def _numbers(option: str, allowed: Callable[[float], bool]) -> BeforeValidator:
+    def read(given: Any) -> Any:
+        if not isinstance(given, str):
+            return given
+        try:
+            values = tuple(float(number) for number in given.split(","))
+        except ValueError:
+            values = ()
+        if len(values) not in (1, 3) or not all(math.isfinite(v) and allowed(v) for v in values):
+            raise InputError(
+                f"{option} {given!r}; write one number, or three separated by commas"
+                + (", all above 0" if option == "--std" else "")
+            )
+        return values
+
+    return BeforeValidator(read)
+
+
+def _one_or_three(channels: int | None) -> int | None:
+    if channels not in (None, 1, 3):
+        raise InputError(
+            f"--channels {channels}: images have 1 channel (grey) or 3 (RGB); for a network of "
+            "others name a factory whose module makes them of these"
+        )
+    return channels
+
+
+_Lengths = int | tuple[int, int] | None
+_Numbers = tuple[float, ...] | None
+_TEXT = Written(str | None)
+
+
+class InputOptions(Config):
+    """What replaces a network's own input size and normalization; None leaves it unchanged.
+
+    Texts are read as on the command line: ``"96x160"``, ``"0.485,0.456,0.406"``. If only
+    ``channels`` is given, ``mean`` and ``std`` of one channel are the averages of those of three,
+    and those of three repeat that of one.
 
     Attributes:
-        size: As ``Preprocessing.size``.
-        resize: As ``Preprocessing.resize``; if None, and ``size`` is given, it changes in
-            proportion.
-        channels: 1 or 3. If only this is given, ``mean`` and ``std`` of one channel are the
-            averages of those of three, and those of three repeat that of one.
-        mean: As ``Preprocessing.mean``; one number counts for all channels.
-        std: Likewise.
+        size: Height and width of the network's input in pixels, such as 128 or 96x160; default its
+            own.
+        resize: Length to which an image's shorter side is resized before the middle is cut out, or
+            HEIGHTxWIDTH to which the image is squashed; default the network's own, or in
+            proportion to --input-size.
+        channels: 1 for networks of grey images, 3 for RGB; default the network's.
+        mean: Subtracted from each channel (0 to 1), such as 0.5 or 0.485,0.456,0.406.
+        std: Each channel is divided by it, such as 0.5.
     """
 
-    size: int | tuple[int, int] | None = None
-    resize: int | tuple[int, int] | None = None
-    channels: int | None = None
-    mean: tuple[float, ...] | None = None
-    std: tuple[float, ...] | None = None
-
-    @classmethod
-    def parse(
-        cls,
-        size: str | None = None,
-        resize: str | None = None,
-        channels: int | None = None,
-        mean: str | None = None,
-        std: str | None = None,
-    ) -> InputOptions:
-        """Read the options of the command line.
-
-        Raises:
-            InputError: If one makes no sense; names it.
-        """
-        if channels not in (None, 1, 3):
-            raise InputError(
-                f"--channels {channels}: images have 1 channel (grey) or 3 (RGB); for a network of "
-                "others name a factory whose module makes them of these"
-            )
-        return cls(
-            _lengths("--input-size", size),
-            _lengths("--resize", resize),
-            channels,
-            _numbers("--mean", mean, lambda value: True),
-            _numbers("--std", std, lambda value: value > 0),
-        )
+    size: Annotated[_Lengths, _lengths("--input-size"), _TEXT, typer.Option("--input-size")] = None
+    resize: Annotated[_Lengths, _lengths("--resize"), _TEXT] = None
+    channels: Annotated[int | None, AfterValidator(_one_or_three)] = None
+    mean: Annotated[_Numbers, _numbers("--mean", lambda value: True), _TEXT] = None
+    std: Annotated[_Numbers, _numbers("--std", lambda value: value > 0), _TEXT] = None
 
     def applied(self, usual: Preprocessing) -> Preprocessing:
         """Return a network's preprocessing with what is said here changed.
@@ -133,33 +137,6 @@ class InputOptions:
             max(height, round(height * usual.resize[0] / usual.shape[0])),
             max(width, round(width * usual.resize[1] / usual.shape[1])),
         )
-
-
-def _lengths(option: str, text: str | None) -> int | tuple[int, int] | None:
-    if text is None:
-        return None
-    match = re.fullmatch(r"([1-9][0-9]{0,4})(?:[x×]([1-9][0-9]{0,4}))?", text.strip())
-    if not match:
-        raise InputError(f"{option} {text!r}; write it as 128 or, height first, 96x160")
-    height, width = match.groups()
-    return (int(height), int(width)) if width else int(height)
-
-
-def _numbers(
-    option: str, text: str | None, allowed: Callable[[float], bool]
-) -> tuple[float, ...] | None:
-    if text is None:
-        return None
-    try:
-        values = tuple(float(number) for number in text.split(","))
-    except ValueError:
-        values = ()
-    if len(values) not in (1, 3) or not all(math.isfinite(v) and allowed(v) for v in values):
-        raise InputError(
-            f"{option} {text!r}; write one number, or three separated by commas"
-            + (", all above 0" if option == "--std" else "")
-        )
-    return values
 
 
 def _per_channel(

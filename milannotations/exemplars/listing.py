@@ -6,9 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
+import typer
 from torch import nn
 
-from milannotations.catalog.models import LoadedModel
+from milannotations.catalog.models import LoadedModel, load_model
+from milannotations.device import resolve_device
+from milannotations.exemplars.config import LayersConfig
 from milannotations.exemplars.generators import Latents
 from milannotations.exemplars.layout import Layout, reason_of
 from milannotations.exemplars.matching import match_layers
@@ -80,6 +83,20 @@ def list_layers(
         )
         for name in names
     ]
+
+
+def print_layers(config: LayersConfig) -> None:
+    """Print a table of a network's layers, and which are dissected if none is named."""
+    device = resolve_device(config.device)
+    loaded = load_model(config.model, config.weights, inputs=config.inputs)
+    rows = list_layers(loaded, config.layers or ["*"], device=device)
+    for line in table(rows):
+        typer.echo(line)
+    usable = [row.tap for row in rows if row.tap]
+    units = sum(tap.units for tap in usable)
+    typer.echo(f"{len(usable)} of {len(rows)} layers can be used, with {units:,} units")
+    if loaded.layers:
+        typer.echo(f"dissected if none is named: {', '.join(loaded.layers)}")
 
 
 def table(layers: Sequence[Layer], width: int = WIDTH) -> list[str]:

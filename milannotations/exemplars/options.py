@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Annotated, Literal, get_args
+
+import typer
 
 from milannotations.errors import InputError
 from milannotations.record import DEFAULT_K, DEFAULT_QUANTILE, DEFAULT_SIZE, IMAGE_FORMATS
@@ -47,17 +49,17 @@ class BuildOptions:
 
     Attributes:
         k: Exemplars per unit.
-        quantile: Activation quantile, over all positions of all images, of the threshold.
+        quantile: Activation quantile, over all positions of all images, that is the threshold.
         size: Side of exemplars and masks in pixels.
-        batch_size: Images per forward pass. It is halved where memory does not suffice.
+        batch_size: Images per forward pass; halved where memory does not suffice.
         readers: Processes that read images; 0 reads in the main process.
         units: Which units of every layer, see ``UnitChoice``; None for all.
-        image_format: ``jpeg``, or lossless ``png`` or ``webp``.
-        skip_unreadable: Leave out images that cannot be read instead of stopping.
-        dtype: Key of ``DTYPES``: what the network computes in. Statistics are float32 always.
-        channels_last: Lay images out channels last, which is faster on some processors.
-        compile: Compile the network with ``torch.compile``.
-        checkpoint_seconds: How much work an interruption may cost.
+        image_format: jpeg, or lossless png or webp.
+        skip_unreadable: Leave out images that cannot be read, and report them, instead of stopping.
+        dtype: What the network computes in: float32, bf16 or fp16. Statistics are always float32.
+        channels_last: Lay images out channels last: faster on some processors.
+        compile: Compile the network; pays on long runs only.
+        checkpoint_seconds: Seconds of work that an interruption may cost.
         in_place: Whether outputs that a later module changes in place are read ``before`` or
             ``after`` that; see ``milannotations.exemplars.in_place``.
         masks: How maps become masks: ``bilinear`` or ``original``; see ``render_masks``.
@@ -72,8 +74,8 @@ class BuildOptions:
     skip_unreadable: bool = False
     dtype: str = "float32"
     channels_last: bool = False
-    compile: bool = False
-    checkpoint_seconds: float = 60.0
+    compile: Annotated[bool, typer.Option("--compile")] = False
+    checkpoint_seconds: Annotated[float, typer.Option("--checkpoint-every")] = 60.0
     in_place: InPlace = "before"
     masks: MaskRule = "bilinear"
     units: str | None = None

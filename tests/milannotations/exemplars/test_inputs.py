@@ -38,7 +38,7 @@ GREY = Preprocessing(size=28, resize=28, mean=(0.1,), std=(0.3,))
 def test_what_is_said_changes_the_preprocessing(
     options: dict[str, str], usual: Preprocessing, expected: Preprocessing
 ) -> None:
-    changed = InputOptions.parse(**options).applied(usual)  # type: ignore[arg-type]
+    changed = InputOptions(**options).applied(usual)  # type: ignore[arg-type]
     assert (changed.size, changed.resize) == (expected.size, expected.resize)
     assert changed.mean == pytest.approx(expected.mean)
     assert changed.std == pytest.approx(expected.std)
@@ -60,7 +60,7 @@ def test_what_is_said_changes_the_preprocessing(
 )
 def test_options_that_make_no_sense(options: dict[str, str], match: str) -> None:
     with pytest.raises(InputError, match=match):
-        InputOptions.parse(**options).applied(USUAL)  # type: ignore[arg-type]
+        InputOptions(**options).applied(USUAL)  # type: ignore[arg-type]
 
 
 def test_a_network_that_cannot_take_its_input_says_how_to_give_another() -> None:
@@ -158,9 +158,9 @@ def test_records_carry_the_names_that_the_user_chooses(tmp_path: Path) -> None:
         assert (loaded.name, loaded.dataset) == expected
     with pytest.raises(InputError, match="--name ' '"):
         load_model("my_networks:whole", name=" ")
-    changed = load_model("my_networks:whole", inputs=InputOptions.parse("64"))
+    changed = load_model("my_networks:whole", inputs=InputOptions(size="64"))
     assert (changed.preprocessing.size, changed.preprocessing.resize) == (64, 72)
     with pytest.raises(InputError, match="is a generator: it takes latents"):
         load_model(
-            "tests.milannotations.exemplars.test_generators:lamps", inputs=InputOptions.parse("64")
+            "tests.milannotations.exemplars.test_generators:lamps", inputs=InputOptions(size="64")
         )

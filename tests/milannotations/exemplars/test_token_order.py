@@ -8,9 +8,9 @@ from torch import Tensor, nn
 
 from milannotations.catalog.models import load_model
 from milannotations.errors import InputError
-from milannotations.exemplars.commands import _parse_layout
 from milannotations.exemplars.instrument import activations, probe
 from milannotations.exemplars.layout import Layout
+from milannotations.exemplars.run import _parse_layout
 from milannotations.exemplars.token_order import TokenOrder, usual_orders
 
 
