@@ -16,6 +16,7 @@ from typing import Any
 from markupsafe import Markup, escape
 from PIL import Image as PILImage
 
+from benchmark.tokenization import SIGNED_WORD
 from milannotations.page import PageKit
 from milannotations.storage import atomic_path
 from milannotations.untrusted_text import clean, clip
@@ -29,8 +30,6 @@ _MANY_COLUMNS = 8  # from here on a table is set smaller on paper
 _SCREEN = 1.3  # figures are drawn for the width of a sheet of paper; a screen has more room
 _WIDE = 640  # CSS pixels; a wider figure scrolls on a phone instead of becoming illegible
 _NUMBERS = re.compile(r"(?:[\d\s.,:;%‰±+\-−–—~<>=≤≥×/()\[\]…]|of|to|pp|n/a)*", re.IGNORECASE)
-# A word as `applications.word_lists` finds it, so that what matched is what is marked.
-_WORD = re.compile(r"[^\W_]+(?:[+#]+(?![^\W_]))?")
 
 
 @dataclass(frozen=True)
@@ -265,11 +264,13 @@ def _highlighted(text: str, marked: Sequence[str]) -> Markup:
     """Escape a text and put ``<mark>`` around words of it, which must be whole."""
     # Composed letters, else an accent would end a word.
     shown = clip(clean(unicodedata.normalize("NFC", text)), _LONGEST)
-    found = list(_WORD.finditer(shown))
+    found = list(SIGNED_WORD.finditer(shown))
     words = [match.group().casefold() for match in found]
     spans = []
     for term in marked:
-        wanted = [m.group().casefold() for m in _WORD.finditer(unicodedata.normalize("NFC", term))]
+        wanted = [
+            m.group().casefold() for m in SIGNED_WORD.finditer(unicodedata.normalize("NFC", term))
+        ]
         size = len(wanted)
         spans += [
             (found[start].start(), found[start + size - 1].end())

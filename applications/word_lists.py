@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -13,7 +12,7 @@ from nltk.corpus import wordnet
 from nltk.stem import PorterStemmer
 
 from benchmark.language import Encodes
-from benchmark.text import normalize
+from benchmark.tokenization import SIGNED_WORD, normalize
 from milannotations.errors import InputError, did_you_mean
 
 HOWS = ("none", "wordnet", "embeddings")
@@ -21,8 +20,6 @@ HOWS = ("none", "wordnet", "embeddings")
 # ResNet-152's neurons, with the packaged MiniLM: of the words that a cosine of .7 adds 45 of 67
 # belong to the term, between .6 and .7 about two in five. Colours do worst: "red" adds "blue".
 THRESHOLD = 0.7
-# Signs at the end of a word are part of it, so that "c++" is not found in "vitamin c".
-_WORD = re.compile(r"[^\W_]+(?:[+#]+(?![^\W_]))?")
 _porter = PorterStemmer()
 
 
@@ -202,7 +199,7 @@ def _neighbours(
 
 def _words(text: str) -> list[str]:
     # Composed letters: else an accent would end a word.
-    return _WORD.findall(normalize(unicodedata.normalize("NFKC", text)))
+    return SIGNED_WORD.findall(normalize(unicodedata.normalize("NFKC", text)))
 
 
 @lru_cache(maxsize=100_000)

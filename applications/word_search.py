@@ -9,7 +9,7 @@ from typing import Any
 
 from applications.network_descriptions import DescribedNetwork
 from applications.word_lists import THRESHOLD, SearchWord, WordList, expand
-from benchmark.quality.texts import words_of
+from benchmark.tokenization import compound_words
 from milannotations.ablation import Unit
 from milannotations.errors import InputError
 
@@ -53,7 +53,7 @@ class WordSearch:
             InputError: If a term has no letter, or what an expansion needs is not there.
         """
         words = WordList.parse(*terms, exact=exact)
-        vocabulary = sorted({word for text in descriptions for word in words_of(text)})
+        vocabulary = sorted({word for text in descriptions for word in compound_words(text)})
         added = [
             one
             for one in expand(words, how, vocabulary, encoder=encoder, threshold=threshold)
@@ -99,5 +99,5 @@ def nothing_found(search: WordSearch, units: int, texts: Sequence[str]) -> str:
 
 def frequent(texts: Sequence[str]) -> str:
     """Return the most frequent words of descriptions, by commas."""
-    counts = Counter(word for text in texts for word in set(words_of(text)))
+    counts = Counter(word for text in texts for word in set(compound_words(text)))
     return ", ".join(word for word, _ in counts.most_common(25))

@@ -20,7 +20,7 @@ from benchmark.metrics.base import Floats, Metric, References
 from benchmark.references import HELD_OUT, RULES, Fold, Protocol, folds_of, scorable, signed
 from benchmark.result import Method, Result, Score, SplitResult
 from benchmark.statistics import RESAMPLES, bootstrap
-from benchmark.text import normalize
+from benchmark.tokenization import normalize
 from milannotations.describer import Describer, Description
 from milannotations.errors import InputError
 from milannotations.fingerprints import fingerprint, known_as

@@ -20,7 +20,7 @@ import pandas as pd
 import spacy
 
 from benchmark.metrics.base import Floats
-from benchmark.text import normalize
+from benchmark.tokenization import normalize
 from milannotations.contents import contents_of
 from milannotations.errors import InputError
 
@@ -183,7 +183,7 @@ def load_parser(name: str | None = None) -> Parser:
 
 
 def properties(texts: Sequence[str], parser: Parser) -> list[Properties]:
-    """Return what each description is made of; see ``benchmark.text.normalize`` for how it is read.
+    """Return the properties of each description, normalized as by ``benchmark.tokenization``.
 
     Args:
         texts: Descriptions, of which equal ones are parsed once.

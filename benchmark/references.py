@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from benchmark.text import normalize
+from benchmark.tokenization import normalize
 from milannotations.errors import InputError, did_you_mean
 
 Protocol = Literal["held-out", "original"]

@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 import pandas as pd
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from benchmark.references import HELD_OUT, Protocol
 from milannotations.errors import InputError
-from milannotations.json_files import read_model
+from milannotations.json_files import StrictModel, read_model
 
 METHOD_NAME = r"^[a-z0-9][a-z0-9_-]{0,63}$"
 VERSION: Literal[3] = 3
@@ -24,11 +24,7 @@ BOUND = 3  # from this version on a result holds its table's hash
 MAX_RESULT_BYTES = 5_000_000
 
 
-class _Model(BaseModel):
-    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
-
-
-class Score(_Model):
+class Score(StrictModel):
     """One number with all that is needed to trust it.
 
     ``low`` and ``high`` bound the 95 % percentile bootstrap interval over neurons.
@@ -41,7 +37,7 @@ class Score(_Model):
     signature: str = Field(min_length=1, description="metric, version and settings")
 
 
-class MetricInfo(_Model):
+class MetricInfo(StrictModel):
     """What a reader must know to read a column."""
 
     title: str
@@ -53,7 +49,7 @@ class MetricInfo(_Model):
     )
 
 
-class Method(_Model):
+class Method(StrictModel):
     """Who made the descriptions, and what the method was given.
 
     What is empty was not stated, as in results that were written before there was such a field.
@@ -75,7 +71,7 @@ class Method(_Model):
     seed: int | None = None
 
 
-class SplitResult(_Model):
+class SplitResult(StrictModel):
     """All scores of a method on one split."""
 
     fingerprint: str = Field(description="content hash of the split's neurons")
@@ -89,7 +85,7 @@ class SplitResult(_Model):
     scores: dict[str, Score] = Field(default_factory=dict)
 
 
-class Result(_Model):
+class Result(StrictModel):
     """One method's scores on all splits it was run on.
 
     Version 2 adds ``board``, ``submission`` and ``refused``; version 3 adds ``table`` and

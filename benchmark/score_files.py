@@ -24,7 +24,7 @@ from benchmark.harness import (
 from benchmark.metrics.base import Metric
 from benchmark.references import HELD_OUT, Protocol
 from benchmark.result import Method
-from benchmark.text import normalize
+from benchmark.tokenization import normalize
 from milannotations.annotations import matched, read_annotations, read_descriptions, to_dataset
 from milannotations.describer import create
 from milannotations.errors import InputError

@@ -14,13 +14,13 @@ from pathlib import Path
 from typing import Any, Literal
 
 from datasets import Dataset
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from benchmark.metrics.registry import MetricSettings, check_names, make_metrics
 from benchmark.references import HELD_OUT, Protocol
 from leaderboard.safe_yaml import MAX_BYTES, UnsafeYaml, read_mapping
 from milannotations.errors import InputError, did_you_mean
-from milannotations.json_files import wrong_fields
+from milannotations.json_files import StrictModel, wrong_fields
 from milannotations.reading import read_bytes
 from milannotations.texts import fault_of, is_blank
 
@@ -32,8 +32,8 @@ SPLIT_NAME = r"^[a-z0-9][a-z0-9_.-]{0,63}$"
 CHANGED = 1e-4  # a recomputed value may differ by this much, as encoders round by machine
 
 
-class _Model(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+class _Definition(StrictModel):
+    model_config = ConfigDict(frozen=True)
 
     @field_validator("title", "note", check_fields=False)
     @classmethod
@@ -44,7 +44,7 @@ class _Model(BaseModel):
         return value
 
 
-class SplitDefinition(_Model):
+class SplitDefinition(_Definition):
     """One split of a board.
 
     Attributes:
@@ -62,7 +62,7 @@ class SplitDefinition(_Model):
     note: str = Field(default="", max_length=1000)
 
 
-class BoardDefinition(_Model):
+class BoardDefinition(_Definition):
     """A board; see the module.
 
     Attributes:

@@ -13,7 +13,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from milannotations.errors import InputError
 from milannotations.numerals import MAX_DIGITS, NumeralError, decimal
@@ -26,6 +26,12 @@ _EXTREME = re.compile(rb"[eE][+-]?[0-9]{3}|[0-9]{40}")
 _SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 _KINDS = {dict: "an object {…}", list: "a list […]"}
 _Model = TypeVar("_Model", bound=BaseModel)
+
+
+class StrictModel(BaseModel):
+    """A record as JSON holds it: unknown fields and numbers that JSON does not have are refused."""
+
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
 
 
 class JsonError(InputError):

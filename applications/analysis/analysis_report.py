@@ -36,7 +36,7 @@ from applications.report_page import (
     sheet_of,
 )
 from benchmark.language import PROPERTIES
-from benchmark.quality.texts import words_of
+from benchmark.tokenization import compound_words
 from milannotations.storage import atomic_path
 from milannotations.untrusted_text import as_cell
 
@@ -100,7 +100,7 @@ def write_analysis(found: Analysis, out: Path, facts: Mapping[str, str]) -> Path
         with atomic_path(out / name) as path:
             table.to_csv(path, index=False)
     texts = found.described.texts
-    vocabulary = len({word for text in texts for word in words_of(text)})
+    vocabulary = len({word for text in texts for word in compound_words(text)})
     numbers = [
         KeyFigure("units described", f"{len(texts):,}", f"{len(found.described.layers)} layers"),
         KeyFigure(

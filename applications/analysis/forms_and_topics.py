@@ -19,7 +19,7 @@ from benchmark.language import NOUNS, Link, Properties, Word
 from benchmark.splits.categories import CATEGORIES, category_of
 from benchmark.splits.categories import OTHER as OBJECTS
 from benchmark.statistics import interval, wilson
-from benchmark.text import normalize
+from benchmark.tokenization import normalize
 
 # In the order in which the one label of a description is looked for.
 FORMS = ("relation", "category", "attribute")

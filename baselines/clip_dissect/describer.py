@@ -13,7 +13,7 @@ from torch import Tensor
 from baselines.clip_dissect.scores import TOP_IMAGES, soft_wpmi
 from baselines.features.exemplars import DistinctExemplars
 from benchmark.contrastive import ContrastiveModel
-from benchmark.text import normalize
+from benchmark.tokenization import normalize
 from milannotations.describer import Description
 from milannotations.device import resolve_device
 from milannotations.errors import InputError

@@ -24,7 +24,7 @@ from baselines.milan.vocabulary import tokenize
 from benchmark.metrics.base import Floats, References
 from benchmark.metrics.identification import Identification
 from benchmark.references import Fold, usable
-from benchmark.text import normalize
+from benchmark.tokenization import normalize
 
 PAPER_WEIGHT = 0.2
 WEIGHTS = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.8, 1.0)

@@ -10,7 +10,7 @@ from sacrebleu.metrics import BLEU
 from baselines.milan.decoding import Decoding
 from baselines.milan.examples import ExampleSubset
 from baselines.milan.model import Milan
-from benchmark.text import normalize
+from benchmark.tokenization import normalize
 
 GREEDY = Decoding(strategy="greedy", pmi=0)
 

@@ -13,7 +13,7 @@ from torchvision.transforms.v2 import functional as transforms
 
 from baselines.milan2.vision_language import PROMPT, TextPrior, VisionLanguageModel
 from benchmark.contrastive import ContrastiveModel
-from benchmark.text import normalize
+from benchmark.tokenization import normalize
 from milannotations.describer import Description
 from milannotations.device import resolve_device
 from milannotations.errors import InputError

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from datasets import Dataset
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from benchmark.harness import Predictions, Task, describe, make_task, score
 from benchmark.metrics.base import Metric
@@ -25,7 +25,7 @@ from milannotations.contents import contents_named_in
 from milannotations.describer import accepts, create
 from milannotations.errors import InputError
 from milannotations.fingerprints import fingerprint
-from milannotations.json_files import read_model
+from milannotations.json_files import StrictModel, read_model
 from milannotations.notices import notify
 from milannotations.reading import is_there
 from milannotations.storage import atomic_path
@@ -51,7 +51,7 @@ class MethodConfig:
     options: Mapping[str, Any] = field(default_factory=dict)
 
 
-class Cell(BaseModel):
+class Cell(StrictModel):
     """What one method scored.
 
     Attributes:
@@ -69,8 +69,6 @@ class Cell(BaseModel):
         describer: Registered name of the method.
         options: Of the describer.
     """
-
-    model_config = ConfigDict(extra="forbid")
 
     family: str
     split: str

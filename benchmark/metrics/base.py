@@ -85,7 +85,7 @@ class Metric(ABC):
     info: MetricInfo
     # Whether it compares with annotations; if not, every neuron that is described is scored.
     needs_references: ClassVar[bool] = True
-    # The least and the largest value there can be; intervals over trials end there.
+    # The lowest and the highest possible value; intervals over trials are cut there.
     bounds: tuple[float, float] = (-math.inf, math.inf)
 
     @property

@@ -29,9 +29,10 @@ from benchmark.encoders import (
     resolve_encoder,
 )
 from benchmark.metrics.base import Floats, Integers, PairMetric, References
-from benchmark.metrics.modules import EvaluateModule
+from benchmark.metrics.bounds import BOUNDS
+from benchmark.metrics.modules import evaluate_module
 from benchmark.result import MetricInfo
-from benchmark.text import FORM
+from benchmark.tokenization import FORM
 from milannotations.hub_access import from_hub
 from milannotations.pretrained import check_model_folder
 
@@ -57,7 +58,7 @@ class BertScore(PairMetric):
     """
 
     name = "bertscore"
-    bounds = (-math.inf, 1.0)
+    bounds = BOUNDS["bertscore"]
     info = MetricInfo(
         title="BERTScore F1", description="similarity to the best reference in an encoder's space"
     )
@@ -220,7 +221,4 @@ def _match(
     return np.minimum(f1, 1.0)  # the products of 32-bit vectors exceed it by rounding
 
 
-class Evaluate(EvaluateModule):
-    """BERTScore as a module of Hugging Face's evaluate."""
-
-    metric = BertScore
+Evaluate = evaluate_module(BertScore)

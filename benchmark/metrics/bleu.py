@@ -14,9 +14,10 @@ from sacrebleu.metrics.helpers import extract_all_word_ngrams
 from sacrebleu.tokenizers.tokenizer_13a import Tokenizer13a
 
 from benchmark.metrics.base import Floats, Metric, PredictionsByFold, References
-from benchmark.metrics.modules import EvaluateModule
+from benchmark.metrics.bounds import BOUNDS
+from benchmark.metrics.modules import evaluate_module
 from benchmark.result import MetricInfo
-from benchmark.text import FORM, spaced
+from benchmark.tokenization import FORM, spaced
 from milannotations.errors import InputError
 
 ORDERS = (1, 2, 3, 4)
@@ -27,7 +28,8 @@ class Bleu(Metric):
 
     The corpus of a method is every neuron in every fold. A neuron's own value is its sentence
     BLEU with sacrebleu's exponential smoothing and effective order. Words are those of sacrebleu's
-    tokenizer 13a; each character of a script without spaces is one (``benchmark.text.spaced``).
+    tokenizer 13a; each character of a script without spaces is a word
+    (``benchmark.tokenization.spaced``).
 
     Args:
         order: Length of the longest n-grams, 1 to 4; BLEU without more is BLEU-4.
@@ -37,7 +39,7 @@ class Bleu(Metric):
     """
 
     name = "bleu"
-    bounds = (0.0, 100.0)
+    bounds = BOUNDS["bleu"]
     info = MetricInfo(title="BLEU", description="n-gram overlap with the references, 0 to 100")
 
     def __init__(self, order: int = 4) -> None:
@@ -138,7 +140,4 @@ class _Against:
         return min(self._lengths, key=lambda length: (abs(length - words), length))
 
 
-class Evaluate(EvaluateModule):
-    """BLEU as a module of Hugging Face's evaluate."""
-
-    metric = Bleu
+Evaluate = evaluate_module(Bleu)

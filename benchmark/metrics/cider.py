@@ -10,9 +10,10 @@ import numpy as np
 from sacrebleu.tokenizers.tokenizer_13a import Tokenizer13a
 
 from benchmark.metrics.base import Floats, Integers, PairMetric, References
-from benchmark.metrics.modules import EvaluateModule
+from benchmark.metrics.bounds import BOUNDS
+from benchmark.metrics.modules import evaluate_module
 from benchmark.result import MetricInfo
-from benchmark.text import FORM, spaced
+from benchmark.tokenization import FORM, spaced
 
 _ORDER = 4
 _SIGMA = 6.0
@@ -27,13 +28,15 @@ class Cider(PairMetric):
     Frequencies of n-grams are counted among the references of all neurons of the split, a neuron
     counting once. Lengths are counted in bigrams, as in the authors' code. Sentences are split by
     sacrebleu's tokenizer 13a instead of the Java one of COCO's captions; each character of a
-    script without spaces is a word (``benchmark.text.spaced``). The packages that hold CIDEr-D need
-    Java or pin other versions of what is used here, so it is written out.
+    script without spaces is a word (``benchmark.tokenization.spaced``).
+
+    pycocoevalcap, whose values these are, takes document frequencies from the captions of the same
+    call, so a fold or a sample of the neurons would get other weights; hence it is not used.
     """
 
     name = "cider"
     over = "mean"
-    bounds = (0.0, _SCALE)
+    bounds = BOUNDS["cider"]
     info = MetricInfo(title="CIDEr-D", description="shared n-grams, rare ones counting more")
 
     def __init__(self) -> None:
@@ -103,7 +106,4 @@ def _ngrams(words: Sequence[str]) -> Counter[Ngram]:
     )
 
 
-class Evaluate(EvaluateModule):
-    """CIDEr-D as a module of Hugging Face's evaluate."""
-
-    metric = Cider
+Evaluate = evaluate_module(Cider)

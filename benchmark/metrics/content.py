@@ -11,11 +11,10 @@ from scipy import sparse
 from spacy.lang.en.stop_words import STOP_WORDS
 
 from benchmark.metrics.base import Floats, Integers, PairMetric, References
-from benchmark.metrics.modules import EvaluateModule
-from benchmark.quality.texts import words_of
+from benchmark.metrics.bounds import BOUNDS
+from benchmark.metrics.modules import evaluate_module
 from benchmark.result import MetricInfo
-from benchmark.text import FORM, spaced
-from benchmark.text import words as words_and_symbols
+from benchmark.tokenization import FORM, compound_words, spaced, words
 
 
 class ContentOverlap(PairMetric):
@@ -28,7 +27,7 @@ class ContentOverlap(PairMetric):
     """
 
     name = "content"
-    bounds = (0.0, 1.0)
+    bounds = BOUNDS["content"]
     info = MetricInfo(
         title="Content F1", description="shared content words with the best reference"
     )
@@ -53,8 +52,8 @@ class ContentOverlap(PairMetric):
         porter = PorterStemmer()
         rows, columns = [], []
         for row, sentence in enumerate(sentences):
-            words = set(words_of(spaced(sentence)) or words_and_symbols(sentence))
-            for stem in {porter.stem(word) for word in (words - STOP_WORDS) or words}:
+            distinct = set(compound_words(spaced(sentence)) or words(sentence))
+            for stem in {porter.stem(word) for word in (distinct - STOP_WORDS) or distinct}:
                 rows.append(row)
                 columns.append(stems.setdefault(stem, len(stems)))
         table = sparse.csr_array(
@@ -68,7 +67,4 @@ class ContentOverlap(PairMetric):
         )
 
 
-class Evaluate(EvaluateModule):
-    """Content overlap as a module of Hugging Face's evaluate."""
-
-    metric = ContentOverlap
+Evaluate = evaluate_module(ContentOverlap)

@@ -15,7 +15,7 @@ from benchmark.metrics.base import (
     References,
 )
 from benchmark.result import MetricInfo
-from benchmark.text import normalize
+from benchmark.tokenization import normalize
 from milannotations.errors import InputError
 
 PERMUTATIONS = 16

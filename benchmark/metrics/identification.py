@@ -19,7 +19,8 @@ from benchmark.metrics.base import (
     References,
     SentenceTable,
 )
-from benchmark.metrics.modules import EvaluateModule
+from benchmark.metrics.bounds import BOUNDS
+from benchmark.metrics.modules import evaluate_module
 from benchmark.metrics.sentence import sentence_encoder
 from benchmark.result import MetricInfo
 
@@ -40,7 +41,7 @@ class RankMetric(MeanMetric):
         device: Where the encoder runs.
     """
 
-    bounds = (0.0, 1.0)
+    bounds = BOUNDS["identification"]
 
     def __init__(
         self,
@@ -207,7 +208,4 @@ def _ranks(vectors: Floats, rows: Integers, centres: Floats) -> tuple[Integers, 
     return (similarity > own).sum(1), (similarity == own).sum(1) - 1
 
 
-class Evaluate(EvaluateModule):
-    """Identification as a module of Hugging Face's evaluate."""
-
-    metric = Identification
+Evaluate = evaluate_module(Identification)

@@ -13,9 +13,10 @@ from nltk.tokenize import TreebankWordTokenizer
 from nltk.translate.meteor_score import single_meteor_score
 
 from benchmark.metrics.base import Floats, Integers, PairMetric, References
-from benchmark.metrics.modules import EvaluateModule
+from benchmark.metrics.bounds import BOUNDS
+from benchmark.metrics.modules import evaluate_module
 from benchmark.result import MetricInfo
-from benchmark.text import FORM, spaced
+from benchmark.tokenization import FORM, spaced
 from milannotations.errors import InputError
 
 
@@ -23,7 +24,7 @@ class Meteor(PairMetric):
     """METEOR with the best reference (Banerjee and Lavie, 2005), averaged over neurons and folds.
 
     Scores are nltk's own, with its usual parameters. Each character of a script without spaces is
-    a word (``benchmark.text.spaced``). Synonyms need WordNet's data, which nltk
+    a word (``benchmark.tokenization.spaced``). Synonyms need WordNet's data, which nltk
     downloads: ``python -m nltk.downloader wordnet``.
 
     Args:
@@ -35,7 +36,7 @@ class Meteor(PairMetric):
     """
 
     name = "meteor"
-    bounds = (0.0, 1.0)
+    bounds = BOUNDS["meteor"]
     info = MetricInfo(
         title="METEOR", description="words matched exactly, by stem and by synonym, in few chunks"
     )
@@ -107,7 +108,4 @@ class _NoSynonyms:
         return []
 
 
-class Evaluate(EvaluateModule):
-    """METEOR as a module of Hugging Face's evaluate."""
-
-    metric = Meteor
+Evaluate = evaluate_module(Meteor)

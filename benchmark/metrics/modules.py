@@ -11,7 +11,7 @@ from datasets import Features, List, Value
 
 from benchmark.metrics.base import Metric, References
 from benchmark.references import Fold
-from benchmark.text import normalize
+from benchmark.tokenization import normalize
 from milannotations.errors import InputError
 
 _CITATION = """@inproceedings{hernandez2022natural,
@@ -24,7 +24,7 @@ _CITATION = """@inproceedings{hernandez2022natural,
 
 
 class EvaluateModule(evaluate.Metric, ABC):
-    """A metric as a module of evaluate; subclasses say which in ``metric``.
+    """A metric as a module of evaluate; ``evaluate_module`` makes one for each metric.
 
     ``compute(predictions=…, references=…)`` takes one description and one list of references per
     neuron, and gives the metric's value under its name, each neuron's own under ``per_neuron`` and
@@ -72,3 +72,8 @@ class EvaluateModule(evaluate.Metric, ABC):
             "per_neuron": metric.per_neuron(statistics).tolist(),
             "signature": metric.signature,
         }
+
+
+def evaluate_module(metric: type[Metric]) -> type[EvaluateModule]:
+    """Return the metric as a class that ``evaluate.load`` finds in the metric's file."""
+    return type(f"{metric.__name__}Module", (EvaluateModule,), {"metric": metric})

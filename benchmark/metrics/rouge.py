@@ -12,9 +12,10 @@ from rouge_score.rouge_scorer import RougeScorer
 from rouge_score.tokenizers import Tokenizer
 
 from benchmark.metrics.base import Floats, Integers, PairMetric, References
-from benchmark.metrics.modules import EvaluateModule
+from benchmark.metrics.bounds import BOUNDS
+from benchmark.metrics.modules import evaluate_module
 from benchmark.result import MetricInfo
-from benchmark.text import FORM, words
+from benchmark.tokenization import FORM, words
 
 Variant = Literal["1", "2", "l"]
 SHARED = {"1": "words", "2": "pairs of words", "l": "longest common subsequence"}
@@ -32,7 +33,7 @@ class Rouge(PairMetric):
             subsequence.
     """
 
-    bounds = (0.0, 1.0)
+    bounds = BOUNDS["rouge-l"]
 
     def __init__(self, variant: Variant = "l") -> None:
         self._kind = f"rouge{variant.upper()}"
@@ -87,7 +88,4 @@ class RougeL(Rouge):
         super().__init__("l")
 
 
-class Evaluate(EvaluateModule):
-    """ROUGE-L as a module of Hugging Face's evaluate."""
-
-    metric = RougeL
+Evaluate = evaluate_module(RougeL)

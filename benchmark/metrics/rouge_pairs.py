@@ -15,10 +15,11 @@ from typing import Literal
 import numpy as np
 
 from benchmark.metrics.base import Floats, Integers, PairMetric, References
-from benchmark.metrics.modules import EvaluateModule
+from benchmark.metrics.bounds import BOUNDS
+from benchmark.metrics.modules import evaluate_module
 from benchmark.metrics.rouge import SHARED, Variant
 from benchmark.result import MetricInfo
-from benchmark.text import FORM, spaced
+from benchmark.tokenization import FORM, spaced
 
 Statistic = Literal["f1", "precision", "recall"]
 _EPSILON = 1e-8  # that the package adds to the denominator of F1
@@ -32,7 +33,7 @@ class RougePairs(PairMetric):
     A neuron with more references weighs more, as in the original code. Pairs in which a text is
     empty are left out. ROUGE-L is the summary-level one: of several sentences, which full stops
     end, the union of the subsequences counts. Each character of a script without spaces is a word
-    (``benchmark.text.spaced``).
+    (``benchmark.tokenization.spaced``).
 
     Args:
         variant: See ``benchmark.metrics.rouge.Rouge``.
@@ -40,7 +41,7 @@ class RougePairs(PairMetric):
     """
 
     over = "pairs"
-    bounds = (0.0, 1.0)
+    bounds = BOUNDS["rouge-l-pairs"]
 
     def __init__(self, variant: Variant = "l", statistic: Statistic = "f1") -> None:
         self._variant = variant
@@ -135,7 +136,4 @@ def _subsequence(reference: Words, text: Words) -> list[str]:
     return shared
 
 
-class Evaluate(EvaluateModule):
-    """ROUGE over pairs as a module of Hugging Face's evaluate."""
-
-    metric = RougePairs
+Evaluate = evaluate_module(RougePairs)

@@ -19,9 +19,10 @@ from benchmark.encoders import (
     resolve_encoder,
 )
 from benchmark.metrics.base import Floats, Integers, PairMetric, References
-from benchmark.metrics.modules import EvaluateModule
+from benchmark.metrics.bounds import BOUNDS
+from benchmark.metrics.modules import evaluate_module
 from benchmark.result import MetricInfo
-from benchmark.text import FORM
+from benchmark.tokenization import FORM
 from milannotations.errors import InputError
 from milannotations.hub_access import from_hub
 from milannotations.pretrained import check_model_folder
@@ -118,7 +119,7 @@ class SentenceSimilarity(PairMetric):
 
     name = "similarity"
     over = "mean"
-    bounds = (-1.0, 1.0)
+    bounds = BOUNDS["similarity"]
     info = MetricInfo(title="Sentence similarity", description="mean cosine of sentence embeddings")
 
     def __init__(
@@ -153,7 +154,4 @@ class SentenceSimilarity(PairMetric):
         return np.clip(np.concatenate(parts), *self.bounds) if parts else np.zeros(0)
 
 
-class Evaluate(EvaluateModule):
-    """Sentence similarity as a module of Hugging Face's evaluate."""
-
-    metric = SentenceSimilarity
+Evaluate = evaluate_module(SentenceSimilarity)

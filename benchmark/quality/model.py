@@ -6,10 +6,10 @@ import os
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from benchmark.result import MetricInfo, Score
-from milannotations.json_files import read_model
+from milannotations.json_files import StrictModel, read_model
 from milannotations.record import NeuronKey
 from milannotations.storage import atomic_path
 
@@ -18,11 +18,7 @@ COVERAGE_BINS = 20
 MAX_QUALITY_BYTES = 50_000_000
 
 
-class _Model(BaseModel):
-    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
-
-
-class Neuron(_Model):
+class Neuron(StrictModel):
     """Key of a neuron, as in ``milannotations.record``."""
 
     model: str
@@ -42,7 +38,7 @@ class Example(Neuron):
     text: str
 
 
-class Counts(_Model):
+class Counts(StrictModel):
     """How much there is.
 
     Attributes:
@@ -58,25 +54,25 @@ class Counts(_Model):
     repeated_keys: int = 0
 
 
-class Frequent(_Model):
+class Frequent(StrictModel):
     """A normalized annotation and how often it occurs."""
 
     text: str
     count: int
 
 
-class Junk(_Model):
+class Junk(StrictModel):
     """Annotations of one kind that say nothing; see ``texts.KINDS``."""
 
     count: int
     examples: list[Example]
 
 
-class Text(_Model):
+class Text(StrictModel):
     """What the annotations are like; those that are empty are only counted as junk.
 
     Attributes:
-        words: Words in all annotations; for the rule see ``texts.words_of``.
+        words: Words in all annotations; see ``benchmark.tokenization.compound_words``.
         vocabulary: Distinct words.
         once: Words of the vocabulary that occur in a single annotation.
         lengths: Number of words: how many annotations have as many.
@@ -105,7 +101,7 @@ class Text(_Model):
     growth: list[tuple[int, float]]
 
 
-class Finding(_Model):
+class Finding(StrictModel):
     """Something found in exemplars: how often, in how many neurons, and in which for example."""
 
     count: int = 0
@@ -113,7 +109,7 @@ class Finding(_Model):
     examples: list[Neuron] = Field(default_factory=list)
 
 
-class Exemplars(_Model):
+class Exemplars(StrictModel):
     """What the exemplars are like; images and masks that cannot be read are counted as such.
 
     Attributes:
@@ -142,7 +138,7 @@ class Exemplars(_Model):
     findings: dict[str, Finding]
 
 
-class Agreement(_Model):
+class Agreement(StrictModel):
     """One metric of held-out annotations against the other annotations of a neuron.
 
     Attributes:
@@ -154,7 +150,7 @@ class Agreement(_Model):
     other: Score
 
 
-class Part(_Model):
+class Part(StrictModel):
     """The measures of all neurons, of one network, or of one layer.
 
     Attributes:
@@ -180,7 +176,7 @@ class Part(_Model):
         return "all" if self.model is None else "network"
 
 
-class Quality(_Model):
+class Quality(StrictModel):
     """A data-quality report.
 
     Attributes:

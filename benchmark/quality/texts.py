@@ -8,11 +8,10 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 
 import numpy as np
-import regex
 from scipy.special import gammaln
 
 from benchmark.quality.model import EXAMPLES, Counts, Example, Frequent, Junk, Neuron, Text
-from benchmark.text import normalize
+from benchmark.tokenization import compound_words, normalize
 from milannotations.record import NeuronKey
 
 MAX_WORDS = 50  # of an annotation that is not called too long
@@ -37,21 +36,7 @@ PLACEHOLDERS = frozenset(
         *("idk", "i don't know", "i dont know", "not sure", "no idea"),
     }
 )
-# Marks and joiners belong to the words of many scripts.
-_RUN = r"[\p{L}\p{N}][\p{L}\p{M}\p{N}\u200c\u200d]*"
-_WORD = regex.compile(rf"{_RUN}(?:['’-]{_RUN})*")
 _URL = re.compile(r"https?://|\bwww\.\w")
-
-
-def words_of(text: str) -> list[str]:
-    """Return the words of a text: runs of letters and digits of its normalized form.
-
-    An apostrophe or a hyphen between two such runs joins them into one word.
-
-    >>> words_of("A dog's black-and-white fur, close-up!")
-    ['a', "dog's", 'black-and-white', 'fur', 'close-up']
-    """
-    return _WORD.findall(normalize(text))
 
 
 def junk_kind(text: str) -> str | None:
@@ -72,7 +57,7 @@ def junk_kind(text: str) -> str | None:
         return "url"
     if plain.strip(string.punctuation + string.whitespace) in PLACEHOLDERS:
         return "placeholder"
-    return "too_long" if len(words_of(text)) > MAX_WORDS else None
+    return "too_long" if len(compound_words(text)) > MAX_WORDS else None
 
 
 def shown(text: str) -> str:
@@ -125,7 +110,7 @@ def measure_text(keys: Sequence[NeuronKey], annotations: Sequence[Sequence[str]]
                     junk[kind].examples.append(example)
             if kind == "empty":
                 continue
-            words = words_of(text)
+            words = compound_words(text)
             lengths[len(words)] += 1
             tokens += len(words)
             containing.update(set(words))

@@ -5,7 +5,6 @@ Each is made of the held-out annotation, so that every metric's ceiling is the s
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Callable, Sequence
 
@@ -13,13 +12,11 @@ import numpy as np
 from spacy.lang.en.stop_words import STOP_WORDS
 
 from benchmark.metrics.base import PredictionsByFold, References
-from benchmark.quality.texts import words_of
-from benchmark.text import normalize
+from benchmark.tokenization import compound_words, normalize
 
 LISTED = 200  # words of the all-words list; encoders read no more
 _NEGATIONS = ("not {}", "no {}", "anything but {}")
 _PARAPHRASES = ("something that shows {}", "{} can be seen here", "this looks like {}")
-_WORD = re.compile(r"\S+")
 
 
 def human(references: References) -> list[list[str]]:
@@ -53,7 +50,7 @@ def neighbour(references: References, seed: int) -> list[list[str]]:
 
 def truncated(references: References, seed: int) -> list[list[str]]:
     """Return the first half of each annotation's words; a single word stays."""
-    return _each(human(references), lambda text: _join(_words(text)[: max(1, _count(text) // 2)]))
+    return _each(human(references), _first_half)
 
 
 def missing(references: References, seed: int) -> list[list[str]]:
@@ -65,12 +62,12 @@ def missing(references: References, seed: int) -> list[list[str]]:
     rng = np.random.default_rng(seed)
 
     def change(text: str) -> str:
-        words = _words(text)
+        words = text.split()
         content = [i for i, word in enumerate(words) if word not in STOP_WORDS]
         if len(content) < 2:
             return text
-        gone = set(rng.choice(content, size=len(content) // 2, replace=False).tolist())
-        return _join([word for i, word in enumerate(words) if i not in gone])
+        removed = set(rng.choice(content, size=len(content) // 2, replace=False).tolist())
+        return " ".join(word for i, word in enumerate(words) if i not in removed)
 
     return _each(human(references), change)
 
@@ -127,7 +124,7 @@ def vocabulary(references: References) -> Counter[str]:
     counts: Counter[str] = Counter()
     for of_one in references.corpus:
         for text in of_one:
-            counts.update(set(words_of(text)))
+            counts.update(set(compound_words(text)))
     return counts
 
 
@@ -161,17 +158,10 @@ def _framed(references: References, frames: Sequence[str], seed: int) -> list[li
     )
 
 
+def _first_half(text: str) -> str:
+    words = text.split()
+    return " ".join(words[: max(1, len(words) // 2)])
+
+
 def _each(predictions: PredictionsByFold, change: Callable[[str], str]) -> list[list[str]]:
     return [[change(text) for text in texts] for texts in predictions]
-
-
-def _words(text: str) -> list[str]:
-    return _WORD.findall(text)
-
-
-def _count(text: str) -> int:
-    return len(_words(text))
-
-
-def _join(words: Sequence[str]) -> str:
-    return " ".join(words)

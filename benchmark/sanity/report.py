@@ -6,12 +6,12 @@ import math
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from benchmark.result import MAX_RESULT_BYTES
 from benchmark.sanity.checks import CHECKS, CONSTANT, PEOPLE
 from benchmark.sanity.ladder import OTHERS
-from milannotations.json_files import read_model
+from milannotations.json_files import StrictModel, read_model
 from milannotations.storage import atomic_path
 from milannotations.terminal import FittedTable
 from milannotations.untrusted_text import as_markdown
@@ -20,11 +20,7 @@ FOLDER = "sanity"
 PASS, FAIL = "✓", "✗"
 
 
-class _Model(BaseModel):
-    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
-
-
-class Outcome(_Model):
+class Outcome(StrictModel):
     """What one check found.
 
     Attributes:
@@ -45,7 +41,7 @@ class Outcome(_Model):
     detail: str = Field(default="", max_length=300)
 
 
-class MetricSanity(_Model):
+class MetricSanity(StrictModel):
     """All checks of one metric.
 
     Attributes:
@@ -71,7 +67,7 @@ class MetricSanity(_Model):
     passed: bool
 
 
-class SanityReport(_Model):
+class SanityReport(StrictModel):
     """The sanity of several metrics on one split."""
 
     schema_version: Literal[1] = 1

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 
 from datasets import Dataset
 
-from benchmark.quality.texts import words_of
+from benchmark.tokenization import compound_words
 
 OTHER = "objects"
 _WORDS = {
@@ -45,8 +45,8 @@ def category_of(annotations: Iterable[str]) -> str | None:
     """
     counts: Counter[str] = Counter()
     for text in annotations:
-        named = {_LOOKUP[word] for word in words_of(text) if word in _LOOKUP}
-        if named or words_of(text):
+        named = {_LOOKUP[word] for word in compound_words(text) if word in _LOOKUP}
+        if named or compound_words(text):
             counts[next((name for name in CATEGORIES if name in named), OTHER)] += 1
     if not counts:
         return None

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datasets import Dataset
 
 from benchmark.references import usable
-from benchmark.text import normalize
+from benchmark.tokenization import normalize
 from milannotations.record import encoded_records, keys_of
 
 

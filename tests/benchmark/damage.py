@@ -110,8 +110,8 @@ DAMAGED: dict[str, tuple[Change, str]] = {
     "infinity": (_cast("content", float("inf")), "values are infinite"),
     "other values": (_cast("content", 0.123), "the mean of the table is 0.123"),
     "dates for values": (_cast("content", pd.Timestamp("2026-01-01")), "'content' has timestamp"),
-    "a huge one": (_huge, "texts of 81,920,000,000 bytes in all"),
-    "more cells than are read": (_wide, "cells of"),
+    "a huge one": (_huge, "more than 1,073,741,824 bytes unpacked"),
+    "more cells than are read": (_wide, "more than 1,073,741,824 bytes unpacked"),
 }  # fmt: skip
 # Read as what they mean.
 HARMLESS: dict[str, Change] = {

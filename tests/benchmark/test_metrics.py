@@ -19,7 +19,7 @@ from benchmark.references import Fold, leave_one_out, scorable
 from benchmark.result import Method, Result, read_per_neuron, read_result
 from benchmark.score_files import differences, score_files
 from benchmark.statistics import bootstrap, paired_difference
-from benchmark.text import normalize
+from benchmark.tokenization import normalize
 from milannotations.annotations import to_dataset
 from milannotations.describer import Description, create
 from milannotations.errors import InputError

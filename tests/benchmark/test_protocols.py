@@ -18,7 +18,7 @@ from benchmark.metrics.rouge_pairs import RougePairs
 from benchmark.references import all_at_once, check_protocol, scorable
 from benchmark.result import Method
 from benchmark.sanity.suite import check_metrics
-from benchmark.text import normalize
+from benchmark.tokenization import normalize
 from milannotations.annotations import read_descriptions, to_dataset
 from milannotations.cli import app
 from milannotations.describer import create

@@ -17,7 +17,7 @@ from benchmark.metrics.bertscore import BertScore
 from benchmark.metrics.registry import MetricSettings, make_metrics, names
 from benchmark.metrics.rouge import Rouge
 from benchmark.references import Fold, leave_one_out
-from benchmark.text import normalize, spaced, words
+from benchmark.tokenization import normalize, spaced, words
 
 # "A red dog runs over the green grass", or near it; every sentence has at least four words as
 # ``spaced`` and the tokenizers see them, since BLEU needs four.

@@ -29,7 +29,7 @@ from baselines.milan.stage import Stage
 from baselines.milan.training import train
 from baselines.milan.training_config import TrainingConfig
 from baselines.milan.validation import degenerate, greedy_descriptions
-from benchmark.text import normalize
+from benchmark.tokenization import normalize
 from milannotations.errors import InputError
 from milannotations.loading import load_split
 from milannotations.notices import Notice

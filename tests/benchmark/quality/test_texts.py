@@ -8,11 +8,11 @@ import pytest
 
 from benchmark.quality.texts import (
     KINDS,
+    compound_words,
     count,
     junk_kind,
     measure_text,
     vocabulary_growth,
-    words_of,
 )
 from milannotations.record import NeuronKey
 
@@ -22,11 +22,11 @@ def _keys(number: int) -> list[NeuronKey]:
 
 
 def test_words_are_runs_of_letters_and_digits() -> None:
-    assert words_of(" The cat's well-lit 2nd EYE (left), e.g. a dog's... ") == [
+    assert compound_words(" The cat's well-lit 2nd EYE (left), e.g. a dog's... ") == [
         "the", "cat's", "well-lit", "2nd", "eye", "left", "e", "g", "a", "dog's",
     ]  # fmt: skip
-    assert words_of("--- _ !") == []
-    assert words_of("собака на траве") == ["собака", "на", "траве"]
+    assert compound_words("--- _ !") == []
+    assert compound_words("собака на траве") == ["собака", "на", "траве"]
 
 
 @pytest.mark.parametrize(

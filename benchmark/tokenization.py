@@ -1,14 +1,19 @@
-"""How text is prepared before any metric sees it: the same for predictions and references."""
+"""How texts become words: the same for predictions and references, and for every metric.
+
+``normalize`` and then ``spaced`` prepare a text for the tokenizers of other libraries; ``words``
+and ``compound_words`` are the tokenizers of this project.
+"""
 
 from __future__ import annotations
 
+import re
 import string
 import unicodedata
 
 import regex
 
-# What signatures say of ``normalize``, so that numbers of texts that were compared code point by
-# code point, as earlier versions did, are told apart from those of composed texts.
+# The part of signatures that stands for ``normalize``. It tells scores of composed texts from those
+# of earlier versions, which compared texts code point by code point.
 FORM = "text:nfc"
 
 # Letters of scripts that put no spaces between words: those whose lines break only with a
@@ -18,13 +23,18 @@ _UNSPACED = (
     r"[[\p{LB=SA}\p{scx=Han}\p{scx=Hiragana}\p{scx=Katakana}\p{scx=Bopomofo}\p{Tibetan}]&&\p{L}]"
 )
 _UNSPACED_CHARACTER = regex.compile(rf"(?V1)(?={_UNSPACED})\X")
+_JOINERS = r"\u200c\u200d"
 _LETTERS = rf"[[\p{{L}}\p{{M}}\p{{N}}]--{_UNSPACED}]"
 _WORD = regex.compile(
     rf"(?V1)(?={_UNSPACED})\X"
     # Joiners stand within words of Persian and of Indian scripts.
-    rf"|{_LETTERS}[{_LETTERS}\u200c\u200d]*"
+    rf"|{_LETTERS}[{_LETTERS}{_JOINERS}]*"
     r"|(?=[\p{S}--\p{ASCII}])\X"
 )
+_RUN = rf"[\p{{L}}\p{{N}}][\p{{L}}\p{{M}}\p{{N}}{_JOINERS}]*"
+_COMPOUND = regex.compile(rf"{_RUN}(?:['’-]{_RUN})*")
+# Signs at the end of a word belong to it, so that "c++" is not found in "vitamin c".
+SIGNED_WORD = re.compile(r"[^\W_]+(?:[+#]+(?![^\W_]))?")
 
 
 def normalize(text: str) -> str:
@@ -71,3 +81,15 @@ def words(text: str) -> list[str]:
     (['a', 'red', 'haired', 'dog', 'naïve'], ['红', '狗', '🐕'])
     """
     return _WORD.findall(text.lower())
+
+
+def compound_words(text: str) -> list[str]:
+    """Return the words of a normalized text: runs of letters and digits.
+
+    Unlike in ``words``, an apostrophe or a hyphen between two runs joins them into one word,
+    characters of scripts without spaces are not separated, and symbols are no words.
+
+    >>> compound_words("A dog's black-and-white fur, close-up!")
+    ['a', "dog's", 'black-and-white', 'fur', 'close-up']
+    """
+    return _COMPOUND.findall(normalize(text))
