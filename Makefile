@@ -17,6 +17,7 @@ test: $(READY) browser
 lint: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
 	$(BIN)/mypy
 
 format: $(READY)
@@ -28,7 +29,7 @@ demo-data: $(READY)
 	$(BIN)/python scripts/build_demo_data.py
 
 clean:
-	rm -rf $(VENV) demo-out build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) demo-out build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .grimp_cache .hypothesis
 
 # The page is also tested in a real browser. Where Debian's chromium is missing and can be
 # installed it is; elsewhere those tests are skipped, but in CI they fail.

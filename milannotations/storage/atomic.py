@@ -14,19 +14,16 @@ from pathlib import Path
 
 from milannotations.errors import InputError
 from milannotations.pictures.names import shown
-from milannotations.progress import note
 from milannotations.storage.exchange import exchange
 from milannotations.storage.failures import explaining
 from milannotations.storage.locks import Hold, locked
 from milannotations.storage.names import (
     PARTIAL,
     old_folder,
-    old_folders,
     partial_path,
-    state_file,
-    unfinished_folder,
 )
 from milannotations.storage.targets import check_file, check_path, check_target, is_special
+from milannotations.storage.tidying import recover, remove_partial
 
 _UMASK = threading.Lock()
 _LOST = (errno.ENOSPC, errno.EDQUOT, errno.EIO)
@@ -124,42 +121,6 @@ def real_folder(target: Path) -> Path:
     check_path(target)
     linked = target.is_symlink() and target.is_dir()
     return target.resolve() if linked or target.name in ("", "..") else target
-
-
-def recover(target: Path, hold: Hold) -> None:
-    """Undo, or complete, the replacement of a folder in which a process was killed."""
-    if not hold.exclusive:
-        return
-    for old, inode in old_folders(target):
-        if not target.exists():
-            old.replace(target)
-            note(f"{shown(target)} was being replaced when a process was killed; it is put back")
-        elif old.lstat().st_ino == inode:
-            _take_back(old, target)
-        elif target.lstat().st_ino == inode:
-            shutil.rmtree(old)
-        else:
-            note(
-                f"{shown(old)} is what was at {shown(target)} when a process was killed, and "
-                "something else has been put there since; look at it, and remove it"
-            )
-
-
-def _take_back(finished: Path, target: Path) -> None:
-    """Take a folder back that was finished, and had not yet changed places with its target."""
-    if state_file(target).is_file() and not unfinished_folder(target).exists():
-        finished.replace(unfinished_folder(target))  # to be gone on with
-    else:
-        shutil.rmtree(finished)
-
-
-def remove_partial(target: Path) -> None:
-    """Remove what a killed process has left of a target; the caller holds its lock."""
-    partial = partial_path(target)
-    if partial.is_dir() and not partial.is_symlink():
-        shutil.rmtree(partial)
-    else:
-        partial.unlink(missing_ok=True)
 
 
 def put_in_place(finished: Path, target: Path) -> None:

@@ -12,11 +12,12 @@ from typing import Any
 from milannotations.errors import InputError
 from milannotations.interruption import AGAIN, saying_what_is_kept
 from milannotations.progress import note
-from milannotations.storage.atomic import atomic_path, put_in_place, real_folder, recover
+from milannotations.storage.atomic import atomic_path, put_in_place, real_folder
 from milannotations.storage.failures import explaining
 from milannotations.storage.locks import locked
 from milannotations.storage.names import LOCK, PARTIAL, state_file, unfinished_folder
 from milannotations.storage.targets import check_target
+from milannotations.storage.tidying import recover
 
 _STATE = "unfinished.json"
 

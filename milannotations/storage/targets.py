@@ -10,6 +10,7 @@ from milannotations.errors import InputError
 from milannotations.pictures.names import shown, utf8
 from milannotations.storage.failures import explained
 from milannotations.storage.names import partial_path
+from milannotations.storage.tidying import tidy_up
 
 
 def check_target(target: Path, overwrite: bool = False) -> None:
@@ -26,7 +27,7 @@ def check_target(target: Path, overwrite: bool = False) -> None:
         )
     check_folder(target)
     if target.is_dir() and any(target.iterdir()) and not overwrite:
-        _tidy_up(target)
+        tidy_up(target)
         raise InputError(f"{target} exists and is not empty; choose another or pass --overwrite")
     if os.path.ismount(target):
         raise InputError(
@@ -49,7 +50,7 @@ def check_file(target: Path, overwrite: bool = False) -> None:
     if not target.parent.is_dir():
         raise InputError(f"the folder {target.parent} does not exist; create it first")
     if target.is_file() and not overwrite:
-        _tidy_up(target)
+        tidy_up(target)
         raise InputError(f"{target} exists; choose another or pass --overwrite")
     if not is_special(target):
         _check_name(target)
@@ -98,14 +99,6 @@ def check_path(target: Path) -> None:
             f"{shown(target)} is a link to {shown(target.readlink())}, which does not exist; "
             "remove the link, or name another"
         )
-
-
-def _tidy_up(target: Path) -> None:
-    """Remove what a killed process has left of a target that it had finished."""
-    # Imported here: it writes, and whatever writes looks at its target first.
-    from milannotations.storage.tidying import tidy_up
-
-    tidy_up(target)
 
 
 def _check_name(target: Path) -> None:

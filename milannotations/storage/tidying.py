@@ -5,11 +5,13 @@ Unfinished work stays, as it may be gone on with, unless it says itself which fo
 
 from __future__ import annotations
 
+import shutil
 from contextlib import suppress
 from pathlib import Path
 
 from milannotations.errors import InputError
-from milannotations.storage.atomic import recover, remove_partial
+from milannotations.pictures.names import shown
+from milannotations.progress import note
 from milannotations.storage.locks import Hold, locked
 from milannotations.storage.names import (
     lock_file,
@@ -20,6 +22,42 @@ from milannotations.storage.names import (
 )
 
 _PLACED = "placed"  # in unfinished work: the inode number of the folder that it has become
+
+
+def recover(target: Path, hold: Hold) -> None:
+    """Undo, or complete, the replacement of a folder in which a process was killed."""
+    if not hold.exclusive:
+        return
+    for old, inode in old_folders(target):
+        if not target.exists():
+            old.replace(target)
+            note(f"{shown(target)} was being replaced when a process was killed; it is put back")
+        elif old.lstat().st_ino == inode:
+            _take_back(old, target)
+        elif target.lstat().st_ino == inode:
+            shutil.rmtree(old)
+        else:
+            note(
+                f"{shown(old)} is what was at {shown(target)} when a process was killed, and "
+                "something else has been put there since; look at it, and remove it"
+            )
+
+
+def _take_back(finished: Path, target: Path) -> None:
+    """Take a folder back that was finished, and had not yet changed places with its target."""
+    if state_file(target).is_file() and not unfinished_folder(target).exists():
+        finished.replace(unfinished_folder(target))  # to be gone on with
+    else:
+        shutil.rmtree(finished)
+
+
+def remove_partial(target: Path) -> None:
+    """Remove what a killed process has left of a target; the caller holds its lock."""
+    partial = partial_path(target)
+    if partial.is_dir() and not partial.is_symlink():
+        shutil.rmtree(partial)
+    else:
+        partial.unlink(missing_ok=True)
 
 
 def mark_placed(work: Path, finished: Path) -> None:
