@@ -300,10 +300,10 @@ def prepare_out(out: Path, overwrite: bool) -> Path:
     Raises:
         InputError: If there is a report already and it is not to be replaced.
     """
+    from milannotations.data_home import make_folder
     from milannotations.errors import InputError
     from milannotations.progress import note
     from milannotations.storage import check_folder
-    from milannotations.store import make_folder
 
     check_folder(out)
     if (out / "report.html").exists() and not overwrite:

@@ -23,10 +23,10 @@ from datasets.data_files import DataFilesDict, DataFilesList
 from datasets.packaged_modules.parquet import parquet
 
 from milannotations.catalog.releases import GROUPS, RELEASES, TEXT_ONLY, canonical, members
+from milannotations.data_home import config_folder
 from milannotations.errors import InputError
 from milannotations.mapped import open_mapped
 from milannotations.record import FEATURES
-from milannotations.store import config_folder
 
 NAME = "milannotations"
 DEMO = "demo"

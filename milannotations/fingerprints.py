@@ -18,6 +18,7 @@ from typing import Any
 
 from datasets import Dataset
 
+from milannotations.data_home import home, make_folder
 from milannotations.json_files import read_json
 from milannotations.parquet import open_parquet
 from milannotations.pictures import opened
@@ -25,7 +26,6 @@ from milannotations.reading import is_there
 from milannotations.record import FEATURES, encoded_records, key_of
 from milannotations.record_checks import check_table
 from milannotations.storage import atomic_path, locked
-from milannotations.store import home, make_folder
 
 _COVERED = [name for name in FEATURES if name != "images"]
 _SHIPPED = Path(__file__).parent / "data" / "fingerprints.json"

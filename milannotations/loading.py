@@ -25,6 +25,7 @@ from datasets.exceptions import DatasetGenerationError
 from milannotations.annotations import read_annotations, to_dataset
 from milannotations.builder import DEMO, Milannotations
 from milannotations.catalog.releases import GROUPS, RELEASES, canonical, is_known
+from milannotations.data_home import home
 from milannotations.declared_files import (
     check_pictures,
     check_repository_card,
@@ -39,7 +40,6 @@ from milannotations.networks.source import records_of_source
 from milannotations.parquet import check_unpacked, open_parquet
 from milannotations.record import FEATURES, NeuronKey, keys_of
 from milannotations.record_checks import check_records, decoded_record
-from milannotations.store import home
 from milannotations.tables import is_table
 
 Loaded: TypeAlias = "Dataset | DatasetDict | IterableDataset | IterableDatasetDict"

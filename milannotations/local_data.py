@@ -13,11 +13,11 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
+from milannotations.data_home import home, make_folder
 from milannotations.declared_files import check_folder_files
 from milannotations.errors import InputError
 from milannotations.pictures.folders import Listing, list_files
 from milannotations.pictures.names import shown, utf8
-from milannotations.store import home, make_folder
 
 _SPECIAL = frozenset("*?[]{}")
 

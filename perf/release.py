@@ -68,8 +68,8 @@ def generate(work: Path, scale: float) -> dict[str, Any]:
 
 def import_zip(work: Path) -> dict[str, Any]:
     """Import the zip."""
+    from milannotations.data_home import config_folder
     from milannotations.release.importer import import_release
-    from milannotations.store import config_folder
 
     start = time.perf_counter()
     report = import_release(work / f"{CONFIG}.zip", config_folder(CONFIG), overwrite=True)

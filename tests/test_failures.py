@@ -17,9 +17,9 @@ from safetensors.torch import save_file
 
 from benchmark.result import Method
 from milannotations import cli
+from milannotations.data_home import home
 from milannotations.errors import InputError
 from milannotations.failures import complete_environment, sentence
-from milannotations.store import home
 
 
 class SafetensorError(Exception):  # as safetensors' own is called

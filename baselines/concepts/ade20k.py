@@ -24,6 +24,7 @@ from baselines.concepts.dataset_files import (
     sizes,
 )
 from baselines.concepts.labelled_images import MOST_CONCEPTS, Labels, VisualConcept
+from milannotations.data_home import home, make_folder
 from milannotations.errors import InputError
 from milannotations.exemplars.sources import hash_of
 from milannotations.json_files import MAX_JSON, parse_json, read_json
@@ -33,7 +34,6 @@ from milannotations.pictures import list_images, size_of
 from milannotations.progress import progress_bar
 from milannotations.reading import is_there, read_bytes, text_lines
 from milannotations.storage import atomic_path
-from milannotations.store import home, make_folder
 
 SPLITS = ("training", "validation")
 

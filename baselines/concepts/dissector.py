@@ -23,6 +23,7 @@ from baselines.concepts.packing import PackedConcepts, packed
 from baselines.concepts.probing import tallies
 from baselines.concepts.tally import Tally
 from milannotations.catalog.models import LoadedModel, load_model
+from milannotations.data_home import home
 from milannotations.describer import Description
 from milannotations.device import resolve_device
 from milannotations.errors import InputError, did_you_mean
@@ -30,7 +31,6 @@ from milannotations.exemplars.inputs import InputOptions
 from milannotations.networks.lookup import NetworkChoice, network_of
 from milannotations.progress import Bar, progress_bar
 from milannotations.record import NeuronKey, keys_of
-from milannotations.store import home
 
 NOTHING = "nothing"
 _MOST_PICTURES = 1024  # units of a layer whose exemplars stand on the page: about 10 MB

@@ -29,11 +29,11 @@ from baselines.concepts.images import check_frame, framed_labels
 from baselines.concepts.labelled_images import MOST_CONCEPTS, LabelledImages, VisualConcept
 from baselines.concepts.partition import Partition
 from milannotations.arrays import read_array
+from milannotations.data_home import home
 from milannotations.errors import InputError
 from milannotations.json_files import read_json
 from milannotations.storage import atomic_path, locked, resumable_folder
 from milannotations.storage.tidying import tidy_up
-from milannotations.store import home
 
 # Raise it whenever files of an older version would be misread: they are then packed again.
 VERSION = 1

@@ -20,13 +20,13 @@ from torch import Tensor
 from baselines.features.encoder import PyramidEncoder
 from baselines.features.exemplars import DistinctExemplars
 from milannotations.arrays import read_array
+from milannotations.data_home import home, make_folder
 from milannotations.errors import InputError
 from milannotations.json_files import read_json
 from milannotations.notices import notify
 from milannotations.progress import progress_bar
 from milannotations.storage import atomic_path, locked, resumable_folder
 from milannotations.storage.tidying import tidy_up
-from milannotations.store import home, make_folder
 from milannotations.threads import in_copies
 
 _VERSION = 3  # of the cache; raised when the same inputs give other features

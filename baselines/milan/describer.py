@@ -19,6 +19,7 @@ from baselines.milan.language_model import LanguageModelSpec
 from baselines.milan.model import Milan
 from baselines.milan.training import train
 from baselines.milan.training_config import TrainingConfig
+from milannotations.data_home import home
 from milannotations.describer import Description
 from milannotations.device import resolve_device
 from milannotations.errors import InputError, did_you_mean
@@ -26,7 +27,6 @@ from milannotations.loading import load_split
 from milannotations.options import checked, split_names
 from milannotations.provenance import TrainingData
 from milannotations.record import keys_of
-from milannotations.store import home
 
 _BLOCK = BLOCK  # neurons whose candidates are reranked at once
 _SEARCHING = frozenset(Decoding.model_fields) - {"seed"}

@@ -17,11 +17,11 @@ from baselines.milan.checkpoint import PUBLISHED, group_of, import_checkpoint
 from baselines.milan.config import ClipSpec, MilanConfig
 from baselines.milan.decoding import Decoding
 from baselines.milan.model_folder import CONFIG
+from milannotations.data_home import home, make_folder
 from milannotations.download.checksums import recorded
 from milannotations.download.transfer import Wanted, check_web, fetch_file
 from milannotations.errors import InputError, did_you_mean
 from milannotations.storage import locked
-from milannotations.store import home, make_folder
 from milannotations.terminal import Console
 
 CLIP_SUFFIX = "+clip"

@@ -12,6 +12,7 @@ from datasets import Dataset, load_dataset
 
 from benchmark.splits.definitions import Network, Task
 from benchmark.splits.released import released
+from milannotations.data_home import home
 from milannotations.errors import InputError
 from milannotations.exemplars.build import build
 from milannotations.exemplars.options import BuildOptions
@@ -20,7 +21,6 @@ from milannotations.loading import load_split
 from milannotations.numerals import count_of
 from milannotations.record import FEATURES
 from milannotations.storage import locked
-from milannotations.store import home
 from milannotations.worlds import SyntheticNetwork, SyntheticNeuron, World, synthetic_neurons
 from milannotations.worlds.neurons import LAYERS
 

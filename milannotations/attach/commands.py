@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from milannotations.catalog.releases import GROUPS, RELEASES, SOURCES, SourceImages, canonical
+from milannotations.data_home import config_folder
 from milannotations.errors import InputError, did_you_mean
 from milannotations.storage.tidying import tidy_up
-from milannotations.store import config_folder
 
 if TYPE_CHECKING:
     from milannotations.attach.sources import ImageSource

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 
+from milannotations.data_home import downloads, home
 from milannotations.storage.lock_files import MARK
 from milannotations.storage.locks import is_held
 from milannotations.storage.names import LOCK, lock_file
-from milannotations.store import downloads, home
 
 # Files that no lock guards are taken for abandoned when they have not changed for so long.
 UNGUARDED_S = 3600.0

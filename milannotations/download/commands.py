@@ -8,9 +8,9 @@ from typing import Annotated
 import typer
 
 from milannotations.catalog.releases import members
+from milannotations.data_home import config_folder
 from milannotations.errors import InputError
 from milannotations.storage.tidying import tidy_up
-from milannotations.store import config_folder
 
 app = typer.Typer(add_completion=False)
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from milannotations.data_home import config_folder, make_folder
 from milannotations.download.transfer import adopt, fetch
 from milannotations.release.facts import ImportReport
 from milannotations.release.importer import import_release
 from milannotations.storage import check_target
-from milannotations.store import config_folder, make_folder
 
 
 def install(

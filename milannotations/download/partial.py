@@ -10,12 +10,12 @@ from pathlib import Path
 
 from pydantic import BaseModel, Field
 
+from milannotations.data_home import HOME_VARIABLE
 from milannotations.errors import InputError
 from milannotations.json_files import read_model
 from milannotations.notices import notify
 from milannotations.reading import is_there
 from milannotations.storage import atomic_path, explained, locked
-from milannotations.store import HOME_VARIABLE
 
 _STRONG_ETAG = r'^"[\x21\x23-\x7e]*"$'
 _DATE = r"^[\x20-\x7e]+$"

@@ -18,6 +18,7 @@ from urllib.parse import urljoin, urlsplit
 import requests
 from rich.progress import Progress, TaskID
 
+from milannotations.data_home import HOME_VARIABLE, downloads, make_folder
 from milannotations.download.checksums import (
     adopt,
     is_good,
@@ -28,7 +29,6 @@ from milannotations.download.partial import Origin, Partial, alone
 from milannotations.errors import InputError
 from milannotations.interruption import AGAIN, saying_what_is_kept
 from milannotations.progress import byte_bar, note
-from milannotations.store import HOME_VARIABLE, downloads, make_folder
 
 __all__ = ["MIRRORS_VARIABLE", "Wanted", "adopt", "check_web", "fetch", "fetch_file"]
 

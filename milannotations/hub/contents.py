@@ -16,6 +16,7 @@ from PIL import Image
 from pydantic import ValidationError
 
 from milannotations.catalog.releases import RELEASES, canonical, is_known, members
+from milannotations.data_home import config_folder, home
 from milannotations.errors import InputError, did_you_mean
 from milannotations.fingerprints import fingerprint_of_files
 from milannotations.folder import write_records
@@ -26,7 +27,6 @@ from milannotations.parquet import OpenParquet, open_parquet
 from milannotations.record import FEATURES
 from milannotations.record_checks import check_image_headers
 from milannotations.release.facts import read_raw_facts
-from milannotations.store import config_folder, home
 
 _ROWS = 256
 _UNREADABLE = (OSError, ValueError, pa.ArrowException, Image.DecompressionBombError)

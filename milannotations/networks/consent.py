@@ -10,11 +10,11 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from milannotations.data_home import home, make_folder
 from milannotations.errors import InputError
 from milannotations.json_files import read_json
 from milannotations.reading import is_there
 from milannotations.storage import atomic_path, locked
-from milannotations.store import home, make_folder
 
 _WITHOUT_CODE = ("timm", "hf", "torchvision")
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from datasets import Dataset
 
 from milannotations.catalog.releases import is_known, members
+from milannotations.data_home import config_folder
 from milannotations.hub_access import hub_or_cache
 from milannotations.networks.record import (
     NETWORK_FILE,
@@ -14,7 +15,6 @@ from milannotations.networks.record import (
     read_record,
     read_records,
 )
-from milannotations.store import config_folder
 
 
 def records_of_source(name: str, neurons: Dataset, revision: str | None) -> list[NetworkRecord]:

@@ -35,9 +35,9 @@ def import_release(
     overwrite: Annotated[bool, typer.Option(help="replace what is there")] = False,
 ) -> None:
     """Convert a release into Parquet shards; run it again to go on after an interruption."""
+    from milannotations.data_home import config_folder, make_folder
     from milannotations.release.importer import import_release as convert
     from milannotations.release.importer import names
-    from milannotations.store import config_folder, make_folder
     from milannotations.terminal import Console
 
     console = Console()

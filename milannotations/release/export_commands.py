@@ -23,11 +23,11 @@ def export_release(
 ) -> None:
     """Write a network's records as masks.npy, ids.csv, annotations.csv and so on."""
     from milannotations.catalog.releases import canonical, is_known
+    from milannotations.data_home import config_folder
     from milannotations.loading import load_split
     from milannotations.release.exporter import export_release as export
     from milannotations.release.facts import read_facts
     from milannotations.storage import check_file, check_target
-    from milannotations.store import config_folder
     from milannotations.terminal import Console
 
     if out.suffix == ".zip":

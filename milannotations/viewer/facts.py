@@ -11,13 +11,13 @@ import pyarrow as pa
 
 from milannotations.annotations import fitting_keys, index_of, read_descriptions
 from milannotations.catalog.releases import is_known, members
+from milannotations.data_home import config_folder
 from milannotations.errors import InputError
 from milannotations.numerals import count_of, shown
 from milannotations.parquet import open_parquet, parquet_errors
 from milannotations.reading import is_there
 from milannotations.record import NeuronKey
 from milannotations.rows import read_rows
-from milannotations.store import config_folder
 
 STATISTICS = "statistics.parquet"
 IMAGES = "images.csv"

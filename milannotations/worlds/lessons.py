@@ -14,13 +14,13 @@ import numpy as np
 from datasets import Dataset, load_dataset
 from PIL import Image
 
+from milannotations.data_home import home
 from milannotations.errors import InputError
 from milannotations.exemplars.build import build
 from milannotations.exemplars.options import BuildOptions
 from milannotations.exemplars.request import BuildRequest
 from milannotations.record import FEATURES
 from milannotations.storage import locked
-from milannotations.store import home
 from milannotations.worlds.concepts import (
     And,
     Anything,

@@ -22,6 +22,7 @@ from benchmark.experiments.cells import _kept
 from benchmark.quality.model import read_quality
 from benchmark.result import read_result
 from benchmark.sanity.report import FOLDER, read_reports
+from milannotations.data_home import HOME_VARIABLE
 from milannotations.download.checksums import _read as read_checksums
 from milannotations.download.partial import Partial
 from milannotations.exemplars.autoencoder import _read_config
@@ -29,7 +30,6 @@ from milannotations.fingerprints import known_as
 from milannotations.networks.consent import has_consent
 from milannotations.networks.record import read_record
 from milannotations.release.facts import read_facts
-from milannotations.store import HOME_VARIABLE
 from tests.bad_inputs.cases import reader
 
 

@@ -12,9 +12,9 @@ import torch
 from torch import nn
 
 import milannotations
+from milannotations.data_home import config_folder
 from milannotations.loading import load
 from milannotations.release.importer import import_release
-from milannotations.store import config_folder
 from tests.baselines.tiny_transformers import tiny_blip, tiny_clip
 from tests.docs.inputs import build_own
 from tests.docs.pages import ROOT, blocks_of

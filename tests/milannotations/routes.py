@@ -18,10 +18,10 @@ import numpy as np
 
 import milannotations
 from milannotations.catalog.releases import GROUPS, RELEASES
+from milannotations.data_home import config_folder
 from milannotations.fingerprints import fingerprint
 from milannotations.record import FEATURES
 from milannotations.release.facts import read_facts
-from milannotations.store import config_folder
 
 
 def plain(record: dict[str, Any]) -> dict[str, Any]:

@@ -14,12 +14,12 @@ from datasets import load as hf_load
 
 from milannotations import ExemplarDataset, builder, registration
 from milannotations.catalog.releases import GROUPS, RELEASES, canonical, members
+from milannotations.data_home import config_folder
 from milannotations.errors import InputError
 from milannotations.fingerprints import fingerprint
 from milannotations.loading import load, load_split, lookup
 from milannotations.record import FEATURES, encoded_records, masked_images
 from milannotations.release.importer import import_release
-from milannotations.store import config_folder
 from milannotations.worlds.release import write_release
 
 

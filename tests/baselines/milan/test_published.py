@@ -22,12 +22,12 @@ from baselines.milan.decoding import VARIANTS, Decoding
 from baselines.milan.hub import model_folder
 from baselines.milan.model import Milan
 from baselines.milan.output import MilanOutput
+from milannotations.data_home import HOME_VARIABLE
 from milannotations.describer import create
 from milannotations.download import transfer
 from milannotations.errors import InputError
 from milannotations.provenance import published_training_data
 from milannotations.record import NeuronKey, keys_of
-from milannotations.store import HOME_VARIABLE
 from tests.baselines.milan.made_up import (
     log_prob_by_hand,
     neurons,

@@ -22,7 +22,7 @@ import pytest
 from rich.progress import Progress
 from typer.testing import CliRunner
 
-from milannotations import store
+from milannotations import data_home
 from milannotations.catalog import releases
 from milannotations.download import transfer
 from milannotations.download.commands import app
@@ -164,11 +164,11 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def _names() -> set[str]:
     """Files in the folder of downloads, without locks."""
-    return {path.name for path in store.downloads().iterdir() if not path.name.startswith(".")}
+    return {path.name for path in data_home.downloads().iterdir() if not path.name.startswith(".")}
 
 
 def _checksums() -> dict[str, dict[str, object]]:
-    return json.loads((store.downloads() / "checksums.json").read_text())
+    return json.loads((data_home.downloads() / "checksums.json").read_text())
 
 
 def _interrupt(monkeypatch: pytest.MonkeyPatch, after: int) -> None:
@@ -188,7 +188,7 @@ def _interrupt(monkeypatch: pytest.MonkeyPatch, after: int) -> None:
 
 def test_a_whole_zip_is_kept_recorded_and_used_without_network(host: Host) -> None:
     path = fetch("alexnet/imagenet")
-    assert path == store.downloads() / f"{CONFIG}.zip"
+    assert path == data_home.downloads() / f"{CONFIG}.zip"
     assert path.read_bytes() == host.body
     assert _names() == {path.name, "checksums.json"}
     entry = _checksums()[CONFIG]
@@ -197,10 +197,10 @@ def test_a_whole_zip_is_kept_recorded_and_used_without_network(host: Host) -> No
     assert entry["url"] == f"{host.url}/data/{CONFIG}.zip"
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\+00:00", str(entry["date"]))
     assert [one.path for one in host.seen] == [f"/data/{CONFIG}.zip"]
-    before = (store.downloads() / "checksums.json").read_bytes()
+    before = (data_home.downloads() / "checksums.json").read_bytes()
     assert fetch(CONFIG) == path
     assert len(host.seen) == 1
-    assert (store.downloads() / "checksums.json").read_bytes() == before
+    assert (data_home.downloads() / "checksums.json").read_bytes() == before
 
 
 def test_ctrl_c_leaves_a_part_that_is_gone_on_with(
@@ -208,7 +208,7 @@ def test_ctrl_c_leaves_a_part_that_is_gone_on_with(
 ) -> None:
     _interrupt(monkeypatch, after=40_000)
     assert _names() == {f"{CONFIG}.zip.partial", f"{CONFIG}.zip.partial.json"}
-    part = store.downloads() / f"{CONFIG}.zip.partial"
+    part = data_home.downloads() / f"{CONFIG}.zip.partial"
     assert part.read_bytes() == host.body[:40_000]
     assert json.loads(Path(f"{part}.json").read_text()) == {
         "url": f"{host.url}/data/{CONFIG}.zip",
@@ -251,7 +251,7 @@ def test_a_host_that_never_gets_further_is_given_up_and_the_part_kept(host: Host
     with pytest.raises(InputError, match=r"(?s)4 times without getting further.*0\.0 MB of it are"):
         fetch(CONFIG)
     assert len(host.seen) == 5
-    assert (store.downloads() / f"{CONFIG}.zip.partial").stat().st_size == 5000
+    assert (data_home.downloads() / f"{CONFIG}.zip.partial").stat().st_size == 5000
 
 
 @pytest.mark.parametrize(
@@ -285,7 +285,7 @@ def test_a_part_that_was_not_asked_for_is_refused(
     with pytest.raises(InputError, match="answers 206 Partial Content"):
         fetch(CONFIG)
     assert [one.range for one in host.seen] == [None, "bytes=40000-", None]
-    assert (store.downloads() / f"{CONFIG}.zip.partial").stat().st_size == 40_000
+    assert (data_home.downloads() / f"{CONFIG}.zip.partial").stat().st_size == 40_000
 
 
 def test_without_anything_to_tell_versions_apart_it_begins_anew(host: Host) -> None:
@@ -298,7 +298,7 @@ def test_a_damaged_description_of_the_part_means_beginning_anew(
     host: Host, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _interrupt(monkeypatch, after=40_000)
-    (store.downloads() / f"{CONFIG}.zip.partial.json").write_text('{"url": 1')
+    (data_home.downloads() / f"{CONFIG}.zip.partial.json").write_text('{"url": 1')
     assert fetch(CONFIG).read_bytes() == host.body
     assert host.seen[1].range is None
 
@@ -312,8 +312,8 @@ def test_a_size_that_is_not_the_announced_is_never_a_whole_file(
     host.headers = {"Content-Length": str(len(host.body) + off)}
     with pytest.raises(InputError, match=r"no whole zip|without getting further|sent more"):
         fetch(CONFIG)
-    assert not (store.downloads() / f"{CONFIG}.zip").exists()
-    assert not (store.downloads() / "checksums.json").exists()
+    assert not (data_home.downloads() / f"{CONFIG}.zip").exists()
+    assert not (data_home.downloads() / "checksums.json").exists()
 
 
 def test_more_than_announced_is_refused(host: Host) -> None:
@@ -339,7 +339,7 @@ def test_a_zip_of_unknown_size_is_taken_within_the_limit(
     host.chunked = False
     with pytest.raises(InputError, match=f"announces {len(host.body)} bytes; at most 50000"):
         fetch(CONFIG, force=True)
-    assert (store.downloads() / f"{CONFIG}.zip").read_bytes() == host.body
+    assert (data_home.downloads() / f"{CONFIG}.zip").read_bytes() == host.body
 
 
 def test_room_is_checked_before_the_transfer(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -351,8 +351,8 @@ def test_room_is_checked_before_the_transfer(host: Host, monkeypatch: pytest.Mon
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full")
 def test_a_disk_that_fills_up_is_named(host: Host) -> None:
-    store.make_folder(store.downloads())
-    (store.downloads() / f"{CONFIG}.zip.partial").symlink_to("/dev/full")
+    data_home.make_folder(data_home.downloads())
+    (data_home.downloads() / f"{CONFIG}.zip.partial").symlink_to("/dev/full")
     with pytest.raises(InputError, match=r"no room to write .*disk is full.*is kept"):
         fetch(CONFIG)
 
@@ -456,9 +456,9 @@ def test_a_login_page_is_not_kept_and_costs_no_part(
     host.body, host.content_type, host.etag = b"<!doctype html>Please log in", "text/html", None
     with pytest.raises(InputError, match=r"no zip but 'text/html' that begins with b'<!doctype"):
         fetch(CONFIG)
-    part = store.downloads() / f"{CONFIG}.zip.partial"
+    part = data_home.downloads() / f"{CONFIG}.zip.partial"
     assert part.read_bytes() == body[:40_000]
-    assert not (store.downloads() / f"{CONFIG}.zip").exists()
+    assert not (data_home.downloads() / f"{CONFIG}.zip").exists()
     host.body, host.etag = body, '"one"'
     assert fetch(CONFIG).read_bytes() == body
     assert host.seen[-1].range == "bytes=40000-"
@@ -505,8 +505,8 @@ def test_a_damaged_zip_is_fetched_again(host: Host, damage) -> None:
 
 
 def test_a_zip_put_there_by_hand_is_used(home: Path) -> None:
-    store.make_folder(store.downloads())
-    path = store.downloads() / f"{CONFIG}.zip"
+    data_home.make_folder(data_home.downloads())
+    path = data_home.downloads() / f"{CONFIG}.zip"
     path.write_bytes(_zip(3))
     assert fetch(CONFIG) == path
     assert _checksums()[CONFIG]["sha256"] == _sha256(_zip(3))
@@ -535,14 +535,14 @@ def test_adopting_checks_and_records_without_copying(tmp_path: Path) -> None:
 
 def test_a_damaged_file_of_checksums_is_named(host: Host) -> None:
     fetch(CONFIG)
-    (store.downloads() / "checksums.json").write_text('{"alexnet-imagenet": {"sha256": "x"}}')
+    (data_home.downloads() / "checksums.json").write_text('{"alexnet-imagenet": {"sha256": "x"}}')
     with pytest.raises(InputError, match=r"checksums\.json.*; delete it"):
         fetch(CONFIG)
 
 
 def test_a_second_process_is_refused(host: Host) -> None:
-    store.make_folder(store.downloads())
-    lock = store.downloads() / f".{CONFIG}.zip.lock"
+    data_home.make_folder(data_home.downloads())
+    lock = data_home.downloads() / f".{CONFIG}.zip.lock"
     hold = (
         "import filelock, sys\n"
         f"with filelock.FileLock({str(lock)!r}): print('held', flush=True); sys.stdin.read()"
@@ -568,7 +568,7 @@ def test_an_unusable_home_is_named_before_anything_is_asked(
         with pytest.raises(InputError, match=r"cannot be created.*MILANNOTATIONS_HOME"):
             fetch(CONFIG)
     # As root may write anywhere, the answer for a read-only folder is given in its place.
-    monkeypatch.setattr(store.os, "access", lambda path, mode: False)
+    monkeypatch.setattr(data_home.os, "access", lambda path, mode: False)
     with pytest.raises(InputError, match="cannot be written; set MILANNOTATIONS_HOME"):
         fetch(CONFIG)
     assert host.seen == []
@@ -596,27 +596,27 @@ def test_command_fetches_the_zips_of_a_group_in_silence(host: Host) -> None:
     names = [f"biggan-{data}.zip" for data in ("imagenet", "places365")]
     assert [one.path for one in host.seen] == [f"/data/{name}" for name in names]
     assert said.splitlines() == [
-        f"{name.removesuffix('.zip')}: {store.downloads() / name}" for name in names
+        f"{name.removesuffix('.zip')}: {data_home.downloads() / name}" for name in names
     ]
-    assert not (store.home() / "configs").exists()
+    assert not (data_home.home() / "configs").exists()
 
 
 def test_command_imports_what_it_fetched_or_was_given(host: Host, tmp_path: Path) -> None:
     host.body = _release(tmp_path)
     said = _command(CONFIG)
-    folder = store.config_folder(CONFIG)
+    folder = data_home.config_folder(CONFIG)
     assert f"{CONFIG}: 3 neurons in 1 layers: {folder}" in said
     assert "differs from what was published" in said
     assert f"attach-images {CONFIG} --source FOLDER" in said
     assert len(load_split(folder)) == 3
-    assert CONFIG in json.loads((store.home() / "fingerprints.json").read_text())
+    assert CONFIG in json.loads((data_home.home() / "fingerprints.json").read_text())
     assert "is there already; pass --force" in _command(CONFIG)
     assert len(host.seen) == 1
     (folder / "mark").write_text("")
     _command(CONFIG, "--force")
     assert not (folder / "mark").exists()
     assert len(host.seen) == 2
-    zipped = store.downloads() / f"{CONFIG}.zip"
+    zipped = data_home.downloads() / f"{CONFIG}.zip"
     mine = zipped.rename(tmp_path / "mine.zip")
     there = tmp_path / "below" / "it"
     said = _command(CONFIG, "--from-zip", mine, "--out", there)

@@ -9,9 +9,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from milannotations.data_home import config_folder
 from milannotations.errors import InputError
 from milannotations.record import NeuronKey, key_of
-from milannotations.store import config_folder
 from milannotations.viewer.facts import (
     Descriptions,
     Statistics,

@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from milannotations.data_home import HOME_VARIABLE
 from milannotations.errors import InputError
 from milannotations.record import validate
-from milannotations.store import HOME_VARIABLE
 from milannotations.worlds.classes import CLASSES
 from milannotations.worlds.concepts import Anything, Background
 from milannotations.worlds.lesson_concepts import Edges, Ground, Light, Overlay

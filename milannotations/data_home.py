@@ -1,4 +1,4 @@
-"""Where configs, downloads and what is known of them lie on this machine."""
+"""The folders below ``MILANNOTATIONS_HOME``: configs, downloads and what is computed from them."""
 
 from __future__ import annotations
 
