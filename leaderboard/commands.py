@@ -85,10 +85,11 @@ def render(
 ) -> None:
     """Write the leaderboard as a static site: a folder of pages for any web server, or a disk."""
     # Imported here: they bring in pyarrow and pandas, which `--help` must not wait for.
-    from leaderboard.board import MAIN_METRIC, splits_in
+    from leaderboard.board_building import MAIN_METRIC
     from leaderboard.definition import read_board
     from leaderboard.render import TITLE
     from leaderboard.render import render as render_site
+    from leaderboard.results_folder import splits_in
 
     if results is None and board is None:
         raise InputError("pass --results FOLDER, --board NAME, or both")
@@ -98,7 +99,7 @@ def render(
     data = {split: load_neurons(source, split) for split, source in sources.items()}
     notes = assignments("--note", note or [])
     if asked is not None:
-        present = splits_in(rows, sound=leave_out)
+        present = splits_in(rows, usable_only=leave_out)
         for split in asked.splits:
             if split.name in present:
                 data.setdefault(split.name, asked.neurons(split.name))

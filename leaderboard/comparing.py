@@ -13,8 +13,8 @@ from benchmark.metrics.base import MeanMetric
 from benchmark.metrics.bounds import is_mean_by_name
 from benchmark.result import Method
 from benchmark.statistics import Difference, paired_difference
-from leaderboard.board import LoadedResult
 from leaderboard.ranking import LEVEL
+from leaderboard.results_folder import LoadedResult
 from milannotations.errors import InputError, did_you_mean
 from milannotations.record import NeuronKey
 from milannotations.storage import atomic_path

@@ -7,36 +7,44 @@ from urllib.parse import quote
 
 import numpy as np
 
-from leaderboard.tables import Group, SplitTable
+from benchmark.metrics.base import Floats
+from leaderboard.board import Column
+from leaderboard.neuron_tables import LayerSlice, NeuronTable
 from milannotations.record import NeuronKey
 from milannotations.untrusted_text import clean
 
 EXAMPLES = 8  # best neurons of a split, and as many worst
-ALL_EXAMPLES = 24  # best neurons of all splits, but of each at least two
+ALL_EXAMPLES = 24  # best neurons of all splits together, but at least two of each
 MAX_LAYERS = 60
 WIDTH, PADDING = 220, 6  # of a drawing, in its own units
 
 
 @dataclass(frozen=True)
 class LayerMean:
-    """A layer's mean with its 95 % interval (normal), also as positions in a drawing.
+    """A layer's mean with its normal 95 % interval.
 
-    ``low`` and ``high`` are None where one neuron is all there is.
+    Attributes:
+        layer: The layer.
+        n: Number of its neurons that have a value.
+        mean: Their mean.
+        half: Half the width of the interval; None for a single neuron.
+        at: Position of the mean in the drawing.
+        at_low: Position of the interval's lower end.
+        at_high: Position of its upper end.
     """
 
-    layer: Group
+    layer: LayerSlice
     n: int
     mean: float
-    low: float | None
-    high: float | None
-    at: float
-    at_low: float
-    at_high: float
+    half: float | None
+    at: float = 0.0
+    at_low: float = 0.0
+    at_high: float = 0.0
 
 
 @dataclass(frozen=True)
-class Example:
-    """A neuron, what the method said of it, and the neuron's address on the site."""
+class NeuronExample:
+    """A neuron, the method's description of it, and the neuron's address on the site."""
 
     key: NeuronKey
     text: str
@@ -46,95 +54,108 @@ class Example:
 
 
 @dataclass(frozen=True)
-class Profile:
+class MethodProfile:
     """A method on one split.
 
     Attributes:
         split: The split.
         layers: Its layers, in the data's order, at most ``MAX_LAYERS``.
-        left_out: How many more there are.
-        chance: Position of the metric's chance level in the drawings, if it is known and in them.
-        best: Neurons with the highest values, where higher is better.
-        worst: Those with the lowest.
+        left_out: How many more layers there are.
+        chance: Position of the metric's chance level in the drawings; None if it is unknown.
+        best: Neurons with the best values.
+        worst: Those with the worst.
     """
 
     split: str
     layers: list[LayerMean]
     left_out: int
     chance: float | None
-    best: list[Example]
-    worst: list[Example]
+    best: list[NeuronExample]
+    worst: list[NeuronExample]
 
 
 def profile(
-    table: SplitTable,
-    metric: str,
-    at: int,
-    chance: float | None,
-    higher_is_better: bool = True,
-    examples: int = EXAMPLES,
-) -> Profile | None:
+    table: NeuronTable, row: int, column: Column, examples: int = EXAMPLES
+) -> MethodProfile | None:
     """Return a method's profile on a split; None where it has no values of the metric.
 
     Args:
         table: The split.
-        metric: Whose values.
-        at: The method's row on the board.
-        chance: The metric's chance level, if it is known.
-        higher_is_better: Which end is the best.
+        row: The method's row on the board.
+        column: A column of the metric whose values are shown.
         examples: How many of the best neurons, and as many of the worst.
     """
-    values = table.values.get(metric, [None] * len(table.texts))[at]
-    texts = table.texts[at]
-    if values is None or texts is None or np.isnan(values).all():
+    values = table.values(row, column.key.metric)
+    if values is None or np.isnan(values).all():
         return None
-    found = []
-    for group in table.groups:
-        own = values[group.start : group.stop]
+    means = _layer_means(table, values)
+    layers, chance = _placed(means[:MAX_LAYERS], column.metric.chance)
+    order = np.argsort(-values if column.metric.higher_is_better else values, kind="stable")
+    order = order[~np.isnan(values[order])]
+    count = min(examples, len(order) // 2)
+    return MethodProfile(
+        table.name,
+        layers,
+        len(means) - len(layers),
+        chance,
+        [_example(table, row, int(place), values) for place in order[:count]],
+        [_example(table, row, int(place), values) for place in order[::-1][:count]],
+    )
+
+
+def _layer_means(table: NeuronTable, values: Floats) -> list[LayerMean]:
+    means = []
+    for layer in table.layers:
+        own = values[layer.start : layer.stop]
         own = own[~np.isnan(own)]
         if len(own):
-            mean = float(own.mean())
             half = float(1.96 * own.std(ddof=1) / np.sqrt(len(own))) if len(own) > 1 else None
-            found.append((group, len(own), mean, half))
-    shown = found[:MAX_LAYERS]
-    ends = [m + s * (h or 0.0) for _, _, m, h in shown for s in (-1, 1)]
+            means.append(LayerMean(layer, len(own), float(own.mean()), half))
+    return means
+
+
+def _placed(means: list[LayerMean], chance: float | None) -> tuple[list[LayerMean], float | None]:
+    """Place means, and the chance level, on a scale that covers all of them."""
+    ends = [m.mean + sign * (m.half or 0.0) for m in means for sign in (-1, 1)]
     if chance is not None:
         ends.append(chance)
     low, high = min(ends), max(ends)
 
-    def place(value: float) -> float:
+    def position(value: float) -> float:
         share = (value - low) / (high - low) if high > low else 0.5
         return round(PADDING + share * (WIDTH - 2 * PADDING), 1)
 
-    layers = [
+    placed = [
         LayerMean(
-            g, n, m, None if h is None else m - h, None if h is None else m + h,
-            place(m), place(m - (h or 0.0)), place(m + (h or 0.0)),
+            m.layer,
+            m.n,
+            m.mean,
+            m.half,
+            position(m.mean),
+            position(m.mean - (m.half or 0.0)),
+            position(m.mean + (m.half or 0.0)),
         )
-        for g, n, m, h in shown
-    ]  # fmt: skip
-    order = np.argsort(-values if higher_is_better else values, kind="stable")
-    order = order[~np.isnan(values[order])]
-    count = min(examples, len(order) // 2)
+        for m in means
+    ]
+    return placed, None if chance is None else position(chance)
 
-    def example(i: int) -> Example:
-        text = texts[i]
-        return Example(
-            table.keys[i], text or "", table.references[i], float(values[i]),
-            address(table.name, table.keys[i]),
-        )  # fmt: skip
 
-    return Profile(
-        table.name, layers, len(found) - len(shown), None if chance is None else place(chance),
-        [example(int(i)) for i in order[:count]],
-        [example(int(i)) for i in order[::-1][:count]],
-    )  # fmt: skip
+def _example(table: NeuronTable, row: int, place: int, values: Floats) -> NeuronExample:
+    method = table.methods[row]
+    key = table.keys[place]
+    return NeuronExample(
+        key,
+        (method.texts[place] if method else None) or "",
+        table.references[place],
+        float(values[place]),
+        address(table.name, key),
+    )
 
 
 def address(split: str, key: NeuronKey) -> str:
-    """Return what follows ``neuron.html#`` for a neuron.
+    """Return the part of a neuron's address that follows ``neuron.html#``.
 
     >>> address("test", NeuronKey("net", "a/b", "conv1", 3))
     'test/net/a%2Fb/conv1/3'
     """
-    return "/".join(quote(clean(str(part)), safe="") for part in (split, *key))
+    return "/".join(quote(clean(str(component)), safe="") for component in (split, *key))

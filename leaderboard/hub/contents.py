@@ -9,7 +9,7 @@ from pathlib import Path
 import pandas as pd
 
 from benchmark.per_neuron import PER_NEURON_COLUMNS
-from leaderboard.board import Board, LoadedResult
+from leaderboard.board import Board, BoardRow
 from leaderboard.definition import FILE, BoardDefinition
 from leaderboard.downloads import board_rows
 from leaderboard.hub.eval_results import (
@@ -21,7 +21,9 @@ from leaderboard.hub.eval_results import (
     neurons_config,
     tasks_of,
 )
-from leaderboard.render import INDEX, is_site
+from leaderboard.pages import INDEX
+from leaderboard.render import is_site
+from leaderboard.results_folder import LoadedResult
 from leaderboard.submission.package import METADATA, TABLES
 from milannotations.errors import InputError
 from milannotations.hub.repository import CARD
@@ -40,7 +42,6 @@ Files = dict[str, Path | bytes]
 def data_files(
     repo_id: str,
     board: Board,
-    loaded: Sequence[LoadedResult],
     results: Path,
     definition: BoardDefinition | None = None,
     space: str = "",
@@ -50,37 +51,37 @@ def data_files(
     Args:
         repo_id: Its name.
         board: The board.
-        loaded: What it was built from.
         results: The folder that was read.
         definition: The board's definition, where it has one: then the repository is a benchmark.
         space: The Space with its site, if there is one.
     """
     files: Files = {}
     metrics = list(dict.fromkeys(column.key.metric for column in board.columns))
-    for one in loaded:
-        name = one.method.name
-        files[f"results/{name}.json"] = one.path
-        files[f"results/{name}.per_neuron.parquet"] = one.table_path
-        files[f"descriptions/{name}.parquet"] = _parquet(_said(one, metrics))
-        evaluated = model_file(board, one.result, repo_id, address_of(space))
-        if evaluated and one.method.kind == "method":
+    rows = sorted(board.rows, key=lambda row: row.loaded.path)
+    for row in rows:
+        name = row.method.name
+        files[f"results/{name}.json"] = row.loaded.path
+        files[f"results/{name}.per_neuron.parquet"] = row.loaded.table_path
+        files[f"descriptions/{name}.parquet"] = _parquet(_descriptions(row.loaded, metrics))
+        evaluated = model_file(board, row, repo_id, address_of(space))
+        if evaluated and row.method.kind == "method":
             files[f"eval_results/{name}.yaml"] = evaluated.encode()
     for path in sorted((results / "sanity").glob("*.json")):
         files[f"results/sanity/{path.name}"] = path
-    header, *rows = board_rows(board)
-    files["scores.parquet"] = _parquet(pd.DataFrame(rows, columns=list(header)))
+    header, *scores = board_rows(board)
+    files["scores.parquet"] = _parquet(pd.DataFrame(scores, columns=list(header)))
     tasks = []
     if definition is not None:
         files[FILE] = definition.folder / FILE
         tasks = tasks_of(board, definition)
         files["eval.yaml"] = benchmark_file(board, definition).encode()
         for split in tasks:
-            files[f"neurons/{split}.parquet"] = _parquet(_neurons(loaded, split))
-        for one in loaded:
+            files[f"neurons/{split}.parquet"] = _parquet(_neurons(rows, split))
+        for row in rows:
             for name in (METADATA, *TABLES):
-                path = definition.submissions / one.method.name / name
+                path = definition.submissions / row.method.name / name
                 if path.is_file() and not path.is_symlink():
-                    files[f"submissions/{one.method.name}/{name}"] = path
+                    files[f"submissions/{row.method.name}/{name}"] = path
     files[CARD] = _card(repo_id, board, tasks, definition, space).encode()
     return files
 
@@ -159,7 +160,7 @@ def _card(
             title=title,
             repo_id=repo_id,
             board=board,
-            main=board.columns[board.main] if board.main is not None else None,
+            main=board.main_column,
             label=definition.label if definition else "",
             tasks=tasks,
             space=space,
@@ -168,20 +169,21 @@ def _card(
     return f"---\n{dump(metadata)}---\n\n{body}"
 
 
-def _said(one: LoadedResult, metrics: Sequence[str]) -> pd.DataFrame:
-    """Return a method's table with the columns and types that those of all methods have."""
-    table = one.per_neuron.reindex(columns=[*PER_NEURON_COLUMNS, *metrics])
+def _descriptions(loaded: LoadedResult, metrics: Sequence[str]) -> pd.DataFrame:
+    """Return a method's table with the columns and types that all methods' tables share."""
+    table = loaded.per_neuron.reindex(columns=[*PER_NEURON_COLUMNS, *metrics])
     table = table.astype({**dict.fromkeys(PER_NEURON_COLUMNS, "string"), "unit": "int64"})
     for metric in metrics:
         table[metric] = pd.to_numeric(table[metric], errors="coerce").astype("float64")
-    table.insert(0, "method", one.method.name)
+    table.insert(0, "method", loaded.method.name)
     return table
 
 
-def _neurons(loaded: Sequence[LoadedResult], split: str) -> pd.DataFrame:
-    """Return the keys of a split's neurons, each once, as the results have them."""
+def _neurons(rows: Sequence[BoardRow], split: str) -> pd.DataFrame:
+    """Return the keys of a split's neurons, each once, in the order of the results."""
     keys = list(NeuronKey._fields)
-    tables = [one.per_neuron.loc[one.per_neuron["split"] == split, keys] for one in loaded]
+    own = [row.loaded.per_neuron for row in rows]
+    tables = [table.loc[table["split"] == split, keys] for table in own]
     return pd.concat(tables).drop_duplicates(ignore_index=True)
 
 

@@ -11,8 +11,7 @@ from typing import Any
 
 import yaml
 
-from benchmark.result import Result
-from leaderboard.board import Board
+from leaderboard.board import Board, BoardRow
 from leaderboard.definition import BoardDefinition
 from milannotations.untrusted_text import clean
 
@@ -43,7 +42,8 @@ def benchmark_file(board: Board, definition: BoardDefinition) -> str:
         board: Says which splits have scores, and whether higher ones are better.
         definition: The board's definition.
     """
-    higher = board.main is None or board.columns[board.main].metric.higher_is_better
+    main = board.main_column
+    higher = main is None or main.metric.higher_is_better
     return dump(
         {
             "name": clean(definition.title),
@@ -61,26 +61,25 @@ def benchmark_file(board: Board, definition: BoardDefinition) -> str:
     )
 
 
-def model_file(board: Board, result: Result, repo_id: str, source: str = "") -> str:
-    """Write what goes into a model's ``.eval_results`` folder; empty where it has no scores.
+def model_file(board: Board, row: BoardRow, repo_id: str, source: str = "") -> str:
+    """Return the content of a model's ``.eval_results`` file; empty where it has no scores.
 
     Args:
-        board: Gives the columns; those of the main metric are the tasks' values.
-        result: The model's result.
+        board: Provides the columns; those of the main metric are the tasks' values.
+        row: The model's row.
         repo_id: The board's dataset repository.
-        source: Address at which the numbers can be looked at; default that repository's.
+        source: Address at which the numbers can be viewed; default that repository's.
     """
-    if board.main is None:
+    main = board.main_column
+    if main is None:
         return ""
-    row = next(row for row in board.rows if row.method.name == result.method.name)
-    main = board.columns[board.main].key.metric
     entries: list[dict[str, Any]] = []
     for column, score in zip(board.columns, row.cells, strict=True):
-        if score is None or column.key.metric != main or column.variant > 1:
+        if score is None or column.key.metric != main.key.metric or column.variant > 1:
             continue
         notes = (
             f"{column.metric.title}, 95% interval {score.low:.4f} to {score.high:.4f}, n {score.n}"
-            f", {result.board or 'no board'}, {column.key.signature}, neurons "
+            f", {row.result.board or 'no board'}, {column.key.signature}, neurons "
             f"{column.key.fingerprint}"
         )
         entries.append(

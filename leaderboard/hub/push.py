@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi
 
 from benchmark.sanity.report import read_reports
-from leaderboard.board import MAIN_METRIC, Board, LoadedResult, build_board, load_results
+from leaderboard.board import Board
+from leaderboard.board_building import MAIN_METRIC, build_board, check_main
 from leaderboard.definition import BoardDefinition
 from leaderboard.hub.contents import FOLDERS, TAG, Files, data_files, site_files
 from leaderboard.hub.eval_results import address_of, model_file
-from leaderboard.render import TITLE, check_main
+from leaderboard.render import TITLE
+from leaderboard.results_folder import load_results
 from milannotations.errors import InputError, did_you_mean
 from milannotations.hub.card import read_metadata
 from milannotations.hub.push import check_repo_id, connect
@@ -98,11 +100,11 @@ def push(
         definition.ranking_split(present) if definition else None,
     )
     check_main(board, read_reports(results))
-    proposed = _proposals(board, loaded, models, repo_id, space)
+    proposed = _proposals(board, models, repo_id, space)
     title = definition.title if definition else TITLE
     wanted: list[tuple[Kind, str, Files]] = []
     if repo_id:
-        files = data_files(repo_id, board, loaded, results, definition, space)
+        files = data_files(repo_id, board, results, definition, space)
         wanted.append(("dataset", repo_id, files))
     if site is not None:
         wanted.append(("space", space, site_files(site, title, repo_id)))
@@ -127,11 +129,9 @@ def push(
     return done
 
 
-def _proposals(
-    board: Board, loaded: Sequence[LoadedResult], models: Iterable[str], repo_id: str, space: str
-) -> dict[str, bytes]:
-    """Return what is proposed to the models of some methods."""
-    by_name = {one.method.name: one.result for one in loaded}
+def _proposals(board: Board, models: Iterable[str], repo_id: str, space: str) -> dict[str, bytes]:
+    """Return the content of the file that is proposed to each method's model repository."""
+    by_name = {row.method.name: row for row in board.rows}
     proposed = {}
     for method in models:
         if method not in by_name:

@@ -3,7 +3,7 @@ const site = (() => {
   "use strict";
   const { data } = page;
 
-  /** Undo what `leaderboard.packing` did: base64, gzip, JSON. */
+  /** Undo what `leaderboard.site_data` did: base64, gzip, JSON. */
   const unpack = async (packed) => {
     const bytes = Uint8Array.from(atob(packed), (character) => character.charCodeAt(0));
     const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
@@ -34,7 +34,7 @@ const site = (() => {
   const linkTo = (split, group, unit) =>
     `neuron.html#${encodeURIComponent(split)}/${keyOf(group, unit)}`;
 
-  /** Undo `leaderboard.packing.quantize` for one value. */
+  /** Undo `leaderboard.site_data.quantize` for one value. */
   const valueOf = (step, low, size) =>
     step === "-" ? NaN : low + (step.charCodeAt(0) - 0x100) * size;
 

@@ -172,9 +172,9 @@ def compare(
     out: Annotated[Path | None, typer.Option(help="CSV of every neuron's difference")] = None,
 ) -> None:
     """Compare two rows: the paired test, and the neurons on which they differ most."""
-    from leaderboard.board import load_result
     from leaderboard.comparing import compare as run
     from leaderboard.comparing import report, write_csv
+    from leaderboard.results_folder import load_result
 
     one, other = load_result(first), load_result(second)
     shared = [

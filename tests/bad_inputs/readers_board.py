@@ -8,8 +8,8 @@ from typing import Any
 
 from datasets import Dataset
 
-from leaderboard.board import load_result, load_results
 from leaderboard.definition import read_board
+from leaderboard.results_folder import load_result, load_results
 from leaderboard.submission.checks import check
 from milannotations.errors import InputError
 from milannotations.record import FEATURES

@@ -9,7 +9,9 @@ from typing import Any
 import pytest
 
 from benchmark.result import MetricInfo
-from leaderboard.board import Board, build_board, load_results
+from leaderboard.board import Board
+from leaderboard.board_building import build_board
+from leaderboard.results_folder import load_results
 from milannotations.errors import InputError
 
 

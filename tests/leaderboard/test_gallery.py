@@ -12,10 +12,10 @@ import pytest
 from datasets import Dataset
 from PIL import Image as PILImage
 
-from leaderboard.board import build_board, load_results
+from leaderboard.board_building import build_board
 from leaderboard.gallery import (
-    SAID,
-    Card,
+    QUOTES,
+    GalleryCard,
     build_gallery,
     check_neurons,
     choose_pictures,
@@ -24,7 +24,8 @@ from leaderboard.gallery import (
     pick,
     share,
 )
-from leaderboard.tables import split_tables
+from leaderboard.neuron_tables import neuron_tables
+from leaderboard.results_folder import load_results
 from milannotations.errors import InputError
 from milannotations.record import NeuronKey, image_grid, masked_images
 from tests.leaderboard.conftest import save_anew
@@ -34,11 +35,11 @@ def decode(data: bytes) -> PILImage.Image:
     return PILImage.open(io.BytesIO(data), formats=["JPEG", "PNG"])
 
 
-def cards_of(results: Path, neurons: dict[str, Dataset], **options: Any) -> list[Card]:
+def cards_of(results: Path, neurons: dict[str, Dataset], **options: Any) -> list[GalleryCard]:
     loaded = load_results(results)
     metric = options.pop("metric", "identification")
     board = build_board(loaded)
-    tables = split_tables(board, loaded, neurons)
+    tables = neuron_tables(board, neurons)
     check_neurons(tables, neurons)
     return build_gallery(board, tables, metric, {}, **options)
 
@@ -124,9 +125,9 @@ def test_cards_quote_methods_in_the_board_s_order(
     cards = cards_of(results, {"test": neurons, "network": network}, size=8)
     assert [card.split for card in cards] == ["test"] * 4 + ["network"] * 4
     first = cards[0]
-    assert [line.method for line in first.said] == ["People", "Beta", "Alpha", "Gamma", "Random"]
-    assert [line.value for line in first.said] == [0.95, 0.9, 0.8, 0.7, 0.5]
-    assert first.said[1].text == f"beta says {first.key.layer}"
+    assert [line.method for line in first.quotes] == ["People", "Beta", "Alpha", "Gamma", "Random"]
+    assert [line.value for line in first.quotes] == [0.95, 0.9, 0.8, 0.7, 0.5]
+    assert first.quotes[1].text == f"beta says {first.key.layer}"
     assert first.references == ("a red circle", "round things", "discs")
     assert first.more == 0
 
@@ -134,18 +135,18 @@ def test_cards_quote_methods_in_the_board_s_order(
 def test_a_card_quotes_a_few_methods_and_counts_the_others(
     tmp_path: Path, neurons: Dataset, save_result: Any
 ) -> None:
-    for i in range(SAID + 3):
+    for i in range(QUOTES + 3):
         save_result(tmp_path, f"m{i:02}", {"identification": 0.9 - i / 100}, neurons=neurons)
     for card in cards_of(tmp_path, {"test": neurons}):
-        assert [line.method for line in card.said] == [f"M{i:02}" for i in range(SAID)]
+        assert [line.method for line in card.quotes] == [f"M{i:02}" for i in range(QUOTES)]
         assert card.more == 3
 
 
 def test_cards_of_an_unscored_split_have_words_only(results: Path, network: Dataset) -> None:
     for card in cards_of(results, {"network": network}):
         assert card.references == ()
-        assert [line.method for line in card.said] == ["Beta", "Alpha", "Gamma", "Random"]
-        assert all(line.value is None for line in card.said)
+        assert [line.method for line in card.quotes] == ["Beta", "Alpha", "Gamma", "Random"]
+        assert all(line.value is None for line in card.quotes)
 
 
 def test_values_of_another_signature_are_not_shown(
@@ -153,7 +154,7 @@ def test_values_of_another_signature_are_not_shown(
 ) -> None:
     save_result(tmp_path, "a", {"identification": make_score(0.7, "one")})
     save_result(tmp_path, "b", {"identification": make_score(0.9, "other")})
-    said = cards_of(tmp_path, {"test": neurons})[0].said
+    said = cards_of(tmp_path, {"test": neurons})[0].quotes
     assert [(line.method, line.value) for line in said] == [("A", 0.7), ("B", None)]
 
 
@@ -181,7 +182,7 @@ def test_missing_words_and_values_are_empty(results: Path, neurons: Dataset) -> 
         results / "beta.json", table=nothing,
         result=lambda r: r["splits"]["test"]["scores"].pop("identification"),
     )  # fmt: skip
-    line = next(x for x in cards_of(results, {"test": neurons})[0].said if x.method == "Beta")
+    line = next(x for x in cards_of(results, {"test": neurons})[0].quotes if x.method == "Beta")
     assert (line.text, line.value) == ("", None)
 
 
@@ -198,7 +199,7 @@ def test_the_gallery_s_neurons_are_among_those_drawn(
     results: Path, neurons: Dataset, network: Dataset
 ) -> None:
     loaded = load_results(results)
-    tables = split_tables(build_board(loaded), loaded, {"test": neurons, "network": network})
+    tables = neuron_tables(build_board(loaded), {"test": neurons, "network": network})
     few, more = (choose_pictures(tables, size, seed=5) for size in (5, 9))
     assert [len(few[number]) for number in (0, 1)] == [3, 2]
     assert all(set(few[number]) <= set(more[number]) for number in (0, 1))
@@ -212,7 +213,7 @@ def test_pictures_are_files_of_the_right_neurons(
 ) -> None:
     loaded = load_results(results)
     shuffled = neurons.select([5, 2, 7, 0, 1, 3, 4, 6])
-    (table, _) = split_tables(build_board(loaded), loaded, {"test": shuffled})
+    (table, _) = neuron_tables(build_board(loaded), {"test": shuffled})
     found = draw_pictures(table, shuffled, [1, 6], tmp_path, lambda _: None)
     assert sorted(found) == [1, 6]
     for at, sheet in found.items():

@@ -7,9 +7,9 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from leaderboard.board import load_results
 from leaderboard.definition import BOARDS
 from leaderboard.ranking import rank, rank_intervals
+from leaderboard.results_folder import load_results
 
 Rows = tuple[np.ndarray, np.ndarray, np.ndarray]
 

@@ -20,7 +20,8 @@ from typer.testing import CliRunner
 
 from benchmark.result import MetricInfo, Score
 from leaderboard.commands import app, load_neurons
-from leaderboard.render import SITE, render
+from leaderboard.pages import SITE
+from leaderboard.render import render
 from milannotations.errors import InputError
 from milannotations.page import PageKit
 from tests.leaderboard.conftest import save_anew

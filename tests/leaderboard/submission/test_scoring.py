@@ -13,10 +13,10 @@ import yaml
 from typer.testing import CliRunner
 
 from benchmark.result import read_per_neuron, read_result
-from leaderboard.board import load_result
 from leaderboard.commands import app
 from leaderboard.comparing import compare, report, write_csv
 from leaderboard.definition import BoardDefinition
+from leaderboard.results_folder import load_result
 from leaderboard.submission.checks import check
 from leaderboard.submission.scoring import check_sanity, differences, score_submissions
 from leaderboard.submission.template import write_template
