@@ -1,1 +1,5 @@
 """Describers: things that turn exemplars into words."""
+
+from milannotations import require_own_packages
+
+require_own_packages("benchmark")

@@ -19,19 +19,21 @@ if TYPE_CHECKING:
     from milannotations.loading import load, lookup
     from milannotations.pytorch import ExemplarDataset
     from milannotations.registration import register
+    from milannotations.shadowing import require_own_packages
 
-__all__ = ["ExemplarDataset", "load", "lookup", "register"]
+__all__ = ["ExemplarDataset", "load", "lookup", "register", "require_own_packages"]
 
 # Imported on first use: the command line must start without datasets and torch.
-_PLACES = {
+_MODULES = {
     "ExemplarDataset": "milannotations.pytorch",
     "load": "milannotations.loading",
     "lookup": "milannotations.loading",
     "register": "milannotations.registration",
+    "require_own_packages": "milannotations.shadowing",
 }
 
 
 def __getattr__(name: str) -> Any:
-    if name in _PLACES:
-        return getattr(importlib.import_module(_PLACES[name]), name)
+    if name in _MODULES:
+        return getattr(importlib.import_module(_MODULES[name]), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

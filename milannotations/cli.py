@@ -15,6 +15,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from milannotations.registry import add_plugins
+from milannotations.shadowing import put_own_packages_first
 from milannotations.strict_options import make_strict
 
 # Command: (module with a typer ``app``, or module:name of another, what it does).
@@ -115,6 +116,7 @@ def main() -> None:
     from milannotations.notices import show_on_command_line
     from milannotations.streams import guarded_streams
 
+    put_own_packages_first()
     with guarded_streams() as streams:
         show_on_command_line()
         status = _run()

@@ -25,6 +25,7 @@ from types import ModuleType
 from typing import Any, Generic, TypeVar
 
 from milannotations.errors import InputError, did_you_mean, raised
+from milannotations.shadowing import require_own_packages
 
 PLUGINS_VARIABLE = "MILANNOTATIONS_PLUGINS"
 _DECORATED = re.compile(r"^@(?:\w+\.)*register\b", re.MULTILINE)
@@ -94,7 +95,7 @@ class Registry(Generic[_Object]):
         """
         if name in self.built_in:
             value = self.built_in[name]
-            return EntryPoint(name, value, self._group).load() if isinstance(value, str) else value
+            return self._imported(name, value) if isinstance(value, str) else value
         points = self._entry_points()
         if name not in self._added and name not in points:
             self._import_others()
@@ -123,6 +124,11 @@ class Registry(Generic[_Object]):
         """Return the names that are not built in; errors are those of ``names``."""
         self._import_others()
         return sorted({*self._added, *self._entry_points()})
+
+    def _imported(self, name: str, place: str) -> _Object:
+        require_own_packages(place.partition(".")[0])
+        value: _Object = EntryPoint(name, place, self._group).load()
+        return value
 
     def _entry_points(self) -> dict[str, EntryPoint]:
         points = entry_points(group=self._group) if self._group else ()
@@ -153,6 +159,7 @@ class Registry(Generic[_Object]):
         """Yield the modules of the package that use the decorator and are not built in."""
         if not self._package:
             return
+        require_own_packages(self._package.partition(".")[0])
         built_in = {str(place).partition(":")[0] for place in self.built_in.values()}
         for folder in map(Path, importlib.import_module(self._package).__path__):
             for file in sorted(folder.rglob("*.py")):
