@@ -19,7 +19,7 @@ from milannotations.catalog import small, torchvision_models
 from milannotations.catalog.models import load_model
 from milannotations.device import resolve_device
 from milannotations.errors import InputError, did_you_mean
-from milannotations.exemplars.sources import Preprocessing
+from milannotations.inputs.preprocessing import Preprocessing
 from milannotations.json_files import read_json
 from milannotations.pictures import opened
 from milannotations.progress import progress_bar

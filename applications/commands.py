@@ -95,7 +95,7 @@ def analyze(
     from benchmark.metrics.sentence import sentence_encoder
     from milannotations.device import resolve_device
     from milannotations.errors import InputError
-    from milannotations.exemplars.sources import ImageFolder
+    from milannotations.inputs.sources import ImageFolder
     from milannotations.progress import silence_libraries
     from milannotations.storage import check_outputs
     from milannotations.terminal import Console

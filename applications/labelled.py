@@ -19,7 +19,8 @@ from milannotations.ablation.hooks import Fill
 from milannotations.arrays import read_array
 from milannotations.errors import InputError, did_you_mean
 from milannotations.exemplars.batches import Batch, Loadable, collate
-from milannotations.exemplars.sources import ImageFolder, Preprocessing
+from milannotations.inputs.preprocessing import Preprocessing
+from milannotations.inputs.sources import ImageFolder
 from milannotations.numerals import count_of
 from milannotations.progress import progress_bar
 from milannotations.rows import read_rows

@@ -24,8 +24,8 @@ from milannotations.errors import InputError
 from milannotations.exemplars.build import build
 from milannotations.exemplars.options import BuildOptions
 from milannotations.exemplars.request import BuildRequest
-from milannotations.exemplars.sources import ImageFolder
 from milannotations.fingerprints import fingerprint
+from milannotations.inputs.sources import ImageFolder
 from milannotations.loading import load_split
 from milannotations.networks.consent import give_consent
 from milannotations.networks.lookup import check_same_network, network_at_hand

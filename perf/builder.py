@@ -32,8 +32,9 @@ from milannotations.exemplars.quantile import quantile_of
 from milannotations.exemplars.ray_engine import ray_engine
 from milannotations.exemplars.request import BuildRequest
 from milannotations.exemplars.shards import Part
-from milannotations.exemplars.sources import ImageFolder, Preprocessing
 from milannotations.exemplars.writing import write_dataset
+from milannotations.inputs.preprocessing import Preprocessing
+from milannotations.inputs.sources import ImageFolder
 from milannotations.progress import progress_bar
 
 LAYERS = ["relu", "layer1", "layer2", "layer3", "layer4"]

@@ -40,7 +40,7 @@ def main(scenes: int) -> None:
     from milannotations.catalog.models import load_model
     from milannotations.exemplars.build import build
     from milannotations.exemplars.request import BuildRequest
-    from milannotations.exemplars.sources import ImageFolder
+    from milannotations.inputs.sources import ImageFolder
     from milannotations.loading import load_split
 
     silence_libraries()

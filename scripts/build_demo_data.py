@@ -23,9 +23,9 @@ from milannotations.catalog.models import load_model
 from milannotations.exemplars.build import build
 from milannotations.exemplars.options import BuildOptions
 from milannotations.exemplars.request import BuildRequest
-from milannotations.exemplars.sources import ImageFolder
 from milannotations.fingerprints import fingerprint_of_files
 from milannotations.folder import RecordWriter
+from milannotations.inputs.sources import ImageFolder
 from milannotations.record import undecoded
 from milannotations.storage import atomic_path
 from milannotations.worlds import (

@@ -53,7 +53,7 @@ from milannotations.ablation import sites_of
 from milannotations.catalog import small
 from milannotations.catalog.models import LoadedModel
 from milannotations.exemplars.options import BuildOptions
-from milannotations.exemplars.sources import ImageFolder
+from milannotations.inputs.sources import ImageFolder
 from milannotations.progress import silence_libraries
 
 SCALE = TrialScale(classes=4, train=60, validation=10, test=4, epochs=10, noise=28.0, k=10)

@@ -35,7 +35,7 @@ from milannotations.exemplars.build import build
 from milannotations.exemplars.options import BuildOptions
 from milannotations.exemplars.render import render_masks
 from milannotations.exemplars.request import BuildRequest
-from milannotations.exemplars.sources import ImageFolder
+from milannotations.inputs.sources import ImageFolder
 from milannotations.loading import load_split
 
 QUANTILE = 0.99

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 from datasets import Dataset
 
-from milannotations.exemplars.sources import Source
+from milannotations.inputs.sources import Source
 from milannotations.networks.record import attach_records, records_in
 from milannotations.record import FEATURES, encode_image, encoded_records
 

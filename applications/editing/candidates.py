@@ -17,8 +17,8 @@ from applications.labelled import ClassImages
 from milannotations.ablation import Site, Unit
 from milannotations.ablation.hooks import Fill, attach
 from milannotations.ablation.runner import logits_of
-from milannotations.exemplars.layout import Layout
 from milannotations.exemplars.responses import responses
+from milannotations.hook_points.layout import Layout
 
 
 def units_of(sites: Mapping[str, Site]) -> list[Unit]:

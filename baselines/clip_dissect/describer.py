@@ -18,7 +18,7 @@ from milannotations.describer import Description
 from milannotations.device import resolve_device
 from milannotations.errors import InputError
 from milannotations.exemplars.responses import responses
-from milannotations.exemplars.sources import ImageFolder
+from milannotations.inputs.sources import ImageFolder
 from milannotations.networks.lookup import NetworkChoice, network_of
 from milannotations.provenance import training_data
 from milannotations.record import NeuronKey, keys_of

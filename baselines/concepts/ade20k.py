@@ -26,7 +26,7 @@ from baselines.concepts.dataset_files import (
 from baselines.concepts.labelled_images import MOST_CONCEPTS, Labels, VisualConcept
 from milannotations.data_home import home, make_folder
 from milannotations.errors import InputError
-from milannotations.exemplars.sources import hash_of
+from milannotations.inputs.sources import hash_of
 from milannotations.json_files import MAX_JSON, parse_json, read_json
 from milannotations.notices import notify
 from milannotations.numerals import count_of

@@ -25,7 +25,7 @@ from baselines.concepts.dataset_files import (
 )
 from baselines.concepts.labelled_images import MOST_CONCEPTS, Labels, VisualConcept
 from milannotations.errors import InputError, did_you_mean
-from milannotations.exemplars.sources import hash_of
+from milannotations.inputs.sources import hash_of
 from milannotations.numerals import NumeralError, decimal
 
 CATEGORIES = ("object", "part", "scene", "texture", "color")  # all but material, as published

@@ -20,7 +20,7 @@ from baselines.concepts.dataset_files import (
 )
 from baselines.concepts.labelled_images import MOST_CONCEPTS, Labels, VisualConcept
 from milannotations.errors import InputError
-from milannotations.exemplars.sources import hash_of
+from milannotations.inputs.sources import hash_of
 from milannotations.json_files import read_json
 from milannotations.numerals import count_of
 from milannotations.pictures import list_images

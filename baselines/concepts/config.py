@@ -9,7 +9,7 @@ from pydantic import Field
 
 from baselines.concepts import CONCEPTS_HELP
 from milannotations.command_options import Config, Only
-from milannotations.exemplars.inputs import InputOptions
+from milannotations.inputs.options import InputOptions
 from milannotations.shared_options import DescriberOptions, DeviceConfig, Names
 
 

@@ -6,7 +6,7 @@ from baselines.concepts.config import DissectConfig
 from baselines.concepts.dissector import Dissector
 from milannotations.describer import create
 from milannotations.errors import InputError
-from milannotations.exemplars.inputs import InputOptions
+from milannotations.inputs.options import InputOptions
 from milannotations.loading import load_split
 from milannotations.storage import atomic_folder, check_target
 

@@ -27,7 +27,7 @@ from milannotations.data_home import home
 from milannotations.describer import Description
 from milannotations.device import resolve_device
 from milannotations.errors import InputError, did_you_mean
-from milannotations.exemplars.inputs import InputOptions
+from milannotations.inputs.options import InputOptions
 from milannotations.networks.lookup import NetworkChoice, network_of
 from milannotations.progress import Bar, progress_bar
 from milannotations.record import NeuronKey, keys_of

@@ -12,7 +12,8 @@ from torch import Tensor
 
 from baselines.concepts.labelled_images import LabelledImages, Labels
 from milannotations.errors import InputError
-from milannotations.exemplars.sources import Preprocessing, as_exemplar
+from milannotations.inputs.preprocessing import Preprocessing
+from milannotations.inputs.sources import as_exemplar
 from milannotations.record import DEFAULT_SIZE
 
 # How a picture that is no square becomes one: as a whole without its proportions, or its middle.

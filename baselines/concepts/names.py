@@ -99,8 +99,8 @@ def _worlds(place: str, options: Options) -> LabelledImages:
 def _segmenter(place: str, options: Options) -> LabelledImages:
     from baselines.concepts.segmented import PictureFolder, Segmented
     from milannotations.catalog.models import load_model
-    from milannotations.exemplars.generators import Latents
-    from milannotations.exemplars.sources import Pictures
+    from milannotations.inputs.generators import Latents
+    from milannotations.inputs.sources import Pictures
 
     if "model" not in options:
         raise InputError(f"labelled images 'segmenter:{place}': add ?model=NAME")

@@ -15,11 +15,11 @@ from baselines.concepts.segmented import Segmented
 from milannotations.catalog.models import LoadedModel, load_model
 from milannotations.errors import InputError
 from milannotations.exemplars.collect import prepare
-from milannotations.exemplars.generators import Latents
 from milannotations.exemplars.options import BuildOptions
-from milannotations.exemplars.plan import fingerprint_of_weights
 from milannotations.exemplars.request import PassRequest
-from milannotations.exemplars.sources import Source
+from milannotations.inputs.generators import Latents
+from milannotations.inputs.sources import Source
+from milannotations.weights_hash import hash_of_weights
 from milannotations.worlds import SyntheticNetwork, World, synthetic_neurons
 
 # The synthetic neurons' own name as a model.
@@ -86,8 +86,8 @@ def network_maps(
                 f"concepts=segmenter:generated:COUNT?generator={loaded.spec or loaded.name}"
                 "&model=NAME"
             )
-        theirs = fingerprint_of_weights(concepts.pictures.generator)
-        if theirs != (ours := fingerprint_of_weights(module)):
+        theirs = hash_of_weights(concepts.pictures.generator)
+        if theirs != (ours := hash_of_weights(module)):
             raise InputError(
                 f"the labelled images are made by another generator (hash {theirs}) than the "
                 f"network that is dissected, {loaded.name} (hash {ours}); name the same one, and "

@@ -19,10 +19,10 @@ from baselines.concepts.dataset_files import sizes
 from baselines.concepts.labelled_images import Labels, VisualConcept
 from milannotations.device import resolve_device
 from milannotations.errors import InputError
-from milannotations.exemplars.plan import fingerprint_of_weights
-from milannotations.exemplars.sources import ImageFolder, Pictures, hash_of
+from milannotations.inputs.sources import ImageFolder, Pictures, hash_of
 from milannotations.pictures import read_rgb, to_rgb
 from milannotations.pretrained import load_pretrained, load_processor
+from milannotations.weights_hash import hash_of_weights
 
 SHAPE = (56, 56)  # 224 / 4, as the published code segments
 # Raise it whenever labels of an older version would differ.
@@ -168,7 +168,7 @@ class Segmented:
         return {
             "version": _VERSION,
             "segmented": dict(self.pictures.identity()),
-            "weights": fingerprint_of_weights(self._module),
+            "weights": hash_of_weights(self._module),
             "preprocessing": hashlib.sha256(text.encode()).hexdigest()[:16],
             "quads": self._quads,
         }

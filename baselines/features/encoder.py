@@ -17,14 +17,15 @@ from torchvision.transforms.v2 import functional as transforms
 
 from milannotations.catalog.models import LoadedModel, load_model
 from milannotations.errors import InputError
-from milannotations.exemplars.instrument import activations, tap_layers
-from milannotations.exemplars.layout import UnusableError
-from milannotations.exemplars.plan import fingerprint_of_weights
-from milannotations.exemplars.sources import Preprocessing
-from milannotations.exemplars.taps import Tap
+from milannotations.hook_points.hook_point import HookPoint
+from milannotations.hook_points.layout import UnusableError
+from milannotations.hook_points.matching import find_hook_points
+from milannotations.hook_points.reading import activations
+from milannotations.inputs.preprocessing import Preprocessing
 from milannotations.options import checked
 from milannotations.pictures import to_rgb
 from milannotations.threads import in_copies
+from milannotations.weights_hash import hash_of_weights
 
 Resizing = Literal["bilinear", "area", "none"]
 _RESNET = ("conv1", "layer1", "layer2", "layer3", "layer4")
@@ -100,7 +101,7 @@ class PyramidEncoder(torch.nn.Module):
         self.network = loaded.module.eval().requires_grad_(False)
         height, width = self.preprocessing.shape
         image = torch.zeros(1, len(self.preprocessing.mean), height, width)
-        taps = tap_layers(
+        taps = find_hook_points(
             self.network, spec.layers, (image,), loaded.layouts, refuses=_without_maps
         )
         self.layers, self.taps = [*taps], [*taps.values()]
@@ -129,7 +130,7 @@ class PyramidEncoder(torch.nn.Module):
             "layers": self.layers,
             "preprocessing": repr(self.preprocessing),
             "modules": hashlib.sha256(modules.encode()).hexdigest()[:16],
-            "weights": fingerprint_of_weights(self.network),
+            "weights": hash_of_weights(self.network),
         }
 
     def tensor(self, image: Image.Image) -> Tensor:
@@ -273,7 +274,7 @@ def encoder_spec(
     return checked(EncoderSpec, {**fields, **(changes or {})}, "encoder")
 
 
-def _without_maps(tap: Tap) -> ValueError | None:
+def _without_maps(tap: HookPoint) -> ValueError | None:
     if tap.layout.kind != "vector":
         return None
     return UnusableError(

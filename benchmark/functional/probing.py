@@ -17,12 +17,12 @@ from benchmark.functional.metrics import Probe
 from benchmark.functional.scorers import ContrastiveScorer, WorldScorer
 from milannotations.annotations import to_dataset
 from milannotations.errors import InputError
-from milannotations.exemplars.plan import fingerprint_of_weights
 from milannotations.exemplars.responses import responses
-from milannotations.exemplars.sources import ImageFolder
+from milannotations.inputs.sources import ImageFolder
 from milannotations.networks.lookup import NetworkChoice, network_of
 from milannotations.numerals import count_of
 from milannotations.record import NeuronKey
+from milannotations.weights_hash import hash_of_weights
 from milannotations.worlds import SyntheticNetwork, World, synthetic_neurons
 
 WORLDS = "worlds:"
@@ -83,7 +83,7 @@ def probe_neurons(
         loaded = network_of(neurons, name, dataset, choice)
         if loaded.latents is not None:
             raise InputError(f"{loaded.name} is a generator; images cannot be shown to it")
-        weights_found.append(fingerprint_of_weights(loaded.module))
+        weights_found.append(hash_of_weights(loaded.module))
         source = ImageFolder(Path(images), loaded.preprocessing)
         of_layers = responses(
             loaded.module, list(layers), source,

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmark.contrastive import ContrastiveModel
-from milannotations.exemplars.sources import Source
+from milannotations.inputs.sources import Source
 from milannotations.progress import progress_bar
 from milannotations.worlds import World
 from milannotations.worlds.reading import shown

@@ -9,9 +9,9 @@ from torch import Tensor, nn
 
 from milannotations.ablation.sites import Site
 from milannotations.errors import InputError
-from milannotations.exemplars.layout import Layout
 from milannotations.exemplars.responses import responses
-from milannotations.exemplars.sources import Source
+from milannotations.hook_points.layout import Layout
+from milannotations.inputs.sources import Source
 
 
 def mean_fill(

@@ -9,9 +9,10 @@ import torch
 from torch import Tensor, nn
 
 from milannotations.errors import InputError
-from milannotations.exemplars.instrument import probe, tap_layers
-from milannotations.exemplars.layout import Layout
-from milannotations.exemplars.taps import Spec, Tap
+from milannotations.hook_points.hook_point import HookPoint, Spec
+from milannotations.hook_points.layout import Layout
+from milannotations.hook_points.matching import find_hook_points
+from milannotations.hook_points.probe import probe
 
 # A layer and the number of one of its units.
 Unit = tuple[str, int]
@@ -38,7 +39,7 @@ class Site:
     channels: int
 
     @classmethod
-    def of(cls, tap: Tap) -> Site:
+    def of(cls, tap: HookPoint) -> Site:
         """Return where a layer's units are.
 
         Raises:
@@ -80,14 +81,14 @@ def sites_of(
 
     Args:
         model: The network, in evaluation mode.
-        layers: Names or patterns; see ``milannotations.exemplars.instrument.match_layers``.
+        layers: Names or patterns; see ``milannotations.hook_points.reading.match_layers``.
         inputs: What it is called with: a batch of any size.
         layouts: Layouts by layer pattern, where they cannot be told from the outputs.
 
     Raises:
         InputError: If there is no such layer, or its units cannot be told; see ``probe``.
     """
-    taps = tap_layers(model, layers, inputs, layouts or {})
+    taps = find_hook_points(model, layers, inputs, layouts or {})
     sites = {name: Site.of(tap) for name, tap in taps.items()}
     heads = [name for name, site in sites.items() if site.spec.heads]
     if not heads:

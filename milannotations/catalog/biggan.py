@@ -6,7 +6,7 @@ from torch import nn
 
 from milannotations.catalog.biggan_network import BigGAN, convert, for_state
 from milannotations.catalog.entry import Entry, State, from_url
-from milannotations.exemplars.generators import LatentSpace
+from milannotations.inputs.generators import LatentSpace
 
 LAYERS = tuple(f"layer{index}" for index in range(6))
 _IMAGENET = "http://ganocracy.csail.mit.edu/models/tfbiggan_256-a4cf3382.pth"

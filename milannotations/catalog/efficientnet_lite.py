@@ -9,7 +9,7 @@ from torch import nn
 from milannotations.catalog.entry import Entry, State
 from milannotations.catalog.weights import read_state
 from milannotations.errors import InputError
-from milannotations.exemplars.sources import Preprocessing
+from milannotations.inputs.preprocessing import Preprocessing
 
 NAME = "efficientnet_lite0"
 # The published network was trained on (x - 127) / 128 with x in [0, 255], bicubic resizing, and

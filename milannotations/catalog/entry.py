@@ -17,9 +17,9 @@ from torch import Tensor, nn
 from milannotations.catalog.original import ORIGINAL_MODELS
 from milannotations.catalog.weights import reason, unwrapped
 from milannotations.errors import InputError
-from milannotations.exemplars.generators import LatentSpace
-from milannotations.exemplars.layout import Layout
-from milannotations.exemplars.sources import Preprocessing
+from milannotations.hook_points.layout import Layout
+from milannotations.inputs.generators import LatentSpace
+from milannotations.inputs.preprocessing import Preprocessing
 
 State = Mapping[str, Tensor]
 SEED = 0  # of random weights, so that two runs build the same exemplars

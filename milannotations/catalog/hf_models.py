@@ -13,8 +13,8 @@ from torch import Tensor, nn
 
 from milannotations.catalog.weights import reason
 from milannotations.errors import InputError
-from milannotations.exemplars.sources import Preprocessing
 from milannotations.hub_access import from_hub
+from milannotations.inputs.preprocessing import Preprocessing
 from milannotations.tensors import check_network
 
 _INTERPOLATION = {0: "nearest", 1: "lanczos", 2: "bilinear", 3: "bicubic", 4: "box", 5: "hamming"}

@@ -30,11 +30,11 @@ from milannotations.catalog.factories import call_factory
 from milannotations.catalog.selection import chosen_state, misfit
 from milannotations.catalog.weights import fit, read_checkpoint, split_part
 from milannotations.errors import InputError, did_you_mean, raised
-from milannotations.exemplars.generators import LatentSpace
-from milannotations.exemplars.inputs import InputOptions
-from milannotations.exemplars.layout import Layout
-from milannotations.exemplars.options import InPlace, MaskRule
-from milannotations.exemplars.sources import Preprocessing
+from milannotations.hook_points.layout import Layout
+from milannotations.inputs.generators import LatentSpace
+from milannotations.inputs.options import InputOptions
+from milannotations.inputs.preprocessing import Preprocessing
+from milannotations.rules import InPlace, MaskRule
 
 # What the records say of networks whose data nobody has named.
 UNKNOWN = "unknown"
@@ -60,7 +60,7 @@ class LoadedModel:
         layouts: Layouts of layers, by pattern, where they cannot be told from the outputs.
         latents: What a generator takes; None for networks that take images.
         in_place: Whether outputs that are changed in place are read before or after that where
-            the user does not say; see ``milannotations.exemplars.in_place``.
+            the user does not say; see ``milannotations.hook_points.in_place``.
         masks: The rule for masks where the user does not say; see ``render_masks``.
         spec: The name that ``load_model`` loaded it by; empty if it was made otherwise.
         weights: ``published``, ``random``, or the absolute path of a file.

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from milannotations.catalog.entry import Entry, State
 from milannotations.errors import InputError
-from milannotations.exemplars.sources import Preprocessing
+from milannotations.inputs.preprocessing import Preprocessing
 
 NAME = "smallnet"
 SIZE = 96

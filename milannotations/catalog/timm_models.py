@@ -11,8 +11,8 @@ from torch import nn
 
 from milannotations.catalog.weights import reason
 from milannotations.errors import InputError, did_you_mean
-from milannotations.exemplars.sources import Preprocessing
 from milannotations.hub_access import asking_hub
+from milannotations.inputs.preprocessing import Preprocessing
 
 
 def make(name: str, pretrained: bool = False, **options: Any) -> nn.Module:

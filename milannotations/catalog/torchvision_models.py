@@ -7,7 +7,7 @@ from torch import nn
 
 from milannotations.catalog.entry import State, torchvision_network, torchvision_preprocessing
 from milannotations.errors import InputError
-from milannotations.exemplars.sources import Preprocessing
+from milannotations.inputs.preprocessing import Preprocessing
 
 
 def names() -> list[str]:

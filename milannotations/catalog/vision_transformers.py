@@ -8,7 +8,7 @@ from torch import nn
 
 from milannotations.catalog import timm_models
 from milannotations.catalog.entry import Entry, State, from_url
-from milannotations.exemplars.sources import Preprocessing
+from milannotations.inputs.preprocessing import Preprocessing
 
 _DINO = "https://dl.fbaipublicfiles.com/dino/dino_deitsmall8_pretrain/dino_deitsmall8_pretrain.pth"
 _NEURONS = ("blocks.*.mlp.act",)  # MLP neurons, after the activation function

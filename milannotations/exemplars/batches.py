@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from milannotations.exemplars.sources import Inputs, Source
+from milannotations.inputs.sources import Inputs, Source
 from milannotations.pictures import UnreadableImageError
 
 

@@ -14,17 +14,19 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from milannotations.errors import InputError
-from milannotations.exemplars import instrument
 from milannotations.exemplars.batches import Loadable, collate
-from milannotations.exemplars.instrument import Tap
 from milannotations.exemplars.options import BuildOptions
-from milannotations.exemplars.plan import Plan, fingerprint_of_weights
+from milannotations.exemplars.plan import Plan
 from milannotations.exemplars.request import PassRequest
 from milannotations.exemplars.shards import Header, Part, missing, united
-from milannotations.exemplars.sources import Inputs, Source
+from milannotations.hook_points.hook_point import HookPoint
+from milannotations.hook_points.matching import find_hook_points, match_layers
+from milannotations.hook_points.reading import activations
+from milannotations.inputs.sources import Inputs, Source
 from milannotations.interruption import held_back, leave_to_parent
 from milannotations.tensors import check_network
 from milannotations.units import UnitChoice
+from milannotations.weights_hash import hash_of_weights
 
 TORCH_DTYPES = {"float32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 Advance = Callable[[int], None]
@@ -47,7 +49,7 @@ class Job:
 
     module: nn.Module
     source: Source
-    taps: list[Tap]
+    taps: list[HookPoint]
     plan: Plan
     options: BuildOptions
     attached: dict[str, nn.Module] = field(default_factory=dict)
@@ -68,18 +70,18 @@ def prepare(request: PassRequest) -> Job:
     module, source, layers = request.module, request.source, request.layers
     options, device = request.options, request.device
     options.check(len(source))
-    instrument.match_layers(module, layers)  # said before anything is run
+    match_layers(module, layers)  # said before anything is run
     dtype = TORCH_DTYPES[options.dtype]
     if dtype != torch.float32:
         module = copy.deepcopy(module)  # the caller's keeps its precision
     check_network(module, f"model {request.model}")
-    weights = fingerprint_of_weights(module)
+    weights = hash_of_weights(module)
     module.eval().to(device=device, dtype=dtype)
     if options.channels_last:
         torch.nn.Module.to(module, memory_format=torch.channels_last)
     extra = {name: one.eval().to(device) for name, one in request.autoencoders.items()}
     first = first_inputs(source)
-    taps = instrument.tap_layers(
+    taps = find_hook_points(
         module, layers, as_batch(first, device, options), layouts=request.layouts, attached=extra,
         in_place=options.in_place,
     )  # fmt: skip
@@ -87,7 +89,7 @@ def prepare(request: PassRequest) -> Job:
         choice = UnitChoice.parse(options.units)
         taps = {name: _restricted(tap, choice) for name, tap in taps.items()}
     if extra:
-        weights += "".join(f"+{fingerprint_of_weights(one)}" for one in extra.values())
+        weights += "".join(f"+{hash_of_weights(one)}" for one in extra.values())
     plan = Plan(
         model=request.model,
         dataset=request.dataset,
@@ -109,7 +111,7 @@ def prepare(request: PassRequest) -> Job:
     return Job(module, source, list(taps.values()), plan, options, extra)
 
 
-def _restricted(tap: Tap, choice: UnitChoice) -> Tap:
+def _restricted(tap: HookPoint, choice: UnitChoice) -> HookPoint:
     """Return a tap that reads some of its layer's units alone."""
     numbers = choice.of(tap.units, tap.layer)
     return tap if len(numbers) == tap.units else replace(tap, numbers=tuple(numbers))
@@ -251,7 +253,7 @@ class Runner:
         self._seen: set[str] = set()
         # Statistics are no part of the network: they must not be compiled with it.
         keep = torch.compiler.disable(self._keep) if job.options.compile else self._keep
-        self._hooks = instrument.activations(
+        self._hooks = activations(
             job.module, job.taps, keep, attached=job.attached, stop_early=True
         )
 

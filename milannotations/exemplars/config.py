@@ -9,8 +9,9 @@ import typer
 from pydantic import Field
 
 from milannotations.command_options import Config, Only
-from milannotations.exemplars.inputs import InputOptions
-from milannotations.exemplars.options import BuildOptions, InPlace, MaskRule
+from milannotations.exemplars.options import BuildOptions
+from milannotations.inputs.options import InputOptions
+from milannotations.rules import InPlace, MaskRule
 from milannotations.shared_options import DeviceConfig, Names
 from milannotations.units import UNITS_HELP
 

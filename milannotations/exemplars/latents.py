@@ -16,8 +16,8 @@ from torch import Tensor, nn
 from milannotations.arrays import read_array, read_arrays
 from milannotations.catalog.weights import reason
 from milannotations.errors import InputError
-from milannotations.exemplars.generators import Latents, LatentSpace
-from milannotations.exemplars.sources import Inputs
+from milannotations.inputs.generators import Latents, LatentSpace
+from milannotations.inputs.sources import Inputs
 from milannotations.record import DEFAULT_SIZE
 from milannotations.storage import atomic_path
 from milannotations.tensors import check_plain, check_torch_file

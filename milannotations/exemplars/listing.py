@@ -12,12 +12,12 @@ from torch import nn
 from milannotations.catalog.models import LoadedModel, load_model
 from milannotations.device import resolve_device
 from milannotations.exemplars.config import LayersConfig
-from milannotations.exemplars.generators import Latents
-from milannotations.exemplars.layout import Layout, reason_of
-from milannotations.exemplars.matching import match_layers
-from milannotations.exemplars.probe import examine
-from milannotations.exemplars.sources import Inputs
-from milannotations.exemplars.taps import Spec, Tap
+from milannotations.hook_points.hook_point import HookPoint, Spec
+from milannotations.hook_points.layout import Layout, reason_of
+from milannotations.hook_points.matching import match_layers
+from milannotations.hook_points.probe import examine
+from milannotations.inputs.generators import Latents
+from milannotations.inputs.sources import Inputs
 
 WIDTH = 80
 _KINDS = {
@@ -39,7 +39,7 @@ class Layer:
 
     name: str
     module: str
-    tap: Tap | None
+    tap: HookPoint | None
     reason: str = ""
 
     @property

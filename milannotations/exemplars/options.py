@@ -3,44 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, Literal, get_args
+from typing import Annotated
 
 import typer
 
 from milannotations.errors import InputError
 from milannotations.record import DEFAULT_K, DEFAULT_QUANTILE, DEFAULT_SIZE, IMAGE_FORMATS
+from milannotations.rules import InPlace, MaskRule, checked_in_place, checked_mask_rule
 from milannotations.units import UnitChoice
 
-# No torch here: the command line reads this module to write its help.
 DTYPES = ("float32", "bf16", "fp16")
-InPlace = Literal["before", "after"]
-MaskRule = Literal["bilinear", "original"]
-
-
-def checked_in_place(rule: str) -> InPlace:
-    """Return a rule for outputs that are changed in place.
-
-    Raises:
-        InputError: If it is neither ``before`` nor ``after``.
-    """
-    for choice in get_args(InPlace):
-        if rule == choice:
-            checked: InPlace = choice
-            return checked
-    raise InputError(f"in-place rule {rule!r}; choose before or after")
-
-
-def checked_mask_rule(rule: str) -> MaskRule:
-    """Return a rule for masks.
-
-    Raises:
-        InputError: If there is no such rule.
-    """
-    for choice in get_args(MaskRule):
-        if rule == choice:
-            checked: MaskRule = choice
-            return checked
-    raise InputError(f"mask rule {rule!r}; choose one of {', '.join(get_args(MaskRule))}")
 
 
 @dataclass(frozen=True)
@@ -61,7 +33,7 @@ class BuildOptions:
         compile: Compile the network; pays on long runs only.
         checkpoint_seconds: Seconds of work that an interruption may cost.
         in_place: Whether outputs that a later module changes in place are read ``before`` or
-            ``after`` that; see ``milannotations.exemplars.in_place``.
+            ``after`` that; see ``milannotations.hook_points.in_place``.
         masks: How maps become masks: ``bilinear`` or ``original``; see ``render_masks``.
     """
 

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import torch
-from torch import Tensor, nn
 
-from milannotations.exemplars.options import InPlace, MaskRule, checked_in_place, checked_mask_rule
 from milannotations.exemplars.statistics import LayerStatistics
+from milannotations.rules import InPlace, MaskRule, checked_in_place, checked_mask_rule
 
 
 @dataclass(frozen=True)
@@ -22,7 +20,7 @@ class Plan:
     Attributes:
         model: Name of the architecture, for the records.
         dataset: Name of the data the network was trained on, for the records.
-        weights: ``fingerprint_of_weights`` of the network.
+        weights: ``hash_of_weights`` of the network.
         layers: Each layer's (units, height, width).
         source: ``identity()`` of the images.
         k: Exemplars per unit.
@@ -118,14 +116,3 @@ class Plan:
                 if mine["source"].get(key) != theirs["source"].get(key)
             ]
         return " and ".join(dict.fromkeys(changed))
-
-
-def fingerprint_of_weights(module: nn.Module) -> str:
-    """Return a hash of all parameters and buffers, by name."""
-    digest = hashlib.sha256()
-    for name, tensor in module.state_dict().items():
-        if isinstance(tensor, Tensor):
-            digest.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}".encode())
-            plain = tensor.detach().cpu().contiguous()
-            digest.update(plain.reshape(-1).view(torch.uint8).numpy().data)
-    return digest.hexdigest()[:32]

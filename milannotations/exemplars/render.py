@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from milannotations.exemplars.options import MaskRule
 from milannotations.record import encode_mask
+from milannotations.rules import MaskRule
 
 _UNITS_AT_ONCE = 4  # so that their full-size maps stay in the processor's cache
 

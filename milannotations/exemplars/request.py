@@ -10,9 +10,9 @@ from typing import Any
 import torch
 from torch import nn
 
-from milannotations.exemplars.layout import Layout
 from milannotations.exemplars.options import BuildOptions
-from milannotations.exemplars.sources import Source
+from milannotations.hook_points.layout import Layout
+from milannotations.inputs.sources import Source
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,11 +9,12 @@ import torch
 from torch import Tensor, nn
 
 from milannotations.errors import InputError
-from milannotations.exemplars.instrument import activations, tap_layers
-from milannotations.exemplars.layout import Layout
-from milannotations.exemplars.options import InPlace
-from milannotations.exemplars.sources import Inputs, Source
+from milannotations.hook_points.layout import Layout
+from milannotations.hook_points.matching import find_hook_points
+from milannotations.hook_points.reading import activations
+from milannotations.inputs.sources import Inputs, Source
 from milannotations.progress import progress_bar
+from milannotations.rules import InPlace
 from milannotations.threads import in_copies
 
 Reduction = Literal["mean", "peak"]
@@ -55,10 +56,12 @@ def responses(
     module = module.eval().to(device)
     encoders = {layer: encoder.eval().to(device) for layer, encoder in (attached or {}).items()}
     example = tuple(x.to(device) for x in _stacked(images, range(1)))
-    taps = [
-        *tap_layers(module, layers, example, layouts or {}, encoders, in_place=in_place).values()
+    points = [
+        *find_hook_points(
+            module, layers, example, layouts or {}, encoders, in_place=in_place
+        ).values()
     ]
-    batches: dict[str, list[Tensor]] = {tap.layer: [] for tap in taps}
+    batches: dict[str, list[Tensor]] = {point.layer: [] for point in points}
 
     @torch.inference_mode()
     def responding(network: nn.Module, inputs: Inputs) -> dict[str, Tensor]:
@@ -68,7 +71,7 @@ def responses(
             values = maps.float().amax((2, 3)) if reduction == "peak" else maps.float().mean((2, 3))
             responses[layer] = values.cpu()
 
-        with activations(network, taps, keep, attached=encoders, stop_early=True) as run:
+        with activations(network, points, keep, attached=encoders, stop_early=True) as run:
             run(*inputs)
         return responses
 

@@ -10,10 +10,10 @@ from typing import Any
 from torch import nn
 
 from milannotations.attach.sources import HubSource
+from milannotations.autoencoders.loading import load_autoencoder
 from milannotations.catalog.models import LoadedModel, load_model
 from milannotations.device import resolve_device
 from milannotations.errors import InputError
-from milannotations.exemplars.autoencoder import load_autoencoder
 from milannotations.exemplars.build import (
     BuildReport,
     Engine,
@@ -31,20 +31,22 @@ from milannotations.exemplars.config import (
     MergeConfig,
     NetworkConfig,
 )
-from milannotations.exemplars.generators import Latents
 from milannotations.exemplars.latents import FORMS, read_latents, write_latents
-from milannotations.exemplars.layout import KINDS, Layout
 from milannotations.exemplars.options import BuildOptions
-from milannotations.exemplars.plan import Plan, fingerprint_of_weights
+from milannotations.exemplars.plan import Plan
 from milannotations.exemplars.ray_engine import ray_engine
 from milannotations.exemplars.request import BuildRequest, DatasetRequest
 from milannotations.exemplars.shards import parse_shard, read_header
-from milannotations.exemplars.sources import ImageFolder, PictureSource, Preprocessing, Source
+from milannotations.hook_points.layout import KINDS, Layout
+from milannotations.inputs.generators import Latents
+from milannotations.inputs.preprocessing import Preprocessing
+from milannotations.inputs.sources import ImageFolder, PictureSource, Source
 from milannotations.networks.consent import give_consent
 from milannotations.numerals import count_of
 from milannotations.pictures import utf8
 from milannotations.storage import check_file, check_folder, check_target
 from milannotations.terminal import Console
+from milannotations.weights_hash import hash_of_weights
 
 
 def run_build(config: BuildConfig) -> BuildReport | None:
@@ -276,7 +278,7 @@ def _source_of_shards(config: MergeConfig, plan: Plan) -> tuple[Source, nn.Modul
     drawn = plan.source.get("latents")
     if loaded.latents is None or drawn is None:
         raise InputError(f"{config.model!r} and these shards are not of a generator; give --images")
-    if fingerprint_of_weights(loaded.module) != plan.weights:
+    if hash_of_weights(loaded.module) != plan.weights:
         raise InputError(
             f"these are not the weights of the shards: {config.model!r}, {config.weights!r}"
         )

@@ -25,9 +25,9 @@ from milannotations.exemplars.options import BuildOptions
 from milannotations.exemplars.render import encoded_masks
 from milannotations.exemplars.request import DatasetRequest
 from milannotations.exemplars.shards import Part
-from milannotations.exemplars.sources import Source
 from milannotations.exemplars.statistics import LayerStatistics
 from milannotations.folder import ROWS_PER_GROUP, RecordWriter, write_card
+from milannotations.inputs.sources import Source
 from milannotations.networks.record import BUILD_FILE, relative_weights
 from milannotations.record import encode_image, encode_mask
 

@@ -13,17 +13,17 @@ from typing import Any
 from datasets import Dataset
 from torch import nn
 
+from milannotations.autoencoders.loading import load_autoencoder, split_statement
 from milannotations.catalog import torchvision_models
 from milannotations.catalog.models import ENTRIES, LoadedModel, load_model
 from milannotations.catalog.weights import split_part
 from milannotations.errors import InputError
-from milannotations.exemplars.autoencoder import load_autoencoder, split_statement
-from milannotations.exemplars.layout import Layout
-from milannotations.exemplars.options import checked_in_place
-from milannotations.exemplars.plan import fingerprint_of_weights
-from milannotations.exemplars.sources import Preprocessing
+from milannotations.hook_points.layout import Layout
+from milannotations.inputs.preprocessing import Preprocessing
 from milannotations.networks.consent import has_consent
 from milannotations.networks.record import NetworkRecord, record_of
+from milannotations.rules import checked_in_place
+from milannotations.weights_hash import hash_of_weights
 
 Say = Callable[[str], None]
 _at_hand: ContextVar[tuple[LoadedModel, ...]] = ContextVar("networks at hand", default=())
@@ -115,7 +115,7 @@ def network_of(
 
 def _in_memory(record: NetworkRecord) -> LoadedModel | None:
     for loaded in _at_hand.get():
-        if fingerprint_of_weights(loaded.module) == record.network_sha256:
+        if hash_of_weights(loaded.module) == record.network_sha256:
             return loaded
     return None
 
@@ -137,7 +137,7 @@ def check_same_network(neurons: Dataset, loaded: LoadedModel, where: str, flag: 
     record = record_of(neurons, loaded.name, loaded.dataset)
     if record is None or not record.network_sha256:
         return
-    fingerprint = fingerprint_of_weights(loaded.module)
+    fingerprint = hash_of_weights(loaded.module)
     if fingerprint != record.network_sha256:
         raise InputError(
             f"{where} was built from {_named(record, loaded.name)} (hash "
@@ -227,7 +227,7 @@ def _recorded_weights(record: NetworkRecord, spec: str, choice: NetworkChoice) -
 def _check_hash(
     record: NetworkRecord, loaded: LoadedModel, model: str, dataset: str, choice: NetworkChoice
 ) -> None:
-    fingerprint = fingerprint_of_weights(loaded.module)
+    fingerprint = hash_of_weights(loaded.module)
     if fingerprint == record.network_sha256:
         return
     raise InputError(
@@ -300,7 +300,7 @@ def _autoencoders(record: NetworkRecord, choice: NetworkChoice) -> dict[str, nn.
         attached[layer] = load_autoencoder(Path(path))
     for layer, encoder in attached.items():
         expected = hashes.get(layer)
-        fingerprint = fingerprint_of_weights(encoder)
+        fingerprint = hash_of_weights(encoder)
         if expected and fingerprint != expected and choice.check == "yes":
             raise InputError(
                 f"the autoencoder of layer {layer!r} has the hash {fingerprint}, and the neurons "

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from datasets import Dataset
     from torch import nn
 
-    from milannotations.exemplars.layout import Layout
+    from milannotations.hook_points.layout import Layout
 
 BUILD_FILE = "build.json"
 # In repositories of a hub, beside a config's shards.
@@ -40,7 +40,7 @@ class NetworkRecord:
         model: Name of the architecture in the neurons' keys; empty in folders written before the
             record had names, which hold the neurons of one network.
         dataset: Name of its training data in the keys; may be empty likewise.
-        weights_sha256: ``fingerprint_of_weights`` of the network, and after each ``+`` that of an
+        weights_sha256: ``hash_of_weights`` of the network, and after each ``+`` that of an
             autoencoder attached to it, in the order of ``autoencoders``.
         spec: The name that ``load_model`` loaded it by; None for a module built in Python.
         weights: ``published``, ``random``, or the absolute path of a file.

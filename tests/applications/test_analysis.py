@@ -26,7 +26,7 @@ from applications.analysis.importance import (
 from applications.labelled import AblationEvaluator, ClassImages
 from milannotations.ablation import sites_of
 from milannotations.errors import InputError
-from milannotations.exemplars.sources import Preprocessing
+from milannotations.inputs.preprocessing import Preprocessing
 
 PLAIN = Preprocessing(4, 4, mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0))
 

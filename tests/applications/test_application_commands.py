@@ -20,7 +20,7 @@ FACTORY = '''
 import torch
 from torch import nn
 from milannotations.catalog.models import LoadedModel
-from milannotations.exemplars.sources import Preprocessing
+from milannotations.inputs.preprocessing import Preprocessing
 
 
 class Reader(nn.Module):

@@ -24,7 +24,7 @@ from applications.editing.unit_chooser import UnitChooser, steps
 from applications.labelled import AblationEvaluator, ClassImages, check_alike, read_classes
 from milannotations.ablation import ablated, sites_of
 from milannotations.errors import InputError
-from milannotations.exemplars.sources import Preprocessing
+from milannotations.inputs.preprocessing import Preprocessing
 
 SIZE = 8
 PLAIN = Preprocessing(SIZE, SIZE, mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0))

@@ -14,7 +14,7 @@ from milannotations.catalog.models import LoadedModel
 from milannotations.describer import Description
 from milannotations.errors import InputError
 from milannotations.exemplars.options import BuildOptions
-from milannotations.exemplars.sources import Preprocessing
+from milannotations.inputs.preprocessing import Preprocessing
 
 
 class Counting:

@@ -10,7 +10,7 @@ from milannotations.catalog import small
 from milannotations.catalog.entry import weights_seed
 from milannotations.catalog.models import LoadedModel, load_model
 from milannotations.errors import InputError
-from milannotations.exemplars.sources import Preprocessing
+from milannotations.inputs.preprocessing import Preprocessing
 
 INPUTS = torch.rand(2, 3, small.SIZE, small.SIZE, generator=torch.Generator().manual_seed(0))
 

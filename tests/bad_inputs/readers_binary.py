@@ -16,14 +16,14 @@ from leaderboard.submission.package import open_package
 from leaderboard.submission.problems import Problems
 from milannotations.annotations import read_annotations, read_descriptions
 from milannotations.attach.shards import open_shards
+from milannotations.autoencoders.loading import load_autoencoder
 from milannotations.catalog.weights import load_weights
 from milannotations.catalog_export.writing import write_catalog
 from milannotations.errors import InputError
-from milannotations.exemplars.autoencoder import load_autoencoder
-from milannotations.exemplars.generators import LatentSpace
 from milannotations.exemplars.latents import read_latents
 from milannotations.exemplars.shards import read_header
 from milannotations.hub.contents import read_contents, with_fingerprint
+from milannotations.inputs.generators import LatentSpace
 from milannotations.loading import load, load_split
 from milannotations.record import NeuronKey
 from milannotations.release.exporter import export_release

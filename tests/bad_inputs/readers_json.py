@@ -22,10 +22,10 @@ from benchmark.experiments.cells import _kept
 from benchmark.quality.model import read_quality
 from benchmark.result import read_result
 from benchmark.sanity.report import FOLDER, read_reports
+from milannotations.autoencoders.loading import _read_config
 from milannotations.data_home import HOME_VARIABLE
 from milannotations.download.checksums import _read as read_checksums
 from milannotations.download.partial import Partial
-from milannotations.exemplars.autoencoder import _read_config
 from milannotations.fingerprints import known_as
 from milannotations.networks.consent import has_consent
 from milannotations.networks.record import read_record

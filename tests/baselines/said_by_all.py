@@ -20,8 +20,8 @@ from milannotations.describer import accepts, create
 from milannotations.exemplars.build import build
 from milannotations.exemplars.options import BuildOptions
 from milannotations.exemplars.request import BuildRequest
-from milannotations.exemplars.sources import ImageFolder
 from milannotations.fingerprints import fingerprint
+from milannotations.inputs.sources import ImageFolder
 
 _SMALL = {"encoder": "efficientnet_lite0", "hidden": 48, "epochs": 3}
 _SCENES = "worlds:5:24"

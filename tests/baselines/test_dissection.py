@@ -26,7 +26,7 @@ from baselines.netdissect.detector_report import Dissection
 from milannotations.catalog.models import LoadedModel
 from milannotations.describer import Description, accepts, create
 from milannotations.errors import InputError
-from milannotations.exemplars.sources import Preprocessing
+from milannotations.inputs.preprocessing import Preprocessing
 from milannotations.worlds import World
 from milannotations.worlds.broden import write_broden
 from tests.baselines.concepts.made_up import record

@@ -13,7 +13,7 @@ from baselines.features.encoder import EncoderSpec, PyramidEncoder
 from baselines.retrieval import Retrieval
 from milannotations.catalog.models import LoadedModel
 from milannotations.errors import InputError
-from milannotations.exemplars.sources import Preprocessing
+from milannotations.inputs.preprocessing import Preprocessing
 from milannotations.loading import load
 
 

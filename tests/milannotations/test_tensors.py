@@ -14,9 +14,9 @@ from hypothesis import given, settings
 from safetensors.torch import save, save_file
 from torch import nn
 
+from milannotations.autoencoders.loading import load_autoencoder
 from milannotations.catalog.weights import load_weights, read_checkpoint
 from milannotations.errors import InputError
-from milannotations.exemplars.autoencoder import load_autoencoder
 from milannotations.pretrained import check_model_folder
 from milannotations.tensors import (
     check_finite,

@@ -17,7 +17,7 @@ from benchmark.contrastive import ContrastiveModel
 from milannotations.catalog.models import load_model
 from milannotations.errors import InputError
 from milannotations.exemplars.responses import responses
-from milannotations.exemplars.sources import ImageFolder
+from milannotations.inputs.sources import ImageFolder
 from tests.baselines.milan.made_up import neurons
 from tests.baselines.tiny_transformers import tiny_clip
 

@@ -11,7 +11,7 @@ from PIL import Image
 from baselines.concepts.dataset_files import sizes
 from baselines.concepts.segmented import PictureFolder
 from benchmark.functional.scorers import ContrastiveScorer
-from milannotations.exemplars.sources import ImageFolder
+from milannotations.inputs.sources import ImageFolder
 
 
 def _maps(folder: Path, value: int) -> list[Path]:

@@ -12,7 +12,7 @@ from baselines.concepts.images import ConceptImages, framed_labels
 from baselines.concepts.labelled_images import Labels
 from baselines.concepts.packing import packed
 from milannotations.errors import InputError
-from milannotations.exemplars.sources import Preprocessing
+from milannotations.inputs.preprocessing import Preprocessing
 from tests.baselines.concepts.made_up import MadeUp
 
 

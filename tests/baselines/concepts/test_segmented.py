@@ -19,7 +19,7 @@ from baselines.concepts.names import open_concepts
 from baselines.concepts.packing import packed
 from baselines.concepts.segmented import PictureFolder, Segmented, halves
 from milannotations.errors import InputError
-from milannotations.exemplars.sources import Preprocessing
+from milannotations.inputs.preprocessing import Preprocessing
 
 NAMES = {0: "red thing", 1: "green thing", 2: "blue thing"}
 

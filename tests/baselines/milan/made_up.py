@@ -18,7 +18,7 @@ from baselines.milan.language_model import LanguageModelSpec
 from baselines.milan.model import Milan
 from baselines.milan.vocabulary import Vocabulary
 from milannotations.catalog.models import LoadedModel
-from milannotations.exemplars.sources import Preprocessing
+from milannotations.inputs.preprocessing import Preprocessing
 from milannotations.record import FEATURES, encode_mask
 
 WORDS = ("red", "blue", "circles", "squares", "and")

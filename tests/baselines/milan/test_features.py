@@ -19,7 +19,7 @@ from baselines.features.encoder import ENCODERS, EncoderSpec, PyramidEncoder, en
 from baselines.features.exemplars import DistinctExemplars
 from milannotations.catalog.models import LoadedModel
 from milannotations.errors import InputError
-from milannotations.exemplars.sources import Preprocessing
+from milannotations.inputs.preprocessing import Preprocessing
 from milannotations.notices import Notice
 from milannotations.record import encode_mask, undecoded
 from tests.baselines.milan.made_up import SPEC, neurons, tiny_encoder

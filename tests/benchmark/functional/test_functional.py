@@ -29,7 +29,7 @@ from milannotations.catalog.models import load_model
 from milannotations.cli import app
 from milannotations.errors import InputError
 from milannotations.exemplars.responses import responses
-from milannotations.exemplars.sources import ImageFolder
+from milannotations.inputs.sources import ImageFolder
 from milannotations.loading import load_split
 from milannotations.record import NeuronKey, keys_of
 from milannotations.worlds import SyntheticNetwork, World, activation_map, synthetic_neurons

@@ -10,7 +10,7 @@ from torch.nn import functional
 from milannotations.ablation import AblationRunner, ablated, grouped, sites_of
 from milannotations.ablation.replay import find_cuts
 from milannotations.errors import InputError
-from milannotations.exemplars.layout import Layout
+from milannotations.hook_points.layout import Layout
 
 
 def reference(model, layer_index, units, inputs, value=0.0):

@@ -31,9 +31,9 @@ from milannotations.attach.geometry import exemplar_view
 from milannotations.attach.sources import FolderSource, HubSource
 from milannotations.catalog.releases import SOURCES, SourceImages
 from milannotations.errors import InputError
-from milannotations.exemplars.sources import UnreadableImageError
 from milannotations.fingerprints import fingerprint_of_files
 from milannotations.folder import write_card, write_records
+from milannotations.pictures import UnreadableImageError
 from milannotations.record import encode_image, encode_mask, validate
 from milannotations.release.importer import import_release
 

@@ -18,11 +18,12 @@ from milannotations.catalog.models import ENTRIES, load_model
 from milannotations.catalog.releases import RELEASES
 from milannotations.errors import InputError
 from milannotations.exemplars.build import build
-from milannotations.exemplars.generators import Latents
-from milannotations.exemplars.instrument import match_layers
 from milannotations.exemplars.options import BuildOptions
 from milannotations.exemplars.request import BuildRequest
-from milannotations.exemplars.sources import ImageFolder, Preprocessing
+from milannotations.hook_points.matching import match_layers
+from milannotations.inputs.generators import Latents
+from milannotations.inputs.preprocessing import Preprocessing
+from milannotations.inputs.sources import ImageFolder
 
 
 @pytest.fixture(scope="module")

@@ -19,7 +19,7 @@ from timm.data import create_transform, resolve_model_data_config
 from milannotations.catalog import timm_models
 from milannotations.catalog.models import ENTRIES, load_model
 from milannotations.errors import InputError
-from milannotations.exemplars.sources import Preprocessing
+from milannotations.inputs.preprocessing import Preprocessing
 
 
 @pytest.fixture(scope="module")

@@ -17,7 +17,7 @@ from torch.nn import functional
 from torchvision.transforms.v2.functional import pil_to_tensor
 
 from milannotations.catalog.models import LoadedModel
-from milannotations.exemplars.sources import Preprocessing
+from milannotations.inputs.preprocessing import Preprocessing
 
 SIDE = 64
 IDENTITY = Preprocessing(size=SIDE, resize=SIDE, mean=(0.0,) * 3, std=(1.0,) * 3)

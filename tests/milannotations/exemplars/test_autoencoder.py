@@ -11,9 +11,9 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
+from milannotations.autoencoders.loading import SparseAutoencoder, load_autoencoder
 from milannotations.errors import InputError
-from milannotations.exemplars.autoencoder import SparseAutoencoder, load_autoencoder
-from milannotations.exemplars.plan import fingerprint_of_weights
+from milannotations.weights_hash import hash_of_weights
 
 UNITS, LATENTS = 6, 16
 
@@ -174,10 +174,10 @@ def test_half_precision_in_float32_out(state: dict[str, Tensor]) -> None:
 def test_what_changes_the_latents_changes_the_fingerprint(state: dict[str, Tensor]) -> None:
     one = (state["W_enc"], state["b_enc"])
     prints = {
-        fingerprint_of_weights(SparseAutoencoder(*one)),
-        fingerprint_of_weights(SparseAutoencoder(*one, "topk", k=2)),
-        fingerprint_of_weights(SparseAutoencoder(*one, "topk", k=3)),
-        fingerprint_of_weights(SparseAutoencoder(*one, normalization="layer_norm")),
+        hash_of_weights(SparseAutoencoder(*one)),
+        hash_of_weights(SparseAutoencoder(*one, "topk", k=2)),
+        hash_of_weights(SparseAutoencoder(*one, "topk", k=3)),
+        hash_of_weights(SparseAutoencoder(*one, normalization="layer_norm")),
     }
     assert len(prints) == 4
 

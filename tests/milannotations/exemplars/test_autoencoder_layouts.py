@@ -11,8 +11,8 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
+from milannotations.autoencoders.loading import load_autoencoder
 from milannotations.errors import InputError
-from milannotations.exemplars.autoencoder import load_autoencoder
 
 UNITS, LATENTS, K = 6, 16, 3
 X = torch.randn(40, UNITS, generator=torch.Generator().manual_seed(0))

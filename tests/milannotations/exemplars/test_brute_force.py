@@ -20,7 +20,8 @@ from torchvision.models import resnet18
 from milannotations.exemplars.build import build
 from milannotations.exemplars.options import BuildOptions
 from milannotations.exemplars.request import BuildRequest
-from milannotations.exemplars.sources import ImageFolder, Preprocessing
+from milannotations.inputs.preprocessing import Preprocessing
+from milannotations.inputs.sources import ImageFolder
 
 K, SIZE = 4, 56
 INPUT = Preprocessing(size=64, resize=64)

@@ -15,12 +15,12 @@ from torch.nn import functional
 
 from milannotations.errors import InputError
 from milannotations.exemplars.build import build
-from milannotations.exemplars.instrument import match_layers
 from milannotations.exemplars.options import BuildOptions
 from milannotations.exemplars.render import render_masks, upsample
 from milannotations.exemplars.request import BuildRequest
-from milannotations.exemplars.sources import ImageFolder
 from milannotations.fingerprints import fingerprint
+from milannotations.hook_points.matching import match_layers
+from milannotations.inputs.sources import ImageFolder
 from milannotations.record import FEATURES, validate
 from milannotations.worlds import SyntheticNetwork, World, synthetic_neurons
 from tests.milannotations.exemplars.networks import IDENTITY, Colours, Edges, write

@@ -16,7 +16,7 @@ from milannotations.exemplars.build import build, build_with_torchrun
 from milannotations.exemplars.options import BuildOptions
 from milannotations.exemplars.ray_engine import ray_engine
 from milannotations.exemplars.request import BuildRequest, PassRequest
-from milannotations.exemplars.sources import ImageFolder
+from milannotations.inputs.sources import ImageFolder
 from milannotations.storage import unfinished_folder
 from tests.milannotations.exemplars.networks import IDENTITY, Colours, Interrupted
 from tests.milannotations.exemplars.test_resume import FACTS, OPTIONS, contents

@@ -15,10 +15,10 @@ from torch import Tensor, nn
 from milannotations.catalog.models import LoadedModel
 from milannotations.errors import InputError
 from milannotations.exemplars.build import build
-from milannotations.exemplars.generators import Latents, LatentSpace
 from milannotations.exemplars.options import BuildOptions
 from milannotations.exemplars.request import BuildRequest
-from milannotations.exemplars.sources import Preprocessing
+from milannotations.inputs.generators import Latents, LatentSpace
+from milannotations.inputs.preprocessing import Preprocessing
 
 
 class Lamps(nn.Module):

@@ -23,12 +23,16 @@ from milannotations.errors import InputError
 from milannotations.exemplars.build import build, merge, shards_in
 from milannotations.exemplars.collect import prepare
 from milannotations.exemplars.commands import app as build_app
-from milannotations.exemplars.instrument import activations, match_layers, probe
 from milannotations.exemplars.merge_commands import app as merge_app
-from milannotations.exemplars.options import BuildOptions, InPlace
+from milannotations.exemplars.options import BuildOptions
 from milannotations.exemplars.request import BuildRequest, DatasetRequest, PassRequest
 from milannotations.exemplars.responses import responses
-from milannotations.exemplars.sources import ImageFolder, Preprocessing
+from milannotations.hook_points.matching import match_layers
+from milannotations.hook_points.probe import probe
+from milannotations.hook_points.reading import activations
+from milannotations.inputs.preprocessing import Preprocessing
+from milannotations.inputs.sources import ImageFolder
+from milannotations.rules import InPlace
 
 K = 4
 IMAGES = 24

@@ -11,9 +11,9 @@ from torch import nn
 
 from milannotations.catalog.models import load_model
 from milannotations.errors import InputError
-from milannotations.exemplars.inputs import InputOptions
-from milannotations.exemplars.probe import probe
-from milannotations.exemplars.sources import Preprocessing
+from milannotations.hook_points.probe import probe
+from milannotations.inputs.options import InputOptions
+from milannotations.inputs.preprocessing import Preprocessing
 
 USUAL = Preprocessing()
 SQUASHED = Preprocessing(size=(100, 200), resize=(110, 220))
@@ -83,7 +83,7 @@ def test_a_network_that_cannot_take_its_input_says_how_to_give_another() -> None
 FACTORIES = """
 from torch import nn
 from milannotations.catalog.models import LoadedModel
-from milannotations.exemplars.sources import Preprocessing
+from milannotations.inputs.preprocessing import Preprocessing
 
 def plain():
     return nn.Conv2d(3, 4, 1)

@@ -12,10 +12,13 @@ import transformers
 from torch import Tensor, nn
 from torch.nn import functional
 
+from milannotations.autoencoders.loading import SparseAutoencoder
 from milannotations.errors import InputError
-from milannotations.exemplars.autoencoder import SparseAutoencoder
-from milannotations.exemplars.instrument import Tap, activations, match_layers, probe
-from milannotations.exemplars.layout import Layout
+from milannotations.hook_points.hook_point import HookPoint
+from milannotations.hook_points.layout import Layout
+from milannotations.hook_points.matching import match_layers
+from milannotations.hook_points.probe import probe
+from milannotations.hook_points.reading import activations
 
 WIDE = torch.randn(1, 3, 64, 96, generator=torch.Generator().manual_seed(0))
 SQUARE = torch.randn(1, 3, 64, 64, generator=torch.Generator().manual_seed(1))
@@ -529,7 +532,7 @@ def test_hooks_are_gone_after_any_error() -> None:
     assert not any(m._forward_hooks or m._forward_pre_hooks for m in model.modules())
     with (
         pytest.raises(AttributeError),
-        activations(model, [taps["conv1"], Tap("nowhere", 1, 1, 1, S)], fail),
+        activations(model, [taps["conv1"], HookPoint("nowhere", 1, 1, 1, S)], fail),
     ):
         pass
     assert not any(m._forward_hooks or m._forward_pre_hooks for m in model.modules())

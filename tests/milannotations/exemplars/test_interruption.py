@@ -14,7 +14,7 @@ from tests.milannotations.exemplars.networks import IDENTITY, Colours
 from milannotations.exemplars.build import build
 from milannotations.exemplars.options import BuildOptions
 from milannotations.exemplars.request import BuildRequest
-from milannotations.exemplars.sources import ImageFolder
+from milannotations.inputs.sources import ImageFolder
 
 # A process in the background of a shell has been told to ignore Ctrl-C.
 signal.signal(signal.SIGINT, signal.default_int_handler)

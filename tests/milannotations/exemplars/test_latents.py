@@ -11,9 +11,9 @@ import pytest
 import torch
 
 from milannotations.errors import InputError
-from milannotations.exemplars.generators import Latents, LatentSpace
 from milannotations.exemplars.latents import GivenLatents, read_latents, write_latents
 from milannotations.exemplars.merge_commands import app as merge_app
+from milannotations.inputs.generators import Latents, LatentSpace
 from tests.milannotations.exemplars.test_commands import LAMPS, _built, _run
 from tests.milannotations.exemplars.test_generators import SPACE, Lamps
 from tests.milannotations.exemplars.test_resume import load_rows

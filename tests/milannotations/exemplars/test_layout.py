@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from milannotations.errors import InputError
-from milannotations.exemplars.layout import Layout
+from milannotations.hook_points.layout import Layout
 
 
 @pytest.mark.parametrize(("rows", "columns", "prefix"), [(3, 5, 0), (3, 5, 1), (4, 2, 5)])

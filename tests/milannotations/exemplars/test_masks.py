@@ -12,13 +12,14 @@ from torch import Tensor
 from torch.nn import functional
 
 from milannotations.errors import InputError
-from milannotations.exemplars.options import BuildOptions, checked_mask_rule
+from milannotations.exemplars.options import BuildOptions
 from milannotations.exemplars.render import (
     encoded_masks,
     render_masks,
     upsample,
     upsample_padded,
 )
+from milannotations.rules import checked_mask_rule
 
 
 def _sampled(single: Tensor, size: int) -> Tensor:

@@ -13,9 +13,10 @@ from baselines.features.encoder import EncoderSpec, PyramidEncoder
 from milannotations.ablation import sites_of
 from milannotations.catalog.models import LoadedModel
 from milannotations.errors import InputError
-from milannotations.exemplars.instrument import match_layers, probe, tap_layers
 from milannotations.exemplars.responses import responses
-from milannotations.exemplars.sources import Preprocessing
+from milannotations.hook_points.matching import find_hook_points, match_layers
+from milannotations.hook_points.probe import probe
+from milannotations.inputs.preprocessing import Preprocessing
 from tests.milannotations.exemplars.networks import SIDE
 
 IMAGE = torch.randn(1, 3, 64, 64)
@@ -56,7 +57,7 @@ def _said(capsys: pytest.CaptureFixture[str]) -> list[str]:
 def test_a_pattern_leaves_out_what_is_run_twice(
     resnet: nn.Module, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    taps = tap_layers(resnet, ["layer1", "layer4*"], (IMAGE,))
+    taps = find_hook_points(resnet, ["layer1", "layer4*"], (IMAGE,))
     everything = match_layers(resnet, ["layer1", "layer4*"])
     twice = {"layer4.0.relu", "layer4.1.relu"}
     assert [*taps] == [layer for layer in everything if layer not in twice]
@@ -71,7 +72,7 @@ def test_a_pattern_leaves_out_what_is_run_twice(
 def test_a_layer_that_is_named_exactly_must_be_usable(resnet: nn.Module) -> None:
     for patterns in (["layer4.0.relu"], ["layer4*", "layer4.0.relu"]):
         with pytest.raises(InputError, match=r"'layer4.0.relu' is run 2 times") as caught:
-            tap_layers(resnet, patterns, (IMAGE,))
+            find_hook_points(resnet, patterns, (IMAGE,))
         assert "layer4.1.relu" not in str(caught.value)
 
 
@@ -79,7 +80,7 @@ def test_reasons_are_grouped_and_nothing_usable_is_refused(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     model = Mixed().eval()
-    taps = tap_layers(model, ["*"], (IMAGE,))
+    taps = find_hook_points(model, ["*"], (IMAGE,))
     assert [*taps] == ["body.good", "body.also", "pool"]
     (line,) = _said(capsys)
     assert line.startswith("note: '*': 3 of 8 layers can be used, left out are ")
@@ -93,7 +94,7 @@ def test_reasons_are_grouped_and_nothing_usable_is_refused(
         match=r"'body\.\[nt\]\*' matches 2 modules, none of which can be used: 1 not run "
         r"\(body.never\), 1 run more than once \(body.twice\)",
     ):
-        tap_layers(model, ["body.good", "body.[nt]*"], (IMAGE,))
+        find_hook_points(model, ["body.good", "body.[nt]*"], (IMAGE,))
 
 
 def test_patterns_are_alike_for_all_that_read_layers(
@@ -136,7 +137,7 @@ def test_an_unknown_layer_lists_those_that_there_are(resnet: nn.Module) -> None:
 def test_timms_blocks_need_no_other_names(capsys: pytest.CaptureFixture[str]) -> None:
     timm = pytest.importorskip("timm")
     model = timm.create_model("vit_tiny_patch16_224", img_size=64, depth=2).eval()
-    taps = tap_layers(model, ["blocks.*"], (IMAGE,))
+    taps = find_hook_points(model, ["blocks.*"], (IMAGE,))
     assert len(taps) == 38
     assert {"blocks.0", "blocks.1.mlp.act", "blocks.1.attn.proj"} <= set(taps)
     assert len(_said(capsys)) == 1

@@ -17,8 +17,8 @@ from milannotations.exemplars.build import build, build_shard, merge, shards_in
 from milannotations.exemplars.options import BuildOptions
 from milannotations.exemplars.request import BuildRequest, DatasetRequest
 from milannotations.exemplars.shards import Part, parse_shard, read_header
-from milannotations.exemplars.sources import ImageFolder, PictureSource
 from milannotations.exemplars.statistics import LayerStatistics
+from milannotations.inputs.sources import ImageFolder, PictureSource
 from milannotations.storage import unfinished_folder
 from tests.milannotations.exemplars.networks import IDENTITY, Colours, ShortOfMemory
 

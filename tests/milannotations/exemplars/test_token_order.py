@@ -8,10 +8,11 @@ from torch import Tensor, nn
 
 from milannotations.catalog.models import load_model
 from milannotations.errors import InputError
-from milannotations.exemplars.instrument import activations, probe
-from milannotations.exemplars.layout import Layout
 from milannotations.exemplars.run import _parse_layout
-from milannotations.exemplars.token_order import TokenOrder, usual_orders
+from milannotations.hook_points.layout import Layout
+from milannotations.hook_points.probe import probe
+from milannotations.hook_points.reading import activations
+from milannotations.hook_points.token_order import TokenOrder, usual_orders
 
 
 @pytest.mark.parametrize("text", ["rows", "columns", "windows=2x3", "strides=2x2.1x3"])

@@ -16,7 +16,7 @@ from milannotations.errors import InputError
 from milannotations.exemplars.build import build, build_shard, merge, shards_in
 from milannotations.exemplars.options import BuildOptions
 from milannotations.exemplars.request import BuildRequest, DatasetRequest
-from milannotations.exemplars.sources import ImageFolder
+from milannotations.inputs.sources import ImageFolder
 from milannotations.record import NeuronKey
 from milannotations.units import UnitChoice
 from milannotations.viewer.choice import choose

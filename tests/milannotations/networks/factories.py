@@ -6,8 +6,8 @@ import torch
 from torch import nn
 
 from milannotations.catalog.models import LoadedModel
-from milannotations.exemplars.layout import Layout
-from milannotations.exemplars.sources import Preprocessing
+from milannotations.hook_points.layout import Layout
+from milannotations.inputs.preprocessing import Preprocessing
 
 SIDE = 64
 

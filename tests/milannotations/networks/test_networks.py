@@ -29,12 +29,11 @@ from milannotations.catalog.small import PREPROCESSING, SmallNet
 from milannotations.errors import InputError
 from milannotations.exemplars.build import build
 from milannotations.exemplars.commands import app as build_app
-from milannotations.exemplars.layout import Layout
 from milannotations.exemplars.merge_commands import app as merge_app
 from milannotations.exemplars.options import BuildOptions
-from milannotations.exemplars.plan import fingerprint_of_weights
 from milannotations.exemplars.request import BuildRequest
-from milannotations.exemplars.sources import ImageFolder
+from milannotations.hook_points.layout import Layout
+from milannotations.inputs.sources import ImageFolder
 from milannotations.networks.consent import give_consent, has_consent
 from milannotations.networks.lookup import (
     NetworkChoice,
@@ -43,6 +42,7 @@ from milannotations.networks.lookup import (
     network_of,
 )
 from milannotations.networks.record import attach_records, read_records, record_of, records_in
+from milannotations.weights_hash import hash_of_weights
 
 FACTORY = "tests.milannotations.networks.factories:make"
 SMALL = ["--k", "3", "--size", "32", "--batch-size", "8", "--device", "cpu"]
@@ -146,7 +146,7 @@ def test_a_file_that_moved_or_changed_is_refused(
     original = finetuned.read_bytes()
 
     save_file(state_of(3), finetuned)
-    other = fingerprint_of_weights(load_model("smallnet", str(finetuned)).module)
+    other = hash_of_weights(load_model("smallnet", str(finetuned)).module)
     with pytest.raises(InputError, match="--option weights=FILE") as raised:
         network_of(neurons, *key)
     assert expected.network_sha256 in str(raised.value)
@@ -161,7 +161,7 @@ def test_a_file_that_moved_or_changed_is_refused(
     moved = tmp_path / "moved.safetensors"
     moved.write_bytes(original)
     loaded = network_of(neurons, *key, NetworkChoice(weights=str(moved)))
-    assert fingerprint_of_weights(loaded.module) == expected.weights_sha256
+    assert hash_of_weights(loaded.module) == expected.weights_sha256
 
     # The data set and its weights may move together.
     (tmp_path / "elsewhere").mkdir()
@@ -169,7 +169,7 @@ def test_a_file_that_moved_or_changed_is_refused(
     shutil.move(tmp_path / "out", tmp_path / "elsewhere" / "out")
     again = milannotations.load(tmp_path / "elsewhere" / "out" / "mine")
     loaded = network_of(again, *key)
-    assert fingerprint_of_weights(loaded.module) == expected.weights_sha256
+    assert hash_of_weights(loaded.module) == expected.weights_sha256
 
 
 def test_a_factory_with_its_preprocessing_and_layouts(
@@ -210,7 +210,7 @@ def test_a_model_of_timm(tmp_path: Path, images: Path) -> None:
     expected = record_of(neurons, "test_resnet", "random")
     assert expected is not None
     assert loaded.spec == "timm:test_resnet"
-    assert fingerprint_of_weights(loaded.module) == expected.weights_sha256
+    assert hash_of_weights(loaded.module) == expected.weights_sha256
 
 
 def test_merged_shards_keep_the_record(tmp_path: Path, images: Path, finetuned: Path) -> None:
@@ -358,7 +358,7 @@ def test_folders_of_earlier_versions_are_read(
     (folder / "build.json").write_text(json.dumps(plain))
     neurons = milannotations.load(folder)
     loaded = network_of(neurons, "smallnet", "finetuned")
-    assert fingerprint_of_weights(loaded.module) == plain["weights_sha256"]
+    assert hash_of_weights(loaded.module) == plain["weights_sha256"]
     save_file(state_of(5), finetuned)
     with pytest.raises(InputError, match="whose parameters have the hash"):
         network_of(neurons, "smallnet", "finetuned")
@@ -382,7 +382,7 @@ def test_exemplars_of_another_network_are_refused(
     with pytest.raises(InputError, match="out was built from smallnet with weights") as raised:
         check_same_network(neurons, other, "out")
     for module in (same.module, other.module):
-        assert fingerprint_of_weights(module) in str(raised.value)
+        assert hash_of_weights(module) in str(raised.value)
     bare = neurons.select([0])
     bare.info.description = "text of its own"
     check_same_network(bare, other, "out")

@@ -23,7 +23,8 @@ from milannotations.errors import InputError
 from milannotations.exemplars.build import build
 from milannotations.exemplars.options import BuildOptions
 from milannotations.exemplars.request import BuildRequest
-from milannotations.exemplars.sources import ImageFolder, Preprocessing
+from milannotations.inputs.preprocessing import Preprocessing
+from milannotations.inputs.sources import ImageFolder
 from milannotations.pictures import UnreadableImageError, problem_of, read_rgb, size_of
 from milannotations.pictures.decode import known_formats
 from scripts.fuzz_pictures import Tally, check, mutated, sound_pictures

@@ -31,7 +31,8 @@ from milannotations.errors import InputError
 from milannotations.exemplars.build import build
 from milannotations.exemplars.options import BuildOptions
 from milannotations.exemplars.request import BuildRequest
-from milannotations.exemplars.sources import ImageFolder, Preprocessing
+from milannotations.inputs.preprocessing import Preprocessing
+from milannotations.inputs.sources import ImageFolder
 from milannotations.local_data import plain_path
 from milannotations.pictures import class_folders, list_images, shown, utf8
 from milannotations.release.archive import FolderFiles

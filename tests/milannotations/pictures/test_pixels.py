@@ -17,7 +17,8 @@ from applications.labelled import ClassImages
 from applications.spurious_data.text_cue import write_spurious_text
 from baselines.concepts.segmented import PictureFolder
 from milannotations.attach.sources import FolderSource, HubSource
-from milannotations.exemplars.sources import ImageFolder, PictureSource, Preprocessing
+from milannotations.inputs.preprocessing import Preprocessing
+from milannotations.inputs.sources import ImageFolder, PictureSource
 from milannotations.pictures import UnreadableImageError, problem_of, read_rgb, to_rgb
 from milannotations.record import encode_image
 from tests.milannotations.pictures.made_files import png, tiff

@@ -13,9 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from milannotations.catalog.weights import read_checkpoint, unwrapped
-from milannotations.errors import InputError
-from milannotations.exemplars.autoencoder_layouts import (
+from milannotations.autoencoders.formats import (
     Statement,
     activation_named_in,
     encoder_of,
@@ -27,7 +25,13 @@ from milannotations.exemplars.autoencoder_layouts import (
     weights_in,
     whole,
 )
-from milannotations.exemplars.encoder import Activation, Normalization, SparseAutoencoder
+from milannotations.autoencoders.sparse_autoencoder import (
+    Activation,
+    Normalization,
+    SparseAutoencoder,
+)
+from milannotations.catalog.weights import read_checkpoint, unwrapped
+from milannotations.errors import InputError
 from milannotations.json_files import read_json
 from milannotations.tensors import check_finite, check_plain
 

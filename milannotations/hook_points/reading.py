@@ -10,13 +10,9 @@ from typing import Any
 from torch import Tensor, nn
 
 from milannotations.errors import InputError
-from milannotations.exemplars.in_place import ChangedBy, Deferred
-from milannotations.exemplars.layout import shape_of
-from milannotations.exemplars.matching import match_layers, tap_layers
-from milannotations.exemplars.probe import probe
-from milannotations.exemplars.taps import Spec, Tap, hook, raw, read
-
-__all__ = ["Spec", "Tap", "activations", "match_layers", "probe", "tap_layers"]
+from milannotations.hook_points.hook_point import HookPoint, Spec, hook, raw, read
+from milannotations.hook_points.in_place import ChangedBy, Deferred
+from milannotations.hook_points.layout import shape_of
 
 OnMaps = Callable[[str, Tensor], None]
 
@@ -28,7 +24,7 @@ class _AllSeen(BaseException):
 @contextmanager
 def activations(
     model: nn.Module,
-    taps: Sequence[Tap],
+    taps: Sequence[HookPoint],
     on_maps: OnMaps,
     *,
     attached: Mapping[str, nn.Module] | None = None,
@@ -62,7 +58,7 @@ def activations(
     later = {tap.layer: ChangedBy(*tap.changed_by) for tap in taps if tap.changed_by}
     deferred = Deferred(later)
 
-    def on_call(tap: Tap, spec: Spec, args: Any, kwargs: Any, output: Any) -> None:
+    def on_call(tap: HookPoint, spec: Spec, args: Any, kwargs: Any, output: Any) -> None:
         try:
             maps = read(spec, tap.layout, raw(spec, args, kwargs, output), extra)
         except ValueError as error:
@@ -77,7 +73,7 @@ def activations(
         if stop_early and running and not waiting:
             raise _AllSeen
 
-    def on_change(tap: Tap, spec: Spec, *_: Any) -> None:
+    def on_change(tap: HookPoint, spec: Spec, *_: Any) -> None:
         call = deferred.due(tap.layer)
         if call is not None:
             on_call(tap, spec, *call)

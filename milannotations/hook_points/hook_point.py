@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
 from milannotations.errors import InputError
-from milannotations.exemplars.layout import Layout, UnusableError, shape_of
+from milannotations.hook_points.layout import Layout, UnusableError, shape_of
 
 SPELLING = (
     "write MODULE, then @in for its input or @1 for item 1 of its output, then @heads=6 for one "
@@ -85,7 +85,7 @@ class Spec:
 
 
 @dataclass(frozen=True)
-class Tap:
+class HookPoint:
     """One layer's activation maps: where they are read and what they are like.
 
     Attributes:

@@ -11,10 +11,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from milannotations.exemplars.detect import Readings
-from milannotations.exemplars.layout import SEQUENCES, Layout, UnusableError
-from milannotations.exemplars.taps import Spec, hook, raw
-from milannotations.exemplars.token_order import BY_ROWS, TokenOrder, usual_orders
+from milannotations.hook_points.detect import Readings
+from milannotations.hook_points.hook_point import Spec, hook, raw
+from milannotations.hook_points.layout import SEQUENCES, Layout, UnusableError
+from milannotations.hook_points.token_order import BY_ROWS, TokenOrder, usual_orders
 
 _SIDE = 4  # the image is changed in each of 4 × 4 regions
 _REGIONS_PER_PASS = 4  # divides their number; the image itself is passed beside them

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from torch import Tensor, nn
 
-from milannotations.exemplars.taps import Spec
+from milannotations.hook_points.hook_point import Spec
 
 
 class ChangedBy(NamedTuple):

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torchvision.transforms.v2 import functional as transforms
 
 from milannotations.errors import InputError
-from milannotations.exemplars.sources import Inputs
+from milannotations.inputs.sources import Inputs
 from milannotations.record import DEFAULT_SIZE
 
 # Images of exemplars are asked for from several threads; of the generator there is one.

@@ -12,14 +12,22 @@ import torch
 from torch import Tensor, nn
 
 from milannotations.errors import InputError, did_you_mean, raised
-from milannotations.exemplars.detect import detect_layouts, given_layout, settle
-from milannotations.exemplars.in_place import ChangeWatch
-from milannotations.exemplars.inputs import HOW
-from milannotations.exemplars.layout import Layout, UnusableError, shape_of
-from milannotations.exemplars.locality import TokenOrders
-from milannotations.exemplars.options import InPlace
-from milannotations.exemplars.survey import Survey
-from milannotations.exemplars.taps import Spec, Tap, autoencoder_of, hook, listed, raw, read
+from milannotations.hook_points.detect import detect_layouts, given_layout, settle
+from milannotations.hook_points.hook_point import (
+    HookPoint,
+    Spec,
+    autoencoder_of,
+    hook,
+    listed,
+    raw,
+    read,
+)
+from milannotations.hook_points.in_place import ChangeWatch
+from milannotations.hook_points.layout import Layout, UnusableError, shape_of
+from milannotations.hook_points.locality import TokenOrders
+from milannotations.hook_points.survey import Survey
+from milannotations.inputs.options import HOW
+from milannotations.rules import InPlace
 
 # Relative difference of two passes (in the Euclidean norm) that rounding may explain.
 _SAME = {torch.float16: 0.05, torch.bfloat16: 0.1}
@@ -75,7 +83,7 @@ def probe(
     layouts: Mapping[str, Layout] | None = None,
     attached: Mapping[str, nn.Module] | None = None,
     in_place: InPlace = "before",
-) -> dict[str, Tap]:
+) -> dict[str, HookPoint]:
     """Run a batch and find how each layer's output becomes activation maps; see ``examine``.
 
     Raises:
@@ -101,7 +109,7 @@ def examine(
     layouts: Mapping[str, Layout] | None = None,
     attached: Mapping[str, nn.Module] | None = None,
     in_place: InPlace = "before",
-) -> tuple[dict[str, Tap], dict[str, ValueError]]:
+) -> tuple[dict[str, HookPoint], dict[str, ValueError]]:
     """Run a batch and find how each layer's output becomes activation maps, or why it cannot.
 
     Outputs of two dimensions are one activation per image. Of four dimensions, units are first or
@@ -146,7 +154,7 @@ def examine(
             "eval() first, and if they stay so, theirs"
         )
     second = _run_with_others(model, [*specs.values()], inputs, in_place)
-    taps: dict[str, Tap] = {}
+    taps: dict[str, HookPoint] = {}
     problems: dict[str, ValueError] = {}
     orders = TokenOrders(model, [*specs.values()], inputs)
     for layer, spec in specs.items():
@@ -160,7 +168,7 @@ def examine(
                 layout = orders.settled(spec, detect_layouts(tensor, module, survey))
             _, units, height, width = _maps(spec, layout, tensor, attached).shape
             changed_by = first.changes.found.get(spec) if first.changes else None
-            taps[layer] = Tap(layer, units, height, width, layout, changed_by)
+            taps[layer] = HookPoint(layer, units, height, width, layout, changed_by)
         except ValueError as error:  # noqa: PERF203 - all layers' problems at once
             problems[layer] = error
     return taps, problems

@@ -22,8 +22,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from milannotations.autoencoders.sparse_autoencoder import (
+    Activation,
+    Normalization,
+    SparseAutoencoder,
+)
 from milannotations.errors import InputError, did_you_mean
-from milannotations.exemplars.encoder import Activation, Normalization, SparseAutoencoder
 from milannotations.numerals import NumeralError, count_of, decimal, shown
 
 _ACTIVATIONS: dict[str, Activation] = {

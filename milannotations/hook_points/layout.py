@@ -10,7 +10,7 @@ from typing import Literal, get_args
 from torch import Tensor
 
 from milannotations.errors import InputError
-from milannotations.exemplars.token_order import TokenOrder
+from milannotations.hook_points.token_order import TokenOrder
 
 _OTHER = "of another shape than their --layout says"
 Kind = Literal["spatial", "channels_last", "tokens", "tokens_last", "vector"]

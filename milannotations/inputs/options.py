@@ -15,7 +15,7 @@ from milannotations.command_options import Config, Written
 from milannotations.errors import InputError
 
 if TYPE_CHECKING:
-    from milannotations.exemplars.sources import Preprocessing
+    from milannotations.inputs.preprocessing import Preprocessing
 
 HOW = (
     "--input-size, --channels, --mean and --std say what the network takes; or let a factory "

@@ -9,17 +9,17 @@ from fnmatch import fnmatchcase
 from torch import Tensor, nn
 
 from milannotations.errors import InputError, did_you_mean
-from milannotations.exemplars.layout import Layout, reason_of
-from milannotations.exemplars.options import InPlace
-from milannotations.exemplars.probe import examine, refusal
-from milannotations.exemplars.taps import Spec, Tap, listed
+from milannotations.hook_points.hook_point import HookPoint, Spec, listed
+from milannotations.hook_points.layout import Layout, reason_of
+from milannotations.hook_points.probe import examine, refusal
 from milannotations.progress import note
+from milannotations.rules import InPlace
 
 # Names that stand behind each reason, and layers that a refusal lists.
 _SHOWN, _LISTED = 3, 30
 
 # Says why a layer cannot be used for some purpose, or None if it can.
-Refuses = Callable[[Tap], ValueError | None]
+Refuses = Callable[[HookPoint], ValueError | None]
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,7 @@ def names_of(model: nn.Module) -> tuple[list[str], dict[str, str]]:
     return list(first.values()), second
 
 
-def tap_layers(
+def find_hook_points(
     model: nn.Module,
     patterns: Sequence[str],
     inputs: tuple[Tensor, ...],
@@ -92,7 +92,7 @@ def tap_layers(
     attached: Mapping[str, nn.Module] | None = None,
     refuses: Refuses = lambda tap: None,
     in_place: InPlace = "before",
-) -> dict[str, Tap]:
+) -> dict[str, HookPoint]:
     """Find the layers that names and patterns stand for, and how each is read.
 
     A pattern leaves out what cannot be used, and one line on standard error says how much that is
@@ -152,7 +152,7 @@ def tap_layers(
 def grouped_reasons(problems: Mapping[str, ValueError]) -> str:
     """Say how many layers cannot be used, and why, with some names of each kind.
 
-    >>> from milannotations.exemplars.layout import UnusableError
+    >>> from milannotations.hook_points.layout import UnusableError
     >>> run_twice = UnusableError("run more than once", "is run 2 times")
     >>> grouped_reasons({"a": run_twice, "b": run_twice, "c": UnusableError("not run", "is not")})
     '2 run more than once (a, b), 1 not run (c)'

@@ -10,8 +10,9 @@ from fnmatch import fnmatchcase
 import torch
 from torch import Tensor, nn
 
-from milannotations.exemplars.layout import SEQUENCES, Layout, UnusableError, shape_of
-from milannotations.exemplars.survey import (
+from milannotations.hook_points.hook_point import Spec
+from milannotations.hook_points.layout import SEQUENCES, Layout, UnusableError, shape_of
+from milannotations.hook_points.survey import (
     Grid,
     Survey,
     declared_grid,
@@ -19,7 +20,6 @@ from milannotations.exemplars.survey import (
     works_channels_first,
     works_channels_last,
 )
-from milannotations.exemplars.taps import Spec
 
 _MOST_PREFIX_TOKENS = 9  # a class token and eight registers; DINOv2 and DINOv3 have five in all
 _SAY = "say how with --layout"

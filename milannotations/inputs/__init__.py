@@ -1,0 +1,1 @@
+"""What networks are run on: images, or latents of generators."""
