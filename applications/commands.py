@@ -153,7 +153,7 @@ def analyze(
     page = write_analysis(analysis, out, facts)
     console = Console()
     for curve in curves:
-        if curve.name != "random" and curve.adjusted < 0.05:
+        if curve.name != "random" and curve.significant:
             console.print(
                 f"{curve.name} ({curve.order}, {curve.direction} first): "
                 f"{100 * curve.difference:+.1f} points against random orders, "

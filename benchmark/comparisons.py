@@ -8,8 +8,9 @@ from itertools import combinations
 import pandas as pd
 
 from benchmark.harness import Scored
+from benchmark.intervals import RESAMPLES
 from benchmark.metrics.base import Metric
-from benchmark.statistics import RESAMPLES, holm, paired_difference
+from benchmark.significance import holm, paired_difference
 
 COLUMNS = (
     "metric", "first", "second", "difference", "low", "high", "p", "p_holm", "effect",
@@ -35,7 +36,7 @@ def compare(
         names: Which methods; default all that have this metric on this split.
         resamples: Bootstrap resamples.
         seed: Of the bootstrap and the randomization.
-        strata: Of the bootstrap; see ``benchmark.statistics.bootstrap``.
+        strata: Of the bootstrap; see ``benchmark.intervals.bootstrap``.
 
     Returns:
         One row per pair with ``COLUMNS``: the paired difference with its interval, the p-value by

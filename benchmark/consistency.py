@@ -14,10 +14,10 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
+from benchmark.intervals import interval
 from benchmark.metrics.bounds import BOUNDS, CORRECTED, is_mean_by_name
 from benchmark.per_neuron import PER_NEURON_COLUMNS
 from benchmark.result import MetricInfo, Result, Score, SplitResult
-from benchmark.statistics import interval
 from milannotations.untrusted_text import clip
 
 TOLERANCE = 1e-6  # relative to the larger of the value and 1; both were computed at once

@@ -16,10 +16,10 @@ import torch
 from datasets import Dataset
 
 from benchmark.consistency import averages
+from benchmark.intervals import RESAMPLES, bootstrap
 from benchmark.metrics.base import Floats, Metric, References
 from benchmark.references import HELD_OUT, RULES, Fold, Protocol, folds_of, scorable, signed
 from benchmark.result import Method, Result, Score, SplitResult
-from benchmark.statistics import RESAMPLES, bootstrap
 from benchmark.tokenization import normalize
 from milannotations.describer import Describer, Description
 from milannotations.errors import InputError

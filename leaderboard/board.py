@@ -104,9 +104,9 @@ class BoardRow:
     Attributes:
         loaded: The method's result and its values per neuron.
         rank: One plus the number of methods that are clearly better in the main column, so that
-            methods which cannot be told apart share a rank; see ``leaderboard.ranking``. None for
-            controls and people (anchors, not competitors), for methods without a value there, and
-            for methods whose interval there includes chance.
+            methods which cannot be told apart share a rank; see ``benchmark.significance``. None
+            for controls and people (anchors, not competitors), for methods without a value there,
+            and for methods whose interval there includes chance.
         cells: One score or None per column of the board, in their order.
         refused: For each column the reason why the method was not scored there; empty where it was
             scored, or submitted nothing.

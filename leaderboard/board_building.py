@@ -12,8 +12,8 @@ from benchmark.references import RULES, signed
 from benchmark.result import Method, MetricInfo, Result, Score
 from benchmark.sanity.checks import CHECKS
 from benchmark.sanity.report import SanityReport
+from benchmark.significance import rank_intervals
 from leaderboard.board import Board, BoardRow, Column, ColumnKey
-from leaderboard.ranking import rank_intervals
 from leaderboard.results_folder import LoadedResult
 from milannotations.errors import InputError, did_you_mean
 

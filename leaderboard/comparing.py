@@ -12,8 +12,7 @@ from benchmark.consistency import averages, is_mean
 from benchmark.metrics.base import MeanMetric
 from benchmark.metrics.bounds import is_mean_by_name
 from benchmark.result import Method
-from benchmark.statistics import Difference, paired_difference
-from leaderboard.ranking import LEVEL
+from benchmark.significance import ALPHA, Difference, paired_difference
 from leaderboard.results_folder import LoadedResult
 from milannotations.errors import InputError, did_you_mean
 from milannotations.record import NeuronKey
@@ -155,8 +154,8 @@ def report(found: Comparison, first: Method, second: Method, neurons: int = 5) -
             f"  difference {d.value:+.4f} [{d.low:+.4f}, {d.high:+.4f}], p = {d.p:.4f}, "
             f"d = {d.effect:.2f}, the first better on {d.superiority:.0%} of the neurons"
         )
-        verdict = "cannot be told apart" if d.p >= LEVEL else "differ by more than chance"
-        lines.append(f"  the two {verdict} at the level {LEVEL}")
+        verdict = "cannot be told apart" if d.p >= ALPHA else "differ by more than chance"
+        lines.append(f"  the two {verdict} at the level {ALPHA}")
     for name, sign in zip(names, (1, -1), strict=True):
         part = found.table[found.table["difference"] * sign > 0].head(neurons)
         if len(part):

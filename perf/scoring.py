@@ -28,11 +28,12 @@ from sacrebleu.metrics import BLEU
 from scipy import stats
 
 from benchmark.encoders import PACKAGED, resolve_encoder
+from benchmark.intervals import bootstrap
 from benchmark.metrics.base import References
 from benchmark.metrics.bertscore import BertScore
 from benchmark.metrics.bleu import Bleu
 from benchmark.references import Fold, leave_one_out
-from benchmark.statistics import bootstrap, randomization
+from benchmark.significance import randomization
 from milannotations.progress import silence_libraries
 
 NOUNS = [

@@ -19,8 +19,8 @@ from typing import TypeVar
 import numpy as np
 import yaml
 
+from benchmark.significance import rank
 from leaderboard.definition import read_board
-from leaderboard.ranking import rank
 from leaderboard.submission.checks import check
 from leaderboard.submission.scoring import differences, score_submissions
 from leaderboard.submission.template import write_template

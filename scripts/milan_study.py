@@ -54,7 +54,7 @@ from benchmark.metrics.bertscore import BertScore
 from benchmark.metrics.bleu import Bleu
 from benchmark.metrics.identification import Identification
 from benchmark.result import Method
-from benchmark.statistics import paired_difference
+from benchmark.significance import paired_difference
 from leaderboard.render import render
 from milannotations.describer import create
 from milannotations.device import resolve_device
@@ -65,9 +65,9 @@ from milannotations.loading import load_split
 from milannotations.progress import silence_libraries
 from milannotations.provenance import TrainingData
 from milannotations.record import keys_of, undecoded
+from milannotations.seeds import stable_generator
 from milannotations.storage import atomic_folder
 from milannotations.worlds import SyntheticNetwork, World, synthetic_neurons
-from milannotations.worlds.neurons import stable_seed
 
 ENCODER = "packaged/all-MiniLM-L6-v2"
 HIDDEN = 256
@@ -140,7 +140,7 @@ def vaguer(neurons: Dataset, share: float) -> Dataset:
         return neurons
     texts = []
     for key, said in zip(keys_of(neurons), neurons["annotations"], strict=True):
-        rng = np.random.default_rng(stable_seed("vague", *key))
+        rng = stable_generator("vague", *key)
         drawn, which = rng.random(len(said)), rng.integers(len(VAGUE), size=len(said))
         texts.append(
             [VAGUE[w] if d < share else t for t, d, w in zip(said, drawn, which, strict=True)]

@@ -1,9 +1,9 @@
 """What the rule of ranks promises, by simulation: false "better", stability, power.
 
-``python scripts/rank_study.py`` prints the tables of docs/rules.md. The rule under test is
-``leaderboard.ranking``; beside it stands the rule that suggests itself, a paired test of each pair
-(normal, 5 %, not adjusted), with a rank of one more than the number of methods that are
-significantly better.
+``python scripts/rank_study.py`` prints the tables of docs/rules.md. It compares the rule of
+``benchmark.significance.rank_intervals`` with the obvious alternative: a paired test of each pair
+(normal, 5 %, not adjusted), and a rank of one plus the number of methods that are significantly
+better.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from benchmark.metrics.base import Floats
-from leaderboard.ranking import rank
+from benchmark.significance import rank
 
 CHANCE = 0.5
 _GRID = np.linspace(0, 1, 801)  # quantiles between these are interpolated, for large n

@@ -261,7 +261,7 @@ def _tested(some: Sequence[AblationCurve], title: str) -> ReportTable:
         "matter more than others. p: could this be one more random order? By Student's t from "
         "those that were drawn; Holm's correction is for all rows of this table. Properties with "
         "few values hardly order units.",
-        strong=[i for i, curve in enumerate(some) if curve.adjusted < 0.05],
+        strong=[i for i, curve in enumerate(some) if curve.significant],
     )
 
 

@@ -15,10 +15,10 @@ from functools import lru_cache
 import numpy as np
 import pandas as pd
 
+from benchmark.intervals import interval, wilson
 from benchmark.language import NOUNS, Link, Properties, Word
 from benchmark.splits.categories import CATEGORIES, category_of
 from benchmark.splits.categories import OTHER as OBJECTS
-from benchmark.statistics import interval, wilson
 from benchmark.tokenization import normalize
 
 # In the order in which the one label of a description is looked for.

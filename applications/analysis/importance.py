@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from applications.labelled import AblationEvaluator, ClassImages, Floats
-from benchmark.statistics import holm
+from benchmark.significance import ALPHA, holm
 from milannotations.ablation import Unit, grouped
 from milannotations.errors import InputError
 
@@ -62,6 +62,11 @@ class AblationCurve:
     adjusted: float
     values: int
     by_class: tuple[tuple[float, ...], ...]
+
+    @property
+    def significant(self) -> bool:
+        """Whether the adjusted p-value is below the level of all tests."""
+        return self.adjusted < ALPHA
 
 
 @dataclass(frozen=True)

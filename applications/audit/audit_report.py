@@ -24,7 +24,7 @@ from applications.report_page import (
     sheet_of,
 )
 from applications.word_search import nothing_found
-from benchmark.statistics import Interval, wilson
+from benchmark.intervals import Interval, wilson
 
 _CARDS = 12  # of a network
 _NETWORKS = 4  # with cards

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats
 
-from benchmark.statistics import RESAMPLES, Interval, interval, over_trials, wilson
+from benchmark.intervals import RESAMPLES, Interval, interval, over_trials, wilson
 from milannotations.errors import InputError
 
 _SEVERAL = 3  # pairs from which on the interval is over pairs

@@ -20,11 +20,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
+from benchmark.intervals import COVERAGE
 from milannotations.ablation import Unit
 
 CONFIDENT = 0.1
 DECOYS, UNTRAINED = "decoys", "random weights"
-_LEVEL = 0.95
 _ENOUGH = 20  # null matches, from which on the distribution of their confidence is known
 Floats = NDArray[np.float64]
 
@@ -220,7 +220,7 @@ def prediction(shares: Sequence[float], error: float = 0.0) -> tuple[float, floa
         return float("nan"), float("nan")
     values = np.asarray(shares)
     spread = np.sqrt(values.var(ddof=1) * (1 + 1 / len(values)) + error**2)
-    half = float(stats.t.ppf((1 + _LEVEL) / 2, len(values) - 1) * spread)
+    half = float(stats.t.ppf((1 + COVERAGE) / 2, len(values) - 1) * spread)
     return float(max(0.0, values.mean() - half)), float(min(1.0, values.mean() + half))
 
 

@@ -20,7 +20,7 @@ from applications.audit.false_matches import (
 )
 from applications.network_descriptions import DescribedNetwork, LazyDescriber, Unit, describe
 from applications.word_search import WordSearch
-from benchmark.statistics import wilson
+from benchmark.intervals import wilson
 from milannotations.networks.lookup import network_at_hand
 from milannotations.storage import atomic_path
 

@@ -33,7 +33,7 @@ from applications.report_page import (
     sheet_of,
 )
 from applications.word_search import frequent
-from benchmark.statistics import Interval
+from benchmark.intervals import Interval
 from milannotations.ablation import Unit
 from milannotations.ablation.edited import Written
 from milannotations.storage import atomic_path

@@ -18,7 +18,7 @@ from applications.labelled import AblationEvaluator, ClassImages
 from applications.network_descriptions import DescribedNetwork
 from applications.options import bench_of, fill_of
 from applications.word_search import WordSearch, some_matches
-from benchmark.statistics import Interval
+from benchmark.intervals import Interval
 from milannotations.ablation import grouped
 from milannotations.ablation.edited import Written, write_edited
 

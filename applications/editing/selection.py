@@ -20,7 +20,7 @@ from applications.editing.candidates import (
 )
 from applications.editing.unit_chooser import ADVERSARIAL, UnitChoice, UnitChooser
 from applications.labelled import AblationEvaluator, ClassImages
-from benchmark.statistics import Interval, interval, wilson
+from benchmark.intervals import Interval, interval, wilson
 from milannotations.hook_points.layout import Layout
 from milannotations.storage import atomic_path
 

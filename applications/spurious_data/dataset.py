@@ -19,8 +19,8 @@ from applications.class_folders import classes_of, existing_splits, shares
 from milannotations.errors import InputError
 from milannotations.pictures import read_rgb, utf8
 from milannotations.progress import progress_bar
+from milannotations.seeds import stable_generator
 from milannotations.storage import atomic_folder, check_target
-from milannotations.worlds.neurons import stable_seed
 
 SPLITS = ("train", "validation", "test")
 ADVERSARIAL = {"validation": "validation-adversarial", "test": "test-adversarial"}
@@ -175,7 +175,7 @@ def split_files(images: Path, splits: tuple[float, float, float], seed: int) -> 
         ]
     files = []
     for label, paths in classes_of(images, least=len(SPLITS)).items():
-        rng = np.random.default_rng(stable_seed(seed, "split", label))
+        rng = stable_generator(seed, "split", label)
         order = rng.permutation(len(paths))
         first = 0
         for split, count in zip(SPLITS, shares(len(paths), splits), strict=True):
@@ -193,15 +193,13 @@ def _shown(files: list[SpuriousFile], fraction: float, seed: int) -> set[Spuriou
             of_class.setdefault(file.label, []).append(file)
     with_cue: set[SpuriousFile] = set()
     for label, mine in of_class.items():
-        order = np.random.default_rng(stable_seed(seed, "shown", label)).permutation(len(mine))
+        order = stable_generator(seed, "shown", label).permutation(len(mine))
         with_cue |= {mine[i] for i in order[: round(fraction * len(mine))]}
     return with_cue
 
 
 def _generator(seed: int, file: SpuriousFile, purpose: str) -> np.random.Generator:
-    return np.random.default_rng(
-        stable_seed(seed, purpose, file.split, file.label, utf8(file.source.name))
-    )
+    return stable_generator(seed, purpose, file.split, file.label, utf8(file.source.name))
 
 
 def _opened(path: Path, size: int | None) -> Image.Image:

@@ -11,8 +11,8 @@ import pandas as pd
 
 from applications.audit.conditions import ConditionDifference, MatchCount, compare
 from applications.figures.panels import pairs
+from benchmark.intervals import Interval, over_trials
 from benchmark.language import PROPERTIES
-from benchmark.statistics import Interval, over_trials
 from milannotations.storage import atomic_path
 from milannotations.untrusted_text import as_markdown
 

@@ -35,9 +35,9 @@ from milannotations.errors import InputError
 from milannotations.progress import progress_bar
 from milannotations.provenance import TrainingData, warn_of_other_kind
 from milannotations.record import NeuronKey, encoded_records, keys_of
+from milannotations.seeds import stable_generator
 from milannotations.storage import atomic_folder
 from milannotations.threads import side_by_side
-from milannotations.worlds.neurons import stable_seed
 
 _USUAL_BEAM = 50
 
@@ -441,5 +441,5 @@ class Milan(nn.Module):
 
 
 def _uniform(key: NeuronKey, decoding: Decoding) -> Tensor:
-    rng = np.random.default_rng(stable_seed(decoding.seed, *key))
+    rng = stable_generator(decoding.seed, *key)
     return torch.from_numpy(rng.random((decoding.beam, decoding.length)))

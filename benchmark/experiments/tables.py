@@ -11,7 +11,7 @@ import pandas as pd
 
 from benchmark.experiments.cells import CONTROLS, Cell
 from benchmark.experiments.published import published_value
-from benchmark.statistics import Interval, over_trials_and_neurons
+from benchmark.intervals import Interval, over_trials_and_neurons
 from milannotations.storage import atomic_path
 
 COLUMNS = (

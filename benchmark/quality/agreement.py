@@ -16,11 +16,11 @@ import numpy as np
 from datasets import Dataset, Features
 
 from benchmark.harness import describe, make_task
+from benchmark.intervals import bootstrap
 from benchmark.metrics.base import Floats, MeanMetric, Metric, PredictionsByFold, References
 from benchmark.quality.model import Agreement
 from benchmark.references import scorable
 from benchmark.result import MetricInfo, Score
-from benchmark.statistics import bootstrap
 from milannotations.describer import Describer, Description, create
 from milannotations.record import FEATURES, NeuronKey, keys_of
 

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 
 from datasets import Dataset
 
+from benchmark.intervals import RESAMPLES
 from benchmark.quality.agreement import compare, make_metrics
 from benchmark.quality.exemplars import Tally, inspect_all
 from benchmark.quality.model import Agreement, Part, Quality
 from benchmark.quality.texts import count, measure_text
-from benchmark.statistics import RESAMPLES
 from milannotations.errors import InputError
 from milannotations.fingerprints import fingerprint
 from milannotations.progress import progress_bar

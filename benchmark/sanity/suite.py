@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from benchmark.harness import Task
+from benchmark.intervals import RESAMPLES, Interval, interval
 from benchmark.metrics.base import Floats, Metric, PredictionsByFold
 from benchmark.metrics.corrected import Corrected
 from benchmark.references import HELD_OUT
@@ -16,7 +17,6 @@ from benchmark.sanity.checks import CHECKS, CONSTANT
 from benchmark.sanity.constants import Best, best_constant
 from benchmark.sanity.ladder import ladder
 from benchmark.sanity.report import MetricSanity, Outcome, SanityReport
-from benchmark.statistics import RESAMPLES, Interval, interval
 from milannotations.errors import InputError
 from milannotations.fingerprints import fingerprint
 

@@ -12,12 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 from milannotations.errors import InputError, did_you_mean
 from milannotations.json_files import read_json
-from milannotations.worlds.neurons import stable_seed
+from milannotations.seeds import stable_generator
 
 PUBLISHED = Path(__file__).parent / "published"
 HELD_OUT = 0.1  # of the neurons, within a network (MILAN paper, section 4)
@@ -129,7 +128,7 @@ def _within(networks: Sequence[Network], seed: int) -> Iterator[Split]:
             continue
         kept, held = {}, {}
         for layer, units in network.layers.items():
-            rng = np.random.default_rng(stable_seed("within", seed, network.name, layer))
+            rng = stable_generator("within", seed, network.name, layer)
             out = set(rng.permutation(len(units))[: max(1, round(HELD_OUT * len(units)))].tolist())
             held[layer] = [unit for place, unit in enumerate(units) if place in out]
             kept[layer] = [unit for place, unit in enumerate(units) if place not in out]

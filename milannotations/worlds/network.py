@@ -11,8 +11,9 @@ from scipy import ndimage
 from torch import Tensor, nn
 
 from milannotations.errors import InputError
+from milannotations.seeds import stable_generator
 from milannotations.worlds.concepts import And, AndNot, Concept, OfObjects
-from milannotations.worlds.neurons import LAYERS, SyntheticNeuron, stable_seed
+from milannotations.worlds.neurons import LAYERS, SyntheticNeuron
 from milannotations.worlds.scenes import SIZE
 from milannotations.worlds.source import World
 from milannotations.worlds.spatial import Relation
@@ -93,7 +94,7 @@ def activation_map(
     scene = world.scene(index)
     if neuron.kind == "dead":
         return np.zeros((side, side), dtype=np.float32)
-    rng = np.random.default_rng(stable_seed(world.seed, neuron.layer, neuron.unit, index))
+    rng = stable_generator(world.seed, neuron.layer, neuron.unit, index)
     strength = 1 - neuron.noise * rng.uniform(0, 0.5, len(scene.objects) + 1)
     strength[:-1][rng.random(len(scene.objects)) < 0.1 * neuron.noise] = 0.0
     response = neuron.concept.mask(scene) * strength[scene.owner]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import itertools
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ import numpy as np
 
 from milannotations.errors import InputError
 from milannotations.record import DEFAULT_K
+from milannotations.seeds import stable_seed
 from milannotations.worlds.concepts import (
     And,
     AndNot,
@@ -111,12 +111,6 @@ def synthetic_neurons(seed: int = 0) -> list[SyntheticNeuron]:
         )
         units[layer] += 1
     return sorted(neurons, key=lambda neuron: (names.index(neuron.layer), neuron.unit))
-
-
-def stable_seed(*parts: object) -> int:
-    """Return a seed that depends on the parts alone, equal on every machine."""
-    digest = hashlib.sha256("|".join(str(part) for part in parts).encode()).digest()
-    return int.from_bytes(digest[:8], "little")
 
 
 def _pool(

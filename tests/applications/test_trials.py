@@ -15,7 +15,7 @@ from applications.experiment_commands import app
 from applications.trials import trial_networks as scenes
 from applications.trials import trial_runs as running
 from applications.trials import trial_summary as summary
-from benchmark.statistics import over_trials
+from benchmark.intervals import over_trials
 
 
 def test_intervals_over_trials_are_students():

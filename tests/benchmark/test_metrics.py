@@ -11,6 +11,7 @@ from sacrebleu.metrics import BLEU
 
 from benchmark.encoders import PACKAGED, resolve_encoder
 from benchmark.harness import describe, fixed_predictions, make_task, score
+from benchmark.intervals import bootstrap
 from benchmark.metrics.base import References
 from benchmark.metrics.bertscore import BertScore
 from benchmark.metrics.bleu import Bleu
@@ -18,7 +19,7 @@ from benchmark.metrics.identification import Identification
 from benchmark.references import Fold, leave_one_out, scorable
 from benchmark.result import Method, Result, read_per_neuron, read_result
 from benchmark.score_files import differences, score_files
-from benchmark.statistics import bootstrap, paired_difference
+from benchmark.significance import paired_difference
 from benchmark.tokenization import normalize
 from milannotations.annotations import to_dataset
 from milannotations.describer import Description, create

@@ -14,11 +14,11 @@ import pandas as pd
 import pytest
 
 from benchmark.consistency import disagreements
+from benchmark.intervals import interval
 from benchmark.metrics.base import MeanMetric, PairMetric
 from benchmark.metrics.bounds import BOUNDS, is_mean_by_name
 from benchmark.pairs import compare_pair, read_pair
 from benchmark.result import Method, MetricInfo, Result, Score, SplitResult, leaves, read_result
-from benchmark.statistics import interval
 from milannotations.errors import InputError
 from tests.benchmark.damage import DAMAGED, HARMLESS
 

@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 from scipy import stats
 
+from benchmark.significance import rank, rank_intervals
 from leaderboard.definition import BOARDS
-from leaderboard.ranking import rank, rank_intervals
 from leaderboard.results_folder import load_results
 
 Rows = tuple[np.ndarray, np.ndarray, np.ndarray]

@@ -8,16 +8,9 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from benchmark.intervals import bootstrap, interval, over_trials, over_trials_and_neurons
 from benchmark.metrics.bleu import Bleu
-from benchmark.statistics import (
-    bootstrap,
-    holm,
-    interval,
-    over_trials,
-    over_trials_and_neurons,
-    paired_difference,
-    randomization,
-)
+from benchmark.significance import holm, paired_difference, randomization
 from tests.benchmark.made_up import Mean, made_up_references, texts
 
 
