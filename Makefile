@@ -10,9 +10,10 @@ READY := $(VENV)/.ready
 demo: $(READY)
 	$(BIN)/milannotations demo --out demo-out
 
-# Two processes of one thread each: faster on two cores than one process of two threads.
+# Two processes of one thread each: faster on two cores than one process of two threads. Files keep
+# the order that tests/conftest.py gives them: by default the longest of few tests would come last.
 test: $(READY) browser
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 lint: $(READY)
 	$(BIN)/ruff check .

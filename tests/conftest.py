@@ -12,6 +12,12 @@ from PIL import Image
 os.environ["HF_HUB_OFFLINE"] = "1"
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Run files with slow tests first, so that no process waits long for another's last file."""
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in slow)
+
+
 @pytest.fixture
 def image_folder(tmp_path: Path) -> Path:
     """Twenty noisy photographs in two subfolders, of differing sizes."""
