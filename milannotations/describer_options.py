@@ -1,9 +1,10 @@
 """What options a describer takes: their names, types, defaults and meaning, and checks of values.
 
-All is read from the constructor: its signature, those of base classes where it has ``**options``,
-and Google-style docstrings. A describer that hands further options to pydantic models names these
-in a class attribute ``option_models``. So a describer of somebody else's package is listed and
-checked as ours are.
+They are read from the describer's config (see ``milannotations.describer_config``) or, where it has
+none, from the constructor: its signature, those of base classes where it has ``**options``, and
+Google-style docstrings. A describer that hands further options to pydantic models names these in a
+class attribute ``option_models``. So a describer of another package is listed and checked as ours
+are.
 """
 
 from __future__ import annotations
@@ -62,9 +63,10 @@ def options_of(factory: Callable[..., Any]) -> tuple[dict[str, Option], bool]:
     Args:
         factory: A describer's class, or a function that makes one.
     """
-    options: dict[str, Option] = {}
+    config = getattr(factory, "config_type", None)
+    options = {} if config is None else {option.name: option for option in _from_model(config)}
     is_open = False
-    for number, (callable_, doc) in enumerate(_constructors(factory)):
+    for number, (callable_, doc) in enumerate(_constructors(factory) if config is None else ()):
         options |= {
             option.name: option
             for option in _from_signature(callable_, doc)
@@ -180,8 +182,13 @@ def _from_signature(callable_: Callable[..., Any], doc: str) -> Iterator[Option]
 
 
 def _from_model(model: type[BaseModel]) -> Iterator[Option]:
-    meanings = documented(inspect.cleandoc(model.__doc__ or ""), "Attributes")
-    for name, field in model.model_fields.items():
+    """Yield the fields of a model as options, its own before those of its base classes."""
+    meanings: dict[str, str] = {}
+    for base in reversed(model.__mro__):
+        meanings |= documented(inspect.cleandoc(base.__doc__ or ""), "Attributes")
+    order = [name for base in model.__mro__ for name in inspect.get_annotations(base)]
+    for name in dict.fromkeys(name for name in order if name in model.model_fields):
+        field = model.model_fields[name]
         meaning = field.description or meanings.get(name, "")
         default = "" if field.is_required() else _default(field.get_default())
         yield Option(name, _words(field.annotation), default, meaning, field.annotation)

@@ -32,6 +32,7 @@ import torch
 from datasets import Dataset, concatenate_datasets, load_dataset, load_from_disk
 
 from baselines.features.encoder import PyramidEncoder, encoder_spec
+from baselines.milan.config import MilanSpec
 from baselines.milan.decoder import DecoderSpec
 from baselines.milan.decoding import VARIANTS, Decoding
 from baselines.milan.examples import Examples, examples_of
@@ -228,8 +229,11 @@ def run(arguments: argparse.Namespace) -> None:
             else:
                 model = train(
                     learn, encoders[masks], place, options=options, validation=check,
-                    decoder=DecoderSpec(hidden=HIDDEN), device=device,
-                    language_model=LanguageModelSpec(hidden=HIDDEN),
+                    spec=MilanSpec(
+                        decoder=DecoderSpec(hidden=HIDDEN),
+                        language_model=LanguageModelSpec(hidden=HIDDEN),
+                    ),
+                    device=device,
                     facts={"data": "demo/train, and more" if further else "demo/train"},
                 )  # fmt: skip
             models[masks] = model

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections import defaultdict
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from datasets import Dataset
 from torch import Tensor
 
-from baselines.clip_dissect.scores import TOP_IMAGES, soft_wpmi
+from baselines.clip_dissect.config import ClipDissectConfig
+from baselines.clip_dissect.scores import soft_wpmi
 from baselines.features.exemplars import DistinctExemplars
 from benchmark.contrastive import ContrastiveModel
 from benchmark.tokenization import normalize
 from milannotations.describer import Description
+from milannotations.describer_config import ConfiguredDescriber
 from milannotations.device import resolve_device
 from milannotations.errors import InputError
 from milannotations.exemplars.responses import responses
@@ -28,7 +30,7 @@ _DECIMALS = 9  # of scores, which are sums of 100 logarithms of 64-bit numbers
 _MAX_TEXTS = 100_000_000  # bytes of a file of texts
 
 
-class ClipDissect:
+class ClipDissect(ConfiguredDescriber[ClipDissectConfig]):
     """Describe neurons by the text of highest SoftWPMI (CLIP-Dissect, ICLR 2023).
 
     Without ``images`` a neuron's images are its own exemplars. With ``images`` they are the 100 of
@@ -36,49 +38,21 @@ class ClipDissect:
     run on all of them. Either way masks are not looked at. Units are scored together with the
     others of their layer among the neurons that are described, which their scores depend on.
 
-    Args:
-        clip: A CLIP or SigLIP model: a folder, or OWNER/NAME of the hub.
-        texts: A file with a text per line; default the annotations of the training neurons.
-        images: A folder of probe images.
-        model: The network, by a name that ``load_model`` knows; default the one that the neurons'
-            data set records (see ``milannotations.networks``).
-        weights: See ``milannotations.catalog.models.load_model``; default what is recorded.
-        sae: ``LAYER=PATH`` of sparse autoencoders, by commas; default what is recorded.
-        check: ``no`` takes a network whose hash is not the recorded one.
-        top: Images per unit.
-        pmi: λ, the weight of log p(c).
-        alternatives: How many further texts to name.
-        batch_size: Images per forward pass.
-        device: Where the models run.
+    The settings are those of ``ClipDissectConfig``.
     """
 
     sees_references: ClassVar[bool] = False
+    config_type = ClipDissectConfig
 
-    def __init__(
-        self,
-        clip: str,
-        texts: str | None = None,
-        images: str | None = None,
-        model: str | None = None,
-        weights: str | None = None,
-        sae: str | None = None,
-        check: str = "yes",
-        top: int = TOP_IMAGES,
-        pmi: float = 1.0,
-        alternatives: int = 4,
-        batch_size: int = 32,
-        device: str = "auto",
-    ) -> None:
-        if top < 1 or alternatives < 0 or batch_size < 1:
-            raise InputError("top and batch_size must be at least 1, alternatives at least 0")
-        self._device = resolve_device(device)
-        self._given = _read_texts(Path(texts)) if texts else []
+    def __init__(self, config: ClipDissectConfig | None = None, /, **options: Any) -> None:
+        super().__init__(config, **options)
+        config = self.config
+        self._device = resolve_device(config.device)
+        self._given = _read_texts(Path(config.texts)) if config.texts else []
         self._texts = self._given
-        self._folder = Path(images) if images else None
-        self._choice = NetworkChoice(model, weights, sae, check)
-        self._top, self._pmi = top, pmi
-        self._alternatives, self._batch_size = alternatives, batch_size
-        self._clip = ContrastiveModel(clip, self._device, batch_size)
+        self._folder = Path(config.images) if config.images else None
+        self._choice = NetworkChoice(config.model, config.weights, config.sae, config.check)
+        self._clip = ContrastiveModel(config.clip, self._device, config.batch_size)
 
     def fit(self, neurons: Dataset) -> None:
         """Take the annotations as the texts to choose from, where no file of texts was given."""
@@ -120,13 +94,13 @@ class ClipDissect:
         top = torch.zeros(len(neurons), exemplars.k, dtype=torch.int64)
         parts = []
         with ThreadPoolExecutor(4) as pool:
-            for first in range(0, len(exemplars), self._batch_size):
-                numbers = range(first, min(first + self._batch_size, len(exemplars)))
+            for first in range(0, len(exemplars), self.config.batch_size):
+                numbers = range(first, min(first + self.config.batch_size, len(exemplars)))
                 parts.append(self._clip.images(list(exemplars.images(numbers, pool))))
         for number, uses in enumerate(exemplars.uses):
             for row, place in uses:
                 top[row, place] = number
-        return torch.cat(parts), top[:, : self._top]
+        return torch.cat(parts), top[:, : self.config.top]
 
     def _probe(
         self,
@@ -152,14 +126,14 @@ class ClipDissect:
             # The spatial mean is the authors'.
             maps = responses(
                 loaded.module, list(layers), source, reduction="mean", layouts=loaded.layouts,
-                attached=loaded.attached, device=self._device, batch_size=self._batch_size,
+                attached=loaded.attached, device=self._device, batch_size=self.config.batch_size,
                 in_place=loaded.in_place,
             )  # fmt: skip
             if seen is None:
                 seen = torch.cat(
                     [
                         self._clip.images([source.image(i) for i in part.tolist()])
-                        for part in torch.arange(len(source)).split(self._batch_size)
+                        for part in torch.arange(len(source)).split(self.config.batch_size)
                     ]
                 )
             for layer, rows in layers.items():
@@ -172,7 +146,7 @@ class ClipDissect:
                 of_units = maps[layer][:, units].T
                 # Of images that activate a unit alike, as those that do not at all, the first.
                 order = of_units.argsort(dim=1, descending=True, stable=True)
-                top = order[:, : min(self._top, len(source))]
+                top = order[:, : min(self.config.top, len(source))]
                 self._fill(descriptions, rows, seen, text_embeddings, top)
 
     def _fill(
@@ -188,8 +162,9 @@ class ClipDissect:
         with one_thread():
             cosines = seen[used].double() @ said.double().T
             # Rounded, so that of texts that fit alike the first is said, whatever order a sum has.
-            scores = soft_wpmi(cosines, top, self._pmi).round(decimals=_DECIMALS)
-        order = scores.argsort(dim=1, descending=True, stable=True)[:, : 1 + self._alternatives]
+            scores = soft_wpmi(cosines, top, self.config.pmi).round(decimals=_DECIMALS)
+        shown = 1 + self.config.alternatives
+        order = scores.argsort(dim=1, descending=True, stable=True)[:, :shown]
         for row, values, indices in zip(rows, scores, order.tolist(), strict=True):
             texts = [self._texts[i] for i in indices]
             found[row] = Description(

@@ -9,7 +9,6 @@ from torch import Tensor
 
 # Values of the authors' code.
 TEMPERATURE = 10.0  # the inverse of one: cosines are multiplied by it before the softmax
-TOP_IMAGES = 100
 INCLUSION = (0.998, 0.97)  # of the first image, and what it falls towards
 _TINY = 1e-7
 _AT_ONCE = 20_000_000  # numbers held while summing over images

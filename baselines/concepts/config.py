@@ -5,39 +5,61 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from baselines.concepts import CONCEPTS_HELP
+from baselines.concepts.masking import Masking
+from baselines.network_config import NetworkConfig
 from milannotations.command_options import Config, Only
+from milannotations.errors import InputError
 from milannotations.inputs.options import InputOptions
 from milannotations.shared_options import DescriberOptions, DeviceConfig, Names
 
 
-class DissectionOptions(DeviceConfig):
+class DissectionOptions(NetworkConfig, DeviceConfig):
     """Options of every describer that dissects.
 
     Attributes:
-        model: The network, as for `milannotations build`, or synthetic; default the one that the
-            neurons' dataset records.
-        weights: published (the default), random, or a file; for neurons of a dataset as recorded.
-        sae: LAYER=PATH of sparse autoencoders, by commas; default what is recorded.
-        check: 'no' accepts a network whose hash is not the recorded one.
         activations: Folder of recorded activation maps of the same images, in place of a network.
         frame: How images that are not square are used: squash, or crop to their middle.
-        work: Folder that keeps what took long; default in the cache.
+        work: Folder for intermediate results; default one below the cache.
         batch_size: Images per forward pass.
         readers: Processes that read images; 0 reads in the main process.
     """
 
-    model: str | None = None
-    weights: str | None = None
-    sae: str | None = None
-    check: str = "yes"
     activations: Path | None = None
     frame: str = "squash"
     work: Path | None = None
     batch_size: int = 32
     readers: int = 0
+
+
+class DissectorConfig(DissectionOptions):
+    """Settings of a describer that dissects.
+
+    Attributes:
+        concepts: Labelled images; see ``baselines.concepts.names``.
+    """
+
+    concepts: str = ""
+
+    @model_validator(mode="after")
+    def _has_images_and_one_source_of_maps(self) -> DissectorConfig:
+        if not self.concepts:
+            raise InputError(f"name labelled images, as concepts={CONCEPTS_HELP}")
+        if self.model and self.activations:
+            raise InputError("give a model or recorded activations, not both")
+        return self
+
+    @property
+    def masking(self) -> Masking:
+        """How activation maps become masks."""
+        return Masking()
+
+    @property
+    def label_shape(self) -> tuple[int, int] | None:
+        """Height and width of the label maps; None for the data's own, or else 112 × 112."""
+        return None
 
 
 class DissectConfig(Config):

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 from torch import Tensor
 
+from baselines.concepts.masking import Masking
 from baselines.concepts.packing import PackedConcepts
 from baselines.concepts.tally import Tally, TopImages
 from baselines.concepts.upsampling import matrices
@@ -18,24 +19,6 @@ from milannotations.exemplars.statistics import TopK
 # Masks worked on at once: 256 of 112 × 112 in double precision are 26 MB.
 _MASKS = 256
 SHOWN = 5  # exemplars of a unit that are kept to be shown
-
-
-@dataclass(frozen=True)
-class Masking:
-    """How activation maps become masks.
-
-    Attributes:
-        quantile: Share of the activations that lie above a unit's threshold.
-        upsampling: How maps are brought to the size of the label maps; see
-            ``baselines.concepts.upsampling``.
-        over: Which activations the threshold is a quantile of: ``maps``, or ``upsampled``.
-        threshold: One threshold for all units instead of a quantile.
-    """
-
-    quantile: float = 0.005
-    upsampling: str = "pillow"
-    over: str = "maps"
-    threshold: float | None = None
 
 
 class Upsampler:

@@ -5,15 +5,14 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 import torch
 from datasets import Dataset
 
-from baselines.concepts import CONCEPTS_HELP
 from baselines.concepts.activations import ActivationMaps, RecordedMaps
-from baselines.concepts.config import DissectionOptions
-from baselines.concepts.counting import Masking, Upsampler
+from baselines.concepts.config import DissectorConfig
+from baselines.concepts.counting import Upsampler
 from baselines.concepts.dissection_report import ReportProvenance
 from baselines.concepts.exemplar_strips import strips
 from baselines.concepts.images import ConceptImages
@@ -25,6 +24,7 @@ from baselines.concepts.tally import Tally
 from milannotations.catalog.models import LoadedModel, load_model
 from milannotations.data_home import home
 from milannotations.describer import Description
+from milannotations.describer_config import ConfiguredDescriber
 from milannotations.device import resolve_device
 from milannotations.errors import InputError, did_you_mean
 from milannotations.inputs.options import InputOptions
@@ -33,46 +33,23 @@ from milannotations.progress import Bar, progress_bar
 from milannotations.record import NeuronKey, keys_of
 
 NOTHING = "nothing"
+_Config = TypeVar("_Config", bound=DissectorConfig)
 _MOST_PICTURES = 1024  # units of a layer whose exemplars stand on the page: about 10 MB
 
 
-class Dissector(ABC):
-    """Describes units by the labels that their masks overlap.
-
-    Args:
-        concepts: Labelled images; see ``baselines.concepts.names``.
-        masking: How activation maps become masks.
-        shape: Height and width of the label maps; default the data's own, or else 112 × 112.
-        options: Fields of ``DissectionOptions``.
-
-    Raises:
-        InputError: If an option makes no sense.
-    """
+class Dissector(ConfiguredDescriber[_Config], ABC):
+    """Describes units by the labels that their masks overlap."""
 
     sees_references: ClassVar[bool] = False
-    option_models: ClassVar = (DissectionOptions,)
 
-    def __init__(
-        self,
-        concepts: str,
-        *,
-        masking: Masking,
-        shape: tuple[int, int] | None = None,
-        **options: Any,
-    ) -> None:
-        if not concepts:
-            raise InputError(f"name labelled images, as concepts={CONCEPTS_HELP}")
-        shared = DissectionOptions(**options)
-        if shared.model and shared.activations:
-            raise InputError("give a model or recorded activations, not both")
-        self._device = resolve_device(shared.device)
-        self._name = concepts
-        self._source = open_concepts(concepts, shared.device)
-        self._choice = NetworkChoice(shared.model, shared.weights, shared.sae, shared.check)
-        self._activations = shared.activations
-        self._frame, self.masking, self._shape = shared.frame, masking, shape
-        self.work = shared.work or home() / "dissection"
-        self._batch_size, self._readers = shared.batch_size, shared.readers
+    def __init__(self, config: _Config | None = None, /, **options: Any) -> None:
+        super().__init__(config, **options)
+        config = self.config
+        self._device = resolve_device(config.device)
+        self._source = open_concepts(config.concepts, config.device)
+        self._choice = NetworkChoice(config.model, config.weights, config.sae, config.check)
+        self._activations = config.activations
+        self.work = config.work or home() / "dissection"
         self._packed: PackedConcepts | None = None
         self._probed: tuple[str, dict[str, Any]] = ("", {})
         self._input_size = (0, 0)
@@ -112,7 +89,7 @@ class Dissector(ABC):
 
         Folders are named by their last part, so that no path of this machine gets published.
         """
-        kind, _, rest = self._name.partition(":")
+        kind, _, rest = self.config.concepts.partition(":")
         path, question, query = rest.partition("?")
         name = f"{kind}:{Path(path).name}{question}{query}"
         categories = ", ".join(self._source.categories)
@@ -136,11 +113,11 @@ class Dissector(ABC):
         return ReportProvenance(
             method=method,
             model=model,
-            concepts=self._name,
+            concepts=self.config.concepts,
             labels=self.concepts.content,
             images=len(self.concepts),
             shape=self.concepts.shape,
-            frame=self._frame,
+            frame=self.config.frame,
             maps=identity,
             settings=dict(settings),
         )
@@ -156,9 +133,9 @@ class Dissector(ABC):
             return {}
         size = (tally.top.maps.shape[2], tally.top.maps.shape[3])
         upsampler = Upsampler(
-            self.masking, size, self.concepts.shape, self._input_size, torch.device("cpu")
+            self.config.masking, size, self.concepts.shape, self._input_size, torch.device("cpu")
         )
-        images = ConceptImages(self._source, self._frame)
+        images = ConceptImages(self._source, self.config.frame)
         some = units[:_MOST_PICTURES]
         with progress_bar() as progress:
             bar = Bar(progress, f"Exemplars of {tally.layer}", len(some))
@@ -171,7 +148,7 @@ class Dissector(ABC):
             with progress_bar() as progress:
                 bar = Bar(progress, "Labels", len(self._source))
                 self._packed = packed(
-                    self._source, frame=self._frame, shape=self._shape,
+                    self._source, frame=self.config.frame, shape=self.config.label_shape,
                     advance=bar.advance, say=bar.say,
                 )  # fmt: skip
         return self._packed
@@ -226,15 +203,15 @@ class Dissector(ABC):
         name = self._activations.name if self._activations else model
         self._probed = (name, maps.identity())
         self._input_size = maps.input_size
-        return tallies(maps, self.concepts, self.masking, self.work, self._device)
+        return tallies(maps, self.concepts, self.config.masking, self.work, self._device)
 
     def _maps(
         self, model: str, layers: Sequence[str], loaded: LoadedModel | None
     ) -> ActivationMaps:
         if self._activations is None:
             return network_maps(
-                loaded or model, layers, self._source, frame=self._frame, device=self._device,
-                batch_size=self._batch_size, readers=self._readers,
+                loaded or model, layers, self._source, frame=self.config.frame, device=self._device,
+                batch_size=self.config.batch_size, readers=self.config.readers,
             )  # fmt: skip
         recorded = RecordedMaps(self._activations, self._device)
         for layer in layers:

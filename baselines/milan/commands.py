@@ -84,6 +84,7 @@ def train(
 ) -> None:
     """Train a MILAN on annotated neurons; run it again to go on after an interruption."""
     from baselines.features.encoder import PyramidEncoder, encoder_spec
+    from baselines.milan.config import MilanSpec
     from baselines.milan.decoder import DecoderSpec
     from baselines.milan.describer import named_variant
     from baselines.milan.examples import examples_of
@@ -132,9 +133,13 @@ def train(
         check = examples_of(network, held, processor, batch_size, work) if held else None
         model = run(
             learn, network, out,
-            options=options, validation=check, device=processor,
-            decoder=decoder, language_model=language if language_model else None,
-            prior=ready, decoding=decoding, overwrite=overwrite, on_epoch=on_epoch,
+            options=options,
+            spec=MilanSpec(
+                decoder=decoder, language_model=language if language_model else None,
+                decoding=decoding,
+            ),
+            validation=check, device=processor, prior=ready, overwrite=overwrite,
+            on_epoch=on_epoch,
             facts={"data": Path(data).name + (f", split {split}" if split else "")},
         )  # fmt: skip
     facts = model.config.training

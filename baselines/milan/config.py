@@ -30,6 +30,25 @@ class ClipSpec(BaseModel):
     weight: float = Field(default=0.5, ge=0, le=1)
 
 
+class MilanSpec(BaseModel):
+    """Architecture of a model to be trained, and its search.
+
+    Attributes:
+        decoder: Sizes of the decoder.
+        language_model: Sizes of the language model; None trains none, and mutual information is
+            then not available.
+        decoding: The search of the trained model; default the paper's, with the λ that
+            ``TrainingConfig.pmi`` sets or that is chosen on the neurons held out; see
+            ``baselines.milan.pmi_weight``.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    decoder: DecoderSpec = DecoderSpec()
+    language_model: LanguageModelSpec | None = LanguageModelSpec()
+    decoding: Decoding | None = None
+
+
 class MilanConfig(BaseModel):
     """What a model's ``config.json`` says.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar, get_args
 
@@ -11,9 +12,10 @@ from pydantic import BaseModel
 
 from baselines.features.encoder import PyramidEncoder, Resizing, encoder_spec
 from baselines.milan.clip import BLOCK, ClipReranker, describe_reranked
-from baselines.milan.config import ClipSpec
+from baselines.milan.config import ClipSpec, MilanSpec
 from baselines.milan.decoder import DecoderSpec
 from baselines.milan.decoding import VARIANTS, Decoding
+from baselines.milan.describer_config import MilanDescriberConfig
 from baselines.milan.examples import examples_of
 from baselines.milan.language_model import LanguageModelSpec
 from baselines.milan.model import Milan
@@ -21,6 +23,7 @@ from baselines.milan.training import train
 from baselines.milan.training_config import TrainingConfig
 from milannotations.data_home import home
 from milannotations.describer import Description
+from milannotations.describer_config import ConfiguredDescriber
 from milannotations.device import resolve_device
 from milannotations.errors import InputError, did_you_mean
 from milannotations.loading import load_split
@@ -30,109 +33,80 @@ from milannotations.record import keys_of
 
 _BLOCK = BLOCK  # neurons whose candidates are reranked at once
 _SEARCHING = frozenset(Decoding.model_fields) - {"seed"}
+# Settings that only a training uses.
+_FOR_TRAINING = ("encoder", "layers", "validation", "hidden")
 
 
-class MilanDescriber:
+class MilanDescriber(ConfiguredDescriber[MilanDescriberConfig]):
     """Describe neurons by the sentence of highest pointwise mutual information.
 
-    Without ``model`` one is trained on the neurons given to ``fit``.
-
-    Args:
-        model: A trained model: a folder, OWNER/NAME of the hub, a published model of the authors
-            (``base``, ``base+clip``), or the URL of such a checkpoint.
-        variant: A named way of searching, one of ``VARIANTS``; default the model's own.
-        encoder: For training: the network whose features are described; see ``encoder_spec``;
-            default resnet101.
-        layers: For training: its layers, comma-separated; known encoders have their own.
-        masks: How masks are laid over features: ``bilinear``, ``area``, or ``none``, which ignores
-            them; default the model's, or in training the encoder's.
-        validation: For training: a dataset, with ``validation_split`` one of its splits, for early
-            stopping; default a part of the training neurons.
-        validation_split: See ``validation``.
-        hidden: For training: length of the states of both LSTMs.
-        clip: A CLIP model that orders the candidates anew; a folder or OWNER/NAME; default that of
-            the model, which ``+clip`` ones have.
-        clip_weight: Weight of the similarity of whole images to that of masked ones; see
-            ``ClipReranker``; default that of the model, or .5 for one named by ``clip``.
-        alternatives: How many further candidates to name.
-        batch_size: Neurons decoded at once.
-        any_k: 1 to describe neurons with another number of exemplars than in training.
-        trust: 1 to load a model whose encoder is code of its own.
-        device: Where it runs.
-        options: ``strategy``, ``pmi``, ``beam``, ``length`` change the search; the fields of
-            ``TrainingConfig`` the training. Without ``variant`` and ``pmi`` a model that is
-            trained here chooses λ on the neurons it holds out.
+    Without ``model`` one is trained on the neurons given to ``fit``. The settings are those of
+    ``MilanDescriberConfig``. Further options ``strategy``, ``pmi``, ``beam`` and ``length`` change
+    the search, and the fields of ``TrainingConfig`` the training. Without ``variant`` and ``pmi``,
+    λ is chosen on the neurons that the training holds out.
     """
 
     sees_references: ClassVar[bool] = False
-    # What ``options`` may hold.
+    config_type = MilanDescriberConfig
+    # What further options may be.
     option_models: ClassVar[tuple[type[BaseModel], ...]] = (Decoding, TrainingConfig)
 
-    def __init__(
-        self,
-        model: str | None = None,
-        variant: str | None = None,
-        encoder: str | None = None,
-        layers: str | None = None,
-        masks: str | None = None,
-        validation: str | None = None,
-        validation_split: str | None = None,
-        hidden: int | None = None,
-        clip: str | None = None,
-        clip_weight: float | None = None,
-        alternatives: int = 4,
-        batch_size: int = 16,
-        any_k: int = 0,
-        trust: int = 0,
-        device: str = "auto",
-        **options: Any,
-    ) -> None:
-        self._device = resolve_device(device)
-        searching = {n: options.pop(n) for n in tuple(options) if n in _SEARCHING}
+    def __init__(self, config: MilanDescriberConfig | None = None, /, **options: Any) -> None:
+        own = {n: options.pop(n) for n in MilanDescriberConfig.model_fields if n in options}
+        super().__init__(config, **own)
+        config = self.config
+        self._device = resolve_device(config.device)
+        self._searching = {n: options.pop(n) for n in tuple(options) if n in _SEARCHING}
         if "seed" in options:
-            searching["seed"] = options["seed"]
+            self._searching["seed"] = options["seed"]
         self._training = checked(TrainingConfig, options, "milan")
-        if masks not in (None, *get_args(Resizing)):
-            raise InputError(f"masks={masks!r}; choose one of {', '.join(get_args(Resizing))}")
-        self._variant = named_variant(variant) if variant else None
-        self._searching = searching
+        if config.masks not in (None, *get_args(Resizing)):
+            known = ", ".join(get_args(Resizing))
+            raise InputError(f"masks={config.masks!r}; choose one of {known}")
+        self._variant = named_variant(config.variant) if config.variant else None
         # What is wrong with the search is said before anything is loaded or trained.
         self._decoding(self._variant or Decoding())
-        self._alternatives = alternatives
-        self._batch_size = batch_size
-        self._any_k = bool(any_k)
-        sizes = {} if hidden is None else {"hidden": hidden}
-        self._sizes = (
-            checked(DecoderSpec, sizes, "milan"), checked(LanguageModelSpec, sizes, "milan")
-        )  # fmt: skip
+        sizes = {} if config.hidden is None else {"hidden": config.hidden}
+        self._spec = MilanSpec(
+            decoder=checked(DecoderSpec, sizes, "milan"),
+            language_model=checked(LanguageModelSpec, sizes, "milan"),
+        )
         self._training.check(self._device)
-        self._validation = (validation, validation_split)
-        self._given = model is not None
         self._model: Milan | None = None
-        self._encoder = None
-        if model is not None:
-            learning = {
-                "encoder": encoder, "layers": layers, "validation": validation, "hidden": hidden,
-                **{name: value for name, value in options.items() if name != "seed"},
-            }  # fmt: skip
-            given = [name for name, value in learning.items() if value is not None]
-            if given:
-                raise InputError(
-                    f"milan: {', '.join(given)} is for training, and model={model!r} is trained "
-                    "already; leave out one of the two"
-                )
-            self._model = Milan.from_pretrained(model, self._device, trust_encoder=bool(trust))
-            if masks:
-                self._model.use_masks(masks)  # type: ignore[arg-type]
+        self._encoder: PyramidEncoder | None = None
+        if config.model is not None:
+            self._model = self._loaded(config.model, options)
         else:
-            names = split_names(layers)
-            spec = encoder_spec(encoder or "resnet101", names, {"masks": masks} if masks else None)
+            names = split_names(config.layers)
+            changes = {"masks": config.masks} if config.masks else None
+            spec = encoder_spec(config.encoder or "resnet101", names, changes)
             self._encoder = PyramidEncoder(spec)
-        weight = {} if clip_weight is None else {"weight": clip_weight}
+        self._clip = self._reranker()
+
+    def _loaded(self, name: str, training: Mapping[str, Any]) -> Milan:
+        """Load a trained model, for which no option of training makes sense."""
+        config = self.config
+        options = {**{n: getattr(config, n) for n in _FOR_TRAINING}, **training, "seed": None}
+        useless = [option for option, value in options.items() if value is not None]
+        if useless:
+            raise InputError(
+                f"milan: {', '.join(useless)} is for training, and model={name!r} is trained "
+                "already; leave out one of the two"
+            )
+        model = Milan.from_pretrained(name, self._device, trust_encoder=bool(config.trust))
+        if config.masks:
+            model.use_masks(config.masks)  # type: ignore[arg-type]
+        return model
+
+    def _reranker(self) -> ClipReranker | None:
+        config = self.config
         usual = self._model.config.clip if self._model else None
-        chosen = {"model": clip} if clip else usual.model_dump() if usual else {}
-        order = checked(ClipSpec, {**chosen, **weight}, "milan: clip") if chosen else None
-        self._clip = ClipReranker(order.model, self._device, order.weight) if order else None
+        chosen = {"model": config.clip} if config.clip else usual.model_dump() if usual else {}
+        if not chosen:
+            return None
+        weight = {} if config.clip_weight is None else {"weight": config.clip_weight}
+        spec = checked(ClipSpec, {**chosen, **weight}, "milan: clip")
+        return ClipReranker(spec.model, self._device, spec.weight)
 
     @property
     def trained_on(self) -> TrainingData | None:
@@ -145,11 +119,10 @@ class MilanDescriber:
         Raises:
             InputError: If none is annotated, or there are too few.
         """
-        if self._given:
+        if self._encoder is None:
             return
-        assert self._encoder is not None
-        name, split = self._validation
-        held = load_split(name, split) if name else None
+        name = self.config.validation
+        held = load_split(name, self.config.validation_split) if name else None
         learn = examples_of(self._encoder, neurons, self._device)
         validation = examples_of(self._encoder, held, self._device) if held else None
         decoding = self._decoding(self._variant) if self._variant else None
@@ -158,10 +131,14 @@ class MilanDescriber:
             options = options.model_copy(update={"pmi": float(self._searching["pmi"])})
         with tempfile.TemporaryDirectory() as folder:
             self._model = train(
-                learn, self._encoder, Path(folder) / "model",
-                options=options, validation=validation, device=self._device,
-                decoder=self._sizes[0], language_model=self._sizes[1], decoding=decoding,
-            )  # fmt: skip
+                learn,
+                self._encoder,
+                Path(folder) / "model",
+                options=options,
+                spec=self._spec.model_copy(update={"decoding": decoding}),
+                validation=validation,
+                device=self._device,
+            )
 
     def describe(self, neurons: Dataset) -> list[Description]:
         """Describe neurons; the score is what candidates were ordered by.
@@ -176,17 +153,17 @@ class MilanDescriber:
         decoding = self._decoding(self._variant or self._model.config.decoding)
         if not len(neurons):
             return []
-        self._model.check(neurons, decoding, self._any_k)
+        self._model.check(neurons, decoding, bool(self.config.any_k))
         if self._clip is not None:
             self._clip.check(neurons)
         features = self._model.features(neurons, work=home() / "features")
         if self._clip is not None:
             return describe_reranked(
                 self._model, neurons, features, decoding, self._clip,
-                self._alternatives, self._batch_size, _BLOCK,
+                self.config.alternatives, self.config.batch_size, _BLOCK,
             )  # fmt: skip
         return self._model.describe_features(
-            keys_of(neurons), features, decoding, self._alternatives, self._batch_size
+            keys_of(neurons), features, decoding, self.config.alternatives, self.config.batch_size
         )
 
     def _decoding(self, usual: Decoding) -> Decoding:

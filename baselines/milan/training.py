@@ -16,8 +16,7 @@ from torch.nn import functional
 
 from baselines.features.encoder import PyramidEncoder
 from baselines.milan.batches import batches, count_words, trimmed
-from baselines.milan.config import FORMAT, MilanConfig
-from baselines.milan.decoder import DecoderSpec
+from baselines.milan.config import FORMAT, MilanConfig, MilanSpec
 from baselines.milan.decoding import Decoding, text_log_prob
 from baselines.milan.examples import Examples, ExampleSubset, hold_out
 from baselines.milan.language_model import LanguageModelSpec
@@ -46,11 +45,9 @@ def train(
     folder: Path,
     *,
     options: TrainingConfig | None = None,
+    spec: MilanSpec | None = None,
     validation: Examples | None = None,
-    decoder: DecoderSpec | None = None,
-    language_model: LanguageModelSpec | None = LanguageModelSpec(),  # noqa: B008  (frozen)
     prior: Prior | None = None,
-    decoding: Decoding | None = None,
     device: torch.device | str = "cpu",
     facts: dict[str, Any] | None = None,
     overwrite: bool = False,
@@ -62,16 +59,11 @@ def train(
         learn: Neurons to learn from.
         encoder: What made their features.
         folder: Where the model is written.
-        options: Settings.
+        options: Settings of the training.
+        spec: Architecture and search of the model.
         validation: Neurons for early stopping; default a part held out from ``learn``.
-        decoder: Sizes of the decoder.
-        language_model: Sizes of the language model; None trains none, and PMI is then not to be
-            had.
-        prior: A language model that is trained already: it is taken as it is, with its vocabulary,
-            and ``language_model`` is not looked at.
-        decoding: How the model shall search unless told otherwise. Default: the paper's search,
-            with the weight of p(d) that ``options.pmi`` sets or that is chosen on the neurons held
-            out; see ``baselines.milan.pmi_weight``.
+        prior: A trained language model, used as it is and with its vocabulary in place of
+            ``spec.language_model``.
         device: Where it is trained.
         facts: What to say of the training data in the model card.
         overwrite: Replace the folder if it is there.
@@ -92,23 +84,24 @@ def train(
         train_part = learn.part(range(len(learn.texts)))
         held_part = validation.part(range(len(validation.texts)))
     _, texts = train_part.pairs()
-    if prior is not None:
-        language_model = prior.config.language_model
+    spec = spec or MilanSpec()
+    language_model = prior.config.language_model if prior else spec.language_model
     vocabulary = prior.vocabulary if prior else Vocabulary.of(texts, options.vocabulary)
     words_of = prior.config.vocabulary if prior else options.vocabulary
+    decoding = spec.decoding
     choosing = decoding is None and language_model is not None and options.pmi is None
     if decoding is None:
         decoding = _usual_decoding(options, language_model)
-    spec = encoder.spec
-    if spec.weights not in ("published", "random"):
+    encoder_spec = encoder.spec
+    if encoder_spec.weights not in ("published", "random"):
         # A file of this machine: the weights must travel with the model.
-        spec = spec.model_copy(update={"weights": "included"})
+        encoder_spec = encoder_spec.model_copy(update={"weights": "included"})
     config = MilanConfig(
-        encoder=spec,
+        encoder=encoder_spec,
         encoder_identity=str(encoder.identity()["weights"]),
         features=learn.features.shape[2],
         k=learn.features.shape[1],
-        decoder=decoder or DecoderSpec(),
+        decoder=spec.decoder,
         language_model=language_model,
         vocabulary=words_of,
         decoding=decoding,

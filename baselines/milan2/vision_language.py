@@ -16,13 +16,10 @@ from PIL import Image
 from torch import Tensor
 from torch.nn import functional
 
+from baselines.milan2.config import PROMPT
 from milannotations.errors import InputError
 from milannotations.pretrained import first_line, load_pretrained, load_processor
 
-PROMPT = (
-    "What do the bright regions of these pictures have in common? Answer with a short phrase, such "
-    "as: red circles"
-)
 _LONGEST = 200  # characters of a proposal that are kept
 
 

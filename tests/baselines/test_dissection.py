@@ -96,7 +96,7 @@ def test_units_that_are_labels(
 
 def test_neurons_in_any_order_and_number(tmp_path: Path, broden: Path) -> None:
     describer = NetDissect(
-        f"broden:{broden}", activations=str(recorded(tmp_path / "maps")), threshold=0.5
+        concepts=f"broden:{broden}", activations=str(recorded(tmp_path / "maps")), threshold=0.5
     )
     found = describer.describe(neurons_of("mine", "data", "conv", [1, 0, 1]))
     assert [one.text for one in found] == ["red", "circle", "red"]
@@ -113,8 +113,8 @@ def test_a_hierarchy_gives_broader_words(tmp_path: Path, broden: Path) -> None:
     masks = np.array([[both.mask(world.scene(i))[1::2, 1::2]] for i in range(SCENES)])
     folder = record(tmp_path / "maps", {"conv": masks.astype(np.float32)}, 224)
     describer = CompExp(
-        f"broden:{broden}", activations=str(folder), threshold=0.5, length=1, text="english",
-        hierarchy=str(kinds), work=str(tmp_path / "work"),
+        concepts=f"broden:{broden}", activations=str(folder), threshold=0.5, length=1,
+        text="english", hierarchy=str(kinds), work=str(tmp_path / "work"),
     )  # fmt: skip
     found = describer.describe(neurons_of("mine", "data", "conv", [0]))
     assert found[0].text == "any round thing"
@@ -128,11 +128,11 @@ def test_formulas_found_before_are_only_read(
         "work": str(tmp_path / "work"),
     }  # fmt: skip
     neurons = neurons_of("mine", "data", "conv", [0, 1])
-    first = CompExp(f"broden:{broden}", **options).describe(neurons)
+    first = CompExp(concepts=f"broden:{broden}", **options).describe(neurons)
     monkeypatch.setattr("baselines.compexp.describer.search", lambda *_, **__: pytest.fail("ran"))
-    assert CompExp(f"broden:{broden}", **options).describe(neurons) == first
+    assert CompExp(concepts=f"broden:{broden}", **options).describe(neurons) == first
     with pytest.raises(pytest.fail.Exception):
-        CompExp(f"broden:{broden}", length=2, **options).describe(neurons)
+        CompExp(concepts=f"broden:{broden}", length=2, **options).describe(neurons)
 
 
 def test_proofs_that_were_made_before_an_interruption_are_kept(
@@ -155,8 +155,8 @@ def test_proofs_that_were_made_before_an_interruption_are_kept(
 
     monkeypatch.setattr("baselines.compexp.describer.prove", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        CompExp(f"broden:{broden}", **options).describe(neurons)
-    found = CompExp(f"broden:{broden}", **options).describe(neurons)
+        CompExp(concepts=f"broden:{broden}", **options).describe(neurons)
+    found = CompExp(concepts=f"broden:{broden}", **options).describe(neurons)
     assert len(calls) == 3
     assert [one.text for one in found] == ["circle", "red"]
 
@@ -176,7 +176,7 @@ def test_the_embedded_neurons_are_described() -> None:
 def test_synthetic_neurons_need_scenes(broden: Path) -> None:
     neurons = neurons_of("synthetic", "worlds", "coarse", [0])
     with pytest.raises(InputError, match="live in synthetic scenes"):
-        NetDissect(f"broden:{broden}").describe(neurons)
+        NetDissect(concepts=f"broden:{broden}").describe(neurons)
 
 
 @pytest.mark.parametrize(
@@ -202,7 +202,7 @@ def test_options_that_make_no_sense(method: str, options: dict[str, Any], messag
 
 def test_layers_and_units_that_there_are_not(tmp_path: Path, broden: Path) -> None:
     folder = str(recorded(tmp_path / "maps"))
-    describer = NetDissect(f"broden:{broden}", activations=folder, threshold=0.5)
+    describer = NetDissect(concepts=f"broden:{broden}", activations=folder, threshold=0.5)
     with pytest.raises(InputError, match="did you mean 'conv'"):
         describer.describe(neurons_of("mine", "data", "conv5", [0]))
     with pytest.raises(InputError, match="has 3 units, so there is no unit 7"):
@@ -359,7 +359,9 @@ def test_bad_reports_are_refused(tmp_path: Path, broden: Path, spoil: Any, messa
 
 
 def test_a_dissector_says_how_it_was_made(tmp_path: Path, broden: Path) -> None:
-    describer = NetDissect(f"broden:{broden}", activations=str(recorded(tmp_path / "maps")))
+    describer = NetDissect(
+        concepts=f"broden:{broden}", activations=str(recorded(tmp_path / "maps"))
+    )
     assert isinstance(describer, Dissector)
     describer.tallies("", ["conv"])
     facts = describer.facts("netdissect", {"variant": "lite"})

@@ -66,7 +66,7 @@ def texts(tmp_path: Path) -> str:
 
 def test_exemplars_as_the_images(clip: str, texts: str) -> None:
     records = neurons(4)
-    found = ClipDissect(clip, texts=texts, device="cpu", batch_size=3).describe(records)
+    found = ClipDissect(clip=clip, texts=texts, device="cpu", batch_size=3).describe(records)
     model = ContrastiveModel(clip)
     seen = torch.cat([model.images(list(record["images"])) for record in records])
     top = torch.arange(12).view(4, 3)
@@ -81,7 +81,7 @@ def test_layers_are_scored_apart(clip: str, texts: str) -> None:
     records = neurons(4)
     layers = ["a", "a", "b", "b"]
     split = records.remove_columns("layer").add_column("layer", layers)
-    describer = ClipDissect(clip, texts=texts, device="cpu")
+    describer = ClipDissect(clip=clip, texts=texts, device="cpu")
     together = describer.describe(split.select_columns(records.column_names))
     apart = describer.describe(records.select([0, 1])) + describer.describe(records.select([2, 3]))
     assert [d.text for d in together] == [d.text for d in apart]
@@ -89,7 +89,7 @@ def test_layers_are_scored_apart(clip: str, texts: str) -> None:
 
 
 def test_training_annotations_as_the_texts(clip: str) -> None:
-    describer = ClipDissect(clip, device="cpu")
+    describer = ClipDissect(clip=clip, device="cpu")
     with pytest.raises(InputError, match="no texts to choose from"):
         describer.describe(neurons(1))
     describer.fit(neurons(2, annotations=[["Red circles.", "a dog"], ["red circles", " "]]))
@@ -116,7 +116,7 @@ def test_probe_images_as_the_authors_do_it(clip: str, texts: str, photographs: P
     rename = {"model": "efficientnet_lite0", "dataset": "imagenet", "layer": "_blocks.3"}
     records = records.map(lambda row: rename, features=records.features)
     describer = ClipDissect(
-        clip, texts=texts, images=str(photographs), top=4, batch_size=4, device="cpu"
+        clip=clip, texts=texts, images=str(photographs), top=4, batch_size=4, device="cpu"
     )
     found = describer.describe(records)
     loaded = load_model("efficientnet_lite0")
@@ -144,15 +144,15 @@ def test_probe_images_as_the_authors_do_it(clip: str, texts: str, photographs: P
 
 def test_mistakes(clip: str, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="cannot be read"):
-        ClipDissect(clip, texts=str(tmp_path / "none.txt"), device="cpu")
+        ClipDissect(clip=clip, texts=str(tmp_path / "none.txt"), device="cpu")
     empty = tmp_path / "empty.txt"
     empty.write_text("\n\n")
     with pytest.raises(InputError, match="holds no texts"):
-        ClipDissect(clip, texts=str(empty), device="cpu")
+        ClipDissect(clip=clip, texts=str(empty), device="cpu")
     with pytest.raises(InputError, match="at least 1"):
-        ClipDissect(clip, top=0, device="cpu")
+        ClipDissect(clip=clip, top=0, device="cpu")
     bare = neurons(1).map(lambda row: {"images": []}, features=neurons(1).features)
-    describer = ClipDissect(clip, device="cpu")
+    describer = ClipDissect(clip=clip, device="cpu")
     describer.fit(neurons(1, annotations=[["red"]]))
     with pytest.raises(InputError, match="attach the source images"):
         describer.describe(bare)

@@ -41,7 +41,7 @@ def test_it_trains_and_saves_alone_and_serves_a_training(tmp_path: Path) -> None
     assert facts["epochs"] == 3 and facts["neurons"] == 24 and facts["held_out_neurons"] == 6
     model = train(
         learn, tiny_encoder(), tmp_path / "m", options=options, prior=loaded,
-        decoder=SMALL["decoder"],
+        spec=SMALL["spec"],
     )  # fmt: skip
     assert model.language_model is not None and same(model.language_model, prior.model)
     assert model.vocabulary == prior.vocabulary

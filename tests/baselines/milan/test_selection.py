@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from baselines.features.encoder import PyramidEncoder, encoder_spec
+from baselines.milan.config import MilanSpec
 from baselines.milan.decoder import DecoderSpec
 from baselines.milan.decoding import VARIANTS, Decoding
 from baselines.milan.examples import Examples, examples_of
@@ -37,8 +38,10 @@ from milannotations.record import NeuronKey
 from tests.baselines.milan.made_up import some_features, tiny_encoder, tiny_model
 
 SMALL = {
-    "decoder": DecoderSpec(embedding=8, hidden=24),
-    "language_model": LanguageModelSpec(embedding=8, hidden=16),
+    "spec": MilanSpec(
+        decoder=DecoderSpec(embedding=8, hidden=24),
+        language_model=LanguageModelSpec(embedding=8, hidden=16),
+    )
 }
 SHORT = ["red dots", "blue dots", "red lines", "blue lines"]
 
@@ -208,7 +211,7 @@ def test_a_weight_that_is_given_is_not_chosen(tmp_path: Path) -> None:
     assert fixed.config.training["pmi_choice"] == "fixed"
     named = train(
         learn, tiny_encoder(), tmp_path / "named", options=TrainingConfig(**once),
-        decoding=VARIANTS["mi-beam"], **SMALL,
+        spec=SMALL["spec"].model_copy(update={"decoding": VARIANTS["mi-beam"]}),
     )  # fmt: skip
     assert named.config.decoding == VARIANTS["mi-beam"]
     few = train(learn, tiny_encoder(), tmp_path / "few", options=TrainingConfig(epochs=1), **SMALL)
@@ -217,7 +220,7 @@ def test_a_weight_that_is_given_is_not_chosen(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="needs a language model"):
         train(
             learn, tiny_encoder(), tmp_path / "none", options=TrainingConfig(pmi=0.2),
-            decoder=SMALL["decoder"], language_model=None,
+            spec=SMALL["spec"].model_copy(update={"language_model": None}),
         )  # fmt: skip
 
 
@@ -242,7 +245,9 @@ def test_two_word_annotations_of_the_demo(tmp_path: Path) -> None:
         options = TrainingConfig(stop_on=stop_on, batch_size=16, epochs=8, pmi=0.2)
         model = train(
             learn, encoder, tmp_path / stop_on, options=options,
-            decoder=DecoderSpec(hidden=64), language_model=LanguageModelSpec(hidden=64),
+            spec=MilanSpec(
+                decoder=DecoderSpec(hidden=64), language_model=LanguageModelSpec(hidden=64)
+            ),
         )  # fmt: skip
         facts = model.config.training
         assert facts["best_epoch"] > 1 and facts["epochs"] == 8

@@ -13,6 +13,7 @@ from sacrebleu.metrics import BLEU
 from safetensors.torch import load_file
 
 from baselines.milan import stage
+from baselines.milan.config import MilanSpec
 from baselines.milan.decoder import DecoderSpec
 from baselines.milan.decoding import Decoding
 from baselines.milan.examples import Examples, examples_of, hold_out
@@ -27,8 +28,10 @@ from milannotations.record import NeuronKey
 from tests.baselines.milan.made_up import SPEC, neurons, tiny_encoder, tiny_model
 
 SMALL = {
-    "decoder": DecoderSpec(embedding=8, hidden=24),
-    "language_model": LanguageModelSpec(embedding=8, hidden=16),
+    "spec": MilanSpec(
+        decoder=DecoderSpec(embedding=8, hidden=24),
+        language_model=LanguageModelSpec(embedding=8, hidden=16),
+    )
 }
 TEXTS = [
     f"{color} {shape} {place}"
@@ -238,7 +241,7 @@ def test_long_descriptions_are_cut_and_no_language_model(tmp_path: Path) -> None
     long = Examples(learn.features, [[" ".join(["red"] * 40)]] * 20, learn.keys)
     model = train(
         long, tiny_encoder(), tmp_path / "m", options=TrainingConfig(epochs=1, longest=10),
-        decoder=SMALL["decoder"], language_model=None,
+        spec=SMALL["spec"].model_copy(update={"language_model": None}),
     )  # fmt: skip
     assert model.language_model is None and model.config.decoding.pmi == 0
     model.describe_features(long.keys, long.features)

@@ -97,7 +97,7 @@ def test_a_beam_of_one_proposes_the_most_probable_words(folders: dict[str, str],
 def test_the_objective_by_hand(folders: dict[str, str], kind: str, contrastive: str) -> None:
     record = neurons(1)[0]
     describer = Milan2(
-        folders[kind], clip=folders[contrastive], pmi=0.3, clip_weight=2.0, pictures=2,
+        model=folders[kind], clip=folders[contrastive], pmi=0.3, clip_weight=2.0, pictures=2,
         device="cpu",
     )  # fmt: skip
     speaker, clip = VisionLanguageModel(folders[kind]), ContrastiveModel(folders[contrastive])
@@ -114,7 +114,7 @@ def test_the_objective_by_hand(folders: dict[str, str], kind: str, contrastive: 
     similarity = (seen @ said.T).mean(0) * clip.module.logit_scale.exp()
     expected = given - 0.3 * prior + 2 * similarity
     assert torch.allclose(describer.scores(record, TEXTS), expected, atol=1e-3)
-    plain = Milan2(folders[kind], pmi=0, device="cpu")
+    plain = Milan2(model=folders[kind], pmi=0, device="cpu")
     assert torch.allclose(plain.scores(record, TEXTS), given, atol=1e-4)
 
 
@@ -131,8 +131,8 @@ def test_a_language_model_as_prior(folders: dict[str, str]) -> None:
             total += float(logits.log_softmax(-1)[words[at]])
         assert float(value) == pytest.approx(total, abs=1e-3)
     record = neurons(1)[0]
-    with_prior = Milan2(folders["blip"], prior=folders["text"], pmi=0.5, device="cpu")
-    without = Milan2(folders["blip"], pmi=0, device="cpu")
+    with_prior = Milan2(model=folders["blip"], prior=folders["text"], pmi=0.5, device="cpu")
+    without = Milan2(model=folders["blip"], pmi=0, device="cpu")
     expected = without.scores(record, TEXTS) - 0.5 * found
     assert torch.allclose(with_prior.scores(record, TEXTS), expected, atol=1e-4)
 
@@ -155,15 +155,15 @@ def test_describing(folders: dict[str, str], kind: str) -> None:
 
 def test_mistakes(folders: dict[str, str], tmp_path: Path) -> None:
     with pytest.raises(InputError, match="cannot be loaded"):
-        Milan2(str(tmp_path / "none"), device="cpu")
+        Milan2(model=str(tmp_path / "none"), device="cpu")
     with pytest.raises(InputError, match="cannot be loaded"):
-        Milan2(folders["text"], device="cpu")
+        Milan2(model=folders["text"], device="cpu")
     for options, message in (
         ({"pmi": -1}, "pmi=-1"), ({"proposals": 0}, "proposals"), ({"opacity": 2}, "opacity"),
         ({"clip": folders["text"]}, "name a CLIP or SigLIP"),
     ):  # fmt: skip
         with pytest.raises(InputError, match=message):
-            Milan2(folders["blip"], device="cpu", **options)
+            Milan2(model=folders["blip"], device="cpu", **options)
     bare = neurons(1).map(lambda row: {"masks": []}, features=neurons(1).features)
     with pytest.raises(InputError, match="3 images and 0 masks"):
-        Milan2(folders["blip"], device="cpu").describe(bare)
+        Milan2(model=folders["blip"], device="cpu").describe(bare)
