@@ -2,6 +2,8 @@
 
 A board is a folder with ``board.yaml``. Two come with the project, by name: ``demo``, whose data
 are embedded, and ``milannotations``, the human annotations of the seven published networks.
+``register_board`` gives a folder of your own a name; ``milannotations.registry`` says in which
+modules it is found.
 """
 
 from __future__ import annotations
@@ -22,6 +24,7 @@ from leaderboard.safe_yaml import MAX_BYTES, UnsafeYaml, read_mapping
 from milannotations.errors import InputError, did_you_mean
 from milannotations.json_files import StrictModel, wrong_fields
 from milannotations.reading import read_bytes
+from milannotations.registry import Registry
 from milannotations.texts import fault_of, is_blank
 
 BOARDS = Path(__file__).parent / "boards"
@@ -224,18 +227,34 @@ def own_boards() -> list[str]:
     return sorted(path.parent.name for path in BOARDS.glob(f"*/{FILE}"))
 
 
+# The folders of boards that others have registered, by name.
+ADDED_BOARDS: Registry[str | Path] = Registry("board", {}, group="milannotations.boards")
+
+
+def register_board(name: str, folder: str | Path) -> None:
+    """Make the board in a folder available under a name.
+
+    Raises:
+        InputError: If the name is taken by another board.
+    """
+    if name in own_boards():
+        raise InputError(f"a board cannot be named {name!r}; the name is taken")
+    ADDED_BOARDS.register(name)(folder)
+
+
 def read_board(name: str | Path = DEFAULT) -> BoardDefinition:
     """Read a board by name, or from a folder with ``board.yaml`` or that file itself.
 
+    >>> read_board("demo").main_metric
+    'identification'
+
     Raises:
-        InputError: If there is none, or it is not valid; all that is wrong is named.
+        InputError: If there is no such board, or it is not valid; the message names everything
+            that is wrong.
     """
-    place = BOARDS / str(name)
-    if "/" in str(name) or not place.is_dir():
-        place = Path(name).expanduser()
-    file = place if place.name == FILE else place / FILE
+    file = _board_file(name)
     if not file.is_file():
-        known = own_boards()
+        known = [*own_boards(), *ADDED_BOARDS.names()]
         raise InputError(
             f"{str(name)!r} is no board{did_you_mean(str(name), known)}: name one of "
             f"{', '.join(known)}, or a folder with {FILE}"
@@ -253,6 +272,16 @@ def read_board(name: str | Path = DEFAULT) -> BoardDefinition:
         raise InputError(f"{file}: {wrong_fields(error, 'board')}") from error
     except TypeError as error:
         raise InputError(f"{file}: {error}") from error
+
+
+def _board_file(name: str | Path) -> Path:
+    """Return where ``board.yaml`` of a board should be."""
+    folder = BOARDS / str(name)
+    if "/" in str(name) or not folder.is_dir():
+        folder = Path(name).expanduser()
+        if not folder.exists() and str(name) in ADDED_BOARDS:
+            folder = Path(ADDED_BOARDS.get(str(name)))
+    return folder if folder.name == FILE else folder / FILE
 
 
 def _neurons(split: SplitDefinition, folder: Path) -> Dataset:

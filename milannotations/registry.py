@@ -151,9 +151,9 @@ class Registry(Generic[_Object]):
     def _import_others(self) -> None:
         for name in os.environ.get(PLUGINS_VARIABLE, "").split(","):
             if name.strip():
-                import_named(name.strip(), f"plugin {name.strip()}")
+                import_named(name.strip(), f"plugin {name.strip()} cannot be imported:")
         for name in self._new_modules():
-            import_named(name, f"module {name}")
+            import_named(name, f"module {name} cannot be imported:")
 
     def _new_modules(self) -> Iterator[str]:
         """Yield the modules of the package that use the decorator and are not built in."""
@@ -174,15 +174,15 @@ def add_plugins(modules: Sequence[str]) -> None:
     os.environ[PLUGINS_VARIABLE] = ",".join(filter(None, named))
 
 
-def import_named(name: str, what: str) -> ModuleType:
+def import_named(name: str, failure: str) -> ModuleType:
     """Import a module that the user names; it is installed or lies in the working folder.
 
     Args:
         name: The module, as ``package.module``.
-        what: What to call it in a message.
+        failure: How the message begins if it cannot be imported; the exception and its line follow.
 
     Raises:
-        InputError: If it cannot be imported: names the exception and the line.
+        InputError: If it cannot be imported.
     """
     # An installed command has its own folder on the path, not the one it is called from.
     if not {"", str(Path.cwd())} & set(sys.path):
@@ -190,4 +190,4 @@ def import_named(name: str, what: str) -> ModuleType:
     try:
         return importlib.import_module(name)
     except (Exception, SystemExit) as error:  # whatever runs when it is imported
-        raise InputError(f"{what} cannot be imported: {raised(error)}") from error
+        raise InputError(f"{failure} {raised(error)}") from error

@@ -313,3 +313,13 @@ def _lines(folder: Path, path: Path) -> list[str]:
 def _check_split(split: str) -> None:
     if split not in SPLITS:
         raise InputError(f"split {split!r}; choose one of {', '.join(SPLITS)}")
+
+
+def open_ade20k(folder: str, split: str = "validation") -> ADE20K:
+    """Open ``ade20k:FOLDER?split=…``; see ``ADE20K``."""
+    return ADE20K(Path(folder), split)
+
+
+def open_scene_parsing(folder: str, split: str = "validation") -> SceneParsing:
+    """Open ``sceneparsing:FOLDER?split=…``; see ``SceneParsing``."""
+    return SceneParsing(Path(folder), split)

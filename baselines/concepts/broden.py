@@ -225,3 +225,16 @@ def _coverage(path: Path, names: Mapping[int, str]) -> dict[int, float]:
             )
         found[number] = coverage
     return found
+
+
+def open_broden(folder: str, index: str = "index.csv", categories: str | None = None) -> Broden:
+    """Open ``broden:FOLDER?index=…&categories=…``; see ``Broden``.
+
+    Args:
+        folder: The folder of the data set.
+        index: Name of the index file.
+        categories: Comma-separated categories, or ``all``; default as in ``Broden``.
+    """
+    if categories is None:
+        return Broden(Path(folder), index)
+    return Broden(Path(folder), index, None if categories == "all" else categories.split(","))

@@ -227,3 +227,17 @@ def _stuff_labels(path: Path) -> dict[int, str]:
     if not found or not 0 < min(found) <= max(found) <= _UNLABELLED:
         raise InputError(f"{path} names no labels from 1 to {_UNLABELLED}")
     return found
+
+
+def open_coco_panoptic(folder: str, split: str = "val2017") -> CocoPanoptic:
+    """Open ``coco-panoptic:FOLDER?split=…``: COCO as its archives unpack; see ``CocoPanoptic``."""
+    root, annotations = Path(folder), Path(folder) / "annotations"
+    return CocoPanoptic(
+        root / split, annotations / f"panoptic_{split}.json", annotations / f"panoptic_{split}"
+    )
+
+
+def open_coco_stuff(folder: str, split: str = "val2017") -> CocoStuff:
+    """Open ``coco-stuff:FOLDER?split=…``: COCO as its archives unpack; see ``CocoStuff``."""
+    root = Path(folder)
+    return CocoStuff(root / split, root / "stuffthingmaps" / split, root / "labels.txt")

@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from baselines.concepts.labelled_images import Labels, VisualConcept
+from milannotations.errors import InputError
+from milannotations.numerals import count_of
 from milannotations.worlds import Anything, Background, Part, World
 from milannotations.worlds.scenes import ATTRIBUTES, BACKGROUNDS, SIZE, Scene
 from milannotations.worlds.spatial import PARTS
@@ -81,3 +83,16 @@ class LabelledScenes:
         found: NDArray[np.uint16] = of_owner[scene.owner]
         assert found.shape == (SIZE, SIZE)
         return found
+
+
+def open_worlds(size: str) -> LabelledScenes:
+    """Open ``worlds:SEED:SCENES``; see ``LabelledScenes``.
+
+    Raises:
+        InputError: If the seed or the number of scenes is no whole number.
+    """
+    seed, _, scenes = size.partition(":")
+    number, count = count_of(seed), count_of(scenes)
+    if number is None or count is None:
+        raise InputError(f"labelled images 'worlds:{size}': write worlds:SEED:SCENES")
+    return LabelledScenes(number, count)

@@ -17,9 +17,12 @@ from torch import nn
 
 from baselines.concepts.dataset_files import sizes
 from baselines.concepts.labelled_images import Labels, VisualConcept
+from milannotations.catalog.models import load_model
 from milannotations.device import resolve_device
 from milannotations.errors import InputError
+from milannotations.inputs.generators import Latents
 from milannotations.inputs.sources import ImageFolder, Pictures, hash_of
+from milannotations.numerals import count_of
 from milannotations.pictures import read_rgb, to_rgb
 from milannotations.pretrained import load_pretrained, load_processor
 from milannotations.weights_hash import hash_of_weights
@@ -254,3 +257,45 @@ def _loaded(name: str) -> tuple[nn.Module, Any]:
     processor = load_processor(transformers.AutoImageProcessor, name, what)
     module = load_pretrained(kind, name, what)
     return module, processor
+
+
+def open_segmenter(
+    images: str,
+    model: str = "",
+    quads: str = "",
+    generator: str = "",
+    weights: str = "published",
+    device: str = "auto",
+) -> Segmented:
+    """Open ``segmenter:FOLDER?model=…`` or ``segmenter:generated:COUNT?generator=…&model=…``.
+
+    Args:
+        images: A folder of images, or how many images to generate, as ``generated:COUNT``.
+        model: The segmentation model; see ``Segmented``.
+        quads: ``1``, ``true`` or ``yes`` labels the halves of each region too.
+        generator: The model that generates the images.
+        weights: The generator's weights; see ``load_model``.
+        device: Where the segmentation model runs.
+
+    Raises:
+        InputError: If an option is missing, or a model or folder cannot be opened.
+    """
+    if not model:
+        raise InputError(f"labelled images 'segmenter:{images}': add ?model=NAME")
+    pictures: Pictures
+    kind, _, count = images.partition(":")
+    if kind == "generated":
+        number = count_of(count)
+        if number is None or not generator:
+            raise InputError(
+                f"labelled images 'segmenter:{images}': write "
+                "segmenter:generated:COUNT?generator=NAME&model=NAME"
+            )
+        loaded = load_model(generator, weights)
+        if loaded.latents is None:
+            raise InputError(f"{generator} takes images; it generates none")
+        pictures = Latents(loaded.module.eval(), loaded.latents, number)
+    else:
+        pictures = PictureFolder(Path(images))
+    in_halves = quads in ("1", "true", "yes")
+    return Segmented(pictures, model, device=device, quads=in_halves)

@@ -2,37 +2,30 @@
 
 from __future__ import annotations
 
-import importlib
-import sys
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 from torch import nn
 
 from milannotations.errors import InputError, did_you_mean, raised
+from milannotations.registry import import_named
 
 HOW = "write it as package.module:factory"
 
 
-def call_factory(spec: str) -> Any:
-    """Call the function that a spelling ``package.module:factory`` names, and return its value.
+def factory_of(spec: str) -> Callable[[], Any]:
+    """Return the function that a spelling ``package.module:factory`` names.
 
     The module may be installed or lie in the working folder.
 
     Raises:
-        InputError: If there is no such function, or it cannot be called without arguments, or it
-            raises anything: names it, the exception and the line.
+        InputError: If the module cannot be imported, or has no such function: names the exception
+            and the line.
     """
     path, _, attribute = spec.partition(":")
     if not path or path.startswith(".") or not attribute:
         raise InputError(f"model {spec!r}; {HOW}")
-    # An installed command has its own folder on the path, not the one it is called from.
-    if not {"", str(Path.cwd())} & set(sys.path):
-        sys.path.append(str(Path.cwd()))
-    try:
-        module = importlib.import_module(path)
-    except (Exception, SystemExit) as error:  # whatever runs when it is imported
-        raise InputError(f"model {spec!r}: module {path} raises {raised(error)}") from error
+    module = import_named(path, f"model {spec!r}: module {path} raises")
     factory = getattr(module, attribute, None)
     if factory is None:
         names = [name for name in dir(module) if not name.startswith("_")]
@@ -42,9 +35,25 @@ def call_factory(spec: str) -> Any:
         )
     if isinstance(factory, nn.Module) or not callable(factory):
         raise InputError(f"model {spec!r} is a {type(factory).__name__}, not a function; {HOW}")
+    function: Callable[[], Any] = factory
+    return function
+
+
+def call_factory(factory: Callable[[], Any], spec: str) -> Any:
+    """Call a factory of the user's own and return its value.
+
+    Args:
+        factory: The function.
+        spec: How the user names it.
+
+    Raises:
+        InputError: If it cannot be called without arguments, or raises anything: names the
+            exception and the line.
+    """
     try:
         return factory()
     except InputError:
         raise
     except (Exception, SystemExit) as error:  # whatever the user's code raises
-        raise InputError(f"model {spec!r}: {attribute} raises {raised(error)}") from error
+        name = getattr(factory, "__name__", spec)
+        raise InputError(f"model {spec!r}: {name} raises {raised(error)}") from error

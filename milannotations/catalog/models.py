@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 from weakref import WeakKeyDictionary
 
 import torch
@@ -26,7 +27,7 @@ from milannotations.catalog import (
     vision_transformers,
 )
 from milannotations.catalog.entry import Entry, State, converted, published_state, seeded
-from milannotations.catalog.factories import call_factory
+from milannotations.catalog.factories import call_factory, factory_of
 from milannotations.catalog.selection import chosen_state, misfit
 from milannotations.catalog.weights import fit, read_checkpoint, split_part
 from milannotations.errors import InputError, did_you_mean, raised
@@ -34,6 +35,7 @@ from milannotations.hook_points.layout import Layout
 from milannotations.inputs.generators import LatentSpace
 from milannotations.inputs.options import InputOptions
 from milannotations.inputs.preprocessing import Preprocessing
+from milannotations.registry import Registry
 from milannotations.rules import InPlace, MaskRule
 
 # What the records say of networks whose data nobody has named.
@@ -45,6 +47,21 @@ _FAMILIES = (
 ENTRIES: dict[str, Entry] = {
     entry.config: entry for family in _FAMILIES for entry in family.ENTRIES
 }
+
+
+def _check_model(name: str, factory: object) -> None:
+    """Raise InputError if what others register is no function, or has a name with a meaning."""
+    if not callable(factory):
+        raise InputError(f"model {name!r} is a {type(factory).__name__}, not a function")
+    if not name or ":" in name or "/" in name:
+        raise InputError(f"a model cannot be named {name!r}: the name has ':' or '/' in it")
+
+
+# Factories that others have registered, beside the catalog's entries.
+MODELS: Registry[Entry | Callable[[], Any]] = Registry(
+    "model", ENTRIES, group="milannotations.models", check=_check_model
+)
+register = MODELS.register
 
 
 @dataclass(frozen=True)
@@ -119,10 +136,11 @@ def load_model(
             ``resnet18-places365``; any classifier of torchvision, as ``torchvision:resnet18`` or
             by its bare name; ``timm:NAME``; ``hf:OWNER/NAME`` or ``hf:FOLDER`` (of
             ``transformers``); ``hub:OWNER/REPO:ENTRY`` (of ``torch.hub``; a branch or tag may
-            stand between the two, ``hub:OWNER/REPO:REF:ENTRY``); or
+            stand between the two, ``hub:OWNER/REPO:REF:ENTRY``);
             ``package.module:factory``, a function without arguments that returns an
-            ``nn.Module`` (ImageNet preprocessing at 224) or a ``LoadedModel``. The last two run
-            the code they name: name only code that you trust.
+            ``nn.Module`` (ImageNet preprocessing at 224) or a ``LoadedModel``; or the name under
+            which such a function was registered. The last three run the code they name: name only
+            code that you trust.
         weights: ``published``, ``random`` (the same each time), or a file with a state
             dictionary.
         dataset: What the weights were trained on, for the records; default the published
@@ -142,7 +160,7 @@ def load_model(
             loaded = _with_file(loaded, spec, weights)
     trained_on = loaded.dataset
     # What the user's own factory says of its data is the user's choice already.
-    chosen = is_factory(spec) and trained_on != UNKNOWN
+    chosen = trained_on != UNKNOWN and (is_factory(spec) or spec in MODELS.added())
     if weights == "random" and not chosen:
         trained_on = "random"
     elif weights != "published" and not chosen:
@@ -208,14 +226,19 @@ def seeded_model(spec: str, published: bool, state: State | None = None) -> Load
             seeded(lambda: _from_hub(spec, published)), name, UNKNOWN, Preprocessing()
         )
     if name and is_factory(spec):
-        return _from_factory(spec)
+        return _from_factory(factory_of(spec), spec)
     plain = spec.removeprefix("torchvision:")
     if plain not in torchvision_models.names():
+        added = MODELS.added()
+        if spec in added:
+            factory = MODELS.get(spec)
+            assert not isinstance(factory, Entry)
+            return _from_factory(factory, spec)
         bare = sorted({entry.name for entry in ENTRIES.values()})
-        known = [*ENTRIES, *bare, *torchvision_models.names()]
+        known = [*ENTRIES, *bare, *added, *torchvision_models.names()]
         raise InputError(
             f"no model is named {spec!r}{did_you_mean(plain, known)} (in the catalog: "
-            f"{', '.join(bare)}; also torchvision:NAME, timm:NAME, hf:OWNER/NAME, "
+            f"{', '.join([*bare, *added])}; also torchvision:NAME, timm:NAME, hf:OWNER/NAME, "
             "hub:OWNER/REPO:ENTRY and package.module:factory)"
         )
     preprocessings: list[Preprocessing] = []
@@ -307,11 +330,11 @@ def _from_hub(spec: str, published: bool) -> nn.Module:
     return made
 
 
-def _from_factory(spec: str) -> LoadedModel:
+def _from_factory(factory: Callable[[], Any], spec: str) -> LoadedModel:
     given: list[object] = []
 
     def make() -> nn.Module:
-        value = call_factory(spec)
+        value = call_factory(factory, spec)
         given.append(value)
         module = value.module if isinstance(value, LoadedModel) else value
         if not isinstance(module, nn.Module):
@@ -324,4 +347,4 @@ def _from_factory(spec: str) -> LoadedModel:
     module = seeded(make)
     if isinstance(given[0], LoadedModel):
         return given[0]
-    return LoadedModel(module, spec.partition(":")[2], UNKNOWN, Preprocessing())
+    return LoadedModel(module, spec.rpartition(":")[2], UNKNOWN, Preprocessing())
