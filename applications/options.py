@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from benchmark.encoders import DEFAULT_SENTENCE_ENCODER, ENCODER_HELP
+from benchmark.text_encoders import DEFAULT_SENTENCE_ENCODER, ENCODER_HELP
 from milannotations.device import DEVICE_HELP
 
 if TYPE_CHECKING:

@@ -7,8 +7,12 @@ from typing import Annotated
 
 import typer
 
-from benchmark.encoders import DEFAULT_BERTSCORE_ENCODER, DEFAULT_SENTENCE_ENCODER, ENCODER_HELP
 from benchmark.references import HELD_OUT, PROTOCOL_HELP, check_protocol
+from benchmark.text_encoders import (
+    DEFAULT_BERTSCORE_ENCODER,
+    DEFAULT_SENTENCE_ENCODER,
+    ENCODER_HELP,
+)
 from milannotations.device import DEVICE_HELP
 
 app = typer.Typer(add_completion=False)
@@ -56,11 +60,11 @@ def score(
 ) -> None:
     """Score descriptions against human annotations, beside people and controls."""
     from benchmark.metrics.registry import USUAL, MetricSettings, check_names, make_metrics
-    from benchmark.report import markdown_table, terminal_table
-    from benchmark.sanity.report import markdown_table as sanity_markdown
-    from benchmark.sanity.report import terminal_table as sanity_table
+    from benchmark.sanity.check_tables import markdown_table as sanity_markdown
+    from benchmark.sanity.check_tables import terminal_table as sanity_table
     from benchmark.sanity.suite import check_metrics
     from benchmark.score_files import differences, lines, score_files
+    from benchmark.score_tables import markdown_table, terminal_table
     from milannotations.device import resolve_device
     from milannotations.progress import silence_libraries
     from milannotations.storage import atomic_path, check_outputs
@@ -99,7 +103,7 @@ def score(
     pairs = lines(compared, scored, metrics[0])
     if out is not None:
         for one in scored.values():
-            one.result.save(out, one.per_neuron)
+            one.save(out)
         if report is not None:
             report.save(out)
         compared_in = out / "comparisons"

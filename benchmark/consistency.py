@@ -2,7 +2,7 @@
 
 All that follows from the table is computed anew. Corpus metrics (BLEU, the pairs variants of
 ROUGE) do not follow from the neurons' own values; of those only counts and ranges are looked at
-here, and ``benchmark.pairs`` compares them with what the table recorded.
+here, and ``benchmark.result_files`` compares them with what the table recorded.
 """
 
 from __future__ import annotations

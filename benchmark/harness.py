@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from importlib.metadata import version
+from pathlib import Path
 
 import pandas as pd
 import torch
@@ -20,6 +21,7 @@ from benchmark.intervals import RESAMPLES, bootstrap
 from benchmark.metrics.base import Floats, Metric, References
 from benchmark.references import HELD_OUT, RULES, Fold, Protocol, folds_of, scorable, signed
 from benchmark.result import Method, Result, Score, SplitResult
+from benchmark.result_files import save_result_files
 from benchmark.tokenization import normalize
 from milannotations.describer import Describer, Description
 from milannotations.errors import InputError
@@ -86,6 +88,10 @@ class Scored:
     result: Result
     per_neuron: pd.DataFrame
     statistics: dict[tuple[str, str], Floats] = field(default_factory=dict)
+
+    def save(self, folder: Path) -> Path:
+        """Write the result and its table to a folder, and return the path of the JSON."""
+        return save_result_files(self.result, folder, self.per_neuron)
 
 
 def make_task(name: str, neurons: Dataset, protocol: Protocol = HELD_OUT) -> Task:

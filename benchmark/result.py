@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
 
-import pandas as pd
 from pydantic import Field, model_validator
 
 from benchmark.references import HELD_OUT, Protocol
@@ -124,12 +123,6 @@ class Result(StrictModel):
             raise ValueError(f"the splits {both} are both scored and refused")
         return self
 
-    def save(self, folder: Path, per_neuron: pd.DataFrame) -> Path:
-        """Write ``<name>.json`` and ``<name>.per_neuron.parquet``; see ``benchmark.pairs``."""
-        from benchmark.pairs import save_pair
-
-        return save_pair(self, folder, per_neuron)
-
     def record(self) -> dict[str, Any]:
         """Return what its table says of it: all but the hash of the table."""
         return self.model_dump(mode="json", exclude={"table"})
@@ -148,17 +141,6 @@ def read_result(path: Path) -> Result:
             "table in `table`, and this has none; score the method again"
         )
     return result
-
-
-def read_per_neuron(result_path: Path) -> pd.DataFrame:
-    """Read the table of a result; see ``benchmark.pairs.read_pair``.
-
-    Raises:
-        InputError: If either is missing or invalid, or the two disagree.
-    """
-    from benchmark.pairs import read_pair
-
-    return read_pair(result_path).per_neuron
 
 
 def leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:

@@ -10,8 +10,8 @@ import numpy as np
 
 from benchmark.references import RULES, signed
 from benchmark.result import Method, MetricInfo, Result, Score
+from benchmark.sanity.check_results import SanityReport
 from benchmark.sanity.checks import CHECKS
-from benchmark.sanity.report import SanityReport
 from benchmark.significance import rank_intervals
 from leaderboard.board import Board, BoardRow, Column, ColumnKey
 from leaderboard.results_folder import LoadedResult

@@ -26,9 +26,9 @@ def demo(
     device: Annotated[str, typer.Option(help=DEVICE_HELP)] = "auto",
 ) -> None:
     """Describe the embedded neurons with every baseline, score them and write a site."""
-    from benchmark.report import terminal_table
-    from benchmark.sanity.report import read_reports
-    from benchmark.sanity.report import terminal_table as sanity_table
+    from benchmark.sanity.check_results import read_reports
+    from benchmark.sanity.check_tables import terminal_table as sanity_table
+    from benchmark.score_tables import terminal_table
     from leaderboard.definition import read_board
     from leaderboard.render import render
     from leaderboard.rows import DEMO, write_rows

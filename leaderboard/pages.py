@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from benchmark.sanity.check_tables import cell
 from benchmark.sanity.checks import CHECKS
-from benchmark.sanity.report import cell
 from leaderboard.board import DRAWING_WIDTH
 from leaderboard.gallery import GalleryCard
 from leaderboard.profiles import WIDTH

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from benchmark.sanity.report import read_reports
+from benchmark.sanity.check_results import read_reports
 from leaderboard.board import Board
 from leaderboard.board_building import MAIN_METRIC, build_board, check_main
 from leaderboard.downloads import write_downloads

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from benchmark.pairs import Pair, read_pair
 from benchmark.result import Method, read_result
+from benchmark.result_files import StoredResult, read_result_files
 from milannotations.errors import InputError
 
 
 @dataclass(frozen=True, eq=False)
-class LoadedResult(Pair):
+class LoadedResult(StoredResult):
     """One method's result with its per-neuron table, and the files both were read from."""
 
     @property
@@ -96,5 +96,5 @@ def load_result(path: Path) -> LoadedResult:
     """
     if not path.is_file():
         raise InputError(f"{path} does not exist; name the JSON of a result")
-    pair = read_pair(path)
+    pair = read_result_files(path)
     return LoadedResult(pair.path, pair.result, pair.table_path, pair.per_neuron)

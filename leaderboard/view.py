@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from benchmark.sanity.report import SanityReport
+from benchmark.sanity.check_results import SanityReport
 from leaderboard.board import Board
 from leaderboard.gallery import GalleryCard
 from leaderboard.neuron_tables import NeuronTable

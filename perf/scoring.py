@@ -27,13 +27,13 @@ import numpy as np
 from sacrebleu.metrics import BLEU
 from scipy import stats
 
-from benchmark.encoders import PACKAGED, resolve_encoder
 from benchmark.intervals import bootstrap
 from benchmark.metrics.base import References
 from benchmark.metrics.bertscore import BertScore
 from benchmark.metrics.bleu import Bleu
 from benchmark.references import Fold, leave_one_out
 from benchmark.significance import randomization
+from benchmark.text_encoders import PACKAGED, resolve_encoder
 from milannotations.progress import silence_libraries
 
 NOUNS = [

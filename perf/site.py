@@ -31,6 +31,7 @@ from datasets import Dataset, Features, concatenate_datasets
 from PIL import Image as PILImage
 
 from benchmark.result import Method, MetricInfo, Result, Score, SplitResult
+from benchmark.result_files import save_result_files
 from leaderboard.render import render
 from milannotations.progress import silence_libraries
 from milannotations.record import FEATURES, encode_image, encode_mask
@@ -167,7 +168,8 @@ def save(folder: Path, number: int, data: dict[str, Dataset], varied: bool) -> N
         )
     name = f"method-{number}"
     method = Method(name=name, title=f"A method, number {number}", authors="Somebody")
-    Result(method=method, metrics=METRICS, splits=splits).save(folder, pd.concat(tables))
+    result = Result(method=method, metrics=METRICS, splits=splits)
+    save_result_files(result, folder, pd.concat(tables))
 
 
 def loads(path: Path, ready: str, slowed: int) -> Iterator[float]:

@@ -71,7 +71,7 @@ def main() -> None:
         found = _timed("validate, half of the lines wrong", lambda: check(sent, board))
         print(f"  {found.problems.total:,} problems, {len(found.problems.lines())} lines")
         scored, _, _ = _timed("score", lambda: score_submissions([checked], board))
-        saved = scored["mine"].result.save(folder / "results", scored["mine"].per_neuron)
+        saved = scored["mine"].save(folder / "results")
         said, _ = _timed("verify", lambda: differences(saved, checked, board))
         assert said == []
     truth = np.linspace(0.7, 0.6, options.methods)[:, None]

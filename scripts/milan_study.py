@@ -263,7 +263,7 @@ def run(arguments: argparse.Namespace) -> None:
         print((out / "table.md").read_text(), flush=True)
         sweep(scored).to_csv(out / "sweep.csv", index=False)
     for one in scored[0].values():
-        one.result.save(out / "results", one.per_neuron)
+        one.save(out / "results")
     render(out / "results", {"test": test}, out / "index.html", gallery_size=30)
 
 

@@ -7,8 +7,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from benchmark.encoders import DEFAULT_BERTSCORE_ENCODER, DEFAULT_SENTENCE_ENCODER, ENCODER_HELP
 from benchmark.references import HELD_OUT, PROTOCOL_HELP, RULES, check_protocol
+from benchmark.text_encoders import (
+    DEFAULT_BERTSCORE_ENCODER,
+    DEFAULT_SENTENCE_ENCODER,
+    ENCODER_HELP,
+)
 from milannotations.device import DEVICE_HELP
 
 if TYPE_CHECKING:
@@ -124,12 +128,12 @@ def _run(
 ) -> None:
     from rich.markup import escape
 
+    from benchmark.experiments.annotated_networks import universe, work_folder
     from benchmark.experiments.cells import MethodConfig
-    from benchmark.experiments.figure import draw
     from benchmark.experiments.published import remarks
-    from benchmark.experiments.run import run_experiment
-    from benchmark.experiments.tables import NAMING, pivot, summarize, write_tables
-    from benchmark.experiments.universe import universe, work_folder
+    from benchmark.experiments.result_tables import NAMING, pivot, summarize, write_tables
+    from benchmark.experiments.running import run_experiment
+    from benchmark.experiments.split_figure import draw
     from benchmark.metrics.registry import USUAL, MetricSettings, check_names, make_metrics
     from benchmark.splits.definitions import splits_of
     from milannotations.describer import check_options

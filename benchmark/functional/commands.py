@@ -48,9 +48,9 @@ def functional(
     from benchmark.functional.metrics import FUNCTIONAL
     from benchmark.functional.probing import probe_neurons
     from benchmark.harness import fixed_predictions, make_task, score
-    from benchmark.report import terminal_table
     from benchmark.result import Method
     from benchmark.score_files import method_name, within_layers
+    from benchmark.score_tables import terminal_table
     from milannotations.annotations import read_descriptions, to_dataset
     from milannotations.device import resolve_device
     from milannotations.errors import InputError
@@ -89,7 +89,7 @@ def functional(
     results = [one.result for one in scored.values()]
     if out is not None:
         for one in scored.values():
-            one.result.save(out, one.per_neuron)
+            one.save(out)
     Console().print(terminal_table(results, task.name, f"Predicting responses to {images}"))
     if out is not None:
         Console().print(f"Results: {out}", highlight=False, markup=False)

@@ -21,17 +21,17 @@ from numpy.typing import NDArray
 from torch import Tensor
 from transformers import AutoConfig, GPT2Tokenizer, RobertaTokenizer
 
-from benchmark.encoders import (
+from benchmark.metrics.base import Floats, Integers, PairMetric, References
+from benchmark.metrics.bounds import BOUNDS
+from benchmark.metrics.evaluate_modules import evaluate_module
+from benchmark.result import MetricInfo
+from benchmark.text_encoders import (
     DEFAULT_BERTSCORE_ENCODER,
     TRIAL,
     cannot_load,
     check_encoder,
     resolve_encoder,
 )
-from benchmark.metrics.base import Floats, Integers, PairMetric, References
-from benchmark.metrics.bounds import BOUNDS
-from benchmark.metrics.modules import evaluate_module
-from benchmark.result import MetricInfo
 from benchmark.tokenization import FORM
 from milannotations.hub_access import from_hub
 from milannotations.pretrained import check_model_folder
@@ -53,7 +53,7 @@ class BertScore(PairMetric):
     as they do when every reference but one holds them all.
 
     Args:
-        encoder: See ``benchmark.encoders``.
+        encoder: See ``benchmark.text_encoders``.
         device: Where the encoder runs.
     """
 

@@ -10,7 +10,6 @@ import numpy as np
 import torch
 from scipy.stats import hypergeom
 
-from benchmark.encoders import DEFAULT_SENTENCE_ENCODER
 from benchmark.metrics.base import (
     Floats,
     Integers,
@@ -20,9 +19,10 @@ from benchmark.metrics.base import (
     SentenceTable,
 )
 from benchmark.metrics.bounds import BOUNDS
-from benchmark.metrics.modules import evaluate_module
+from benchmark.metrics.evaluate_modules import evaluate_module
 from benchmark.metrics.sentence import sentence_encoder
 from benchmark.result import MetricInfo
+from benchmark.text_encoders import DEFAULT_SENTENCE_ENCODER
 
 DISTRACTORS = 9
 _DECIMALS = 10  # of similarities; sums in another order differ by 1e-15
@@ -37,7 +37,7 @@ class RankMetric(MeanMetric):
     enough others in their layer have no value.
 
     Args:
-        encoder: See ``benchmark.encoders``.
+        encoder: See ``benchmark.text_encoders``.
         device: Where the encoder runs.
     """
 

@@ -11,10 +11,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from benchmark.encoders import DEFAULT_BERTSCORE_ENCODER, DEFAULT_SENTENCE_ENCODER
 from benchmark.metrics.base import Metric
 from benchmark.metrics.corrected import Corrected
 from benchmark.references import HELD_OUT, Protocol
+from benchmark.text_encoders import DEFAULT_BERTSCORE_ENCODER, DEFAULT_SENTENCE_ENCODER
 from milannotations.errors import InputError, did_you_mean
 from milannotations.registry import Registry
 
@@ -30,7 +30,7 @@ class MetricSettings:
     """What metrics that read sentences need.
 
     Attributes:
-        bertscore_encoder: The encoder of BERTScore; see ``benchmark.encoders``.
+        bertscore_encoder: The encoder of BERTScore; see ``benchmark.text_encoders``.
         sentence_encoder: The encoder of identification, similarity and metrics that others add.
         device: Where the encoders run.
     """

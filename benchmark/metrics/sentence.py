@@ -11,17 +11,17 @@ import numpy as np
 import torch
 from sentence_transformers import SentenceTransformer
 
-from benchmark.encoders import (
+from benchmark.metrics.base import Floats, Integers, PairMetric, References
+from benchmark.metrics.bounds import BOUNDS
+from benchmark.metrics.evaluate_modules import evaluate_module
+from benchmark.result import MetricInfo
+from benchmark.text_encoders import (
     DEFAULT_SENTENCE_ENCODER,
     TRIAL,
     cannot_load,
     check_encoder,
     resolve_encoder,
 )
-from benchmark.metrics.base import Floats, Integers, PairMetric, References
-from benchmark.metrics.bounds import BOUNDS
-from benchmark.metrics.modules import evaluate_module
-from benchmark.result import MetricInfo
 from benchmark.tokenization import FORM
 from milannotations.errors import InputError
 from milannotations.hub_access import from_hub
@@ -35,7 +35,7 @@ class SentenceEncoder:
     """A sentence encoder that keeps what it has encoded.
 
     Args:
-        encoder: See ``benchmark.encoders``.
+        encoder: See ``benchmark.text_encoders``.
         device: Where it runs.
         batch_size: Sentences per forward pass.
 
@@ -113,7 +113,7 @@ class SentenceSimilarity(PairMetric):
     annotations; it is here to be compared with.
 
     Args:
-        encoder: See ``benchmark.encoders``.
+        encoder: See ``benchmark.text_encoders``.
         device: Where the encoder runs.
     """
 

@@ -18,7 +18,7 @@ from datasets import Dataset, Features
 from benchmark.harness import describe, make_task
 from benchmark.intervals import bootstrap
 from benchmark.metrics.base import Floats, MeanMetric, Metric, PredictionsByFold, References
-from benchmark.quality.model import Agreement
+from benchmark.quality.schema import Agreement
 from benchmark.references import scorable
 from benchmark.result import MetricInfo, Score
 from milannotations.describer import Describer, Description, create
@@ -78,7 +78,7 @@ class WithinLayers:
 
 
 @dataclass(frozen=True)
-class Agreed:
+class AgreementStatistics:
     """Statistics of agreement, from which that of any part can be summed.
 
     Attributes:
@@ -152,7 +152,7 @@ def compare(
     metrics: Sequence[Metric],
     seed: int,
     notify: Callable[[str], None] = lambda _: None,
-) -> Agreed | None:
+) -> AgreementStatistics | None:
     """Score each annotation against the others of its neuron, and of another neuron.
 
     Args:
@@ -185,4 +185,4 @@ def compare(
         notify(metric.info.title)
         found = metric.statistics(task.references, {"own": own, "other": other})
         statistics[metric.name] = found["own"], found["other"]
-    return Agreed(metrics, task.keys, statistics)
+    return AgreementStatistics(metrics, task.keys, statistics)

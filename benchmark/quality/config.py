@@ -9,7 +9,7 @@ import typer
 from pydantic import Field
 
 from benchmark.config import BootstrapConfig
-from benchmark.encoders import ENCODER_HELP
+from benchmark.text_encoders import ENCODER_HELP
 from milannotations.shared_options import DeviceConfig
 
 

@@ -11,8 +11,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from benchmark.quality.model import COVERAGE_BINS, Part, Quality
-from benchmark.quality.tables import label, shown_parts
+from benchmark.quality.schema import COVERAGE_BINS, Quality, ScopeMeasures
+from benchmark.quality.summary_tables import label, shown_parts
 from milannotations.storage import atomic_path
 
 NAMES = (
@@ -196,7 +196,7 @@ def _name(panel: Axes, title: str, x: str, y: str) -> None:
     panel.tick_params(labelsize="small")
 
 
-def _rows(quality: Quality) -> list[Part]:
+def _rows(quality: Quality) -> list[ScopeMeasures]:
     parts = shown_parts(quality)
     if len(parts) <= _MOST_ROWS:
         return parts

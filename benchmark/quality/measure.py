@@ -11,9 +11,9 @@ from datasets import Dataset
 
 from benchmark.intervals import RESAMPLES
 from benchmark.quality.agreement import compare, make_metrics
-from benchmark.quality.exemplars import Tally, inspect_all
-from benchmark.quality.model import Agreement, Part, Quality
-from benchmark.quality.texts import count, measure_text
+from benchmark.quality.exemplar_measures import ExemplarSums, inspect_all
+from benchmark.quality.schema import Agreement, Quality, ScopeMeasures
+from benchmark.quality.text_measures import count, measure_text
 from milannotations.errors import InputError
 from milannotations.fingerprints import fingerprint
 from milannotations.progress import progress_bar
@@ -39,7 +39,7 @@ def measure(
 
     Args:
         neurons: Records with ``milannotations.record.FEATURES``; images and masks may be missing.
-        encoder: Language model of BERTScore and identification (see ``benchmark.encoders``);
+        encoder: Language model of BERTScore and identification (see ``benchmark.text_encoders``);
             without one, agreement is measured by exact match and BLEU alone.
         device: Where the encoder runs.
         resamples: Bootstrap resamples over neurons; 1000 or more for published numbers.
@@ -61,7 +61,7 @@ def measure(
     # A record may lack annotations, or hold a null among them: both are nothing that was said.
     annotations = [[text or "" for text in texts or []] for texts in neurons["annotations"]]
     parts = _parts(keys)
-    tallies = {part: Tally() for part in parts}
+    tallies = {part: ExemplarSums() for part in parts}
     agreement: dict[Hashable, dict[str, Agreement]] = {}
     with progress_bar() as bar:
         work = bar.add_task("Exemplars", total=len(keys))
@@ -93,7 +93,7 @@ def measure(
     for part, rows in parts.items():
         own_keys, own = [keys[row] for row in rows], [annotations[row] for row in rows]
         found.append(
-            Part(
+            ScopeMeasures(
                 **dict(zip(("model", "dataset", "layer"), part, strict=False)),
                 counts=count(own_keys, own),
                 text=measure_text(own_keys, own),

@@ -9,8 +9,8 @@ from datasets import Dataset
 from benchmark.quality.config import QualityConfig
 from benchmark.quality.figures import figures
 from benchmark.quality.measure import measure
-from benchmark.quality.model import Quality
-from benchmark.quality.report import for_terminal, to_markdown
+from benchmark.quality.rendering import for_terminal, to_markdown
+from benchmark.quality.schema import Quality
 from milannotations.errors import InputError
 from milannotations.loading import load
 from milannotations.storage import atomic_path, check_outputs

@@ -7,7 +7,11 @@ from typing import Annotated
 
 import typer
 
-from benchmark.encoders import DEFAULT_BERTSCORE_ENCODER, DEFAULT_SENTENCE_ENCODER, ENCODER_HELP
+from benchmark.text_encoders import (
+    DEFAULT_BERTSCORE_ENCODER,
+    DEFAULT_SENTENCE_ENCODER,
+    ENCODER_HELP,
+)
 from milannotations.device import DEVICE_HELP
 
 app = typer.Typer(add_completion=False)
@@ -42,7 +46,7 @@ def sanity(
 ) -> None:
     """Ask of every metric whether a constant, a list of words or worse can win it."""
     from benchmark.metrics.registry import MetricSettings, check_names, make_metrics
-    from benchmark.sanity.report import markdown_table, terminal_table
+    from benchmark.sanity.check_tables import markdown_table, terminal_table
     from benchmark.sanity.suite import check_metrics
     from benchmark.tasks import load_task
     from milannotations.device import resolve_device

@@ -13,10 +13,10 @@ from benchmark.metrics.base import Floats, Metric, PredictionsByFold
 from benchmark.metrics.corrected import Corrected
 from benchmark.references import HELD_OUT
 from benchmark.sanity.adversaries import ADVERSARIES, constants, dealt, human
+from benchmark.sanity.best_constant import BestConstant, best_constant
+from benchmark.sanity.check_results import CheckOutcome, MetricSanity, SanityReport
 from benchmark.sanity.checks import CHECKS, CONSTANT
-from benchmark.sanity.constants import Best, best_constant
 from benchmark.sanity.ladder import ladder
-from benchmark.sanity.report import MetricSanity, Outcome, SanityReport
 from milannotations.errors import InputError
 from milannotations.fingerprints import fingerprint
 
@@ -53,7 +53,7 @@ def check_metrics(
     predictions |= {f"{_WRONG}-{turn}": dealt(references, seed, turn) for turn in range(_TURNS)}
     predictions |= {name: make(references, seed) for name, make in ADVERSARIES.items()}
     candidates = constants(references)
-    found: dict[str, Best] = {}
+    found: dict[str, BestConstant] = {}
     checked: dict[str, MetricSanity] = {}
     for metric in metrics:
         base = metric.base if isinstance(metric, Corrected) else metric
@@ -77,7 +77,7 @@ def check_metrics(
 
 
 def _judge(
-    metric: Metric, statistics: dict[str, Floats], best: Best, resamples: int, seed: int
+    metric: Metric, statistics: dict[str, Floats], best: BestConstant, resamples: int, seed: int
 ) -> MetricSanity:
     sign = 1 if metric.info.higher_is_better else -1
     gap = _gap(metric, statistics[_HUMAN], statistics[_WRONG], resamples, seed)
@@ -85,7 +85,7 @@ def _judge(
     outcomes = {}
     for check in CHECKS:
         where = _place(metric, statistics, check.name, resamples, seed)
-        outcomes[check.name] = Outcome(
+        outcomes[check.name] = CheckOutcome(
             # Where people are not told from chance there is no scale, and nothing is shown.
             value=_finite(where.value) if tells else None,
             low=_finite(where.low) if tells else None,

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi
 
-from benchmark.sanity.report import read_reports
+from benchmark.sanity.check_results import read_reports
 from leaderboard.board import Board
 from leaderboard.board_building import MAIN_METRIC, build_board, check_main
 from leaderboard.definition import BoardDefinition

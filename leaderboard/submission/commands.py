@@ -89,7 +89,7 @@ def score(
     device: DeviceOption = "auto",
 ) -> None:
     """Score submissions: for each a result as JSON, and its neurons' own scores as Parquet."""
-    from benchmark.report import terminal_table
+    from benchmark.score_tables import terminal_table
     from leaderboard.submission.checks import check
     from leaderboard.submission.scoring import score_into
     from milannotations.device import resolve_device

@@ -162,7 +162,7 @@ def _review(
         return
     scored, _, _ = score_submissions(checked, board, device, notify)
     for name, score in scored.items():
-        score.result.save(out / "results" / board.name, score.per_neuron)
+        score.save(out / "results" / board.name)
         whole[name].result = score.result
 
 

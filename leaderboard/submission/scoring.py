@@ -19,11 +19,11 @@ from benchmark.harness import (
     make_task,
     score,
 )
-from benchmark.pairs import compare_pair
 from benchmark.per_neuron import KEYS
 from benchmark.references import HELD_OUT
 from benchmark.result import Result, leaves, read_result
-from benchmark.sanity.report import read_reports
+from benchmark.result_files import compare_result_files
+from benchmark.sanity.check_results import read_reports
 from benchmark.sanity.suite import check_metrics
 from leaderboard.definition import CHANGED, BoardDefinition
 from leaderboard.submission.checks import Checked
@@ -115,7 +115,7 @@ def score_into(
         submissions, board, device, lambda line: notify(f"Scoring: {line}")
     )
     for found in scored.values():
-        found.result.save(results, found.per_neuron)
+        found.save(results)
     if sanity:
         check_sanity(tasks, metrics, results, board, notify)
     return scored, tasks
@@ -174,7 +174,7 @@ def differences(
     table = None
     differing: list[str] = []
     try:
-        pair, differing = compare_pair(result)
+        pair, differing = compare_result_files(result)
         recorded, table = pair.result, pair.per_neuron
     except InputError as error:
         differing = [str(error)]

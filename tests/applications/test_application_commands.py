@@ -12,7 +12,7 @@ from safetensors.torch import save_file
 from typer.testing import CliRunner
 
 from applications.experiment_commands import app
-from benchmark.encoders import PACKAGED
+from benchmark.text_encoders import PACKAGED
 from milannotations.catalog import small
 from milannotations.errors import InputError
 

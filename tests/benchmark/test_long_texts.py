@@ -38,7 +38,7 @@ def test_long_references_and_constants_are_scored(tmp_path: Path, length: int) -
     assert titles["constant-frequent"].startswith('constant "word word')
     assert titles["constant-frequent"].endswith("(most frequent reference)")
     for one in scored.values():
-        assert read_result(one.result.save(tmp_path / "out", one.per_neuron)) == one.result
+        assert read_result(one.save(tmp_path / "out")) == one.result
 
 
 def test_constants_do_not_hide_one_another(tmp_path: Path) -> None:

@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 from sacrebleu.metrics import BLEU
 
-from benchmark.encoders import PACKAGED, resolve_encoder
 from benchmark.harness import describe, fixed_predictions, make_task, score
 from benchmark.intervals import bootstrap
 from benchmark.metrics.base import References
@@ -17,9 +16,11 @@ from benchmark.metrics.bertscore import BertScore
 from benchmark.metrics.bleu import Bleu
 from benchmark.metrics.identification import Identification
 from benchmark.references import Fold, leave_one_out, scorable
-from benchmark.result import Method, Result, read_per_neuron, read_result
+from benchmark.result import Method, Result, read_result
+from benchmark.result_files import read_result_files
 from benchmark.score_files import differences, score_files
 from benchmark.significance import paired_difference
+from benchmark.text_encoders import PACKAGED, resolve_encoder
 from benchmark.tokenization import normalize
 from milannotations.annotations import to_dataset
 from milannotations.describer import Description, create
@@ -186,9 +187,9 @@ def test_results_survive_a_round_trip(tmp_path: Path, identification: Identifica
     predictions = {("m", "test"): fixed_predictions(task, _texts(20, 9))}
     method = Method(name="m", title="M")
     made = score({"m": method}, [task], predictions, [identification, Bleu()])["m"]
-    path = made.result.save(tmp_path, made.per_neuron)
+    path = made.save(tmp_path)
     assert read_result(path) == made.result
-    table = read_per_neuron(path)
+    table = read_result_files(path).per_neuron
     found = made.result.splits["test"].scores["identification"]
     assert table["identification"].mean() == pytest.approx(found.value)
     assert found.low < found.value < found.high

@@ -13,7 +13,6 @@ from nltk.translate.meteor_score import single_meteor_score
 from rouge_score.rouge_scorer import RougeScorer
 from sacrebleu.metrics import BLEU
 
-from benchmark.encoders import PACKAGED, resolve_encoder
 from benchmark.metrics import meteor as meteor_module
 from benchmark.metrics.base import References
 from benchmark.metrics.bertscore import BertScore
@@ -32,6 +31,7 @@ from benchmark.metrics.registry import EVERY, MetricSettings, check_names, make_
 from benchmark.metrics.rouge import RougeL
 from benchmark.metrics.sentence import SentenceSimilarity
 from benchmark.references import Fold, leave_one_out
+from benchmark.text_encoders import PACKAGED, resolve_encoder
 from milannotations.errors import InputError
 from tests.benchmark.made_up import made_up_references, same, texts
 

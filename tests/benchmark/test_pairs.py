@@ -17,8 +17,8 @@ from benchmark.consistency import disagreements
 from benchmark.intervals import interval
 from benchmark.metrics.base import MeanMetric, PairMetric
 from benchmark.metrics.bounds import BOUNDS, is_mean_by_name
-from benchmark.pairs import compare_pair, read_pair
 from benchmark.result import Method, MetricInfo, Result, Score, SplitResult, leaves, read_result
+from benchmark.result_files import compare_result_files, read_result_files, save_result_files
 from milannotations.errors import InputError
 from tests.benchmark.damage import DAMAGED, HARMLESS
 
@@ -65,7 +65,7 @@ def make(folder: Path, seed: int = 0, resamples: int = 1000, corpus: float = 30.
             "description": [f"text {i}" for i in range(NEURONS)], "content": values, "bleu": 20.0,
         }
     )  # fmt: skip
-    return result.save(folder, table)
+    return save_result_files(result, folder, table)
 
 
 def table_of(path: Path) -> Path:
@@ -88,7 +88,7 @@ def test_a_pair_is_read_as_it_was_written(tmp_path: Path) -> None:
     assert sorted(file.name for file in tmp_path.iterdir() if not file.name.startswith(".")) == [
         "mine.json", "mine.per_neuron.parquet",
     ]  # fmt: skip
-    pair = read_pair(path)
+    pair = read_result_files(path)
     assert pair.table_path == table_of(path)
     assert pair.result.table == hashlib.sha256(table_of(path).read_bytes()).hexdigest()
     assert pair.per_neuron["content"].tolist() == values_of(0).tolist()
@@ -105,7 +105,7 @@ def test_the_other_table_is_noticed(tmp_path: Path, version: int) -> None:
     table_of(path).write_bytes(table_of(other).read_bytes())
     told = f"splits.test.scores.content.value is {values_of(0).mean():.6g}, but the mean of the "
     with pytest.raises(InputError) as caught:
-        read_pair(path)
+        read_result_files(path)
     assert told + f"table is {values_of(1).mean():.6g}" in str(caught.value)
     assert ("SHA-256" in str(caught.value)) == (version == 3)
 
@@ -121,7 +121,7 @@ def test_every_field_of_a_result_is_noticed(tmp_path: Path) -> None:
         (tmp_path / "changed.json").write_text(json.dumps(changed))
         (tmp_path / "changed.per_neuron.parquet").write_bytes(table_of(path).read_bytes())
         with pytest.raises(InputError) as caught:
-            read_pair(tmp_path / "changed.json")
+            read_result_files(tmp_path / "changed.json")
         last = field.rpartition(".")[2]
         named = "SHA-256" if field == "table" else last
         assert named in str(caught.value) or field.rpartition(".")[0] in str(caught.value), field
@@ -160,9 +160,9 @@ def test_every_cell_of_a_table_is_noticed(tmp_path: Path) -> None:
         )  # fmt: skip
         table.to_parquet(table_of(path), index=False)
         with pytest.raises(InputError, match="SHA-256"):
-            read_pair(path)
+            read_result_files(path)
         table_of(path).write_bytes(whole)
-    read_pair(path)
+    read_result_files(path)
 
 
 @pytest.mark.parametrize(
@@ -184,7 +184,7 @@ def test_what_the_table_determines_is_computed_of_older_results_too(
 ) -> None:
     path = make(tmp_path)
     as_version_2(path)
-    read_pair(path)
+    read_result_files(path)
     plain = json.loads(path.read_text())
     put(plain, field, value)
     if field.endswith("scored") and value == 3:
@@ -192,7 +192,7 @@ def test_what_the_table_determines_is_computed_of_older_results_too(
         plain["splits"]["test"]["scores"]["content"]["n"] = 5
     path.write_text(json.dumps(plain))
     with pytest.raises(InputError) as caught:
-        read_pair(path)
+        read_result_files(path)
     assert told in str(caught.value)
 
 
@@ -207,12 +207,12 @@ def test_an_interval_within_layers_is_one_too(tmp_path: Path) -> None:
     plain = json.loads(path.read_text())
     plain["splits"]["test"]["scores"]["content"].update(low=expected.low, high=expected.high)
     path.write_text(json.dumps(plain))
-    read_pair(path)
+    read_result_files(path)
 
 
 def test_neurons_without_a_value_are_left_out_of_the_mean(tmp_path: Path) -> None:
     path = make(tmp_path)
-    pair = read_pair(path)
+    pair = read_result_files(path)
     table = pair.per_neuron.assign(content=np.where(np.arange(8) < 3, np.nan, values_of(0)))
     score = pair.result.splits["test"].scores["content"]
     score.value = float(values_of(0)[3:].mean())
@@ -231,7 +231,7 @@ def test_a_damaged_table_is_a_sentence(tmp_path: Path, name: str, version: int) 
     change, told = DAMAGED[name]
     table_of(path).write_bytes(change(table_of(path).read_bytes()))
     with pytest.raises(InputError) as caught:
-        read_pair(path)
+        read_result_files(path)
     assert told in str(caught.value)
     assert str(path) in str(caught.value) or str(table_of(path)) in str(caught.value)
     assert len(str(caught.value)) < 1500
@@ -241,20 +241,20 @@ def test_a_damaged_table_is_a_sentence(tmp_path: Path, name: str, version: int) 
 def test_a_table_written_otherwise_is_read(tmp_path: Path, name: str) -> None:
     path = make(tmp_path)
     as_version_2(path)
-    before = read_pair(path).per_neuron
+    before = read_result_files(path).per_neuron
     table_of(path).write_bytes(HARMLESS[name](table_of(path).read_bytes()))
     if name == "another order of rows":  # of other draws: only the interval differs
-        _, said = compare_pair(path)
+        _, said = compare_result_files(path)
         assert all(".low is" in line or ".high is" in line for line in said)
         return
-    pd.testing.assert_frame_equal(read_pair(path).per_neuron, before)
+    pd.testing.assert_frame_equal(read_result_files(path).per_neuron, before)
 
 
 def test_a_missing_table_and_a_result_without_its_hash(tmp_path: Path) -> None:
     path = make(tmp_path)
     table_of(path).rename(tmp_path / "away")
     with pytest.raises(InputError, match=r"mine\.per_neuron\.parquet is missing"):
-        read_pair(path)
+        read_result_files(path)
     (tmp_path / "away").rename(table_of(path))
     plain = json.loads(path.read_text())
     del plain["table"]
@@ -280,7 +280,7 @@ def test_a_damaged_json_is_a_sentence(tmp_path: Path, data: bytes, told: str) ->
     path = make(tmp_path)
     path.write_bytes(data)
     with pytest.raises(InputError, match=told):
-        read_pair(path)
+        read_result_files(path)
 
 
 def _kill_at(step: int, write: Callable[[], object]) -> bool:
@@ -318,12 +318,12 @@ def test_no_kill_parts_a_result_from_its_table(tmp_path: Path) -> None:
         folder = tmp_path / f"at-{step}"
         path = make(folder, seed=0, corpus=30.0)
         killed = _kill_at(step, lambda folder=folder: make(folder, seed=1, corpus=40.0))
-        pair = read_pair(path)
+        pair = read_result_files(path)
         new = pair.result.splits["test"].scores["bleu"].value == 40.0
         assert pair.per_neuron["content"].tolist() == values_of(int(new)).tolist()
         states.add(new)
         make(folder, seed=2)  # the next run takes what was left with it
-        assert read_pair(path).per_neuron["content"].tolist() == values_of(2).tolist()
+        assert read_result_files(path).per_neuron["content"].tolist() == values_of(2).tolist()
         tables = [file.name for file in folder.iterdir() if file.name.endswith(".parquet")]
         assert tables == ["mine.per_neuron.parquet"]
         if not killed:
@@ -340,7 +340,7 @@ def test_a_first_result_that_is_killed_leaves_none_or_a_whole_one(tmp_path: Path
         folder = tmp_path / f"at-{step}"
         killed = _kill_at(step, lambda folder=folder: make(folder))
         if (folder / "mine.json").exists():
-            read_pair(folder / "mine.json")
+            read_result_files(folder / "mine.json")
         if not killed:
             return
     raise AssertionError("never came to its end")

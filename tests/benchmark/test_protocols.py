@@ -10,7 +10,6 @@ import sacrebleu
 from typer.testing import CliRunner
 
 import milannotations
-from benchmark.encoders import PACKAGED
 from benchmark.harness import describe, fixed_predictions, make_task, score
 from benchmark.metrics.bleu import Bleu
 from benchmark.metrics.corrected import Corrected
@@ -18,6 +17,7 @@ from benchmark.metrics.rouge_pairs import RougePairs
 from benchmark.references import all_at_once, check_protocol, scorable
 from benchmark.result import Method
 from benchmark.sanity.suite import check_metrics
+from benchmark.text_encoders import PACKAGED
 from benchmark.tokenization import normalize
 from milannotations.annotations import read_descriptions, to_dataset
 from milannotations.cli import app

@@ -11,12 +11,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rouge_score.rouge_scorer import RougeScorer
 
-from benchmark.encoders import PACKAGED
 from benchmark.metrics.base import Metric, References
 from benchmark.metrics.bertscore import BertScore
 from benchmark.metrics.registry import MetricSettings, make_metrics, names
 from benchmark.metrics.rouge import Rouge
 from benchmark.references import Fold, leave_one_out
+from benchmark.text_encoders import PACKAGED
 from benchmark.tokenization import normalize, spaced, words
 
 # "A red dog runs over the green grass", or near it; every sentence has at least four words as

@@ -14,6 +14,7 @@ from datasets import Dataset
 from PIL import Image as PILImage
 
 from benchmark.result import Method, MetricInfo, Result, Score, SplitResult
+from benchmark.result_files import save_result_files
 from milannotations.record import FEATURES, encode_image, encode_mask
 
 SIZE = 32
@@ -107,7 +108,7 @@ def save_result(
         for one, data in described.items()
         for record in data.select_columns(["model", "dataset", "layer", "unit"])
     ]
-    return result.save(folder, pd.DataFrame(rows))
+    return save_result_files(result, folder, pd.DataFrame(rows))
 
 
 def save_anew(
@@ -121,7 +122,7 @@ def save_anew(
     rows = pd.read_parquet(path.with_suffix(".per_neuron.parquet"))
     result(plain)
     changed = table(rows)
-    return Result(**plain).save(path.parent, rows if changed is None else changed)
+    return save_result_files(Result(**plain), path.parent, rows if changed is None else changed)
 
 
 @pytest.fixture(scope="session")

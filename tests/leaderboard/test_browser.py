@@ -11,8 +11,8 @@ import pandas as pd
 import pytest
 from datasets import Dataset
 
-from benchmark.pairs import read_pair, save_pair
 from benchmark.result import MetricInfo
+from benchmark.result_files import read_result_files, save_result_files
 from leaderboard.render import render
 from tests.chromium import HOSTILE, browser, colourful, printed
 from tests.leaderboard.conftest import make_neurons, save_anew, save_result
@@ -559,10 +559,10 @@ def test_hostile_submission_runs_no_script(
             annotations_seen=HOSTILE,
             unscored={HOSTILE: neurons},
         )
-        pair = read_pair(path)
+        pair = read_result_files(path)
         changes = {"refused": {"third": HOSTILE}, "hardware": HOSTILE, "board": HOSTILE[:100]}
         changes["versions"] = {HOSTILE: HOSTILE}
-        save_pair(pair.result.model_copy(update=changes), path.parent, pair.per_neuron)
+        save_result_files(pair.result.model_copy(update=changes), path.parent, pair.per_neuron)
     out = render(
         tmp_path / "results",
         {"test": neurons, HOSTILE: neurons},

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from benchmark.encoders import PACKAGED, resolve_encoder
 from benchmark.metrics.bertscore import BertScore
 from benchmark.metrics.sentence import SentenceSimilarity, sentence_encoder
+from benchmark.text_encoders import PACKAGED, resolve_encoder
 from milannotations.contents import contents_named_in, contents_of, name_of_model
 
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
-from benchmark.quality.report import escape_markdown
+from benchmark.quality.rendering import escape_markdown
 from milannotations.untrusted_text import as_markdown, clean
 
 # What becomes a link without markup: the extended autolinks of the GFM specification (0.29, section

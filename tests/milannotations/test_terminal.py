@@ -11,9 +11,9 @@ from rich.cells import cell_len
 from rich.console import Console, RenderableType
 from typer.testing import CliRunner
 
-from benchmark.quality.report import for_terminal
-from benchmark.report import terminal_table
+from benchmark.quality.rendering import for_terminal
 from benchmark.result import Method, MetricInfo, Result, Score, SplitResult
+from benchmark.score_tables import terminal_table
 from milannotations.cli import app
 from milannotations.terminal import FittedTable
 

@@ -11,17 +11,17 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
-from benchmark.encoders import PACKAGED
 from benchmark.experiments import cells as cells_module
+from benchmark.experiments.annotated_networks import ReleasedNetworks, SyntheticNetworks, universe
 from benchmark.experiments.cells import Cell, MethodConfig
 from benchmark.experiments.commands import _parsed
 from benchmark.experiments.published import FOLLOWED, PUBLISHED, RECIPES, published_value, remarks
-from benchmark.experiments.run import run_experiment
-from benchmark.experiments.tables import pivot, summarize, write_tables
-from benchmark.experiments.universe import Released, Worlds, universe
+from benchmark.experiments.result_tables import pivot, summarize, write_tables
+from benchmark.experiments.running import run_experiment
 from benchmark.metrics.rouge import RougeL
 from benchmark.result import Score
 from benchmark.splits import FAMILIES, published, splits_of
+from benchmark.text_encoders import PACKAGED
 from milannotations.cli import app
 from milannotations.errors import InputError
 from milannotations.record import keys_of
@@ -32,10 +32,12 @@ from milannotations.worlds.reading import read
 def worlds(tmp_path_factory: pytest.TempPathFactory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MILANNOTATIONS_HOME", str(tmp_path_factory.mktemp("home")))
-        yield Worlds(units=10, scenes=40)
+        yield SyntheticNetworks(units=10, scenes=40)
 
 
-def test_synthetic_networks_stand_to_one_another_as_the_annotated_ones(worlds: Worlds) -> None:
+def test_synthetic_networks_stand_to_one_another_as_the_annotated_ones(
+    worlds: SyntheticNetworks,
+) -> None:
     for family in FAMILIES:
         made = splits_of(family, worlds.networks)
         assert len(made) == len(published(family))
@@ -53,14 +55,16 @@ def test_synthetic_networks_stand_to_one_another_as_the_annotated_ones(worlds: W
 
 
 def test_names_of_data() -> None:
-    assert isinstance(universe("release"), Released)
+    assert isinstance(universe("release"), ReleasedNetworks)
     assert len(universe("worlds:12:60").networks) == 7
     for wrong in ("world", "worlds:3", "worlds:a:b", "worlds:5:100"):
         with pytest.raises(InputError):
             universe(wrong)
 
 
-def test_the_original_protocol_has_cells_of_its_own(worlds: Worlds, tmp_path: Path) -> None:
+def test_the_original_protocol_has_cells_of_its_own(
+    worlds: SyntheticNetworks, tmp_path: Path
+) -> None:
     methods = [MethodConfig("frequent", "constant-frequent")]
     for protocol in ("held-out", "original"):
         cells = run_experiment(
@@ -75,7 +79,7 @@ def test_the_original_protocol_has_cells_of_its_own(worlds: Worlds, tmp_path: Pa
     assert len(list(tmp_path.iterdir())) == 4
 
 
-def test_cells_are_run_once(worlds: Worlds, tmp_path: Path, monkeypatch) -> None:
+def test_cells_are_run_once(worlds: SyntheticNetworks, tmp_path: Path, monkeypatch) -> None:
     methods = [MethodConfig("frequent", "constant-frequent"), MethodConfig("any", "random-train")]
 
     def run() -> list[Cell]:
@@ -242,7 +246,7 @@ def test_the_release_without_images_says_what_to_do(monkeypatch: pytest.MonkeyPa
 
     monkeypatch.setattr(module, "load_split", lambda _: neurons([0, 1]))
     with pytest.raises(InputError, match="attach-images alexnet-imagenet"):
-        Released().load("alexnet-imagenet")
+        ReleasedNetworks().load("alexnet-imagenet")
 
 
 @pytest.mark.slow

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from benchmark.quality.commands import app
 from benchmark.quality.figures import NAMES
-from benchmark.quality.model import read_quality
+from benchmark.quality.schema import read_quality
 from milannotations.errors import InputError
 from tests.benchmark.quality.records import Maker, dataset
 

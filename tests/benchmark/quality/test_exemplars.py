@@ -10,8 +10,14 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from benchmark.quality.exemplars import NEAR, Tally, difference_hash, inspect_all, inspect_record
-from benchmark.quality.model import Exemplars
+from benchmark.quality.exemplar_measures import (
+    NEAR,
+    ExemplarSums,
+    difference_hash,
+    inspect_all,
+    inspect_record,
+)
+from benchmark.quality.schema import ExemplarMeasures
 from milannotations.loading import load
 from milannotations.record import encode_image, encoded_records
 from tests.benchmark.quality.records import (
@@ -24,8 +30,8 @@ from tests.benchmark.quality.records import (
 )
 
 
-def _result(records: list[dict[str, Any]]) -> Exemplars | None:
-    tally = Tally()
+def _result(records: list[dict[str, Any]]) -> ExemplarMeasures | None:
+    tally = ExemplarSums()
     inspect_all(dataset(records), lambda key: [tally])
     return tally.result()
 

@@ -11,13 +11,13 @@ from datasets import Dataset
 from PIL import Image
 from rich.console import Console
 
-from benchmark.encoders import PACKAGED
 from benchmark.quality.agreement import compare, make_metrics
 from benchmark.quality.figures import NAMES, figures
 from benchmark.quality.measure import measure
-from benchmark.quality.model import Quality, read_quality
-from benchmark.quality.report import escape_markdown, for_terminal, to_markdown
-from benchmark.quality.tables import NO_AGREEMENT, NO_ANNOTATIONS, NO_EXEMPLARS, label
+from benchmark.quality.rendering import escape_markdown, for_terminal, to_markdown
+from benchmark.quality.schema import Quality, read_quality
+from benchmark.quality.summary_tables import NO_AGREEMENT, NO_ANNOTATIONS, NO_EXEMPLARS, label
+from benchmark.text_encoders import PACKAGED
 from milannotations.annotations import to_dataset
 from milannotations.errors import InputError
 from milannotations.record import NeuronKey

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from benchmark.quality.measure import measure
-from benchmark.quality.report import to_markdown
+from benchmark.quality.rendering import to_markdown
 from milannotations.annotations import read_annotations, to_dataset
 from milannotations.catalog.releases import GROUPS, RELEASES
 from milannotations.record import FEATURES

@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from benchmark.quality.texts import (
+from benchmark.quality.text_measures import (
     KINDS,
     compound_words,
     count,

@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from benchmark.encoders import PACKAGED
 from benchmark.harness import describe, fixed_predictions, make_task, score
 from benchmark.metrics.base import MeanMetric, References
 from benchmark.metrics.content import ContentOverlap
@@ -18,11 +17,13 @@ from benchmark.metrics.identification import Identification
 from benchmark.references import leave_one_out
 from benchmark.result import Method, MetricInfo
 from benchmark.sanity import adversaries
+from benchmark.sanity.best_constant import best_constant
+from benchmark.sanity.check_results import read_reports
+from benchmark.sanity.check_tables import markdown_table
 from benchmark.sanity.checks import CHECKS
-from benchmark.sanity.constants import best_constant
 from benchmark.sanity.ladder import ladder
-from benchmark.sanity.report import markdown_table, read_reports
 from benchmark.sanity.suite import check_metrics
+from benchmark.text_encoders import PACKAGED
 from leaderboard.definition import BoardDefinition, SplitDefinition
 from leaderboard.hub.push import push
 from leaderboard.render import render
@@ -176,7 +177,7 @@ def test_a_board_is_not_ranked_by_a_metric_that_fails(tmp_path: Path) -> None:
     }
     methods = {n: Method(name=n, title=n) for n in ("oracle", "mine")}
     for one in score(methods, [of], predictions, metrics).values():
-        one.result.save(tmp_path, one.per_neuron)
+        one.save(tmp_path)
     out = tmp_path / "site"
     page = render(tmp_path, {}, out, main_metric="content")
     assert 'id="sanity"' not in page.read_text()
@@ -198,7 +199,7 @@ def test_a_board_is_not_ranked_by_a_metric_that_fails(tmp_path: Path) -> None:
     said = {("mine", "made-up"): fixed_predictions(whole, ["objects"] * 22)}
     folder = tmp_path / "original"
     for one in score({"mine": methods["mine"]}, [whole], said, [ContentOverlap()]).values():
-        one.result.save(folder, one.per_neuron)
+        one.save(folder)
     shutil.copytree(tmp_path / "sanity", folder / "sanity")
     with pytest.raises(InputError, match="Content F1 may not rank"):
         render(folder, {}, tmp_path / "other", main_metric="content")

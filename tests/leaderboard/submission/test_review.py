@@ -14,7 +14,8 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
-from benchmark.result import read_per_neuron, read_result
+from benchmark.result import read_result
+from benchmark.result_files import read_result_files
 from leaderboard import definition
 from leaderboard.commands import app
 from leaderboard.submission.review import changed, review
@@ -79,7 +80,7 @@ def test_a_sound_submission_is_scored(
     assert (one.board, one.name, one.problems, one.notes) == ("small", "mine", [], [])
     saved = tmp_path / "out" / "results" / "small" / "mine.json"
     assert read_result(saved).splits["first"].scores == one.result.splits["first"].scores  # type: ignore[union-attr]
-    assert len(read_per_neuron(saved)) == 8
+    assert len(read_result_files(saved).per_neuron) == 8
     text = (tmp_path / "out" / "summary.md").read_text()
     assert "## mine on small is sound" in text
     value = read_result(saved).splits["first"].scores["content"].value

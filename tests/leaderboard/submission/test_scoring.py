@@ -12,7 +12,8 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
-from benchmark.result import read_per_neuron, read_result
+from benchmark.result import read_result
+from benchmark.result_files import read_result_files
 from leaderboard.commands import app
 from leaderboard.comparing import compare, report, write_csv
 from leaderboard.definition import BoardDefinition
@@ -31,7 +32,7 @@ runner = CliRunner()
 def _saved(make: Make, board: BoardDefinition, folder: Path, **fields: object) -> Path:
     scored, _, _ = score_submissions([check(make(**fields), board)], board)
     (found,) = scored.values()
-    return found.result.save(folder, found.per_neuron)
+    return found.save(folder)
 
 
 def test_template_to_row(board: BoardDefinition, board_folder: Path, tmp_path: Path) -> None:
@@ -259,7 +260,7 @@ def test_compare(make: Make, board: BoardDefinition, keys: list[NeuronKey], tmp_
     found = compare(good, bad, "first", "content")
     assert found.neurons == 8
     assert found.difference is not None
-    ours, theirs = (read_per_neuron(one.path)["content"] for one in (good, bad))
+    ours, theirs = (read_result_files(one.path).per_neuron["content"] for one in (good, bad))
     assert found.difference.value == pytest.approx(ours.mean() - theirs.mean())
     assert list(found.table["difference"].abs()) == sorted(
         found.table["difference"].abs(), reverse=True

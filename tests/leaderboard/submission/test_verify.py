@@ -39,7 +39,7 @@ def row(make: Make, board: BoardDefinition, tmp_path: Path) -> tuple[Path, Path]
     )  # fmt: skip
     scored, _, _ = score_submissions([check(submission, board)], board)
     rescored = scored["mine"]
-    return rescored.result.save(tmp_path / "results", rescored.per_neuron), submission
+    return rescored.save(tmp_path / "results"), submission
 
 
 class Rescored:

@@ -19,7 +19,7 @@ import numpy as np
 from datasets import Dataset
 from PIL import Image
 
-from benchmark.quality.model import COVERAGE_BINS, EXAMPLES, Exemplars, Finding, Neuron
+from benchmark.quality.schema import COVERAGE_BINS, EXAMPLES, ExemplarMeasures, Finding, Neuron
 from milannotations.pictures import UnreadableImageError, opened
 from milannotations.record import NeuronKey, encoded_records, key_of
 
@@ -47,7 +47,7 @@ _ROWS = 16
 _THREADS = 8
 
 
-class Seen(NamedTuple):
+class InspectedRecord(NamedTuple):
     """What was seen in one record.
 
     Attributes:
@@ -67,7 +67,7 @@ class Seen(NamedTuple):
     findings: dict[str, int]
 
 
-class Tally:
+class ExemplarSums:
     """Sums over the records of one part."""
 
     def __init__(self) -> None:
@@ -78,7 +78,7 @@ class Tally:
         self._coverage = np.zeros(COVERAGE_BINS, dtype=np.int64)
         self._findings = {name: Finding() for name in FINDINGS}
 
-    def add(self, key: NeuronKey, seen: Seen) -> None:
+    def add(self, key: NeuronKey, seen: InspectedRecord) -> None:
         """Add a record; one without any exemplar does not count."""
         if not seen.exemplars:
             return
@@ -97,12 +97,12 @@ class Tally:
             if len(finding.examples) < EXAMPLES:
                 finding.examples.append(Neuron.of(key))
 
-    def result(self) -> Exemplars | None:
+    def result(self) -> ExemplarMeasures | None:
         """Return what was summed; None if no record had exemplars."""
         if not self._neurons:
             return None
         common = self._sizes.most_common(_MOST_SIZES)
-        return Exemplars(
+        return ExemplarMeasures(
             neurons=self._neurons,
             per_neuron=dict(sorted(self._per_neuron.items())),
             images=self._images,
@@ -118,7 +118,7 @@ class Tally:
 
 def inspect_all(
     neurons: Dataset,
-    tallies: Callable[[NeuronKey], Sequence[Tally]],
+    tallies: Callable[[NeuronKey], Sequence[ExemplarSums]],
     advance: Callable[[int], None] = lambda _: None,
 ) -> None:
     """Inspect the exemplars of all neurons, in threads.
@@ -138,7 +138,7 @@ def inspect_all(
             advance(len(batch))
 
 
-def inspect_record(record: Mapping[str, Any]) -> Seen:
+def inspect_record(record: Mapping[str, Any]) -> InspectedRecord:
     """Look at one record with encoded images and masks, as ``encoded_records`` gives them."""
     images, masks, ids, activations = (
         record[name] or [] for name in ("images", "masks", "image_ids", "activations")
@@ -175,7 +175,7 @@ def inspect_record(record: Mapping[str, Any]) -> Seen:
             continue  # the same image, which "repeated_ids" reports
         pairs += 1
         findings["near_duplicates"] += (first ^ second).bit_count() <= NEAR
-    return Seen(
+    return InspectedRecord(
         exemplars=max(lengths, default=0),
         images=len(image_sizes),
         masks=covered,

@@ -25,7 +25,7 @@ from milannotations.worlds import SyntheticNetwork, SyntheticNeuron, World, synt
 from milannotations.worlds.neurons import LAYERS
 
 
-class Universe(ABC):
+class AnnotatedNetworks(ABC):
     """Annotated networks and their neurons.
 
     Attributes:
@@ -47,7 +47,7 @@ class Universe(ABC):
         """
 
 
-class Released(Universe):
+class ReleasedNetworks(AnnotatedNetworks):
     """MILANNOTATIONS: the seven annotated networks."""
 
     name = "release"
@@ -67,7 +67,7 @@ class Released(Universe):
         return neurons
 
 
-class Worlds(Universe):
+class SyntheticNetworks(AnnotatedNetworks):
     """Seven small synthetic networks, which stand to one another as the annotated ones do.
 
     Two architectures and a stand-in for generators, each on two kinds of scenes' concepts, and an
@@ -166,18 +166,18 @@ class Worlds(Universe):
         )
 
 
-def universe(name: str) -> Universe:
+def universe(name: str) -> AnnotatedNetworks:
     """Return what experiments run on, by name: ``release``, or ``worlds``, ``worlds:UNITS:SCENES``.
 
     Raises:
         InputError: If there is none of that name.
     """
     if name == "release":
-        return Released()
+        return ReleasedNetworks()
     kind, *sizes = name.split(":")
     numbers = [number for size in sizes if (number := count_of(size)) is not None]
     if kind == "worlds" and len(sizes) in (0, 2) and len(numbers) == len(sizes):
-        return Worlds(*numbers)
+        return SyntheticNetworks(*numbers)
     raise InputError(f"data {name!r}: choose release, worlds or worlds:UNITS:SCENES")
 
 

@@ -4,10 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from benchmark.quality.exemplars import FINDINGS, NEAR
-from benchmark.quality.model import Exemplars, Junk, Neuron, Part, Quality
-from benchmark.quality.texts import KINDS, shown
-from benchmark.report import number
+from benchmark.quality.exemplar_measures import FINDINGS, NEAR
+from benchmark.quality.schema import (
+    ExemplarMeasures,
+    JunkAnnotations,
+    Neuron,
+    Quality,
+    ScopeMeasures,
+)
+from benchmark.quality.text_measures import KINDS, shown
+from benchmark.score_tables import number
 
 NO_ANNOTATIONS = "No neuron has annotations, so this part is left out."
 NO_EXEMPLARS = "The records hold no exemplars, so this part is left out."
@@ -19,7 +25,7 @@ _NONE = "–"
 
 
 @dataclass(frozen=True)
-class Table:
+class SummaryTable:
     """A table of plain text.
 
     Attributes:
@@ -37,7 +43,7 @@ class Table:
     words: tuple[int, ...] = (0,)
 
 
-def tables(quality: Quality) -> list[Table]:
+def tables(quality: Quality) -> list[SummaryTable]:
     """Return the report as tables."""
     text = [_lengths, _repetition, _frequent, _junk]
     return [
@@ -45,14 +51,14 @@ def tables(quality: Quality) -> list[Table]:
         *(
             [make(quality) for make in text]
             if quality.total.counts.annotations
-            else [Table("Words", [], [], NO_ANNOTATIONS)]
+            else [SummaryTable("Words", [], [], NO_ANNOTATIONS)]
         ),
         *_exemplars(quality),
         _agreement(quality),
     ]
 
 
-def label(quality: Quality, part: Part) -> str:
+def label(quality: Quality, part: ScopeMeasures) -> str:
     """Return what to call a part: ``all``, its network, or its layer."""
     network = "-".join(name for name in (part.model, part.dataset) if name)
     if part.scope == "all":
@@ -63,13 +69,13 @@ def label(quality: Quality, part: Part) -> str:
     return shown(f"{network} {part.layer}" if several else part.layer)
 
 
-def shown_parts(quality: Quality) -> list[Part]:
+def shown_parts(quality: Quality) -> list[ScopeMeasures]:
     """Return the layers, then the networks if there are several, then all neurons."""
     networks = quality.networks if len(quality.networks) > 1 else []
     return [*quality.layers, *networks, quality.total]
 
 
-def _counts(quality: Quality) -> Table:
+def _counts(quality: Quality) -> SummaryTable:
     rows = []
     for part in shown_parts(quality):
         counts = part.counts
@@ -78,7 +84,7 @@ def _counts(quality: Quality) -> Table:
         rows.append([label(quality, part), *map(_int, (counts.neurons, counts.annotations, *few))])
         rows[-1].append(_int(more))
     repeated = quality.total.counts.repeated_keys
-    return Table(
+    return SummaryTable(
         "Neurons and annotations",
         ["", "neurons", "annotations", "0", "1", "2", "3", "more"],
         rows,
@@ -87,14 +93,14 @@ def _counts(quality: Quality) -> Table:
     )
 
 
-def _lengths(quality: Quality) -> Table:
+def _lengths(quality: Quality) -> SummaryTable:
     rows = []
     for part in shown_parts(quality):
         text = part.text
         spread = [_decimal(value) for value in (text.mean, text.median, text.p95)]
         longest = _NONE if text.longest is None else _int(text.longest)
         rows.append([label(quality, part), *spread, longest])
-    return Table(
+    return SummaryTable(
         "Length in words",
         ["", "mean", "median", "95th percentile", "longest"],
         rows,
@@ -103,7 +109,7 @@ def _lengths(quality: Quality) -> Table:
     )
 
 
-def _repetition(quality: Quality) -> Table:
+def _repetition(quality: Quality) -> SummaryTable:
     rows = []
     for part in shown_parts(quality):
         text, said = part.text, sum(part.text.lengths.values())
@@ -117,7 +123,7 @@ def _repetition(quality: Quality) -> Table:
                 _counted(text.repeating_neurons, part.counts.neurons),
             ]
         )
-    return Table(
+    return SummaryTable(
         "Vocabulary and repetition",
         ["", "words", "used once", "distinct annotations", "shared", "repeating neurons"],
         rows,
@@ -127,22 +133,22 @@ def _repetition(quality: Quality) -> Table:
     )
 
 
-def _frequent(quality: Quality) -> Table:
+def _frequent(quality: Quality) -> SummaryTable:
     text = quality.total.text
     said = sum(text.lengths.values())
     rows = [[shown(one.text), _int(one.count), _share(one.count, said)] for one in text.frequent]
-    return Table("Most frequent annotations", ["annotation", "times", "share"], rows)
+    return SummaryTable("Most frequent annotations", ["annotation", "times", "share"], rows)
 
 
-def _junk(quality: Quality) -> Table:
+def _junk(quality: Quality) -> SummaryTable:
     found = quality.total.text.junk
     rows = []
     for kind, title in KINDS.items():
-        junk = found.get(kind, Junk(count=0, examples=[]))
+        junk = found.get(kind, JunkAnnotations(count=0, examples=[]))
         said = quality.total.counts.annotations
         examples = "; ".join(f"{_where(quality, one)} “{shown(one.text)}”" for one in junk.examples)
         rows.append([title, _int(junk.count), _share(junk.count, said), examples])
-    return Table(
+    return SummaryTable(
         "Annotations that say nothing",
         ["kind", "annotations", "share", "examples"],
         rows,
@@ -152,10 +158,10 @@ def _junk(quality: Quality) -> Table:
     )
 
 
-def _exemplars(quality: Quality) -> list[Table]:
+def _exemplars(quality: Quality) -> list[SummaryTable]:
     total = quality.total.exemplars
     if total is None:
-        return [Table("Exemplars", [], [], NO_EXEMPLARS)]
+        return [SummaryTable("Exemplars", [], [], NO_EXEMPLARS)]
     masks, order = [], []
     for part in shown_parts(quality):
         name, seen = label(quality, part), part.exemplars
@@ -187,14 +193,14 @@ def _exemplars(quality: Quality) -> list[Table]:
     if total.other_sizes:
         sizes += f", others ({_int(total.other_sizes)})"
     made = [
-        Table(
+        SummaryTable(
             "Exemplars",
             ["", "neurons", "exemplars of each", "mean mask", "empty masks", "full masks"],
             masks,
             f"{_int(total.images)} images, {_int(total.masks)} masks; sizes: {sizes or 'none'}. "
             "“Mean mask” is the share of the image that masks cover.",
         ),
-        Table(
+        SummaryTable(
             "Neurons with exemplars repeated or out of order",
             ["", "an image id twice", "near-duplicates", "not descending", "unreadable"],
             order,
@@ -210,14 +216,14 @@ def _exemplars(quality: Quality) -> list[Table]:
             examples.append([title, f"{_int(finding.count)} {unit}", where])
     if examples:
         head = ["", "found", "neurons, for example"]
-        made.append(Table("Exemplars to look at", head, examples, words=(0, 1, 2)))
+        made.append(SummaryTable("ExemplarMeasures to look at", head, examples, words=(0, 1, 2)))
     return made
 
 
-def _agreement(quality: Quality) -> Table:
+def _agreement(quality: Quality) -> SummaryTable:
     title = "Agreement between annotators"
     if not quality.total.agreement:
-        return Table(title, [], [], NO_AGREEMENT)
+        return SummaryTable(title, [], [], NO_AGREEMENT)
     rows = []
     for part in shown_parts(quality):
         if not part.agreement:
@@ -232,7 +238,7 @@ def _agreement(quality: Quality) -> Table:
                     *(number(metric, scores[metric]) for metric in quality.metrics),
                 ]
             )
-    return Table(
+    return SummaryTable(
         title,
         ["", "annotation from", "neurons", *(facts.title for facts in quality.metrics.values())],
         rows,
@@ -248,7 +254,7 @@ def _where(quality: Quality, neuron: Neuron) -> str:
     return shown(f"{network}{neuron.layer}:{neuron.unit}")
 
 
-def _span(seen: Exemplars) -> str:
+def _span(seen: ExemplarMeasures) -> str:
     low, high = min(seen.per_neuron), max(seen.per_neuron)
     return _int(low) if low == high else f"{_int(low)} to {_int(high)}"
 

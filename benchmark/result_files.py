@@ -28,7 +28,7 @@ _SHOWN = 5  # differences in one message
 
 
 @dataclass(frozen=True, eq=False)
-class Pair:
+class StoredResult:
     """A result with its table.
 
     Attributes:
@@ -53,7 +53,7 @@ def table_name(name: str, digest: str = "") -> str:
     return f"{name}.{digest[:16]}{SUFFIX}" if digest else f"{name}{SUFFIX}"
 
 
-def save_pair(result: Result, folder: Path, per_neuron: pd.DataFrame) -> Path:
+def save_result_files(result: Result, folder: Path, per_neuron: pd.DataFrame) -> Path:
     """Write a result and its table, and return the path of the JSON.
 
     ``result.table`` becomes the table's hash. While another process writes the same result
@@ -77,13 +77,13 @@ def save_pair(result: Result, folder: Path, per_neuron: pd.DataFrame) -> Path:
     return target
 
 
-def read_pair(path: Path) -> Pair:
+def read_result_files(path: Path) -> StoredResult:
     """Read a result and the table that it was written with, and compare the two.
 
     Raises:
         InputError: If either is missing or invalid, or they disagree; it says in what.
     """
-    pair, remarks = compare_pair(path)
+    pair, remarks = compare_result_files(path)
     if remarks:
         lines = [clip(line, 300) for line in remarks[:_SHOWN]]
         more = f"; and {len(remarks) - _SHOWN} more" if len(remarks) > _SHOWN else ""
@@ -94,7 +94,7 @@ def read_pair(path: Path) -> Pair:
     return pair
 
 
-def compare_pair(path: Path) -> tuple[Pair, list[str]]:
+def compare_result_files(path: Path) -> tuple[StoredResult, list[str]]:
     """Read a result and its table, and say in what they disagree, a line each.
 
     Raises:
@@ -121,7 +121,7 @@ def compare_pair(path: Path) -> tuple[Pair, list[str]]:
         changed = _changes(dict(leaves(result.record())), dict(leaves(record)))
     computed = {one.field: one.message for one in disagreements(result, table)}
     remarks += (clean(line) for line in {**changed, **computed}.values())  # of strangers' names
-    return Pair(path, result, table_path, table), remarks
+    return StoredResult(path, result, table_path, table), remarks
 
 
 def _changes(own: dict[str, object], recorded: dict[str, object]) -> dict[str, str]:

@@ -14,7 +14,7 @@ ROUNDS = ((60, 300), (600, 12))
 _AT_ONCE = 2000  # candidates
 
 
-class Best(NamedTuple):
+class BestConstant(NamedTuple):
     """A constant, its score, and how many were tried."""
 
     text: str
@@ -27,7 +27,7 @@ def best_constant(
     references: References,
     candidates: Sequence[str],
     seed: int = 0,
-) -> Best:
+) -> BestConstant:
     """Search for the constant with the highest score, knowing the references.
 
     All candidates are scored on a sample of the neurons and one fold, the best of them on a larger
@@ -57,7 +57,7 @@ def best_constant(
         left = [left[i] for i in order[:keep]]
     values = _values(metric, references, left)
     winner = int(np.argmax(values))
-    return Best(left[winner], float(values[winner]), len(candidates))
+    return BestConstant(left[winner], float(values[winner]), len(candidates))
 
 
 def _values(metric: Metric, references: References, texts: Sequence[str]) -> np.ndarray:

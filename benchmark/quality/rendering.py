@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from rich.console import RenderableType
 from rich.text import Text
 
-from benchmark.quality.model import Quality
-from benchmark.quality.tables import tables
-from benchmark.quality.texts import shown
+from benchmark.quality.schema import Quality
+from benchmark.quality.summary_tables import tables
+from benchmark.quality.text_measures import shown
 from milannotations.terminal import FittedTable
 from milannotations.untrusted_text import as_markdown
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from datasets import Dataset
 
+from benchmark.experiments.annotated_networks import AnnotatedNetworks
 from benchmark.experiments.cells import CONTROLS, Cell, MethodConfig, run_cell
-from benchmark.experiments.universe import Universe
 from benchmark.metrics.base import Metric
 from benchmark.references import HELD_OUT, Protocol
 from benchmark.splits.definitions import Split, splits_of
@@ -23,7 +23,7 @@ _CONTROLS = tuple(MethodConfig(name, name) for name in CONTROLS)
 
 
 def run_experiment(
-    universe: Universe,
+    universe: AnnotatedNetworks,
     families: Sequence[str],
     methods: Sequence[MethodConfig],
     metrics: Sequence[Metric],

@@ -32,7 +32,7 @@ class Neuron(StrictModel):
         return cls(**key._asdict())
 
 
-class Example(Neuron):
+class AnnotationExample(Neuron):
     """An annotation as it was written, with unprintable characters blanked, and shortened."""
 
     text: str
@@ -54,21 +54,21 @@ class Counts(StrictModel):
     repeated_keys: int = 0
 
 
-class Frequent(StrictModel):
+class FrequentAnnotation(StrictModel):
     """A normalized annotation and how often it occurs."""
 
     text: str
     count: int
 
 
-class Junk(StrictModel):
+class JunkAnnotations(StrictModel):
     """Annotations of one kind that say nothing; see ``texts.KINDS``."""
 
     count: int
-    examples: list[Example]
+    examples: list[AnnotationExample]
 
 
-class Text(StrictModel):
+class TextMeasures(StrictModel):
     """What the annotations are like; those that are empty are only counted as junk.
 
     Attributes:
@@ -96,8 +96,8 @@ class Text(StrictModel):
     distinct: int
     repeating_neurons: int
     shared: int
-    frequent: list[Frequent]
-    junk: dict[str, Junk]
+    frequent: list[FrequentAnnotation]
+    junk: dict[str, JunkAnnotations]
     growth: list[tuple[int, float]]
 
 
@@ -109,7 +109,7 @@ class Finding(StrictModel):
     examples: list[Neuron] = Field(default_factory=list)
 
 
-class Exemplars(StrictModel):
+class ExemplarMeasures(StrictModel):
     """What the exemplars are like; images and masks that cannot be read are counted as such.
 
     Attributes:
@@ -150,7 +150,7 @@ class Agreement(StrictModel):
     other: Score
 
 
-class Part(StrictModel):
+class ScopeMeasures(StrictModel):
     """The measures of all neurons, of one network, or of one layer.
 
     Attributes:
@@ -164,8 +164,8 @@ class Part(StrictModel):
     dataset: str | None = None
     layer: str | None = None
     counts: Counts
-    text: Text
-    exemplars: Exemplars | None = None
+    text: TextMeasures
+    exemplars: ExemplarMeasures | None = None
     agreement: dict[str, Agreement] = Field(default_factory=dict)
 
     @property
@@ -194,7 +194,7 @@ class Quality(StrictModel):
     schema_version: Literal[1] = 1
     name: str = ""
     fingerprint: str | None
-    parts: list[Part] = Field(min_length=1)
+    parts: list[ScopeMeasures] = Field(min_length=1)
     metrics: dict[str, MetricInfo] = Field(default_factory=dict)
     encoder: str | None = None
     resamples: int
@@ -202,17 +202,17 @@ class Quality(StrictModel):
     versions: dict[str, str] = Field(default_factory=dict)
 
     @property
-    def total(self) -> Part:
+    def total(self) -> ScopeMeasures:
         """The part that is all neurons."""
         return self.parts[0]
 
     @property
-    def networks(self) -> list[Part]:
+    def networks(self) -> list[ScopeMeasures]:
         """The networks."""
         return [part for part in self.parts if part.scope == "network"]
 
     @property
-    def layers(self) -> list[Part]:
+    def layers(self) -> list[ScopeMeasures]:
         """The layers of all networks."""
         return [part for part in self.parts if part.scope == "layer"]
 

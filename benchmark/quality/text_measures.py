@@ -10,7 +10,15 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 from scipy.special import gammaln
 
-from benchmark.quality.model import EXAMPLES, Counts, Example, Frequent, Junk, Neuron, Text
+from benchmark.quality.schema import (
+    EXAMPLES,
+    AnnotationExample,
+    Counts,
+    FrequentAnnotation,
+    JunkAnnotations,
+    Neuron,
+    TextMeasures,
+)
 from benchmark.tokenization import compound_words, normalize
 from milannotations.record import NeuronKey
 
@@ -85,14 +93,14 @@ def count(keys: Sequence[NeuronKey], annotations: Sequence[Sequence[str]]) -> Co
     )
 
 
-def measure_text(keys: Sequence[NeuronKey], annotations: Sequence[Sequence[str]]) -> Text:
+def measure_text(keys: Sequence[NeuronKey], annotations: Sequence[Sequence[str]]) -> TextMeasures:
     """Measure the annotations of a part.
 
     Args:
         keys: Of its neurons.
         annotations: Of each of them.
     """
-    junk = {kind: Junk(count=0, examples=[]) for kind in KINDS}
+    junk = {kind: JunkAnnotations(count=0, examples=[]) for kind in KINDS}
     lengths: Counter[int] = Counter()
     tokens = 0
     containing: Counter[str] = Counter()  # word: annotations that contain it
@@ -106,7 +114,7 @@ def measure_text(keys: Sequence[NeuronKey], annotations: Sequence[Sequence[str]]
             if kind is not None:
                 junk[kind].count += 1
                 if len(junk[kind].examples) < EXAMPLES:
-                    example = Example(**Neuron.of(key).model_dump(), text=shown(text))
+                    example = AnnotationExample(**Neuron.of(key).model_dump(), text=shown(text))
                     junk[kind].examples.append(example)
             if kind == "empty":
                 continue
@@ -120,7 +128,7 @@ def measure_text(keys: Sequence[NeuronKey], annotations: Sequence[Sequence[str]]
         repeating += any(occurrences > 1 for occurrences in own.values())
     values = np.fromiter(lengths.elements(), dtype=np.int64)
     frequent = sorted(times.items(), key=lambda item: (-item[1], item[0]))[:MOST_FREQUENT]
-    return Text(
+    return TextMeasures(
         words=tokens,
         vocabulary=len(containing),
         once=sum(1 for number in containing.values() if number == 1),
@@ -132,7 +140,7 @@ def measure_text(keys: Sequence[NeuronKey], annotations: Sequence[Sequence[str]]
         distinct=len(times),
         repeating_neurons=repeating,
         shared=sum(number for text, number in times.items() if neurons_with[text] > 1),
-        frequent=[Frequent(text=shown(text), count=number) for text, number in frequent],
+        frequent=[FrequentAnnotation(text=shown(text), count=number) for text, number in frequent],
         junk=junk,
         growth=vocabulary_growth(containing.values(), sum(lengths.values())),
     )

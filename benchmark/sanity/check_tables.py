@@ -1,105 +1,19 @@
-"""The sanity report: one JSON beside the results, and its table."""
+"""The results of the sanity checks as tables, for a terminal and as Markdown."""
 
 from __future__ import annotations
 
 import math
-from pathlib import Path
-from typing import Literal
 
-from pydantic import Field
-
-from benchmark.result import MAX_RESULT_BYTES
+from benchmark.sanity.check_results import CheckOutcome, SanityReport
 from benchmark.sanity.checks import CHECKS, CONSTANT, PEOPLE
 from benchmark.sanity.ladder import OTHERS
-from milannotations.json_files import StrictModel, read_model
-from milannotations.storage import atomic_path
 from milannotations.terminal import FittedTable
 from milannotations.untrusted_text import as_markdown
 
-FOLDER = "sanity"
 PASS, FAIL = "✓", "✗"
 
 
-class Outcome(StrictModel):
-    """What one check found.
-
-    Attributes:
-        value: On the scale from 0 (a person's words at the wrong neurons) to 1 (at their own);
-            None where the metric has no such scale.
-        low: Lower end of its 95 % bootstrap interval over neurons.
-        high: Upper end.
-        passed: Whether the value is on the good side of the check's bound.
-        score: The metric itself.
-        detail: What was said, where it is one text.
-    """
-
-    value: float | None
-    low: float | None
-    high: float | None
-    passed: bool
-    score: float | None
-    detail: str = Field(default="", max_length=300)
-
-
-class MetricSanity(StrictModel):
-    """All checks of one metric.
-
-    Attributes:
-        title: The metric's.
-        signature: The metric's.
-        human: Its value for people, one annotation held out.
-        wrong: Its value for the same annotations at the wrong neurons.
-        tells_people: Whether the first is higher than the second, its interval above 0.
-        checks: By name.
-        ladder: Kendall's τ with true quality, by what descriptions were replaced with; see
-            ``benchmark.sanity.ladder``.
-        passed: Whether people are told from chance and every required check is passed: only then
-            may it be a board's main number.
-    """
-
-    title: str
-    signature: str
-    human: float | None
-    wrong: float | None
-    tells_people: bool
-    checks: dict[str, Outcome]
-    ladder: dict[str, float] = Field(default_factory=dict)
-    passed: bool
-
-
-class SanityReport(StrictModel):
-    """The sanity of several metrics on one split."""
-
-    schema_version: Literal[1] = 1
-    split: str
-    fingerprint: str
-    neurons: int = Field(ge=2)
-    seed: int
-    metrics: dict[str, MetricSanity]
-
-    def save(self, results: Path) -> Path:
-        """Write the report below a folder of results and return its path."""
-        target = results / FOLDER / f"{self.split}.json"
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with atomic_path(target) as path:
-            path.write_text(self.model_dump_json(indent=1) + "\n", encoding="utf-8")
-        return target
-
-
-def read_reports(results: Path) -> dict[str, SanityReport]:
-    """Read the reports that lie below a folder of results, by split.
-
-    Raises:
-        InputError: Names the file and what is wrong with it.
-    """
-    reports: dict[str, SanityReport] = {}
-    for path in sorted((results / FOLDER).glob("*.json")):
-        report = read_model(path, SanityReport, whole="report", limit=MAX_RESULT_BYTES)
-        reports[report.split] = report
-    return reports
-
-
-def cell(outcome: Outcome | None, required: bool = True) -> str:
+def cell(outcome: CheckOutcome | None, required: bool = True) -> str:
     """Return an outcome as text: ``0.02 ✓``; one that is not required stands in brackets."""
     if outcome is None:
         return "–"
@@ -161,7 +75,7 @@ def markdown_table(report: SanityReport) -> str:
         values = (metric.ladder.get(kind) for kind in (OTHERS, CONSTANT))
         cells = ("–" if tau is None else f"{tau:.2f}".replace("-", "−") for tau in values)
         lines.append(f"| {metric.title} | " + " | ".join(cells) + " |")
-    lines += ["", "Best constants found:", ""]
+    lines += ["", "BestConstant constants found:", ""]
     for metric in report.metrics.values():
         outcome = metric.checks.get("constant")
         if outcome is not None and outcome.score is not None and metric.human is not None:
