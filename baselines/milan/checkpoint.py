@@ -22,8 +22,7 @@ from baselines.milan.config import MilanConfig
 from baselines.milan.decoder import DecoderSpec
 from baselines.milan.decoding import Decoding
 from baselines.milan.language_model import LanguageModelSpec
-from baselines.milan.model import Milan
-from baselines.milan.model_folder import fit_state
+from baselines.milan.model_folder import ModelParts
 from baselines.milan.vocabulary import Vocabulary
 from milannotations.catalog.models import load_model
 from milannotations.catalog.stand_ins import foreign_objects
@@ -67,8 +66,8 @@ class _Inert:
         return OrderedDict()
 
 
-def import_checkpoint(path: Path, group: str | None = None) -> Milan:
-    """Read a checkpoint of the original.
+def read_checkpoint(path: Path, group: str | None = None) -> ModelParts:
+    """Read a checkpoint of the original; ``Milan.from_checkpoint`` makes a model of it.
 
     Args:
         path: The file.
@@ -81,7 +80,7 @@ def import_checkpoint(path: Path, group: str | None = None) -> Milan:
     """
     payload = _read(path)
     try:
-        return _model(payload, path, group or group_of(path.name))
+        return _parts(payload, path, group or group_of(path.name))
     except InputError:
         raise
     except (KeyError, TypeError, ValueError, AttributeError) as error:
@@ -95,7 +94,7 @@ def group_of(file: str) -> str | None:
     return names.get(file)
 
 
-def _model(payload: Mapping[str, Any], path: Path, group: str | None) -> Milan:
+def _parts(payload: Mapping[str, Any], path: Path, group: str | None) -> ModelParts:
     properties = _part(payload, "properties", path)
     state = _part(payload, "state_dict", path)
     kind = _part(payload, "children", path).get("encoder")
@@ -138,14 +137,10 @@ def _model(payload: Mapping[str, Any], path: Path, group: str | None) -> Milan:
         training={"imported_from": path.name, "published_by": "Hernandez et al., 2022"},
         trained_on=published_training_data(group) if group else None,
     )  # fmt: skip
-    # Without memory, until the file's own tensors are put in: sizes may be absurd.
-    with torch.device("meta"):
-        model = Milan(config, Vocabulary(words), encoder)
     renamed = _renamed(state, "", "decoder.", _DECODER)
     if spec is not None:
         renamed |= _renamed(state, "lm.", "language_model.", _LANGUAGE_MODEL)
-    fit_state(model, renamed, path)
-    return model.eval()
+    return ModelParts(config, Vocabulary(words), renamed, encoder)
 
 
 def _read(path: Path) -> Mapping[str, Any]:

@@ -226,7 +226,7 @@ def import_checkpoint(
 ) -> None:
     """Turn a checkpoint of the original MILAN into a model of this project."""
     from baselines.milan.checkpoint import PUBLISHED, group_of
-    from baselines.milan.checkpoint import import_checkpoint as run
+    from baselines.milan.model import Milan
     from baselines.milan.published import checkpoint_file
     from milannotations.catalog.releases import members
     from milannotations.progress import silence_libraries
@@ -238,7 +238,8 @@ def import_checkpoint(
     target = out or Path(Path(checkpoint).stem)
     check_target(target, overwrite)
     group = trained_on or (checkpoint if checkpoint in PUBLISHED else None)
-    model = run(checkpoint_file(checkpoint), group or group_of(Path(checkpoint).name))
+    path = checkpoint_file(checkpoint)
+    model = Milan.from_checkpoint(path, group or group_of(Path(checkpoint).name))
     model.save_pretrained(target, overwrite)
     typer.echo(
         f"Model: {target.resolve()} ({len(model.vocabulary.words)} words, encoder "

@@ -5,31 +5,30 @@ from __future__ import annotations
 import re
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from huggingface_hub import HfApi, snapshot_download
 
-from baselines.milan.model_folder import CARD, CONFIG, VOCABULARY, WEIGHTS, write
+from baselines.milan.model_folder import CARD, CONFIG, VOCABULARY, WEIGHTS, ModelParts, write
+from baselines.milan.published import PUBLISHED, Convert, is_published, published_folder
 from milannotations.errors import InputError
 from milannotations.hub_access import asking_hub, check_hub
-
-if TYPE_CHECKING:
-    from baselines.milan.model import Milan
 
 # No file of another kind is fetched: above all no pickles.
 FILES = (CONFIG, VOCABULARY, WEIGHTS, CARD)
 _NAME = re.compile(r"[\w.-]+/[\w.-]+")
 
 
-def model_folder(source: str, revision: str | None = None) -> Path:
-    """Return the folder of a model: its own, or that of a published model's or repository's copy.
+def model_folder(source: str, convert: Convert, revision: str | None = None) -> Path:
+    """Return the folder of a model: its own, or the copy of a published model or a repository.
+
+    Args:
+        source: A folder, a published model's name, the URL of a checkpoint, or OWNER/NAME.
+        convert: See ``published_folder``.
+        revision: Of the repository.
 
     Raises:
         InputError: If there is no such folder or repository, or the hub cannot be reached.
     """
-    # Here: checkpoints are read into models, whose module imports this one.
-    from baselines.milan.published import PUBLISHED, is_published, published_folder
-
     folder = Path(source).expanduser()
     if folder.is_dir():
         if not (folder / FILES[0]).is_file():
@@ -41,7 +40,7 @@ def model_folder(source: str, revision: str | None = None) -> Path:
             "import-checkpoint` first, or name them: " + ", ".join(PUBLISHED)
         )
     if is_published(source):
-        return published_folder(source)
+        return published_folder(source, convert)
     if not _NAME.fullmatch(source) or source.startswith("."):
         raise InputError(
             f"model {source!r} is neither a folder nor OWNER/NAME of the hub, nor a URL or one "
@@ -56,8 +55,11 @@ def model_folder(source: str, revision: str | None = None) -> Path:
         ) from error
 
 
-def push(model: Milan, repository: str, private: bool, token: str | None) -> str:
+def push(parts: ModelParts, repository: str, private: bool, token: str | None) -> str:
     """Upload a model's files as one commit; return its address.
+
+    ``ModelHubMixin`` of huggingface_hub is not used: it writes folders in place, where ours are
+    replaced as a whole or not at all, and loads neither URLs nor the authors' checkpoints.
 
     Raises:
         InputError: If the name is not OWNER/NAME, or the hub refuses.
@@ -67,7 +69,7 @@ def push(model: Milan, repository: str, private: bool, token: str | None) -> str
     api = HfApi(token=token)
     check_hub(f"{repository} cannot be written", api.endpoint)
     with tempfile.TemporaryDirectory(prefix="milannotations-upload-") as folder:
-        write(model, Path(folder))
+        write(parts, Path(folder))
         try:
             api.create_repo(repository, private=private, exist_ok=True)
             commit = api.upload_folder(

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from datasets import Dataset
-from torch import Tensor, nn
+from torch import Tensor
 
 from baselines.features.cache import cached_features, exemplar_features
 from baselines.features.encoder import PyramidEncoder, Resizing
@@ -24,25 +24,22 @@ from baselines.milan.decoding import (
     needs_prior,
     text_log_prob,
 )
-from baselines.milan.hub import model_folder, push
 from baselines.milan.language_model import LanguageModel
-from baselines.milan.model_folder import WEIGHTS, fit_state, read, write
 from baselines.milan.output import MilanOutput, check_tensors, output_of, rerank
+from baselines.milan.pretrained import PretrainedModel
 from baselines.milan.vocabulary import Vocabulary
 from milannotations.describer import Description
-from milannotations.device import resolve_device
 from milannotations.errors import InputError
 from milannotations.progress import progress_bar
 from milannotations.provenance import TrainingData, warn_of_other_kind
 from milannotations.record import NeuronKey, encoded_records, keys_of
 from milannotations.seeds import stable_generator
-from milannotations.storage import atomic_folder
 from milannotations.threads import side_by_side
 
 _USUAL_BEAM = 50
 
 
-class Milan(nn.Module):
+class Milan(PretrainedModel):
     """Describes a neuron by the sentence of highest mutual information with its exemplars.
 
     >>> from baselines.milan import Milan
@@ -61,41 +58,19 @@ class Milan(nn.Module):
     def __init__(
         self, config: MilanConfig, vocabulary: Vocabulary, encoder: PyramidEncoder | None = None
     ) -> None:
-        super().__init__()
-        self.config = config
-        self.vocabulary = vocabulary
+        super().__init__(config, vocabulary, encoder)
         self.decoder = Decoder(config.features, len(vocabulary), config.decoder)
         self.language_model = (
             LanguageModel(len(vocabulary), vocabulary.pad, config.language_model)
             if config.language_model
             else None
         )
-        # Not a submodule: it is frozen, mostly stored elsewhere, and only needed for images.
-        self._encoder: list[PyramidEncoder] = [encoder] if encoder else []
         self._reranker: list[ClipReranker] = []
 
     @property
     def device(self) -> torch.device:
         """Where the model is."""
         return self.decoder.output.weight.device
-
-    @property
-    def encoder(self) -> PyramidEncoder:
-        """The encoder, loaded when it is first asked for.
-
-        Raises:
-            InputError: If its weights are not those that the model was trained with.
-        """
-        if not self._encoder:
-            encoder = PyramidEncoder(self.config.encoder)
-            known = self.config.encoder_identity
-            if known and str(encoder.identity()["weights"]) != known:
-                raise InputError(
-                    f"the weights of encoder {self.config.encoder.model!r} are other than those "
-                    "this model was trained with; its features would mean something else"
-                )
-            self._encoder.append(encoder)
-        return self._encoder[0]
 
     @property
     def trained_on(self) -> TrainingData | None:
@@ -354,80 +329,6 @@ class Milan(nn.Module):
         assert self.language_model is not None
         prior = language_model_log_prob(self.language_model, words[:, None, 1:], self.vocabulary)
         return prior[:, 0]
-
-    def save_pretrained(self, folder: Path | str, overwrite: bool = False) -> Path:
-        """Write the model: ``config.json``, ``vocabulary.json``, ``model.safetensors``, a card.
-
-        Raises:
-            InputError: If the folder holds something and ``overwrite`` is not set.
-        """
-        target = Path(folder)
-        with atomic_folder(target, overwrite) as work:
-            write(self, work)
-        return target
-
-    @classmethod
-    def from_pretrained(
-        cls,
-        source: str | Path,
-        device: str | torch.device = "auto",
-        revision: str | None = None,
-        trust_encoder: bool = False,
-    ) -> Milan:
-        """Load a model from a folder, from a repository of the hub, or one that is published.
-
-        Args:
-            source: A folder that ``save_pretrained`` wrote, ``OWNER/NAME``, or what ``pretrained``
-                takes. With ``+clip`` after any of these, candidates are ordered anew by CLIP, with
-                the original's settings.
-            device: Where it shall be.
-            revision: Of the repository.
-            trust_encoder: Allow an encoder that is code of its own (``package.module:factory``, or
-                of ``torch.hub``).
-
-        Raises:
-            InputError: If there is no such model, it is damaged or of another version, or its
-                parts do not fit together.
-        """
-        # Here: checkpoints are read into models.
-        from baselines.milan.published import CLIP_SUFFIX, with_clip
-
-        name = str(source)
-        clip = name.endswith(CLIP_SUFFIX) and not Path(name).is_dir()
-        folder = model_folder(name.removesuffix(CLIP_SUFFIX) if clip else name, revision)
-        config, vocabulary, state, encoder = read(folder, trust_encoder)
-        config = with_clip(config) if clip else config
-        # Without memory, until the file's own tensors are put in: sizes may be absurd.
-        with torch.device("meta"):
-            model = cls(config, vocabulary, encoder)
-        fit_state(model, state, folder / WEIGHTS)
-        model.to(resolve_device(device) if isinstance(device, str) else device)
-        return model.eval()
-
-    @classmethod
-    def pretrained(
-        cls, name: str = "base", device: str | torch.device = "auto", force: bool = False
-    ) -> Milan:
-        """Load a model that the authors published, after fetching it if it is not here.
-
-        Args:
-            name: ``base``, ``cls``, ``gen``, ``imagenet``, ``places365``, ``alexnet``,
-                ``resnet152`` or ``biggan``, by what it was trained on; or the URL of a checkpoint.
-                With ``+clip`` after it, candidates are ordered anew by CLIP.
-            device: Where it shall be.
-            force: Fetch and import it again, and accept another checksum.
-
-        Raises:
-            InputError: If there is no such name, or the file cannot be had or imported.
-        """
-        from baselines.milan.published import published_folder
-
-        published_folder(name, force)
-        return cls.from_pretrained(name, device)
-
-    def push_to_hub(self, repository: str, private: bool = False, token: str | None = None) -> str:
-        """Upload the model to a repository of the hub; return the commit's address."""
-        return push(self, repository, private, token)
 
     def _description(
         self, tokens: list[list[int]], scores: list[float], others: int

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, NamedTuple
 
 import torch
 from pydantic import ValidationError
 from safetensors.torch import save_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from baselines.features.encoder import EncoderSpec, PyramidEncoder
 from baselines.milan.config import FORMAT, MilanConfig
@@ -22,9 +23,6 @@ from milannotations.errors import InputError
 from milannotations.storage import atomic_path
 from milannotations.tensors import check_network, read_safetensors
 
-if TYPE_CHECKING:
-    from baselines.milan.model import Milan
-
 CONFIG, VOCABULARY, WEIGHTS, CARD = (
     "config.json", "vocabulary.json", "model.safetensors", "README.md",
 )  # fmt: skip
@@ -34,33 +32,44 @@ _MAX_JSON = 50_000_000
 _HARMLESS = ("torchvision", "timm", "hf")
 
 
-def write(model: Milan, folder: Path) -> None:
-    """Write a model's files into a folder that is there."""
-    _write_json(folder / CONFIG, model.config.model_dump(mode="json"))
-    words = {"specials": list(SPECIALS), "words": model.vocabulary.words}
+class ModelParts(NamedTuple):
+    """What a model consists of.
+
+    Attributes:
+        config: The configuration.
+        vocabulary: The words.
+        state: The parameters by name, without the encoder's.
+        encoder: The encoder, if its weights lie beside the model.
+    """
+
+    config: MilanConfig
+    vocabulary: Vocabulary
+    state: Mapping[str, Tensor]
+    encoder: PyramidEncoder | None
+
+
+def write(parts: ModelParts, folder: Path) -> None:
+    """Write a model's files into an existing folder."""
+    _write_json(folder / CONFIG, parts.config.model_dump(mode="json"))
+    words = {"specials": list(SPECIALS), "words": parts.vocabulary.words}
     _write_json(folder / VOCABULARY, words)
-    state = dict(model.state_dict())
-    if model.config.encoder.weights == "included":
-        inner = model.encoder.network.state_dict()
+    state = dict(parts.state)
+    if parts.encoder is not None:
+        inner = parts.encoder.network.state_dict()
         state |= {f"{_ENCODER}{name}": value for name, value in inner.items()}
     # By way of a temporary file, which gets the permissions of the others: safetensors writes
     # files that nobody else may read.
     with atomic_path(folder / WEIGHTS, alone=True) as path:
         save_file({n: v.detach().cpu().contiguous().clone() for n, v in state.items()}, path)
-    (folder / CARD).write_text(card(model.config), encoding="utf-8")
+    (folder / CARD).write_text(card(parts.config), encoding="utf-8")
 
 
-def read(
-    folder: Path, trust_encoder: bool = False
-) -> tuple[MilanConfig, Vocabulary, dict[str, Tensor], PyramidEncoder | None]:
+def read(folder: Path, trust_encoder: bool = False) -> ModelParts:
     """Read a model's files.
 
     Args:
         folder: The folder.
         trust_encoder: Allow an encoder whose loading runs the code that its name names.
-
-    Returns:
-        The configuration, the words, the parameters, and the encoder if its weights are there.
 
     Raises:
         InputError: If a file is missing, damaged, of another version, or names code.
@@ -85,16 +94,16 @@ def read(
         raise InputError(f"{place} lacks the encoder's weights, which {CONFIG} says are included")
     encoder = _included(config.encoder, inner, place) if inner else None
     own = {n: v for n, v in state.items() if not n.startswith(_ENCODER)}
-    return config, vocabulary, own, encoder
+    return ModelParts(config, vocabulary, own, encoder)
 
 
-def fit_state(model: Milan, state: dict[str, Tensor], place: Path) -> None:
-    """Put a file's parameters into a model, in place of its own.
+def fit_state(model: nn.Module, parts: ModelParts, place: Path) -> None:
+    """Put the parameters of a file into a model, in place of its own.
 
     Raises:
         InputError: If they are for another vocabulary, or of other shapes.
     """
-    words = len(model.vocabulary)
+    state, words = parts.state, len(parts.vocabulary)
     odd = [name for name, value in state.items() if value.dtype != torch.float32]
     if odd:
         raise InputError(f"{place}: {odd[0]} is of {state[odd[0]].dtype}; parameters are float32")

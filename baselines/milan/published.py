@@ -10,10 +10,11 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from baselines.milan.checkpoint import PUBLISHED, group_of, import_checkpoint
+from baselines.milan.checkpoint import PUBLISHED, group_of
 from baselines.milan.config import ClipSpec, MilanConfig
 from baselines.milan.decoding import Decoding
 from baselines.milan.model_folder import CONFIG
@@ -33,6 +34,7 @@ LICENCE = (
     "by Hernandez et al. (2022); their code is under the MIT licence, and they state none for the "
     "weights"
 )
+Convert = Callable[[Path, str | None, Path], None]
 _WEB = re.compile(r"[a-z]+://", re.IGNORECASE)
 
 
@@ -42,11 +44,13 @@ def is_published(source: str) -> bool:
     return name in PUBLISHED or bool(_WEB.match(name))
 
 
-def published_folder(source: str, force: bool = False) -> Path:
+def published_folder(source: str, convert: Convert, force: bool = False) -> Path:
     """Return the folder of a published model, after fetching and importing it if it is not here.
 
     Args:
-        source: A name, as ``base``, or the URL of a checkpoint; ``+clip`` is not looked at.
+        source: A name, as ``base``, or the URL of a checkpoint; ``+clip`` is ignored.
+        convert: Makes a model's folder of a checkpoint: takes the file, the group of releases that
+            it was trained on (None where unknown), and the folder.
         force: Fetch and import it again, and record its checksum in place of another.
 
     Raises:
@@ -62,13 +66,13 @@ def published_folder(source: str, force: bool = False) -> Path:
     with locked(target, wait=True):
         # Whoever has waited finds what the other process has fetched.
         if force or not (target / CONFIG).is_file():
-            _fetch_and_import(name, wanted, group, target, force)
+            path = _fetched(name, wanted, force)
+            convert(path, group, target)
     return target
 
 
-def _fetch_and_import(
-    name: str, wanted: Wanted, group: str | None, target: Path, force: bool
-) -> None:
+def _fetched(name: str, wanted: Wanted, force: bool) -> Path:
+    """Fetch a checkpoint, and tell people about its licence and checksum."""
     console = Console(stderr=True, highlight=False, soft_wrap=True)
     path = fetch_file(wanted, force=force)
     checksum = recorded(wanted.name)
@@ -77,8 +81,7 @@ def _fetch_and_import(
     console.print(
         f"{wanted.url}:{by}; SHA-256 {digest}, recorded when it was first fetched", markup=False
     )
-    model = import_checkpoint(path, group)
-    model.save_pretrained(target, overwrite=True)
+    return path
 
 
 def with_clip(config: MilanConfig) -> MilanConfig:

@@ -149,7 +149,7 @@ def train(
         if warning:
             trained["warning"] = warning
         model.config = config.model_copy(update={"training": trained, "decoding": decoding})
-        write(model, work)
+        write(model.parts, work)
         (work / _HISTORY).write_text(json.dumps(history, indent=1) + "\n", encoding="utf-8")
         with (work / _HELD_OUT).open("w", newline="", encoding="utf-8") as file:
             writer = csv.writer(file)

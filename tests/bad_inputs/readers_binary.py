@@ -10,7 +10,7 @@ from typing import Any
 from torch import nn
 
 from baselines.concepts.activations import RecordedMaps
-from baselines.milan.checkpoint import import_checkpoint
+from baselines.milan.model import Milan
 from leaderboard.submission.descriptions import place_rows, read_rows
 from leaderboard.submission.package import open_package
 from leaderboard.submission.problems import Problems
@@ -97,7 +97,7 @@ def shard(path: Path, work: Path) -> Any:
 
 @reader("import-checkpoint", "checkpoint")
 def original(path: Path, work: Path) -> Any:
-    return str(import_checkpoint(path))
+    return str(Milan.from_checkpoint(path))
 
 
 @reader("score --descriptions PARQUET", "parquet")

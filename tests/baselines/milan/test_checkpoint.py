@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from typer.testing import CliRunner
 
-from baselines.milan.checkpoint import PUBLISHED, import_checkpoint
+from baselines.milan.checkpoint import PUBLISHED
 from baselines.milan.commands import import_app
 from baselines.milan.decoding import VARIANTS
 from baselines.milan.model import Milan
@@ -124,7 +124,7 @@ def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_captions_are_those_of_the_originals_equations(path: Path) -> None:
-    model = import_checkpoint(path)
+    model = Milan.from_checkpoint(path)
     assert model.config.decoding.model_dump(include={"strategy", "pmi", "beam", "length"}) == {
         "strategy": "rerank", "pmi": 0.2, "beam": BEAM, "length": LENGTH,
     }  # fmt: skip
@@ -166,7 +166,7 @@ def test_importing_on_the_command_line(path: Path, tmp_path: Path) -> None:
     done = CliRunner().invoke(import_app, [str(path), "--out", str(tmp_path / "model")])
     assert done.exit_code == 0, done.output
     assert "5 words, encoder resnet18" in done.output
-    loaded, imported = Milan.from_pretrained(tmp_path / "model", "cpu"), import_checkpoint(path)
+    loaded, imported = Milan.from_pretrained(tmp_path / "model", "cpu"), Milan.from_checkpoint(path)
     records = neurons(2, k=15, side=64)
     assert loaded.describe(records) == imported.describe(records)
     assert loaded.config.as_original and loaded.config.encoder.weights == "included"
@@ -174,7 +174,7 @@ def test_importing_on_the_command_line(path: Path, tmp_path: Path) -> None:
 
 
 def test_a_checkpoint_without_a_language_model(tmp_path: Path) -> None:
-    model = import_checkpoint(checkpoint(tmp_path, lm=None, strategy=None))
+    model = Milan.from_checkpoint(checkpoint(tmp_path, lm=None, strategy=None))
     assert model.language_model is None
     assert (model.config.decoding.strategy, model.config.decoding.pmi) == ("beam", 0)
 
@@ -186,7 +186,7 @@ class Harmful:
 
 def test_checkpoints_that_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(InputError, match=r"the authors publish http://milan\.csail"):
-        import_checkpoint(tmp_path / "milan-base.pth")
+        Milan.from_checkpoint(tmp_path / "milan-base.pth")
     for payload, message in (
         (Harmful(), "could run code"),
         ({"properties": {"x": Harmful()}}, "could run code"),
@@ -195,27 +195,27 @@ def test_checkpoints_that_are_refused(tmp_path: Path, capsys: pytest.CaptureFixt
     ):
         torch.save(payload, tmp_path / "file.pth")
         with pytest.raises(InputError, match=message):
-            import_checkpoint(tmp_path / "file.pth")
+            Milan.from_checkpoint(tmp_path / "file.pth")
     (tmp_path / "file.pth").write_bytes(pickle.dumps(Harmful()))
     with pytest.raises(InputError, match="could run code"):
-        import_checkpoint(tmp_path / "file.pth")
+        Milan.from_checkpoint(tmp_path / "file.pth")
     (tmp_path / "file.pth").write_bytes(b"")
     with pytest.raises(InputError, match="damaged"):
-        import_checkpoint(tmp_path / "file.pth")
+        Milan.from_checkpoint(tmp_path / "file.pth")
     assert "code was run" not in capsys.readouterr().out
     other = node(
         {"indexer": indexer((*WORDS[:-1], "or")), "embedding_size": 4, "hidden_size": 8,
          "layers": 2, "dropout": 0.5}
     )  # fmt: skip
     with pytest.raises(InputError, match="1 words are missing from the second, 1 from the first"):
-        import_checkpoint(checkpoint(tmp_path, lm=other))
+        Milan.from_checkpoint(checkpoint(tmp_path, lm=other))
     swapped = node({**other["properties"], "indexer": indexer(WORDS[::-1])})
     with pytest.raises(InputError, match="the order is another"):
-        import_checkpoint(checkpoint(tmp_path, lm=swapped))
+        Milan.from_checkpoint(checkpoint(tmp_path, lm=swapped))
     with pytest.raises(InputError, match="'resnet34' is not one of"):
-        import_checkpoint(checkpoint(tmp_path, encoder=node({"config": "resnet34"})))
+        Milan.from_checkpoint(checkpoint(tmp_path, encoder=node({"config": "resnet34"})))
     with pytest.raises(InputError, match="do not fit the model"):
-        import_checkpoint(checkpoint(tmp_path, hidden_size=9))
+        Milan.from_checkpoint(checkpoint(tmp_path, hidden_size=9))
     for changes in (
         {"hidden_size": "many"},
         {"hidden_size": 10**9},
@@ -224,4 +224,4 @@ def test_checkpoints_that_are_refused(tmp_path: Path, capsys: pytest.CaptureFixt
         {"temperature": "warm"},
     ):
         with pytest.raises(InputError, match="no checkpoint of the original"):
-            import_checkpoint(checkpoint(tmp_path, **changes))
+            Milan.from_checkpoint(checkpoint(tmp_path, **changes))

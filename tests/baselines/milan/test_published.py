@@ -15,11 +15,10 @@ from datasets import Dataset
 from torchvision.transforms.v2 import functional as transforms
 from typer.testing import CliRunner
 
-from baselines.milan.checkpoint import PUBLISHED, import_checkpoint
+from baselines.milan.checkpoint import PUBLISHED
 from baselines.milan.commands import import_app
 from baselines.milan.config import ClipSpec
 from baselines.milan.decoding import VARIANTS, Decoding
-from baselines.milan.hub import model_folder
 from baselines.milan.model import Milan
 from baselines.milan.output import MilanOutput
 from milannotations.data_home import HOME_VARIABLE
@@ -97,7 +96,7 @@ def test_a_published_model_is_fetched_resumed_imported_and_kept(
     assert [path for path, _ in host.asked] == ["/mirror/milan-base.pth"] * 2
     assert host.asked[1][1] is not None and host.asked[1][1].startswith("bytes=")  # went on
     assert "MIT licence" in capsys.readouterr().err
-    whole = import_checkpoint(tmp_path / "milan-test.pth")
+    whole = Milan.from_checkpoint(tmp_path / "milan-test.pth")
     assert same_weights(model, whole)
     assert model.config.trained_on == published_training_data("base")
     assert whole.config.trained_on is None  # its name is none of the published ones
@@ -120,14 +119,14 @@ def test_another_file_of_the_same_name_is_refused(host: Host, tmp_path: Path) ->
     (tmp_path / "home" / "downloads" / "milan-cls.pth").unlink()
     (tmp_path / "home" / "models" / "milan-cls" / "config.json").unlink()
     with pytest.raises(InputError, match=r"not the file milan-cls\.pth that was had before"):
-        model_folder("cls")
+        Milan.from_pretrained("cls", "cpu")
     assert Milan.pretrained("cls", "cpu", force=True).config.decoding.beam == 7
 
 
 def test_urls_stand_where_files_do(host: Host, tmp_path: Path) -> None:
     url = f"{host.url}/some/where/mine.pth?version=2"
     describer = create("milan", model=url, device="cpu")
-    assert same_weights(describer._model, import_checkpoint(tmp_path / "milan-test.pth"))  # type: ignore[attr-defined]
+    assert same_weights(describer._model, Milan.from_checkpoint(tmp_path / "milan-test.pth"))  # type: ignore[attr-defined]
     assert describer.trained_on is None  # type: ignore[attr-defined]
     assert len(host.asked) == 1  # mirrors are not asked for a URL of the user's
     Milan.from_pretrained(url, "cpu")
