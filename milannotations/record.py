@@ -18,20 +18,11 @@ import numpy as np
 from datasets import Dataset, Features, Image, List, Value
 from PIL import Image as PILImage
 
+from milannotations.defaults import IMAGE_FORMATS
 from milannotations.errors import InputError
 from milannotations.pictures.pixels import to_rgb
 
-DEFAULT_K = 15  # exemplars per neuron (MILAN paper, section 3.1)
-DEFAULT_QUANTILE = 0.99  # activation threshold: top 1 % of all positions (MILAN paper, section 3.1)
-DEFAULT_SIZE = 224  # side of exemplars and masks, in pixels
-
 _ROWS_AT_ONCE = 16
-
-IMAGE_FORMATS: dict[str, dict[str, Any]] = {
-    "jpeg": {"quality": 92},
-    "png": {},
-    "webp": {"lossless": True, "method": 0},
-}
 
 FEATURES = Features(
     {

@@ -35,10 +35,11 @@ from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
+from milannotations.defaults import DEFAULT_K, DEFAULT_SIZE, IMAGE_FORMATS
 from PIL import Image
 
 from milannotations import folder
-from milannotations.record import DEFAULT_K, DEFAULT_SIZE, IMAGE_FORMATS, encode_image, encode_mask
+from milannotations.record import encode_image, encode_mask
 
 DEMO = Path(folder.__file__).parent / "data" / "demo" / "network.parquet"
 SOURCE_IMAGES = 50_000

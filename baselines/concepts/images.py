@@ -6,6 +6,7 @@ from dataclasses import asdict, replace
 from typing import Any
 
 import numpy as np
+from milannotations.defaults import DEFAULT_SIZE
 from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
@@ -14,7 +15,6 @@ from baselines.concepts.labelled_images import LabelledImages, Labels
 from milannotations.errors import InputError
 from milannotations.inputs.preprocessing import Preprocessing
 from milannotations.inputs.sources import as_exemplar
-from milannotations.record import DEFAULT_SIZE
 
 # How a picture that is no square becomes one: as a whole without its proportions, or its middle.
 FRAMES = ("squash", "crop")

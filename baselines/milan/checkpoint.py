@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from milannotations.defaults import DEFAULT_K
 from torch import Tensor
 
 from baselines.features.encoder import ENCODERS, PyramidEncoder
@@ -29,7 +30,6 @@ from milannotations.catalog.stand_ins import foreign_objects
 from milannotations.catalog.weights import fit
 from milannotations.errors import InputError
 from milannotations.provenance import published_training_data
-from milannotations.record import DEFAULT_K
 from milannotations.tensors import check_torch_file
 
 HOST = "http://milan.csail.mit.edu/models"

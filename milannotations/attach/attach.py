@@ -26,11 +26,12 @@ from milannotations.attach.facts import write_card_and_facts
 from milannotations.attach.geometry import DEFAULT_GEOMETRY, check_geometry, exemplar_view
 from milannotations.attach.shards import Shard, keys_of_images, open_shards, records_of
 from milannotations.attach.sources import FolderSource, ImageSource
+from milannotations.defaults import IMAGE_FORMATS
 from milannotations.errors import InputError
 from milannotations.folder import write_records
 from milannotations.pictures import list_files, naming
 from milannotations.progress import progress_bar
-from milannotations.record import IMAGE_FORMATS, encode_image
+from milannotations.record import encode_image
 from milannotations.release.facts import read_raw_facts
 from milannotations.storage import atomic_path, check_target, resumable_folder
 

@@ -19,10 +19,10 @@ from PIL import Image
 from torchvision.transforms import InterpolationMode
 from torchvision.transforms.v2 import functional as transforms
 
+from milannotations.defaults import DEFAULT_SIZE
 from milannotations.errors import InputError
 from milannotations.inputs.preprocessing import Preprocessing
 from milannotations.pictures import to_rgb
-from milannotations.record import DEFAULT_SIZE
 
 GEOMETRIES = ("crop", "squash")
 DEFAULT_GEOMETRY = "crop"

@@ -15,10 +15,10 @@ from torch import Tensor, nn
 
 from milannotations.arrays import read_array, read_arrays
 from milannotations.catalog.weights import reason
+from milannotations.defaults import DEFAULT_SIZE
 from milannotations.errors import InputError
 from milannotations.inputs.generators import Latents, LatentSpace
 from milannotations.inputs.sources import Inputs
-from milannotations.record import DEFAULT_SIZE
 from milannotations.storage import atomic_path
 from milannotations.tensors import check_plain, check_torch_file
 

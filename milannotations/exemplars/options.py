@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
+from milannotations.defaults import DEFAULT_K, DEFAULT_QUANTILE, DEFAULT_SIZE, IMAGE_FORMATS
 from milannotations.errors import InputError
-from milannotations.record import DEFAULT_K, DEFAULT_QUANTILE, DEFAULT_SIZE, IMAGE_FORMATS
 from milannotations.rules import InPlace, MaskRule, checked_in_place, checked_mask_rule
 from milannotations.units import UnitChoice
 

@@ -13,9 +13,9 @@ from scipy import stats
 from torch import Tensor, nn
 from torchvision.transforms.v2 import functional as transforms
 
+from milannotations.defaults import DEFAULT_SIZE
 from milannotations.errors import InputError
 from milannotations.inputs.sources import Inputs
-from milannotations.record import DEFAULT_SIZE
 
 # Images of exemplars are asked for from several threads; of the generator there is one.
 _RUNNING = threading.Lock()

@@ -12,9 +12,9 @@ from torch import Tensor
 from torchvision.transforms import InterpolationMode
 from torchvision.transforms.v2 import functional as transforms
 
+from milannotations.defaults import DEFAULT_SIZE
 from milannotations.errors import InputError
 from milannotations.pictures import MAX_PIXELS, PictureError, to_rgb
-from milannotations.record import DEFAULT_SIZE
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from typing import Any, Protocol
 from PIL import Image
 from torch import Tensor
 
+from milannotations.defaults import DEFAULT_SIZE
 from milannotations.errors import InputError
 from milannotations.inputs.preprocessing import Preprocessing
 from milannotations.pictures import (
@@ -24,7 +25,6 @@ from milannotations.pictures import (
     shown,
     utf8,
 )
-from milannotations.record import DEFAULT_SIZE
 
 # What a network is called with, for one image or for a batch: ``module(*inputs)``.
 Inputs = tuple[Tensor, ...]

@@ -11,10 +11,10 @@ from pathlib import Path
 
 from milannotations.annotations import read_annotations, to_dataset
 from milannotations.catalog.releases import RELEASES, SOURCES, TEXT_ONLY, canonical
+from milannotations.defaults import IMAGE_FORMATS
 from milannotations.errors import InputError, did_you_mean
 from milannotations.fingerprints import fingerprint, fingerprint_of_files, record_fingerprint
 from milannotations.folder import write_card, write_records
-from milannotations.record import IMAGE_FORMATS
 from milannotations.release.archive import ANNOTATIONS, Files, open_files
 from milannotations.release.convert import convert
 from milannotations.release.facts import ImportReport, write_facts

@@ -18,10 +18,11 @@ from typing import Any, NamedTuple
 from datasets import Dataset
 from PIL import Image as PILImage
 
+from milannotations.defaults import IMAGE_FORMATS
 from milannotations.errors import InputError
 from milannotations.page import as_json
 from milannotations.pictures import UnreadableImageError, opened
-from milannotations.record import FEATURES, IMAGE_FORMATS, NeuronKey, encoded_records, key_of
+from milannotations.record import FEATURES, NeuronKey, encoded_records, key_of
 from milannotations.storage import atomic_path
 from milannotations.untrusted_text import clean
 from milannotations.viewer.choice import Layer

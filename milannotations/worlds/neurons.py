@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from milannotations.defaults import DEFAULT_K
 from milannotations.errors import InputError
-from milannotations.record import DEFAULT_K
 from milannotations.seeds import stable_seed
 from milannotations.worlds.concepts import (
     And,
