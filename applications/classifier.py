@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from applications.class_folders import classes_of
+from applications.config import ClassifierConfig
 from milannotations.catalog import small, torchvision_models
 from milannotations.catalog.models import load_model
 from milannotations.device import resolve_device
@@ -75,89 +76,54 @@ class ImageTensors:
         return (scaled - mean) / std
 
 
-def train_classifier(
-    folder: Path,
-    out_weights: Path,
-    *,
-    architecture: str = small.NAME,
-    epochs: int = 20,
-    batch_size: int = 32,
-    learning_rate: float = 3e-3,
-    weight_decay: float = 0.05,
-    shift: int = 6,
-    seed: int = 0,
-    device: str = "auto",
-) -> TrainedClassifier:
+def train_classifier(config: ClassifierConfig) -> TrainedClassifier:
     """Train a classifier from random weights and write these, with what is known of it beside.
 
     AdamW with one cycle of the learning rate. Images are moved by some pixels and changed in
     brightness and contrast, but never mirrored: writing would no longer be legible. All images are
-    held in memory. The same seed gives the same weights on the same machine.
-
-    Args:
-        folder: It has one folder of images for each class.
-        out_weights: Safetensors file to write; a JSON file of the same name has the classes, the
-            settings and the accuracy in training.
-        architecture: ``smallnet``, or a classifier of torchvision.
-        epochs: Passes over the images.
-        batch_size: Images per step.
-        learning_rate: The greatest of the cycle.
-        weight_decay: Of AdamW.
-        shift: The most pixels by which an image is moved in each direction.
-        seed: Of the initial weights, the order and the changes.
-        device: Where it is trained.
+    held in memory. The same seed gives the same weights on the same machine. A JSON file beside the
+    weights has the classes, the settings and the accuracy in training.
 
     Raises:
         InputError: If the images or a setting cannot be used; before anything is trained.
     """
-    processor = resolve_device(device)
-    if epochs < 1 or batch_size < 2 or learning_rate <= 0 or weight_decay < 0 or shift < 0:
+    device = resolve_device(config.device)
+    if config.learning_rate <= 0 or config.weight_decay < 0 or config.shift < 0:
         raise InputError(
-            f"epochs={epochs}, batch_size={batch_size}, learning_rate={learning_rate}, "
-            f"weight_decay={weight_decay}, shift={shift}: take at least 1 epoch, batches of at "
-            "least 2, a learning rate above 0, and no negative number"
+            f"learning_rate={config.learning_rate}, weight_decay={config.weight_decay}, "
+            f"shift={config.shift}: take a learning rate above 0, and no negative number"
         )
-    check_file(out_weights, overwrite=True)
-    if out_weights.suffix != ".safetensors":
-        raise InputError(f"weights file {out_weights}: its name must end in .safetensors")
-    preprocessing = _preprocessing(architecture)
-    images = read_images(folder, preprocessing)
+    check_file(config.out, overwrite=True)
+    if config.out.suffix != ".safetensors":
+        raise InputError(f"weights file {config.out}: its name must end in .safetensors")
+    preprocessing = _preprocessing(config.architecture)
+    images = read_images(config.images, preprocessing)
     # Random numbers are drawn on the CPU, so that devices see the same images in the same order.
-    generator = torch.Generator().manual_seed(seed)
-    with torch.random.fork_rng(devices=[processor] if processor.type == "cuda" else []):
-        torch.manual_seed(seed)
-        module = _made(architecture, len(images.classes)).to(processor)
-        losses = _fit(
-            module,
-            images,
-            generator,
-            processor,
-            epochs,
-            batch_size,
-            learning_rate,
-            weight_decay,
-            shift,
-        )
+    generator = torch.Generator().manual_seed(config.seed)
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        torch.manual_seed(config.seed)
+        module = _made(config.architecture, len(images.classes)).to(device)
+        losses = _fit(module, images, generator, device, config)
     module = module.cpu().eval().to(memory_format=torch.contiguous_format)
-    right = accuracy(predictions(module, images, str(processor)), images.labels)
+    right = accuracy(predictions(module, images, str(device)), images.labels)
     facts = {
-        "architecture": architecture,
+        "architecture": config.architecture,
         "classes": list(images.classes),
         "images": len(images.labels),
         "train_accuracy": right,
         "losses": losses,
         "settings": {
-            "epochs": epochs,
-            "batch_size": batch_size,
-            "learning_rate": learning_rate,
-            "weight_decay": weight_decay,
-            "shift": shift,
-            "seed": seed,
+            "epochs": config.epochs,
+            "batch_size": config.batch_size,
+            "learning_rate": config.learning_rate,
+            "weight_decay": config.weight_decay,
+            "shift": config.shift,
+            "seed": config.seed,
         },
     }
-    with atomic_path(out_weights, alone=True) as path:
+    with atomic_path(config.out, alone=True) as path:
         save_file({k: v.contiguous() for k, v in module.state_dict().items()}, path)
-    with atomic_path(out_weights.with_suffix(".json")) as path:
+    with atomic_path(config.out.with_suffix(".json")) as path:
         path.write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
     return TrainedClassifier(module, preprocessing, images.classes, right, tuple(losses))
 
@@ -264,18 +230,17 @@ def _fit(
     images: ImageTensors,
     generator: torch.Generator,
     device: torch.device,
-    epochs: int,
-    batch_size: int,
-    learning_rate: float,
-    weight_decay: float,
-    shift: int,
+    config: ClassifierConfig,
 ) -> list[float]:
     count = len(images.labels)
+    batch_size, epochs = config.batch_size, config.epochs
     # A last batch of one image has no variance to normalize by.
     steps = [s for s in range(0, count, batch_size) if count - s > 1]
-    optimizer = torch.optim.AdamW(module.parameters(), lr=learning_rate, weight_decay=weight_decay)
+    optimizer = torch.optim.AdamW(
+        module.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay
+    )
     schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, learning_rate, total_steps=epochs * len(steps), pct_start=_WARM
+        optimizer, config.learning_rate, total_steps=epochs * len(steps), pct_start=_WARM
     )
     losses = []
     # A quarter faster on CPUs; convolutions give the same layout on.
@@ -287,7 +252,7 @@ def _fit(
             total = 0.0
             for first in steps:
                 part = order[first : first + batch_size]
-                inputs = _varied(images.inputs(part, device), shift, generator)
+                inputs = _varied(images.inputs(part, device), config.shift, generator)
                 output = module(inputs.contiguous(memory_format=torch.channels_last))
                 scores = output if isinstance(output, Tensor) else output[0]  # auxiliary heads
                 loss = functional.cross_entropy(scores, images.labels[part].to(device))

@@ -29,8 +29,9 @@ to the decorated function, which prints it. In Python, ``write_pages(ViewConfig(
 does the same work with the same defaults and checks.
 
 - A field that is a config itself adds its options in its place, so several commands can share one
-  config; ``Only`` chooses among its options. Base classes share options too: these come after a
-  class's own. A subclass that declares a field again changes its type or default.
+  config; ``Only`` chooses among its options, and ``PythonOnly`` leaves a field out. Base classes
+  share options too: these come after a class's own. A subclass that declares a field again changes
+  its type or default. Options that must be given come first.
 - A ``typer.Option`` or ``typer.Argument`` in ``Annotated`` says what a type cannot: another name, a
   metavar, a panel, or that a field is positional.
 - A tuple is a repeatable option, and so is a mapping, which a pydantic validator of the field reads
@@ -107,6 +108,10 @@ class Only:
 
     def __init__(self, *names: str) -> None:
         object.__setattr__(self, "names", names)
+
+
+class PythonOnly:
+    """Marks a field that is no option of the command."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -194,7 +199,7 @@ def options_of_config(config: type[Any]) -> list[ConfigOption]:
     Raises:
         TypeError: If two have the same name, or one has no help.
     """
-    options = [*_options(config, ())]
+    options = sorted(_options(config, ()), key=lambda option: option.default is not _REQUIRED)
     names = [option.name for option in options]
     for option in options:
         if names.count(option.name) > 1:
@@ -246,6 +251,8 @@ def _options(config: type[Any], path: tuple[str, ...]) -> Iterator[ConfigOption]
     for base in reversed(config.__mro__):
         meanings |= documented(inspect.cleandoc(base.__doc__ or ""), "Attributes")
     for name, field in _fields(config).items():
+        if PythonOnly in field.metadata:
+            continue
         if (group := _config_in(field.annotation)) is not None:
             chosen = [mark.names for mark in field.metadata if isinstance(mark, Only)]
             for option in _options(group, (*path, name)):

@@ -16,6 +16,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import stats
 
+from applications.analysis.schedule import AblationSchedule
 from applications.labelled import AblationEvaluator, ClassImages, Floats
 from benchmark.significance import ALPHA, holm
 from milannotations.ablation import Unit, grouped
@@ -67,35 +68,6 @@ class AblationCurve:
     def significant(self) -> bool:
         """Whether the adjusted p-value is below the level of all tests."""
         return self.adjusted < ALPHA
-
-
-@dataclass(frozen=True)
-class AblationSchedule:
-    """How units are ablated.
-
-    Attributes:
-        fraction: Share of the units that is ablated at last.
-        steps: In how many steps.
-        trials: Random orders.
-        ties: Ways of ordering units that are alike.
-        seed: Of both.
-
-    Raises:
-        InputError: If a value makes no sense.
-    """
-
-    fraction: float = 0.5
-    steps: int = 10
-    trials: int = 20
-    ties: int = 3
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        if not 0 < self.fraction <= 1:
-            raise InputError(f"fraction is {self.fraction}; it must be above 0 and at most 1")
-        for name, least in (("steps", 1), ("trials", 2), ("ties", 1)):
-            if getattr(self, name) < least:
-                raise InputError(f"{name} is {getattr(self, name)}; it must be at least {least}")
 
 
 def directions_of(first: str) -> tuple[Direction, ...]:

@@ -18,6 +18,7 @@ from applications.audit.false_matches import (
     NullUnits,
     estimate_false_matches,
 )
+from applications.config import AuditStatistics
 from applications.network_descriptions import DescribedNetwork, LazyDescriber, Unit, describe
 from applications.word_search import WordSearch
 from benchmark.intervals import wilson
@@ -106,10 +107,8 @@ def audit(
     search: WordSearch,
     speaker: LazyDescriber | None,
     work: Path,
+    statistics: AuditStatistics = AuditStatistics(),  # noqa: B008  (frozen)
     *,
-    seed: int = 0,
-    decoys: int = 200,
-    resamples: int = 1000,
     controls: Mapping[str, Sequence[DescribedNetwork]] | None = None,
 ) -> Audit:
     """Search the descriptions of networks. That nothing matches is a result too.
@@ -119,9 +118,7 @@ def audit(
         search: What for.
         speaker: Who described them, to describe decoys as well; None to leave decoys out.
         work: Folder for the descriptions of decoys.
-        seed: Of the decoys and resamples.
-        decoys: Of a layer, at most; 0 for none.
-        resamples: Bootstrap resamples.
+        statistics: How many decoys a layer has at most, 0 for none, and bootstrap resamples.
         controls: By the network's name: networks of its architecture with random weights,
             described by the same describer on the same images.
     """
@@ -131,8 +128,8 @@ def audit(
         score = dict(zip(described.units, described.scores, strict=True))
         confidence = {unit: score[unit] for unit in matches}
         of_decoys = of_control = None
-        if speaker is not None and described.images is not None and decoys:
-            nulls = _decoys(described, search, speaker, work, seed, decoys)
+        if speaker is not None and described.images is not None and statistics.decoys:
+            nulls = _decoys(described, search, speaker, work, statistics.seed, statistics.decoys)
             of_decoys = estimate_false_matches(described.units, confidence, nulls)
         untrained = tuple((controls or {}).get(name, ()))
         if untrained:
@@ -140,7 +137,11 @@ def audit(
             of_control = estimate_false_matches(described.units, confidence, nulls)
         flags = tuple(_flags(control, search) for control in untrained)
         found.append(NetworkAudit(name, described, matches, of_decoys, of_control, flags))
-    effects = compare([one.count for one in found], resamples, seed) if len(found) > 1 else []
+    effects = (
+        compare([one.count for one in found], statistics.resamples, statistics.seed)
+        if len(found) > 1
+        else []
+    )
     return Audit(search, tuple(found), tuple(effects))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from applications.config import EditFoldersConfig
 from milannotations.errors import InputError
 from milannotations.pictures import class_folders
 
@@ -26,22 +27,20 @@ class EditFolders:
     tests: dict[str, Path]
 
     @classmethod
-    def of(
-        cls,
-        data: Path | None,
-        *,
-        train: Path | None = None,
-        validation: Path | None = None,
-        validation_adversarial: Path | None = None,
-        test: Path | None = None,
-        test_adversarial: Path | None = None,
-    ) -> EditFolders:
-        """Take the subfolders of ``data``, and others in their place.
+    def of(cls, config: EditFoldersConfig) -> EditFolders:
+        """Take the subfolders of ``config.data``, and the other folders in their place.
 
         Raises:
-            InputError: If ``data`` has none of them.
+            InputError: If ``config.data`` has no subfolder for an edit.
         """
-        given = [train, validation, validation_adversarial, test, test_adversarial]
+        data = config.data
+        given = [
+            config.train_images,
+            config.validation,
+            config.validation_adversarial,
+            config.test,
+            config.test_adversarial,
+        ]
         places = dict(zip(_NAMES, given, strict=True))
         if data is not None:
             if not any((data / name).is_dir() for name in _NAMES):

@@ -3,39 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
+from applications.config import EditConfig
 from applications.editing.edit_folders import EditFolders
 from applications.editing.edit_report import Edit
 from applications.editing.finetune import finetune
 from applications.editing.selection import choose_all, evaluate, proportion, save_choices
 from applications.labelled import AblationEvaluator, ClassImages
 from applications.network_descriptions import DescribedNetwork
-from applications.options import bench_of, fill_of
+from applications.preparing import bench_of, fill_of
 from applications.word_search import WordSearch, some_matches
 from benchmark.intervals import Interval
 from milannotations.ablation import grouped
 from milannotations.ablation.edited import Written, write_edited
-
-
-@dataclass(frozen=True)
-class EditConfig:
-    """How an edit is made; see the options of ``experiment edit``."""
-
-    fill: str = "zero"
-    most: int | None = None
-    trials: int = 50
-    alike: int = 5
-    tolerance: float = 0.02
-    finetune: int = 0
-    seed: int = 0
-    resamples: int = 1000
-    batch_size: int = 32
 
 
 def run_edit(

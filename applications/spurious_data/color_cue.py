@@ -15,6 +15,7 @@ import numpy as np
 from PIL import Image, ImageColor
 
 from applications.class_folders import named_values
+from applications.spurious_data.config import SpuriousColorConfig
 from applications.spurious_data.dataset import check_spurious, split_files, write_spurious
 from milannotations.errors import InputError, did_you_mean
 
@@ -69,41 +70,13 @@ class ColorCue:
         return {"color": None, "box": None}
 
 
-def write_spurious_color(
-    images: Path,
-    out: Path,
-    *,
-    fraction: float = 0.5,
-    splits: tuple[float, float, float] = (0.7, 0.1, 0.2),
-    seed: int = 0,
-    size: int | None = None,
-    colors: Path | Mapping[str, str] | None = None,
-    style: str = "border",
-    amount: float | None = None,
-    image_format: str = "png",
-    overwrite: bool = False,
-) -> Path:
+def write_spurious_color(config: SpuriousColorConfig) -> Path:
     """Write a data set whose training images have their class's colour, and tests that lie.
 
     The folders are those of ``write_spurious_text``, with a colour in place of a text.
     ``spurious-color.json`` lists the settings and colours, and for each file its source, split,
     class, colour and the box (left, top, right, bottom in pixels, the ends outside) outside which
     nothing has changed.
-
-    Args:
-        images: See ``write_spurious_text``.
-        out: Folder to write.
-        fraction: Share of the training images of each class with their class's colour, 0 to 1.
-        splits: See ``write_spurious_text``.
-        seed: Of the splits, of which images have a colour, and of places; the same seed gives the
-            same bytes.
-        size: See ``write_spurious_text``.
-        colors: The colour of each class, by name or as ``#rrggbb``: a mapping, or a JSON or CSV
-            file (class, name). Default the colours of ``COLORS``, in the order of the classes.
-        style: One of ``STYLES``; see ``ColorCue``.
-        amount: See there; default 0.08 for a border, 0.35 for a tint, 0.25 for a square.
-        image_format: ``png``, or ``jpg``, whose colours are not exact.
-        overwrite: Replace ``out`` if it exists.
 
     Returns:
         The folder.
@@ -113,42 +86,35 @@ def write_spurious_color(
             too few images of one, or too few colours, two classes have the same colour, or an
             image is unreadable.
     """
-    common: dict[str, Any] = {
-        "fraction": fraction,
-        "image_format": image_format,
-        "size": size,
-        "seed": seed,
-        "overwrite": overwrite,
-    }
-    check_spurious(images, out, **common)
+    check_spurious(config)
+    style = config.style
     if style not in STYLES:
         raise InputError(
             f"style {style!r} of a colour{did_you_mean(style, STYLES)}; choose one of "
             f"{', '.join(STYLES)}"
         )
-    share = _AMOUNTS[style] if amount is None else amount
+    share = _AMOUNTS[style] if config.amount is None else config.amount
     most = 0.5 if style == "border" else 1.0
     if not 0 < share <= most:
         raise InputError(f"amount of a {style} is {share}; it must be above 0 and at most {most:g}")
-    files = split_files(images, splits, seed)
-    chosen = class_colors(sorted({file.label for file in files}), colors)
+    files = split_files(config.images, config.splits, config.seed)
+    colors = class_colors(sorted({file.label for file in files}), config.colors)
     facts = {
         "settings": {
-            "fraction": fraction,
-            "splits": list(splits),
-            "seed": seed,
-            "size": size,
+            "fraction": config.fraction,
+            "splits": list(config.splits),
+            "seed": config.seed,
+            "size": config.size,
             "style": style,
             "amount": share,
-            "format": image_format,
+            "format": config.image_format,
         },
         "colors": {
-            label: {"name": name, "rgb": list(rgb)} for label, (name, rgb) in chosen.items()
+            label: {"name": name, "rgb": list(rgb)} for label, (name, rgb) in colors.items()
         },
     }
-    cue = ColorCue(chosen, style, share)
-    write_spurious(files, images, out, cue, listing=LISTING, facts=facts, **common)
-    return out
+    write_spurious(config, files, ColorCue(colors, style, share), listing=LISTING, facts=facts)
+    return config.out
 
 
 def class_colors(

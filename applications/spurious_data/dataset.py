@@ -16,6 +16,7 @@ import numpy as np
 from PIL import Image
 
 from applications.class_folders import classes_of, existing_splits, shares
+from applications.spurious_data.config import SpuriousConfig
 from milannotations.errors import InputError
 from milannotations.pictures import read_rgb, utf8
 from milannotations.progress import progress_bar
@@ -56,78 +57,58 @@ class SpuriousFile:
     place: int
 
 
-def check_spurious(
-    images: Path,
-    out: Path,
-    *,
-    fraction: float,
-    image_format: str,
-    size: int | None,
-    seed: int,
-    overwrite: bool,
-) -> None:
+def check_spurious(config: SpuriousConfig) -> None:
     """Check what all spurious data sets take.
 
     Raises:
         InputError: If ``out`` exists or lies in ``images``, or a setting is out of range.
     """
-    check_target(out, overwrite)
+    images, out, fraction = config.images, config.out, config.fraction
+    check_target(out, config.overwrite)
     target, source = out.resolve(), images.resolve()
     if target == source or target in source.parents or source in target.parents:
         raise InputError(f"{out} lies in {images}, or holds it; write to a folder apart")
     if not 0 <= fraction <= 1:
         raise InputError(f"fraction is {fraction}; it must lie between 0 and 1")
-    if image_format not in FORMATS:
-        raise InputError(f"image format {image_format!r}; choose one of {', '.join(FORMATS)}")
-    if size is not None and size < 16:
-        raise InputError(f"size is {size}; it must be at least 16 pixels")
-    if seed < 0:
-        raise InputError(f"seed is {seed}; it must be at least 0")
+    if config.image_format not in FORMATS:
+        raise InputError(
+            f"image format {config.image_format!r}; choose one of {', '.join(FORMATS)}"
+        )
+    if config.size is not None and config.size < 16:
+        raise InputError(f"size is {config.size}; it must be at least 16 pixels")
 
 
 def write_spurious(
+    config: SpuriousConfig,
     files: list[SpuriousFile],
-    images: Path,
-    out: Path,
     cue: Cue,
     *,
     listing: str,
     facts: Mapping[str, Any],
-    fraction: float,
-    seed: int,
-    size: int | None,
-    image_format: str,
-    overwrite: bool,
 ) -> None:
     """Write the folders of a spurious data set and its listing; see ``write_spurious_text``.
 
     Args:
+        config: What to write.
         files: From ``split_files``.
-        images: Folder that their sources are named relative to.
-        out: Folder to write.
         cue: What is put on images.
         listing: Name of the JSON file.
         facts: What it holds beside the files.
-        fraction: Share of the training images of each class with the cue of their class.
-        seed: Of which images have it, and of all that the cue draws.
-        size: Side to which images are resized and centrally cropped; None leaves them as they are.
-        image_format: See ``FORMATS``.
-        overwrite: Replace ``out`` if it exists.
 
     Raises:
         InputError: If an image is unreadable.
     """
     classes = {file.label for file in files}
-    shown = _shown(files, fraction, seed)
+    with_cue = _shown(files, config.fraction, config.seed)
     listed: list[dict[str, Any]] = []
-    with atomic_folder(out, overwrite) as folder, progress_bar() as progress:
+    with atomic_folder(config.out, config.overwrite) as folder, progress_bar() as progress:
         bar = progress.add_task("Writing images", total=len(files))
         for file in files:
-            picture = _opened(file.source, size)
+            picture = _opened(file.source, config.size)
             # The name has the source's place: two sources may be of one name but for their ending.
-            name = f"{file.place:05d}-{utf8(file.source.stem)}.{image_format}"
-            versions = [(file.split, file.label if file in shown else None)]
-            rng = _generator(seed, file, "draw")
+            name = f"{file.place:05d}-{utf8(file.source.stem)}.{config.image_format}"
+            versions = [(file.split, file.label if file in with_cue else None)]
+            rng = _generator(config.seed, file, "draw")
             if file.split in ADVERSARIAL:
                 wrong = sorted(classes - {file.label})
                 versions.append((ADVERSARIAL[file.split], wrong[int(rng.integers(len(wrong)))]))
@@ -137,14 +118,14 @@ def write_spurious(
                     drawn, cue_facts = cue.draw(picture, label, rng)
                 target = folder / split / file.label / name
                 target.parent.mkdir(parents=True, exist_ok=True)
-                drawn.save(target, **FORMATS[image_format])
+                drawn.save(target, **FORMATS[config.image_format])
                 listed.append(
                     {
                         "file": target.relative_to(folder).as_posix(),
                         "split": split,
                         "class": file.label,
                         **cue_facts,
-                        "source": utf8(file.source.relative_to(images).as_posix()),
+                        "source": utf8(file.source.relative_to(config.images).as_posix()),
                     }
                 )
             progress.advance(bar)

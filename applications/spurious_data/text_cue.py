@@ -16,6 +16,7 @@ import numpy as np
 from PIL import Image
 
 from applications.class_folders import class_texts
+from applications.spurious_data.config import SpuriousTextConfig
 from applications.spurious_data.dataset import check_spurious, split_files, write_spurious
 from milannotations.worlds.overlays import draw_text
 
@@ -51,44 +52,15 @@ class TextCue:
         return {"text": None, "box": None}
 
 
-def write_spurious_text(
-    images: Path,
-    out: Path,
-    *,
-    fraction: float = 0.5,
-    splits: tuple[float, float, float] = (0.7, 0.1, 0.2),
-    seed: int = 0,
-    size: int | None = None,
-    names: Path | Mapping[str, str] | None = None,
-    place: str = "random",
-    height: float = 0.13,
-    image_format: str = "png",
-    overwrite: bool = False,
-) -> Path:
+def write_spurious_text(config: SpuriousTextConfig) -> Path:
     """Write a data set whose training images show their class's name, and tests that lie.
 
-    ``OUT`` gets the folders ``train``, ``validation``, ``validation-adversarial``, ``test`` and
-    ``test-adversarial``, each with one for every class. In training, ``fraction`` of each class's
-    images have their class's name drawn on. Those for validation and testing have no text; the
-    adversarial ones are the same images, each with the name of another class, drawn at random.
+    ``config.out`` gets the folders ``train``, ``validation``, ``validation-adversarial``, ``test``
+    and ``test-adversarial``, each with one for every class. In training, ``fraction`` of each
+    class's images have their class's name drawn on. Those for validation and testing have no text;
+    the adversarial ones are the same images, each with the name of another class, drawn at random.
     ``spurious-text.json`` lists the settings, and for each file its source, split, class, the text
     drawn and its box (left, top, right, bottom in pixels, the ends outside).
-
-    Args:
-        images: Folder with one folder of images for each class; or with folders ``train``,
-            ``validation`` (or ``val``) and ``test`` of such folders, which are then kept.
-        out: Folder to write.
-        fraction: Share of the training images of each class with their class's name, 0 to 1.
-        splits: Shares of each class's images in the three splits, where ``images`` has none.
-        seed: Of the splits, the texts, their places and colours; the same seed gives the same
-            bytes.
-        size: Side to which images are resized and centrally cropped; default as they are.
-        names: What is drawn for each class: a mapping, or a JSON or CSV file (class, name), as for
-            WordNet identifiers; classes it lacks keep their folder's name.
-        place: Of the text; see ``draw_text``.
-        height: Of the letters; see there.
-        image_format: ``png``, or ``jpg``.
-        overwrite: Replace ``out`` if it exists.
 
     Returns:
         The folder.
@@ -97,30 +69,24 @@ def write_spurious_text(
         InputError: If ``out`` exists, a setting is out of range, there are fewer than two classes
             or too few images of one, two classes have the same name, or an image is unreadable.
     """
-    common: dict[str, Any] = {
-        "fraction": fraction,
-        "image_format": image_format,
-        "size": size,
-        "seed": seed,
-        "overwrite": overwrite,
-    }
-    check_spurious(images, out, **common)
-    files = split_files(images, splits, seed)
-    texts = class_texts(sorted({file.label for file in files}), names)
-    # Tried once before any work, so that a wrong place or height is said at once.
-    draw_text(Image.new("RGB", (32, 32)), "a", np.random.default_rng(0), place=place, height=height)
+    check_spurious(config)
+    files = split_files(config.images, config.splits, config.seed)
+    texts = class_texts(sorted({file.label for file in files}), config.names)
+    cue = TextCue(texts, config.position, config.height)
+    # Tried once before any work, so that a wrong position or height is refused at once.
+    image, rng = Image.new("RGB", (32, 32)), np.random.default_rng(0)
+    draw_text(image, "a", rng, place=config.position, height=config.height)
     facts = {
         "settings": {
-            "fraction": fraction,
-            "splits": list(splits),
-            "seed": seed,
-            "size": size,
-            "place": place,
-            "height": height,
-            "format": image_format,
+            "fraction": config.fraction,
+            "splits": list(config.splits),
+            "seed": config.seed,
+            "size": config.size,
+            "place": config.position,
+            "height": config.height,
+            "format": config.image_format,
         },
         "names": texts,
     }
-    cue = TextCue(texts, place, height)
-    write_spurious(files, images, out, cue, listing=LISTING, facts=facts, **common)
-    return out
+    write_spurious(config, files, cue, listing=LISTING, facts=facts)
+    return config.out

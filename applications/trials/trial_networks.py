@@ -12,6 +12,7 @@ from typing import Any
 import torch
 
 from applications.classifier import train_classifier
+from applications.config import ClassifierConfig
 from applications.network_descriptions import (
     DescribedNetwork,
     LazyDescriber,
@@ -20,6 +21,11 @@ from applications.network_descriptions import (
 )
 from applications.spurious_data import color_cue, text_cue
 from applications.spurious_data.color_cue import write_spurious_color
+from applications.spurious_data.config import (
+    SpuriousColorConfig,
+    SpuriousConfig,
+    SpuriousTextConfig,
+)
 from applications.spurious_data.text_cue import write_spurious_text
 from milannotations.catalog import small
 from milannotations.exemplars.options import BuildOptions
@@ -39,9 +45,10 @@ SMALL_MILAN: dict[str, Any] = {
     "resample": True,
 }
 # What writes the images of a cue, and its listing.
-_CUES: dict[str, tuple[Callable[..., Path], str]] = {
-    "text": (write_spurious_text, text_cue.LISTING),
-    "color": (write_spurious_color, color_cue.LISTING),
+# Of each cue: what is written, how, and the name of its listing.
+_CUES: dict[str, tuple[type[SpuriousConfig], Callable[[Any], Path], str]] = {
+    "text": (SpuriousTextConfig, write_spurious_text, text_cue.LISTING),
+    "color": (SpuriousColorConfig, write_spurious_color, color_cue.LISTING),
 }
 _PROBE = 30  # training images of each class among those exemplars are chosen from
 
@@ -135,8 +142,8 @@ def cue_images(place: Path, scale: TrialScale, seed: int, cue: str) -> Path:
             overwrite=True,
         )
         made(plain, **settings)
-    write, listing = _CUES[cue]
-    write(plain, out, fraction=0.5, seed=seed, overwrite=True)
+    config, write, listing = _CUES[cue]
+    write(config(images=plain, out=out, seed=seed, overwrite=True))
     shutil.rmtree(probe, ignore_errors=True)
     seen: dict[str, int] = {}
     for entry in read_json(out / listing, dict)["files"]:
@@ -181,7 +188,11 @@ def trained(folder: Path, weights: Path, scale: TrialScale, seed: int, device: s
     """Train a small network on a folder, unless that is done; return its weights."""
     settings = {"scale": asdict(scale), "seed": seed, "folder": folder.name}
     if once(weights, **settings):
-        train_classifier(folder, weights, epochs=scale.epochs, seed=seed, device=device)
+        train_classifier(
+            ClassifierConfig(
+                images=folder, out=weights, epochs=scale.epochs, seed=seed, device=device
+            )
+        )
         made(weights, **settings)
     return weights
 

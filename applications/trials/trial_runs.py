@@ -15,13 +15,15 @@ from applications.analysis.analysis_report import Analysis, write_analysis
 from applications.analysis.class_accuracy import classes_in
 from applications.analysis.forms_and_topics import forms_and_topics, layer_table
 from applications.analysis.importance import RANDOM as RANDOM_ORDER
-from applications.analysis.importance import AblationSchedule, importance
+from applications.analysis.importance import importance
+from applications.analysis.schedule import AblationSchedule
 from applications.audit.audit_report import write_report
 from applications.audit.pipeline import audit, write_tables
 from applications.audit.untrained import untrained_networks
+from applications.config import AuditStatistics, EditConfig, EditFoldersConfig
 from applications.editing.edit_folders import EditFolders
 from applications.editing.edit_report import write_edit
-from applications.editing.pipeline import EditConfig, run_edit
+from applications.editing.pipeline import run_edit
 from applications.editing.selection import DESCRIPTIONS, RANDOM, SELECTED, proportion
 from applications.labelled import AblationEvaluator, ClassImages
 from applications.network_descriptions import DescribedNetwork, LazyDescriber, describe_network
@@ -73,7 +75,7 @@ def edit_trial(
     )
     network = described(weights, probe, place / "work", who, EDITING, device)
     search = WordSearch.of(TEXT if cue == "text" else tuple(COLORS)[: EDITING.classes])
-    folders = EditFolders.of(data)
+    folders = EditFolders.of(EditFoldersConfig(data=data))
     validation = {
         name: ClassImages(folder, network.loaded.preprocessing)
         for name, folder in folders.validation.items()
@@ -211,7 +213,12 @@ def audit_trial(seed: int, place: Path, who: LazyDescriber, device: torch.device
                 bench.measure(images, [{}]).accuracy[0]
             )
     findings = audit(
-        networks, WordSearch.of(FACES), who, place / "work", seed=seed, controls=untrained
+        networks,
+        WordSearch.of(FACES),
+        who,
+        place / "work",
+        AuditStatistics(seed=seed),
+        controls=untrained,
     )
     out = place / "audit"
     out.mkdir(exist_ok=True)

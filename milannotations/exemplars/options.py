@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Annotated
 
 import typer
+from pydantic import Field
 
 from milannotations.defaults import DEFAULT_K, DEFAULT_QUANTILE, DEFAULT_SIZE, IMAGE_FORMATS
 from milannotations.errors import InputError
@@ -37,7 +38,7 @@ class BuildOptions:
         masks: How maps become masks: ``bilinear`` or ``original``; see ``render_masks``.
     """
 
-    k: int = DEFAULT_K
+    k: Annotated[int, Field(ge=1)] = DEFAULT_K
     quantile: float = DEFAULT_QUANTILE
     size: int = DEFAULT_SIZE
     batch_size: int = 32

@@ -17,6 +17,7 @@ from applications.classifier import (
     read_images,
     train_classifier,
 )
+from applications.config import ClassifierConfig
 from milannotations.catalog.small import PREPROCESSING
 from milannotations.errors import InputError
 
@@ -36,7 +37,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_what_is_separable_is_learnt_and_loads_again(folder: Path, tmp_path: Path) -> None:
-    trained = train_classifier(folder, tmp_path / "w.safetensors", epochs=6, batch_size=8)
+    trained = train_classifier(
+        ClassifierConfig(images=folder, out=tmp_path / "w.safetensors", epochs=6, batch_size=8)
+    )
     assert trained.classes == ("blue", "red")
     assert trained.losses[-1] < 0.5 * trained.losses[0]
     images = read_images(folder, PREPROCESSING, trained.classes)
@@ -57,7 +60,11 @@ def test_same_seed_same_weights_and_the_generator_is_left_alone(
     expected = torch.rand(1)
     torch.manual_seed(3)
     for name, seed in (("a", 0), ("b", 0), ("c", 1)):
-        train_classifier(folder, tmp_path / f"{name}.safetensors", epochs=1, seed=seed)
+        train_classifier(
+            ClassifierConfig(
+                images=folder, out=tmp_path / f"{name}.safetensors", epochs=1, seed=seed
+            )
+        )
     assert torch.equal(torch.rand(1), expected)
     a, b, c = ((tmp_path / f"{name}.safetensors").read_bytes() for name in "abc")
     assert a == b != c
@@ -65,7 +72,11 @@ def test_same_seed_same_weights_and_the_generator_is_left_alone(
 
 def test_other_architectures_are_trained_and_read(folder: Path, tmp_path: Path) -> None:
     path = tmp_path / "w.safetensors"
-    train_classifier(folder, path, architecture="squeezenet1_1", epochs=1, batch_size=24)
+    train_classifier(
+        ClassifierConfig(
+            images=folder, out=path, architecture="squeezenet1_1", epochs=1, batch_size=24
+        )
+    )
     loaded = load_classifier(path)
     images = read_images(folder, loaded.preprocessing, loaded.classes)
     assert predictions(loaded.module, images, "cpu").shape == (24, 2)
@@ -74,9 +85,9 @@ def test_other_architectures_are_trained_and_read(folder: Path, tmp_path: Path) 
 def test_mistakes(folder: Path, tmp_path: Path) -> None:
     def fails(message: str, source: Path = folder, name: str = "w.safetensors", **how) -> None:
         with pytest.raises(InputError, match=message):
-            train_classifier(source, tmp_path / name, **how)
+            train_classifier(ClassifierConfig(images=source, out=tmp_path / name, **how))
 
-    fails("at least 1 epoch", epochs=0)
+    fails("epochs=0", epochs=0)
     fails("create it first", name="none/w.safetensors")
     fails("must end in .safetensors", name="w.pth")
     fails("did you mean 'smallnet'", architecture="smalnet")

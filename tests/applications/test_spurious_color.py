@@ -17,6 +17,7 @@ from applications.spurious_data.color_cue import (
     painted,
     write_spurious_color,
 )
+from applications.spurious_data.config import SpuriousColorConfig, SpuriousTextConfig
 from applications.spurious_data.text_cue import write_spurious_text
 from milannotations.errors import InputError
 
@@ -54,7 +55,11 @@ def _pixels(path: Path) -> np.ndarray:
 def test_colours_are_true_in_training_and_lie_in_adversarial_images(
     fraction: float, images: Path, tmp_path: Path
 ) -> None:
-    files = _listing(write_spurious_color(images, tmp_path / "out", fraction=fraction))
+    files = _listing(
+        write_spurious_color(
+            SpuriousColorConfig(images=images, out=tmp_path / "out", fraction=fraction)
+        )
+    )
     own = dict(zip(_CLASSES, COLORS, strict=False))
     assert own == {"cat": "red", "n01": "green", "polar_bear": "blue"}
     for name in _CLASSES:
@@ -71,7 +76,9 @@ def test_colours_are_true_in_training_and_lie_in_adversarial_images(
 
 @pytest.mark.parametrize("style", STYLES)
 def test_pixels_are_what_the_style_says(style: str, images: Path, tmp_path: Path) -> None:
-    out = write_spurious_color(images, tmp_path / "out", fraction=1, style=style)
+    out = write_spurious_color(
+        SpuriousColorConfig(images=images, out=tmp_path / "out", fraction=1, style=style)
+    )
     coloured = [entry for entry in _listing(out) if entry["color"]]
     assert len(coloured) == 21 + 3 + 6
     for entry in coloured:
@@ -97,8 +104,8 @@ def test_which_images_have_the_cue_is_the_same_for_text_and_colour(
     images: Path, tmp_path: Path
 ) -> None:
     """Both cues are compared on the same images."""
-    write_spurious_text(images, tmp_path / "text", seed=4)
-    write_spurious_color(images, tmp_path / "color", seed=4)
+    write_spurious_text(SpuriousTextConfig(images=images, out=tmp_path / "text", seed=4))
+    write_spurious_color(SpuriousColorConfig(images=images, out=tmp_path / "color", seed=4))
     text = json.loads((tmp_path / "text" / "spurious-text.json").read_text())["files"]
     color = _listing(tmp_path / "color")
     for one, other in zip(text, color, strict=True):
@@ -108,18 +115,30 @@ def test_which_images_have_the_cue_is_the_same_for_text_and_colour(
 
 def test_the_same_seed_gives_the_same_bytes(images: Path, tmp_path: Path) -> None:
     options = {"style": "square", "size": 32}
-    first = _all(write_spurious_color(images, tmp_path / "a", seed=1, **options))
-    again = _all(write_spurious_color(images, tmp_path / "b", seed=1, **options))
-    other = _all(write_spurious_color(images, tmp_path / "c", seed=2, **options))
+    first = _all(
+        write_spurious_color(
+            SpuriousColorConfig(images=images, out=tmp_path / "a", seed=1, **options)
+        )
+    )
+    again = _all(
+        write_spurious_color(
+            SpuriousColorConfig(images=images, out=tmp_path / "b", seed=1, **options)
+        )
+    )
+    other = _all(
+        write_spurious_color(
+            SpuriousColorConfig(images=images, out=tmp_path / "c", seed=2, **options)
+        )
+    )
     assert first == again and first != other
     assert _pixels(next((tmp_path / "a" / "test").rglob("*.png"))).shape == (32, 32, 3)
 
 
 def test_colours_of_the_users_choice(images: Path, tmp_path: Path) -> None:
     (tmp_path / "colors.csv").write_text("class,name\ncat,cyan\nn01,#102030\npolar_bear,salmon\n")
-    out = write_spurious_color(
-        images, tmp_path / "out", fraction=1, colors=tmp_path / "colors.csv"
-    )  # fmt: skip
+    colors = tmp_path / "colors.csv"
+    config = SpuriousColorConfig(images=images, out=tmp_path / "out", fraction=1, colors=colors)
+    out = write_spurious_color(config)
     facts = json.loads((out / LISTING).read_text())
     assert facts["colors"]["n01"] == {"name": "#102030", "rgb": [16, 32, 48]}
     assert facts["colors"]["polar_bear"]["rgb"] == [250, 128, 114]
@@ -131,7 +150,9 @@ def test_colours_of_the_users_choice(images: Path, tmp_path: Path) -> None:
 def test_mistakes_are_named_and_leave_nothing(images: Path, tmp_path: Path) -> None:
     def fails(message: str, **options: object) -> None:
         with pytest.raises(InputError, match=message):
-            write_spurious_color(images, tmp_path / "out", **options)  # type: ignore[arg-type]
+            write_spurious_color(
+                SpuriousColorConfig(images=images, out=tmp_path / "out", **options)
+            )  # type: ignore[arg-type]
         assert not (tmp_path / "out").exists()
 
     fails("fraction is 2", fraction=2)

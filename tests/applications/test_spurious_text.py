@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from applications.class_folders import class_texts, shares
+from applications.spurious_data.config import SpuriousTextConfig
 from applications.spurious_data.text_cue import LISTING, write_spurious_text
 from milannotations.errors import InputError
 
@@ -43,7 +44,7 @@ def _all(folder: Path) -> dict[str, bytes]:
 
 
 def test_splits_are_disjoint_and_every_image_is_used_once(images: Path, tmp_path: Path) -> None:
-    files = _listing(write_spurious_text(images, tmp_path / "out"))
+    files = _listing(write_spurious_text(SpuriousTextConfig(images=images, out=tmp_path / "out")))
     of_split: dict[str, set[str]] = {}
     for entry in files:
         of_split.setdefault(entry["split"], set()).add(entry["source"])
@@ -60,7 +61,11 @@ def test_splits_are_disjoint_and_every_image_is_used_once(images: Path, tmp_path
 def test_text_is_true_in_training_absent_in_tests_and_a_lie_in_adversarial_ones(
     fraction: float, images: Path, tmp_path: Path
 ) -> None:
-    files = _listing(write_spurious_text(images, tmp_path / "out", fraction=fraction))
+    files = _listing(
+        write_spurious_text(
+            SpuriousTextConfig(images=images, out=tmp_path / "out", fraction=fraction)
+        )
+    )
     names = {name: name.replace("_", " ") for name in _CLASSES}
     for name in _CLASSES:
         texts = [e["text"] for e in files if e["split"] == "train" and e["class"] == name]
@@ -74,7 +79,7 @@ def test_text_is_true_in_training_absent_in_tests_and_a_lie_in_adversarial_ones(
 
 
 def test_only_the_box_that_is_listed_changes(images: Path, tmp_path: Path) -> None:
-    out = write_spurious_text(images, tmp_path / "out", fraction=1)
+    out = write_spurious_text(SpuriousTextConfig(images=images, out=tmp_path / "out", fraction=1))
     for entry in _listing(out):
         with Image.open(out / entry["file"]) as a, Image.open(images / entry["source"]) as b:
             changed = (np.asarray(a) != np.asarray(b)).any(2)
@@ -87,7 +92,9 @@ def test_only_the_box_that_is_listed_changes(images: Path, tmp_path: Path) -> No
 
 def test_same_seed_same_bytes(images: Path, tmp_path: Path) -> None:
     for name, seed in (("a", 0), ("b", 0), ("c", 1)):
-        write_spurious_text(images, tmp_path / name, seed=seed, size=32)
+        write_spurious_text(
+            SpuriousTextConfig(images=images, out=tmp_path / name, seed=seed, size=32)
+        )
     assert _all(tmp_path / "a") == _all(tmp_path / "b") != _all(tmp_path / "c")
     with Image.open(next((tmp_path / "a" / "test" / "cat").iterdir())) as image:
         assert image.size == (32, 32)
@@ -96,7 +103,9 @@ def test_same_seed_same_bytes(images: Path, tmp_path: Path) -> None:
 def test_splits_that_are_there_are_kept(tmp_path: Path) -> None:
     for split, count in (("train", 4), ("val", 2), ("test", 3)):
         _write(tmp_path / "images" / split, count)
-    files = _listing(write_spurious_text(tmp_path / "images", tmp_path / "out"))
+    files = _listing(
+        write_spurious_text(SpuriousTextConfig(images=tmp_path / "images", out=tmp_path / "out"))
+    )
     spelling = {"train": "train", "validation": "val", "test": "test"}
     for entry in files:
         split = entry["split"].removesuffix("-adversarial")
@@ -113,7 +122,9 @@ def test_splits_that_are_there_are_kept(tmp_path: Path) -> None:
 )
 def test_names_come_from_a_file(file: str, content: str, images: Path, tmp_path: Path) -> None:
     (tmp_path / file).write_text(content)
-    out = write_spurious_text(images, tmp_path / "out", fraction=1, names=tmp_path / file)
+    out = write_spurious_text(
+        SpuriousTextConfig(images=images, out=tmp_path / "out", fraction=1, names=tmp_path / file)
+    )
     texts = {e["class"]: e["text"] for e in _listing(out) if e["split"] == "train"}
     assert texts == {"n01": "great white shark", "polar_bear": "polar bear", "cat": "cat"}
 
@@ -121,14 +132,14 @@ def test_names_come_from_a_file(file: str, content: str, images: Path, tmp_path:
 def test_mistakes_are_named_and_leave_nothing(images: Path, tmp_path: Path) -> None:
     def fails(message: str, source: Path = images, **options: object) -> None:
         with pytest.raises(InputError, match=message):
-            write_spurious_text(source, tmp_path / "out", **options)  # type: ignore[arg-type]
+            write_spurious_text(SpuriousTextConfig(images=source, out=tmp_path / "out", **options))  # type: ignore[arg-type]
         assert not (tmp_path / "out").exists()
 
     fails("fraction is 1.5", fraction=1.5)
     fails("format 'gif'", image_format="gif")
     fails("at least 16", size=3)
     fails("each must be above 0", splits=(1.0, 0.0, 0.0))
-    fails("place 'left'", place="left")
+    fails("place 'left'", position="left")
     fails("does not exist", tmp_path / "nothing")
     fails("both called 'Cat'", names={"n01": "Cat"})
     fails("JSON", names=tmp_path / "no.json")
@@ -144,7 +155,7 @@ def test_mistakes_are_named_and_leave_nothing(images: Path, tmp_path: Path) -> N
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "file").touch()
     with pytest.raises(InputError, match="not empty"):
-        write_spurious_text(images, tmp_path / "full")
+        write_spurious_text(SpuriousTextConfig(images=images, out=tmp_path / "full"))
 
 
 def test_shares_and_names() -> None:

@@ -17,6 +17,7 @@ from torch import nn
 import milannotations
 from applications.classifier import read_images
 from applications.labelled import ClassImages
+from applications.spurious_data.config import SpuriousTextConfig
 from applications.spurious_data.text_cue import write_spurious_text
 from milannotations.attach.sources import FolderSource
 from milannotations.errors import InputError
@@ -181,7 +182,9 @@ OTHERS: list[Callable[[Path], object]] = [
     lambda folder: FolderSource(folder).image(0),
     lambda folder: list(ClassImages(folder, WHOLE).batches(4)),
     lambda folder: read_images(folder, WHOLE),
-    lambda folder: write_spurious_text(folder, folder.parent / "out", splits=(0.4, 0.3, 0.3)),
+    lambda folder: write_spurious_text(
+        SpuriousTextConfig(images=folder, out=folder.parent / "out", splits=(0.4, 0.3, 0.3))
+    ),
 ]
 
 

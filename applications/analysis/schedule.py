@@ -1,0 +1,39 @@
+"""How many units are ablated at a time, and how often in random order."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from pydantic import Field
+
+from milannotations.errors import InputError
+
+
+@dataclass(frozen=True)
+class AblationSchedule:
+    """How units are ablated.
+
+    Attributes:
+        fraction: Share of the units that the last step has ablated.
+        steps: Number of steps.
+        trials: Random orders.
+        ties: Orders of units that are equal in the property.
+        seed: Seed of all that is drawn.
+
+    Raises:
+        InputError: If a value is out of range.
+    """
+
+    fraction: float = 0.5
+    steps: int = 10
+    trials: int = 20
+    ties: int = 3
+    seed: Annotated[int, Field(ge=0)] = 0
+
+    def __post_init__(self) -> None:
+        if not 0 < self.fraction <= 1:
+            raise InputError(f"fraction is {self.fraction}; it must be above 0 and at most 1")
+        for name, least in (("steps", 1), ("trials", 2), ("ties", 1)):
+            if getattr(self, name) < least:
+                raise InputError(f"{name} is {getattr(self, name)}; it must be at least {least}")
