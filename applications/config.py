@@ -8,9 +8,9 @@ from typing import Annotated, Literal
 import typer
 from pydantic import AfterValidator, Field
 
-from applications.analysis.schedule import AblationSchedule
+from applications.ablation_schedule import AblationSchedule
 from benchmark.config import BootstrapConfig
-from benchmark.encoders import DEFAULT_SENTENCE_ENCODER, ENCODER_HELP
+from benchmark.text_encoders import DEFAULT_SENTENCE_ENCODER, ENCODER_HELP
 from milannotations.command_options import Config, Only, PythonOnly
 from milannotations.errors import InputError
 from milannotations.exemplars.config import DEFAULT_WEIGHTS
@@ -51,7 +51,7 @@ class EncoderConfig(Config):
     )
 
 
-class DescriberConfig(Config):
+class DescribingConfig(Config):
     """What describes units.
 
     Attributes:
@@ -80,7 +80,7 @@ class DescriptionConfig(BatchConfig):
     images: Path | None = None
     descriptions: Path | None = None
     exemplars: str | None = None
-    describer: DescriberConfig = DescriberConfig()
+    describer: DescribingConfig = DescribingConfig()
     options: Annotated[BuildOptions, Only("k", "quantile")] = BuildOptions()
 
     def check(self) -> None:

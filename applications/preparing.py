@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from applications.config import DescriberConfig, DescriptionConfig, ReportConfig, SearchConfig
+from applications.config import DescribingConfig, DescriptionConfig, ReportConfig, SearchConfig
 from applications.labelled import AblationEvaluator, ClassImages, check_alike, read_classes
 from applications.network_descriptions import (
     LESSONS,
@@ -60,7 +60,7 @@ _WRITTEN = (
 )
 
 
-def describer_of(config: DescriberConfig, k: int) -> LazyDescriber:
+def describer_of(config: DescribingConfig, k: int) -> LazyDescriber:
     """Return what describes, its options checked before any long work.
 
     Args:

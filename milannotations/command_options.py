@@ -36,7 +36,7 @@ does the same work with the same defaults and checks.
   metavar, a panel, or that a field is positional.
 - A tuple is a repeatable option, and so is a mapping, which a pydantic validator of the field reads
   from texts. Any other type that a command line cannot hold is read from one text in the same way;
-  ``Written(str)`` has a tuple read from one text, too.
+  ``WrittenAs(str)`` has a tuple read from one text, too.
 """
 
 from __future__ import annotations
@@ -115,7 +115,7 @@ class PythonOnly:
 
 
 @dataclasses.dataclass(frozen=True)
-class Written:
+class WrittenAs:
     """Marks a field that the command line holds as another type, which a validator reads.
 
     Attributes:
@@ -261,7 +261,7 @@ def _options(config: type[Any], path: tuple[str, ...]) -> Iterator[ConfigOption]
             continue
         default = _REQUIRED if field.is_required() else field.get_default(call_default_factory=True)
         help_ = field.description or meanings.get(name, "")
-        written = [mark.type for mark in field.metadata if isinstance(mark, Written)]
+        written = [mark.type for mark in field.metadata if isinstance(mark, WrittenAs)]
         yield ConfigOption(
             (*path, name),
             written[0] if written else _written_type(field.annotation),

@@ -35,10 +35,10 @@ from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
-from milannotations.defaults import DEFAULT_K, DEFAULT_SIZE, IMAGE_FORMATS
 from PIL import Image
 
 from milannotations import folder
+from milannotations.defaults import DEFAULT_K, DEFAULT_SIZE, IMAGE_FORMATS
 from milannotations.record import encode_image, encode_mask
 
 DEMO = Path(folder.__file__).parent / "data" / "demo" / "network.parquet"

@@ -16,7 +16,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import stats
 
-from applications.analysis.schedule import AblationSchedule
+from applications.ablation_schedule import AblationSchedule
 from applications.labelled import AblationEvaluator, ClassImages, Floats
 from benchmark.significance import ALPHA, holm
 from milannotations.ablation import Unit, grouped

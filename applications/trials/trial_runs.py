@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 import torch
 
+from applications.ablation_schedule import AblationSchedule
 from applications.analysis.analysis_report import Analysis, write_analysis
 from applications.analysis.class_accuracy import classes_in
 from applications.analysis.forms_and_topics import forms_and_topics, layer_table
 from applications.analysis.importance import RANDOM as RANDOM_ORDER
 from applications.analysis.importance import importance
-from applications.analysis.schedule import AblationSchedule
 from applications.audit.audit_report import write_report
 from applications.audit.pipeline import audit, write_tables
 from applications.audit.untrained import untrained_networks

@@ -6,12 +6,12 @@ from dataclasses import asdict, replace
 from typing import Any
 
 import numpy as np
-from milannotations.defaults import DEFAULT_SIZE
 from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
 from baselines.concepts.labelled_images import LabelledImages, Labels
+from milannotations.defaults import DEFAULT_SIZE
 from milannotations.errors import InputError
 from milannotations.inputs.preprocessing import Preprocessing
 from milannotations.inputs.sources import as_exemplar

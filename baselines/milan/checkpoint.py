@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from milannotations.defaults import DEFAULT_K
 from torch import Tensor
 
 from baselines.features.encoder import ENCODERS, PyramidEncoder
@@ -28,6 +27,7 @@ from baselines.milan.vocabulary import Vocabulary
 from milannotations.catalog.models import load_model
 from milannotations.catalog.stand_ins import foreign_objects
 from milannotations.catalog.weights import fit
+from milannotations.defaults import DEFAULT_K
 from milannotations.errors import InputError
 from milannotations.provenance import published_training_data
 from milannotations.tensors import check_torch_file

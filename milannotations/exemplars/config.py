@@ -18,7 +18,7 @@ from milannotations.units import UNITS_HELP
 DEFAULT_WEIGHTS = "published"
 
 
-class NetworkConfig(Config):
+class BuildNetworkConfig(Config):
     """The network whose units are dissected, and how records name it.
 
     Attributes:
@@ -89,7 +89,7 @@ class BuildConfig(DeviceConfig):
         resume: Resume unfinished work, or discard it.
     """
 
-    network: NetworkConfig
+    network: BuildNetworkConfig
     out: Path
     images: str | None = None
     layers: Names = ()

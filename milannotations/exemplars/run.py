@@ -26,10 +26,10 @@ from milannotations.exemplars.build import (
 )
 from milannotations.exemplars.config import (
     BuildConfig,
+    BuildNetworkConfig,
     EngineConfig,
     LatentsConfig,
     MergeConfig,
-    NetworkConfig,
 )
 from milannotations.exemplars.latents import FORMS, read_latents, write_latents
 from milannotations.exemplars.options import BuildOptions
@@ -107,7 +107,7 @@ def run_build(config: BuildConfig) -> BuildReport | None:
     return report
 
 
-def load_network(config: NetworkConfig) -> LoadedModel:
+def load_network(config: BuildNetworkConfig) -> LoadedModel:
     """Load the network that a config names."""
     return load_model(
         config.model, config.weights, config.dataset, name=config.name, inputs=config.inputs

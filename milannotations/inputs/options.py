@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from pydantic import AfterValidator, BeforeValidator
 
-from milannotations.command_options import Config, Written
+from milannotations.command_options import Config, WrittenAs
 from milannotations.errors import InputError
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ def _one_or_three(channels: int | None) -> int | None:
 
 _Lengths = int | tuple[int, int] | None
 _Numbers = tuple[float, ...] | None
-_TEXT = Written(str | None)
+_TEXT = WrittenAs(str | None)
 
 
 class InputOptions(Config):

@@ -10,7 +10,7 @@ import pytest
 from pydantic import BaseModel, Field
 from typer.testing import CliRunner
 
-from applications.config import DescriberConfig
+from applications.config import DescribingConfig
 from applications.experiment_commands import app as experiments
 from applications.preparing import describer_of
 from baselines.commands import app
@@ -158,7 +158,7 @@ def test_describe_lists_options_and_needs_a_file(tmp_path: Path) -> None:
 
 def test_experiments_say_it_before_anything_is_run(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no option 'encodr'; did you mean 'encoder'"):
-        describer_of(DescriberConfig(option=["encodr=x"], train="none"), 15)
+        describer_of(DescribingConfig(option=["encodr=x"], train="none"), 15)
     arguments = [
         "generalization", "--data", "worlds", "--method", "mine=milan:epoch=3", "--out",
         str(tmp_path / "out"),
