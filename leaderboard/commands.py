@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from leaderboard.hub.commands import push
+from leaderboard.own_methods import SCENES, TRAIN
 from leaderboard.submission import commands as submission
 from milannotations.errors import InputError
 from milannotations.options import assignments
@@ -25,10 +26,66 @@ for _command in (
     submission.verify,
     submission.compare,
     submission.review,
-    submission.rows,
     push,
 ):
     app.command(_command.__name__)(_command)
+
+
+@app.command()
+def rows(
+    board: Annotated[
+        str, typer.Option(help="demo, milannotations, or a folder with board.yaml")
+    ] = "demo",
+    out: Annotated[
+        Path | None, typer.Option(help="folder for submissions and results; default the board's")
+    ] = None,
+    only: Annotated[list[str] | None, typer.Option(help="row to make; repeatable")] = None,
+    train: Annotated[
+        str, typer.Option(help="what learning methods learn from: config or config/split")
+    ] = TRAIN,
+    concepts: Annotated[
+        str, typer.Option(help="labelled images for the dissection baselines")
+    ] = SCENES,
+    seed: Annotated[int, typer.Option(help="seed of those that draw")] = 0,
+    overwrite: Annotated[bool, typer.Option(help="describe anew what is there")] = False,
+    device: submission.DeviceOption = "auto",
+) -> None:
+    """Make this project's own rows: describe with every baseline and control, then score."""
+    from leaderboard.definition import read_board
+    from leaderboard.own_submissions import write_own_submissions
+    from leaderboard.submission.checking import check
+    from leaderboard.submission.scoring import score_into
+    from milannotations.device import resolve_device
+    from milannotations.progress import silence_libraries
+    from milannotations.storage import check_folder
+    from milannotations.terminal import Console
+
+    silence_libraries()
+    console = Console()
+
+    def say(line: str) -> None:
+        console.print(line, markup=False, highlight=False)
+
+    processor = resolve_device(device)
+    asked = read_board(board)
+    folder = out or asked.folder
+    check_folder(folder)
+    folders, skipped = write_own_submissions(
+        asked,
+        folder / "submissions",
+        only,
+        train=train,
+        concepts=concepts,
+        seed=seed,
+        device=device,
+        overwrite=overwrite,
+        notify=lambda line: say(f"Describing: {line}"),
+    )
+    checked = [check(one, asked) for one in folders]
+    scored, _ = score_into(folder / "results", checked, asked, processor, say)
+    for name, reason in skipped.items():
+        say(f"Left out: {name}: {reason}")
+    say(f"{len(scored)} rows: {folder / 'results'}")
 
 
 @app.command()

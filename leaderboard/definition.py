@@ -20,7 +20,7 @@ from pydantic import ConfigDict, Field, ValidationError, field_validator, model_
 
 from benchmark.metrics.registry import MetricSettings, check_names, make_metrics
 from benchmark.references import HELD_OUT, Protocol
-from leaderboard.safe_yaml import MAX_BYTES, UnsafeYaml, read_mapping
+from leaderboard.strict_yaml import MAX_BYTES, YamlError, read_mapping
 from milannotations.errors import InputError, did_you_mean
 from milannotations.json_files import StrictModel, wrong_fields
 from milannotations.reading import read_bytes
@@ -262,11 +262,11 @@ def read_board(name: str | Path = DEFAULT) -> BoardDefinition:
     try:
         plain, lines = read_mapping(read_bytes(file, MAX_BYTES))
         if "folder" in plain:
-            raise UnsafeYaml(lines["folder"], "'folder' is no field of a board; take it out")
+            raise YamlError(lines["folder"], "'folder' is no field of a board; take it out")
         # As JSON: it has lists and dates in YAML's spelling, and a text is still no number.
         written = json.dumps({**plain, "folder": str(file.parent)})
         return BoardDefinition.model_validate_json(written, strict=True)
-    except UnsafeYaml as error:
+    except YamlError as error:
         raise InputError(f"{file}, line {error.line}: {error}") from error
     except ValidationError as error:
         raise InputError(f"{file}: {wrong_fields(error, 'board')}") from error

@@ -30,9 +30,10 @@ def demo(
     from benchmark.sanity.check_tables import terminal_table as sanity_table
     from benchmark.score_tables import terminal_table
     from leaderboard.definition import read_board
+    from leaderboard.own_methods import DEMO_METHODS
+    from leaderboard.own_submissions import write_own_submissions
     from leaderboard.render import render
-    from leaderboard.rows import DEMO, write_rows
-    from leaderboard.submission.checks import check
+    from leaderboard.submission.checking import check
     from leaderboard.submission.scoring import score_into
     from milannotations.device import resolve_device
     from milannotations.progress import silence_libraries
@@ -52,10 +53,15 @@ def demo(
     if encoder is not None:
         update = {"sentence_encoder": encoder, "bertscore_encoder": encoder}
         board = board.model_copy(update=update)
-    folders, skipped = write_rows(
-        board, out / "submissions", DEMO, seed=seed, device=device, overwrite=True,
+    folders, skipped = write_own_submissions(
+        board,
+        out / "submissions",
+        DEMO_METHODS,
+        seed=seed,
+        device=device,
+        overwrite=True,
         notify=lambda line: say(f"Describing: {line}"),
-    )  # fmt: skip
+    )
     for name, reason in skipped.items():
         say(f"Left out: {name}: {reason}")
     results = out / "results"

@@ -32,14 +32,14 @@ NONE = "none"
 
 
 @dataclass(frozen=True)
-class Part:
+class NeuronSelection:
     """Some neurons of a config; None stands for all of its splits, or all units."""
 
     config: str
     split: str | None = None
     units: frozenset[tuple[str, int]] | None = None
 
-    def overlaps(self, other: Part) -> bool:
+    def overlaps(self, other: NeuronSelection) -> bool:
         """Say whether a neuron could be in both."""
         if self.config != other.config:
             return False
@@ -50,7 +50,9 @@ class Part:
         return bool(self.units & other.units)
 
 
-def parts_of(name: str, *, learnt: bool, board: BoardDefinition | None = None) -> list[Part]:
+def selections_of(
+    name: str, *, learnt: bool, board: BoardDefinition | None = None
+) -> list[NeuronSelection]:
     """Return what a name stands for.
 
     Args:
@@ -61,7 +63,7 @@ def parts_of(name: str, *, learnt: bool, board: BoardDefinition | None = None) -
     Raises:
         InputError: If it is no such name; near ones are suggested.
     """
-    matches = find_parts(name, learnt=learnt, board=board)
+    matches = find_selections(name, learnt=learnt, board=board)
     if matches is not None:
         return matches
     hint = _near(name, known_names(board))
@@ -71,10 +73,10 @@ def parts_of(name: str, *, learnt: bool, board: BoardDefinition | None = None) -
     )
 
 
-def find_parts(
+def find_selections(
     name: str, *, learnt: bool, board: BoardDefinition | None = None
-) -> list[Part] | None:
-    """Return what a name stands for, as ``parts_of`` does; None if it is no name."""
+) -> list[NeuronSelection] | None:
+    """Return what a name stands for, as ``selections_of`` does; None if it is no name."""
     if name == NONE and learnt:
         return []
     family, _, rest = name.partition("/")
@@ -84,16 +86,16 @@ def find_parts(
         return [_selected(one) for one in sides]
     config, _, split_name = name.rpartition("/")
     if name == DEMO or (config == DEMO and split_name in DEMO_SPLITS):
-        return [Part(DEMO, split_name if config else None)]
+        return [NeuronSelection(DEMO, split_name if config else None)]
     if is_known(name):
-        return [Part(_annotated(one)) for one in members(name)]
+        return [NeuronSelection(_annotated(one)) for one in members(name)]
     if split_name == SPLIT and is_known(config):
-        return [Part(_annotated(one)) for one in members(config)]
+        return [NeuronSelection(_annotated(one)) for one in members(config)]
     for split in board.splits if board is not None else ():
         if name == split.source:  # a file beside the board: it stands for itself
-            return [Part(name)]
+            return [NeuronSelection(name)]
         if name == split.name:
-            return find_parts(split.source, learnt=False, board=board)
+            return find_selections(split.source, learnt=False, board=board)
     return None
 
 
@@ -107,13 +109,16 @@ def known_names(board: BoardDefinition | None = None) -> list[str]:
     return list(
         dict.fromkeys(
             (
-                DEMO, *(f"{DEMO}/{split}" for split in DEMO_SPLITS), *RELEASES, *GROUPS,
+                DEMO,
+                *(f"{DEMO}/{split}" for split in DEMO_SPLITS),
+                *RELEASES,
+                *GROUPS,
                 *(f"{name}{TEXT_ONLY}" for name in RELEASES),
                 *(f"{family}/{name}" for family in FAMILIES for name in _published(family)),
                 *own,
             )
         )
-    )  # fmt: skip
+    )
 
 
 def mentioned(text: str) -> list[str]:
@@ -163,22 +168,22 @@ def overlap(board: BoardDefinition, split: SplitDefinition, declared: Iterable[s
     Raises:
         InputError: If something declared is not known.
     """
-    tested = parts_of(split.source, learnt=False, board=board)
+    tested = selections_of(split.source, learnt=False, board=board)
     guilty = [
         name
         for name in declared
-        if any(p.overlaps(t) for p in parts_of(name, learnt=True, board=board) for t in tested)
+        if any(p.overlaps(t) for p in selections_of(name, learnt=True, board=board) for t in tested)
     ]
     if not guilty:
         return ""
     return f"trained on {', '.join(guilty)}, which holds neurons of this split"
 
 
-def _selected(selection: Selection) -> Part:
+def _selected(selection: Selection) -> NeuronSelection:
     config = _annotated(canonical(selection.config))
     if selection.units is None:
-        return Part(config)
-    return Part(
+        return NeuronSelection(config)
+    return NeuronSelection(
         config,
         units=frozenset(
             (layer, unit) for layer, units in selection.units.items() for unit in units

@@ -21,7 +21,7 @@ import yaml
 
 from benchmark.significance import rank
 from leaderboard.definition import read_board
-from leaderboard.submission.checks import check
+from leaderboard.submission.checking import check
 from leaderboard.submission.scoring import differences, score_submissions
 from leaderboard.submission.template import write_template
 from milannotations.annotations import to_dataset

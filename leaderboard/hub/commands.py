@@ -46,9 +46,15 @@ def push(
     definition = read_board(board) if board is not None else None
     folder = results or (definition.results if definition is not None else Path())
     done = run(
-        folder, definition=definition, repo_id=repo, site=site, space=space,
-        models=assignments("--model", model or []), private=private, dry_run=dry_run,
-    )  # fmt: skip
+        folder,
+        definition=definition,
+        repo_id=repo,
+        site=site,
+        space=space,
+        models=assignments("--model", model or []),
+        private=private,
+        dry_run=dry_run,
+    )
     for pushed in done:
         if dry_run:
             for path, size in pushed.files:

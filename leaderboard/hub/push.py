@@ -12,8 +12,8 @@ from benchmark.sanity.check_results import read_reports
 from leaderboard.board import Board
 from leaderboard.board_building import MAIN_METRIC, build_board, check_main
 from leaderboard.definition import BoardDefinition
-from leaderboard.hub.contents import FOLDERS, TAG, Files, data_files, site_files
 from leaderboard.hub.eval_results import address_of, model_file
+from leaderboard.hub.repository_files import FOLDERS, TAG, Files, data_files, site_files
 from leaderboard.render import TITLE
 from leaderboard.results_folder import load_results
 from milannotations.errors import InputError, did_you_mean
@@ -145,9 +145,15 @@ def _proposals(board: Board, models: Iterable[str], repo_id: str, space: str) ->
 
 
 def _plan(
-    api: HfApi, token: str | None, kind: Kind, repo_id: str, files: Files, *, private: bool,
+    api: HfApi,
+    token: str | None,
+    kind: Kind,
+    repo_id: str,
+    files: Files,
+    *,
+    private: bool,
     dry_run: bool,
-) -> tuple[Pushed, Repository, Present, Files]:  # fmt: skip
+) -> tuple[Pushed, Repository, Present, Files]:
     hub = Repository(api, repo_id, None, token, kind)
     pushed = Pushed(kind, repo_id, [(path, _size(what)) for path, what in files.items()], [])
     try:

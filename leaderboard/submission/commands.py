@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from leaderboard.contestants import SCENES, TRAIN
 from milannotations.device import DEVICE_HELP
 from milannotations.errors import InputError
 
@@ -61,7 +60,7 @@ def validate(
     ] = False,
 ) -> None:
     """Check a submission and say all that is wrong with it, with line numbers; status 1 if so."""
-    from leaderboard.submission.checks import check
+    from leaderboard.submission.checking import check
 
     asked = board_of(submission, board)
     checked = check(submission, asked)
@@ -90,7 +89,7 @@ def score(
 ) -> None:
     """Score submissions: for each a result as JSON, and its neurons' own scores as Parquet."""
     from benchmark.score_tables import terminal_table
-    from leaderboard.submission.checks import check
+    from leaderboard.submission.checking import check
     from leaderboard.submission.scoring import score_into
     from milannotations.device import resolve_device
     from milannotations.progress import silence_libraries
@@ -129,7 +128,7 @@ def verify(
     """Compute a row anew from its submission; status 1 on any difference."""
     from benchmark.result import read_result
     from leaderboard.definition import read_board
-    from leaderboard.submission.checks import check
+    from leaderboard.submission.checking import check
     from leaderboard.submission.scoring import differences
     from milannotations.device import resolve_device
     from milannotations.progress import silence_libraries
@@ -172,8 +171,8 @@ def compare(
     out: Annotated[Path | None, typer.Option(help="CSV of every neuron's difference")] = None,
 ) -> None:
     """Compare two rows: the paired test, and the neurons on which they differ most."""
-    from leaderboard.comparing import compare as run
-    from leaderboard.comparing import report, write_csv
+    from leaderboard.method_comparison import compare as run
+    from leaderboard.method_comparison import report, write_csv
     from leaderboard.results_folder import load_result
 
     one, other = load_result(first), load_result(second)
@@ -216,59 +215,10 @@ def review(
         raise typer.Exit(1)
 
 
-def rows(
-    board: Annotated[
-        str, typer.Option(help="demo, milannotations, or a folder with board.yaml")
-    ] = "demo",
-    out: Annotated[
-        Path | None, typer.Option(help="folder for submissions and results; default the board's")
-    ] = None,
-    only: Annotated[list[str] | None, typer.Option(help="row to make; repeatable")] = None,
-    train: Annotated[
-        str, typer.Option(help="what learning methods learn from: config or config/split")
-    ] = TRAIN,
-    concepts: Annotated[
-        str, typer.Option(help="labelled images for the dissection baselines")
-    ] = SCENES,
-    seed: Annotated[int, typer.Option(help="seed of those that draw")] = 0,
-    overwrite: Annotated[bool, typer.Option(help="describe anew what is there")] = False,
-    device: DeviceOption = "auto",
-) -> None:
-    """Make this project's own rows: describe with every baseline and control, then score."""
-    from leaderboard.definition import read_board
-    from leaderboard.rows import write_rows
-    from leaderboard.submission.checks import check
-    from leaderboard.submission.scoring import score_into
-    from milannotations.device import resolve_device
-    from milannotations.progress import silence_libraries
-    from milannotations.storage import check_folder
-    from milannotations.terminal import Console
-
-    silence_libraries()
-    console = Console()
-
-    def say(line: str) -> None:
-        console.print(line, markup=False, highlight=False)
-
-    processor = resolve_device(device)
-    asked = read_board(board)
-    folder = out or asked.folder
-    check_folder(folder)
-    folders, skipped = write_rows(
-        asked, folder / "submissions", only, train=train, concepts=concepts, seed=seed,
-        device=device, overwrite=overwrite, notify=lambda line: say(f"Describing: {line}"),
-    )  # fmt: skip
-    checked = [check(one, asked) for one in folders]
-    scored, _ = score_into(folder / "results", checked, asked, processor, say)
-    for name, reason in skipped.items():
-        say(f"Left out: {name}: {reason}")
-    say(f"{len(scored)} rows: {folder / 'results'}")
-
-
 def board_of(submission: Path, name: str | None) -> BoardDefinition:
     """Return the board that is named, or else the one that a submission says it is for."""
     from leaderboard.definition import DEFAULT, own_boards, read_board
-    from leaderboard.safe_yaml import read_mapping
+    from leaderboard.strict_yaml import read_mapping
     from leaderboard.submission.package import open_package
     from leaderboard.submission.problems import Problems
 

@@ -29,7 +29,7 @@ MAX_CELL = 16_384  # bytes of one text of a Parquet file
 MAX_UNPACKED = 512 * 2**20  # bytes of a Parquet file's columns
 
 
-class Row(NamedTuple):
+class DescriptionRow(NamedTuple):
     """One row as it was written; ``split``, ``model`` and ``dataset`` may be empty."""
 
     line: int
@@ -41,7 +41,7 @@ class Row(NamedTuple):
     description: str
 
 
-def read_rows(data: bytes, name: str, problems: Problems) -> Iterator[Row]:
+def read_rows(data: bytes, name: str, problems: Problems) -> Iterator[DescriptionRow]:
     """Yield the rows of a table.
 
     Args:
@@ -54,7 +54,7 @@ def read_rows(data: bytes, name: str, problems: Problems) -> Iterator[Row]:
 
 
 def place_rows(
-    rows: Iterator[Row],
+    rows: Iterator[DescriptionRow],
     keys: Mapping[str, Sequence[NeuronKey]],
     name: str,
     problems: Problems,
@@ -85,9 +85,11 @@ def place_rows(
             continue
         if row.split and row.split not in keys:
             problems.add(
-                name, row.line, "splits",
+                name,
+                row.line,
+                "splits",
                 f"split {row.split!r} is none of this submission's ({', '.join(keys)})",
-            )  # fmt: skip
+            )
             continue
         asked = NeuronKey(row.model.strip(), row.dataset.strip(), row.layer.strip(), unit)
         fitting = [
@@ -95,10 +97,12 @@ def place_rows(
         ]
         if len(fitting) > 1:
             problems.add(
-                name, row.line, "columns",
+                name,
+                row.line,
+                "columns",
                 f"{asked.layer}:{asked.unit} is that of {' or '.join(map(_said, fitting[:3]))}: "
                 "add the columns model and dataset",
-            )  # fmt: skip
+            )
             continue
         if not fitting:
             problems.add(name, row.line, "unknown neurons", _unknown(asked, layers))
@@ -107,15 +111,19 @@ def place_rows(
         splits = [row.split] if row.split else of_key[key]
         if len(splits) > 1:
             problems.add(
-                name, row.line, "splits",
+                name,
+                row.line,
+                "splits",
                 f"{_said(key)} is in the splits {', '.join(splits)}: add a column split",
-            )  # fmt: skip
+            )
             continue
         if (splits[0], key) in first:
             problems.add(
-                name, row.line, "duplicates",
+                name,
+                row.line,
+                "duplicates",
                 f"{_said(key)} again, after line {first[splits[0], key]}",
-            )  # fmt: skip
+            )
             continue
         first[splits[0], key] = row.line
         found[splits[0]][key] = row.description
@@ -130,10 +138,12 @@ def place_rows(
         if lacking:
             examples = "; ".join(map(_said, lacking[:3]))
             problems.add(
-                name, None, "coverage",
+                name,
+                None,
+                "coverage",
                 f"{len(lacking):,} of {len(members):,} neurons of split {split} are not described: "
                 f"{examples}{', …' if len(lacking) > 3 else ''}",
-            )  # fmt: skip
+            )
     return {s: [found[s].get(key, "") for key in members] for s, members in keys.items()}
 
 
@@ -162,10 +172,12 @@ def _header(
     for column in header:
         if column not in known and column.casefold() not in IGNORED:
             problems.add(
-                name, line, "columns",
+                name,
+                line,
+                "columns",
                 f"the column {column[:60]!r} is not read{did_you_mean(column[:60], known)}; take "
                 "it out",
-            )  # fmt: skip
+            )
     for column in known:
         if list(header).count(column) > 1:
             problems.add(name, line, "columns", f"there are two columns {column!r}")
@@ -174,7 +186,7 @@ def _header(
     return [header.index(c) if c in header else -1 for c in known]
 
 
-def _csv(data: bytes, name: str, problems: Problems) -> Iterator[Row]:
+def _csv(data: bytes, name: str, problems: Problems) -> Iterator[DescriptionRow]:
     try:
         scan = Scan(decode(data), COLUMNS)
     except TableError as error:
@@ -194,12 +206,12 @@ def _csv(data: bytes, name: str, problems: Problems) -> Iterator[Row]:
             if line.fault:
                 problems.add(name, line.number, "cells", line.fault)
                 continue
-            yield Row(line.number, *("" if at < 0 else line.cells[at] for at in places))
+            yield DescriptionRow(line.number, *("" if at < 0 else line.cells[at] for at in places))
     except TableError as error:
         problems.add(name, error.line, "CSV", f"not a CSV: {error}")
 
 
-def _parquet(data: bytes, name: str, problems: Problems) -> Iterator[Row]:
+def _parquet(data: bytes, name: str, problems: Problems) -> Iterator[DescriptionRow]:
     try:
         with open_parquet(data, name) as file:
             yield from _rows_of(file, name, problems)
@@ -207,7 +219,7 @@ def _parquet(data: bytes, name: str, problems: Problems) -> Iterator[Row]:
         problems.add(name, None, "Parquet", str(error).removeprefix(f"{name} "))
 
 
-def _rows_of(file: OpenParquet, name: str, problems: Problems) -> Iterator[Row]:
+def _rows_of(file: OpenParquet, name: str, problems: Problems) -> Iterator[DescriptionRow]:
     described = file.metadata
     unpacked = sum(
         described.row_group(g).column(c).total_uncompressed_size
@@ -216,10 +228,12 @@ def _rows_of(file: OpenParquet, name: str, problems: Problems) -> Iterator[Row]:
     )
     if described.num_rows > MAX_ROWS or unpacked > MAX_UNPACKED:
         problems.add(
-            name, None, "rows",
+            name,
+            None,
+            "rows",
             f"{described.num_rows:,} rows of {unpacked:,} bytes; at most {MAX_ROWS:,} rows of "
             f"{MAX_UNPACKED:,} bytes are read",
-        )  # fmt: skip
+        )
         return
     written = file.schema.names
     places = _header(canonical(written, COLUMNS), name, problems)
@@ -244,9 +258,11 @@ def _rows_of(file: OpenParquet, name: str, problems: Problems) -> Iterator[Row]:
         )
         if longest > MAX_CELL:
             problems.add(
-                name, row + 1, "texts",
+                name,
+                row + 1,
+                "texts",
                 f"a cell of {longest:,} bytes; at most {MAX_CELL:,} are read",
-            )  # fmt: skip
+            )
             return
         columns = {c: batch.column(original).to_pylist() for c, original in called.items()}
         for at in range(batch.num_rows):
@@ -255,4 +271,4 @@ def _rows_of(file: OpenParquet, name: str, problems: Problems) -> Iterator[Row]:
             if any(cell is None for cell in cells):
                 problems.add(name, row, "cells", "a cell is null")
                 continue
-            yield Row(row, *map(str, cells))
+            yield DescriptionRow(row, *map(str, cells))

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from benchmark.references import HELD_OUT
 from benchmark.result import METHOD_NAME, Method
 from leaderboard.definition import BoardDefinition
-from leaderboard.safe_yaml import UnsafeYaml, read_mapping
+from leaderboard.strict_yaml import YamlError, read_mapping
 from leaderboard.submission.package import METADATA
 from leaderboard.submission.problems import Problems
 from leaderboard.submission.texts import fault_of, is_blank
@@ -17,9 +17,13 @@ from milannotations.errors import did_you_mean
 
 # Names that mean something in addresses or on some file systems.
 _RESERVED = {
-    "index", "con", "prn", "aux", "nul",
+    "index",
+    "con",
+    "prn",
+    "aux",
+    "nul",
     *(f"{port}{number}" for port in ("com", "lpt") for number in range(1, 10)),
-}  # fmt: skip
+}
 
 
 class Submission(BaseModel):
@@ -92,11 +96,21 @@ class Submission(BaseModel):
         if self.pretrained_on:
             seen = f"{seen}; pretrained on {self.pretrained_on}"[:500]
         return Method(
-            name=self.name, title=self.title, kind=self.kind, authors=self.authors, url=self.url,
-            paper=self.paper, training_data=self.training_data, annotations_seen=seen,
-            images=self.images, labels=self.labels, vocabulary=self.vocabulary,
-            parameters=self.parameters, licence=self.licence, seed=self.seed,
-        )  # fmt: skip
+            name=self.name,
+            title=self.title,
+            kind=self.kind,
+            authors=self.authors,
+            url=self.url,
+            paper=self.paper,
+            training_data=self.training_data,
+            annotations_seen=seen,
+            images=self.images,
+            labels=self.labels,
+            vocabulary=self.vocabulary,
+            parameters=self.parameters,
+            licence=self.licence,
+            seed=self.seed,
+        )
 
 
 def read_submission(data: bytes, problems: Problems) -> Submission | None:
@@ -111,7 +125,7 @@ def read_submission(data: bytes, problems: Problems) -> Submission | None:
     """
     try:
         plain, lines = read_mapping(data)
-    except UnsafeYaml as error:
+    except YamlError as error:
         problems.add(METADATA, error.line, "YAML", str(error))
         return None
     before = problems.total
@@ -140,10 +154,12 @@ def read_submission(data: bytes, problems: Problems) -> Submission | None:
         return None
     if found.describer and found.kind == "method":
         problems.add(
-            METADATA, lines.get("describer"), "fields",
+            METADATA,
+            lines.get("describer"),
+            "fields",
             f"describer {found.describer!r} is made of references; it is for anchors (kind: "
             "control or human)",
-        )  # fmt: skip
+        )
     return found if problems.total == before else None
 
 
@@ -154,24 +170,30 @@ def check_against(
     _, lines = read_mapping(data)
     if submission.board != board.label:
         problems.add(
-            METADATA, lines.get("board"), "board",
+            METADATA,
+            lines.get("board"),
+            "board",
             f"board {submission.board!r}, but this is {board.label}; descriptions are scored by "
             "the version that they were made for",
-        )  # fmt: skip
+        )
     if submission.describer and board.protocol != HELD_OUT:
         problems.add(
-            METADATA, lines.get("describer"), "fields",
+            METADATA,
+            lines.get("describer"),
+            "fields",
             f"describer {submission.describer!r} says a reference held out, and this board's "
             f"protocol {board.protocol} holds none out",
-        )  # fmt: skip
+        )
     known = [split.name for split in board.splits]
     for name in submission.splits:
         if name not in known:
             problems.add(
-                METADATA, lines.get("splits"), "splits",
+                METADATA,
+                lines.get("splits"),
+                "splits",
                 f"{board.label} has no split {name!r}{did_you_mean(name, known)} (splits: "
                 f"{', '.join(known)})",
-            )  # fmt: skip
+            )
     if len(set(submission.splits)) < len(submission.splits):
         problems.add(METADATA, lines.get("splits"), "splits", "a split stands there twice")
 

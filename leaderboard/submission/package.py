@@ -11,7 +11,7 @@ import zipfile
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from leaderboard.safe_yaml import MAX_BYTES as MAX_METADATA
+from leaderboard.strict_yaml import MAX_BYTES as MAX_METADATA
 from leaderboard.submission.problems import Problems
 from milannotations.errors import InputError
 from milannotations.zips import open_zip, zip_errors
@@ -110,9 +110,11 @@ def _from_zip(path: Path, problems: Problems) -> dict[str, bytes | None]:
         for name, member in places.items():
             if member.file_size > _limit(name):
                 problems.add(
-                    name, None, "size",
+                    name,
+                    None,
+                    "size",
                     f"has {member.file_size:,} bytes; at most {_limit(name):,} are read",
-                )  # fmt: skip
+                )
                 continue
             files[name] = archive.read(member)
     return files

@@ -16,7 +16,7 @@ from typing import Any
 from benchmark.harness import Notify
 from benchmark.result import METHOD_NAME, Result
 from leaderboard.definition import BoardDefinition, own_boards, read_board
-from leaderboard.submission.checks import Checked, check
+from leaderboard.submission.checking import CheckedSubmission, check
 from leaderboard.submission.package import METADATA, TABLES
 from leaderboard.submission.scoring import score_submissions
 from milannotations.errors import InputError, did_you_mean
@@ -28,7 +28,7 @@ _TOLD = 20  # problems of one submission in the summary
 
 
 @dataclass
-class Reviewed:
+class ReviewedSubmission:
     """One submission of a change.
 
     Attributes:
@@ -50,7 +50,7 @@ class Reviewed:
 class Review:
     """A change: its submissions, and what else it changes."""
 
-    submissions: list[Reviewed]
+    submissions: list[ReviewedSubmission]
     others: list[str]
 
     @property
@@ -75,7 +75,7 @@ def review(
         InputError: If git cannot tell the change, or a board's data are not at hand.
     """
     check_folder(out)
-    found: dict[tuple[str, str], Reviewed] = {}
+    found: dict[tuple[str, str], ReviewedSubmission] = {}
     others = []
     for path in changed(checkout, base):
         place = _PLACE.fullmatch(path)
@@ -83,10 +83,10 @@ def review(
             others.append(path)
             continue
         board, name, file = place.groups()
-        one = found.setdefault((board, name), Reviewed(board, name))
+        one = found.setdefault((board, name), ReviewedSubmission(board, name))
         if file not in (METADATA, *TABLES):
             one.problems.append(f"{file}: no file of a submission; take it out")
-    by_board: dict[str, list[Reviewed]] = {}
+    by_board: dict[str, list[ReviewedSubmission]] = {}
     for one in found.values():
         by_board.setdefault(one.board, []).append(one)
     for name, group in by_board.items():
@@ -112,10 +112,22 @@ def changed(checkout: Path, base: str) -> list[str]:
     if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_./-]*", base):
         raise InputError(f"{base!r} is no commit")
     done = subprocess.run(
-        ["git", "-c", "core.fsmonitor=false", "diff", "--name-only", "--no-renames",
-         "--no-ext-diff", "-z", f"{base}...HEAD", "--"],
-        cwd=checkout, capture_output=True, check=False,
-    )  # fmt: skip
+        [
+            "git",
+            "-c",
+            "core.fsmonitor=false",
+            "diff",
+            "--name-only",
+            "--no-renames",
+            "--no-ext-diff",
+            "-z",
+            f"{base}...HEAD",
+            "--",
+        ],
+        cwd=checkout,
+        capture_output=True,
+        check=False,
+    )
     if done.returncode:
         said = done.stderr.decode(errors="replace").strip()[:300]
         raise InputError(f"{checkout}: git cannot compare it with {base}: {said}")
@@ -123,11 +135,15 @@ def changed(checkout: Path, base: str) -> list[str]:
 
 
 def _review(
-    checkout: Path, board: BoardDefinition, group: Sequence[Reviewed], out: Path, device: Any,
+    checkout: Path,
+    board: BoardDefinition,
+    group: Sequence[ReviewedSubmission],
+    out: Path,
+    device: Any,
     notify: Notify,
-) -> None:  # fmt: skip
-    whole: dict[str, Reviewed] = {}
-    checked: list[Checked] = []
+) -> None:
+    whole: dict[str, ReviewedSubmission] = {}
+    checked: list[CheckedSubmission] = []
     for one in group:
         place = Path("leaderboard", "boards", board.name, "submissions", one.name)
         folder = checkout / place
@@ -179,8 +195,11 @@ def summary(reviewed: Review) -> str:
             lines.append(f"- … and {len(one.problems) - _TOLD} more")
         lines += [f"- *{as_markdown(line)}*" for line in one.notes]
         if one.result is not None:
-            lines += ["", "| split | metric | value | 95 % interval | n |",
-                      "| --- | --- | ---: | --- | ---: |"]  # fmt: skip
+            lines += [
+                "",
+                "| split | metric | value | 95 % interval | n |",
+                "| --- | --- | ---: | --- | ---: |",
+            ]
             for split, scored in one.result.splits.items():
                 for metric, score in scored.scores.items():
                     title = one.result.metrics[metric].title

@@ -26,7 +26,7 @@ from benchmark.result_files import compare_result_files
 from benchmark.sanity.check_results import read_reports
 from benchmark.sanity.suite import check_metrics
 from leaderboard.definition import CHANGED, BoardDefinition
-from leaderboard.submission.checks import Checked
+from leaderboard.submission.checking import CheckedSubmission
 from milannotations.describer import create
 from milannotations.errors import InputError
 from milannotations.storage import check_folder
@@ -35,7 +35,7 @@ _OF_A_NEURON = 1e-3  # by which one neuron's own value may differ when it is com
 
 
 def score_submissions(
-    submissions: Sequence[Checked],
+    submissions: Sequence[CheckedSubmission],
     board: BoardDefinition,
     device: Any = "cpu",
     notify: Notify = lambda _: None,
@@ -91,9 +91,13 @@ def score_submissions(
 
 
 def score_into(
-    results: Path, submissions: Sequence[Checked], board: BoardDefinition, device: Any = "cpu",
-    notify: Notify = lambda _: None, sanity: bool = True,
-) -> tuple[dict[str, Scored], list[Task]]:  # fmt: skip
+    results: Path,
+    submissions: Sequence[CheckedSubmission],
+    board: BoardDefinition,
+    device: Any = "cpu",
+    notify: Notify = lambda _: None,
+    sanity: bool = True,
+) -> tuple[dict[str, Scored], list[Task]]:
     """Score submissions and save each result, its table, and what may be trusted of the metrics.
 
     Args:
@@ -122,9 +126,12 @@ def score_into(
 
 
 def check_sanity(
-    tasks: Sequence[Task], metrics: Sequence[Any], results: Path, board: BoardDefinition,
+    tasks: Sequence[Task],
+    metrics: Sequence[Any],
+    results: Path,
+    board: BoardDefinition,
     notify: Notify = lambda _: None,
-) -> None:  # fmt: skip
+) -> None:
     """Ask of each scored split, once, which metrics can be fooled; reports that hold are kept."""
     present = read_reports(results) if results.is_dir() else {}
     for scored in tasks:
@@ -150,9 +157,13 @@ def check_sanity(
 
 
 def differences(
-    result: Path, checked: Checked, board: BoardDefinition, device: Any = "cpu",
-    notify: Notify = lambda _: None, rescore: Callable[..., Any] = score_submissions,
-) -> tuple[list[str], list[str]]:  # fmt: skip
+    result: Path,
+    checked: CheckedSubmission,
+    board: BoardDefinition,
+    device: Any = "cpu",
+    notify: Notify = lambda _: None,
+    rescore: Callable[..., Any] = score_submissions,
+) -> tuple[list[str], list[str]]:
     """Compute a row anew from its submission and compare.
 
     Args:
@@ -198,7 +209,7 @@ def differences(
     return differing, remarks
 
 
-def _predictions(checked: Checked, task: Task) -> Predictions:
+def _predictions(checked: CheckedSubmission, task: Task) -> Predictions:
     assert checked.submission is not None
     which = checked.submission.describer
     if not which:

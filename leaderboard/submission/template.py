@@ -63,9 +63,13 @@ def write_template(
         )
     try:
         Submission(
-            board=board.label, splits=["x"], name=name, title=name, training_data=[],
+            board=board.label,
+            splits=["x"],
+            name=name,
+            title=name,
+            training_data=[],
             annotations_seen="none",
-        )  # fmt: skip
+        )
     except ValueError as error:
         raise InputError(
             f"a method cannot be named {name!r}: use up to 64 lower-case letters, digits, - and _, "

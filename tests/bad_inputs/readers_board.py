@@ -10,7 +10,7 @@ from datasets import Dataset
 
 from leaderboard.definition import read_board
 from leaderboard.results_folder import load_result, load_results
-from leaderboard.submission.checks import check
+from leaderboard.submission.checking import check
 from milannotations.errors import InputError
 from milannotations.record import FEATURES
 from tests.bad_inputs.cases import reader

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from leaderboard.definition import BOARDS, BoardDefinition, read_board
-from leaderboard.safe_yaml import read_mapping
+from leaderboard.strict_yaml import read_mapping
 from milannotations.errors import InputError
 from tests.leaderboard.submission.conftest import BOARD, annotated, board, board_folder
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from leaderboard.definition import BoardDefinition, read_board
-from leaderboard.training_data import find_parts, known_names, overlap, parts_of
+from leaderboard.training_data import find_selections, known_names, overlap, selections_of
 from milannotations.errors import InputError
 
 
@@ -39,7 +39,7 @@ def test_leaving_one_network_out_leaves_its_columns(release: BoardDefinition) ->
 def test_learning_within_a_network_refuses_all_of_it_only(release: BoardDefinition) -> None:
     name = "within-network/resnet152-places365"
     assert _refused(release, name) == {"resnet152-places365"}
-    learnt, held = (parts_of(name, learnt=side)[0] for side in (True, False))
+    learnt, held = (selections_of(name, learnt=side)[0] for side in (True, False))
     assert learnt.units is not None
     assert held.units is not None
     assert not learnt.overlaps(held)
@@ -115,10 +115,10 @@ def test_no_slip_makes_harmless_what_is_not(board: str) -> None:
     names = known_names(asked)
     names += [f"{name}/train" for name in names if "/" not in name]
     spelled = {*names, *(name.replace("-", "/") for name in names)}
-    tested = [parts_of(split.source, learnt=False, board=asked) for split in asked.splits]
+    tested = [selections_of(split.source, learnt=False, board=asked) for split in asked.splits]
 
     def columns(name: str) -> set[int] | None:
-        learnt = find_parts(name, learnt=True, board=asked)
+        learnt = find_selections(name, learnt=True, board=asked)
         if learnt is None:
             return None
         pairs = ((at, one) for at, own in enumerate(tested) for one in own)

@@ -33,7 +33,7 @@ READERS = {
     "YAML": (
         r"yaml\.(?:safe_)?(?:load|compose|parse)(?:_all)?\(",
         {
-            "leaderboard/safe_yaml.py": "the reader",
+            "leaderboard/strict_yaml.py": "the reader",
             "milannotations/declared_files.py": "looks at what `datasets` will read, as it does",
         },
     ),

@@ -19,8 +19,8 @@ from typer.testing import CliRunner
 import leaderboard.hub.push as pushing
 from leaderboard.commands import app
 from leaderboard.definition import BoardDefinition, read_board
-from leaderboard.hub.contents import TAG
 from leaderboard.hub.push import push
+from leaderboard.hub.repository_files import TAG
 from leaderboard.render import render
 from milannotations.errors import InputError
 from milannotations.hub.card import read_metadata

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from leaderboard.definition import BoardDefinition
-from leaderboard.submission.checks import check
+from leaderboard.submission.checking import check
 from tests.leaderboard.submission.conftest import Make
 
 

@@ -10,8 +10,8 @@ import yaml
 
 from benchmark.result import read_result
 from leaderboard.definition import BoardDefinition, read_board
-from leaderboard.rows import write_rows
-from leaderboard.submission.checks import check
+from leaderboard.own_submissions import write_own_submissions
+from leaderboard.submission.checking import check
 from leaderboard.submission.scoring import score_into
 from milannotations.errors import InputError
 from tests.leaderboard.submission.conftest import BOARD, Make
@@ -48,7 +48,7 @@ def test_what_is_made_of_references_is_refused(
 ) -> None:
     checked = check(make(describer="oracle", kind="control"), original)
     assert any("holds none out" in line for line in checked.problems.lines())
-    folders, skipped = write_rows(original, tmp_path / "rows", ["oracle"])
+    folders, skipped = write_own_submissions(original, tmp_path / "rows", ["oracle"])
     assert folders == []
     assert "holds no reference out" in skipped["oracle"]
 

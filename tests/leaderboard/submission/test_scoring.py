@@ -15,10 +15,10 @@ from typer.testing import CliRunner
 from benchmark.result import read_result
 from benchmark.result_files import read_result_files
 from leaderboard.commands import app
-from leaderboard.comparing import compare, report, write_csv
 from leaderboard.definition import BoardDefinition
+from leaderboard.method_comparison import compare, report, write_csv
 from leaderboard.results_folder import load_result
-from leaderboard.submission.checks import check
+from leaderboard.submission.checking import check
 from leaderboard.submission.scoring import check_sanity, differences, score_submissions
 from leaderboard.submission.template import write_template
 from milannotations.errors import InputError

@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from leaderboard.definition import BoardDefinition, read_board
-from leaderboard.submission.checks import check
+from leaderboard.submission.checking import check
 from leaderboard.submission.metadata import Submission
 from milannotations.errors import InputError
 from milannotations.record import NeuronKey

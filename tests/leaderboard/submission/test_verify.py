@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 from benchmark.result import leaves
 from leaderboard.commands import app
 from leaderboard.definition import BoardDefinition, read_board
-from leaderboard.submission.checks import check
+from leaderboard.submission.checking import check
 from leaderboard.submission.scoring import differences, score_submissions
 from milannotations.errors import InputError
 from tests.benchmark.damage import DAMAGED

@@ -20,7 +20,7 @@ _TRAINING_TEXTS = "the training descriptions"
 
 
 @dataclass(frozen=True)
-class Contestant:
+class OwnMethod:
     """One of our rows.
 
     Attributes:
@@ -58,24 +58,24 @@ _BAU = "https://arxiv.org/abs/1704.05796"
 _MU = "https://arxiv.org/abs/2006.14032"
 
 
-def _milan(title: str, variant: str = "", demo: bool = False) -> Contestant:
+def _milan(title: str, variant: str = "", demo: bool = False) -> OwnMethod:
     options = {**_MILAN, **({"variant": variant} if variant else {})}
-    return Contestant(
+    return OwnMethod(
         "milan", title, "method", "train", options, True, demo, _HERNANDEZ, "ImageNet (encoder)",
         images=f"{_EXEMPLARS} and masks", vocabulary=f"the words of {_TRAINING_TEXTS}",
     )  # fmt: skip
 
 
-CONTESTANTS: dict[str, Contestant] = {
-    "people": Contestant(
+OWN_METHODS: dict[str, OwnMethod] = {
+    "people": OwnMethod(
         "oracle", "People: one annotator held out", "human", "the held-out annotation itself",
         demo=False, references="people", vocabulary="the references",
     ),
-    "oracle": Contestant(
+    "oracle": OwnMethod(
         "oracle", "Oracle: one reference held out", "control", "the held-out reference itself",
         references="program", vocabulary="the references",
     ),
-    "retrieval": Contestant(
+    "retrieval": OwnMethod(
         "retrieval", "Nearest neighbour, masked EfficientNet-Lite0", "method", "train",
         pretrained_on="ImageNet (encoder)", images=f"{_EXEMPLARS} and masks",
         vocabulary=_TRAINING_TEXTS,
@@ -85,39 +85,39 @@ CONTESTANTS: dict[str, Contestant] = {
     "milan-greedy": _milan("MILAN without mutual information, greedy", "greedy"),
     "milan-sample": _milan("MILAN without mutual information, sampled", "sample"),
     "milan-mi-beam": _milan("MILAN, token-wise mutual information, beam search", "mi-beam"),
-    "clip-dissect": Contestant(
+    "clip-dissect": OwnMethod(
         "clip-dissect", "CLIP-Dissect, training descriptions as texts", "method", "train",
         {"clip": "openai/clip-vit-base-patch32"}, demo=False,
         paper="https://arxiv.org/abs/2204.10965", pretrained_on="WebImageText (CLIP)",
         images=_EXEMPLARS, vocabulary=_TRAINING_TEXTS,
     ),
-    "compexp": Contestant(
+    "compexp": OwnMethod(
         "compexp", "Compositional Explanations", "method", "none", paper=_MU
     ),
-    "netdissect": Contestant("netdissect", "Network Dissection", "method", "none", paper=_BAU),
-    "netdissect-original": Contestant(
+    "netdissect": OwnMethod("netdissect", "Network Dissection", "method", "none", paper=_BAU),
+    "netdissect-original": OwnMethod(
         "netdissect", "Network Dissection, as first published", "method", "none",
         {"variant": "original"}, demo=False, paper=_BAU,
     ),
-    "netdissect-segmenter": Contestant(
+    "netdissect-segmenter": OwnMethod(
         "netdissect", "Network Dissection, the variant of the MILAN paper", "method", "none",
         {"variant": "segmenter"}, demo=False, paper=_BAU,
     ),
-    "random-train": Contestant(
+    "random-train": OwnMethod(
         "random-train", "Random training description", "control", "train", seeded=True,
         vocabulary=_TRAINING_TEXTS,
     ),
-    "shuffled-oracle": Contestant(
+    "shuffled-oracle": OwnMethod(
         "shuffled-oracle", "Oracle, dealt out to the wrong neurons", "control", "test, shuffled",
         seeded=True, vocabulary="the references",
     ),
-    "constant-frequent": Contestant(
+    "constant-frequent": OwnMethod(
         "constant-frequent", "Most frequent training description", "control", "train",
         vocabulary=_TRAINING_TEXTS,
     ),
-    "constant": Contestant(
+    "constant": OwnMethod(
         "constant", 'Constant "objects"', "control", "none", {"text": "objects"},
         vocabulary='"objects"',
     ),
 }  # fmt: skip
-DEMO = [name for name, contestant in CONTESTANTS.items() if contestant.demo]
+DEMO_METHODS = [name for name, method in OWN_METHODS.items() if method.demo]

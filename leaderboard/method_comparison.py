@@ -57,9 +57,13 @@ class Comparison:
 
 
 def compare(
-    first: LoadedResult, second: LoadedResult, split: str, metric: str,
-    resamples: int = 1000, seed: int = 0,
-) -> Comparison:  # fmt: skip
+    first: LoadedResult,
+    second: LoadedResult,
+    split: str,
+    metric: str,
+    resamples: int = 1000,
+    seed: int = 0,
+) -> Comparison:
     """Compare two methods on the same neurons.
 
     Args:
@@ -102,10 +106,12 @@ def compare(
         raise InputError("the two share fewer than two neurons that were scored")
     table = table.rename(
         columns={
-            "value_first": "first", "value_second": "second",
-            "description_first": "said_first", "description_second": "said_second",
+            "value_first": "first",
+            "value_second": "second",
+            "description_first": "said_first",
+            "description_second": "said_second",
         }
-    )  # fmt: skip
+    )
     higher = first.result.metrics[metric].higher_is_better
     table["difference"] = (table["first"] - table["second"]) * (1 if higher else -1)
     found = None
@@ -121,9 +127,13 @@ def compare(
         found = paired_difference(_Mean(), ours, theirs, resamples=resamples, seed=seed)
     order = table["difference"].abs().sort_values(ascending=False, kind="stable").index
     return Comparison(
-        metric, split, found, (scores[0].value, scores[1].value), len(table),
+        metric,
+        split,
+        found,
+        (scores[0].value, scores[1].value),
+        len(table),
         table.loc[order].reset_index(),
-    )  # fmt: skip
+    )
 
 
 def _own(loaded: LoadedResult, split: str, metric: str) -> pd.DataFrame:

@@ -13,10 +13,11 @@ import yaml
 from baselines.concepts.labelled_scenes import LabelledScenes
 from baselines.concepts.names import open_concepts
 from benchmark.result import read_result
+from leaderboard.commands import rows as rows_command
 from leaderboard.definition import BoardDefinition, read_board
-from leaderboard.rows import CONTESTANTS, DEMO, SCENES, _given, write_rows
-from leaderboard.submission.checks import check
-from leaderboard.submission.commands import rows as rows_command
+from leaderboard.own_methods import DEMO_METHODS, OWN_METHODS, SCENES
+from leaderboard.own_submissions import _given, write_own_submissions
+from leaderboard.submission.checking import check
 from leaderboard.submission.scoring import score_submissions
 from milannotations.describer import create
 from milannotations.errors import InputError
@@ -41,7 +42,9 @@ CHEAP = ["people", "constant", "constant-frequent", "random-train"]
 
 
 def test_rows_are_submissions_like_any_other(make_board: BoardDefinition, tmp_path: Path) -> None:
-    folders, skipped = write_rows(make_board, tmp_path / "sent", CHEAP, seed=3, device="cpu")
+    folders, skipped = write_own_submissions(
+        make_board, tmp_path / "sent", CHEAP, seed=3, device="cpu"
+    )
     assert skipped == {}
     assert sorted(folder.name for folder in folders) == sorted(CHEAP)
     checked = [check(folder, make_board) for folder in folders]
@@ -61,19 +64,19 @@ def test_what_is_there_stays_unless_it_is_to_be_made_anew(
     make_board: BoardDefinition, tmp_path: Path
 ) -> None:
     out = tmp_path / "sent"
-    write_rows(make_board, out, ["constant"], device="cpu")
+    write_own_submissions(make_board, out, ["constant"], device="cpu")
     table = out / "constant" / "descriptions.csv"
     table.write_text(table.read_text().replace("objects", "things"))
-    write_rows(make_board, out, ["constant"], device="cpu")
+    write_own_submissions(make_board, out, ["constant"], device="cpu")
     assert "things" in table.read_text()
-    write_rows(make_board, out, ["constant"], device="cpu", overwrite=True)
+    write_own_submissions(make_board, out, ["constant"], device="cpu", overwrite=True)
     assert "things" not in table.read_text()
 
 
 def test_references_decide_which_ceiling_there_is(
     make_board: BoardDefinition, tmp_path: Path
 ) -> None:
-    _, skipped = write_rows(make_board, tmp_path / "sent", ["oracle"], device="cpu")
+    _, skipped = write_own_submissions(make_board, tmp_path / "sent", ["oracle"], device="cpu")
     assert skipped == {"oracle": "it is for boards whose references are by program"}
     assert read_board("milannotations").references == "people"
     assert read_board("demo").references == "program"
@@ -81,12 +84,12 @@ def test_references_decide_which_ceiling_there_is(
 
 def test_unknown_rows_are_refused(make_board: BoardDefinition, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no row is named 'retreival'; did you mean 'retrieval'"):
-        write_rows(make_board, tmp_path / "sent", ["retreival"])
+        write_own_submissions(make_board, tmp_path / "sent", ["retreival"])
 
 
 def test_a_row_that_cannot_be_made_is_told(make_board: BoardDefinition, tmp_path: Path) -> None:
     """Scenes that there are not; the other rows are made all the same."""
-    folders, skipped = write_rows(
+    folders, skipped = write_own_submissions(
         make_board, tmp_path / "sent", ["constant", "netdissect"], concepts="nowhere", device="cpu"
     )
     assert [folder.name for folder in folders] == ["constant"]
@@ -134,7 +137,7 @@ def test_the_demo_s_exemplars_are_of_the_scenes_that_are_declared() -> None:
 )  # fmt: skip
 def test_what_a_dissection_is_given(concepts: str, says: str) -> None:
     describer = create("netdissect", concepts=concepts, device="cpu")
-    given = _given(CONTESTANTS["netdissect"], describer, read_board("demo"), concepts)
+    given = _given(OWN_METHODS["netdissect"], describer, read_board("demo"), concepts)
     assert given["images"] == says
     assert given["labels"].startswith("of every pixel of those images: shape, colour")
     assert given["vocabulary"] == "the names of the 30 labels"
@@ -143,7 +146,7 @@ def test_what_a_dissection_is_given(concepts: str, says: str) -> None:
 def test_every_row_says_what_its_method_was_given(
     make_board: BoardDefinition, tmp_path: Path
 ) -> None:
-    folders, _ = write_rows(make_board, tmp_path / "sent", CHEAP, device="cpu")
+    folders, _ = write_own_submissions(make_board, tmp_path / "sent", CHEAP, device="cpu")
     for folder in folders:
         submission = check(folder, make_board).submission
         assert submission is not None
@@ -160,6 +163,6 @@ def test_every_row_says_what_its_method_was_given(
 def test_every_row_that_can_be_made_is_kept_for_the_demo_s_board() -> None:
     kept = {path.name for path in read_board("demo").submissions.iterdir()}
     # No weights of CLIP install from a package index, and nobody has annotated the demo.
-    assert kept == set(CONTESTANTS) - {"clip-dissect", "people"}
+    assert kept == set(OWN_METHODS) - {"clip-dissect", "people"}
     assert {path.stem for path in read_board("demo").results.glob("*.json")} == kept
-    assert set(DEMO) <= kept
+    assert set(DEMO_METHODS) <= kept

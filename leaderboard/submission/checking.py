@@ -11,18 +11,18 @@ from pathlib import Path
 from datasets import Dataset
 
 from leaderboard.definition import BoardDefinition
-from leaderboard.safe_yaml import read_mapping
+from leaderboard.strict_yaml import read_mapping
 from leaderboard.submission.descriptions import place_rows, read_rows
 from leaderboard.submission.metadata import Submission, check_against, read_submission
 from leaderboard.submission.package import METADATA, open_package
 from leaderboard.submission.problems import Problems
-from leaderboard.training_data import NONE, Part, mentioned, overlap, parts_of
+from leaderboard.training_data import NONE, NeuronSelection, mentioned, overlap, selections_of
 from milannotations.errors import InputError
 from milannotations.record import NeuronKey, keys_of
 
 
 @dataclass
-class Checked:
+class CheckedSubmission:
     """A submission that was looked at.
 
     Attributes:
@@ -52,7 +52,7 @@ class Checked:
         return lines
 
 
-def check(path: Path, board: BoardDefinition) -> Checked:
+def check(path: Path, board: BoardDefinition) -> CheckedSubmission:
     """Check a submission against a board.
 
     Args:
@@ -66,7 +66,7 @@ def check(path: Path, board: BoardDefinition) -> Checked:
         InputError: If there is no such file, it is no zip that can be trusted, or the board's own
             data are not at hand.
     """
-    checked = Checked(path, Problems())
+    checked = CheckedSubmission(path, Problems())
     problems = checked.problems
     package = open_package(path, problems)
     if package.metadata is not None:
@@ -85,14 +85,18 @@ def check(path: Path, board: BoardDefinition) -> Checked:
     if submission.describer:
         if package.table is not None:
             problems.add(
-                package.table_name, None, "twice",
+                package.table_name,
+                None,
+                "twice",
                 "beside a describer that is run for the descriptions; send one of them",
-            )  # fmt: skip
+            )
     elif package.table is None and not any(p.file == package.table_name for p in problems.found):
         problems.add(
-            package.table_name, None, "missing",
+            package.table_name,
+            None,
+            "missing",
             "missing; `milannotations leaderboard init` writes one with every neuron",
-        )  # fmt: skip
+        )
     checked.neurons = {split.name: board.neurons(split.name) for split in splits}
     keys = {name: keys_of(neurons) for name, neurons in checked.neurons.items()}
     # With a split that there is not, every row of it would be told to be wrong as well.
@@ -108,30 +112,34 @@ def _check_training_data(
 ) -> bool:
     """Check that all that is declared exists, and that no other field names more of it."""
     _, lines = read_mapping(data)
-    declared: list[Part] = []
+    declared: list[NeuronSelection] = []
     before = problems.total
     for name in submission.training_data:
         try:
-            declared += parts_of(name, learnt=True, board=board)
+            declared += selections_of(name, learnt=True, board=board)
         except InputError as error:  # noqa: PERF203
             problems.add(
                 METADATA, lines.get("training_data"), "training data", f"training_data: {error}"
             )
     if NONE in submission.training_data and len(submission.training_data) > 1:
         problems.add(
-            METADATA, lines.get("training_data"), "training data",
+            METADATA,
+            lines.get("training_data"),
+            "training data",
             f"training_data: {NONE!r} stands beside other names; leave it out",
-        )  # fmt: skip
+        )
     if submission.kind == "method":
         for field in ("annotations_seen", "pretrained_on"):
             for name in mentioned(getattr(submission, field)):
-                parts = parts_of(name, learnt=True, board=board)
+                parts = selections_of(name, learnt=True, board=board)
                 if not any(part.overlaps(one) for part in parts for one in declared):
                     problems.add(
-                        METADATA, lines.get(field), "training data",
+                        METADATA,
+                        lines.get(field),
+                        "training data",
                         f"{field} names {name!r}, which is data of this project: name it in "
                         "training_data too, by which columns are refused",
-                    )  # fmt: skip
+                    )
     return problems.total == before
 
 

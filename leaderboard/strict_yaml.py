@@ -56,7 +56,7 @@ def _construct_float(loader: yaml.SafeLoader, node: yaml.ScalarNode) -> float:
 _CoreLoader.add_constructor(_FLOAT, _construct_float)
 
 
-class UnsafeYaml(InputError):
+class YamlError(InputError):
     """What cannot be read, and the line it stands on (1 for the whole file)."""
 
     def __init__(self, line: int, message: str) -> None:
@@ -74,33 +74,33 @@ def read_mapping(data: bytes) -> tuple[dict[str, Any], dict[str, int]]:
         The mapping, and the line of each of its keys, counted from 1.
 
     Raises:
-        UnsafeYaml: If it is too large or deep, no mapping, not UTF-8 or not YAML, or has a tag, an
+        YamlError: If it is too large or deep, no mapping, not UTF-8 or not YAML, or has a tag, an
             anchor, an alias, a merge key, a second document or a key twice.
     """
     if len(data) > MAX_BYTES:
-        raise UnsafeYaml(1, f"{len(data):,} bytes; at most {MAX_BYTES:,} are read")
+        raise YamlError(1, f"{len(data):,} bytes; at most {MAX_BYTES:,} are read")
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
-        raise UnsafeYaml(line, f"not UTF-8 at byte {error.start}") from error
+        raise YamlError(line, f"not UTF-8 at byte {error.start}") from error
     try:
         _check_events(yaml.parse(text, Loader=_CoreLoader))
         root = yaml.compose(text, Loader=_CoreLoader)
         if not isinstance(root, yaml.MappingNode):
-            raise UnsafeYaml(1, "not a mapping; write one `key: value` a line")
+            raise YamlError(1, "not a mapping; write one `key: value` a line")
         lines = _lines(root)
         plain = yaml.load(text, Loader=_CoreLoader)
-    except UnsafeYaml:
+    except YamlError:
         raise
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line = mark.line + 1 if mark else 1
-        raise UnsafeYaml(line, f"not YAML: {error.problem or error.context}") from error
+        raise YamlError(line, f"not YAML: {error.problem or error.context}") from error
     except (yaml.YAMLError, ValueError, OverflowError, RecursionError) as error:
         # The reader's error holds the offending character; a date such as 2026-99-99 is a
         # ValueError.
-        raise UnsafeYaml(1, f"not YAML: {' '.join(str(error).split())[:200]}") from error
+        raise YamlError(1, f"not YAML: {' '.join(str(error).split())[:200]}") from error
     return {str(key): value for key, value in plain.items()}, lines
 
 
@@ -111,22 +111,22 @@ def _check_events(events: Iterator[yaml.Event]) -> None:
         if isinstance(event, yaml.DocumentStartEvent):
             documents += 1
             if documents > 1:
-                raise UnsafeYaml(line, "a second document; write one")
+                raise YamlError(line, "a second document; write one")
         if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
-            raise UnsafeYaml(line, "anchors and aliases (& and *) are not read; quote the text")
+            raise YamlError(line, "anchors and aliases (& and *) are not read; quote the text")
         tag = getattr(event, "tag", None)
         if tag is not None:
-            raise UnsafeYaml(line, f"the tag {tag!r} is not read; quote the text")
+            raise YamlError(line, f"the tag {tag!r} is not read; quote the text")
         if isinstance(event, yaml.ScalarEvent) and event.style is None:
             _check_word(event.value, line)
         if isinstance(event, yaml.NodeEvent):
             nodes += 1
             if nodes > MAX_NODES:
-                raise UnsafeYaml(line, f"more than {MAX_NODES} values")
+                raise YamlError(line, f"more than {MAX_NODES} values")
         if isinstance(event, yaml.CollectionStartEvent):
             depth += 1
             if depth > MAX_DEPTH:
-                raise UnsafeYaml(line, f"nested more than {MAX_DEPTH} deep")
+                raise YamlError(line, f"nested more than {MAX_DEPTH} deep")
         elif isinstance(event, yaml.CollectionEndEvent):
             depth -= 1
 
@@ -134,19 +134,19 @@ def _check_events(events: Iterator[yaml.Event]) -> None:
 def _check_word(word: str, line: int) -> None:
     """Refuse a word without quotes that two versions of YAML read differently, or as no number."""
     if word == "<<":
-        raise UnsafeYaml(line, "merge keys (<<) are not read; write each key")
+        raise YamlError(line, "merge keys (<<) are not read; write each key")
     older, kind = _resolved(yaml.SafeLoader, word), _resolved(_CoreLoader, word)
     if kind in (_FLOAT, _INT):
         try:
             decimal(word) if kind == _FLOAT else integer(word)
         except NumeralError as error:
-            raise UnsafeYaml(line, str(error)) from error
+            raise YamlError(line, str(error)) from error
     if older in (_DATE, _VALUE) or older == kind:
         return
     if kind == _FLOAT and older == _TEXT:
         return  # 1e3: YAML 1.1 wants a point and a sign, and means no other number
     instead = {_BOOL: ", or true or false", _INT: ", or as a plain number"}.get(older, "")
-    raise UnsafeYaml(
+    raise YamlError(
         line,
         f"{shown(word)} is read differently by different readers of YAML; write it as "
         f'"{word[:40]}" in quotes if it is a text{instead}',
@@ -168,9 +168,9 @@ def _lines(root: yaml.MappingNode) -> dict[str, int]:
         _check_keys(value)
         line = key.start_mark.line + 1
         if not isinstance(key, yaml.ScalarNode):
-            raise UnsafeYaml(line, "a key that is not a text")
+            raise YamlError(line, "a key that is not a text")
         if key.value in lines:
-            raise UnsafeYaml(
+            raise YamlError(
                 line, f"the key {key.value[:50]!r} again, after line {lines[key.value]}"
             )
         lines[key.value] = line

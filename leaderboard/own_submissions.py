@@ -9,8 +9,8 @@ from pathlib import Path
 from baselines.concepts.dissector import Dissector
 from benchmark.harness import describe, make_task
 from benchmark.references import HELD_OUT
-from leaderboard.contestants import CONTESTANTS, DEMO, SCENES, TRAIN, Contestant
 from leaderboard.definition import BoardDefinition
+from leaderboard.own_methods import OWN_METHODS, SCENES, TRAIN, OwnMethod
 from leaderboard.submission.metadata import Submission
 from leaderboard.submission.package import METADATA
 from leaderboard.submission.template import write_submission
@@ -21,18 +21,16 @@ from milannotations.loading import load_split
 from milannotations.options import checked
 from milannotations.worlds import DEMO_SCENES
 
-__all__ = ["CONTESTANTS", "DEMO", "SCENES", "TRAIN", "write_rows"]
-
 Notify = Callable[[str], None]
 _SCENED = ("compexp", "netdissect")
 
 
 def _given(
-    contestant: Contestant, describer: object, board: BoardDefinition, concepts: str
+    method: OwnMethod, describer: object, board: BoardDefinition, concepts: str
 ) -> dict[str, str]:
     """Return which images, labels and vocabulary a row was given, in words."""
     if not isinstance(describer, Dissector):
-        images, vocabulary = contestant.images, contestant.vocabulary
+        images, vocabulary = method.images, method.vocabulary
         return {"images": images, "labels": "none", "vocabulary": vocabulary}
     given = describer.given()
     # Labels of a split's own scenes say what its neurons respond to, so that must be told.
@@ -49,7 +47,7 @@ def _given(
     return given
 
 
-def write_rows(
+def write_own_submissions(
     board: BoardDefinition,
     out: Path,
     names: Collection[str] | None = None,
@@ -66,7 +64,7 @@ def write_rows(
     Args:
         board: The board.
         out: Folder of submissions; those already there are kept.
-        names: Which of ``CONTESTANTS``; default all.
+        names: Which of ``OWN_METHODS``; default all.
         train: What learning methods learn from: whatever ``load`` takes, or ``config/split``.
         concepts: Labelled images for the dissection baselines.
         seed: Of those that draw.
@@ -81,10 +79,10 @@ def write_rows(
         InputError: If a name is not known or the data are not at hand.
     """
     for name in names or ():
-        if name not in CONTESTANTS:
+        if name not in OWN_METHODS:
             raise InputError(
-                f"no row is named {name!r}{did_you_mean(name, CONTESTANTS)} (rows: "
-                f"{', '.join(CONTESTANTS)})"
+                f"no row is named {name!r}{did_you_mean(name, OWN_METHODS)} (rows: "
+                f"{', '.join(OWN_METHODS)})"
             )
     tasks = [
         make_task(split.name, board.neurons(split.name), board.protocol) for split in board.splits
@@ -92,7 +90,7 @@ def write_rows(
     config, _, split = train.partition("/")
     learnt = None
     folders, skipped = [], {}
-    for name, one in CONTESTANTS.items():
+    for name, one in OWN_METHODS.items():
         if names is not None and name not in names:
             continue
         if one.references not in ("", board.references):
