@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from milannotations.errors import InputError
+from milannotations.file_names import utf8
 from milannotations.json_files import read_json
-from milannotations.pictures import class_folders, list_images, utf8
+from milannotations.pictures import class_folders, list_images
 from milannotations.rows import Line, Scan, content_of
 from milannotations.tables import TableError, decode
 

@@ -21,8 +21,8 @@ from pydantic import ConfigDict, Field, ValidationError, field_validator, model_
 from benchmark.metrics.registry import MetricSettings, check_names, make_metrics
 from benchmark.references import HELD_OUT, Protocol
 from leaderboard.strict_yaml import MAX_BYTES, YamlError, read_mapping
-from milannotations.errors import InputError, did_you_mean
-from milannotations.json_files import StrictModel, wrong_fields
+from milannotations.errors import InputError, did_you_mean, wrong_fields
+from milannotations.json_files import StrictModel
 from milannotations.reading import read_bytes
 from milannotations.registry import Registry
 from milannotations.texts import fault_of, is_blank

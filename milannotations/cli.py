@@ -14,9 +14,14 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperCommand, TyperGroup
 
-from milannotations.registry import add_plugins
+from milannotations.errors import InputError
+from milannotations.failures import FAULT, complete_environment, sentence, tracebacks_wanted
+from milannotations.notices import show_on_command_line
+from milannotations.plugins import add_plugins
 from milannotations.shadowing import put_own_packages_first
+from milannotations.streams import guarded_streams
 from milannotations.strict_options import make_strict
+from milannotations.terminal import Console
 
 # Command: (module with a typer ``app``, or module:name of another, what it does).
 COMMANDS = {
@@ -113,9 +118,6 @@ def main() -> None:
 
     Commands write their results before they print, so output that is lost loses none of them.
     """
-    from milannotations.notices import show_on_command_line
-    from milannotations.streams import guarded_streams
-
     put_own_packages_first()
     with guarded_streams() as streams:
         show_on_command_line()
@@ -131,8 +133,6 @@ def main() -> None:
 
 def _run() -> int:
     """Run the command and return its status."""
-    from milannotations.failures import complete_environment
-
     try:
         complete_environment()
         app()
@@ -145,9 +145,6 @@ def _run() -> int:
 
 def _failed(error: Exception) -> int:
     """Tell of an error, and return the status to end with."""
-    from milannotations.errors import InputError
-    from milannotations.failures import FAULT, sentence, tracebacks_wanted
-
     line = str(error) if isinstance(error, InputError) else sentence(error)
     if line is None or tracebacks_wanted():
         traceback.print_exception(error)
@@ -159,11 +156,6 @@ def _failed(error: Exception) -> int:
 
 
 def _tell(message: str) -> None:
-    try:
-        from milannotations.terminal import Console
-    except (ImportError, OSError, MemoryError):  # no more files or memory, not even for this
-        print(f"error: {message}", file=sys.stderr)
-        return
     console = Console(stderr=True)
     console.print("[bold red]error:[/] ", end="")
     console.print(message, markup=False, highlight=False, soft_wrap=True)

@@ -20,7 +20,7 @@ from huggingface_hub import DatasetCard, hf_hub_download
 from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
 
 from milannotations.errors import InputError
-from milannotations.pictures.names import shown
+from milannotations.file_names import shown
 
 CARD = "README.md"
 _CARDS = (CARD, ".huggingface.yaml")  # as ``datasets`` reads them

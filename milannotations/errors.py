@@ -6,10 +6,15 @@ import difflib
 import traceback
 from collections.abc import Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from milannotations.streams import readable
 
+if TYPE_CHECKING:
+    from pydantic import ValidationError
+
 _LONGEST_MESSAGE = 300
+_SHOWN_FIELDS = 5
 
 
 class InputError(ValueError):
@@ -65,3 +70,20 @@ def raised(error: BaseException) -> str:
     last = frames[-1]
     within = f" in {last.name}" if last.name != "<module>" else ""
     return f"{what} (line {last.lineno} of {Path(last.filename).name}{within})"
+
+
+def wrong_fields(error: ValidationError, whole: str) -> str:
+    """Say which fields of a pydantic model are wrong and why, at most five of them.
+
+    Args:
+        error: What pydantic has raised.
+        whole: What to call the model where it is wrong as a whole.
+    """
+    errors = error.errors(include_url=False, include_context=False)
+    lines = [
+        f"{'.'.join(str(step)[:60] for step in fault['loc']) or whole}: "
+        f"{fault['msg'].removeprefix('Value error, ')[:300]}"
+        for fault in errors[:_SHOWN_FIELDS]
+    ]
+    more = len(errors) - len(lines)
+    return "; ".join(lines) + (f"; and {more:,} more" if more else "")

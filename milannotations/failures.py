@@ -16,6 +16,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from milannotations.errors import wrong_fields
+
 TRACEBACK_VARIABLE = "MILANNOTATIONS_TRACEBACK"
 FAULT = 70  # exit status of a fault of the program: EX_SOFTWARE of sysexits.h
 _LONGEST = 300  # characters of a library's message
@@ -87,6 +89,7 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
 
 
 def _line(error: BaseException) -> str | None:
+    # Imported here: commands that do not fail, as with `--help`, need nothing of it.
     from milannotations.storage import explained
 
     if told := explained(error):
@@ -118,8 +121,6 @@ def _line(error: BaseException) -> str | None:
 
 
 def _schema(error: Any) -> str:
-    from milannotations.json_files import wrong_fields
-
     return f"a value cannot be used: {error.title}: {wrong_fields(error, 'it')}"
 
 

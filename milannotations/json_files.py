@@ -15,12 +15,11 @@ from typing import Any, NoReturn, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from milannotations.errors import InputError
+from milannotations.errors import InputError, wrong_fields
 from milannotations.numerals import MAX_DIGITS, NumeralError, decimal
 from milannotations.reading import read_bytes
 
 MAX_JSON = 64 * 2**20  # bytes, where a reader does not say otherwise
-_SHOWN_FIELDS = 5
 # Numbers that may not fit, wherever they stand; only then each number is looked at.
 _EXTREME = re.compile(rb"[eE][+-]?[0-9]{3}|[0-9]{40}")
 _SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
@@ -113,18 +112,6 @@ def read_model(
         return kind.model_validate_json(data, strict=strict)
     except ValidationError as error:
         raise JsonError(f"{path}: {wrong_fields(error, whole)}{_then(remedy)}") from error
-
-
-def wrong_fields(error: ValidationError, whole: str) -> str:
-    """Return which fields are wrong and why; ``whole`` names what is wrong as a whole."""
-    errors = error.errors(include_url=False, include_context=False)
-    lines = [
-        f"{'.'.join(str(part)[:60] for part in one['loc']) or whole}: "
-        f"{one['msg'].removeprefix('Value error, ')[:300]}"
-        for one in errors[:_SHOWN_FIELDS]
-    ]
-    more = len(errors) - len(lines)
-    return "; ".join(lines) + (f"; and {more:,} more" if more else "")
 
 
 class _Reading:

@@ -16,8 +16,8 @@ from pathlib import Path
 from milannotations.data_home import home, make_folder
 from milannotations.declared_files import check_folder_files
 from milannotations.errors import InputError
+from milannotations.file_names import shown, utf8
 from milannotations.pictures.folders import Listing, list_files
-from milannotations.pictures.names import shown, utf8
 
 _SPECIAL = frozenset("*?[]{}")
 

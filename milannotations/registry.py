@@ -15,19 +15,16 @@ These modules are imported when a name is asked for that is not built in, or all
 from __future__ import annotations
 
 import importlib
-import os
 import re
-import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
-from types import ModuleType
 from typing import Any, Generic, TypeVar
 
 from milannotations.errors import InputError, did_you_mean, raised
+from milannotations.plugins import import_named, import_plugins
 from milannotations.shadowing import require_own_packages
 
-PLUGINS_VARIABLE = "MILANNOTATIONS_PLUGINS"
 _DECORATED = re.compile(r"^@(?:\w+\.)*register\b", re.MULTILINE)
 _Object = TypeVar("_Object")
 _Added = TypeVar("_Added")
@@ -149,9 +146,7 @@ class Registry(Generic[_Object]):
             self._check(name, value)
 
     def _import_others(self) -> None:
-        for name in os.environ.get(PLUGINS_VARIABLE, "").split(","):
-            if name.strip():
-                import_named(name.strip(), f"plugin {name.strip()} cannot be imported:")
+        import_plugins()
         for name in self._new_modules():
             import_named(name, f"module {name} cannot be imported:")
 
@@ -166,28 +161,3 @@ class Registry(Generic[_Object]):
                 name = ".".join([self._package, *file.relative_to(folder).with_suffix("").parts])
                 if name not in built_in and _DECORATED.search(file.read_text(encoding="utf-8")):
                     yield name
-
-
-def add_plugins(modules: Sequence[str]) -> None:
-    """Name modules that add objects to registries, for this process and those that it starts."""
-    named = [os.environ.get(PLUGINS_VARIABLE, ""), *modules]
-    os.environ[PLUGINS_VARIABLE] = ",".join(filter(None, named))
-
-
-def import_named(name: str, failure: str) -> ModuleType:
-    """Import a module that the user names; it is installed or lies in the working folder.
-
-    Args:
-        name: The module, as ``package.module``.
-        failure: How the message begins if it cannot be imported; the exception and its line follow.
-
-    Raises:
-        InputError: If it cannot be imported.
-    """
-    # An installed command has its own folder on the path, not the one it is called from.
-    if not {"", str(Path.cwd())} & set(sys.path):
-        sys.path.append(str(Path.cwd()))
-    try:
-        return importlib.import_module(name)
-    except (Exception, SystemExit) as error:  # whatever runs when it is imported
-        raise InputError(f"{failure} {raised(error)}") from error

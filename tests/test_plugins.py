@@ -20,7 +20,8 @@ from milannotations.catalog.models import MODELS, load_model
 from milannotations.cli import app
 from milannotations.describer import DESCRIBERS, available
 from milannotations.errors import InputError
-from milannotations.registry import PLUGINS_VARIABLE, Registry
+from milannotations.plugins import PLUGINS_VARIABLE
+from milannotations.registry import Registry
 
 REGISTRIES: tuple[Registry, ...] = (DESCRIBERS, METRICS, MODELS, KINDS, ADDED_BOARDS)
 PLUGIN = '''

@@ -18,7 +18,8 @@ from PIL import Image
 from applications.class_folders import classes_of, existing_splits, shares
 from applications.spurious_data.config import SpuriousConfig
 from milannotations.errors import InputError
-from milannotations.pictures import read_rgb, utf8
+from milannotations.file_names import utf8
+from milannotations.pictures import read_rgb
 from milannotations.progress import progress_bar
 from milannotations.seeds import stable_generator
 from milannotations.storage import atomic_folder, check_target

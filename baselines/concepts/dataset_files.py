@@ -13,9 +13,10 @@ from PIL import Image
 
 from baselines.concepts.labelled_images import VisualConcept
 from milannotations.errors import InputError
+from milannotations.file_names import shown
 from milannotations.numerals import count_of
 from milannotations.numerals import shown as shown_number
-from milannotations.pictures import opened, read_rgb, shown
+from milannotations.pictures import opened, read_rgb
 from milannotations.rows import read_rows
 
 _END = 4096  # bytes at the end of a file that tell it from others of its size

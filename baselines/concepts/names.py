@@ -15,7 +15,7 @@ from urllib.parse import parse_qsl
 from baselines.concepts import CONCEPTS_HELP
 from baselines.concepts.labelled_images import LabelledImages
 from milannotations.errors import InputError, did_you_mean
-from milannotations.pictures import shown, utf8
+from milannotations.file_names import shown, utf8
 from milannotations.registry import Registry
 
 KINDS: Registry[Callable[..., LabelledImages]] = Registry(

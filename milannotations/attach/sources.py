@@ -17,6 +17,7 @@ from typing import Any, Protocol
 from PIL import Image
 
 from milannotations.errors import InputError, did_you_mean
+from milannotations.file_names import shown, utf8
 from milannotations.local_data import plain_path
 from milannotations.pictures import (
     EXTENSIONS,
@@ -24,8 +25,6 @@ from milannotations.pictures import (
     class_folders,
     list_images,
     read_rgb,
-    shown,
-    utf8,
 )
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from torch import nn
 
 from milannotations.errors import InputError, did_you_mean, raised
-from milannotations.registry import import_named
+from milannotations.plugins import import_named
 
 HOW = "write it as package.module:factory"
 

@@ -73,7 +73,7 @@ def _list(title: str, leftovers: Sequence[Leftover]) -> None:
     from rich.filesize import decimal
 
     from milannotations.cleaning.leftovers import Kind
-    from milannotations.pictures.names import shown
+    from milannotations.file_names import shown
 
     if not leftovers:
         return
@@ -98,7 +98,7 @@ def _remove(leftovers: Sequence[Leftover]) -> None:
 
     from milannotations.cleaning.removing import remove
     from milannotations.errors import InputError
-    from milannotations.pictures.names import shown
+    from milannotations.file_names import shown
 
     freed, count, failures = 0, 0, []
     for leftover in leftovers:

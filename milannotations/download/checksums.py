@@ -16,8 +16,8 @@ from rich.progress import Progress
 
 from milannotations.catalog.releases import RELEASES, Release, canonical
 from milannotations.data_home import downloads, make_folder
-from milannotations.errors import InputError, did_you_mean
-from milannotations.json_files import read_json, wrong_fields
+from milannotations.errors import InputError, did_you_mean, wrong_fields
+from milannotations.json_files import read_json
 from milannotations.progress import byte_bar
 from milannotations.reading import is_there
 from milannotations.storage import atomic_path, locked

@@ -37,13 +37,13 @@ from milannotations.exemplars.plan import Plan
 from milannotations.exemplars.ray_engine import ray_engine
 from milannotations.exemplars.request import BuildRequest, DatasetRequest
 from milannotations.exemplars.shards import parse_shard, read_header
+from milannotations.file_names import utf8
 from milannotations.hook_points.layout import KINDS, Layout
 from milannotations.inputs.generators import Latents
 from milannotations.inputs.preprocessing import Preprocessing
 from milannotations.inputs.sources import ImageFolder, PictureSource, Source
 from milannotations.networks.consent import give_consent
 from milannotations.numerals import count_of
-from milannotations.pictures import utf8
 from milannotations.storage import check_file, check_folder, check_target
 from milannotations.terminal import Console
 from milannotations.weights_hash import hash_of_weights

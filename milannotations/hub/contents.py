@@ -17,11 +17,10 @@ from pydantic import ValidationError
 
 from milannotations.catalog.releases import RELEASES, canonical, is_known, members
 from milannotations.data_home import config_folder, home
-from milannotations.errors import InputError, did_you_mean
+from milannotations.errors import InputError, did_you_mean, wrong_fields
 from milannotations.fingerprints import fingerprint_of_files
 from milannotations.folder import write_records
 from milannotations.hub.card import MAX_TEXT, NAME, Facts
-from milannotations.json_files import wrong_fields
 from milannotations.networks.record import public_record, read_records
 from milannotations.parquet import OpenParquet, open_parquet
 from milannotations.record import FEATURES

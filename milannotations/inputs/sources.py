@@ -15,16 +15,9 @@ from torch import Tensor
 
 from milannotations.defaults import DEFAULT_SIZE
 from milannotations.errors import InputError
+from milannotations.file_names import shown, utf8
 from milannotations.inputs.preprocessing import Preprocessing
-from milannotations.pictures import (
-    EXTENSIONS,
-    list_images,
-    naming,
-    opened,
-    problem_of,
-    shown,
-    utf8,
-)
+from milannotations.pictures import EXTENSIONS, list_images, naming, opened, problem_of
 
 # What a network is called with, for one image or for a batch: ``module(*inputs)``.
 Inputs = tuple[Tensor, ...]

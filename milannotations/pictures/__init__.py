@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+from milannotations.file_names import shown, utf8
 from milannotations.pictures.decode import (
     MAX_PIXELS,
     UnreadableImageError,
@@ -24,7 +25,6 @@ from milannotations.pictures.folders import (
     list_files,
     list_images,
 )
-from milannotations.pictures.names import shown, utf8
 from milannotations.pictures.pixels import PictureError, to_rgb
 
 __all__ = [

@@ -14,7 +14,7 @@ from typing import BinaryIO, TypeAlias
 from PIL import Image, UnidentifiedImageError
 
 from milannotations.errors import InputError
-from milannotations.pictures.names import shown
+from milannotations.file_names import shown
 from milannotations.pictures.pixels import PictureError, check_mode, to_rgb
 
 Encoded: TypeAlias = "Path | bytes"

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from milannotations.errors import InputError
-from milannotations.pictures.names import shown
+from milannotations.file_names import shown
 
 # Those of torchvision's ImageFolder.
 EXTENSIONS = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".ppm", ".pgm", ".tif", ".tiff"})

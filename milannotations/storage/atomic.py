@@ -13,7 +13,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from milannotations.errors import InputError
-from milannotations.pictures.names import shown
+from milannotations.file_names import shown
 from milannotations.storage.exchange import exchange
 from milannotations.storage.failures import explaining
 from milannotations.storage.locks import Hold, locked

@@ -13,7 +13,7 @@ from pathlib import Path
 from rich.filesize import decimal
 
 from milannotations.errors import InputError
-from milannotations.pictures.names import shown
+from milannotations.file_names import shown
 from milannotations.storage.names import belongs_to
 
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from milannotations.pictures.names import shown
+from milannotations.file_names import shown
 
 try:
     import fcntl

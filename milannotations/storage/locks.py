@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from milannotations.errors import InputError
-from milannotations.pictures.names import shown
+from milannotations.file_names import shown
 from milannotations.progress import note
 from milannotations.storage.failures import explained
 from milannotations.storage.lock_files import LockFile, LocksMissing, holder, is_taken, take

@@ -7,7 +7,7 @@ import tempfile
 from pathlib import Path
 
 from milannotations.errors import InputError
-from milannotations.pictures.names import shown, utf8
+from milannotations.file_names import shown, utf8
 from milannotations.storage.failures import explained
 from milannotations.storage.names import partial_path
 from milannotations.storage.tidying import tidy_up

@@ -10,7 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from milannotations.errors import InputError
-from milannotations.pictures.names import shown
+from milannotations.file_names import shown
 from milannotations.progress import note
 from milannotations.storage.locks import Hold, locked
 from milannotations.storage.names import (

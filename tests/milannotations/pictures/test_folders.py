@@ -32,10 +32,11 @@ from milannotations.errors import InputError
 from milannotations.exemplars.build import build
 from milannotations.exemplars.options import BuildOptions
 from milannotations.exemplars.request import BuildRequest
+from milannotations.file_names import shown, utf8
 from milannotations.inputs.preprocessing import Preprocessing
 from milannotations.inputs.sources import ImageFolder
 from milannotations.local_data import plain_path
-from milannotations.pictures import class_folders, list_images, shown, utf8
+from milannotations.pictures import class_folders, list_images
 from milannotations.release.archive import FolderFiles
 
 SIDE = 16
