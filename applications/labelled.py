@@ -14,11 +14,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from milannotations.ablation import Ablation, AblationRunner, Site
-from milannotations.ablation.hooks import Fill
+from milannotations.ablation import Ablation, AblationRunner
+from milannotations.ablation.ablated import Means
 from milannotations.arrays import read_array
 from milannotations.errors import InputError, did_you_mean
 from milannotations.exemplars.batches import Batch, Loadable, collate
+from milannotations.hook_points.hook_point import HookPoint
 from milannotations.inputs.preprocessing import Preprocessing
 from milannotations.inputs.sources import ImageFolder
 from milannotations.numerals import count_of
@@ -217,10 +218,10 @@ class AblationEvaluator:
     def __init__(
         self,
         model: nn.Module,
-        sites: Mapping[str, Site],
+        sites: Mapping[str, HookPoint],
         images: ClassImages,
         *,
-        fill: Fill | None = None,
+        fill: Means | None = None,
         work: Path | None = None,
         device: torch.device | str = "cpu",
         batch_size: int = 32,
@@ -302,7 +303,7 @@ class AblationEvaluator:
         return values
 
 
-def fingerprint(model: nn.Module, fill: Fill | None = None) -> str:
+def fingerprint(model: nn.Module, fill: Means | None = None) -> str:
     """Return a hash of a network's weights, and of what its units are set to."""
     digest = hashlib.sha256()
     for name, tensor in [*model.state_dict().items(), *(fill or {}).items()]:

@@ -15,7 +15,7 @@ from datasets import Dataset
 from torch import Tensor
 
 from applications.labelled import fingerprint as weights_of
-from milannotations.ablation import Site, Unit, sites_of
+from milannotations.ablation import Unit
 from milannotations.annotations import read_scored_descriptions
 from milannotations.catalog.models import LoadedModel, load_model
 from milannotations.contents import contents_named_in
@@ -25,6 +25,8 @@ from milannotations.exemplars.build import build
 from milannotations.exemplars.options import BuildOptions
 from milannotations.exemplars.request import BuildRequest
 from milannotations.fingerprints import fingerprint
+from milannotations.hook_points.hook_point import HookPoint
+from milannotations.hook_points.matching import find_hook_points
 from milannotations.inputs.sources import ImageFolder
 from milannotations.loading import load_split
 from milannotations.networks.consent import give_consent
@@ -124,7 +126,7 @@ class DescribedNetwork:
 
     loaded: LoadedModel
     device: torch.device
-    sites: dict[str, Site]
+    sites: dict[str, HookPoint]
     units: list[Unit]
     texts: list[str]
     scores: list[float | None]
@@ -162,7 +164,7 @@ def load_network(
     example: Path,
     layers: Sequence[str],
     device: torch.device,
-) -> tuple[LoadedModel, dict[str, Site]]:
+) -> tuple[LoadedModel, dict[str, HookPoint]]:
     """Load a classifier and find its layers, before any long work.
 
     Args:
@@ -185,7 +187,7 @@ def load_network(
     module = loaded.module.eval().to(device)
     source = ImageFolder(example, loaded.preprocessing)
     inputs = torch.stack([source.inputs(i) for i in range(min(2, len(source)))]).to(device)
-    sites = sites_of(module, names, (inputs,), loaded.layouts)
+    sites = find_hook_points(module, names, (inputs,), loaded.layouts)
     return replace(loaded, module=module), sites
 
 
@@ -206,7 +208,7 @@ def outputs_of(loaded: LoadedModel, inputs: Tensor) -> int:
 
 def describe_network(
     loaded: LoadedModel,
-    sites: Mapping[str, Site],
+    sites: Mapping[str, HookPoint],
     images: Path,
     work: Path,
     speaker: LazyDescriber,
@@ -314,7 +316,7 @@ def _kept(path: Path, order: Sequence[Unit]) -> pd.DataFrame:
 
 def described_by_file(
     loaded: LoadedModel,
-    sites: Mapping[str, Site],
+    sites: Mapping[str, HookPoint],
     path: Path,
     exemplars: str | None = None,
     device: torch.device | str = "cpu",

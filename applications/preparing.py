@@ -24,12 +24,12 @@ from applications.network_descriptions import (
 from applications.word_lists import WordList, expand
 from applications.word_search import WordSearch
 from benchmark.metrics.sentence import sentence_encoder
-from milannotations.ablation import Site
-from milannotations.ablation.means import mean_fill
+from milannotations.ablation.means import mean_activations
 from milannotations.catalog.models import LoadedModel
 from milannotations.data_home import make_folder
 from milannotations.describer import check_options
 from milannotations.errors import InputError
+from milannotations.hook_points.hook_point import HookPoint
 from milannotations.interruption import AGAIN, saying_what_is_kept
 from milannotations.loading import load_split
 from milannotations.progress import note
@@ -81,7 +81,7 @@ def describe(
     config: DescriptionConfig,
     describer: LazyDescriber,
     loaded: LoadedModel,
-    sites: Mapping[str, Site],
+    sites: Mapping[str, HookPoint],
     work: Path,
     device: torch.device,
 ) -> DescribedNetwork:
@@ -151,7 +151,7 @@ def labelled_sets(
 def fill_of(
     how: str,
     loaded: LoadedModel,
-    sites: Mapping[str, Site],
+    sites: Mapping[str, HookPoint],
     images: Any,
     device: torch.device,
     batch_size: int,
@@ -159,14 +159,14 @@ def fill_of(
     """Return what ablated units are set to; None for 0."""
     if how == "zero":
         return None
-    return mean_fill(
+    return mean_activations(
         loaded.module, sites, images, layouts=loaded.layouts, device=device, batch_size=batch_size
     )
 
 
 def bench_of(
     loaded: LoadedModel,
-    sites: Mapping[str, Site],
+    sites: Mapping[str, HookPoint],
     images: ClassImages,
     fill: dict[str, torch.Tensor] | None,
     work: Path,

@@ -17,7 +17,8 @@ import time
 import torch
 import torchvision
 
-from milannotations.ablation import AblationRunner, ablated, sites_of
+from milannotations.ablation import AblationRunner, ablated
+from milannotations.hook_points.matching import find_hook_points
 
 LAYERS = (
     "layer4", "layer4.1.conv2", "layer4.1.conv1", "layer4.0.conv2", "layer4.0.conv1", "layer3",
@@ -31,15 +32,15 @@ def measure(layer: str, images: int, units: int, rounds: int) -> None:
     torch.manual_seed(0)
     model = torchvision.models.resnet18(weights=None).eval()
     inputs = torch.randn(images, 3, 224, 224)
-    sites = sites_of(model, [layer], (inputs[:2],))
-    runner = AblationRunner(model, sites, (inputs[:2],))
+    points = find_hook_points(model, [layer], (inputs[:2],))
+    runner = AblationRunner(model, points, (inputs[:2],))
     ablations = [{layer: [unit]} for unit in range(units)]
     ratios = []
     for _ in range(rounds):
         start = time.perf_counter()
         plain = []
         for ablation in ablations:
-            with ablated(model, sites, ablation):
+            with ablated(model, points, ablation):
                 plain.append(model(inputs))
         middle = time.perf_counter()
         found = dict(runner.outputs((inputs,), ablations))

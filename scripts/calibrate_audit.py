@@ -49,10 +49,10 @@ from applications.network_descriptions import (
 from applications.spurious_data.text_cue import LISTING
 from applications.trials.trial_networks import TrialScale, cue_images, probe_of, speaker
 from applications.word_lists import WordList
-from milannotations.ablation import sites_of
 from milannotations.catalog import small
 from milannotations.catalog.models import LoadedModel
 from milannotations.exemplars.options import BuildOptions
+from milannotations.hook_points.matching import find_hook_points
 from milannotations.inputs.sources import ImageFolder
 from milannotations.progress import silence_libraries
 
@@ -158,7 +158,7 @@ def described(
     loaded = LoadedModel(net.eval(), small.NAME, name, small.PREPROCESSING, small.LAYERS)
     source = ImageFolder(probe, small.PREPROCESSING)
     inputs = torch.stack([source.inputs(0), source.inputs(1)])
-    sites = sites_of(net, small.LAYERS, (inputs,))
+    sites = find_hook_points(net, small.LAYERS, (inputs,))
     return describe_network(
         loaded, sites, probe, work, who, options=BuildOptions(k=SCALE.k), device="cpu"
     )

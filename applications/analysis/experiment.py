@@ -26,10 +26,10 @@ from applications.preparing import (
 )
 from benchmark.language import load_parser, properties, property_table
 from benchmark.metrics.sentence import sentence_encoder
-from milannotations.ablation import Site
 from milannotations.catalog.models import LoadedModel
 from milannotations.device import resolve_device
 from milannotations.errors import InputError
+from milannotations.hook_points.hook_point import HookPoint
 from milannotations.inputs.sources import ImageFolder
 from milannotations.storage import check_outputs
 from milannotations.terminal import Console
@@ -102,7 +102,7 @@ def _labelled(
 def _evaluator(
     config: AnalyzeConfig,
     loaded: LoadedModel,
-    sites: Mapping[str, Site],
+    sites: Mapping[str, HookPoint],
     labelled: ClassImages,
     work: Path,
     device: torch.device,

@@ -10,10 +10,11 @@ import torch
 from torch import Tensor, nn
 
 from applications.network_descriptions import DescribedNetwork
-from milannotations.ablation import Site, sites_of
 from milannotations.catalog.entry import weights_seed
 from milannotations.catalog.models import LoadedModel, load_model
 from milannotations.errors import InputError
+from milannotations.hook_points.hook_point import HookPoint
+from milannotations.hook_points.matching import find_hook_points
 
 # `--weights random` has seed 0: a network that is audited must not be its own control.
 FIRST_SEED = 1
@@ -21,11 +22,11 @@ FIRST_SEED = 1
 
 def untrained(
     loaded: LoadedModel,
-    sites: Mapping[str, Site],
+    sites: Mapping[str, HookPoint],
     inputs: Tensor,
     seed: int,
     spec: str | None = None,
-) -> tuple[LoadedModel, dict[str, Site]]:
+) -> tuple[LoadedModel, dict[str, HookPoint]]:
     """Make a network like another one, with random weights.
 
     The architecture's own initialization is taken where ``spec`` names a model whose layers have
@@ -49,14 +50,14 @@ def untrained(
     if module is None:
         module = initialized_again(loaded.module, seed)
     control = replace(loaded, module=module.eval(), dataset=f"random-{seed}")
-    return control, sites_of(control.module, list(sites), (inputs,), loaded.layouts)
+    return control, find_hook_points(control.module, list(sites), (inputs,), loaded.layouts)
 
 
 def untrained_networks(
     described: DescribedNetwork,
     spec: str | None,
     count: int,
-    describe: Callable[[LoadedModel, dict[str, Site]], DescribedNetwork],
+    describe: Callable[[LoadedModel, dict[str, HookPoint]], DescribedNetwork],
 ) -> tuple[list[DescribedNetwork], str]:
     """Describe networks with random weights, of the architecture of another.
 
@@ -86,7 +87,7 @@ def untrained_networks(
 
 
 def _by_name(
-    spec: str, sites: Mapping[str, Site], inputs: Tensor, loaded: LoadedModel, seed: int
+    spec: str, sites: Mapping[str, HookPoint], inputs: Tensor, loaded: LoadedModel, seed: int
 ) -> nn.Module | None:
     kind, _, name = spec.partition(":")
     if name and kind not in ("torchvision", "timm", "hf"):
@@ -94,7 +95,7 @@ def _by_name(
     try:
         with weights_seed(seed):
             module = load_model(spec, "random").module.eval().to(inputs.device)
-        module_sites = sites_of(module, list(sites), (inputs,), loaded.layouts)
+        module_sites = find_hook_points(module, list(sites), (inputs,), loaded.layouts)
     except InputError:
         return None
     alike = all(module_sites[layer].units == site.units for layer, site in sites.items())

@@ -14,20 +14,22 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from applications.labelled import ClassImages
-from milannotations.ablation import Site, Unit
-from milannotations.ablation.hooks import Fill, attach
+from milannotations.ablation import Unit
+from milannotations.ablation.ablated import Means
 from milannotations.ablation.runner import logits_of
 from milannotations.exemplars.responses import responses
+from milannotations.hook_points.hook_point import HookPoint
+from milannotations.hook_points.hooks import replace_tensor
 from milannotations.hook_points.layout import Layout
 
 
-def units_of(sites: Mapping[str, Site]) -> list[Unit]:
+def units_of(sites: Mapping[str, HookPoint]) -> list[Unit]:
     """Return all units of all layers."""
     return [(layer, unit) for layer, site in sites.items() for unit in range(site.units)]
 
 
 def random_like(
-    chosen: Sequence[Unit], sites: Mapping[str, Site], rng: np.random.Generator
+    chosen: Sequence[Unit], sites: Mapping[str, HookPoint], rng: np.random.Generator
 ) -> list[Unit]:
     """Draw as many units of each layer as are chosen of it, without regard to which.
 
@@ -44,7 +46,7 @@ def random_like(
 
 def by_activation(
     model: nn.Module,
-    sites: Mapping[str, Site],
+    sites: Mapping[str, HookPoint],
     plain: ClassImages,
     adversarial: ClassImages | None,
     *,
@@ -82,10 +84,10 @@ def by_activation(
 
 def by_gradient(
     model: nn.Module,
-    sites: Mapping[str, Site],
+    sites: Mapping[str, HookPoint],
     images: ClassImages,
     *,
-    fill: Fill | None = None,
+    fill: Means | None = None,
     device: torch.device | str = "cpu",
     batch_size: int = 32,
 ) -> list[Unit]:
@@ -109,7 +111,7 @@ def by_gradient(
 
     with ExitStack() as stack:
         for layer, site in sites.items():
-            stack.callback(attach(model, site, watched(layer)).remove)  # type: ignore[arg-type]
+            stack.callback(replace_tensor(model, site.spec, watched(layer)).remove)  # type: ignore[arg-type]
         for inputs, labels in images.batches(batch_size):
             scores = logits_of(model(inputs.to(device)))
             loss = functional.cross_entropy(scores.float(), labels.to(device), reduction="sum")
@@ -122,7 +124,7 @@ def by_gradient(
     return sorted(flat, key=lambda unit: -flat[unit])
 
 
-def _saved(tensor: Tensor, site: Site, fill: Tensor | None) -> Tensor:
+def _saved(tensor: Tensor, site: HookPoint, fill: Tensor | None) -> Tensor:
     """Return how much loss each unit's ablation saves, to first order, float64 (units,)."""
     gradient = tensor.grad
     assert gradient is not None

@@ -11,10 +11,11 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from applications.labelled import ClassImages
-from milannotations.ablation import Ablation, Site, ablated
-from milannotations.ablation.hooks import Fill
+from milannotations.ablation import Ablation, ablated
+from milannotations.ablation.ablated import Means
 from milannotations.ablation.runner import logits_of
 from milannotations.errors import InputError
+from milannotations.hook_points.hook_point import HookPoint
 from milannotations.progress import progress_bar
 
 
@@ -63,12 +64,12 @@ def last_layer(model: nn.Module, inputs: Tensor) -> str:
 
 def finetune(
     model: nn.Module,
-    sites: Mapping[str, Site],
+    sites: Mapping[str, HookPoint],
     ablation: Ablation,
     train: ClassImages,
     validation: Mapping[str, ClassImages],
     *,
-    fill: Fill | None = None,
+    fill: Means | None = None,
     epochs: int = 10,
     learning_rate: float = 1e-3,
     seed: int = 0,
@@ -138,9 +139,9 @@ def finetune(
 def _features(
     model: nn.Module,
     head: nn.Linear,
-    sites: Mapping[str, Site],
+    sites: Mapping[str, HookPoint],
     ablation: Ablation,
-    fill: Fill | None,
+    fill: Means | None,
     images: ClassImages,
     device: torch.device | str,
     batch_size: int,

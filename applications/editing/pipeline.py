@@ -142,7 +142,7 @@ def _write(
         ablation,
         out / "edited",
         (inputs,),
-        fill=fill,
+        means=fill,
         facts=facts,
         overwrite=True,
     )

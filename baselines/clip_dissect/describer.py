@@ -125,10 +125,16 @@ class ClipDissect(ConfiguredDescriber[ClipDissectConfig]):
                 )
             # The spatial mean is the authors'.
             maps = responses(
-                loaded.module, list(layers), source, reduction="mean", layouts=loaded.layouts,
-                attached=loaded.attached, device=self._device, batch_size=self.config.batch_size,
+                loaded.module,
+                list(layers),
+                source,
+                reduction="mean",
+                layouts=loaded.layouts,
+                autoencoders=loaded.autoencoders,
+                device=self._device,
+                batch_size=self.config.batch_size,
                 in_place=loaded.in_place,
-            )  # fmt: skip
+            )
             if seen is None:
                 seen = torch.cat(
                     [

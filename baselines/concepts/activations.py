@@ -60,7 +60,9 @@ class NetworkMaps:
     def __init__(self, job: Job, device: torch.device) -> None:
         self._job = job
         self._device = device
-        self.layers = {tap.layer: (tap.units, tap.height, tap.width) for tap in job.taps}
+        self.layers = {
+            point.layer: (point.units, point.height, point.width) for point in job.points
+        }
         size = job.source.inputs(0)
         first = size if isinstance(size, Tensor) else size[0]
         # What is no image (a scene's index, say) is shown whole, whatever its size.
@@ -91,7 +93,9 @@ class NetworkMaps:
             InputError: For an unreadable image, activations that are not finite, or too little
                 memory.
         """
-        job = Job(**{**vars(self._job), "taps": [t for t in self._job.taps if t.layer in layers]})
+        job = Job(
+            **{**vars(self._job), "points": [t for t in self._job.points if t.layer in layers]}
+        )
         with torch.no_grad(), Runner(job, update, self._device, say) as runner:
             batch: Batch
             for batch in batches(job, span, self._device):

@@ -106,7 +106,7 @@ def network_maps(
             options=options,
             device=device,
             layouts=loaded.layouts,
-            autoencoders=loaded.attached,
+            autoencoders=loaded.autoencoders,
         )
     )
     return NetworkMaps(job, device)

@@ -101,11 +101,11 @@ class PyramidEncoder(torch.nn.Module):
         self.network = loaded.module.eval().requires_grad_(False)
         height, width = self.preprocessing.shape
         image = torch.zeros(1, len(self.preprocessing.mean), height, width)
-        taps = find_hook_points(
+        points = find_hook_points(
             self.network, spec.layers, (image,), loaded.layouts, refuses=_without_maps
         )
-        self.layers, self.taps = [*taps], [*taps.values()]
-        self.widths = [tap.units for tap in self.taps]
+        self.layers, self.points = [*points], [*points.values()]
+        self.widths = [point.units for point in self.points]
 
     @property
     def width(self) -> int:
@@ -188,7 +188,7 @@ class PyramidEncoder(torch.nn.Module):
         kept: dict[str, Tensor] = {}
         with activations(
             self.network,
-            self.taps,
+            self.points,
             lambda layer, maps: kept.update({layer: maps.float().clone()}),
             stop_early=True,
         ) as run:
@@ -274,8 +274,8 @@ def encoder_spec(
     return checked(EncoderSpec, {**fields, **(changes or {})}, "encoder")
 
 
-def _without_maps(tap: HookPoint) -> ValueError | None:
-    if tap.layout.kind != "vector":
+def _without_maps(point: HookPoint) -> ValueError | None:
+    if point.layout.kind != "vector":
         return None
     return UnusableError(
         "without a map", "has one activation per image, which no mask can be laid over"

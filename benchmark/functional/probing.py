@@ -87,8 +87,8 @@ def probe_neurons(
         source = ImageFolder(Path(images), loaded.preprocessing)
         of_layers = responses(
             loaded.module, list(layers), source,
-            layouts=loaded.layouts, attached=loaded.attached, device=device, batch_size=batch_size,
-            in_place=loaded.in_place,
+            layouts=loaded.layouts, autoencoders=loaded.autoencoders, device=device,
+            batch_size=batch_size, in_place=loaded.in_place,
         )  # fmt: skip
         for layer, members in layers.items():
             units = of_layers[layer].shape[1]

@@ -1,7 +1,6 @@
-"""Ablation: what a network does without some of its units, for many sets of units, fast."""
+"""Ablation: what a network does without some of its units, fast for many sets of units."""
 
-from milannotations.ablation.hooks import ablated
+from milannotations.ablation.ablated import Ablation, Unit, ablated, grouped
 from milannotations.ablation.runner import AblationRunner
-from milannotations.ablation.sites import Ablation, Site, Unit, grouped, sites_of
 
-__all__ = ["Ablation", "AblationRunner", "Site", "Unit", "ablated", "grouped", "sites_of"]
+__all__ = ["Ablation", "AblationRunner", "Unit", "ablated", "grouped"]

@@ -13,9 +13,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from milannotations.ablation.hooks import Fill, ablated, site_named
+from milannotations.ablation.ablated import Ablation, Means, ablated, point_of
 from milannotations.ablation.runner import logits_of
-from milannotations.ablation.sites import Ablation, Site
+from milannotations.hook_points.hook_point import HookPoint
 from milannotations.storage import atomic_folder
 
 WEIGHTS, MASKS, LOADER, PROGRAM = "weights.pt", "masks.json", "load_edited.py", "model.pt2"
@@ -44,7 +44,10 @@ class Written:
 
 
 def folded(
-    model: nn.Module, sites: Mapping[str, Site], ablation: Ablation, fill: Fill | None = None
+    model: nn.Module,
+    points: Mapping[str, HookPoint],
+    ablation: Ablation,
+    means: Means | None = None,
 ) -> dict[str, Tensor] | None:
     """Return weights that do what an ablation does, or None where no weights can.
 
@@ -54,9 +57,9 @@ def folded(
 
     Args:
         model: The network; it is not changed.
-        sites: Its layers.
+        points: Its layers.
         ablation: Which units.
-        fill: What they are set to; see ``ablated``.
+        means: What they are set to; see ``ablated``.
 
     Returns:
         A state dictionary with the network's own names.
@@ -69,23 +72,23 @@ def folded(
     for layer, units in ablation.items():
         if not len(units):
             continue
-        site = site_named(sites, layer)
-        module = model.get_submodule(site.spec.module)
+        point = point_of(points, layer)
+        module = model.get_submodule(point.spec.module)
         weight, bias = getattr(module, "weight", None), getattr(module, "bias", None)
         # Subclasses may do more than their weights say.
-        if site.spec.marks or type(module) not in _ROWS or weight is None:
+        if point.spec.marks or type(module) not in _ROWS or weight is None:
             return None
-        if f"{site.spec.module}.weight" not in state:
+        if f"{point.spec.module}.weight" not in state:
             return None  # made of other parameters at each call
-        value = (fill or {}).get(layer)
+        value = (means or {}).get(layer)
         if bias is None and value is not None:
             return None
         if any(users[id(p)] > 1 for p in (weight, bias) if p is not None):
             return None  # another module would be changed as well
-        chosen = site.mask(units)
-        state[f"{site.spec.module}.weight"][chosen] = 0
+        chosen = point.mask(units)
+        state[f"{point.spec.module}.weight"][chosen] = 0
         if bias is not None:
-            state[f"{site.spec.module}.bias"][chosen] = (
+            state[f"{point.spec.module}.bias"][chosen] = (
                 0 if value is None else value[chosen].to(bias)
             )
     return state
@@ -93,12 +96,12 @@ def folded(
 
 def write_edited(
     model: nn.Module,
-    sites: Mapping[str, Site],
+    points: Mapping[str, HookPoint],
     ablation: Ablation,
     out: Path,
     inputs: tuple[Tensor, ...],
     *,
-    fill: Fill | None = None,
+    means: Means | None = None,
     facts: Mapping[str, Any] | None = None,
     overwrite: bool = False,
 ) -> Written:
@@ -111,11 +114,11 @@ def write_edited(
 
     Args:
         model: The network as it was; its weights may have been trained since.
-        sites: Its layers.
+        points: Its layers.
         ablation: Which units.
         out: The folder.
         inputs: A batch to try it on.
-        fill: What units are set to; see ``ablated``.
+        means: What units are set to; see ``ablated``.
         facts: More to be written into ``masks.json``.
         overwrite: Replace the folder.
 
@@ -124,9 +127,9 @@ def write_edited(
         RuntimeError: If what was read again does not give what the network gives.
     """
     model = model.eval()
-    state = folded(model, sites, ablation, fill)
+    state = folded(model, points, ablation, means)
     masks = {
-        layer: _entry(site_named(sites, layer), units, (fill or {}).get(layer))
+        layer: _entry(point_of(points, layer), units, (means or {}).get(layer))
         for layer, units in ablation.items()
         if len(units)
     }
@@ -136,7 +139,7 @@ def write_edited(
         "layers": [] if state is not None else list(masks.values()),
         **(facts or {}),
     }
-    with torch.no_grad(), ablated(model, sites, ablation, fill):
+    with torch.no_grad(), ablated(model, points, ablation, means):
         expected = logits_of(model(*inputs))
     with atomic_folder(out, overwrite) as folder:
         weights = model.state_dict() if state is None else state
@@ -148,7 +151,7 @@ def write_edited(
         problem = ""
         # On the processor, so that it can be loaded where there is no other.
         plain = copy.deepcopy(model).cpu()
-        with ablated(plain, sites, ablation, fill):
+        with ablated(plain, points, ablation, means):
             try:
                 _export(plain, tuple(x.cpu() for x in inputs), folder / PROGRAM, expected.cpu())
             except Exception as error:  # whatever the exporter cannot do with a network
@@ -157,12 +160,12 @@ def write_edited(
     return Written(out, state is not None, not problem, problem)
 
 
-def _entry(site: Site, units: Any, fill: Tensor | None) -> dict[str, Any]:
-    channels = site.mask(units).nonzero().flatten().tolist()
-    values = [0.0] * len(channels) if fill is None else fill[channels].tolist()
+def _entry(point: HookPoint, units: Any, mean: Tensor | None) -> dict[str, Any]:
+    channels = point.mask(units).nonzero().flatten().tolist()
+    values = [0.0] * len(channels) if mean is None else mean[channels].tolist()
     return {
-        "module": site.spec.module, "input": site.spec.is_input, "item": site.spec.item,
-        "axis": site.axis, "channels": channels, "values": values,
+        "module": point.spec.module, "input": point.spec.is_input, "item": point.spec.item,
+        "axis": point.axis, "channels": channels, "values": values,
     }  # fmt: skip
 
 

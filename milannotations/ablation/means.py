@@ -7,16 +7,16 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
-from milannotations.ablation.sites import Site
 from milannotations.errors import InputError
 from milannotations.exemplars.responses import responses
+from milannotations.hook_points.hook_point import HookPoint
 from milannotations.hook_points.layout import Layout
 from milannotations.inputs.sources import Source
 
 
-def mean_fill(
+def mean_activations(
     model: nn.Module,
-    sites: Mapping[str, Site],
+    points: Mapping[str, HookPoint],
     images: Source,
     *,
     layouts: Mapping[str, Layout] | None = None,
@@ -27,20 +27,20 @@ def mean_fill(
 
     Args:
         model: The network.
-        sites: The layers.
+        points: The layers.
         images: Those of training: never any that results are reported on.
-        layouts: See ``sites_of``.
+        layouts: See ``find_hook_points``.
         device: Where it runs.
         batch_size: Images per forward pass.
 
     Raises:
         InputError: For attention heads, which have no one value; set them to 0.
     """
-    for layer, site in sites.items():
-        if site.channels != site.units:
+    for layer, point in points.items():
+        if point.channels != point.units:
             raise InputError(f"layer {layer!r}: heads have no mean to be set to; set them to 0")
     means = responses(
-        model, list(sites), images, reduction="mean", layouts=layouts, device=device,
+        model, list(points), images, reduction="mean", layouts=layouts, device=device,
         batch_size=batch_size,
     )  # fmt: skip
     return {layer: values.mean(0) for layer, values in means.items()}

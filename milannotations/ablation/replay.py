@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_flatten, tree_unflatten
 
-from milannotations.ablation.sites import Site
+from milannotations.hook_points.hook_point import HookPoint
 
 Inputs = tuple[Tensor, ...]
 # A module and which of its calls in one forward pass.
@@ -94,12 +94,12 @@ class _Complete(BaseException):
     """Ends a pass once all is remembered; not an Exception, so that no model takes it for one."""
 
 
-def find_cuts(model: nn.Module, sites: Sequence[Site], inputs: Inputs) -> dict[str, Cut]:
+def find_cuts(model: nn.Module, points: Sequence[HookPoint], inputs: Inputs) -> dict[str, Cut]:
     """Look at passes of a batch, and one of its first image, and find the cut of each layer.
 
     Args:
         model: In evaluation mode.
-        sites: The layers; each is run once in a pass, as ``probe`` makes sure.
+        points: The layers; each is run once in a pass, as ``probe`` makes sure.
         inputs: A batch of at least two images.
 
     Raises:
@@ -107,7 +107,7 @@ def find_cuts(model: nn.Module, sites: Sequence[Site], inputs: Inputs) -> dict[s
     """
     if len(inputs[0]) < 2:
         raise ValueError("a batch of at least two images is needed")
-    whole, one, uses = (_Watch(model, sites) for _ in range(3))
+    whole, one, uses = (_Watch(model, points) for _ in range(3))
     whole.run(inputs)
     one.run(tuple(tensor[:1] for tensor in inputs))
     with _Uses(uses):
@@ -115,8 +115,8 @@ def find_cuts(model: nn.Module, sites: Sequence[Site], inputs: Inputs) -> dict[s
     # Some modules of torch take another way where operations are looked at.
     alike = [event.call for event in whole.events] == [event.call for event in uses.events]
     cuts = {}
-    for site in sites:
-        outermost = whole.finished(site.layer)
+    for point in points:
+        outermost = whole.finished(point.layer)
         calls = {event.call: event.inner for event in outermost}
         batched = {
             call: tuple(a != b for a, b in zip(whole.rows[call], one.rows[call], strict=True))
@@ -125,10 +125,10 @@ def find_cuts(model: nn.Module, sites: Sequence[Site], inputs: Inputs) -> dict[s
         fragile = frozenset(_outside(whole.changes, outermost) & calls.keys())
         unused: frozenset[Call] = frozenset()
         if alike:
-            used = _outside(uses.uses, uses.finished(site.layer))
+            used = _outside(uses.uses, uses.finished(point.layer))
             own = {outermost[-1].call} if outermost else set()
             unused = frozenset(calls.keys() - used - own - fragile)
-        cuts[site.layer] = Cut(whole.reached[site.layer], calls, fragile, unused, batched)
+        cuts[point.layer] = Cut(whole.reached[point.layer], calls, fragile, unused, batched)
     return cuts
 
 
@@ -141,12 +141,12 @@ def _outside(what: Iterable[tuple[Call, int]], calls: Iterable[_Event]) -> set[C
 class _Watch:
     """One pass that is looked at. Calls begin and end at even times; odd ones lie between."""
 
-    def __init__(self, model: nn.Module, sites: Sequence[Site]) -> None:
+    def __init__(self, model: nn.Module, points: Sequence[HookPoint]) -> None:
         self._model = model
         self._names: dict[tuple[nn.Module, bool], list[str]] = {}
-        for site in sites:
-            key = (model.get_submodule(site.spec.module), site.spec.is_input)
-            self._names.setdefault(key, []).append(site.layer)
+        for point in points:
+            key = (model.get_submodule(point.spec.module), point.spec.is_input)
+            self._names.setdefault(key, []).append(point.layer)
         self._time = 0
         self._counts: Counter[nn.Module] = Counter()
         self._open: list[_Event] = []

@@ -11,7 +11,7 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from milannotations.ablation.hooks import Fill, attach, fixed, site_named
+from milannotations.ablation.ablated import Ablation, Means, fixed, point_of
 from milannotations.ablation.replay import (
     Cut,
     Inputs,
@@ -21,7 +21,8 @@ from milannotations.ablation.replay import (
     remember,
     replaying,
 )
-from milannotations.ablation.sites import Ablation, Site
+from milannotations.hook_points.hook_point import HookPoint
+from milannotations.hook_points.hooks import replace_tensor
 
 ROWS = 128
 
@@ -34,32 +35,32 @@ class AblationRunner:
 
     Args:
         model: In evaluation mode, on its device.
-        sites: The layers that may be ablated, from ``sites_of``.
+        points: The layers that may be ablated, from ``find_hook_points``.
         inputs: Any batch of at least two images: the network's way through its modules is
             looked at once.
-        fill: What ablated channels are set to; see ``ablated``.
+        means: What ablated channels are set to; see ``ablated``.
         rows: How many images at most a batch is made larger to.
     """
 
     def __init__(
         self,
         model: nn.Module,
-        sites: Mapping[str, Site],
+        points: Mapping[str, HookPoint],
         inputs: Inputs,
-        fill: Fill | None = None,
+        means: Means | None = None,
         rows: int = ROWS,
     ) -> None:
         self._model = model
-        self._sites = sites
-        self._fill = fill or {}
+        self._points = points
+        self._means = means or {}
         self._rows = rows
-        self._cuts = find_cuts(model, [*sites.values()], inputs)
+        self._cuts = find_cuts(model, [*points.values()], inputs)
         for layer, cut in self._cuts.items():
             if not self._holds(cut, inputs):
                 # Rare: code that changes tensors in place behind its modules' backs, or outputs of
                 # a kind that is not looked into. Whole passes are always right.
                 self._cuts[layer] = replace(cut, calls={})
-        self._last = max(self._cuts, key=lambda layer: self._cuts[layer].at) if sites else None
+        self._last = max(self._cuts, key=lambda layer: self._cuts[layer].at) if points else None
 
     @torch.no_grad()
     def _holds(self, cut: Cut, inputs: Inputs) -> bool:
@@ -82,7 +83,7 @@ class AblationRunner:
         Raises:
             InputError: If the layer is not among those that may be ablated.
         """
-        site_named(self._sites, layer)
+        point_of(self._points, layer)
         return self._cuts[layer].at
 
     @torch.no_grad()
@@ -115,7 +116,7 @@ class AblationRunner:
 
     def _masks(self, ablation: Ablation) -> dict[str, Tensor]:
         return {
-            layer: site_named(self._sites, layer).mask(units)
+            layer: point_of(self._points, layer).mask(units)
             for layer, units in ablation.items()
             if len(units)
         }
@@ -145,14 +146,16 @@ class AblationRunner:
         enlarged = tuple(tensor.repeat(len(masks), *[1] * (tensor.ndim - 1)) for tensor in inputs)
         with ExitStack() as stack:
             for layer in dict.fromkeys(name for chosen in masks for name in chosen):
-                site = self._sites[layer]
-                none = torch.zeros(site.channels, dtype=torch.bool)
+                point = self._points[layer]
+                none = torch.zeros(point.channels, dtype=torch.bool)
                 chosen = torch.stack([mask.get(layer, none) for mask in masks])
                 change = partial(
-                    fixed, site=site, chosen=chosen.to(inputs[0].device),
-                    fill=self._fill.get(layer),
-                )  # fmt: skip
-                stack.callback(attach(self._model, site, change).remove)
+                    fixed,
+                    point=point,
+                    masks=chosen.to(inputs[0].device),
+                    mean=self._means.get(layer),
+                )
+                stack.callback(replace_tensor(self._model, point.spec, change).remove)
             stack.enter_context(no_fast_path())
             stack.enter_context(replaying(self._model, memory))
             return logits_of(self._model(*enlarged))

@@ -81,7 +81,7 @@ class LoadedModel:
         masks: The rule for masks where the user does not say; see ``render_masks``.
         spec: The name that ``load_model`` loaded it by; empty if it was made otherwise.
         weights: ``published``, ``random``, or the absolute path of a file.
-        attached: Sparse autoencoders, by the layer on top of which they are.
+        autoencoders: Sparse autoencoders, by the layer on top of which they are.
         units: Which units of ``layers`` are dissected where the user names neither; None for all.
     """
 
@@ -96,7 +96,7 @@ class LoadedModel:
     masks: MaskRule = "bilinear"
     spec: str = ""
     weights: str = "published"
-    attached: Mapping[str, nn.Module] = field(default_factory=dict)
+    autoencoders: Mapping[str, nn.Module] = field(default_factory=dict)
     units: str | None = None
 
 

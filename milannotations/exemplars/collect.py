@@ -41,24 +41,24 @@ class Job:
     Attributes:
         module: The network, in evaluation mode, on the device that runs it.
         source: All images.
-        taps: The layers, as the probe found them.
+        points: The layers, as the probe found them.
         plan: What parts have in common.
         options: How the pass runs.
-        attached: Sparse autoencoders by the layer they are attached to.
+        autoencoders: Sparse autoencoders by the layer they are autoencoders to.
     """
 
     module: nn.Module
     source: Source
-    taps: list[HookPoint]
+    points: list[HookPoint]
     plan: Plan
     options: BuildOptions
-    attached: dict[str, nn.Module] = field(default_factory=dict)
+    autoencoders: dict[str, nn.Module] = field(default_factory=dict)
 
     def to(self, device: torch.device | str) -> Job:
         """Return the same job with the network on another device."""
-        attached = {name: one.to(device) for name, one in self.attached.items()}
+        autoencoders = {name: encoder.to(device) for name, encoder in self.autoencoders.items()}
         module = self.module.to(device)
-        return Job(module, self.source, self.taps, self.plan, self.options, attached)
+        return Job(module, self.source, self.points, self.plan, self.options, autoencoders)
 
 
 def prepare(request: PassRequest) -> Job:
@@ -79,42 +79,52 @@ def prepare(request: PassRequest) -> Job:
     module.eval().to(device=device, dtype=dtype)
     if options.channels_last:
         torch.nn.Module.to(module, memory_format=torch.channels_last)
-    extra = {name: one.eval().to(device) for name, one in request.autoencoders.items()}
+    encoders = {name: encoder.eval().to(device) for name, encoder in request.autoencoders.items()}
     first = first_inputs(source)
-    taps = find_hook_points(
-        module, layers, as_batch(first, device, options), layouts=request.layouts, attached=extra,
+    points = find_hook_points(
+        module,
+        layers,
+        as_batch(first, device, options),
+        request.layouts,
+        encoders,
         in_place=options.in_place,
-    )  # fmt: skip
+    )
     if options.units is not None:
         choice = UnitChoice.parse(options.units)
-        taps = {name: _restricted(tap, choice) for name, tap in taps.items()}
-    if extra:
-        weights += "".join(f"+{hash_of_weights(one)}" for one in extra.values())
+        points = {name: _restricted(point, choice) for name, point in points.items()}
+    if encoders:
+        weights += "".join(f"+{hash_of_weights(encoder)}" for encoder in encoders.values())
     plan = Plan(
         model=request.model,
         dataset=request.dataset,
         weights=weights,
-        layers={name: (tap.read_units, tap.height, tap.width) for name, tap in taps.items()},
+        layers={
+            name: (point.read_units, point.height, point.width) for name, point in points.items()
+        },
         source=source.identity(),
         k=options.k,
         quantile=options.quantile,
         dtype=options.dtype,
-        layouts={name: str(tap.layout) for name, tap in taps.items()},
-        pooled=tuple(name for name, tap in taps.items() if tap.height * tap.width == 1),
+        layouts={name: str(point.layout) for name, point in points.items()},
+        pooled=tuple(name for name, point in points.items() if point.height * point.width == 1),
         in_place=options.in_place,
-        changed_in_place={n: tap.changed_by[0] for n, tap in taps.items() if tap.changed_by},
+        changed_in_place={
+            n: point.changed_by[0] for n, point in points.items() if point.changed_by
+        },
         masks=options.masks,
-        units={name: list(tap.numbers) for name, tap in taps.items() if tap.numbers is not None},
+        units={
+            name: list(point.numbers) for name, point in points.items() if point.numbers is not None
+        },
     )
     if options.compile:
         module.compile()
-    return Job(module, source, list(taps.values()), plan, options, extra)
+    return Job(module, source, list(points.values()), plan, options, encoders)
 
 
-def _restricted(tap: HookPoint, choice: UnitChoice) -> HookPoint:
-    """Return a tap that reads some of its layer's units alone."""
-    numbers = choice.of(tap.units, tap.layer)
-    return tap if len(numbers) == tap.units else replace(tap, numbers=tuple(numbers))
+def _restricted(point: HookPoint, choice: UnitChoice) -> HookPoint:
+    """Return a point that reads some of its layer's units alone."""
+    numbers = choice.of(point.units, point.layer)
+    return point if len(numbers) == point.units else replace(point, numbers=tuple(numbers))
 
 
 def first_inputs(source: Source) -> Inputs:
@@ -254,7 +264,7 @@ class Runner:
         # Statistics are no part of the network: they must not be compiled with it.
         keep = torch.compiler.disable(self._keep) if job.options.compile else self._keep
         self._hooks = activations(
-            job.module, job.taps, keep, attached=job.attached, stop_early=True
+            job.module, job.points, keep, autoencoders=job.autoencoders, stop_early=True
         )
 
     def __enter__(self) -> Runner:

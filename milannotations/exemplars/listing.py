@@ -12,7 +12,8 @@ from torch import nn
 from milannotations.catalog.models import LoadedModel, load_model
 from milannotations.device import resolve_device
 from milannotations.exemplars.config import LayersConfig
-from milannotations.hook_points.hook_point import HookPoint, Spec
+from milannotations.hook_points.hook_point import HookPoint
+from milannotations.hook_points.layer_spec import LayerSpec
 from milannotations.hook_points.layout import Layout, reason_of
 from milannotations.hook_points.matching import match_layers
 from milannotations.hook_points.probe import examine
@@ -33,24 +34,24 @@ class Layer:
     Attributes:
         name: As it is named.
         module: Class of its module.
-        tap: Its units and maps; None if it cannot be used.
+        point: Its units and maps; None if it cannot be used.
         reason: Why it cannot; empty if it can.
     """
 
     name: str
     module: str
-    tap: HookPoint | None
+    point: HookPoint | None
     reason: str = ""
 
     @property
     def cells(self) -> tuple[str, str, str, str, str]:
         """Name, module, kind, units and map, as text."""
-        if self.tap is None:
+        if self.point is None:
             return self.name, self.module, f"not usable: {self.reason}", "", ""
-        vector = self.tap.layout.kind == "vector"
-        size = "one value" if vector else f"{self.tap.height} × {self.tap.width}"
-        kind = _KINDS[self.tap.layout.kind]
-        return self.name, self.module, kind, str(self.tap.units), size
+        vector = self.point.layout.kind == "vector"
+        size = "one value" if vector else f"{self.point.height} × {self.point.width}"
+        kind = _KINDS[self.point.layout.kind]
+        return self.name, self.module, kind, str(self.point.units), size
 
 
 def list_layers(
@@ -73,12 +74,12 @@ def list_layers(
     module = loaded.module.eval().to(device)
     names = match_layers(module, patterns)
     inputs = tuple(tensor.to(device) for tensor in _example(loaded))
-    taps, problems = examine(module, names, inputs, {**loaded.layouts, **(layouts or {})})
+    points, problems = examine(module, names, inputs, {**loaded.layouts, **(layouts or {})})
     return [
         Layer(
             name,
-            type(module.get_submodule(Spec.parse(name).module)).__name__,
-            taps.get(name),
+            type(module.get_submodule(LayerSpec.parse(name).module)).__name__,
+            points.get(name),
             reason_of(problems[name]) if name in problems else "",
         )
         for name in names
@@ -92,8 +93,8 @@ def print_layers(config: LayersConfig) -> None:
     rows = list_layers(loaded, config.layers or ["*"], device=device)
     for line in table(rows):
         typer.echo(line)
-    usable = [row.tap for row in rows if row.tap]
-    units = sum(tap.units for tap in usable)
+    usable = [row.point for row in rows if row.point]
+    units = sum(point.units for point in usable)
     typer.echo(f"{len(usable)} of {len(rows)} layers can be used, with {units:,} units")
     if loaded.layers:
         typer.echo(f"dissected if none is named: {', '.join(loaded.layers)}")

@@ -27,7 +27,7 @@ def responses(
     *,
     reduction: Reduction = "peak",
     layouts: Mapping[str, Layout] | None = None,
-    attached: Mapping[str, nn.Module] | None = None,
+    autoencoders: Mapping[str, nn.Module] | None = None,
     device: torch.device | str = "cpu",
     batch_size: int = 32,
     in_place: InPlace = "before",
@@ -40,7 +40,7 @@ def responses(
         images: The images, with the network's own preprocessing.
         reduction: The map's largest value (``peak``, by which exemplars are chosen) or its mean.
         layouts: See ``probe``.
-        attached: Sparse autoencoders, by the layer on top of which they are.
+        autoencoders: Sparse autoencoders, by the layer on top of which they are.
         device: Where it runs.
         batch_size: Images per forward pass; on the CPU each has a pass of its own.
         in_place: See ``probe``; give what the network's exemplars were built with.
@@ -54,7 +54,7 @@ def responses(
     if not len(images):
         raise InputError("there are no images to run the network on")
     module = module.eval().to(device)
-    encoders = {layer: encoder.eval().to(device) for layer, encoder in (attached or {}).items()}
+    encoders = {layer: encoder.eval().to(device) for layer, encoder in (autoencoders or {}).items()}
     example = tuple(x.to(device) for x in _stacked(images, range(1)))
     points = [
         *find_hook_points(
@@ -71,7 +71,7 @@ def responses(
             values = maps.float().amax((2, 3)) if reduction == "peak" else maps.float().mean((2, 3))
             responses[layer] = values.cpu()
 
-        with activations(network, points, keep, attached=encoders, stop_early=True) as run:
+        with activations(network, points, keep, autoencoders=encoders, stop_early=True) as run:
             run(*inputs)
         return responses
 

@@ -10,7 +10,7 @@ from fnmatch import fnmatchcase
 import torch
 from torch import Tensor, nn
 
-from milannotations.hook_points.hook_point import Spec
+from milannotations.hook_points.layer_spec import LayerSpec
 from milannotations.hook_points.layout import SEQUENCES, Layout, UnusableError, shape_of
 from milannotations.hook_points.survey import (
     Grid,
@@ -25,7 +25,7 @@ _MOST_PREFIX_TOKENS = 9  # a class token and eight registers; DINOv2 and DINOv3 
 _SAY = "say how with --layout"
 
 
-def given_layout(spec: Spec, layouts: Mapping[str, Layout]) -> Layout | None:
+def given_layout(spec: LayerSpec, layouts: Mapping[str, Layout]) -> Layout | None:
     """Return the layout given for a layer: by its exact name, or else the last that matches."""
     names = (str(spec), spec.module)
     for name in names:

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from torch import Tensor, nn
 
-from milannotations.hook_points.hook_point import Spec
+from milannotations.hook_points.layer_spec import LayerSpec
 
 
 class ChangedBy(NamedTuple):
@@ -39,18 +39,18 @@ class ChangeWatch:
 
     def __init__(self, model: nn.Module) -> None:
         self._model = model
-        self._held: dict[Spec, Tensor] = {}
-        self._versions: dict[Spec, int] = {}
-        self._calls: dict[Spec, Counter[str]] = {}
-        self.found: dict[Spec, ChangedBy] = {}
+        self._held: dict[LayerSpec, Tensor] = {}
+        self._versions: dict[LayerSpec, int] = {}
+        self._calls: dict[LayerSpec, Counter[str]] = {}
+        self.found: dict[LayerSpec, ChangedBy] = {}
 
-    def hold(self, spec: Spec, tensor: Tensor) -> None:
+    def hold(self, spec: LayerSpec, tensor: Tensor) -> None:
         """Look from now on whether a layer's output changes."""
         self._held[spec] = tensor
         self._versions[spec] = tensor._version  # counts in-place operations on it and its views
         self._calls[spec] = Counter()
 
-    def value(self, spec: Spec) -> Tensor:
+    def value(self, spec: LayerSpec) -> Tensor:
         """Return what a layer's output has become."""
         return self._held[spec]
 
@@ -80,7 +80,7 @@ class Deferred:
 
     def __init__(self, changed_by: Mapping[str, ChangedBy]) -> None:
         self._changed_by = changed_by
-        self._waiting: dict[str, tuple[Any, ...]] = {}
+        self._waiting: dict[str, Tensor] = {}
         self._calls: Counter[str] = Counter()
 
     def clear(self) -> None:
@@ -91,16 +91,16 @@ class Deferred:
         """Return a layer whose output was held back and never delivered; None if there is none."""
         return next(iter(self._waiting), None)
 
-    def hold(self, layer: str, *call: Any) -> None:
-        """Keep a layer's call until its output has been changed."""
-        self._waiting[layer] = call
+    def hold(self, layer: str, tensor: Tensor) -> None:
+        """Keep a layer's output until it has been changed."""
+        self._waiting[layer] = tensor
         self._calls[layer] = 0
 
-    def due(self, layer: str) -> tuple[Any, ...] | None:
-        """Count a call of what changes a layer's output; return the layer's own call at the last.
+    def due(self, layer: str) -> Tensor | None:
+        """Count a call of the module that changes a layer's output.
 
         Returns:
-            What ``hold`` was given; None while the output may still change.
+            The output, once it is final; None while it may still change.
         """
         if layer not in self._waiting:
             return None

@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from milannotations.hook_points.detect import Readings
-from milannotations.hook_points.hook_point import Spec, hook, raw
+from milannotations.hook_points.hooks import HookedCall, attach
+from milannotations.hook_points.layer_spec import LayerSpec
 from milannotations.hook_points.layout import SEQUENCES, Layout, UnusableError
 from milannotations.hook_points.token_order import BY_ROWS, TokenOrder, usual_orders
 
@@ -58,13 +58,15 @@ class TokenOrders:
             tokens are taken to run row by row.
     """
 
-    def __init__(self, model: nn.Module, specs: Sequence[Spec], inputs: tuple[Tensor, ...]) -> None:
+    def __init__(
+        self, model: nn.Module, specs: Sequence[LayerSpec], inputs: tuple[Tensor, ...]
+    ) -> None:
         self._model = model
         self._specs = specs
         self._inputs = inputs
         self._locality: Locality | None = None
 
-    def settled(self, spec: Spec, readings: Readings) -> Layout:
+    def settled(self, spec: LayerSpec, readings: Readings) -> Layout:
         """Return which of its possible layouts a layer has, with the order of its tokens.
 
         Raises:
@@ -100,21 +102,23 @@ class Locality:
         inputs: What the network is called with, the image first. Only the first row is used.
     """
 
-    def __init__(self, model: nn.Module, specs: Sequence[Spec], inputs: tuple[Tensor, ...]) -> None:
+    def __init__(
+        self, model: nn.Module, specs: Sequence[LayerSpec], inputs: tuple[Tensor, ...]
+    ) -> None:
         self._changes: dict[str, _Changes] = {}  # in the order in which they are computed
         self._store = _Store()
         self._seen: set[str] = set()
         names = [name for name, _ in model.named_modules() if name]
-        specs = [*dict.fromkeys([*map(Spec, names), *specs])]
+        specs = [*dict.fromkeys([*map(LayerSpec, names), *specs])]
         with ExitStack() as stack, torch.no_grad():
             for spec in specs:
-                handle = hook(model, spec, partial(self._note, spec))
+                handle = attach(model, spec, partial(self._note, spec))
                 stack.callback(handle.remove)
             for changed in _changed_inputs(inputs):
                 self._seen.clear()
                 model(*changed)
 
-    def order_of(self, spec: Spec, layouts: Sequence[Layout]) -> Layout | None:
+    def order_of(self, spec: LayerSpec, layouts: Sequence[Layout]) -> Layout | None:
         """Return which of the layouts of a sequence holds, with the order of its tokens.
 
         If the layer itself does not show it, since a region acts on all its tokens alike, then
@@ -149,10 +153,10 @@ class Locality:
         shown = _laid_out(changes, fitting) if fitting else None
         return None if shown is None else shown.order
 
-    def _note(self, spec: Spec, args: Any, kwargs: Any, output: Any) -> None:
+    def _note(self, spec: LayerSpec, call: HookedCall) -> None:
         name = str(spec)
         try:
-            outputs = raw(spec, args, kwargs, output)
+            outputs = call.tensor()
         except ValueError:
             return
         if outputs.ndim != 3 or len(outputs) != 1 + _REGIONS_PER_PASS or name in self._seen:

@@ -9,7 +9,8 @@ from fnmatch import fnmatchcase
 from torch import Tensor, nn
 
 from milannotations.errors import InputError, did_you_mean
-from milannotations.hook_points.hook_point import HookPoint, Spec, listed
+from milannotations.hook_points.hook_point import HookPoint, listed
+from milannotations.hook_points.layer_spec import LayerSpec
 from milannotations.hook_points.layout import Layout, reason_of
 from milannotations.hook_points.probe import examine, refusal
 from milannotations.progress import note
@@ -67,7 +68,7 @@ def find_matches(model: nn.Module, patterns: Sequence[str]) -> list[Match]:
         raise InputError(f"no layer is named; this model has {there_are(names)}")
     matches = []
     for pattern in patterns:
-        spec = Spec.parse(pattern)
+        spec = LayerSpec.parse(pattern)
         matching = _matching(spec.module, names, second)
         layers = tuple(name + spec.marks for name in matching)
         matches.append(Match(pattern, layers, exact=spec.module in names))
@@ -89,8 +90,8 @@ def find_hook_points(
     patterns: Sequence[str],
     inputs: tuple[Tensor, ...],
     layouts: Mapping[str, Layout] | None = None,
-    attached: Mapping[str, nn.Module] | None = None,
-    refuses: Refuses = lambda tap: None,
+    autoencoders: Mapping[str, nn.Module] | None = None,
+    refuses: Refuses = lambda point: None,
     in_place: InPlace = "before",
 ) -> dict[str, HookPoint]:
     """Find the layers that names and patterns stand for, and how each is read.
@@ -103,7 +104,7 @@ def find_hook_points(
         patterns: See ``match_layers``.
         inputs: What the model is called with; see ``examine``.
         layouts: See ``examine``.
-        attached: See ``examine``.
+        autoencoders: See ``examine``.
         in_place: See ``examine``.
         refuses: Says of a layer why it cannot be used, besides what ``examine`` says.
 
@@ -113,12 +114,12 @@ def find_hook_points(
     """
     matches = find_matches(model, patterns)
     names = _in_order(model, matches)
-    taps, problems = examine(model, names, inputs, layouts, attached, in_place)
-    for name in [*taps]:
-        problem = refuses(taps[name])
+    points, problems = examine(model, names, inputs, layouts, autoencoders, in_place)
+    for name in [*points]:
+        problem = refuses(points[name])
         if problem is not None:
             problems[name] = problem
-            del taps[name]
+            del points[name]
     wrong = {
         layer: problems[layer]
         for match in matches
@@ -129,7 +130,7 @@ def find_hook_points(
     if wrong:
         raise refusal(wrong)
     for match in matches:
-        if not any(layer in taps for layer in match.layers):
+        if not any(layer in points for layer in match.layers):
             count = len(match.layers)
             which = (
                 "one module, which cannot" if count == 1 else f"{count} modules, none of which can"
@@ -142,11 +143,11 @@ def find_hook_points(
         wild = [match for match in matches if not match.exact]
         matching = {layer for match in wild for layer in match.layers}
         note(
-            f"{', '.join(repr(match.pattern) for match in wild)}: {len(matching & set(taps))} of "
+            f"{', '.join(repr(match.pattern) for match in wild)}: {len(matching & set(points))} of "
             f"{len(matching)} layers can be used, left out are "
             f"{grouped_reasons(problems)}"
         )
-    return taps
+    return points
 
 
 def grouped_reasons(problems: Mapping[str, ValueError]) -> str:

@@ -6,23 +6,16 @@ from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from fnmatch import fnmatchcase
 from functools import partial
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from milannotations.errors import InputError, did_you_mean, raised
 from milannotations.hook_points.detect import detect_layouts, given_layout, settle
-from milannotations.hook_points.hook_point import (
-    HookPoint,
-    Spec,
-    autoencoder_of,
-    hook,
-    listed,
-    raw,
-    read,
-)
+from milannotations.hook_points.hook_point import HookPoint, autoencoder_of, listed, to_maps
+from milannotations.hook_points.hooks import HookedCall, attach
 from milannotations.hook_points.in_place import ChangeWatch
+from milannotations.hook_points.layer_spec import LayerSpec
 from milannotations.hook_points.layout import Layout, UnusableError, shape_of
 from milannotations.hook_points.locality import TokenOrders
 from milannotations.hook_points.survey import Survey
@@ -40,18 +33,18 @@ class _Pass:
     def __init__(
         self,
         model: nn.Module,
-        specs: Sequence[Spec],
+        specs: Sequence[LayerSpec],
         inputs: tuple[Tensor, ...],
         in_place: InPlace = "before",
     ) -> None:
         self.calls = dict.fromkeys(specs, 0)
-        self.tensors: dict[Spec, Tensor] = {}
-        self.problems: dict[Spec, ValueError] = {}
+        self.tensors: dict[LayerSpec, Tensor] = {}
+        self.problems: dict[LayerSpec, ValueError] = {}
         self.survey = Survey(model, inputs)
         self.changes = ChangeWatch(model) if in_place == "after" else None
         with ExitStack() as stack:
             for spec in specs:
-                handle = hook(model, spec, partial(self._keep, spec))
+                handle = attach(model, spec, partial(self._keep, spec))
                 stack.callback(handle.remove)
             stack.enter_context(self.survey.watching())
             if self.changes:
@@ -64,10 +57,10 @@ class _Pass:
             for spec in self.changes.found:
                 self.tensors[spec] = self.changes.value(spec).clone()
 
-    def _keep(self, spec: Spec, args: Any, kwargs: Any, output: Any) -> None:
+    def _keep(self, spec: LayerSpec, call: HookedCall) -> None:
         self.calls[spec] += 1
         try:
-            tensor = raw(spec, args, kwargs, output)
+            tensor = call.tensor()
             # Cloned, as an in-place operation may follow.
             self.tensors[spec] = tensor.clone()
             if self.changes and not spec.is_input:
@@ -81,7 +74,7 @@ def probe(
     layers: Sequence[str],
     inputs: tuple[Tensor, ...],
     layouts: Mapping[str, Layout] | None = None,
-    attached: Mapping[str, nn.Module] | None = None,
+    autoencoders: Mapping[str, nn.Module] | None = None,
     in_place: InPlace = "before",
 ) -> dict[str, HookPoint]:
     """Run a batch and find how each layer's output becomes activation maps; see ``examine``.
@@ -90,10 +83,10 @@ def probe(
         InputError: As ``examine``, and if a layer cannot be used. All layers' problems are told at
             once.
     """
-    taps, problems = examine(model, layers, inputs, layouts, attached, in_place)
+    points, problems = examine(model, layers, inputs, layouts, autoencoders, in_place)
     if problems:
         raise refusal(problems)
-    return taps
+    return points
 
 
 def refusal(problems: Mapping[str, ValueError]) -> InputError:
@@ -107,7 +100,7 @@ def examine(
     layers: Sequence[str],
     inputs: tuple[Tensor, ...],
     layouts: Mapping[str, Layout] | None = None,
-    attached: Mapping[str, nn.Module] | None = None,
+    autoencoders: Mapping[str, nn.Module] | None = None,
     in_place: InPlace = "before",
 ) -> tuple[dict[str, HookPoint], dict[str, ValueError]]:
     """Run a batch and find how each layer's output becomes activation maps, or why it cannot.
@@ -129,7 +122,7 @@ def examine(
         inputs: What the model is called with; a batch of any size.
         layouts: Layouts by layer pattern, where they are known; of patterns that match the same
             layer the last one counts.
-        attached: Autoencoders, by the name of the layer they stand on. They map (…, units) to
+        autoencoders: Autoencoders, by the name of the layer they stand on. They map (…, units) to
             (…, latents).
         in_place: Whether outputs that a later module changes in place (a ReLU, say) are read
             ``before`` or ``after`` that; inputs (``@in``) are always read as they are given.
@@ -142,9 +135,9 @@ def examine(
     Raises:
         InputError: If modules are in training mode, or the model cannot run on these inputs.
     """
-    attached = attached or {}
+    autoencoders = autoencoders or {}
     layouts = layouts or {}
-    specs = {layer: Spec.parse(layer) for layer in layers}
+    specs = {layer: LayerSpec.parse(layer) for layer in layers}
     _check_patterns(model, layouts)
     first = _run(model, [*specs.values()], inputs, in_place)
     survey = first.survey
@@ -154,7 +147,7 @@ def examine(
             "eval() first, and if they stay so, theirs"
         )
     second = _run_with_others(model, [*specs.values()], inputs, in_place)
-    taps: dict[str, HookPoint] = {}
+    points: dict[str, HookPoint] = {}
     problems: dict[str, ValueError] = {}
     orders = TokenOrders(model, [*specs.values()], inputs)
     for layer, spec in specs.items():
@@ -166,25 +159,28 @@ def examine(
             else:
                 module = model.get_submodule(spec.module)
                 layout = orders.settled(spec, detect_layouts(tensor, module, survey))
-            _, units, height, width = _maps(spec, layout, tensor, attached).shape
+            _, units, height, width = _maps(spec, layout, tensor, autoencoders).shape
             changed_by = first.changes.found.get(spec) if first.changes else None
-            taps[layer] = HookPoint(layer, units, height, width, layout, changed_by)
+            channels = layout.maps(tensor).shape[1] if spec.heads else units
+            points[layer] = HookPoint(
+                layer, units, height, width, layout, changed_by, unit_channels=channels // units
+            )
         except ValueError as error:  # noqa: PERF203 - all layers' problems at once
             problems[layer] = error
-    return taps, problems
+    return points, problems
 
 
 def _check_patterns(model: nn.Module, layouts: Mapping[str, Layout]) -> None:
     names = [name for name, _ in model.named_modules(remove_duplicate=False)]
     for pattern in layouts:
-        part = Spec.parse(pattern).module
+        part = LayerSpec.parse(pattern).module
         if not any(fnmatchcase(name, part) for name in names):
             hint = did_you_mean(part, names)
             raise InputError(f"a layout is given for {pattern!r}, but no module is so named{hint}")
 
 
 def _run(
-    model: nn.Module, specs: Sequence[Spec], inputs: tuple[Tensor, ...], in_place: InPlace
+    model: nn.Module, specs: Sequence[LayerSpec], inputs: tuple[Tensor, ...], in_place: InPlace
 ) -> _Pass:
     try:
         return _Pass(model, specs, inputs, in_place)
@@ -211,7 +207,7 @@ def _advice(model: nn.Module, images: Tensor) -> str:
 
 
 def _run_with_others(
-    model: nn.Module, specs: Sequence[Spec], inputs: tuple[Tensor, ...], in_place: InPlace
+    model: nn.Module, specs: Sequence[LayerSpec], inputs: tuple[Tensor, ...], in_place: InPlace
 ) -> _Pass:
     """Run the batch together with others, or alone again if there is no memory for more."""
     doubled = tuple(torch.cat([t, t * 0.5 if t.is_floating_point() else t]) for t in inputs)
@@ -223,7 +219,7 @@ def _run_with_others(
     return _run(model, specs, inputs, in_place)
 
 
-def _checked(spec: Spec, first: _Pass, second: _Pass) -> Tensor:
+def _checked(spec: LayerSpec, first: _Pass, second: _Pass) -> Tensor:
     """Return what a layer gives, or raise ValueError that says what is wrong with it."""
     model, batch = first.survey.model, first.survey.batch
     _check_calls(model, spec, first.calls[spec])
@@ -263,7 +259,7 @@ def _checked(spec: Spec, first: _Pass, second: _Pass) -> Tensor:
     return tensor
 
 
-def _check_calls(model: nn.Module, spec: Spec, calls: int) -> None:
+def _check_calls(model: nn.Module, spec: LayerSpec, calls: int) -> None:
     if calls == 0:
         parent = spec.module.rpartition(".")[0]
         # It uses the weights of its projection without running it.
@@ -288,14 +284,16 @@ def _differ(one: Tensor, other: Tensor) -> bool:
     return bool(torch.linalg.vector_norm(one - other) > tolerance * torch.linalg.vector_norm(one))
 
 
-def _maps(spec: Spec, layout: Layout, tensor: Tensor, attached: Mapping[str, nn.Module]) -> Tensor:
+def _maps(
+    spec: LayerSpec, layout: Layout, tensor: Tensor, autoencoders: Mapping[str, nn.Module]
+) -> Tensor:
     """Return the maps of the probe's batch, without gradients."""
     if not spec.sae:
-        return read(spec, layout, tensor, attached)
-    encoder = autoencoder_of(spec, attached)
+        return to_maps(spec, layout, tensor, autoencoders)
+    encoder = autoencoder_of(spec, autoencoders)
     try:
         with torch.no_grad():
-            maps = read(spec, layout, tensor, attached)
+            maps = to_maps(spec, layout, tensor, autoencoders)
     except Exception as error:
         if isinstance(error, torch.OutOfMemoryError):
             raise

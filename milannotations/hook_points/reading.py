@@ -1,4 +1,4 @@
-"""Finding layers by name and reading their activation maps as they are computed."""
+"""Reading the activation maps of layers as a network computes them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from typing import Any
 from torch import Tensor, nn
 
 from milannotations.errors import InputError
-from milannotations.hook_points.hook_point import HookPoint, Spec, hook, raw, read
+from milannotations.hook_points.hook_point import HookPoint, to_maps
+from milannotations.hook_points.hooks import HookedCall, attach
 from milannotations.hook_points.in_place import ChangedBy, Deferred
 from milannotations.hook_points.layout import shape_of
 
@@ -18,70 +19,81 @@ OnMaps = Callable[[str, Tensor], None]
 
 
 class _AllSeen(BaseException):
-    """Ends a forward pass; not an Exception, so that no model takes it for an error of its own."""
+    """Ends a forward pass; not an Exception, so that no model handles it as an error of its own."""
 
 
 @contextmanager
 def activations(
     model: nn.Module,
-    taps: Sequence[HookPoint],
+    points: Sequence[HookPoint],
     on_maps: OnMaps,
     *,
-    attached: Mapping[str, nn.Module] | None = None,
+    autoencoders: Mapping[str, nn.Module] | None = None,
     stop_early: bool = False,
 ) -> Iterator[Callable[..., Any]]:
     """Call ``on_maps(layer, maps)`` whenever one of the layers has computed its output.
 
     The call happens inside the forward pass, so that one layer's maps can be freed before the
-    next layer's are made. It happens at once, when the output has not yet been changed by an
-    in-place operation that follows (as ReLU does in most torchvision models); if the tap says
+    next layer's are computed. It happens at once, before an in-place operation that follows (such
+    as ReLU in most torchvision models) can change the output; if the hook point has a
     ``changed_by``, it happens after that change.
 
     Args:
         model: Any module.
-        taps: The layers, from ``probe``.
-        on_maps: Given maps of shape (images, units that are read, height, width), as the model
-            computes them, mostly views of its own tensors: copy what is to be kept.
-        attached: Autoencoders, by the name of the layer they stand on. Their latents of a whole
+        points: The layers, from ``find_hook_points`` or ``probe``.
+        on_maps: Receives maps of shape (images, units that are read, height, width), as the model
+            computes them, mostly views of its own tensors: copy what must outlive the call.
+        autoencoders: By the name of the layer whose units they encode. Their latents of a whole
             batch are held at once: images × latents × height × width × 4 bytes.
-        stop_early: Leave a forward pass when all layers have been seen in it.
+        stop_early: Leave a forward pass once all layers have been seen in it.
 
-    Gives:
-        What to call the model by; it returns the model's output, or None if it stopped early.
+    Yields:
+        A function to call instead of the model; it returns the model's output, or None if it
+        stopped early.
 
     Raises:
-        InputError: In a forward pass, if a layer's maps are not what the tap says.
+        InputError: In a forward pass, if a layer's maps are not what the hook point says.
     """
-    extra = attached or {}
+    encoders = autoencoders or {}
     waiting: set[str] = set()
     running = False
-    later = {tap.layer: ChangedBy(*tap.changed_by) for tap in taps if tap.changed_by}
+    later = {point.layer: ChangedBy(*point.changed_by) for point in points if point.changed_by}
     deferred = Deferred(later)
 
-    def on_call(tap: HookPoint, spec: Spec, args: Any, kwargs: Any, output: Any) -> None:
+    def on_tensor(point: HookPoint, tensor: Tensor) -> None:
         try:
-            maps = read(spec, tap.layout, raw(spec, args, kwargs, output), extra)
+            maps = to_maps(point.spec, point.layout, tensor, encoders)
         except ValueError as error:
-            raise InputError(f"layer {tap.layer!r} {error}") from error
-        if tuple(maps.shape[1:]) != (tap.units, tap.height, tap.width):
+            raise InputError(f"layer {point.layer!r} {error}") from error
+        if tuple(maps.shape[1:]) != (point.units, point.height, point.width):
             raise InputError(
-                f"layer {tap.layer!r} gives maps of {shape_of(maps[0])}, and of {tap.units} × "
-                f"{tap.height} × {tap.width} in the probe; all inputs must be of one size"
+                f"layer {point.layer!r} gives maps of {shape_of(maps[0])}, and of {point.units} × "
+                f"{point.height} × {point.width} in the probe; all inputs must be of one size"
             )
-        on_maps(tap.layer, tap.picked(maps))
-        waiting.discard(tap.layer)
+        on_maps(point.layer, point.picked(maps))
+        waiting.discard(point.layer)
         if stop_early and running and not waiting:
             raise _AllSeen
 
-    def on_change(tap: HookPoint, spec: Spec, *_: Any) -> None:
-        call = deferred.due(tap.layer)
-        if call is not None:
-            on_call(tap, spec, *call)
+    def on_call(point: HookPoint, call: HookedCall) -> None:
+        try:
+            tensor = call.tensor()
+        except ValueError as error:
+            raise InputError(f"layer {point.layer!r} {error}") from error
+        if point.layer in later:
+            deferred.hold(point.layer, tensor)
+        else:
+            on_tensor(point, tensor)
+
+    def on_change(point: HookPoint, *_: Any) -> None:
+        tensor = deferred.due(point.layer)
+        if tensor is not None:
+            on_tensor(point, tensor)
 
     def run(*inputs: Tensor) -> Any:
         nonlocal running
         deferred.clear()
-        waiting.update(tap.layer for tap in taps)
+        waiting.update(point.layer for point in points)
         running = True
         try:
             output = model(*inputs)
@@ -99,13 +111,10 @@ def activations(
         return output
 
     with ExitStack() as stack:
-        for tap in taps:
-            spec = Spec.parse(tap.layer)
-            if tap.layer not in later:
-                stack.callback(hook(model, spec, partial(on_call, tap, spec)).remove)
-                continue
-            stack.callback(hook(model, spec, partial(deferred.hold, tap.layer)).remove)
-            changer = model.get_submodule(later[tap.layer].module)
-            handle = changer.register_forward_hook(partial(on_change, tap, spec))
-            stack.callback(handle.remove)
+        for point in points:
+            stack.callback(attach(model, point.spec, partial(on_call, point)).remove)
+            if point.layer in later:
+                changer = model.get_submodule(later[point.layer].module)
+                handle = changer.register_forward_hook(partial(on_change, point))
+                stack.callback(handle.remove)
         yield run

@@ -109,7 +109,7 @@ def network_of(
         preprocessing=_preprocessing(record) or loaded.preprocessing,
         layouts={**loaded.layouts, **_layouts(record)},
         in_place=checked_in_place(record.in_place) if record.in_place else loaded.in_place,
-        attached=_autoencoders(record, choice),
+        autoencoders=_autoencoders(record, choice),
     )
 
 
@@ -165,7 +165,7 @@ def _unrecorded(model: str, dataset: str, choice: NetworkChoice, say: Say) -> Lo
             f"({choice.written('model', 'NAME')} names another)"
         )
         loaded = load_model(certain)
-    return replace(loaded, attached=_stated_autoencoders(choice))
+    return replace(loaded, autoencoders=_stated_autoencoders(choice))
 
 
 def _certain_name(model: str, dataset: str) -> str | None:
@@ -274,22 +274,22 @@ def _layout(plain: Mapping[str, Any]) -> Layout:
 
 
 def _stated_autoencoders(choice: NetworkChoice) -> dict[str, nn.Module]:
-    attached: dict[str, nn.Module] = {}
+    autoencoders: dict[str, nn.Module] = {}
     for text in (choice.sae or "").split(","):
         if text.strip():
             layer, equals, path = text.strip().partition("=")
             if not equals:
                 raise InputError(f"sae is {choice.sae!r}; write it as LAYER=PATH[,LAYER=PATH]")
-            attached[layer] = load_autoencoder(Path(path))
-    return attached
+            autoencoders[layer] = load_autoencoder(Path(path))
+    return autoencoders
 
 
 def _autoencoders(record: NetworkRecord, choice: NetworkChoice) -> dict[str, nn.Module]:
     """Return the recorded autoencoders, or those that the user names, checked."""
-    attached = _stated_autoencoders(choice)
+    autoencoders = _stated_autoencoders(choice)
     hashes = dict(zip(record.autoencoders, record.autoencoder_sha256, strict=False))
     for layer, path in record.autoencoders.items():
-        if layer in attached:
+        if layer in autoencoders:
             continue
         if not path or not split_statement(Path(path))[0].exists():
             missing = f"from {path}, which is not there any more" if path else "made in Python"
@@ -297,8 +297,8 @@ def _autoencoders(record: NetworkRecord, choice: NetworkChoice) -> dict[str, nn.
                 f"the latents of layer {layer!r} are of an autoencoder {missing}; name it with "
                 f"{choice.written('sae', f'{layer}=PATH')} (its hash is checked)"
             )
-        attached[layer] = load_autoencoder(Path(path))
-    for layer, encoder in attached.items():
+        autoencoders[layer] = load_autoencoder(Path(path))
+    for layer, encoder in autoencoders.items():
         expected = hashes.get(layer)
         fingerprint = hash_of_weights(encoder)
         if expected and fingerprint != expected and choice.check == "yes":
@@ -308,4 +308,4 @@ def _autoencoders(record: NetworkRecord, choice: NetworkChoice) -> dict[str, nn.
                 f"{choice.written('sae', f'{layer}=PATH')}, or pass "
                 f"{choice.written('check', 'no')} to use it all the same"
             )
-    return attached
+    return autoencoders

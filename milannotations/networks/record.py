@@ -107,14 +107,14 @@ class NetworkRecord:
 def network_facts(
     module: nn.Module,
     layouts: Mapping[str, Layout] | None = None,
-    attached: Mapping[str, nn.Module] | None = None,
+    autoencoders: Mapping[str, nn.Module] | None = None,
 ) -> dict[str, Any]:
     """Return what is known of how a network was loaded, as JSON, for the record.
 
     Args:
         module: The network; one that ``load_model`` gave is known by its name and weights.
         layouts: Layouts that were stated, by pattern.
-        attached: Autoencoders, by layer; those of ``load_autoencoder`` are known by their path.
+        autoencoders: Autoencoders, by layer; those of ``load_autoencoder`` are known by their path.
     """
     from milannotations.catalog.models import origin_of  # loading records needs no torch
 
@@ -125,7 +125,7 @@ def network_facts(
         "layouts": {pattern: asdict(layout) for pattern, layout in (layouts or {}).items()},
         "autoencoders": {
             layer: str(getattr(encoder, "origin", ""))
-            for layer, encoder in (attached or {}).items()
+            for layer, encoder in (autoencoders or {}).items()
         },
     }
 

@@ -24,8 +24,8 @@ from applications.analysis.importance import (
     ranks,
 )
 from applications.labelled import AblationEvaluator, ClassImages
-from milannotations.ablation import sites_of
 from milannotations.errors import InputError
+from milannotations.hook_points.matching import find_hook_points
 from milannotations.inputs.preprocessing import Preprocessing
 
 PLAIN = Preprocessing(4, 4, mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0))
@@ -66,7 +66,7 @@ def bench(tmp_path):
     model = Voters().eval()
     model.early.weight.data = model.early.weight.data[:, [1, 0, 2]]
     images = ClassImages(tmp_path / "images", PLAIN)
-    sites = sites_of(model, ["early", "late"], (images.example(),))
+    sites = find_hook_points(model, ["early", "late"], (images.example(),))
     return AblationEvaluator(model, sites, images), images
 
 

@@ -22,8 +22,9 @@ from applications.editing.selection import (
 )
 from applications.editing.unit_chooser import UnitChooser, steps
 from applications.labelled import AblationEvaluator, ClassImages, check_alike, read_classes
-from milannotations.ablation import ablated, sites_of
+from milannotations.ablation import ablated
 from milannotations.errors import InputError
+from milannotations.hook_points.matching import find_hook_points
 from milannotations.inputs.preprocessing import Preprocessing
 
 SIZE = 8
@@ -89,7 +90,7 @@ def opened(data, name):
 def bench_of(data, **how):
     model = Reader().eval()
     validation = opened(data, "validation")
-    sites = sites_of(model, ["seen"], (validation.example(),))
+    sites = find_hook_points(model, ["seen"], (validation.example(),))
     return AblationEvaluator(model, sites, validation, batch_size=7, **how)
 
 
@@ -266,7 +267,7 @@ def test_last_layer_is_trained_from_what_is_left(data):
             with ablated(found.model, bench.sites, {"seen": [0]}):
                 rate = float((found.model(inputs).argmax(1) == images.labels).float().mean())
             assert rate >= 0.5, name
-    fc = sites_of(bench.model, ["seen", "fc"], (train.example(),))
+    fc = find_hook_points(bench.model, ["seen", "fc"], (train.example(),))
     with pytest.raises(InputError, match="'fc'"):
         finetune(bench.model, fc, {"fc": [1]}, train, validation_of(data))
 

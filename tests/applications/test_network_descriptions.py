@@ -9,11 +9,11 @@ from torch import nn
 
 from applications import network_descriptions as described
 from applications.network_descriptions import LazyDescriber, describe_network, described_by_file
-from milannotations.ablation import sites_of
 from milannotations.catalog.models import LoadedModel
 from milannotations.describer import Description
 from milannotations.errors import InputError
 from milannotations.exemplars.options import BuildOptions
+from milannotations.hook_points.matching import find_hook_points
 from milannotations.inputs.preprocessing import Preprocessing
 
 
@@ -42,7 +42,7 @@ def network(tmp_path):
         pixels = rng.integers(0, 255, (16, 16, 3)).astype(np.uint8)
         Image.fromarray(pixels).save(tmp_path / "images" / f"{number}.png")
     loaded = LoadedModel(module, "tiny", "noise", Preprocessing(16, 16), ("1",))
-    return loaded, sites_of(module, ["1"], (torch.randn(2, 3, 16, 16),))
+    return loaded, find_hook_points(module, ["1"], (torch.randn(2, 3, 16, 16),))
 
 
 def test_described_once(network, tmp_path, monkeypatch):

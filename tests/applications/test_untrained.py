@@ -5,11 +5,11 @@ import torch
 from torch import nn
 
 from applications.audit.untrained import initialized_again, untrained
-from milannotations.ablation import sites_of
 from milannotations.catalog import small
 from milannotations.catalog.entry import weights_seed
 from milannotations.catalog.models import LoadedModel, load_model
 from milannotations.errors import InputError
+from milannotations.hook_points.matching import find_hook_points
 from milannotations.inputs.preprocessing import Preprocessing
 
 INPUTS = torch.rand(2, 3, small.SIZE, small.SIZE, generator=torch.Generator().manual_seed(0))
@@ -22,7 +22,7 @@ def same(one, two):
 
 def network(module):
     loaded = LoadedModel(module.eval(), "net", "images", small.PREPROCESSING, small.LAYERS)
-    return loaded, sites_of(module, list(small.LAYERS), (INPUTS,))
+    return loaded, find_hook_points(module, list(small.LAYERS), (INPUTS,))
 
 
 def test_the_architectures_own_weights_by_seed():
@@ -79,6 +79,6 @@ def test_what_cannot_be_made_random_is_named():
     module = Token().eval()
     loaded = LoadedModel(module, "token", "images", Preprocessing(8, 8), ("seen",))
     inputs = torch.rand(2, 3, 8, 8)
-    sites = sites_of(module, ["seen"], (inputs,))
+    sites = find_hook_points(module, ["seen"], (inputs,))
     with pytest.raises(InputError, match=r"\(Token\) has parameters and no reset_parameters"):
         untrained(loaded, sites, inputs, 1, "package.module:factory")

@@ -9,10 +9,11 @@ import torch
 import torchvision
 from torch import nn
 
-from milannotations.ablation import ablated, sites_of
+from milannotations.ablation import ablated
 from milannotations.ablation.edited import folded, write_edited
-from milannotations.ablation.means import mean_fill
+from milannotations.ablation.means import mean_activations
 from milannotations.errors import InputError
+from milannotations.hook_points.matching import find_hook_points
 
 
 def network():
@@ -27,7 +28,7 @@ def network():
 
 
 @pytest.mark.parametrize(
-    ("ablation", "fill", "weights_do"),
+    ("ablation", "means", "weights_do"),
     [
         ({"0": [1], "1": [2, 3], "3": [0], "6": [3]}, None, True),
         ({"1": [0, 5]}, {"1": torch.arange(6.0)}, True),
@@ -37,14 +38,14 @@ def network():
         ({"2": []}, None, True),
     ],
 )
-def test_loads_in_plain_torch(tmp_path, ablation, fill, weights_do):
+def test_loads_in_plain_torch(tmp_path, ablation, means, weights_do):
     model, x = network(), torch.randn(3, 3, 9, 9)
-    sites = sites_of(model, ["*", "3@in"], (x,))
-    assert (folded(model, sites, ablation, fill) is not None) == weights_do
-    with torch.no_grad(), ablated(model, sites, ablation, fill):
+    points = find_hook_points(model, ["*", "3@in"], (x,))
+    assert (folded(model, points, ablation, means) is not None) == weights_do
+    with torch.no_grad(), ablated(model, points, ablation, means):
         expected = model(x)
     before = {k: v.clone() for k, v in model.state_dict().items()}
-    written = write_edited(model, sites, ablation, tmp_path / "edited", (x,), fill=fill)
+    written = write_edited(model, points, ablation, tmp_path / "edited", (x,), means=means)
     assert written.folded == weights_do
     assert written.program, written.problem
     assert all(torch.equal(v, before[k]) for k, v in model.state_dict().items())
@@ -76,10 +77,10 @@ def test_a_process_without_this_package(tmp_path):
         torchvision.models.resnet18(weights=None, num_classes=3).eval(),
         torch.randn(2, 3, 64, 64),
     )
-    sites = sites_of(model, ["layer3", "layer4.1.bn2"], (x,))
+    points = find_hook_points(model, ["layer3", "layer4.1.bn2"], (x,))
     ablation = {"layer3": [3, 200], "layer4.1.bn2": [1]}
-    write_edited(model, sites, ablation, tmp_path / "edited", (x,))
-    with torch.no_grad(), ablated(model, sites, ablation):
+    write_edited(model, points, ablation, tmp_path / "edited", (x,))
+    with torch.no_grad(), ablated(model, points, ablation):
         torch.save({"x": x, "y": model(x)}, tmp_path / "expected.pt")
     code = """
 import sys, torch, torchvision
@@ -101,8 +102,8 @@ def test_tied_weights_are_not_folded():
     model = nn.Sequential(nn.Linear(4, 4), nn.ReLU(), nn.Linear(4, 4)).eval()
     model[2].weight = model[0].weight
     x = torch.randn(2, 4)
-    sites = sites_of(model, ["0"], (x,))
-    assert folded(model, sites, {"0": [1]}) is None
+    points = find_hook_points(model, ["0"], (x,))
+    assert folded(model, points, {"0": [1]}) is None
 
 
 def test_what_cannot_be_exported_is_said(tmp_path):
@@ -116,16 +117,16 @@ def test_what_cannot_be_exported_is_said(tmp_path):
             return y.mean((2, 3)) if float(y.sum()) > 0 else y.amax((2, 3))
 
     model, x = Odd().eval(), torch.randn(2, 3, 4, 4)
-    sites = sites_of(model, ["one"], (x,))
-    written = write_edited(model, sites, {"one": [0]}, tmp_path / "e", (x,), facts={"of": "odd"})
+    points = find_hook_points(model, ["one"], (x,))
+    written = write_edited(model, points, {"one": [0]}, tmp_path / "e", (x,), facts={"of": "odd"})
     assert not written.program and written.problem
     assert not (tmp_path / "e" / "model.pt2").exists()
     assert json.loads((tmp_path / "e" / "masks.json").read_text())["of"] == "odd"
     with pytest.raises(InputError, match="exists"):
-        write_edited(model, sites, {"one": [0]}, tmp_path / "e", (x,))
+        write_edited(model, points, {"one": [0]}, tmp_path / "e", (x,))
 
 
-def test_mean_fill():
+def test_mean_activations():
     class Images:
         def __len__(self):
             return 5
@@ -136,6 +137,6 @@ def test_mean_fill():
     model = nn.Sequential(nn.Conv2d(3, 2, 1, bias=False), nn.Flatten()).eval()
     model[0].weight.data.fill_(1.0)
     model[0].weight.data[1] *= 2
-    sites = sites_of(model, ["0"], (torch.randn(2, 3, 4, 4),))
-    found = mean_fill(model, sites, Images(), batch_size=2)
+    points = find_hook_points(model, ["0"], (torch.randn(2, 3, 4, 4),))
+    found = mean_activations(model, points, Images(), batch_size=2)
     assert torch.allclose(found["0"], torch.tensor([6.0, 12.0]))

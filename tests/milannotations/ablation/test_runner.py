@@ -7,10 +7,11 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from milannotations.ablation import AblationRunner, ablated, grouped, sites_of
+from milannotations.ablation import AblationRunner, ablated, grouped
 from milannotations.ablation.replay import find_cuts
 from milannotations.errors import InputError
 from milannotations.hook_points.layout import Layout
+from milannotations.hook_points.matching import find_hook_points
 
 
 def reference(model, layer_index, units, inputs, value=0.0):
@@ -33,17 +34,17 @@ def plain():
 
 
 @torch.no_grad()
-def slow(model, sites, inputs, ablations, fill=None):
+def slow(model, points, inputs, ablations, means=None):
     found = []
     for ablation in ablations:
-        with ablated(model, sites, ablation, fill):
+        with ablated(model, points, ablation, means):
             output = model(inputs)
             found.append(getattr(output, "logits", output))
     return torch.stack(found)
 
 
-def fast(model, sites, inputs, ablations, **how):
-    runner = AblationRunner(model, sites, (inputs,), **how)
+def fast(model, points, inputs, ablations, **how):
+    runner = AblationRunner(model, points, (inputs,), **how)
     found = dict(runner.outputs((inputs,), ablations))
     return torch.stack([found[i] for i in range(len(ablations))])
 
@@ -51,7 +52,7 @@ def fast(model, sites, inputs, ablations, **how):
 @pytest.mark.parametrize("rows", [1, 12, 100])
 def test_equals_overwriting_channels_by_hand(rows):
     model, x = plain(), torch.randn(4, 3, 12, 12)
-    sites = sites_of(model, ["0", "1", "2", "3", "7"], (x,))
+    points = find_hook_points(model, ["0", "1", "2", "3", "7"], (x,))
     with torch.no_grad():
         expected = [
             reference(model, 3, [1, 5], x), reference(model, 1, [0], x), model(x),
@@ -61,15 +62,15 @@ def test_equals_overwriting_channels_by_hand(rows):
     ablations = [
         {"3": [1, 5]}, {"1": [0]}, {}, {"2": range(6)}, {"3": [2], "0": []}, {"7": [3]}, {"0": [4]}
     ]  # fmt: skip
-    found = fast(model, sites, x, ablations, rows=rows)
+    found = fast(model, points, x, ablations, rows=rows)
     assert torch.allclose(found, torch.stack(expected), atol=1e-6)
 
 
 def test_what_is_set_to_a_mean():
     model, x = plain(), torch.randn(3, 3, 12, 12)
-    sites = sites_of(model, ["3"], (x,))
-    fill = {"3": torch.arange(8).float()}
-    found = fast(model, sites, x, [{"3": [2, 7]}], fill=fill)
+    points = find_hook_points(model, ["3"], (x,))
+    means = {"3": torch.arange(8).float()}
+    found = fast(model, points, x, [{"3": [2, 7]}], means=means)
     with torch.no_grad():
         assert torch.allclose(
             found[0], reference(model, 3, [2, 7], x, torch.tensor([[[2.0]], [[7.0]]]))
@@ -116,16 +117,16 @@ def test_shared_modules_and_changes_in_place():
     model, x = Shared().eval(), torch.randn(5, 3, 8, 8)
     layers = ["stem", "one.conv", "one.norm", "one.last", "one", "two.conv", "two.last", "two",
               "two@in", "one.last@in", "head@in"]  # fmt: skip
-    sites = sites_of(model, layers, (x,))
+    points = find_hook_points(model, layers, (x,))
     ablations = [{layer: [unit]} for layer in layers for unit in (0, 3)]
     ablations += [{"one": [1], "two.last": [2]}, {"stem": [0, 1], "head@in": [2]}, {}]
-    expected = slow(model, sites, x, ablations)
+    expected = slow(model, points, x, ablations)
     for rows in (1, 17, 1000):
-        assert torch.allclose(fast(model, sites, x, ablations, rows=rows), expected, atol=1e-6)
+        assert torch.allclose(fast(model, points, x, ablations, rows=rows), expected, atol=1e-6)
     # Nothing is left behind.
     assert not any("forward" in module.__dict__ for module in model.modules())
     assert not any(m._forward_hooks or m._forward_pre_hooks for m in model.modules())
-    assert torch.allclose(slow(model, sites, x, ablations), expected)
+    assert torch.allclose(slow(model, points, x, ablations), expected)
 
 
 @pytest.mark.slow
@@ -153,11 +154,11 @@ def test_equals_whole_passes_of_torchvision(name, layers, size):
         if not parameter.any():
             nn.init.normal_(parameter.data, std=0.1)
     x = torch.randn(2, 3, size, size)
-    sites = sites_of(model, layers, (x,))
+    points = find_hook_points(model, layers, (x,))
     ablations = [{layer: [unit, unit + 1]} for layer in layers for unit in (0, 5)]
     ablations += [{layer: range(8) for layer in layers}, {}]
-    expected = slow(model, sites, x, ablations)
-    found = fast(model, sites, x, ablations, rows=6)
+    expected = slow(model, points, x, ablations)
+    found = fast(model, points, x, ablations, rows=6)
     assert torch.allclose(found, expected, rtol=1e-4, atol=1e-4 * float(expected.abs().max()))
     assert len({tuple(row.flatten()[:50].tolist()) for row in expected}) > len(layers)
 
@@ -173,10 +174,10 @@ def test_equals_whole_passes_of_transformers():
     inner = [n for n in names if n.endswith(("intermediate", "mlp.fc1"))]
     heads = [n for n in names if n.endswith(("output.dense", "attention.o_proj"))][:2]
     layers = [*inner[:2], *[f"{n}@in@heads=4" for n in heads if "attention" in n][:1]]
-    sites = sites_of(model, layers, (x,))
+    points = find_hook_points(model, layers, (x,))
     ablations = [{layer: [unit]} for layer in layers for unit in range(3)]
-    expected = slow(model, sites, x, ablations)
-    assert torch.allclose(fast(model, sites, x, ablations, rows=9), expected, atol=1e-5)
+    expected = slow(model, points, x, ablations)
+    assert torch.allclose(fast(model, points, x, ablations, rows=9), expected, atol=1e-5)
 
 
 def test_a_head_is_its_channels():
@@ -192,9 +193,9 @@ def test_a_head_is_its_channels():
     torch.manual_seed(0)
     model, x = Heads().eval(), torch.randn(2, 4, 6)
 
-    sites = sites_of(model, ["proj@in@heads=3"], (x,), {"proj": Layout("tokens", (2, 2))})
-    assert sites["proj@in@heads=3"].channels == 6
-    with torch.no_grad(), ablated(model, sites, {"proj@in@heads=3": [1]}):
+    points = find_hook_points(model, ["proj@in@heads=3"], (x,), {"proj": Layout("tokens", (2, 2))})
+    assert points["proj@in@heads=3"].channels == 6
+    with torch.no_grad(), ablated(model, points, {"proj@in@heads=3": [1]}):
         found = model(x)
     with torch.no_grad():
         inner = model.inner(x)
@@ -205,20 +206,20 @@ def test_a_head_is_its_channels():
 def test_mistakes_are_named():
     model, x = plain(), torch.randn(2, 3, 12, 12)
     with pytest.raises(InputError, match=r"layer4"):
-        sites_of(model, ["layer4"], (x,))
-    sites = sites_of(model, ["0"], (x,))
+        find_hook_points(model, ["layer4"], (x,))
+    points = find_hook_points(model, ["0"], (x,))
     with pytest.raises(InputError, match="units 0 to 5, no 6"):
-        fast(model, sites, x, [{"0": [6]}])
+        fast(model, points, x, [{"0": [6]}])
     with pytest.raises(InputError, match="'3' is not looked at"):
-        fast(model, sites, x, [{"3": [0]}])
+        fast(model, points, x, [{"3": [0]}])
     with pytest.raises(ValueError, match="two images"):
-        find_cuts(model, [*sites.values()], (x[:1],))
+        find_cuts(model, [*points.values()], (x[:1],))
 
 
 def test_an_error_within_the_network_leaves_it_as_it_was():
     model, x = plain(), torch.randn(2, 3, 12, 12)
-    sites = sites_of(model, ["3"], (x,))
-    runner = AblationRunner(model, sites, (x,))
+    points = find_hook_points(model, ["3"], (x,))
+    runner = AblationRunner(model, points, (x,))
     with pytest.raises(RuntimeError):
         list(runner.outputs((x[:, :2],), [{"3": [0]}]))
     assert not any("forward" in module.__dict__ for module in model.modules())
@@ -259,10 +260,10 @@ def test_outputs_that_are_dictionaries_or_dataclasses():
     for kind in ("dict", "dataclass"):
         torch.manual_seed(0)
         model, x = Outer(kind).eval(), torch.randn(4, 3, 8, 8)
-        sites = sites_of(model, ["inner"], (x,))
+        points = find_hook_points(model, ["inner"], (x,))
         ablations = [{"inner": [unit]} for unit in range(4)] * 2 + [{}]
-        expected = slow(model, sites, x, ablations)
-        assert torch.allclose(fast(model, sites, x, ablations, rows=4), expected, atol=1e-6)
+        expected = slow(model, points, x, ablations)
+        assert torch.allclose(fast(model, points, x, ablations, rows=4), expected, atol=1e-6)
 
 
 def test_the_fast_path_of_transformer_layers():
@@ -271,10 +272,10 @@ def test_the_fast_path_of_transformer_layers():
     model = nn.Sequential(nn.TransformerEncoder(inner, 2), Pooled()).eval()
     x = torch.randn(4, 9, 8)
     layers = ["0.layers.0.linear1", "0.layers.1.norm1", "0.layers.1"]
-    sites = sites_of(model, layers, (x,), {"*": Layout("tokens", (3, 3))})
+    points = find_hook_points(model, layers, (x,), {"*": Layout("tokens", (3, 3))})
     ablations = [{layer: [unit]} for layer in layers for unit in (0, 5)] + [{}]
-    expected = slow(model, sites, x, ablations)
-    assert torch.allclose(fast(model, sites, x, ablations), expected, atol=1e-5)
+    expected = slow(model, points, x, ablations)
+    assert torch.allclose(fast(model, points, x, ablations), expected, atol=1e-5)
 
 
 class Pooled(nn.Module):
@@ -299,13 +300,13 @@ def test_code_that_changes_tensors_behind_its_modules_backs():
 
     torch.manual_seed(0)
     model, x = Odd().eval(), torch.randn(4, 3, 8, 8)
-    sites = sites_of(model, ["bn"], (x,))
+    points = find_hook_points(model, ["bn"], (x,))
     ablations = [{"bn": [0]}, {"bn": [1, 2]}, {}]
-    assert torch.allclose(fast(model, sites, x, ablations), slow(model, sites, x, ablations))
+    assert torch.allclose(fast(model, points, x, ablations), slow(model, points, x, ablations))
 
 
 def test_what_is_unused_is_not_kept():
     model, x = plain(), torch.randn(4, 3, 12, 12)
-    cut = find_cuts(model, [*sites_of(model, ["3"], (x,)).values()], (x,))["3"]
+    cut = find_cuts(model, [*find_hook_points(model, ["3"], (x,)).values()], (x,))["3"]
     kept = {type(module).__name__ for module, _ in cut.calls.keys() - cut.unused}
     assert len(cut.calls) == 4 and kept == {"Conv2d"} and len(cut.unused) == 3

@@ -94,17 +94,17 @@ def _read(
     layouts: Any = None,
 ) -> tuple[dict[str, Tensor], dict[str, Any]]:  # fmt: skip
     names = match_layers(model, layers)
-    taps = probe(model, names, inputs, layouts, in_place=in_place)
+    points = probe(model, names, inputs, layouts, in_place=in_place)
     found: dict[str, Tensor] = {}
     with (
         torch.no_grad(),
         activations(
-            model, [*taps.values()], lambda n, m: found.update({n: m.clone()}), stop_early=True
+            model, [*points.values()], lambda n, m: found.update({n: m.clone()}), stop_early=True
         ) as run,
     ):
         for _ in range(2):  # a pass that was left early must not spoil the next
             run(*inputs)
-    return found, {name: tap.changed_by for name, tap in taps.items()}
+    return found, {name: point.changed_by for name, point in points.items()}
 
 
 def test_after_is_what_a_plain_hook_keeps_and_before_what_the_layer_computed() -> None:
@@ -160,10 +160,10 @@ def test_a_change_that_does_not_happen_again_is_an_error() -> None:
             return self.relu(maps) if len(x) < 5 else maps
 
     model = Fickle().eval()
-    taps = probe(model, ["conv"], (torch.randn(2, 3, 8, 8),), in_place="after")
+    points = probe(model, ["conv"], (torch.randn(2, 3, 8, 8),), in_place="after")
     with (
         torch.no_grad(),
-        activations(model, [*taps.values()], lambda _n, _m: None) as run,
+        activations(model, [*points.values()], lambda _n, _m: None) as run,
         pytest.raises(InputError, match="'conv' was changed in place by module 'relu' in the pr"),
     ):
         run(torch.randn(6, 3, 8, 8))

@@ -202,8 +202,8 @@ def test_architectures(
     make: Callable[[], nn.Module], image: Tensor, expected: dict[str, Any]
 ) -> None:
     model = make().eval()
-    taps = probe(model, match_layers(model, list(expected)), (image,))
-    assert {n: (t.units, t.height, t.width, t.layout) for n, t in taps.items()} == expected
+    points = probe(model, match_layers(model, list(expected)), (image,))
+    assert {n: (t.units, t.height, t.width, t.layout) for n, t in points.items()} == expected
 
 
 class Patches(nn.Module):
@@ -231,26 +231,29 @@ def test_a_red_patch_lights_its_own_position(prefix: int) -> None:
         row, column = divmod(index, columns)
         images[index, 0, 8 * row : 8 * row + 8, 8 * column : 8 * column + 8] = 1
     model = Patches(prefix).eval()
-    taps = probe(model, ["tokens"], (images[:1],))
+    points = probe(model, ["tokens"], (images[:1],))
     found: list[Tensor] = []
-    with activations(model, [*taps.values()], lambda _, maps: found.append(maps)) as run:
+    with activations(model, [*points.values()], lambda _, maps: found.append(maps)) as run:
         run(images)
     expected = torch.eye(rows * columns).view(rows * columns, 1, rows, columns)
     assert torch.allclose(found[0], expected, atol=1e-6)
 
 
 def _maps(model: nn.Module, layer: str, image: Tensor, **options: Any) -> Tensor:
-    taps = probe(model, [layer], (image,), **options)
+    points = probe(model, [layer], (image,), **options)
     options.pop("layouts", None)
     kept: dict[str, Tensor] = {}
     with (
         torch.no_grad(),
         activations(
-            model, [*taps.values()], lambda name, maps: kept.update({name: maps.clone()}), **options
+            model,
+            [*points.values()],
+            lambda name, maps: kept.update({name: maps.clone()}),
+            **options,
         ) as run,
     ):
         run(image)
-    assert kept[layer].shape[1:] == (taps[layer].units, taps[layer].height, taps[layer].width)
+    assert kept[layer].shape[1:] == (points[layer].units, points[layer].height, points[layer].width)
     return kept[layer]
 
 
@@ -276,7 +279,7 @@ def test_heads_inputs_and_latents_equal_direct_computation() -> None:
     encoder = SparseAutoencoder(weight, bias, shift=shift)
     latents = ((expected.transpose(1, 2) - shift) @ weight + bias).clamp(min=0).transpose(1, 2)
     for key in (layer, "blocks.1.attn.proj"):
-        found = _maps(model, f"{layer}@sae", images, attached={key: encoder})
+        found = _maps(model, f"{layer}@sae", images, autoencoders={key: encoder})
         assert torch.allclose(found.flatten(2), latents, atol=1e-3)
 
 
@@ -288,9 +291,9 @@ def test_latents_of_other_layouts() -> None:
     with torch.no_grad():
         maps = model[0](image)
     expected = (torch.einsum("nchw,cl->nlhw", maps, weight) + bias[:, None, None]).clamp(min=0)
-    assert torch.allclose(_maps(model, "0@sae", image, attached=attached), expected, atol=1e-4)
+    assert torch.allclose(_maps(model, "0@sae", image, autoencoders=attached), expected, atol=1e-4)
     pooled = (maps.mean((2, 3)) @ weight + bias).clamp(min=0)
-    found = _maps(model, "2@sae", image, attached=attached)
+    found = _maps(model, "2@sae", image, autoencoders=attached)
     assert torch.allclose(found, pooled[:, :, None, None], atol=1e-4)
 
 
@@ -440,8 +443,8 @@ def test_unused_projection_of_attention_is_explained() -> None:
     with pytest.raises(InputError, match="only uses its weights; name 'self_attn'"):
         probe(model, layers, (torch.randn(1, 9, 8),))
     # Its fast path would run none of its modules, but not while they are hooked.
-    taps = probe(model, ["linear1"], (torch.randn(1, 9, 8),))
-    assert taps["linear1"].layout == _tokens(3, 3)
+    points = probe(model, ["linear1"], (torch.randn(1, 9, 8),))
+    assert points["linear1"].layout == _tokens(3, 3)
 
 
 def test_heads_and_autoencoders_that_do_not_fit() -> None:
@@ -450,11 +453,11 @@ def test_heads_and_autoencoders_that_do_not_fit() -> None:
         probe(model, ["blocks.0@heads=5"], (WIDE,))
     other = {"blocks.1": SparseAutoencoder(torch.zeros(7, 9), torch.zeros(9))}
     with pytest.raises(InputError, match=r"--sae blocks.0=PATH; there are some for blocks.1"):
-        probe(model, ["blocks.0@sae"], (WIDE,), attached=other)
+        probe(model, ["blocks.0@sae"], (WIDE,), autoencoders=other)
     with pytest.raises(InputError, match=r"has 192 units, .* it takes 7 units, not 192"):
-        probe(model, ["blocks.1@sae"], (WIDE,), attached=other)
+        probe(model, ["blocks.1@sae"], (WIDE,), autoencoders=other)
     with pytest.raises(InputError, match="has 192 units, which its autoencoder cannot take: mat"):
-        probe(model, ["blocks.1@sae"], (WIDE,), attached={"blocks.1": nn.Linear(7, 9)})
+        probe(model, ["blocks.1@sae"], (WIDE,), autoencoders={"blocks.1": nn.Linear(7, 9)})
 
 
 def test_given_layouts_count_and_the_last_that_matches_wins() -> None:
@@ -487,15 +490,15 @@ def test_a_generator_takes_latents_and_labels() -> None:
             maps = self.act(self.first(latents).view(-1, 8, 4, 4) + labels.view(-1, 1, 1, 1))
             return self.up(maps)
 
-    taps = probe(Generator().eval(), ["act", "up"], (torch.randn(1, 5), torch.tensor([3])))
-    assert [(t.units, t.height, t.layout.kind) for t in taps.values()] == [
+    points = probe(Generator().eval(), ["act", "up"], (torch.randn(1, 5), torch.tensor([3])))
+    assert [(t.units, t.height, t.layout.kind) for t in points.values()] == [
         (8, 4, "spatial"), (3, 8, "spatial"),
     ]  # fmt: skip
 
 
 def test_stopping_early_skips_what_follows_and_nothing_else() -> None:
     model = torchvision.models.resnet18().eval()
-    taps = probe(model, ["conv1", "layer1.0"], (SQUARE,))
+    points = probe(model, ["conv1", "layer1.0"], (SQUARE,))
     passed: list[str] = []
     model.layer2.register_forward_hook(lambda *_: passed.append("layer2"))
     seen: list[str] = []
@@ -504,17 +507,17 @@ def test_stopping_early_skips_what_follows_and_nothing_else() -> None:
         seen.append(layer)
 
     with torch.no_grad():
-        with activations(model, [*taps.values()], keep, stop_early=True) as run:
+        with activations(model, [*points.values()], keep, stop_early=True) as run:
             assert [run(SQUARE), run(SQUARE)] == [None, None]
         assert (seen, passed) == (["conv1", "layer1.0"] * 2, [])
-        with activations(model, [*taps.values()], keep) as run:
+        with activations(model, [*points.values()], keep) as run:
             assert torch.equal(run(SQUARE), model(SQUARE))
     assert passed == ["layer2"] * 2
-    # One set of taps within another: only the one that is called ends the pass.
+    # One set of points within another: only the one that is called ends the pass.
     with (
         torch.no_grad(),
-        activations(model, [taps["conv1"]], keep, stop_early=True) as outer,
-        activations(model, [taps["layer1.0"]], keep) as inner,
+        activations(model, [points["conv1"]], keep, stop_early=True) as outer,
+        activations(model, [points["layer1.0"]], keep) as inner,
     ):
         assert inner(SQUARE) is not None
         assert outer(SQUARE) is None
@@ -522,17 +525,17 @@ def test_stopping_early_skips_what_follows_and_nothing_else() -> None:
 
 def test_hooks_are_gone_after_any_error() -> None:
     model = torchvision.models.resnet18().eval()
-    taps = probe(model, ["conv1"], (SQUARE,))
+    points = probe(model, ["conv1"], (SQUARE,))
 
     def fail(layer: str, maps: Tensor) -> None:
         raise KeyboardInterrupt
 
-    with pytest.raises(KeyboardInterrupt), activations(model, [*taps.values()], fail) as run:
+    with pytest.raises(KeyboardInterrupt), activations(model, [*points.values()], fail) as run:
         run(SQUARE)
     assert not any(m._forward_hooks or m._forward_pre_hooks for m in model.modules())
     with (
         pytest.raises(AttributeError),
-        activations(model, [taps["conv1"], HookPoint("nowhere", 1, 1, 1, S)], fail),
+        activations(model, [points["conv1"], HookPoint("nowhere", 1, 1, 1, S)], fail),
     ):
         pass
     assert not any(m._forward_hooks or m._forward_pre_hooks for m in model.modules())
@@ -540,10 +543,10 @@ def test_hooks_are_gone_after_any_error() -> None:
 
 def test_inputs_of_another_size_are_refused() -> None:
     model = torchvision.models.resnet18().eval()
-    taps = probe(model, ["conv1"], (SQUARE,))
+    points = probe(model, ["conv1"], (SQUARE,))
     match = "'conv1' gives maps of 64 × 32 × 48, and of 64 × 32 × 32"
     with (
         pytest.raises(InputError, match=match),
-        activations(model, [*taps.values()], lambda *_: None) as run,
+        activations(model, [*points.values()], lambda *_: None) as run,
     ):
         run(WIDE)

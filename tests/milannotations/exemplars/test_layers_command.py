@@ -40,7 +40,7 @@ def test_other_inputs() -> None:
 
 def test_generators_have_layers_too() -> None:
     loaded = load_model("tests.milannotations.exemplars.test_generators:lamps")
-    assert all(layer.tap for layer in list_layers(loaded))
+    assert all(layer.point for layer in list_layers(loaded))
 
 
 class Long(nn.Module):
@@ -64,7 +64,7 @@ def test_names_are_never_cut_nor_lines_wider_than_80(make: Any) -> None:
         assert any(line.split(" ")[0] == layer.name for line in lines)
         assert len(layer.name) < 80
     assert max(map(len, lines)) <= 80
-    usable = [layer for layer in layers if layer.tap]
+    usable = [layer for layer in layers if layer.point]
     assert sum("64 × 64" in line for line in lines) == sum(
-        (layer.tap.height, layer.tap.width) == (64, 64) for layer in usable if layer.tap
+        (layer.point.height, layer.point.width) == (64, 64) for layer in usable if layer.point
     )

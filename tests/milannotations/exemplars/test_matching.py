@@ -10,7 +10,6 @@ import torchvision
 from torch import Tensor, nn
 
 from baselines.features.encoder import EncoderSpec, PyramidEncoder
-from milannotations.ablation import sites_of
 from milannotations.catalog.models import LoadedModel
 from milannotations.errors import InputError
 from milannotations.exemplars.responses import responses
@@ -57,12 +56,12 @@ def _said(capsys: pytest.CaptureFixture[str]) -> list[str]:
 def test_a_pattern_leaves_out_what_is_run_twice(
     resnet: nn.Module, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    taps = find_hook_points(resnet, ["layer1", "layer4*"], (IMAGE,))
+    points = find_hook_points(resnet, ["layer1", "layer4*"], (IMAGE,))
     everything = match_layers(resnet, ["layer1", "layer4*"])
     twice = {"layer4.0.relu", "layer4.1.relu"}
-    assert [*taps] == [layer for layer in everything if layer not in twice]
-    assert len(taps) == 15
-    assert taps == probe(resnet, [*taps], (IMAGE,))
+    assert [*points] == [layer for layer in everything if layer not in twice]
+    assert len(points) == 15
+    assert points == probe(resnet, [*points], (IMAGE,))
     assert _said(capsys) == [
         "note: 'layer4*': 14 of 16 layers can be used, left out are 2 run more than once "
         "(layer4.0.relu, layer4.1.relu)"
@@ -80,8 +79,8 @@ def test_reasons_are_grouped_and_nothing_usable_is_refused(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     model = Mixed().eval()
-    taps = find_hook_points(model, ["*"], (IMAGE,))
-    assert [*taps] == ["body.good", "body.also", "pool"]
+    points = find_hook_points(model, ["*"], (IMAGE,))
+    assert [*points] == ["body.good", "body.also", "pool"]
     (line,) = _said(capsys)
     assert line.startswith("note: '*': 3 of 8 layers can be used, left out are ")
     for reason in (
@@ -102,7 +101,7 @@ def test_patterns_are_alike_for_all_that_read_layers(
 ) -> None:
     pattern = ["layer4.1.*"]
     names = ["layer4.1.conv1", "layer4.1.bn1", "layer4.1.conv2", "layer4.1.bn2"]
-    assert [*sites_of(resnet, pattern, (IMAGE,))] == names
+    assert [*find_hook_points(resnet, pattern, (IMAGE,))] == names
     assert [*responses(resnet, pattern, Noise())] == names
     loaded = LoadedModel(resnet, "own", "none", Preprocessing(size=SIDE, resize=SIDE))
     encoder = PyramidEncoder(EncoderSpec(model="own", layers=("[lf]*[2c]",)), loaded)
@@ -137,9 +136,9 @@ def test_an_unknown_layer_lists_those_that_there_are(resnet: nn.Module) -> None:
 def test_timms_blocks_need_no_other_names(capsys: pytest.CaptureFixture[str]) -> None:
     timm = pytest.importorskip("timm")
     model = timm.create_model("vit_tiny_patch16_224", img_size=64, depth=2).eval()
-    taps = find_hook_points(model, ["blocks.*"], (IMAGE,))
-    assert len(taps) == 38
-    assert {"blocks.0", "blocks.1.mlp.act", "blocks.1.attn.proj"} <= set(taps)
+    points = find_hook_points(model, ["blocks.*"], (IMAGE,))
+    assert len(points) == 38
+    assert {"blocks.0", "blocks.1.mlp.act", "blocks.1.attn.proj"} <= set(points)
     assert len(_said(capsys)) == 1
 
 

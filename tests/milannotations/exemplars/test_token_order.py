@@ -101,10 +101,10 @@ IMAGE = torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(2))
 @pytest.mark.parametrize("order", usual_orders(8, 8), ids=str)
 def test_tokens_in_a_usual_order_are_laid_out_in_it(order: TokenOrder) -> None:
     network = _network(_indices(order))
-    tap = probe(network, ["sequence"], (IMAGE,))["sequence"]
-    assert tap.layout == Layout("tokens", (8, 8), 0, str(order))
+    point = probe(network, ["sequence"], (IMAGE,))["sequence"]
+    assert point.layout == Layout("tokens", (8, 8), 0, str(order))
     maps: list[Tensor] = []
-    with torch.no_grad(), activations(network, [tap], lambda _, m: maps.append(m)) as run:
+    with torch.no_grad(), activations(network, [point], lambda _, m: maps.append(m)) as run:
         run(IMAGE)
         assert torch.equal(maps[0], network.embed(IMAGE))
 
@@ -160,11 +160,11 @@ def test_sequences_with_units_first_are_read_so(units: int) -> None:
     mix = _Transposed(nn.Conv1d(24, units, 3, padding=1), nn.GroupNorm(4, units), nn.GELU())
     network = _network(torch.arange(64), mix)
     names = ["mix.inner.0", "mix.inner.1", "mix.inner.2", "mix.outer", "mix"]
-    taps = probe(network, names, (IMAGE,))
+    points = probe(network, names, (IMAGE,))
     for name in names[:4]:
-        assert taps[name].layout == Layout("tokens_last", (8, 8)), name
-        assert (taps[name].units, taps[name].height) == (units, 8)
-    assert taps["mix"].layout == Layout("tokens", (8, 8))
+        assert points[name].layout == Layout("tokens_last", (8, 8)), name
+        assert (points[name].units, points[name].height) == (units, 8)
+    assert points["mix"].layout == Layout("tokens", (8, 8))
 
 
 def test_generators_and_given_layouts_are_not_probed() -> None:
@@ -185,8 +185,8 @@ def test_hiera_is_laid_out_as_its_own_reroll_does() -> None:
         "blocks.11",
     ]
     image = torch.rand(1, 3, 224, 224, generator=torch.Generator().manual_seed(3))
-    taps = probe(network, layers, (image,))
-    orders = [tap.layout.order for tap in taps.values()]
+    points = probe(network, layers, (image,))
+    orders = [point.layout.order for point in points.values()]
     once = "strides=2x2"
     assert orders == ["rows", f"{once}.2x2.2x2", f"{once}.2x2", once, once, "rows"]
     maps: dict[str, Tensor] = {}
@@ -195,7 +195,7 @@ def test_hiera_is_laid_out_as_its_own_reroll_does() -> None:
         network.get_submodule(name).register_forward_hook(
             lambda _m, _a, output, name=name: outputs.update({name: output})
         )
-    chosen = [taps["blocks.0"], taps["blocks.1"]]
+    chosen = [points["blocks.0"], points["blocks.1"]]
     with torch.no_grad(), activations(network, chosen, lambda n, m: maps.update({n: m})) as run:
         run(image)
         for block, name in enumerate(("blocks.0", "blocks.1")):
