@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
 
@@ -147,3 +148,10 @@ class Bar:
     def say(self, message: str) -> None:
         """Print a message above the bar, also where there is no terminal."""
         self._progress.console.print(message, markup=False, highlight=False, soft_wrap=True)
+
+
+@contextmanager
+def progress_task(title: str, total: int) -> Iterator[Bar]:
+    """Show a progress bar of one task."""
+    with progress_bar() as progress:
+        yield Bar(progress, title, total)

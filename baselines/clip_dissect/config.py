@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from baselines.network_config import NetworkConfig
+from baselines.described_network import DescribedNetworkConfig
 from milannotations.describer_config import at_least
 
 TOP_IMAGES = 100  # of the authors' code
 
 
-class ClipDissectConfig(NetworkConfig):
+class ClipDissectConfig(DescribedNetworkConfig):
     """Settings of CLIP-Dissect.
 
     Attributes:

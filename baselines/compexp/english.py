@@ -10,9 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from baselines.compexp.formula import Formula
-from baselines.concepts.label_text import plain
+from baselines.concepts.label_text import NOTHING, plain
 
-NOTHING = "nothing"
 # Categories whose labels say what something is like, not what it is.
 ADJECTIVES = frozenset({"color", "colour", "texture", "size"})
 

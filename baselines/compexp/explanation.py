@@ -1,4 +1,4 @@
-"""What a search says of a unit, and the file that keeps it while a layer is worked on."""
+"""The result of a search for one unit, and the file that keeps the results of a layer."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ class Explanation(BaseModel):
 
     Attributes:
         unit: The unit.
-        formula: In the original's form, as ``(river OR (NOT water))``; ``NONE`` for a unit that
-            no label overlaps.
+        formula: In the notation of the original, such as ``(river OR (NOT water))``; ``NONE`` for
+            a unit that no label overlaps.
         english: The same in words.
         category: The formula with the labels' categories in place of their names.
         iou: Its IoU, in [0, 1].
@@ -32,8 +32,9 @@ class Explanation(BaseModel):
         single: The best single label.
         single_category: Its category.
         single_iou: Its IoU.
-        proved: Whether no formula of that length has a greater IoU; None if nobody looked.
-        bound: An IoU that no formula of that length exceeds; None if nobody looked.
+        proved: Whether it is proved that no formula of that length has a greater IoU; None without
+            an attempt at a proof.
+        bound: An IoU that no formula of that length exceeds; None without an attempt at a proof.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -53,12 +54,16 @@ class Explanation(BaseModel):
 
 
 class ExplanationCache:
-    """Explanations of one layer on the disk, by unit.
+    """Explanations of one layer in a file.
 
     Args:
-        folder: Where such files are kept.
+        folder: Folder of such files.
         tally: The layer.
         identity: What else the explanations depend on, as JSON.
+
+    Attributes:
+        path: The file.
+        explanations: By unit.
     """
 
     def __init__(self, folder: Path, tally: Tally, identity: dict[str, Any]) -> None:
@@ -66,21 +71,21 @@ class ExplanationCache:
         for array in (tally.counts.indptr, tally.counts.indices, tally.counts.data):
             digest.update(array.astype("<i8").tobytes())
         self.path = folder / f"formulas-{digest.hexdigest()[:16]}.json"
-        self.found: dict[int, Explanation] = {}
+        self.explanations: dict[int, Explanation] = {}
         if not is_there(self.path):
             return
         try:
             plain = read_json(self.path, list)
-            self.found = {one.unit: one for one in map(Explanation.model_validate, plain)}
+            self.explanations = {e.unit: e for e in map(Explanation.model_validate, plain)}
         except InputError as error:
-            notify(f"{error}; explanations are made anew")
+            notify(f"{error}; the units are explained again")
         except ValidationError:
-            self.found = {}  # of another version
+            self.explanations = {}  # of another version
 
     def add(self, explanations: list[Explanation]) -> None:
-        """Keep some more, and write the file, atomically."""
-        self.found |= {one.unit: one for one in explanations}
+        """Add explanations and write the file, atomically."""
+        self.explanations |= {explanation.unit: explanation for explanation in explanations}
         self.path.parent.mkdir(parents=True, exist_ok=True)
         with atomic_path(self.path) as path:
-            text = json.dumps([self.found[unit].model_dump() for unit in sorted(self.found)])
-            path.write_text(text, encoding="utf-8")
+            plain = [self.explanations[unit].model_dump() for unit in sorted(self.explanations)]
+            path.write_text(json.dumps(plain), encoding="utf-8")

@@ -6,10 +6,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict
 
 from baselines.compexp.explanation import Explanation
 from baselines.concepts.dissection_report import (
+    DETECTOR_IOU,
+    LayerReport,
     ReportProvenance,
     file_names,
     save_report,
@@ -19,19 +20,10 @@ from baselines.concepts.figures import iou_by_length
 from baselines.concepts.label_text import plain
 from baselines.concepts.page import UnitRow, render
 
-_COLUMNS = (
-    "unit", "category", "label", "score", "length", "category_noncomp", "label_noncomp",
-    "score_noncomp", "english", "proved", "bound",
-)  # fmt: skip
-BAR = 0.04
 
-
-class FormulaLayer(BaseModel):
+class FormulaLayer(LayerReport):
     """One layer and its units."""
 
-    model_config = ConfigDict(extra="forbid")
-
-    layer: str
     units: list[Explanation]
 
 
@@ -44,45 +36,38 @@ class Explanations(ReportProvenance):
 def write_report(
     folder: Path,
     facts: ReportProvenance,
-    found: Mapping[str, Sequence[Explanation]],
+    results: Mapping[str, Sequence[Explanation]],
     pictures: Mapping[str, Mapping[int, str]] | None = None,
 ) -> list[str]:
     """Write all files of a report.
 
-    - ``tally_<layer>.csv``: the columns of the original code, and what is new here.
+    - ``tally_<layer>.csv``: the columns of the original code, and further ones.
     - ``report.json``: everything.
-    - ``iou.svg``, the same as PNG, and ``index.html``.
+    - ``iou.svg`` and ``iou.png``, and ``index.html``.
 
     Args:
         folder: Where to write.
         facts: How it was made.
-        found: Of all units of each layer.
-        pictures: Of layers and units the address of a picture of their exemplars.
+        results: Of all units of each layer.
+        pictures: By layer and unit, the address of a picture of the unit's exemplars.
 
     Returns:
         A line for each layer, for people.
     """
     lines = []
-    for layer, name in file_names(list(found)).items():
-        units = found[layer]
-        save_table(folder / f"tally_{name}.csv", _COLUMNS, [_table_row(one) for one in units])
-        single = np.mean([one.single_iou for one in units])
-        whole = np.mean([one.iou for one in units])
-        better = np.mean([one.length > 1 and one.iou > one.single_iou for one in units])
-        proved = [one.proved for one in units if one.proved is not None]
-        lines.append(
-            f"{layer}: mean IoU {whole:.3f} with formulas, {single:.3f} with one label; "
-            f"{better:.0%} of {len(units)} units gain"
-            + (f"; {sum(proved)} of {len(proved)} proved" if proved else "")
-        )
-    entries = [FormulaLayer(layer=layer, units=list(units)) for layer, units in found.items()]
-    save_report(Explanations(**facts.model_dump(), layers=entries), folder / "report.json")
+    for layer, name in file_names(list(results)).items():
+        units = results[layer]
+        rows = [_table_row(unit) for unit in units]
+        save_table(folder / f"tally_{name}.csv", list(rows[0]) if rows else [], rows)
+        lines.append(_summary(layer, units))
+    layers = [FormulaLayer(layer=layer, units=list(units)) for layer, units in results.items()]
+    save_report(Explanations(**facts.model_dump(), layers=layers), folder / "report.json")
     ious = {
         layer: {
-            "one label": [one.single_iou for one in units],
-            "formula": [one.iou for one in units],
+            "one label": [unit.single_iou for unit in units],
+            "formula": [unit.iou for unit in units],
         }
-        for layer, units in found.items()
+        for layer, units in results.items()
     }
     render(
         folder / "index.html",
@@ -92,35 +77,50 @@ def write_report(
         "over union.",
         facts=facts.shown(),
         layers={
-            layer: [_row(one, (pictures or {}).get(layer, {})) for one in units]
-            for layer, units in found.items()
+            layer: [_page_row(unit, (pictures or {}).get(layer, {})) for unit in units]
+            for layer, units in results.items()
         },
         figures={"IoU with one label and with a formula": iou_by_length(ious, folder / "iou")[1]},
-        bar=BAR,
+        bar=DETECTOR_IOU,
     )
     return lines
 
 
-def _row(one: Explanation, pictures: Mapping[int, str]) -> UnitRow:
-    picture = pictures.get(one.unit, "")
-    if one.iou == 0:
-        return UnitRow(one.unit, one.english, "", 0.0, note="no label", picture=picture)
-    note = "" if one.proved is None else ", proved" if one.proved else f", at most {one.bound:.3f}"
-    more = [(f"one label: {plain(one.single)}", one.single_iou), *one.alternatives]
-    return UnitRow(one.unit, one.english, f"{one.formula}{note}", one.iou, more, picture=picture)
+def _summary(layer: str, units: Sequence[Explanation]) -> str:
+    single = np.mean([unit.single_iou for unit in units])
+    formula = np.mean([unit.iou for unit in units])
+    better = np.mean([unit.length > 1 and unit.iou > unit.single_iou for unit in units])
+    proved = [unit.proved for unit in units if unit.proved is not None]
+    return (
+        f"{layer}: mean IoU {formula:.3f} with formulas, {single:.3f} with one label; "
+        f"{better:.0%} of {len(units)} units gain"
+        + (f"; {sum(proved)} of {len(proved)} proved" if proved else "")
+    )
 
 
-def _table_row(one: Explanation) -> dict[str, object]:
+def _page_row(unit: Explanation, pictures: Mapping[int, str]) -> UnitRow:
+    picture = pictures.get(unit.unit, "")
+    if unit.iou == 0:
+        return UnitRow(unit.unit, unit.english, "", 0.0, note="no label", picture=picture)
+    note = ""
+    if unit.proved is not None:
+        note = ", proved" if unit.proved else f", at most {unit.bound:.3f}"
+    more = [(f"one label: {plain(unit.single)}", unit.single_iou), *unit.alternatives]
+    formula = f"{unit.formula}{note}"
+    return UnitRow(unit.unit, unit.english, formula, unit.iou, more, picture=picture)
+
+
+def _table_row(unit: Explanation) -> dict[str, object]:
     return {
-        "unit": one.unit,
-        "category": one.category,
-        "label": one.formula,
-        "score": one.iou,
-        "length": one.length,
-        "category_noncomp": one.single_category,
-        "label_noncomp": one.single,
-        "score_noncomp": one.single_iou,
-        "english": one.english,
-        "proved": one.proved,
-        "bound": one.bound,
+        "unit": unit.unit,
+        "category": unit.category,
+        "label": unit.formula,
+        "score": unit.iou,
+        "length": unit.length,
+        "category_noncomp": unit.single_category,
+        "label_noncomp": unit.single,
+        "score_noncomp": unit.single_iou,
+        "english": unit.english,
+        "proved": unit.proved,
+        "bound": unit.bound,
     }

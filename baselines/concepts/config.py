@@ -9,14 +9,14 @@ from pydantic import Field, model_validator
 
 from baselines.concepts import CONCEPTS_HELP
 from baselines.concepts.masking import Masking
-from baselines.network_config import NetworkConfig
+from baselines.described_network import DescribedNetworkConfig
 from milannotations.command_options import Config, Only
 from milannotations.errors import InputError
 from milannotations.inputs.options import InputOptions
 from milannotations.shared_options import DescriberOptions, DeviceConfig, Names
 
 
-class DissectionOptions(NetworkConfig, DeviceConfig):
+class DissectionOptions(DescribedNetworkConfig, DeviceConfig):
     """Options of every describer that dissects.
 
     Attributes:

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from baselines.concepts.masking import Masking
 from baselines.concepts.packing import PackedConcepts
-from baselines.concepts.tally import Tally, TopImages
+from baselines.concepts.tally import StrongestImages, Tally
 from baselines.concepts.upsampling import matrices
 from milannotations.exemplars.statistics import TopK
 
@@ -188,12 +188,12 @@ def united(tallies: list[Tally]) -> Tally:
     )
 
 
-def _top(kept: TopK) -> TopImages:
+def _top(kept: TopK) -> StrongestImages:
     state = kept.state()
-    return TopImages(state["ids"].numpy(), state["values"].numpy(), state["maps"].numpy())
+    return StrongestImages(state["ids"].numpy(), state["values"].numpy(), state["maps"].numpy())
 
 
-def _united_tops(tops: list[TopImages]) -> TopImages | None:
+def _united_tops(tops: list[StrongestImages]) -> StrongestImages | None:
     if not tops:
         return None
     units, k, height, width = tops[0].maps.shape

@@ -1,4 +1,4 @@
-"""What the reports of both dissection baselines have in common: facts, and files."""
+"""What the reports of Network Dissection and Compositional Explanations share."""
 
 from __future__ import annotations
 
@@ -13,7 +13,9 @@ from pydantic import BaseModel, ConfigDict
 from milannotations.json_files import read_model
 from milannotations.storage import atomic_path
 
-_MAX_REPORT = 1 << 30
+# Units with an IoU above it are detectors (Bau et al., CVPR 2017, section 2.2).
+DETECTOR_IOU = 0.04
+_MAX_REPORT = 1 << 30  # bytes
 _Report = TypeVar("_Report", bound="ReportProvenance")
 
 
@@ -24,13 +26,13 @@ class ReportProvenance(BaseModel):
         layout: Version of the report's layout.
         method: ``netdissect`` or ``compexp``.
         model: Name of the network.
-        concepts: Name of the labelled images, as it was given.
+        concepts: Name of the labelled images.
         labels: Hash of all labels; see ``PackedConcepts.content``.
         images: How many labelled images there are.
         shape: Height and width of the label maps.
         frame: How pictures that are no squares were used.
-        maps: What tells the activation maps from others: weights, images, layouts.
-        settings: The method's own.
+        maps: Identity of the activation maps: weights, images, layouts.
+        settings: Settings of the method.
         software: Version of this package.
     """
 
@@ -62,6 +64,14 @@ class ReportProvenance(BaseModel):
         }
 
 
+class LayerReport(BaseModel):
+    """One layer of a report."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    layer: str
+
+
 def save_report(report: BaseModel, path: Path) -> None:
     """Write a report as JSON, atomically."""
     with atomic_path(path) as partial:
@@ -72,7 +82,7 @@ def load_report(kind: type[_Report], path: Path) -> _Report:
     """Read a report.
 
     Raises:
-        InputError: If it cannot be read, or is not laid out as a report of that kind.
+        InputError: If it cannot be read, or is no report of that kind.
     """
     return read_model(path, kind, whole=f"report of {kind.__name__}", limit=_MAX_REPORT)
 
@@ -86,7 +96,7 @@ def save_table(path: Path, columns: Sequence[str], rows: Sequence[Mapping[str, A
 
 
 def file_names(layers: Sequence[str]) -> dict[str, str]:
-    """Return a name for the files of each layer, different for each.
+    """Return a distinct file name, without an extension, for each layer.
 
     >>> file_names(["layer4", "blocks.3@in", "a/b"])
     {'layer4': 'layer4', 'blocks.3@in': 'blocks.3@in', 'a/b': 'a-b'}

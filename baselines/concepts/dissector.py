@@ -1,11 +1,11 @@
-"""What the dissection baselines share: from neurons to tallies of their layers."""
+"""What Network Dissection and Compositional Explanations share: from neurons to tallies."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
 import torch
 from datasets import Dataset
@@ -29,15 +29,27 @@ from milannotations.device import resolve_device
 from milannotations.errors import InputError, did_you_mean
 from milannotations.inputs.options import InputOptions
 from milannotations.networks.lookup import NetworkChoice, network_of
-from milannotations.progress import Bar, progress_bar
+from milannotations.progress import progress_task
 from milannotations.record import NeuronKey, keys_of
 
-NOTHING = "nothing"
+_MAX_PICTURES = 1024  # units of a layer whose exemplars are shown on the page: about 10 MB
+
+
+class _Result(Protocol):
+    """Scores of one unit."""
+
+    @property
+    def unit(self) -> int: ...
+
+    @property
+    def iou(self) -> float: ...
+
+
 _Config = TypeVar("_Config", bound=DissectorConfig)
-_MOST_PICTURES = 1024  # units of a layer whose exemplars stand on the page: about 10 MB
+_ResultT = TypeVar("_ResultT", bound=_Result)
 
 
-class Dissector(ConfiguredDescriber[_Config], ABC):
+class Dissector(ConfiguredDescriber[_Config], ABC, Generic[_Config, _ResultT]):
     """Describes units by the labels that their masks overlap."""
 
     sees_references: ClassVar[bool] = False
@@ -51,43 +63,43 @@ class Dissector(ConfiguredDescriber[_Config], ABC):
         self._activations = config.activations
         self.work = config.work or home() / "dissection"
         self._packed: PackedConcepts | None = None
-        self._probed: tuple[str, dict[str, Any]] = ("", {})
+        # Of the tallies that were computed last.
+        self._network_name, self._maps_identity = "", dict[str, Any]()
         self._input_size = (0, 0)
 
     def fit(self, neurons: Dataset) -> None:
-        """Learn nothing: labels are all that it knows."""
+        """Learn nothing: the labels are all that is used."""
         del neurons
 
     def describe(self, neurons: Dataset) -> list[Description]:
-        """Describe neurons; the score is the IoU, the alternatives are the next best.
+        """Describe neurons; the score is the IoU, the alternatives are the next best candidates.
 
         Raises:
-            InputError: If the network or the labelled images cannot be had, or there is no such
+            InputError: If the network or the labelled images cannot be loaded, or there is no such
                 layer or unit.
         """
-        found: dict[NeuronKey, Description] = {}
+        descriptions: dict[NeuronKey, Description] = {}
         keys = keys_of(neurons)
         for name in dict.fromkeys((key.model, key.dataset) for key in keys):
-            mine = [key for key in keys if (key.model, key.dataset) == name]
-            layers = list(dict.fromkeys(key.layer for key in mine))
+            of_network = [key for key in keys if (key.model, key.dataset) == name]
+            layers = list(dict.fromkeys(key.layer for key in of_network))
             for layer, tally in self._tallies_of(neurons, name, layers).items():
-                units = sorted({key.unit for key in mine if key.layer == layer})
+                units = sorted({key.unit for key in of_network if key.layer == layer})
                 if units[-1] >= tally.units:
                     raise InputError(
                         f"layer {layer!r} of {'/'.join(name)} has {tally.units} units, "
                         f"so there is no unit {units[-1]}"
                     )
-                said = self.describe_units(tally, units)
-                found |= {
-                    NeuronKey(*name, layer, unit): text
-                    for unit, text in zip(units, said, strict=True)
+                descriptions |= {
+                    NeuronKey(*name, layer, result.unit): self.description(result)
+                    for result in self.results(tally, units)
                 }
-        return [found[key] for key in keys]
+        return [descriptions[key] for key in keys]
 
     def given(self) -> dict[str, str]:
         """Return what descriptions are made from, in words: images, labels and vocabulary.
 
-        Folders are named by their last part, so that no path of this machine gets published.
+        Of folders only the last part is named, so that no path of this machine is published.
         """
         kind, _, rest = self.config.concepts.partition(":")
         path, question, query = rest.partition("?")
@@ -100,34 +112,65 @@ class Dissector(ConfiguredDescriber[_Config], ABC):
         }
 
     @abstractmethod
-    def describe_units(self, tally: Tally, units: Sequence[int]) -> list[Description]:
-        """Describe some units of a layer."""
+    def results(self, tally: Tally, units: Sequence[int]) -> list[_ResultT]:
+        """Return the scores of some units of a layer, in their order."""
 
     @abstractmethod
+    def description(self, result: _ResultT) -> Description:
+        """Describe a unit by its scores."""
+
+    @abstractmethod
+    def write_report(
+        self,
+        folder: Path,
+        results: Mapping[str, Sequence[_ResultT]],
+        pictures: Mapping[str, Mapping[int, str]],
+    ) -> list[str]:
+        """Write the results of layers to a folder.
+
+        Args:
+            folder: An existing folder.
+            results: Of all units of each layer.
+            pictures: By layer and unit, the address of a picture of the unit's exemplars.
+
+        Returns:
+            Lines that summarize the report, for people.
+        """
+
     def report(self, tallies: Mapping[str, Tally], folder: Path) -> list[str]:
-        """Write tables, figures and a page of some layers; return what to tell people."""
+        """Write tables, figures and a page of some layers; return lines that summarize them."""
+        results = {
+            layer: self.results(tally, range(tally.units)) for layer, tally in tallies.items()
+        }
+        pictures = {}
+        for layer, tally in tallies.items():
+            strongest_first = sorted(results[layer], key=lambda result: -result.iou)
+            pictures[layer] = self.pictures(tally, [result.unit for result in strongest_first])
+        return self.write_report(folder, results, pictures)
 
     def facts(self, method: str, settings: Mapping[str, Any]) -> ReportProvenance:
-        """Return how the tallies that were asked for last were made, for a report."""
-        model, identity = self._probed
+        """Return how the tallies that were computed last were made, for a report."""
         return ReportProvenance(
             method=method,
-            model=model,
+            model=self._network_name,
             concepts=self.config.concepts,
             labels=self.concepts.content,
             images=len(self.concepts),
             shape=self.concepts.shape,
             frame=self.config.frame,
-            maps=identity,
+            maps=self._maps_identity,
             settings=dict(settings),
         )
 
     def pictures(self, tally: Tally, units: Sequence[int]) -> dict[int, str]:
-        """Return the exemplars of units of a layer of the tallies that were asked for last.
+        """Return pictures of the exemplars of units, for a tally that was computed last.
 
         Args:
             tally: The layer.
-            units: Which, the most important first; only so many are drawn as a page can bear.
+            units: Which units, the most important first; a page has room for the first 1,024.
+
+        Returns:
+            By unit, the address of a picture (a data URI).
         """
         if tally.top is None:
             return {}
@@ -136,32 +179,33 @@ class Dissector(ConfiguredDescriber[_Config], ABC):
             self.config.masking, size, self.concepts.shape, self._input_size, torch.device("cpu")
         )
         images = ConceptImages(self._source, self.config.frame)
-        some = units[:_MOST_PICTURES]
-        with progress_bar() as progress:
-            bar = Bar(progress, f"Exemplars of {tally.layer}", len(some))
-            return strips(tally, some, images.image, upsampler, bar.advance)
+        shown = units[:_MAX_PICTURES]
+        with progress_task(f"Exemplars of {tally.layer}", len(shown)) as bar:
+            return strips(tally, shown, images.image, upsampler, bar.advance)
 
     @property
     def concepts(self) -> PackedConcepts:
-        """The labelled images; they are packed when they are first asked for."""
+        """The labelled images; they are packed when they are first needed."""
         if self._packed is None:
-            with progress_bar() as progress:
-                bar = Bar(progress, "Labels", len(self._source))
+            with progress_task("Labels", len(self._source)) as bar:
                 self._packed = packed(
-                    self._source, frame=self.config.frame, shape=self.config.label_shape,
-                    advance=bar.advance, say=bar.say,
-                )  # fmt: skip
+                    self._source,
+                    frame=self.config.frame,
+                    shape=self.config.label_shape,
+                    advance=bar.advance,
+                    say=bar.say,
+                )
         return self._packed
 
     def tallies(
         self, model: str, layers: Sequence[str], inputs: InputOptions | None = None
     ) -> dict[str, Tally]:
-        """Return the tally of each layer; what was counted before is only read.
+        """Return the tally of each layer; tallies of earlier runs are read from disk.
 
         Args:
-            model: The network; not used with recorded activations.
-            layers: Patterns of layers; none for the network's own choice.
-            inputs: What is said of the network's input.
+            model: The network; ignored with recorded activations.
+            layers: Patterns of layers; none for the network's defaults.
+            inputs: How the network takes its input, where that is not known.
         """
         loaded = None
         if self._activations is None and model != SYNTHETIC:
@@ -173,10 +217,10 @@ class Dissector(ConfiguredDescriber[_Config], ABC):
 
         Args:
             neurons: A data set of one network.
-            layers: Names of its layers; none for all that the neurons are of.
+            layers: Names of its layers; none for all layers of the neurons.
 
         Raises:
-            InputError: If the neurons are of several networks.
+            InputError: If the neurons belong to several networks.
         """
         keys = keys_of(neurons)
         names = list(dict.fromkeys((key.model, key.dataset) for key in keys))
@@ -200,9 +244,8 @@ class Dissector(ConfiguredDescriber[_Config], ABC):
         self, model: str, layers: Sequence[str], loaded: LoadedModel | None
     ) -> dict[str, Tally]:
         maps = self._maps(model, layers, loaded)
-        name = self._activations.name if self._activations else model
-        self._probed = (name, maps.identity())
-        self._input_size = maps.input_size
+        self._network_name = self._activations.name if self._activations else model
+        self._maps_identity, self._input_size = maps.identity(), maps.input_size
         return tallies(maps, self.concepts, self.config.masking, self.work, self._device)
 
     def _maps(
@@ -210,9 +253,14 @@ class Dissector(ConfiguredDescriber[_Config], ABC):
     ) -> ActivationMaps:
         if self._activations is None:
             return network_maps(
-                loaded or model, layers, self._source, frame=self.config.frame, device=self._device,
-                batch_size=self.config.batch_size, readers=self.config.readers,
-            )  # fmt: skip
+                loaded or model,
+                layers,
+                self._source,
+                frame=self.config.frame,
+                device=self._device,
+                batch_size=self.config.batch_size,
+                readers=self.config.readers,
+            )
         recorded = RecordedMaps(self._activations, self._device)
         for layer in layers:
             if layer not in recorded.layers:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+NOTHING = "nothing"  # the description of a unit that is never activated, or overlaps no label
 # Of Broden: texture, scene and colour labels are marked by a letter at their end.
 _SUFFIX = re.compile(r"-[a-z]$")
 

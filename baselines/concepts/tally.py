@@ -20,7 +20,7 @@ _KEY = "tally"
 
 
 @dataclass(frozen=True)
-class TopImages:
+class StrongestImages:
     """The images that activate each unit most, strongest first, to show them.
 
     Attributes:
@@ -55,7 +55,7 @@ class Tally:
     counts: csr_array
     in_images: NDArray[np.int64]
     in_masks: NDArray[np.int64]
-    top: TopImages | None = None
+    top: StrongestImages | None = None
 
     @property
     def units(self) -> int:
@@ -100,7 +100,7 @@ class Tally:
             top = {n.removeprefix("top."): a for n, a in kept.items() if n.startswith("top.")}
             return cls(
                 facts["layer"], kept["thresholds"], counts, kept["in_images"], kept["in_masks"],
-                TopImages(**top) if top else None,
+                StrongestImages(**top) if top else None,
             )  # fmt: skip
         except (OSError, KeyError, SafetensorError) as error:
             raise ValueError(f"{path}: {error}") from error

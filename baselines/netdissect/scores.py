@@ -8,25 +8,23 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from baselines.concepts.dissection_report import DETECTOR_IOU
 from baselines.concepts.partition import Partition
 from baselines.concepts.tally import Tally
 from baselines.netdissect.variants import Variant
 
-# Only units above it are shown as detectors (Bau et al., CVPR 2017, section 2.2).
-BAR = 0.04
-
 
 @dataclass(frozen=True)
 class LabelMatch:
-    """One unit and one label.
+    """How far the masks of a unit overlap one label.
 
     Attributes:
         name: The label.
         category: Its primary category.
         number: The data set's number of the label.
-        iou: Their score.
-        intersection: Pixels that are activated and so labelled.
-        truth: Pixels that are so labelled.
+        iou: Intersection over union, in [0, 1].
+        intersection: Pixels that are activated and have the label.
+        truth: Pixels that have the label.
         activated: Activated pixels that count; see ``Variant.gate``.
     """
 
@@ -41,15 +39,15 @@ class LabelMatch:
 
 @dataclass(frozen=True)
 class UnitResult:
-    """What is found of one unit.
+    """Labels of one unit.
 
     Attributes:
         unit: The unit.
-        threshold: It is activated above it.
-        dead: Whether it never is.
+        threshold: The activation threshold: the unit is activated above it.
+        dead: Whether it is never activated.
         best: Its label; None if it is dead, or overlaps no label.
-        top: The best matches, best first; only such with an IoU above 0.
-        by_category: The best match of each category that has one.
+        top: The best labels with an IoU above 0, best first.
+        by_category: The best label of each category that has one with an IoU above 0.
     """
 
     unit: int
@@ -59,16 +57,21 @@ class UnitResult:
     top: tuple[LabelMatch, ...]
     by_category: dict[str, LabelMatch] = field(default_factory=dict)
 
+    @property
+    def iou(self) -> float:
+        """IoU of the unit's label; 0 if it has none."""
+        return self.best.iou if self.best else 0.0
+
 
 @dataclass(frozen=True)
 class Scores:
-    """All numbers of a layer, of shape (units, concepts) where nothing else is said.
+    """All numbers of a layer, each of shape (units, concepts) unless stated otherwise.
 
     Attributes:
-        iou: Scores, float64.
-        intersection: Pixels that are activated and labelled.
-        truth: Pixels that are labelled, (concepts,).
-        activated: Activated pixels that count.
+        iou: Intersection over union.
+        intersection: Pixels that are activated and have the label.
+        truth: Pixels that have the label, (concepts,).
+        activated: Activated pixels that count; see ``Variant.gate``.
     """
 
     iou: NDArray[np.float64]
@@ -78,7 +81,7 @@ class Scores:
 
 
 def scores(partition: Partition, tally: Tally, variant: Variant) -> Scores:
-    """Return the scores of a layer, as a published code computes them."""
+    """Return the scores of a layer as a published implementation computes them."""
     held = partition.membership if variant.multiplicity else partition.holds
     held = held.astype(np.float64)
     # Sums stay below 2**53, so floating point is exact.
@@ -97,24 +100,24 @@ def scores(partition: Partition, tally: Tally, variant: Variant) -> Scores:
 
 
 def detect(partition: Partition, tally: Tally, variant: Variant, top: int = 10) -> list[UnitResult]:
-    """Return each unit's labels.
+    """Return the labels of each unit.
 
-    A unit's label is that of the greatest IoU, however small: the bar of .04 is for display only.
-    Of equals in one category the first counts, and of categories with equals the last, as in the
-    original code.
+    A unit's label is the one with the greatest IoU, however small: the bar of .04 only decides what
+    counts as a detector. Ties are broken as in the original code: within a category the first label
+    wins, and between categories the last category.
     """
-    found = scores(partition, tally, variant)
+    of_layer = scores(partition, tally, variant)
     dead = np.diff(tally.counts.indptr) == 0
     return [
-        _result(partition, found, unit, float(tally.thresholds[unit]), bool(dead[unit]), top)
+        _result(partition, of_layer, unit, float(tally.thresholds[unit]), bool(dead[unit]), top)
         for unit in range(tally.units)
     ]
 
 
 def _result(
-    partition: Partition, found: Scores, unit: int, threshold: float, dead: bool, top: int
+    partition: Partition, of_layer: Scores, unit: int, threshold: float, dead: bool, top: int
 ) -> UnitResult:
-    iou = found.iou[unit]
+    iou = of_layer.iou[unit]
 
     def match(label: int) -> LabelMatch:
         concept = partition.concepts[label]
@@ -123,9 +126,9 @@ def _result(
             concept.category,
             concept.number,
             float(iou[label]),
-            int(found.intersection[unit, label]),
-            int(found.truth[label]),
-            int(found.activated[unit, label]),
+            int(of_layer.intersection[unit, label]),
+            int(of_layer.truth[label]),
+            int(of_layer.activated[unit, label]),
         )
 
     # By IoU, then the category that comes last, then the label that comes first.
@@ -160,29 +163,32 @@ class Summary:
 
 
 def summarize(
-    results: Sequence[UnitResult], categories: Sequence[str], variant: Variant, bar: float = BAR
+    results: Sequence[UnitResult],
+    categories: Sequence[str],
+    variant: Variant,
+    bar: float = DETECTOR_IOU,
 ) -> Summary:
     """Count the detectors of a layer.
 
     Args:
         results: Of all its units.
-        categories: In the order wanted.
-        variant: It says whether the bar itself is reached.
+        categories: In the order of the result.
+        variant: Decides whether an IoU equal to the bar makes a detector.
         bar: The least IoU of a detector.
     """
     counts: dict[str, dict[str, int]] = {category: {} for category in categories}
     for result in results:
         best = result.best
         if best and (best.iou > bar or (variant.at_bar and best.iou == bar)):
-            of_it = counts[best.category]
-            of_it[best.name] = of_it.get(best.name, 0) + 1
+            by_label = counts[best.category]
+            by_label[best.name] = by_label.get(best.name, 0) + 1
     return Summary(
         len(results),
         sum(result.dead for result in results),
-        {category: sum(of_it.values()) for category, of_it in counts.items()},
-        {category: len(of_it) for category, of_it in counts.items()},
+        {category: sum(by_label.values()) for category, by_label in counts.items()},
+        {category: len(by_label) for category, by_label in counts.items()},
         {
-            category: dict(sorted(of_it.items(), key=lambda pair: (-pair[1], pair[0])))
-            for category, of_it in counts.items()
+            category: dict(sorted(by_label.items(), key=lambda pair: (-pair[1], pair[0])))
+            for category, by_label in counts.items()
         },
     )

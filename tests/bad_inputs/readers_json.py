@@ -149,4 +149,4 @@ def formulas(path: Path, work: Path) -> Any:
     counts = SimpleNamespace(indptr=numbers, indices=numbers, data=numbers)
     tally: Any = SimpleNamespace(counts=counts)
     _linked(path, ExplanationCache(work, tally, {}).path)
-    return sorted(ExplanationCache(work, tally, {}).found)
+    return sorted(ExplanationCache(work, tally, {}).explanations)

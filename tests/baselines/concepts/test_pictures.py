@@ -10,7 +10,7 @@ from scipy.sparse import csr_array
 
 from baselines.concepts.counting import Masking, Upsampler
 from baselines.concepts.exemplar_strips import strips
-from baselines.concepts.tally import Tally, TopImages
+from baselines.concepts.tally import StrongestImages, Tally
 
 PEAKS = np.array([[3.0, 2.0, 0.5], [0.2, 0.1, 0.0]], dtype=np.float32)
 
@@ -19,7 +19,7 @@ def tally() -> Tally:
     """Unit 0 is above its threshold of 1 in the left half of two images; unit 1 is dead."""
     maps = np.zeros((2, 3, 4, 4), dtype=np.float32)
     maps[0, :, :, :2] = PEAKS[0, :, None, None]
-    top = TopImages(np.array([[2, 0, 1], [0, 1, 2]]), PEAKS, maps)
+    top = StrongestImages(np.array([[2, 0, 1], [0, 1, 2]]), PEAKS, maps)
     nothing = np.zeros((2, 1), dtype=np.int64)
     return Tally("a", np.ones(2, np.float32), csr_array((2, 1)), nothing, nothing, top)
 

@@ -7,7 +7,7 @@ from typing import Annotated
 from milannotations.describer_config import DescriberConfig, one_of
 
 
-class NetworkConfig(DescriberConfig):
+class DescribedNetworkConfig(DescriberConfig):
     """Which network is run.
 
     Attributes:
