@@ -220,8 +220,15 @@ def build_config(
         if values[option.name] not in (None, []):
             nested[option.path[:-1]][option.path[-1]] = values[option.name]
     for path in sorted(nested, key=len, reverse=True)[:-1]:
-        nested[path[:-1]][path[-1]] = _class_at(config, path)(**nested[path])
-    return config(**nested[()])
+        nested[path[:-1]][path[-1]] = _instance(_class_at(config, path), nested[path])
+    return _instance(config, nested[()])
+
+
+def _instance(config: type[_Config], values: Mapping[str, Any]) -> _Config:
+    try:
+        return config(**values)
+    except ValidationError as error:  # of a pydantic model that is no ``Config``
+        raise input_error(error, config, config.__name__) from error  # type: ignore[arg-type]
 
 
 def _class_at(config: type[Any], path: tuple[str, ...]) -> type[Any]:

@@ -7,10 +7,8 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from baselines.features.encoder import EncoderSpec
-from baselines.milan.decoder import DecoderSpec
 from baselines.milan.decoding import Decoding
-from baselines.milan.language_model import MAX_SIZE, LanguageModelSpec
-from baselines.milan.vocabulary import VocabularySpec
+from baselines.milan.specs import MAX_SIZE, DecoderSpec, LanguageModelSpec, VocabularySpec
 from milannotations.provenance import TrainingData
 
 FORMAT = 1  # of a model's folder

@@ -10,29 +10,9 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 
-from baselines.milan.language_model import MAX_SIZE
-
-
-class DecoderSpec(BaseModel):
-    """Sizes of the decoder; the defaults are the paper's.
-
-    Attributes:
-        embedding: Length of word embeddings.
-        hidden: Length of the LSTM's state.
-        attention: Width of the attention's hidden layer; default the smaller of ``hidden`` and
-            the features' length.
-        dropout: Before the output layer.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    embedding: int = Field(default=128, ge=1, le=MAX_SIZE)
-    hidden: int = Field(default=512, ge=1, le=MAX_SIZE)
-    attention: int | None = Field(default=None, ge=1, le=MAX_SIZE)
-    dropout: float = Field(default=0.5, ge=0, lt=1)
+from baselines.milan.specs import DecoderSpec
 
 
 class EncodedExemplars(NamedTuple):

@@ -3,21 +3,9 @@
 from __future__ import annotations
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 
-MAX_SIZE = 2**20  # of a layer; the product of two still is a number of bytes
-
-
-class LanguageModelSpec(BaseModel):
-    """Sizes of the language model; the defaults are the paper's."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    embedding: int = Field(default=128, ge=1, le=MAX_SIZE)
-    hidden: int = Field(default=512, ge=1, le=MAX_SIZE)
-    layers: int = Field(default=2, ge=1, le=16)
-    dropout: float = Field(default=0.5, ge=0, lt=1)
+from baselines.milan.specs import LanguageModelSpec
 
 
 class LanguageModel(nn.Module):

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-import torch
 from pydantic import BaseModel, ConfigDict, Field
 
-from baselines.milan.vocabulary import VocabularySpec
+from baselines.milan.specs import VocabularySpec
 from milannotations.errors import InputError
+
+if TYPE_CHECKING:
+    import torch
 
 
 class TrainingConfig(BaseModel):
@@ -36,8 +38,8 @@ class TrainingConfig(BaseModel):
             such, and never said.
         lemmatize: Learn words as their lemmas, which is what the model then says; needs a spaCy
             pipeline (extra: language).
-        precision: ``float32``, or ``bfloat16`` or ``float16`` (mixed).
-        seed: Of the split, the initial weights, the order and the dropout.
+        precision: float32, or bfloat16 or float16 (mixed).
+        seed: Seed of the split, the initial weights, the order and the dropout.
         threads: Processors of each operation where it is trained on the CPU. Sums are rounded
             differently for each number, and training amplifies it, so the number does not depend
             on the machine; other numbers give other, equally good models.
@@ -70,5 +72,5 @@ class TrainingConfig(BaseModel):
 
     def check(self, device: torch.device | str) -> None:
         """Raise InputError if the precision is not for this device."""
-        if self.precision == "float16" and torch.device(device).type != "cuda":
+        if self.precision == "float16" and not str(device).startswith("cuda"):
             raise InputError("float16 is for CUDA; take bfloat16 or float32 on other devices")

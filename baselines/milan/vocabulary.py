@@ -9,9 +9,9 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
+from baselines.milan.specs import VocabularySpec
 from milannotations.errors import InputError
 
 if TYPE_CHECKING:
@@ -58,20 +58,6 @@ def detokenize(tokens: Sequence[str]) -> str:
     """
     text = _AROUND.sub(r"\1", " ".join(tokens))
     return _AFTER.sub("", _BEFORE.sub("", text))
-
-
-class VocabularySpec(BaseModel):
-    """How words are chosen.
-
-    Attributes:
-        min_count: How often a word must occur in the annotations to be learnt.
-        lemmatize: Whether lemmas stand for words.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    min_count: int = Field(default=1, ge=1)
-    lemmatize: bool = False
 
 
 class Vocabulary:

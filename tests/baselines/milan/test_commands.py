@@ -63,13 +63,11 @@ def test_mistakes_come_before_long_work(tmp_path: Path) -> None:
         (("--out", tmp_path / "full"), "not empty"),
         ((*out, "--option", "epohcs=3"), "did you mean 'epochs'"),
         ((*out, "--option", "hold_out=2"), "hold_out"),
-        ((*out, "--precision", "float8"), "precision"),
         ((*out, "--variant", "bean"), "did you mean 'beam'"),
         ((*out, "--variant", "rerank", "--no-language-model"), "needs a language model"),
         ((*out, "--encoder", "vgg11"), "name the layers"),
         ((*out, "--data", "alexnet-imagnet"), "alexnet-imagenet"),
         ((*out, "--device", "tpu"), "device 'tpu'"),
-        ((*out, "--hidden", "0"), "hidden"),
         ((*out, "--masks", "soft", *QUICK), "masks"),
         ((*out, "--precision", "float16", *QUICK), "float16 is for CUDA"),
         ((*out, "--seed", str(10**15)), "seed"),
@@ -78,6 +76,9 @@ def test_mistakes_come_before_long_work(tmp_path: Path) -> None:
     ):
         with pytest.raises(InputError, match=message):
             train(*arguments)
+    for option, value in (("--precision", "float8"), ("--hidden", "0")):
+        done = CliRunner().invoke(app, [*map(str, out), option, value])
+        assert done.exit_code == 2 and option in done.output
     assert not (tmp_path / "model").exists()
 
 
