@@ -13,7 +13,11 @@ from benchmark.text_encoders import (
     DEFAULT_SENTENCE_ENCODER,
     ENCODER_HELP,
 )
-from milannotations.device import DEVICE_HELP
+from milannotations.device import DEVICE_HELP, resolve_device
+from milannotations.progress import silence_libraries
+from milannotations.storage import atomic_path, check_outputs
+from milannotations.terminal import Console
+from milannotations.untrusted_text import as_markdown
 
 app = typer.Typer(add_completion=False)
 
@@ -65,11 +69,6 @@ def score(
     from benchmark.sanity.suite import check_metrics
     from benchmark.score_files import differences, lines, score_files
     from benchmark.score_tables import markdown_table, terminal_table
-    from milannotations.device import resolve_device
-    from milannotations.progress import silence_libraries
-    from milannotations.storage import atomic_path, check_outputs
-    from milannotations.terminal import Console
-    from milannotations.untrusted_text import as_markdown
 
     silence_libraries()
     check_outputs(out, markdown)

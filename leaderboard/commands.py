@@ -10,8 +10,12 @@ import typer
 from leaderboard.hub.commands import push
 from leaderboard.own_methods import SCENES, TRAIN
 from leaderboard.submission import commands as submission
+from milannotations.device import resolve_device
 from milannotations.errors import InputError
 from milannotations.options import assignments
+from milannotations.progress import silence_libraries
+from milannotations.storage import check_folder
+from milannotations.terminal import Console
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -55,10 +59,6 @@ def rows(
     from leaderboard.own_submissions import write_own_submissions
     from leaderboard.submission.checking import check
     from leaderboard.submission.scoring import score_into
-    from milannotations.device import resolve_device
-    from milannotations.progress import silence_libraries
-    from milannotations.storage import check_folder
-    from milannotations.terminal import Console
 
     silence_libraries()
     console = Console()

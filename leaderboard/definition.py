@@ -20,9 +20,14 @@ from pydantic import ConfigDict, Field, ValidationError, field_validator, model_
 
 from benchmark.metrics.registry import MetricSettings, check_names, make_metrics
 from benchmark.references import HELD_OUT, Protocol
+from benchmark.splits.definitions import FAMILIES, published
+from benchmark.splits.selecting import select
 from leaderboard.strict_yaml import MAX_BYTES, YamlError, read_mapping
+from milannotations.catalog.releases import is_known
 from milannotations.errors import InputError, did_you_mean, wrong_fields
+from milannotations.fingerprints import fingerprint
 from milannotations.json_files import StrictModel
+from milannotations.loading import load_split
 from milannotations.reading import read_bytes
 from milannotations.registry import Registry
 from milannotations.texts import fault_of, is_blank
@@ -285,11 +290,6 @@ def _board_file(name: str | Path) -> Path:
 
 
 def _neurons(split: SplitDefinition, folder: Path) -> Dataset:
-    from benchmark.splits.definitions import FAMILIES, published
-    from benchmark.splits.selecting import select
-    from milannotations.fingerprints import fingerprint
-    from milannotations.loading import load_split
-
     family, _, rest = split.source.partition("/")
     beside = folder / split.source
     if family in FAMILIES:
@@ -300,8 +300,6 @@ def _neurons(split: SplitDefinition, folder: Path) -> Dataset:
     elif beside.exists():
         neurons = load_split(beside)
     else:
-        from milannotations.catalog.releases import is_known
-
         neurons = load_split(*((split.source,) if is_known(split.source) else (family, rest)))
     if split.fingerprint:
         own = fingerprint(neurons)

@@ -8,7 +8,10 @@ from typing import Annotated
 import typer
 
 from benchmark.references import HELD_OUT, PROTOCOL_HELP, check_protocol
-from milannotations.device import DEVICE_HELP
+from milannotations.device import DEVICE_HELP, resolve_device
+from milannotations.progress import silence_libraries
+from milannotations.storage import check_folder
+from milannotations.terminal import Console
 
 app = typer.Typer(add_completion=False)
 
@@ -35,10 +38,6 @@ def demo(
     from leaderboard.render import render
     from leaderboard.submission.checking import check
     from leaderboard.submission.scoring import score_into
-    from milannotations.device import resolve_device
-    from milannotations.progress import silence_libraries
-    from milannotations.storage import check_folder
-    from milannotations.terminal import Console
 
     silence_libraries()
     console = Console()

@@ -24,6 +24,7 @@ from applications.word_search import WordSearch
 from benchmark.intervals import wilson
 from milannotations.networks.lookup import network_at_hand
 from milannotations.storage import atomic_path
+from milannotations.untrusted_text import as_cell
 
 
 @dataclass(frozen=True)
@@ -290,8 +291,6 @@ def write_tables(found: Audit, out: Path) -> None:
 
     ``random-weights.csv`` has the controls, ``comparison.csv`` the differences of networks.
     """
-    from milannotations.untrusted_text import as_cell
-
     units = unit_table(found)
     for column in ("description", "matched"):
         units[column] = [as_cell(text) for text in units[column]]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -88,8 +89,6 @@ class ClipDissect(ConfiguredDescriber[ClipDissectConfig]):
 
     def _exemplars(self, neurons: Dataset) -> tuple[Tensor, Tensor]:
         """Return embeddings of distinct exemplars, and which are each neuron's, best first."""
-        from concurrent.futures import ThreadPoolExecutor
-
         exemplars = DistinctExemplars(neurons, masks=False)
         top = torch.zeros(len(neurons), exemplars.k, dtype=torch.int64)
         parts = []

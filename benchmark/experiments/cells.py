@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -142,7 +143,6 @@ def run_cell(
     done = _kept(place)
     if done is not None:
         return done.model_copy(update=facts)
-    import time
 
     start = time.perf_counter()
     task = make_task("test", test, protocol)

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from rich.markup import escape
 
 from benchmark.references import HELD_OUT, PROTOCOL_HELP, RULES, check_protocol
 from benchmark.text_encoders import (
@@ -13,7 +14,12 @@ from benchmark.text_encoders import (
     DEFAULT_SENTENCE_ENCODER,
     ENCODER_HELP,
 )
-from milannotations.device import DEVICE_HELP
+from milannotations.describer import check_options
+from milannotations.device import DEVICE_HELP, resolve_device
+from milannotations.options import read_options
+from milannotations.progress import silence_libraries
+from milannotations.storage import check_outputs
+from milannotations.terminal import Console, FittedTable
 
 if TYPE_CHECKING:
     from benchmark.experiments.cells import MethodConfig
@@ -126,8 +132,6 @@ def _run(
     device: str,
     title: str,
 ) -> None:
-    from rich.markup import escape
-
     from benchmark.experiments.annotated_networks import universe, work_folder
     from benchmark.experiments.cells import MethodConfig
     from benchmark.experiments.published import remarks
@@ -136,11 +140,6 @@ def _run(
     from benchmark.experiments.split_figure import draw
     from benchmark.metrics.registry import USUAL, MetricSettings, check_names, make_metrics
     from benchmark.splits.definitions import splits_of
-    from milannotations.describer import check_options
-    from milannotations.device import resolve_device
-    from milannotations.progress import silence_libraries
-    from milannotations.storage import check_outputs
-    from milannotations.terminal import Console, FittedTable
 
     silence_libraries()
     check_outputs(out)
@@ -194,7 +193,6 @@ def _parsed(text: str) -> MethodConfig:
     {'epochs': 3}
     """
     from benchmark.experiments.cells import MethodConfig
-    from milannotations.options import read_options
 
     head, _, options = text.partition(":")
     name, _, describer = head.rpartition("=")

@@ -7,7 +7,11 @@ from typing import Annotated
 
 import typer
 
-from milannotations.device import DEVICE_HELP
+from milannotations.device import DEVICE_HELP, resolve_device
+from milannotations.errors import InputError
+from milannotations.progress import silence_libraries
+from milannotations.storage import check_outputs
+from milannotations.terminal import Console
 
 app = typer.Typer(add_completion=False)
 
@@ -52,12 +56,7 @@ def functional(
     from benchmark.score_files import method_name, within_layers
     from benchmark.score_tables import terminal_table
     from milannotations.annotations import read_descriptions, to_dataset
-    from milannotations.device import resolve_device
-    from milannotations.errors import InputError
     from milannotations.loading import load_split
-    from milannotations.progress import silence_libraries
-    from milannotations.storage import check_outputs
-    from milannotations.terminal import Console
 
     silence_libraries()
     check_outputs(out)

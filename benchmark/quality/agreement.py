@@ -17,11 +17,13 @@ from datasets import Dataset, Features
 
 from benchmark.harness import describe, make_task
 from benchmark.intervals import bootstrap
+from benchmark.metrics import registry
 from benchmark.metrics.base import Floats, MeanMetric, Metric, PredictionsByFold, References
 from benchmark.quality.schema import Agreement
 from benchmark.references import scorable
 from benchmark.result import MetricInfo, Score
 from milannotations.describer import Describer, Description, create
+from milannotations.device import resolve_device
 from milannotations.record import FEATURES, NeuronKey, keys_of
 
 
@@ -133,17 +135,11 @@ def make_metrics(encoder: str | None, device: str) -> list[Metric]:
     Raises:
         InputError: If the encoder or the device cannot be had.
     """
-    from benchmark.metrics.bleu import Bleu
-
-    metrics: list[Metric] = [ExactMatch(), Bleu()]
-    if encoder is not None:
-        from benchmark.metrics.bertscore import BertScore
-        from benchmark.metrics.identification import Identification
-        from milannotations.device import resolve_device
-
-        processor = resolve_device(device)
-        metrics += [BertScore(encoder, processor), Identification(encoder, processor)]
-    return metrics
+    if encoder is None:
+        return [ExactMatch(), *registry.make_metrics(["bleu"], registry.MetricSettings())]
+    settings = registry.MetricSettings(encoder, encoder, resolve_device(device))
+    names = ["bleu", "bertscore", "identification"]
+    return [ExactMatch(), *registry.make_metrics(names, settings)]
 
 
 def compare(

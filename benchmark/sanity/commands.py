@@ -12,7 +12,10 @@ from benchmark.text_encoders import (
     DEFAULT_SENTENCE_ENCODER,
     ENCODER_HELP,
 )
-from milannotations.device import DEVICE_HELP
+from milannotations.device import DEVICE_HELP, resolve_device
+from milannotations.progress import silence_libraries
+from milannotations.storage import atomic_path, check_outputs
+from milannotations.terminal import Console
 
 app = typer.Typer(add_completion=False)
 
@@ -49,10 +52,6 @@ def sanity(
     from benchmark.sanity.check_tables import markdown_table, terminal_table
     from benchmark.sanity.suite import check_metrics
     from benchmark.tasks import load_task
-    from milannotations.device import resolve_device
-    from milannotations.progress import silence_libraries
-    from milannotations.storage import atomic_path, check_outputs
-    from milannotations.terminal import Console
 
     silence_libraries()
     check_outputs(out, markdown)

@@ -6,6 +6,9 @@ from typing import Annotated
 
 import typer
 
+from milannotations.errors import InputError
+from milannotations.terminal import Console, FittedTable
+
 app = typer.Typer(no_args_is_help=True, help="The splits of the paper, and what they leak.")
 
 
@@ -16,7 +19,6 @@ def list_splits(
     """List the published splits with their numbers of neurons."""
     from benchmark.splits import FAMILIES, published
     from benchmark.splits.released import released
-    from milannotations.terminal import Console, FittedTable
 
     units = {n.name: sum(map(len, n.layers.values())) for n in released()}
     rows = []
@@ -45,7 +47,6 @@ def check(
     from benchmark.splits import published
     from benchmark.splits.leakage import leakage
     from benchmark.splits.selecting import select
-    from milannotations.errors import InputError
     from milannotations.loading import load_split
 
     chosen = [split for split in published(family) if name in (None, split.name)]

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from milannotations.device import DEVICE_HELP
+from milannotations.device import DEVICE_HELP, resolve_device
 from milannotations.errors import InputError
+from milannotations.progress import silence_libraries
+from milannotations.terminal import Console
 
 if TYPE_CHECKING:
     from leaderboard.definition import BoardDefinition
@@ -91,9 +93,6 @@ def score(
     from benchmark.score_tables import terminal_table
     from leaderboard.submission.checking import check
     from leaderboard.submission.scoring import score_into
-    from milannotations.device import resolve_device
-    from milannotations.progress import silence_libraries
-    from milannotations.terminal import Console
 
     silence_libraries()
     asked = board_of(submission[0], board)
@@ -130,9 +129,6 @@ def verify(
     from leaderboard.definition import read_board
     from leaderboard.submission.checking import check
     from leaderboard.submission.scoring import differences
-    from milannotations.device import resolve_device
-    from milannotations.progress import silence_libraries
-    from milannotations.terminal import Console
 
     silence_libraries()
     if not result.is_file():
@@ -203,9 +199,6 @@ def review(
     """Check and score the submissions that a change adds; status 1 if any cannot be taken."""
     from leaderboard.submission.review import review as run
     from leaderboard.submission.review import summary
-    from milannotations.device import resolve_device
-    from milannotations.progress import silence_libraries
-    from milannotations.terminal import Console
 
     silence_libraries()
     with Console(stderr=True).status("Reading the change") as status:

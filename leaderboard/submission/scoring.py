@@ -29,6 +29,7 @@ from leaderboard.definition import CHANGED, BoardDefinition
 from leaderboard.submission.checking import CheckedSubmission
 from milannotations.describer import create
 from milannotations.errors import InputError
+from milannotations.fingerprints import fingerprint
 from milannotations.storage import check_folder
 
 _OF_A_NEURON = 1e-3  # by which one neuron's own value may differ when it is computed again
@@ -145,11 +146,9 @@ def check_sanity(
             known is not None
             and signatures.items()
             <= {name: one.signature for name, one in known.metrics.items()}.items()
+            and known.fingerprint == fingerprint(task.neurons)
         ):
-            from milannotations.fingerprints import fingerprint
-
-            if known.fingerprint == fingerprint(task.neurons):
-                continue
+            continue
         report = check_metrics(
             task, metrics, board.resamples, board.seed, lambda line: notify(f"Sanity: {line}")
         )

@@ -11,6 +11,7 @@ from milannotations.catalog.releases import GROUPS, RELEASES, SOURCES, SourceIma
 from milannotations.data_home import config_folder
 from milannotations.errors import InputError, did_you_mean
 from milannotations.storage.tidying import tidy_up
+from milannotations.terminal import Console
 
 if TYPE_CHECKING:
     from milannotations.attach.sources import ImageSource
@@ -65,7 +66,6 @@ def attach_images(
     from milannotations.attach.checks import check_source
     from milannotations.attach.geometry import check_geometry
     from milannotations.attach.sources import FolderSource, HubSource
-    from milannotations.terminal import Console
 
     console = Console()
     check_geometry(geometry)

@@ -14,10 +14,17 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path, PurePath
 from typing import Any, Protocol
 
+import datasets.config
+import huggingface_hub.constants
+import pyarrow.compute as pc
+from datasets import ClassLabel, load_dataset
+from datasets import Image as ImageFeature
 from PIL import Image
 
+from milannotations.declared_files import check_repository_card
 from milannotations.errors import InputError, did_you_mean
 from milannotations.file_names import shown, utf8
+from milannotations.hub_access import asking_hub
 from milannotations.local_data import plain_path
 from milannotations.pictures import (
     EXTENSIONS,
@@ -127,12 +134,6 @@ class HubSource:
     """
 
     def __init__(self, name: str, split: str, column: str | None = None) -> None:
-        from datasets import Image as ImageFeature
-        from datasets import load_dataset
-
-        from milannotations.declared_files import check_repository_card
-        from milannotations.hub_access import asking_hub
-
         self.title = f"dataset {Path(name).name if Path(name).exists() else name}, split {split}"
         self._what = f"{name}, split {split}"
         try:
@@ -213,8 +214,6 @@ class HubSource:
 
     def _read_paths(self) -> list[str | None]:
         """Return all file names without reading the images between them."""
-        import pyarrow.compute as pc
-
         paths: list[str | None] = []
         for chunk in self._data.data.column(self.column).chunks:
             paths += pc.struct_field(chunk, "path").to_pylist()
@@ -237,16 +236,11 @@ class HubSource:
 
 def _caches() -> list[Path]:
     """Return where ``datasets`` lays the pictures of a hub's datasets."""
-    import datasets.config
-    import huggingface_hub.constants
-
     caches = (datasets.config.HF_DATASETS_CACHE, huggingface_hub.constants.HF_HUB_CACHE)
     return [Path(cache).absolute() for cache in caches]
 
 
 def _label_columns(data: Any) -> list[str]:
-    from datasets import ClassLabel
-
     return [name for name, kind in data.features.items() if isinstance(kind, ClassLabel)]
 
 

@@ -7,6 +7,11 @@ from typing import Annotated
 
 import typer
 
+from milannotations.options import split_names
+from milannotations.progress import silence_libraries
+from milannotations.storage import check_target
+from milannotations.terminal import Console
+
 app = typer.Typer(add_completion=False)
 
 
@@ -48,10 +53,6 @@ def export_catalog(
     """Write every unit's masked exemplars as PNG files, and catalog.json, a list of all units."""
     from milannotations.catalog_export.writing import write_catalog
     from milannotations.loading import load_split
-    from milannotations.options import split_names
-    from milannotations.progress import silence_libraries
-    from milannotations.storage import check_target
-    from milannotations.terminal import Console
 
     silence_libraries()
     check_target(out, overwrite)

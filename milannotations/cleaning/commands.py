@@ -8,6 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.filesize import decimal
+
+from milannotations.errors import InputError
+from milannotations.file_names import shown
 
 if TYPE_CHECKING:
     from milannotations.cleaning.leftovers import Leftover
@@ -39,7 +43,6 @@ def clean(
 ) -> None:
     """List what interrupted runs have left: half-written files, locks, unfinished work."""
     from milannotations.cleaning.leftovers import default_folders, find
-    from milannotations.errors import InputError
 
     if unfinished and not remove:
         raise InputError("--unfinished says what --remove removes; pass both, or neither")
@@ -70,10 +73,7 @@ def clean(
 
 
 def _list(title: str, leftovers: Sequence[Leftover]) -> None:
-    from rich.filesize import decimal
-
     from milannotations.cleaning.leftovers import Kind
-    from milannotations.file_names import shown
 
     if not leftovers:
         return
@@ -94,11 +94,7 @@ def _list(title: str, leftovers: Sequence[Leftover]) -> None:
 
 
 def _remove(leftovers: Sequence[Leftover]) -> None:
-    from rich.filesize import decimal
-
     from milannotations.cleaning.removing import remove
-    from milannotations.errors import InputError
-    from milannotations.file_names import shown
 
     freed, count, failures = 0, 0, []
     for leftover in leftovers:

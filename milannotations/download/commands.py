@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from milannotations.catalog.releases import members
+from milannotations.catalog.releases import RELEASES, SOURCES, members
 from milannotations.data_home import config_folder
 from milannotations.errors import InputError
 from milannotations.storage.tidying import tidy_up
@@ -79,7 +79,6 @@ def _fetch(config: str, from_zip: Path | None, force: bool) -> None:
 
 
 def _install(config: str, from_zip: Path | None, force: bool, out: Path | None) -> None:
-    from milannotations.catalog.releases import RELEASES, SOURCES
     from milannotations.download.install import install
 
     report = install(config, from_zip=from_zip, force=force, out=out)

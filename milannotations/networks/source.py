@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from datasets import Dataset
+from huggingface_hub import hf_hub_download
+from huggingface_hub.errors import HfHubHTTPError, HFValidationError
 
 from milannotations.catalog.releases import is_known, members
 from milannotations.data_home import config_folder
@@ -38,9 +40,6 @@ def records_of_source(name: str, neurons: Dataset, revision: str | None) -> list
 
 
 def _in_repository(repo_id: str, neurons: Dataset, revision: str | None) -> NetworkRecord | None:
-    from huggingface_hub import hf_hub_download
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError
-
     config = neurons.info.config_name
     for file in (f"data/{config}/{NETWORK_FILE}", NETWORK_FILE):
         try:

@@ -7,6 +7,9 @@ from typing import Annotated
 
 import typer
 
+from milannotations.data_home import config_folder, make_folder
+from milannotations.terminal import Console
+
 app = typer.Typer(add_completion=False)
 
 
@@ -35,10 +38,8 @@ def import_release(
     overwrite: Annotated[bool, typer.Option(help="replace what is there")] = False,
 ) -> None:
     """Convert a release into Parquet shards; run it again to go on after an interruption."""
-    from milannotations.data_home import config_folder, make_folder
     from milannotations.release.importer import import_release as convert
     from milannotations.release.importer import names
-    from milannotations.terminal import Console
 
     console = Console()
     name = names(source, config, model, dataset)[2]

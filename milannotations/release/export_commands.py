@@ -7,6 +7,11 @@ from typing import Annotated
 
 import typer
 
+from milannotations.catalog.releases import canonical, is_known
+from milannotations.data_home import config_folder
+from milannotations.storage import check_file, check_target
+from milannotations.terminal import Console
+
 app = typer.Typer(add_completion=False)
 
 
@@ -22,13 +27,9 @@ def export_release(
     overwrite: Annotated[bool, typer.Option(help="replace what is there")] = False,
 ) -> None:
     """Write a network's records as masks.npy, ids.csv, annotations.csv and so on."""
-    from milannotations.catalog.releases import canonical, is_known
-    from milannotations.data_home import config_folder
     from milannotations.loading import load_split
     from milannotations.release.exporter import export_release as export
     from milannotations.release.facts import read_facts
-    from milannotations.storage import check_file, check_target
-    from milannotations.terminal import Console
 
     if out.suffix == ".zip":
         check_file(out, overwrite)
