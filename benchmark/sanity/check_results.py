@@ -71,9 +71,13 @@ class SanityReport(StrictModel):
     seed: int
     metrics: dict[str, MetricSanity]
 
+    def path_below(self, results: Path) -> Path:
+        """Return the report's file in a folder of results."""
+        return results / FOLDER / f"{self.split}.json"
+
     def save(self, results: Path) -> Path:
         """Write the report below a folder of results and return its path."""
-        target = results / FOLDER / f"{self.split}.json"
+        target = self.path_below(results)
         target.parent.mkdir(parents=True, exist_ok=True)
         with atomic_path(target) as path:
             path.write_text(self.model_dump_json(indent=1) + "\n", encoding="utf-8")

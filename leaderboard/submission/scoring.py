@@ -31,6 +31,7 @@ from milannotations.describer import create
 from milannotations.errors import InputError
 from milannotations.fingerprints import fingerprint
 from milannotations.storage import check_folder
+from milannotations.storage.tidying import tidy_up
 
 _OF_A_NEURON = 1e-3  # by which one neuron's own value may differ when it is computed again
 
@@ -140,14 +141,15 @@ def check_sanity(
         task = scored if scored.protocol == HELD_OUT else make_task(scored.name, scored.neurons)
         if len(task.positions) < 2:
             continue
-        known = present.get(task.name)
+        report = present.get(task.name)
         signatures = {metric.name: metric.signature for metric in metrics}
         if (
-            known is not None
+            report is not None
             and signatures.items()
-            <= {name: one.signature for name, one in known.metrics.items()}.items()
-            and known.fingerprint == fingerprint(task.neurons)
+            <= {name: checked.signature for name, checked in report.metrics.items()}.items()
+            and report.fingerprint == fingerprint(task.neurons)
         ):
+            tidy_up(report.path_below(results))  # what a process left that was killed at its end
             continue
         report = check_metrics(
             task, metrics, board.resamples, board.seed, lambda line: notify(f"Sanity: {line}")

@@ -23,6 +23,7 @@ from leaderboard.submission.scoring import check_sanity, differences, score_subm
 from leaderboard.submission.template import write_template
 from milannotations.errors import InputError
 from milannotations.record import NeuronKey
+from milannotations.storage.names import lock_file
 from tests.leaderboard.conftest import save_anew
 from tests.leaderboard.submission.conftest import WORDS, Make
 
@@ -296,7 +297,11 @@ def test_sanity_is_checked_once(
     _, tasks, metrics = score_submissions([check(make(), board)], board)
     check_sanity(tasks, metrics, tmp_path, board)
     monkeypatch.setattr("leaderboard.submission.scoring.check_metrics", None)
+    (report,) = (tmp_path / "sanity").iterdir()
+    lock = lock_file(report)  # as a process leaves it that is killed between renaming and unlocking
+    lock.touch()
     check_sanity(tasks, metrics, tmp_path, board)  # what is there holds: nothing is run
+    assert not lock.exists()
 
 
 def test_our_own_rows_are_what_their_submissions_score() -> None:
