@@ -19,7 +19,7 @@ import numpy as np
 from datasets import Dataset
 from PIL import Image
 
-from benchmark.quality.schema import COVERAGE_BINS, EXAMPLES, ExemplarMeasures, Finding, Neuron
+from benchmark.quality.schema import COVERAGE_BINS, EXAMPLES, ExemplarMeasures, Finding
 from milannotations.pictures import UnreadableImageError, opened
 from milannotations.record import NeuronKey, encoded_records, key_of
 
@@ -95,7 +95,7 @@ class ExemplarSums:
             finding.count += count
             finding.neurons += 1
             if len(finding.examples) < EXAMPLES:
-                finding.examples.append(Neuron.of(key))
+                finding.examples.append(key)
 
     def result(self) -> ExemplarMeasures | None:
         """Return what was summed; None if no record had exemplars."""

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, PlainSerializer
 
 from benchmark.result import MetricInfo, Score
 from milannotations.json_files import StrictModel, read_model
@@ -18,24 +18,23 @@ COVERAGE_BINS = 20
 MAX_QUALITY_BYTES = 50_000_000
 
 
-class Neuron(StrictModel):
-    """Key of a neuron, as in ``milannotations.record``."""
+# A key that is a JSON object, not a list.
+JsonKey = Annotated[NeuronKey, PlainSerializer(NeuronKey._asdict)]
+
+
+class AnnotationExample(StrictModel):
+    """An annotation as it was written, with unprintable characters blanked, and shortened."""
 
     model: str
     dataset: str
     layer: str
     unit: int
-
-    @classmethod
-    def of(cls, key: NeuronKey) -> Neuron:
-        """Return a key as part of a report."""
-        return cls(**key._asdict())
-
-
-class AnnotationExample(Neuron):
-    """An annotation as it was written, with unprintable characters blanked, and shortened."""
-
     text: str
+
+    @property
+    def key(self) -> NeuronKey:
+        """The neuron's key."""
+        return NeuronKey(self.model, self.dataset, self.layer, self.unit)
 
 
 class Counts(StrictModel):
@@ -106,7 +105,7 @@ class Finding(StrictModel):
 
     count: int = 0
     neurons: int = 0
-    examples: list[Neuron] = Field(default_factory=list)
+    examples: list[JsonKey] = Field(default_factory=list)
 
 
 class ExemplarMeasures(StrictModel):

@@ -8,12 +8,12 @@ from benchmark.quality.exemplar_measures import FINDINGS, NEAR
 from benchmark.quality.schema import (
     ExemplarMeasures,
     JunkAnnotations,
-    Neuron,
     Quality,
     ScopeMeasures,
 )
 from benchmark.quality.text_measures import KINDS, shown
 from benchmark.score_tables import number
+from milannotations.record import NeuronKey
 
 NO_ANNOTATIONS = "No neuron has annotations, so this part is left out."
 NO_EXEMPLARS = "The records hold no exemplars, so this part is left out."
@@ -146,7 +146,9 @@ def _junk(quality: Quality) -> SummaryTable:
     for kind, title in KINDS.items():
         junk = found.get(kind, JunkAnnotations(count=0, examples=[]))
         said = quality.total.counts.annotations
-        examples = "; ".join(f"{_where(quality, one)} “{shown(one.text)}”" for one in junk.examples)
+        examples = "; ".join(
+            f"{_where(quality, example.key)} “{shown(example.text)}”" for example in junk.examples
+        )
         rows.append([title, _int(junk.count), _share(junk.count, said), examples])
     return SummaryTable(
         "Annotations that say nothing",
@@ -212,7 +214,7 @@ def _exemplars(quality: Quality) -> list[SummaryTable]:
     for name, (title, unit) in FINDINGS.items():
         finding = total.findings[name]
         if finding.count:
-            where = ", ".join(_where(quality, one) for one in finding.examples)
+            where = ", ".join(_where(quality, key) for key in finding.examples)
             examples.append([title, f"{_int(finding.count)} {unit}", where])
     if examples:
         head = ["", "found", "neurons, for example"]
@@ -249,9 +251,9 @@ def _agreement(quality: Quality) -> SummaryTable:
     )
 
 
-def _where(quality: Quality, neuron: Neuron) -> str:
-    network = f"{neuron.model}-{neuron.dataset} " if len(quality.networks) > 1 else ""
-    return shown(f"{network}{neuron.layer}:{neuron.unit}")
+def _where(quality: Quality, key: NeuronKey) -> str:
+    network = f"{key.model}-{key.dataset} " if len(quality.networks) > 1 else ""
+    return shown(f"{network}{key.layer}:{key.unit}")
 
 
 def _span(seen: ExemplarMeasures) -> str:

@@ -16,7 +16,6 @@ from benchmark.quality.schema import (
     Counts,
     FrequentAnnotation,
     JunkAnnotations,
-    Neuron,
     TextMeasures,
 )
 from benchmark.tokenization import compound_words, normalize
@@ -114,7 +113,7 @@ def measure_text(keys: Sequence[NeuronKey], annotations: Sequence[Sequence[str]]
             if kind is not None:
                 junk[kind].count += 1
                 if len(junk[kind].examples) < EXAMPLES:
-                    example = AnnotationExample(**Neuron.of(key).model_dump(), text=shown(text))
+                    example = AnnotationExample(**key._asdict(), text=shown(text))
                     junk[kind].examples.append(example)
             if kind == "empty":
                 continue
