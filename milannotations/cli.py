@@ -1,7 +1,7 @@
 """The ``milannotations`` command.
 
-Each command lives in the package that does its work, and is imported only when it is called, so
-that ``milannotations --help`` needs no torch.
+Each command is defined in the package that does its work and is imported only when it is called, so
+that ``milannotations --help`` does not import torch.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from milannotations.streams import guarded_streams
 from milannotations.strict_options import make_strict
 from milannotations.terminal import Console
 
-# Command: (module with a typer ``app``, or module:name of another, what it does).
+# Command: its module, with the name of its typer app if that is not ``app``, and its summary.
 COMMANDS = {
     "demo": ("leaderboard.demo", "Describe and score the embedded neurons; write a page."),
     "download": ("milannotations.download.commands", "Fetch and import the original releases."),
@@ -69,7 +69,7 @@ COMMANDS = {
 
 
 class _LazyGroup(TyperGroup):
-    """Lists commands from the table above and imports the one that is called."""
+    """Lists the commands of the table above, and imports a command when it is called."""
 
     def list_commands(self, ctx: Any) -> list[str]:
         return list(COMMANDS)
@@ -93,7 +93,7 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
-    # Or `echo` would take escape sequences out of names: they are shown, by milannotations.streams.
+    # Otherwise `echo` removes escape sequences from names; milannotations.streams shows them.
     context_settings={"color": True},
     help="What does a neuron in a vision network respond to, in words?",
 )
@@ -114,9 +114,9 @@ def _root(
 
 
 def main() -> None:
-    """Run the command line; what it could not do is told in one line, with status 2.
+    """Run the command line. Errors of the input print one line, and the status is 2.
 
-    Commands write their results before they print, so output that is lost loses none of them.
+    Commands save their results before they print, so no result depends on the output being read.
     """
     put_own_packages_first()
     with guarded_streams() as streams:
@@ -124,38 +124,38 @@ def main() -> None:
         status = _run()
         for stream in streams:
             stream.flush()
-            # Where a pipe's reader is gone, as after `| head -n 1`, nobody wants the rest.
+            # If a pipe's reader has left, as in `| head -n 1`, the rest is not wanted.
             if stream.lost is not None and not stream.reader_is_gone:
-                _tell(f"output was lost ({stream.lost}); results that were saved are kept")
+                _print_error(f"output was lost ({stream.lost}); results that were saved are kept")
                 status = status or 2
     sys.exit(status)
 
 
 def _run() -> int:
-    """Run the command and return its status."""
+    """Run the command and return its exit status."""
     try:
         complete_environment()
         app()
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else int(end.code is not None)
     except Exception as error:
-        return _failed(error)
+        return _report(error)
     return 0
 
 
-def _failed(error: Exception) -> int:
-    """Tell of an error, and return the status to end with."""
+def _report(error: Exception) -> int:
+    """Print an error and return the exit status."""
     line = str(error) if isinstance(error, InputError) else sentence(error)
     if line is None or tracebacks_wanted():
         traceback.print_exception(error)
     if line is None:
-        _tell("this is a fault of milannotations: please report it, with the lines above")
+        _print_error("this is a fault of milannotations: please report it, with the lines above")
         return FAULT
-    _tell(line)
+    _print_error(line)
     return 2
 
 
-def _tell(message: str) -> None:
+def _print_error(message: str) -> None:
     console = Console(stderr=True)
     console.print("[bold red]error:[/] ", end="")
     console.print(message, markup=False, highlight=False, soft_wrap=True)

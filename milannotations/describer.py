@@ -20,12 +20,15 @@ if TYPE_CHECKING:
 
 
 class Description(BaseModel):
-    """What a describer says of one neuron.
+    """A describer's description of one neuron.
+
+    >>> Description(text="dogs", score=-3.2, alternatives=("animals",)).text
+    'dogs'
 
     Attributes:
         text: The description.
-        score: The describer's own confidence, on any scale of its own; higher is better.
-        alternatives: Other candidates, best first, without ``text`` itself.
+        score: The describer's confidence, on a scale of its own; higher is better.
+        alternatives: Other candidates, the best first, without ``text`` itself.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -37,23 +40,27 @@ class Description(BaseModel):
 
 @runtime_checkable
 class Describer(Protocol):
-    """Anything with ``describe``; ``fit`` too, where it learns.
+    """A method that describes neurons, and may first learn from annotated ones.
 
-    One that learns sets ``trained_on`` in ``fit``, a ``milannotations.provenance.TrainingData``, so
-    that a warning can be given where the neurons it describes are of another kind.
+    A describer that learns sets ``trained_on`` in ``fit``, to a
+    ``milannotations.provenance.TrainingData``. Users are then warned when it describes neurons of
+    another kind.
+
+    >>> isinstance(create("constant"), Describer)
+    True
 
     Attributes:
-        sees_references: True only for controls such as the oracle. The harness takes the
-            annotations away from the neurons it hands to every other describer.
+        sees_references: True only for controls such as the oracle. The harness removes the
+            annotations from the neurons that it passes to any other describer.
     """
 
     sees_references: ClassVar[bool]
 
     def fit(self, neurons: Dataset) -> None:
-        """Learn from annotated neurons; a describer that does not learn does nothing."""
+        """Learn from annotated neurons; does nothing in a describer that does not learn."""
 
     def describe(self, neurons: Dataset) -> list[Description]:
-        """Describe neurons: one description each, in their order."""
+        """Return one description per neuron, in the order of the neurons."""
 
 
 DescriberFactory = Callable[..., Describer]
@@ -79,19 +86,22 @@ register = DESCRIBERS.register
 
 
 def available() -> list[str]:
-    """Return the names of all describers, by alphabet."""
+    """Return the names of all describers in alphabetical order."""
     return sorted(DESCRIBERS.names())
 
 
 def create(name: str, **options: Any) -> Describer:
-    """Make the describer of that name.
+    """Create a describer by name.
+
+    >>> create("constant", text="dogs").text
+    'dogs'
 
     Args:
-        name: A registered name; see ``available``.
-        options: Passed to its constructor.
+        name: One of the names that ``available`` returns.
+        options: Arguments of its constructor.
 
     Raises:
-        InputError: If there is none of that name, or it does not take these options.
+        InputError: If no describer has that name, or it does not take these options.
     """
     factory = DESCRIBERS.get(name)
     ready = checked_options(name, factory, options)
@@ -99,7 +109,7 @@ def create(name: str, **options: Any) -> Describer:
         return factory(**ready)
     except InputError:
         raise
-    except (TypeError, ValueError) as error:  # of a constructor that checks less than it says
+    except (TypeError, ValueError) as error:  # from a constructor that checks its arguments itself
         given = ", ".join(f"{key}={value!r}" for key, value in options.items()) or "no options"
         raise InputError(
             f"describer {name!r} cannot be made with {given}: {raised(error)}"
@@ -107,19 +117,27 @@ def create(name: str, **options: Any) -> Describer:
 
 
 def check_options(name: str, options: Mapping[str, Any]) -> None:
-    """Check the options for a describer without making it, before long work.
+    """Check a describer's options, before long work, without creating the describer.
+
+    >>> check_options("constant", {"text": "dogs"})
 
     Raises:
-        InputError: As ``create``, for what can be told from names and types alone.
+        InputError: If the describer does not exist, lacks an option, or would get one of a wrong
+            name or type. Errors that only its constructor can detect are left to ``create``.
     """
     checked_options(name, DESCRIBERS.get(name), options)
 
 
 def list_options(name: str) -> list[str]:
-    """Return lines that list a describer's options with types, defaults and meaning.
+    """Return lines of text that list a describer's options: types, defaults and meanings.
+
+    >>> for line in list_options("random-train"):
+    ...     print(line)
+    random-train: A random training annotation for every neuron.
+      seed=  whole number, default 0
 
     Raises:
-        InputError: If there is no such describer.
+        InputError: If no describer has that name.
     """
     return listing(name, DESCRIBERS.get(name))
 
@@ -127,8 +145,11 @@ def list_options(name: str) -> list[str]:
 def accepts(name: str, option: str) -> bool:
     """Return whether a describer takes an option of that name.
 
+    >>> accepts("constant", "text")
+    True
+
     Raises:
-        InputError: If there is no such describer.
+        InputError: If no describer has that name.
     """
     options, others = options_of(DESCRIBERS.get(name))
     return others or option in options

@@ -1,4 +1,4 @@
-"""Modules of a user's own: imported by name, and named as plugins of the registries."""
+"""The user's own modules, which are imported by name and may add objects to the registries."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ PLUGINS_VARIABLE = "MILANNOTATIONS_PLUGINS"
 
 
 def add_plugins(modules: Sequence[str]) -> None:
-    """Name modules that add objects to registries, for this process and those that it starts."""
+    """Add modules to ``MILANNOTATIONS_PLUGINS``, for this process and those that it starts."""
     named = [os.environ.get(PLUGINS_VARIABLE, ""), *modules]
     os.environ[PLUGINS_VARIABLE] = ",".join(filter(None, named))
 
 
 def import_plugins() -> None:
-    """Import the modules that ``--plugin`` and ``MILANNOTATIONS_PLUGINS`` name.
+    """Import the modules that ``MILANNOTATIONS_PLUGINS`` names.
 
     Raises:
-        InputError: If one cannot be imported.
+        InputError: If a module cannot be imported.
     """
     for name in os.environ.get(PLUGINS_VARIABLE, "").split(","):
         if name.strip():
@@ -32,19 +32,19 @@ def import_plugins() -> None:
 
 
 def import_named(name: str, failure: str) -> ModuleType:
-    """Import a module that the user names; it is installed or lies in the working folder.
+    """Import one of the user's own modules, either installed or in the working folder.
 
     Args:
         name: The module, as ``package.module``.
-        failure: How the message begins if it cannot be imported; the exception and its line follow.
+        failure: Beginning of the error message, to which the exception and its line are added.
 
     Raises:
-        InputError: If it cannot be imported.
+        InputError: If the module cannot be imported.
     """
-    # An installed command has its own folder on the path, not the one it is called from.
+    # The search path of an installed command does not include the working folder.
     if not {"", str(Path.cwd())} & set(sys.path):
         sys.path.append(str(Path.cwd()))
     try:
         return importlib.import_module(name)
-    except (Exception, SystemExit) as error:  # whatever runs when it is imported
+    except (Exception, SystemExit) as error:  # the module may raise anything
         raise InputError(f"{failure} {raised(error)}") from error

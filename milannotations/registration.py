@@ -1,9 +1,9 @@
 """``load_dataset("milannotations", config)`` from anywhere, after ``milannotations.register()``.
 
-``datasets`` 4 runs no loading scripts and has no public way to add a builder, so this uses two
-of its private names: the table of packaged builders, and the step that looks for data files in
-the working folder, which is skipped for our name alone. Both are checked to be there; where they
-are not, ``milannotations.load`` does the same by public means.
+From version 4 on, ``datasets`` runs no loading scripts, and it has no public way to add a builder.
+This module therefore uses two of its private names: the table of packaged builders, and the step
+that looks for data files in the working folder, which is skipped for our name alone. It checks that
+both exist. ``milannotations.load`` does the same by public means.
 """
 
 from __future__ import annotations
@@ -22,25 +22,25 @@ from milannotations.errors import InputError
 
 _TABLE = "_PACKAGED_DATASETS_MODULES"
 _FACTORY = "PackagedDatasetModuleFactory"
-_original: Any = None
+_original_get_module: Any = None
 
 
 def register() -> None:
     """Make ``load_dataset("milannotations", "alexnet-imagenet")`` work from any folder.
 
-    It lasts as long as the process. A folder named ``milannotations`` in the working folder is
-    hidden by it: write ``./milannotations`` for that one. Calling it again does nothing.
+    The registration lasts as long as the process, and registering again has no effect. It hides a
+    folder named ``milannotations`` in the working folder: write ``./milannotations`` for that one.
 
     Raises:
-        InputError: If this version of ``datasets`` is built differently.
+        InputError: If this version of ``datasets`` does not have the private names that this needs.
     """
-    global _original
-    table = _inside(packaged_modules, _TABLE)
-    factory = _inside(hf_load, _FACTORY)
-    module = _inside(hf_load, "DatasetModule")
+    global _original_get_module
+    table = getattr(packaged_modules, _TABLE, None)
+    factory = getattr(hf_load, _FACTORY, None)
+    module = getattr(hf_load, "DatasetModule", None)
     if not (
         isinstance(table, dict)
-        and _inside(hf_load, _TABLE) is table
+        and getattr(hf_load, _TABLE, None) is table
         and hasattr(factory, "get_module")
         and module is not None
     ):
@@ -49,8 +49,8 @@ def register() -> None:
             "it; use milannotations.load(name) instead"
         )
     digest = hashlib.sha256(Path(builder.__file__).read_bytes()).hexdigest()
-    if _original is None:
-        _original = original = factory.get_module
+    if _original_get_module is None:
+        _original_get_module = original = factory.get_module
 
         def get_module(self: Any) -> Any:
             if self.name != builder.NAME:
@@ -72,13 +72,9 @@ def register() -> None:
 
 def unregister() -> None:
     """Undo ``register()``."""
-    global _original
-    if _original is not None:
-        getattr(hf_load, _FACTORY).get_module = _original
-        _original = None
+    global _original_get_module
+    if _original_get_module is not None:
+        getattr(hf_load, _FACTORY).get_module = _original_get_module
+        _original_get_module = None
     table = getattr(packaged_modules, _TABLE)
     table.pop(builder.NAME, None)
-
-
-def _inside(module: Any, name: str) -> Any:
-    return getattr(module, name, None)

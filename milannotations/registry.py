@@ -1,15 +1,15 @@
 """Describers, metrics, models, labelled images and boards by name.
 
-A registry knows where each built-in object is defined and imports it when its name is asked for,
-so that one object can be had without importing the others. Code of your own adds an object in one
-of three ways:
+A registry knows in which module each built-in object is defined, and imports that module when the
+name is looked up. Looking up one object imports none of the others. Your own code adds an object in
+one of three ways:
 
-- a module with the registry's decorator, which a program imports, and the command line takes as
-  ``milannotations --plugin MODULE`` or from the variable ``MILANNOTATIONS_PLUGINS``;
-- an entry point of an installed package, in the registry's group;
-- a new module with the decorator, below the package of the built-in objects.
+- A module uses the registry's decorator. A program imports the module; the command line takes its
+  name from ``milannotations --plugin MODULE`` or from the variable ``MILANNOTATIONS_PLUGINS``.
+- An installed package declares an entry point in the registry's group.
+- A new module below the package of the built-in objects uses the decorator.
 
-These modules are imported when a name is asked for that is not built in, or all names are listed.
+Such modules are imported when a name is looked up that is not built in, or all names are listed.
 """
 
 from __future__ import annotations
@@ -42,12 +42,12 @@ class Registry(Generic[_Object]):
     ['fraction', 'whole']
 
     Args:
-        kind: What the objects are, in the singular, for messages.
-        built_in: The built-in objects, or where they are defined, as ``module:attribute``.
-        group: Entry-point group of installed packages; empty for none.
-        package: Package whose new modules are looked for; empty for none.
-        check: Called with the name and the object that others add; raises ``InputError`` if the
-            object cannot be used or the name is not allowed.
+        kind: What messages call one of the objects.
+        built_in: The built-in objects by name, or their locations, as ``module:attribute``.
+        group: The entry-point group of installed packages; empty for none.
+        package: The package in which new modules are searched for; empty for none.
+        check: Called with the name and the object whenever one is added. It raises ``InputError``
+            if the object is of a wrong kind or the name is not allowed.
     """
 
     def __init__(
@@ -67,28 +67,28 @@ class Registry(Generic[_Object]):
         self._added: dict[str, _Object] = {}
 
     def register(self, name: str) -> Callable[[_Added], _Added]:
-        """Return a decorator that makes an object available under a name.
+        """Return a decorator that adds an object under a name.
 
         Raises:
-            InputError: If the name is taken by another object, or the object cannot be used.
+            InputError: If another object has that name, or ``check`` refuses the object.
         """
 
         def add(value: _Added) -> _Added:
             if name in self.built_in:
                 raise InputError(f"a {self.kind} cannot be named {name!r}; the name is taken")
             self._checked(name, value)
-            other: Any = self._added.setdefault(name, value)  # type: ignore[arg-type]
-            if other is not value:
-                raise InputError(f"two {self.kind}s are named {name!r}: {other} and {value}")
+            first: Any = self._added.setdefault(name, value)  # type: ignore[arg-type]
+            if first is not value:
+                raise InputError(f"a {self.kind} is already named {name!r}: {first}")
             return value
 
         return add
 
     def get(self, name: str) -> _Object:
-        """Return the object of that name; its module is imported if necessary.
+        """Return the object of that name, importing its module if necessary.
 
         Raises:
-            InputError: If there is none, or its module cannot be imported.
+            InputError: If no object has that name, or its module cannot be imported.
         """
         if name in self.built_in:
             value = self.built_in[name]
@@ -106,11 +106,11 @@ class Registry(Generic[_Object]):
         )
 
     def __contains__(self, name: str) -> bool:
-        """Whether there is an object of that name; errors are those of ``names``."""
+        """Return whether an object has that name; errors are those of ``names``."""
         return name in self.built_in or name in self._added or name in self.names()
 
     def names(self) -> list[str]:
-        """Return all names: the built-in ones in their order, then the others by alphabet.
+        """Return all names: the built-in ones in their order, then the others alphabetically.
 
         Raises:
             InputError: If a plugin or a new module cannot be imported.
@@ -122,9 +122,9 @@ class Registry(Generic[_Object]):
         self._import_others()
         return sorted({*self._added, *self._entry_points()})
 
-    def _imported(self, name: str, place: str) -> _Object:
-        require_own_packages(place.partition(".")[0])
-        value: _Object = EntryPoint(name, place, self._group).load()
+    def _imported(self, name: str, location: str) -> _Object:
+        require_own_packages(location.partition(".")[0])
+        value: _Object = EntryPoint(name, location, self._group).load()
         return value
 
     def _entry_points(self) -> dict[str, EntryPoint]:
@@ -134,7 +134,7 @@ class Registry(Generic[_Object]):
     def _loaded(self, point: EntryPoint) -> _Object:
         try:
             value: _Object = point.load()
-        except Exception as error:  # whatever another package raises when it is imported
+        except Exception as error:  # another package may raise anything when it is imported
             raise InputError(
                 f"{self.kind} {point.name!r} ({point.value}) cannot be loaded: {raised(error)}"
             ) from error
@@ -151,11 +151,11 @@ class Registry(Generic[_Object]):
             import_named(name, f"module {name} cannot be imported:")
 
     def _new_modules(self) -> Iterator[str]:
-        """Yield the modules of the package that use the decorator and are not built in."""
+        """Yield the names of the package's modules that use the decorator and are not built in."""
         if not self._package:
             return
         require_own_packages(self._package.partition(".")[0])
-        built_in = {str(place).partition(":")[0] for place in self.built_in.values()}
+        built_in = {str(location).partition(":")[0] for location in self.built_in.values()}
         for folder in map(Path, importlib.import_module(self._package).__path__):
             for file in sorted(folder.rglob("*.py")):
                 name = ".".join([self._package, *file.relative_to(folder).with_suffix("").parts])

@@ -1,9 +1,9 @@
-"""A user's own files with the names of our packages.
+"""Files of the user's that have the names of our packages.
 
-``benchmark``, ``baselines``, ``applications`` and ``leaderboard`` are names that a user's own files
-may have as well, and Python prefers those of the working folder. The command line puts our packages
-first. A program or notebook gets an error that names the file, as soon as our code needs the
-package that the file hides.
+The names ``benchmark``, ``baselines``, ``applications`` and ``leaderboard`` are common, and Python
+prefers a file in the working folder to an installed package. The command line searches for our
+packages first. In a program or a notebook, importing a package that needs a hidden one raises an
+error that names the file.
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ _ROOT = Path(__file__).resolve().parents[1]
 
 
 class ShadowedPackageError(InputError, ImportError):
-    """A file of the user's is imported in place of one of our packages."""
+    """A file of the user's would be imported instead of one of our packages."""
 
 
 def require_own_packages(*names: str) -> None:
-    """Check that the packages of these names are ours.
+    """Check that packages of these names, if imported, are ours.
 
     >>> require_own_packages("benchmark", "baselines")
 
     Raises:
-        ShadowedPackageError: If one is another file or folder; names it.
+        ShadowedPackageError: If a name belongs to another file or folder, which the message names.
     """
     for name in names:
         folder = _location(name)
@@ -39,13 +39,13 @@ def require_own_packages(*names: str) -> None:
 
 
 def put_own_packages_first() -> None:
-    """Have Python look for packages beside ours before it looks in the working folder."""
+    """Make Python search the folder of our packages before the working folder."""
     if sys.path[:1] != [str(_ROOT)]:
         sys.path.insert(0, str(_ROOT))
 
 
 def _location(name: str) -> Path | None:
-    """Return the file, or the folder of the package, that an import of that name gives."""
+    """Return the file or folder that an import of that name loads, or None if nothing has it."""
     module = sys.modules.get(name)
     spec = module.__spec__ if module is not None else importlib.util.find_spec(name)
     if spec is None:

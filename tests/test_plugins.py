@@ -156,7 +156,7 @@ def test_a_name_is_given_once() -> None:
         registry.register("fraction")(int)
     registry.register("whole")(int)
     registry.register("whole")(int)
-    with pytest.raises(InputError, match="two numbers are named 'whole'"):
+    with pytest.raises(InputError, match="a number is already named 'whole'"):
         registry.register("whole")(float)
     with pytest.raises(InputError, match="no number is named 'hole'; did you mean 'whole'"):
         registry.get("hole")
