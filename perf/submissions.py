@@ -22,8 +22,9 @@ import yaml
 from benchmark.significance import rank
 from leaderboard.definition import read_board
 from leaderboard.submission.checking import check
-from leaderboard.submission.scoring import differences, score_submissions
+from leaderboard.submission.scoring import score_submissions
 from leaderboard.submission.template import write_template
+from leaderboard.submission.verifying import differences
 from milannotations.annotations import to_dataset
 from milannotations.progress import silence_libraries
 from milannotations.record import NeuronKey

@@ -1,4 +1,4 @@
-"""Checking a submission: everything at once, before anything is scored."""
+"""Checking a whole submission before anything is scored."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from leaderboard.definition import BoardDefinition
 from leaderboard.strict_yaml import read_mapping
 from leaderboard.submission.descriptions import place_rows, read_rows
 from leaderboard.submission.metadata import Submission, check_against, read_submission
-from leaderboard.submission.package import METADATA, open_package
+from leaderboard.submission.package import METADATA, Package, open_package
 from leaderboard.submission.problems import Problems
 from leaderboard.training_data import NONE, NeuronSelection, mentioned, overlap, selections_of
 from milannotations.errors import InputError
@@ -23,16 +23,17 @@ from milannotations.record import NeuronKey, keys_of
 
 @dataclass
 class CheckedSubmission:
-    """A submission that was looked at.
+    """A submission and the outcome of checking it.
 
     Attributes:
         path: Its folder or zip.
-        problems: All that is wrong; only without any is the rest to be used.
-        submission: Its metadata; None if they cannot be read.
+        problems: Everything that is wrong; if anything is, the other attributes must not be used.
+        submission: Its metadata; None if it cannot be read.
         neurons: The neurons of each of its splits.
-        texts: For each split one description per neuron.
-        refused: Why a split will not be scored, by split; no problem, as others still are.
-        digest: SHA-256 of metadata and descriptions, whatever files they came in.
+        texts: One description per neuron of each split.
+        refused: The reason why a split is not scored, by split. This is not a problem, as other
+            splits are still scored.
+        digest: SHA-256 of metadata and descriptions, independent of the format of the files.
     """
 
     path: Path
@@ -44,7 +45,7 @@ class CheckedSubmission:
     digest: str = ""
 
     def summary(self) -> list[str]:
-        """Say what was found, split by split."""
+        """Return a line for each split."""
         lines = []
         for split, neurons in self.neurons.items():
             reason = self.refused.get(split)
@@ -60,11 +61,11 @@ def check(path: Path, board: BoardDefinition) -> CheckedSubmission:
         board: The board it is for.
 
     Returns:
-        What was found; ``problems`` says all that is wrong.
+        The outcome; ``problems`` holds everything that is wrong.
 
     Raises:
-        InputError: If there is no such file, it is no zip that can be trusted, or the board's own
-            data are not at hand.
+        InputError: If the file does not exist or is not a safe zip, or the board's own data are not
+            available.
     """
     checked = CheckedSubmission(path, Problems())
     problems = checked.problems
@@ -75,68 +76,64 @@ def check(path: Path, board: BoardDefinition) -> CheckedSubmission:
     if submission is None or package.metadata is None:
         return checked
     check_against(submission, board, package.metadata, problems)
-    known = {split.name for split in board.splits}
-    splits = [split for split in board.chosen() if split.name in set(submission.splits) & known]
+    names = {split.name for split in board.splits}
+    splits = [split for split in board.chosen() if split.name in set(submission.splits) & names]
     if _check_training_data(submission, board, package.metadata, problems):
         for split in splits:
             reason = overlap(board, split, submission.training_data)
             if reason and submission.kind == "method":
                 checked.refused[split.name] = reason
-    if submission.describer:
-        if package.table is not None:
-            problems.add(
-                package.table_name,
-                None,
-                "twice",
-                "beside a describer that is run for the descriptions; send one of them",
-            )
-    elif package.table is None and not any(p.file == package.table_name for p in problems.found):
-        problems.add(
-            package.table_name,
-            None,
-            "missing",
-            "missing; `milannotations leaderboard init` writes one with every neuron",
-        )
+    _check_table(package, submission, problems)
     checked.neurons = {split.name: board.neurons(split.name) for split in splits}
     keys = {name: keys_of(neurons) for name, neurons in checked.neurons.items()}
-    # With a split that there is not, every row of it would be told to be wrong as well.
-    if package.table is not None and known.issuperset(submission.splits):
+    # If a split does not exist, every row of it would be reported as well.
+    if package.table is not None and names.issuperset(submission.splits):
         rows = read_rows(package.table, package.table_name, problems)
         checked.texts = place_rows(rows, keys, package.table_name, problems)
     checked.digest = digest(submission, keys, checked.texts)
     return checked
 
 
+def _check_table(package: Package, submission: Submission, problems: Problems) -> None:
+    """Check that there are descriptions, or a describer that is run for them."""
+    name = package.table_name
+    if submission.describer and package.table is not None:
+        message = "beside a describer that is run for the descriptions; send one of them"
+        problems.add(name, None, "twice", message)
+    elif (
+        not submission.describer
+        and package.table is None
+        and not any(problem.file == name for problem in problems.items)
+    ):
+        message = "missing; `milannotations leaderboard init` writes one with every neuron"
+        problems.add(name, None, "missing", message)
+
+
 def _check_training_data(
     submission: Submission, board: BoardDefinition, data: bytes, problems: Problems
 ) -> bool:
-    """Check that all that is declared exists, and that no other field names more of it."""
+    """Check that declared names exist, and that other fields name no undeclared training data."""
     _, lines = read_mapping(data)
-    declared: list[NeuronSelection] = []
     before = problems.total
+
+    def add(field: str, message: str) -> None:
+        problems.add(METADATA, lines.get(field), "training data", message)
+
+    declared: list[NeuronSelection] = []
     for name in submission.training_data:
         try:
             declared += selections_of(name, learnt=True, board=board)
         except InputError as error:  # noqa: PERF203
-            problems.add(
-                METADATA, lines.get("training_data"), "training data", f"training_data: {error}"
-            )
+            add("training_data", f"training_data: {error}")
     if NONE in submission.training_data and len(submission.training_data) > 1:
-        problems.add(
-            METADATA,
-            lines.get("training_data"),
-            "training data",
-            f"training_data: {NONE!r} stands beside other names; leave it out",
-        )
+        add("training_data", f"training_data: {NONE!r} stands beside other names; leave it out")
     if submission.kind == "method":
         for field in ("annotations_seen", "pretrained_on"):
             for name in mentioned(getattr(submission, field)):
-                parts = selections_of(name, learnt=True, board=board)
-                if not any(part.overlaps(one) for part in parts for one in declared):
-                    problems.add(
-                        METADATA,
-                        lines.get(field),
-                        "training data",
+                selections = selections_of(name, learnt=True, board=board)
+                if not any(s.overlaps(other) for s in selections for other in declared):
+                    add(
+                        field,
                         f"{field} names {name!r}, which is data of this project: name it in "
                         "training_data too, by which columns are refused",
                     )
@@ -148,7 +145,7 @@ def digest(
     keys: Mapping[str, Sequence[NeuronKey]],
     texts: Mapping[str, Sequence[str]],
 ) -> str:
-    """Return the SHA-256 of what a submission says, whatever the order of its rows."""
+    """Return the SHA-256 of a submission's content, independent of the order of its rows."""
     rows = [
         [split, *key, text]
         for split in sorted(texts)

@@ -128,7 +128,7 @@ def verify(
     from benchmark.result import read_result
     from leaderboard.definition import read_board
     from leaderboard.submission.checking import check
-    from leaderboard.submission.scoring import differences
+    from leaderboard.submission.verifying import differences
 
     silence_libraries()
     if not result.is_file():

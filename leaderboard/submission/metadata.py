@@ -1,10 +1,11 @@
-"""``submission.yaml``: who sends in, what for, and what the method had seen."""
+"""``submission.yaml``: who submits what to which board, and what the method has seen."""
 
 from __future__ import annotations
 
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic_core import ErrorDetails
 
 from benchmark.references import HELD_OUT
 from benchmark.result import METHOD_NAME, Method
@@ -15,7 +16,7 @@ from leaderboard.submission.problems import Problems
 from leaderboard.submission.texts import fault_of, is_blank
 from milannotations.errors import did_you_mean
 
-# Names that mean something in addresses or on some file systems.
+# Names with a meaning in addresses or on some file systems.
 _RESERVED = {
     "index",
     "con",
@@ -34,23 +35,24 @@ class Submission(BaseModel):
         splits: Which of its splits are described.
         name: The method's short name.
         title: What pages call it.
-        kind: ``control`` and ``human`` are anchors, which have no rank.
-        describer: For anchors that are made of references and so cannot be written down before
-            the references are held out (``oracle``, ``shuffled-oracle``): the describer to run.
-        authors: Who made it.
-        url: Where its code is.
-        paper: Its paper, as a text or an address.
-        training_data: Configs and splits of this project it learnt from.
+        kind: ``method``, or an anchor without a rank: ``control`` or ``human``.
+        describer: For anchors that are made of references, which cannot be submitted as texts since
+            references are held out when they are scored: the describer to run (``oracle``,
+            ``shuffled-oracle``).
+        authors: Its authors.
+        url: Address of its code.
+        paper: Its paper, as a citation or an address.
+        training_data: Configs and splits of this project that it was trained on.
         pretrained_on: Other data that went into it.
-        annotations_seen: Which descriptions of neurons by people it has seen, in any way.
-        images: Which images it looked at to describe a neuron: the exemplars, or others.
-        labels: Labels of those images that it was given; ``none`` for none.
-        vocabulary: Which words or texts it chose its descriptions from.
+        annotations_seen: Human descriptions of neurons that it has seen, in any way.
+        images: Images that it looked at to describe a neuron: the exemplars, or others.
+        labels: Labels of those images that it was given; ``none`` for no labels.
+        vocabulary: Words or texts that it chose its descriptions from.
         parameters: Number of its parameters.
-        licence: Licence of the method.
+        licence: Its licence.
         seed: Its random seed.
-        hardware: What it ran on.
-        wall_time_s: How long it took to describe, in seconds.
+        hardware: Hardware that it ran on.
+        wall_time_s: Seconds it took to describe the neurons.
     """
 
     model_config = ConfigDict(extra="forbid", strict=True)
@@ -86,31 +88,17 @@ class Submission(BaseModel):
     @field_validator("training_data", "splits")
     @classmethod
     def _short(cls, value: list[str]) -> list[str]:
-        if any(len(one) > 200 for one in value):
+        if any(len(name) > 200 for name in value):
             raise ValueError("a name of at most 200 characters is expected")
         return value
 
     def method(self) -> Method:
-        """Return what results record of it."""
+        """Return the method as results record it."""
         seen = self.annotations_seen
         if self.pretrained_on:
             seen = f"{seen}; pretrained on {self.pretrained_on}"[:500]
-        return Method(
-            name=self.name,
-            title=self.title,
-            kind=self.kind,
-            authors=self.authors,
-            url=self.url,
-            paper=self.paper,
-            training_data=self.training_data,
-            annotations_seen=seen,
-            images=self.images,
-            labels=self.labels,
-            vocabulary=self.vocabulary,
-            parameters=self.parameters,
-            licence=self.licence,
-            seed=self.seed,
-        )
+        fields = self.model_dump(include=set(Method.model_fields))
+        return Method(**{**fields, "annotations_seen": seen})
 
 
 def read_submission(data: bytes, problems: Problems) -> Submission | None:
@@ -118,7 +106,7 @@ def read_submission(data: bytes, problems: Problems) -> Submission | None:
 
     Args:
         data: The file.
-        problems: Gets everything that is wrong, with its line.
+        problems: Collects everything that is wrong, with its line.
 
     Returns:
         The submission, or None if anything is wrong.
@@ -137,36 +125,39 @@ def read_submission(data: bytes, problems: Problems) -> Submission | None:
             if fault:
                 problems.add(METADATA, lines.get(key), "texts", f"{key} {fault}")
     try:
-        found = Submission(**plain)
+        submission = Submission(**plain)
     except ValidationError as error:
-        for one in error.errors():
-            place = [str(part) for part in one["loc"]]
-            key = place[0] if place else ""
-            message = f"{'.'.join(place)}: {one['msg'].removeprefix('Value error, ')}"
-            if one["type"] == "extra_forbidden":
-                hint = did_you_mean(key, Submission.model_fields)
-                message = f"{key!r} is no field of a submission{hint}"
-            elif one["type"] == "missing":
-                message = f"the field {key!r} is missing"
-            elif not isinstance(one["input"], (dict, list)):
-                message += f" (found {str(one['input'])[:60]!r})"
-            problems.add(METADATA, lines.get(key), "fields", message)
+        for details in error.errors():
+            _add_fault(details, lines, problems)
         return None
-    if found.describer and found.kind == "method":
-        problems.add(
-            METADATA,
-            lines.get("describer"),
-            "fields",
-            f"describer {found.describer!r} is made of references; it is for anchors (kind: "
-            "control or human)",
+    if submission.describer and submission.kind == "method":
+        message = (
+            f"describer {submission.describer!r} is made of references; it is for anchors (kind: "
+            "control or human)"
         )
-    return found if problems.total == before else None
+        problems.add(METADATA, lines.get("describer"), "fields", message)
+    return submission if problems.total == before else None
+
+
+def _add_fault(fault: ErrorDetails, lines: dict[str, int], problems: Problems) -> None:
+    """Add a fault that pydantic reports, in this project's words."""
+    path = [str(name) for name in fault["loc"]]
+    key = path[0] if path else ""
+    message = f"{'.'.join(path)}: {fault['msg'].removeprefix('Value error, ')}"
+    if fault["type"] == "extra_forbidden":
+        hint = did_you_mean(key, Submission.model_fields)
+        message = f"{key!r} is no field of a submission{hint}"
+    elif fault["type"] == "missing":
+        message = f"the field {key!r} is missing"
+    elif not isinstance(fault["input"], (dict, list)):
+        message += f" (found {str(fault['input'])[:60]!r})"
+    problems.add(METADATA, lines.get(key), "fields", message)
 
 
 def check_against(
     submission: Submission, board: BoardDefinition, data: bytes, problems: Problems
 ) -> None:
-    """Check that a submission is for this version of this board and for splits that it has."""
+    """Check that a submission is for this version of this board, and for splits of it."""
     _, lines = read_mapping(data)
     if submission.board != board.label:
         problems.add(
@@ -184,25 +175,22 @@ def check_against(
             f"describer {submission.describer!r} says a reference held out, and this board's "
             f"protocol {board.protocol} holds none out",
         )
-    known = [split.name for split in board.splits]
+    splits = [split.name for split in board.splits]
     for name in submission.splits:
-        if name not in known:
+        if name not in splits:
             problems.add(
                 METADATA,
                 lines.get("splits"),
                 "splits",
-                f"{board.label} has no split {name!r}{did_you_mean(name, known)} (splits: "
-                f"{', '.join(known)})",
+                f"{board.label} has no split {name!r}{did_you_mean(name, splits)} (splits: "
+                f"{', '.join(splits)})",
             )
     if len(set(submission.splits)) < len(submission.splits):
-        problems.add(METADATA, lines.get("splits"), "splits", "a split stands there twice")
+        problems.add(METADATA, lines.get("splits"), "splits", "a split is named twice")
 
 
 def _texts(value: Any) -> list[str]:
     if isinstance(value, str):
         return [value]
-    if isinstance(value, list):
-        return [text for one in value for text in _texts(one)]
-    if isinstance(value, dict):
-        return [text for one in value.values() for text in _texts(one)]
-    return []
+    items = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return [text for item in items for text in _texts(item)]

@@ -1,7 +1,7 @@
-"""The files of a submission, in a folder or a zip, read without trust.
+"""Reading the files of a submission from a folder or a zip, without trusting it.
 
-Nothing is ever extracted or followed: of a zip or folder only the two files named below are read,
-up to a size.
+Nothing is extracted, and no link is followed: of a folder or zip only the two files named below are
+read, up to a maximum size.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ MAX_TOTAL = 2 * MAX_TABLE
 
 @dataclass(frozen=True)
 class Package:
-    """What was sent in.
+    """The files of a submission.
 
     Attributes:
         path: The folder or zip.
-        metadata: Bytes of ``submission.yaml``; None if it cannot be read.
-        table: Bytes of the descriptions; None if there are none or they cannot be read.
+        metadata: Content of ``submission.yaml``; None if it cannot be read.
+        table: Content of the table of descriptions; None if there is none or it cannot be read.
         table_name: Name of that file.
     """
 
@@ -45,10 +45,10 @@ def open_package(path: Path, problems: Problems) -> Package:
 
     Args:
         path: Its folder or zip.
-        problems: Gets what is wrong with its files.
+        problems: Collects what is wrong with its files.
 
     Raises:
-        InputError: If there is no such thing, or it is no zip that can be trusted.
+        InputError: If it does not exist, or is a file that is not a safe zip.
     """
     if path.is_dir():
         files = {name: _from_folder(path, name, problems) for name in (METADATA, *TABLES)}
@@ -56,7 +56,7 @@ def open_package(path: Path, problems: Problems) -> Package:
         files = _from_zip(path, problems)
     else:
         raise InputError(f"{path} does not exist; name a submission's folder or zip")
-    if files[METADATA] is None and not _told(problems, METADATA):
+    if files[METADATA] is None and not _has_problem(problems, METADATA):
         problems.add(
             METADATA, None, "missing", "missing; `milannotations leaderboard init` writes one"
         )
@@ -67,8 +67,8 @@ def open_package(path: Path, problems: Problems) -> Package:
     return Package(path, files[METADATA], files[name], name)
 
 
-def _told(problems: Problems, file: str) -> bool:
-    return any(one.file == file for one in problems.found)
+def _has_problem(problems: Problems, file: str) -> bool:
+    return any(problem.file == file for problem in problems.items)
 
 
 def _limit(name: str) -> int:
@@ -78,16 +78,16 @@ def _limit(name: str) -> int:
 def _from_folder(folder: Path, name: str, problems: Problems) -> bytes | None:
     path = folder / name
     try:
-        mode = path.lstat()
+        status = path.lstat()
     except OSError:
         return None
-    if not stat.S_ISREG(mode.st_mode):
-        # A link could lead to any file of the scorer's machine, and a pipe never ends.
+    if not stat.S_ISREG(status.st_mode):
+        # A link could point to any file on the scorer's machine, and a pipe may never end.
         problems.add(name, None, "no file", "is a link, folder or device; send the file itself")
         return None
-    if mode.st_size > _limit(name):
+    if status.st_size > _limit(name):
         problems.add(
-            name, None, "size", f"has {mode.st_size:,} bytes; at most {_limit(name):,} are read"
+            name, None, "size", f"has {status.st_size:,} bytes; at most {_limit(name):,} are read"
         )
         return None
     return path.read_bytes()
@@ -96,18 +96,19 @@ def _from_folder(folder: Path, name: str, problems: Problems) -> bytes | None:
 def _from_zip(path: Path, problems: Problems) -> dict[str, bytes | None]:
     files: dict[str, bytes | None] = dict.fromkeys((METADATA, *TABLES))
     with zip_errors(path), open_zip(path, MAX_MEMBERS, MAX_TOTAL) as archive:
-        members = [m for m in archive.infolist() if not m.is_dir()]
-        places: dict[str, zipfile.ZipInfo] = {}
-        for member in members:
+        members: dict[str, zipfile.ZipInfo] = {}
+        for member in archive.infolist():
+            if member.is_dir():
+                continue
             inside = PurePosixPath(member.filename)
             if inside.parts[0] == "__MACOSX" or inside.name == ".DS_Store":
                 continue
             if inside.name not in files or len(inside.parts) > 2:
                 continue
-            if inside.name in places:
+            if inside.name in members:
                 problems.add(inside.name, None, "twice", "occurs twice in the zip")
-            places[inside.name] = member
-        for name, member in places.items():
+            members[inside.name] = member
+        for name, member in members.items():
             if member.file_size > _limit(name):
                 problems.add(
                     name,

@@ -1,4 +1,4 @@
-"""All that is wrong with a submission, told at once."""
+"""Collecting everything that is wrong with a submission, to report it at once."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from milannotations.errors import InputError
 from milannotations.untrusted_text import clean, clip
 
-SHOWN = 5  # of one kind; a file with one fault in every line must not fill the screen
+SHOWN = 5  # of one kind: a file with one fault in every line must not fill the screen
+_STORED = 100  # of one kind; further ones are only counted
 
 
 @dataclass(frozen=True)
@@ -17,9 +18,9 @@ class Problem:
 
     Attributes:
         file: Name of the file in the submission.
-        line: Its line, from 1 (of Parquet, the row); None for the file as a whole.
+        line: Its line, counted from 1 (in a Parquet file, the row); None for the file as a whole.
         kind: Problems of one kind are counted together.
-        message: What is wrong and what to do.
+        message: What is wrong, and what to do about it.
     """
 
     file: str
@@ -34,43 +35,54 @@ class Problem:
 
 @dataclass
 class Problems:
-    """Collects problems; texts in them come from strangers, so they are cleaned and cut."""
+    """A list of problems. Texts in them come from strangers, so they are cleaned and clipped.
 
-    found: list[Problem] = field(default_factory=list)
+    >>> problems = Problems()
+    >>> problems.add("descriptions.csv", 2, "units", "unit 'x' is not a number")
+    >>> problems.lines()
+    ["descriptions.csv:2: unit 'x' is not a number"]
+    """
+
+    items: list[Problem] = field(default_factory=list)
     counts: Counter[tuple[str, str]] = field(default_factory=Counter)
 
     def add(self, file: str, line: int | None, kind: str, message: str) -> None:
-        """Add one; past the first hundred of a kind it is only counted."""
+        """Add a problem; after the first hundred of a kind, further ones are only counted."""
         self.counts[file, kind] += 1
-        if self.counts[file, kind] <= 100:
-            self.found.append(Problem(file, line, kind, clip(clean(message), 500)))
+        if self.counts[file, kind] <= _STORED:
+            self.items.append(Problem(file, line, kind, clip(clean(message), 500)))
 
     def __bool__(self) -> bool:
-        return bool(self.found)
+        return bool(self.items)
 
     @property
     def total(self) -> int:
-        """How many there are."""
+        """The number of problems, including those that were only counted."""
         return sum(self.counts.values())
 
     def lines(self, shown: int = SHOWN) -> list[str]:
-        """Say each, at most ``shown`` of a kind and how many more there are, by file and line."""
-        said: Counter[tuple[str, str]] = Counter()
+        """Return a line for each problem, sorted by file and line.
+
+        Args:
+            shown: How many problems of one kind are listed; a further line counts the others.
+        """
+        listed: Counter[tuple[str, str]] = Counter()
         lines = []
-        for one in sorted(self.found, key=lambda p: (p.file, p.line is not None, p.line or 0)):
-            key = (one.file, one.kind)
-            said[key] += 1
-            if said[key] <= shown:
-                lines.append(str(one))
-            elif said[key] == shown + 1:
-                lines.append(f"{one.file}: … and {self.counts[key] - shown:,} more: {one.kind}")
+        for problem in sorted(self.items, key=lambda p: (p.file, p.line is not None, p.line or 0)):
+            key = (problem.file, problem.kind)
+            listed[key] += 1
+            if listed[key] <= shown:
+                lines.append(str(problem))
+            elif listed[key] == shown + 1:
+                more = self.counts[key] - shown
+                lines.append(f"{problem.file}: … and {more:,} more: {problem.kind}")
         return lines
 
     def raise_any(self) -> None:
-        """Raise.
+        """Do nothing if there is no problem.
 
         Raises:
-            InputError: If anything is wrong; it says all of it.
+            InputError: Otherwise; lists all problems.
         """
         if self:
             lines = self.lines()

@@ -1,7 +1,7 @@
-"""Reviewing a change that adds submissions: each is checked and scored, by nothing that is in it.
+"""Reviewing a change that adds submissions: each is checked and scored with trusted code.
 
-The change is a stranger's: of its checkout only the two files of each submission are read. Boards,
-their neurons and all code are those of the installed project.
+The change was written by a stranger, so only the two files of each submission are read from its
+checkout. Boards, their neurons and all code are those of the installed project.
 """
 
 from __future__ import annotations
@@ -23,8 +23,10 @@ from milannotations.errors import InputError, did_you_mean
 from milannotations.storage import atomic_path, check_folder
 from milannotations.untrusted_text import as_markdown
 
-_PLACE = re.compile(r"leaderboard/boards/([a-z0-9][a-z0-9_-]{0,63})/submissions/([^/]+)/(.+)")
-_TOLD = 20  # problems of one submission in the summary
+_SUBMISSION_FILE = re.compile(
+    r"leaderboard/boards/([a-z0-9][a-z0-9_-]{0,63})/submissions/([^/]+)/(.+)"
+)
+_LISTED = 20  # problems of one submission in the summary
 
 
 @dataclass
@@ -34,9 +36,9 @@ class ReviewedSubmission:
     Attributes:
         board: Name of its board.
         name: Name of its folder.
-        problems: All that is wrong, a line each.
-        notes: What a person who decides should know.
-        result: What it scores; None if something is wrong, or nothing is left of it.
+        problems: Everything that is wrong, a line each.
+        notes: What whoever decides on it should know.
+        result: Its result; None if something is wrong, or the change removes it.
     """
 
     board: str
@@ -48,14 +50,19 @@ class ReviewedSubmission:
 
 @dataclass
 class Review:
-    """A change: its submissions, and what else it changes."""
+    """The outcome of a review.
+
+    Attributes:
+        submissions: The submissions that the change adds or changes.
+        others: Other paths that it changes.
+    """
 
     submissions: list[ReviewedSubmission]
     others: list[str]
 
     @property
     def good(self) -> bool:
-        """Whether nothing is wrong with any of its submissions."""
+        """Whether all submissions are valid."""
         return not any(one.problems for one in self.submissions)
 
 
@@ -66,48 +73,48 @@ def review(
 
     Args:
         checkout: A git checkout of the change.
-        base: The commit that it is a change to.
+        base: The commit that the change is based on.
         out: Folder for ``results/<board>/<method>.json`` with its table, and ``summary.md``.
         device: Where encoders run.
         notify: Called with a line before each long step.
 
     Raises:
-        InputError: If git cannot tell the change, or a board's data are not at hand.
+        InputError: If git cannot compare the two, or a board's data are not available.
     """
     check_folder(out)
-    found: dict[tuple[str, str], ReviewedSubmission] = {}
+    submissions: dict[tuple[str, str], ReviewedSubmission] = {}
     others = []
     for path in changed(checkout, base):
-        place = _PLACE.fullmatch(path)
-        if place is None:
+        match = _SUBMISSION_FILE.fullmatch(path)
+        if match is None:
             others.append(path)
             continue
-        board, name, file = place.groups()
-        one = found.setdefault((board, name), ReviewedSubmission(board, name))
+        board, name, file = match.groups()
+        reviewed = submissions.setdefault((board, name), ReviewedSubmission(board, name))
         if file not in (METADATA, *TABLES):
-            one.problems.append(f"{file}: no file of a submission; take it out")
+            reviewed.problems.append(f"{file}: no file of a submission; take it out")
     by_board: dict[str, list[ReviewedSubmission]] = {}
-    for one in found.values():
-        by_board.setdefault(one.board, []).append(one)
+    for reviewed in submissions.values():
+        by_board.setdefault(reviewed.board, []).append(reviewed)
     for name, group in by_board.items():
         if name in own_boards():
             _review(checkout, read_board(name), group, out, device, notify)
             continue
-        for one in group:
+        for reviewed in group:
             hint = did_you_mean(name, own_boards())
-            one.problems.append(f"there is no board {name!r}{hint}")
-    reviewed = Review(list(found.values()), others)
+            reviewed.problems.append(f"there is no board {name!r}{hint}")
+    result = Review(list(submissions.values()), others)
     out.mkdir(parents=True, exist_ok=True)
     with atomic_path(out / "summary.md") as target:
-        target.write_text(summary(reviewed), encoding="utf-8")
-    return reviewed
+        target.write_text(summary(result), encoding="utf-8")
+    return result
 
 
 def changed(checkout: Path, base: str) -> list[str]:
-    """Return the paths that differ between where a change began and its end.
+    """Return the paths that differ between the commit a change branched from and its end.
 
     Raises:
-        InputError: If there is no such checkout or commit.
+        InputError: If the checkout or the commit does not exist.
     """
     if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_./-]*", base):
         raise InputError(f"{base!r} is no commit")
@@ -129,8 +136,8 @@ def changed(checkout: Path, base: str) -> list[str]:
         check=False,
     )
     if done.returncode:
-        said = done.stderr.decode(errors="replace").strip()[:300]
-        raise InputError(f"{checkout}: git cannot compare it with {base}: {said}")
+        message = done.stderr.decode(errors="replace").strip()[:300]
+        raise InputError(f"{checkout}: git cannot compare it with {base}: {message}")
     return [path.decode(errors="replace") for path in done.stdout.split(b"\0") if path]
 
 
@@ -142,77 +149,86 @@ def _review(
     device: Any,
     notify: Notify,
 ) -> None:
-    whole: dict[str, ReviewedSubmission] = {}
+    sound: dict[str, ReviewedSubmission] = {}
     checked: list[CheckedSubmission] = []
-    for one in group:
-        place = Path("leaderboard", "boards", board.name, "submissions", one.name)
-        folder = checkout / place
-        if not folder.is_dir() or folder.resolve() != checkout.resolve() / place:
-            one.notes.append("this change takes it away")
+    for reviewed in group:
+        path = Path("leaderboard", "boards", board.name, "submissions", reviewed.name)
+        folder = checkout / path
+        if not folder.is_dir() or folder.resolve() != checkout.resolve() / path:
+            reviewed.notes.append("this change takes it away")
             continue
-        if not re.fullmatch(METHOD_NAME, one.name):
-            one.problems.append(f"{one.name!r} cannot name a method")
+        if not re.fullmatch(METHOD_NAME, reviewed.name):
+            reviewed.problems.append(f"{reviewed.name!r} cannot name a method")
             continue
-        notify(f"Checking {one.name}")
-        found = check(folder, board)
-        one.problems += found.problems.lines()
-        if found.submission is not None and found.submission.name != one.name:
-            one.problems.append(
-                f"{METADATA}: the name is {found.submission.name!r}, but the folder {one.name!r}"
-            )
-        if board.is_frozen():
-            one.problems.append(f"{board.label} is frozen since {board.frozen}")
-        if found.submission is not None and found.submission.describer:
-            one.problems.append(f"{METADATA}: describer: only this project's own anchors have one")
-        if found.submission is not None and found.submission.kind != "method":
-            one.notes.append(f"it calls itself an anchor ({found.submission.kind})")
-        if (board.results / f"{one.name}.json").is_file():
-            one.notes.append("the board has a row of this name, which it would replace")
-        one.notes += [f"refused on {split}: {why}" for split, why in found.refused.items()]
-        if not one.problems and len(found.refused) == len(found.neurons):
-            one.problems.append("every split is refused")
-        if not one.problems:
-            whole[one.name] = one
-            checked.append(found)
+        notify(f"Checking {reviewed.name}")
+        own = check(folder, board)
+        _judge(reviewed, own, board)
+        if not reviewed.problems:
+            sound[reviewed.name] = reviewed
+            checked.append(own)
     if not checked:
         return
     scored, _, _ = score_submissions(checked, board, device, notify)
     for name, score in scored.items():
         score.save(out / "results" / board.name)
-        whole[name].result = score.result
+        sound[name].result = score.result
 
 
-def summary(reviewed: Review) -> str:
-    """Say a review in Markdown; nothing that a stranger wrote is more than a text in it."""
+def _judge(
+    reviewed: ReviewedSubmission, checked: CheckedSubmission, board: BoardDefinition
+) -> None:
+    """Add the problems and notes of a submission that was checked."""
+    problems, notes, submission = reviewed.problems, reviewed.notes, checked.submission
+    problems += checked.problems.lines()
+    if board.is_frozen():
+        problems.append(f"{board.label} is frozen since {board.frozen}")
+    if submission is not None:
+        if submission.name != reviewed.name:
+            problems.append(
+                f"{METADATA}: the name is {submission.name!r}, but the folder {reviewed.name!r}"
+            )
+        if submission.describer:
+            problems.append(f"{METADATA}: describer: only this project's own anchors have one")
+        if submission.kind != "method":
+            notes.append(f"it calls itself an anchor ({submission.kind})")
+    if (board.results / f"{reviewed.name}.json").is_file():
+        notes.append("the board has a row of this name, which it would replace")
+    notes += [f"refused on {split}: {why}" for split, why in checked.refused.items()]
+    if not problems and len(checked.refused) == len(checked.neurons):
+        problems.append("every split is refused")
+
+
+def summary(review: Review) -> str:
+    """Return a review as Markdown, in which strangers' texts are escaped."""
     lines = ["# Submissions", ""]
-    if not reviewed.submissions:
+    if not review.submissions:
         lines += ["This change adds or changes none.", ""]
-    for one in reviewed.submissions:
-        verdict = "cannot be taken" if one.problems else "is sound"
-        lines += [f"## {as_markdown(one.name)} on {as_markdown(one.board)} {verdict}", ""]
-        lines += [f"- {as_markdown(line)}" for line in one.problems[:_TOLD]]
-        if len(one.problems) > _TOLD:
-            lines.append(f"- … and {len(one.problems) - _TOLD} more")
-        lines += [f"- *{as_markdown(line)}*" for line in one.notes]
-        if one.result is not None:
+    for reviewed in review.submissions:
+        verdict = "cannot be taken" if reviewed.problems else "is sound"
+        lines += [f"## {as_markdown(reviewed.name)} on {as_markdown(reviewed.board)} {verdict}", ""]
+        lines += [f"- {as_markdown(line)}" for line in reviewed.problems[:_LISTED]]
+        if len(reviewed.problems) > _LISTED:
+            lines.append(f"- … and {len(reviewed.problems) - _LISTED} more")
+        lines += [f"- *{as_markdown(line)}*" for line in reviewed.notes]
+        if reviewed.result is not None:
             lines += [
                 "",
                 "| split | metric | value | 95 % interval | n |",
                 "| --- | --- | ---: | --- | ---: |",
             ]
-            for split, scored in one.result.splits.items():
+            for split, scored in reviewed.result.splits.items():
                 for metric, score in scored.scores.items():
-                    title = one.result.metrics[metric].title
+                    title = reviewed.result.metrics[metric].title
                     lines.append(
                         f"| {as_markdown(split)} | {as_markdown(title)} | {score.value:.4f} | "
                         f"{score.low:.4f} to {score.high:.4f} | {score.n} |"
                     )
         lines.append("")
-    if reviewed.others:
+    if review.others:
         lines += [
-            f"{len(reviewed.others)} other files change, which a person has to read: "
-            + ", ".join(as_markdown(path) for path in reviewed.others[:_TOLD])
-            + (", …" if len(reviewed.others) > _TOLD else ""),
+            f"{len(review.others)} other files change, which a person has to read: "
+            + ", ".join(as_markdown(path) for path in review.others[:_LISTED])
+            + (", …" if len(review.others) > _LISTED else ""),
             "",
         ]
     return "\n".join(lines)

@@ -1,10 +1,10 @@
-"""An empty submission: every field with what it is for, every neuron with a blank text."""
+"""Writing submissions: empty ones to fill in, and complete ones."""
 
 from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from leaderboard.definition import BoardDefinition
@@ -16,7 +16,7 @@ from milannotations.record import NeuronKey, keys_of
 from milannotations.storage import atomic_folder
 
 _TEMPLATE = """\
-# What every field means: docs/submitting.md. Texts with special characters go in quotes.
+# Every field is explained in docs/submitting.md. Quote texts that contain special characters.
 board: {board}
 splits: {splits}
 name: {name}              # lower-case letters, digits, - and _; names your files
@@ -24,18 +24,18 @@ title: {title}            # what pages call your method
 authors: ""               # who made it
 url: ""                   # where its code is: http(s)://…
 paper: ""                 # its paper: an address, or a citation
-training_data: []         # configs and splits of this project it learnt from, such as demo/train;
-                          # where they hold what a column tests, that column is refused
+training_data: []         # configs and splits of this project that it was trained on, such as
+                          # demo/train; a column that tests neurons of these is refused
 pretrained_on: ""         # other data that went into it, such as ImageNet, LAION-2B
-annotations_seen: none    # descriptions of neurons by people it has seen, in any way
+annotations_seen: none    # human descriptions of neurons that it has seen, in any way
 images: ""                # images it looked at: the exemplars, or which others
-labels: ""                # labels of images it was given; none for none
+labels: ""                # labels of images that it was given; none for no labels
 vocabulary: ""            # words or texts that its descriptions were chosen from
-parameters: null          # how many it has
+parameters: null          # number of parameters
 licence: ""               # such as MIT
 seed: null                # its random seed
 hardware: ""              # what it ran on
-wall_time_s: 0            # seconds it took to describe
+wall_time_s: 0            # seconds it took to describe the neurons
 """
 
 
@@ -47,15 +47,15 @@ def write_template(
     Args:
         name: The method's short name.
         board: The board it is for.
-        out: The folder to write; it must not hold anything yet.
-        splits: Which splits; default all of the board.
+        out: The folder to write; it must be empty or not exist.
+        splits: Names of splits; default all of the board's.
 
     Returns:
-        How many neurons there are to describe.
+        The number of neurons to describe.
 
     Raises:
-        InputError: If the name cannot be used, the folder holds something, the board is frozen or
-            a split's data are not at hand.
+        InputError: If the name cannot be used, the folder is not empty, the board is frozen, or a
+            split's data are not available.
     """
     if board.is_frozen():
         raise InputError(
@@ -89,21 +89,18 @@ def write_template(
             ),
             encoding="utf-8",
         )
-        with (folder / TABLES[0]).open("w", encoding="utf-8", newline="") as file:
-            table = csv.writer(file, lineterminator="\n")
-            table.writerow((SPLIT, *COLUMNS))
-            table.writerows((split, *key, "") for split, key in rows)
+        _write_table(folder / TABLES[0], ((split, *key, "") for split, key in rows))
     return len(rows)
 
 
 def write_submission(
     submission: Submission, texts: dict[str, list[tuple[NeuronKey, str]]], out: Path
 ) -> None:
-    """Write a submission that is complete; one in ``out`` is replaced.
+    """Write a complete submission, replacing one in ``out``.
 
     Args:
         submission: Its metadata.
-        texts: For each split its neurons and their descriptions; none for a describer.
+        texts: Neurons and descriptions of each split; empty for a describer that scoring runs.
         out: The folder to write.
     """
     with atomic_folder(out, overwrite=True) as folder:
@@ -113,9 +110,12 @@ def write_submission(
         ]
         (folder / METADATA).write_text("\n".join(lines) + "\n", encoding="utf-8")
         if texts:
-            with (folder / TABLES[0]).open("w", encoding="utf-8", newline="") as file:
-                table = csv.writer(file, lineterminator="\n")
-                table.writerow((SPLIT, *COLUMNS))
-                table.writerows(
-                    (split, *key, text) for split, rows in texts.items() for key, text in rows
-                )
+            rows = ((split, *key, text) for split, own in texts.items() for key, text in own)
+            _write_table(folder / TABLES[0], rows)
+
+
+def _write_table(path: Path, rows: Iterable[tuple[object, ...]]) -> None:
+    with path.open("w", encoding="utf-8", newline="") as file:
+        table = csv.writer(file, lineterminator="\n")
+        table.writerow((SPLIT, *COLUMNS))
+        table.writerows(rows)

@@ -1,4 +1,4 @@
-"""Which texts a submission may hold: as any description, and of a length that pages can show."""
+"""Which descriptions a submission may hold: valid ones, short enough to be shown on a page."""
 
 from __future__ import annotations
 
@@ -11,5 +11,11 @@ MAX_DESCRIPTION = 1000  # characters; the longest human annotation has 67 words
 
 
 def fault_of(text: str, limit: int = MAX_DESCRIPTION) -> str:
-    """Say what is wrong with a text; empty if nothing is."""
+    """Return what is wrong with a text; empty if nothing is.
+
+    >>> fault_of("a dog")
+    ''
+    >>> fault_of("x" * 2000)
+    'has 2,000 characters; at most 1,000 are taken'
+    """
     return texts.fault_of(text, limit)

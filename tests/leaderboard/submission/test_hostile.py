@@ -99,7 +99,7 @@ BAD_NAMES = [
 def test_method_names_that_are_refused(make: Make, board: BoardDefinition, name: str) -> None:
     checked = check(make(name=name), board)
     assert checked.problems
-    assert all(one.file == "submission.yaml" for one in checked.problems.found)
+    assert all(one.file == "submission.yaml" for one in checked.problems.items)
     assert all("\n" not in line and "\x00" not in line for line in checked.problems.lines())
 
 

@@ -19,8 +19,9 @@ from leaderboard.definition import BoardDefinition
 from leaderboard.method_comparison import compare, report, write_csv
 from leaderboard.results_folder import load_result
 from leaderboard.submission.checking import check
-from leaderboard.submission.scoring import check_sanity, differences, score_submissions
+from leaderboard.submission.scoring import check_sanity, score_submissions
 from leaderboard.submission.template import write_template
+from leaderboard.submission.verifying import differences
 from milannotations.errors import InputError
 from milannotations.record import NeuronKey
 from milannotations.storage.names import lock_file

@@ -15,7 +15,8 @@ from benchmark.result import leaves
 from leaderboard.commands import app
 from leaderboard.definition import BoardDefinition, read_board
 from leaderboard.submission.checking import check
-from leaderboard.submission.scoring import differences, score_submissions
+from leaderboard.submission.scoring import score_submissions
+from leaderboard.submission.verifying import differences
 from milannotations.errors import InputError
 from tests.benchmark.damage import DAMAGED
 from tests.benchmark.test_pairs import as_version_2, other_than, put
