@@ -1,8 +1,8 @@
 """The beam search over formulas, exact by sums over atoms.
 
-For a formula F the sums over its atoms of areas and of a unit's activated pixels, label by label,
-give |F and C| and |F and C and U| for every label C at once: two sparse products. What F OR C, F
-AND C and F AND NOT C cover follows from them.
+Let U be the mask of a unit and F a formula. Two sparse products give |F and C| and |F and C and U|
+for every label C at once: they add up, label by label, the areas of F's atoms and the unit's
+activated pixels in them. What F OR C, F AND C and F AND NOT C cover follows from these numbers.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ from baselines.compexp.space import Floats, Ints, Space, counted, dense_row, iou
 
 @dataclass(frozen=True)
 class BeamSearchConfig:
-    """What the search does; the defaults are the published ones.
+    """Settings of the search; the defaults are the published ones.
 
     Attributes:
         beam: Formulas kept from round to round.
-        length: Most labels in a formula.
-        penalty: The score of a formula is multiplied by it for each label more than one, and, as
+        length: Labels in the longest formula.
+        penalty: The score of a formula is multiplied by it for each label after the first and, as
             in the original code, for each NOT.
-        candidates: Only so many of the best single labels are joined to formulas; None for all.
-        distinct: Count formulas once that are the same set of pixels. The published search does
-            not, so that its beam fills up with the like of ``(a OR a)``.
+        candidates: How many of the best single labels may be added to formulas; None for all.
+        distinct: Keep only one of several formulas that cover the same pixels. The published
+            search keeps all of them, so its beam fills up with formulas such as ``(a OR a)``.
     """
 
     beam: int = 5
@@ -43,12 +43,12 @@ class BeamSearchConfig:
 
 @dataclass(frozen=True)
 class SearchResult:
-    """What the search found for one unit.
+    """The best formulas of one unit.
 
     Attributes:
         formula: The best formula.
-        iou: Its score: IoU, times the penalty.
-        alternatives: The rest of the last beam, best first.
+        iou: Its score: IoU times the penalty.
+        alternatives: The other formulas of the last beam and their scores, best first.
         best_single: The best formula of one label.
         single_iou: Its IoU.
     """
@@ -74,28 +74,29 @@ def search(
         space: The atoms.
         counts: Rows of ``Tally.counts``, (units, atoms).
         options: See ``BeamSearchConfig``.
-        threads: How many units are worked on at once; default one for each processor.
+        threads: Units searched at the same time; default one for each processor.
         advance: Called with the number of units done.
 
     Returns:
-        One per unit, in order. A unit that no label overlaps has the formula ``NONE`` and IoU 0.
+        One result per unit, in order. A unit that no label overlaps has the formula ``NONE`` and an
+        IoU of 0.
     """
     units = range(counts.shape[0])
 
-    def one(unit: int) -> SearchResult:
+    def search_unit(unit: int) -> SearchResult:
         return _search(space, dense_row(counts, unit), options or BeamSearchConfig())
 
     with ThreadPoolExecutor(threads or os.cpu_count()) as pool:
-        found = []
-        futures = [pool.submit(one, unit) for unit in units]
+        results = []
+        futures = [pool.submit(search_unit, unit) for unit in units]
         try:
             for future in futures:
-                found.append(future.result())
+                results.append(future.result())
                 advance(1)
         finally:
             for future in futures:
                 future.cancel()
-    return found
+    return results
 
 
 def _search(space: Space, row: Floats, options: BeamSearchConfig) -> SearchResult:
@@ -129,7 +130,7 @@ def _round(
     candidates: NDArray[np.intp],
     options: BeamSearchConfig,
 ) -> list[tuple[Formula, float]]:
-    """Join every label to every formula of the beam, and keep the best of all."""
+    """Add every label to every formula of the beam, and return the best formulas of all."""
     scores = [np.array([score for _, score in beam])]
     for formula, _ in beam:
         covered = space.covered(formula)
@@ -144,11 +145,11 @@ def _round(
         )
         ious = iou(hit_by, area_of, unit)
         if options.distinct:
-            # Joining a label that changes nothing gives the formula itself, which is there.
-            area_there = space.concept_areas[candidates]
-            same = np.stack([shared == area_there, shared == area, shared == 0], axis=1)
+            # A label that changes nothing gives the formula itself, which is in the beam already.
+            label_areas = space.concept_areas[candidates]
+            same = np.stack([shared == label_areas, shared == area, shared == 0], axis=1)
         lengths = [formula.joined(i, 0).published_length for i in range(len(OPERATORS))]
-        # Powers as Python takes them: numpy's may differ in the last bit.
+        # Python's powers: those of numpy may differ in the last bit.
         scored = np.array([options.penalty ** (length - 1) for length in lengths]) * ious
         scores.append((np.where(same, 0.0, scored) if options.distinct else scored).ravel())
     flat = np.concatenate(scores)
@@ -156,12 +157,12 @@ def _round(
     def formula_at(position: int) -> Formula:
         if position < len(beam):
             return beam[position][0]
-        of, place = divmod(position - len(beam), len(candidates) * len(OPERATORS))
-        label, operator = divmod(place, len(OPERATORS))
-        return beam[of][0].joined(operator, int(candidates[label]))
+        prefix, addition = divmod(position - len(beam), len(candidates) * len(OPERATORS))
+        label, operator = divmod(addition, len(OPERATORS))
+        return beam[prefix][0].joined(operator, int(candidates[label]))
 
     if not options.distinct:
-        # Stable, so that of equals the one that comes first stays first, as in the original.
+        # A stable sort, so that ties keep their order, as in the original.
         top = np.argsort(-flat, kind="stable")[: options.beam]
         return [(formula_at(int(i)), float(flat[i])) for i in top]
     return _distinct(space, flat, formula_at, options.beam)
@@ -170,8 +171,8 @@ def _round(
 def _distinct(
     space: Space, flat: Floats, formula_at: Callable[[int], Formula], wanted: int
 ) -> list[tuple[Formula, float]]:
-    """Return the best formulas that are different sets of pixels."""
-    kept: list[tuple[Formula, float]] = []
+    """Return the best formulas that cover different pixels."""
+    formulas: list[tuple[Formula, float]] = []
     seen: set[bytes] = set()
     for i in np.argsort(-flat, kind="stable"):
         if flat[i] <= 0:
@@ -180,7 +181,7 @@ def _distinct(
         pixels = np.packbits(formula.atoms(space.columns)).tobytes()
         if pixels not in seen:
             seen.add(pixels)
-            kept.append((formula, float(flat[i])))
-            if len(kept) == wanted:
+            formulas.append((formula, float(flat[i])))
+            if len(formulas) == wanted:
                 break
-    return kept
+    return formulas

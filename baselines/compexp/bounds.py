@@ -1,4 +1,4 @@
-"""Weights of the atoms for one IoU to beat, and what sums of them cannot exceed."""
+"""Weights of atoms for an IoU to beat, and upper bounds of their sums."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from baselines.compexp.space import Ints
 
 
 class Weights:
-    """The weights that make a formula F better if and only if W(F) exceeds a goal.
+    """Weights such that a formula F is better than the best so far if and only if W(F) > goal.
 
-    See ``baselines.compexp.optimal`` for why.
+    ``baselines.compexp.optimal`` derives them.
 
     Args:
         holds: ``Partition.holds``, int64.
-        row: The unit's activated pixels of each atom, (atoms,).
+        row: Activated pixels of the unit in each atom, (atoms,).
         areas: Pixels of each atom, (atoms,).
         both: |F and U| of the formula to beat.
-        union: |F or U| of it.
-        positive: Labels that some activated pixel has.
+        union: |F or U| of the same formula.
+        positive: Labels of at least one activated pixel.
 
     Attributes:
-        goal: What W must exceed.
+        goal: W of a better formula exceeds it.
         atoms: The weights, (atoms,).
         sums: W of each label, (concepts,).
         ups: W+ of each label, the sum of its positive weights, (concepts,).
@@ -53,21 +53,21 @@ class Weights:
         self._pair_rows: dict[int, Ints] = {}
 
     def pairs(self, labels: Ints) -> Ints:
-        """Return W(B and C) of some labels B with every label C, (labels, concepts)."""
+        """Return W(B and C) for some labels B and every label C, (labels, concepts)."""
         missing = [int(b) for b in labels if int(b) not in self._pair_rows]
         if missing:
             columns = self._holds[:, missing]
-            found = (columns.multiply(self.atoms[:, None]).T.tocsr() @ self._holds).toarray()
-            self._pair_rows |= dict(zip(missing, found, strict=True))
+            rows = (columns.multiply(self.atoms[:, None]).T.tocsr() @ self._holds).toarray()
+            self._pair_rows |= dict(zip(missing, rows, strict=True))
         return np.stack([self._pair_rows[int(b)] for b in labels])
 
     def bound(self, sums: Ints, ups: Ints, more: int) -> Ints:
-        """Return what W cannot exceed, of formulas with up to ``more`` labels more.
+        """Return upper bounds of W for formulas that are extended by up to ``more`` labels.
 
         Args:
             sums: W of the formulas.
             ups: W+ of the formulas.
-            more: How many labels.
+            more: How many labels may be added.
         """
         if more == 0:
             return sums
@@ -84,7 +84,7 @@ class Weights:
         )
 
     def as_iou(self, bound: int) -> float:
-        """Return the greatest IoU of a formula whose W does not exceed a bound above the goal."""
+        """Return the greatest IoU of a formula with W <= bound, for a bound above the goal."""
         # |F and U| <= bound / q + (p / q) |F - U|: the ratio to |U| + |F - U| is greatest where
         # F - U is empty.
         return min(1.0, bound / self._whole)
@@ -92,16 +92,16 @@ class Weights:
 
 @dataclass(frozen=True)
 class WeighedPrefix:
-    """The atoms of a prefix, weighed.
+    """The atoms of a prefix, with their weights.
 
     Attributes:
-        columns: Their labels, by columns.
-        weighted: The same, with weights in place of ones.
+        columns: Which labels each atom has, (atoms, concepts), by columns.
+        weighted: The same, with the atoms' weights in place of ones.
         whole: W of the prefix.
-        whole_up: W+ of it.
-        sums: W of it and each label.
-        ups: W+ of it and each label.
-        overlap: Pixels of it and each label.
+        whole_up: W+ of the prefix.
+        sums: W(prefix and C) of each label C, (concepts,).
+        ups: W+(prefix and C) of each label C, (concepts,).
+        overlap: Pixels of (prefix and C) for each label C, (concepts,).
     """
 
     columns: csc_array
@@ -114,12 +114,12 @@ class WeighedPrefix:
 
     @classmethod
     def of(cls, holds: csr_array, weights: Ints, areas: Ints) -> WeighedPrefix:
-        """Return what can be said of some atoms.
+        """Weigh the atoms of a prefix.
 
         Args:
             holds: Their rows of ``Partition.holds``, int64.
-            weights: Their weights.
-            areas: Their pixels.
+            weights: Their weights, (atoms,).
+            areas: Their pixels, (atoms,).
         """
         up = weights.clip(min=0)
         times = np.repeat(weights, np.diff(holds.indptr))

@@ -1,7 +1,7 @@
-"""Formulas as people would say them.
+"""Formulas in English.
 
-A comma ends what belongs together: "river or lake, but not blue" is (river or lake) that is not
-blue, "river or lake that is not blue" would be read both ways and is never said.
+A comma closes a group: "river or lake, but not blue" means (river or lake) that is not blue. The
+ambiguous "river or lake that is not blue" is never written.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from baselines.compexp.formula import Formula
 from baselines.concepts.label_text import NOTHING, plain
 
-# Categories whose labels say what something is like, not what it is.
+# Categories whose labels are qualities of things.
 ADJECTIVES = frozenset({"color", "colour", "texture", "size"})
 
 SCENE = "scene"
@@ -23,10 +23,10 @@ class _Phrase:
     text: str
     adjective: bool = False
     simple: bool = True
-    choice: bool = False  # "a or b": one more can be added
-    place: bool = False  # a scene: things are in it
+    choice: bool = False  # "a or b", to which another "or c" can be added
+    scene: bool = False  # things are "in a ..."
     negated: bool = False  # ends with "not ..."
-    modified: bool = False  # "blue river": what follows must not seem to be blue
+    modified: bool = False  # "blue river": what follows must not seem blue as well
 
 
 def english(formula: Formula, names: Sequence[str], categories: Sequence[str]) -> str:
@@ -34,8 +34,8 @@ def english(formula: Formula, names: Sequence[str], categories: Sequence[str]) -
 
     Args:
         formula: The formula.
-        names: Of all labels.
-        categories: Of all labels.
+        names: Names of all labels.
+        categories: Categories of all labels.
 
     >>> english(Formula(0, ((2, 1),)), ["water", "river"], ["object", "object"])
     'water that is not a river'
@@ -50,13 +50,13 @@ def english(formula: Formula, names: Sequence[str], categories: Sequence[str]) -
     if formula.first is None:
         return NOTHING
 
-    def said(label: int) -> _Phrase:
+    def phrase_of(label: int) -> _Phrase:
         category = categories[label]
-        return _Phrase(plain(names[label]), category in ADJECTIVES, place=category == SCENE)
+        return _Phrase(plain(names[label]), category in ADJECTIVES, scene=category == SCENE)
 
-    phrase = said(formula.first)
+    phrase = phrase_of(formula.first)
     for operator, label in formula.rest:
-        phrase = (_either, _both, _without)[operator](phrase, said(label))
+        phrase = (_either, _both, _without)[operator](phrase, phrase_of(label))
     return f"{phrase.text} things" if phrase.adjective else phrase.text
 
 
@@ -71,7 +71,7 @@ def _either(left: _Phrase, right: _Phrase) -> _Phrase:
 def _both(left: _Phrase, right: _Phrase) -> _Phrase:
     if not left.simple:
         return _Phrase(f"{_noun(left)}, and also {_what(right)}", simple=False)
-    if right.place and not left.place:
+    if right.scene and not left.scene:
         return _Phrase(f"{_noun(left)} {_what(right)}", simple=False)
     if left.adjective and right.adjective:
         return _Phrase(f"{left.text} and {right.text} things", simple=False)
@@ -96,9 +96,9 @@ def _noun(phrase: _Phrase) -> str:
 
 
 def _what(phrase: _Phrase) -> str:
-    """Return what something can be said to be: "a river", "blue", "trousers", "in a kitchen"."""
+    """Return the phrase as it follows "is": "a river", "blue", "trousers", "in a kitchen"."""
     text = phrase.text
-    if phrase.place:
+    if phrase.scene:
         return f"in {'an' if text[:1] in 'aeiou' else 'a'} {text}"
     if phrase.adjective or (text.endswith("s") and not text.endswith("ss")):
         return text

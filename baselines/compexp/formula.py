@@ -1,7 +1,7 @@
-"""Formulas over labels: ``(a OR b)``, ``(a AND b)``, ``(a AND (NOT b))`` and what is made of them.
+"""Formulas over labels: ``(a OR b)``, ``(a AND b)``, ``(a AND (NOT b))`` and combinations of them.
 
-Every formula is *left-deep*: a formula, an operator and one label, as the published search makes
-them. What NOT stands before is always a label, and what it stands after is always AND.
+Every formula is *left-deep*, as in the published search: a formula, an operator and one label. NOT
+always follows AND and stands before a single label.
 """
 
 from __future__ import annotations
@@ -22,12 +22,13 @@ NONE = "NONE"
 
 @dataclass(frozen=True)
 class Formula:
-    """A label, and what is joined to it, from left to right.
+    """A label, followed by operators with further labels.
 
     Attributes:
         first: Position of the first label among the concepts; None for the formula of a unit
             that no label overlaps.
-        rest: Operators, as positions in ``OPERATORS``, each with the label on its right.
+        rest: From left to right, each operator, as a position in ``OPERATORS``, with the label on
+            its right.
 
     >>> Formula(0, ((0, 1), (2, 2))).text(["river", "lake", "blue-c"])
     '((river OR lake) AND (NOT blue-c))'
@@ -37,7 +38,7 @@ class Formula:
     rest: tuple[tuple[int, int], ...] = ()
 
     def joined(self, operator: int, label: int) -> Formula:
-        """Return the formula with one label more."""
+        """Return the formula with another label added."""
         return Formula(self.first, (*self.rest, (operator, label)))
 
     @property
@@ -58,11 +59,11 @@ class Formula:
 
     @property
     def published_length(self) -> int:
-        """Length as the original code counts it for its penalty: each NOT adds one."""
+        """Length as the penalty of the original code counts it: each NOT adds one."""
         return 1 + sum(2 if operator == 2 else 1 for operator, _ in self.rest)
 
     def text(self, names: Sequence[str]) -> str:
-        """Return it as the original code prints it."""
+        """Return the formula as the original code prints it."""
         if self.first is None:
             return NONE
         text = names[self.first]
@@ -72,7 +73,7 @@ class Formula:
         return text
 
     def atoms(self, columns: csc_array) -> NDArray[np.bool_]:
-        """Return which atoms it is true of.
+        """Return the atoms for which the formula is true.
 
         Args:
             columns: ``Partition.holds`` by columns.
@@ -80,32 +81,32 @@ class Formula:
         Returns:
             Boolean of shape (atoms,).
         """
-        found = np.zeros(columns.shape[0], dtype=bool)
+        true = np.zeros(columns.shape[0], dtype=bool)
         if self.first is None:
-            return found
-        found[_column(columns, self.first)] = True
+            return true
+        true[_column(columns, self.first)] = True
         for operator, label in self.rest:
             rows = _column(columns, label)
             if operator == 0:
-                found[rows] = True
+                true[rows] = True
             elif operator == 2:
-                found[rows] = False
+                true[rows] = False
             else:
-                both = np.zeros_like(found)
-                both[rows] = found[rows]
-                found = both
-        return found
+                both = np.zeros_like(true)
+                both[rows] = true[rows]
+                true = both
+        return true
 
 
 def parse(text: str, names: Sequence[str]) -> Formula:
-    """Read a formula in the original's form.
+    """Read a formula in the notation of the original.
 
     Args:
-        text: As ``Formula.text`` writes it.
-        names: Of all labels. Where two have the same name the first is meant.
+        text: The formula, as ``Formula.text`` writes it.
+        names: Names of all labels. Of two with the same name the first is meant.
 
     Raises:
-        InputError: If it is not so written, or names a label that there is not.
+        InputError: If the text is no formula, or names an unknown label.
 
     >>> parse("((a OR b) AND (NOT c))", ["a", "b", "c"])
     Formula(first=0, rest=((0, 1), (2, 2)))
@@ -117,11 +118,11 @@ def parse(text: str, names: Sequence[str]) -> Formula:
         return Formula(None)
     dead_end: str | None = None
     seen: set[str] = set()
-    # Names may hold operators and parentheses, so that there can be more than one way to read a
-    # text: what is left of it, and what was read of its end.
-    ways: list[tuple[str, tuple[tuple[int, int], ...]]] = [(text, ())]
-    while ways:
-        left, rest = ways.pop()
+    # Names may contain operators and parentheses, so a text may have several readings. Each is the
+    # beginning that is still to be read, and the operators and labels read from the end.
+    readings: list[tuple[str, tuple[tuple[int, int], ...]]] = [(text, ())]
+    while readings:
+        left, rest = readings.pop()
         if left in position:
             return Formula(position[left], rest)
         if left in seen:
@@ -130,30 +131,30 @@ def parse(text: str, names: Sequence[str]) -> Formula:
         steps = _last(left, position)
         if not steps and dead_end is None:
             dead_end = left
-        ways += [(before, (step, *rest)) for before, step in steps]
+        readings += [(before, (step, *rest)) for before, step in steps]
     raise InputError(f"{text!r} is no formula over these labels: {dead_end!r} is not known")
 
 
 def _last(text: str, position: dict[str, int]) -> list[tuple[str, tuple[int, int]]]:
-    """Return ways to take the last operator and label off a formula; the likeliest last."""
-    found: list[tuple[str, tuple[int, int]]] = []
+    """Split the last operator and label off a formula in all possible ways; the likeliest last."""
+    splits: list[tuple[str, tuple[int, int]]] = []
     if not (text.startswith("(") and text.endswith(")")):
-        return found
+        return splits
     inside = text[1:-1]
-    # Looking ahead, as operators in names may share a space.
+    # A lookahead, as operators in names may share a space.
     for match in re.finditer(r" (OR|AND)(?= )", inside):
         before, operator, after = inside[: match.start()], match[1], inside[match.end() + 1 :]
         if after in position:
-            found.append((before, (OPERATORS.index(operator), position[after])))
+            splits.append((before, (OPERATORS.index(operator), position[after])))
         if operator == "AND" and after.startswith("(NOT ") and after.endswith(")"):
             name = after[5:-1]
             if name in position:
-                found.append((before, (2, position[name])))
-    return found
+                splits.append((before, (2, position[name])))
+    return splits
 
 
 def by_columns(holds: csr_array) -> csc_array:
-    """Return which atoms hold each concept, ready for ``Formula.atoms``."""
+    """Return which atoms have each label, as ``Formula.atoms`` takes it."""
     return csc_array(holds)
 
 

@@ -1,14 +1,14 @@
-"""The best formula there is, proved: branch and bound over all left-deep formulas.
+"""The best formula that exists, with a proof: branch and bound over all left-deep formulas.
 
-Let p / q be the best IoU so far, U a unit's mask. Formula F is better if and only if W(F), the sum
-over its atoms of ``q u - p (a - u)`` (u activated pixels of the atom, a its area), exceeds p |U|:
-|F and U| / |F or U| > p / q  <=>  q |F and U| - p |F - U| > p |U|. So the search for a better IoU
-is one for a greater sum of fixed integer weights, and no rounding is involved. (The step is
-Dinkelbach's for fractional programs, Management Science 13, 1967.)
+Let p / q be the best IoU so far and U the mask of a unit. A formula F is better if and only if
+W(F), the sum over its atoms of ``q u - p (a - u)`` (u activated pixels of the atom, a its area),
+exceeds p |U|: |F and U| / |F or U| > p / q  <=>  q |F and U| - p |F - U| > p |U|. The search for a
+better IoU thus becomes a search for a greater sum of fixed integer weights, without any rounding.
+(This is Dinkelbach's method for fractional programs, Management Science 13, 1967.)
 
-A prefix is left if no formula that begins with it can be better. The last two labels are tried all
-at once, from one product of sparse matrices. La Rosa et al. (arXiv 2511.20934) report how often the
-published beam search misses the optimum.
+A prefix is abandoned if no formula that begins with it can be better. The last two labels are tried
+all at once, by one product of sparse matrices. La Rosa et al. (arXiv 2511.20934) report how often
+the published beam search misses the optimum.
 """
 
 from __future__ import annotations
@@ -35,14 +35,14 @@ Join = Callable[[int], Formula]
 
 @dataclass(frozen=True)
 class Proof:
-    """The best formula of a unit, and how sure that is.
+    """The best formula of a unit, and a bound for all others.
 
     Attributes:
-        formula: The best formula that was found.
+        formula: The best formula that the search came across.
         iou: Its IoU.
-        proved: Whether no formula of at most that length is better.
-        bound: An IoU that none of them exceeds; ``iou`` itself where that is proved.
-        examined: How many formulas were looked at.
+        proved: Whether it is proved that no formula of at most the given length is better.
+        bound: An IoU that none of them exceeds; equal to ``iou`` where that is proved.
+        examined: Number of formulas that were examined.
     """
 
     formula: Formula
@@ -64,15 +64,15 @@ def optimal(
 
     Args:
         space: The atoms.
-        row: The unit's activated pixels of each atom, (atoms,).
-        length: Most labels in a formula.
-        seconds: Stop after that long, with what is proved until then.
-        start: A formula to begin with, such as the beam search's; default that of the distinct
-            beam search. The result is never worse.
+        row: Activated pixels of the unit in each atom, (atoms,).
+        length: Labels in the longest formula.
+        seconds: Time limit, after which the best formula and bound so far are returned.
+        start: A formula to begin with, such as that of the beam search; default that of the
+            distinct beam search. The result is never worse.
 
     Raises:
-        InputError: If the start is longer than ``length``, or there are so many pixels that sums
-            of weights would not fit into 64 bits.
+        InputError: If ``start`` is longer than ``length``, or there are so many pixels that sums of
+            weights would not fit into 64 bits.
     """
     if start is not None and start.length > length:
         raise InputError(f"the formula to begin with has {start.length} labels, more than {length}")
@@ -89,10 +89,11 @@ def optimal(
         return Proof(start, 0.0, True, 0.0, len(space.labels))
     ends = math.inf if seconds is None else time.monotonic() + seconds
 
-    work = _BranchAndBound(space, row, start, ends)
-    left = work.below(None, length)
-    found = work.iou_of(work.best)
-    return Proof(work.best, found, left == 0, max(found, left), work.examined)
+    search_tree = _BranchAndBound(space, row, start, ends)
+    unexamined = search_tree.below(None, length)
+    best = search_tree.iou_of(search_tree.best)
+    proved, bound = unexamined == 0, max(best, unexamined)
+    return Proof(search_tree.best, best, proved, bound, search_tree.examined)
 
 
 class _BranchAndBound:
@@ -106,7 +107,7 @@ class _BranchAndBound:
         self.unit = int(self.row.sum())
         self._ends = ends
         self.examined = 0
-        # A label that no activated pixel has can only help after AND NOT: anywhere else it adds
+        # A label without any activated pixel can only help after AND NOT: anywhere else it adds
         # pixels outside the mask and none inside.
         touching = (self.row @ self.holds) > 0
         self.positive: NDArray[np.intp] = np.flatnonzero(touching)
@@ -115,15 +116,15 @@ class _BranchAndBound:
         self._improve(start)
 
     def iou_of(self, formula: Formula) -> float:
-        """Return a formula's IoU, as the beam search computes it."""
+        """Return the IoU of a formula as the beam search computes it."""
         both, union = self._pixels(formula)
         return float(iou(np.int64(both), union - self.unit + both, self.unit))
 
     def below(self, prefix: Formula | None, more: int) -> float:
-        """Look at all formulas that begin with a prefix and have up to ``more`` labels more.
+        """Examine all formulas that extend a prefix by up to ``more`` labels.
 
         Returns:
-            0, or if time was too short an IoU that none of those not looked at exceeds.
+            0 if all were examined; if time ran out, an IoU that none of the others exceeds.
         """
         left, done = 0.0, set[Formula]()
         while True:
@@ -132,7 +133,7 @@ class _BranchAndBound:
                 left = self._last_two(prefix)
                 if self.best is best:
                     return left
-                continue  # sums of the old weights cannot be compared with the new goal
+                continue  # with the new best formula come new weights
             children = [pair for pair in self._children(prefix, more) if pair[1] not in done]
             for bound, child in children if self.best is best else ():
                 if self._late():
@@ -145,7 +146,7 @@ class _BranchAndBound:
                 return left
 
     def _children(self, prefix: Formula | None, more: int) -> list[tuple[int, Formula]]:
-        """Look at a prefix with one label more; return those that may lead further, best first."""
+        """Add a label to a prefix; return the formulas worth extending further, best first."""
         children: list[tuple[int, Formula]] = []
         for join, sums, ups in self._first() if prefix is None else self._joined(prefix):
             self.examined += len(sums)
@@ -166,69 +167,69 @@ class _BranchAndBound:
         yield join, self.now.sums[labels], self.now.ups[labels]
 
     def _joined(self, prefix: Formula) -> Iterator[tuple[Join, Ints, Ints]]:
-        """For each operator give W and W+ of a prefix joined with the labels worth joining."""
-        for operator, labels, sums, ups in self._steps(prefix, self._part(prefix)):
+        """Yield for each operator W and W+ of a prefix with each label worth adding."""
+        for operator, labels, sums, ups in self._steps(prefix, self._weighed(prefix)):
             yield _join(prefix, operator, labels), sums, ups
 
     def _steps(
-        self, prefix: Formula, part: WeighedPrefix
+        self, prefix: Formula, weighed: WeighedPrefix
     ) -> Iterator[tuple[int, Ints, Ints, Ints]]:
-        """For each operator give the labels that are worth joining, and W and W+ with each."""
+        """Yield for each operator the labels worth adding to a prefix, and W and W+ with each."""
         before, label = prefix.rest[-1] if prefix.rest else (None, prefix.first)
         for operator in (_OR, _AND, _NOT):
             labels = np.arange(len(self.now.sums)) if operator == _NOT else self.positive
-            # Of labels that the same operator joins one after the other the order does not
-            # matter: the ascending one stands for all.
+            # The order of labels that the same operator adds one after the other does not matter:
+            # only the ascending order is examined.
             if before == operator or (before is None and operator != _NOT):
                 labels = labels[labels > (-1 if label is None else label)]
             if operator != _OR:
-                labels = labels[part.overlap[labels] > 0]
-            both, both_up = part.sums[labels], part.ups[labels]
+                labels = labels[weighed.overlap[labels] > 0]
+            both, both_up = weighed.sums[labels], weighed.ups[labels]
             if operator == _OR:
-                sums = part.whole + self.now.sums[labels] - both
-                ups = part.whole_up + self.now.ups[labels] - both_up
+                sums = weighed.whole + self.now.sums[labels] - both
+                ups = weighed.whole_up + self.now.ups[labels] - both_up
             elif operator == _AND:
                 sums, ups = both, both_up
             else:
-                sums, ups = part.whole - both, part.whole_up - both_up
+                sums, ups = weighed.whole - both, weighed.whole_up - both_up
             yield operator, labels, sums, ups
 
     def _last_two(self, prefix: Formula) -> float:
-        """Look at all formulas of a prefix and one or two labels more; see ``below``."""
-        part = self._part(prefix)
+        """Examine all formulas that extend a prefix by one or two labels; see ``below``."""
+        weighed = self._weighed(prefix)
         waiting: list[tuple[int, int, Ints, Ints]] = []
-        for operator, labels, sums, ups in self._steps(prefix, part):
+        for operator, labels, sums, ups in self._steps(prefix, weighed):
             self.examined += len(labels)
             if self._look(sums, _join(prefix, operator, labels)):
                 return 0.0
             bounds = self.now.bound(sums, ups, 1)
             some = np.flatnonzero(bounds > self.now.goal)
-            # Few at a time: a better formula spares the rest.
+            # A few at a time: a better formula makes the others unnecessary.
             some = some[np.argsort(-bounds[some], kind="stable")]
             for first in range(0, len(some), _AT_ONCE):
                 chosen = some[first : first + _AT_ONCE]
                 waiting.append((int(bounds[chosen[0]]), operator, labels[chosen], sums[chosen]))
-        # The most promising first, whatever the operator: so the first bound that is left when time
-        # is up holds for all that are.
+        # The most promising first, whatever the operator: when time runs out, the bound of the next
+        # group holds for all remaining ones.
         for bound, operator, labels, sums in sorted(waiting, key=lambda group: -group[0]):
             if self._late():
                 return self.now.as_iou(bound)
-            if self._try(prefix, part, operator, labels, sums):
+            if self._try(prefix, weighed, operator, labels, sums):
                 return 0.0
         return 0.0
 
     def _try(
-        self, prefix: Formula, part: WeighedPrefix, operator: int, labels: Ints, sums: Ints
+        self, prefix: Formula, weighed: WeighedPrefix, operator: int, labels: Ints, sums: Ints
     ) -> bool:
-        """Join every label to (prefix operator label); return whether one is a better formula."""
+        """Add every label to (prefix operator label); return whether this gave a better formula."""
         # W(prefix and B and C), for labels B in rows and all C in columns.
-        triple = (part.columns[:, labels].T @ part.weighted).toarray()
+        triple = (weighed.columns[:, labels].T @ weighed.weighted).toarray()
         if operator == _OR:
-            both = part.sums + self.now.pairs(labels) - triple
+            both = weighed.sums + self.now.pairs(labels) - triple
         elif operator == _AND:
             both = triple
         else:
-            both = part.sums - triple
+            both = weighed.sums - triple
         self.examined += 3 * both.size
         whole = sums[:, None]
         with_or = (whole + self.now.sums - both)[:, self.positive]
@@ -240,19 +241,19 @@ class _BranchAndBound:
         )
 
     def _look(self, sums: Ints, join: Join) -> bool:
-        """Take the best of some formulas if it is better than the best so far; say whether."""
+        """Take the best of some formulas if it beats the best so far; return whether it does."""
         if not len(sums) or int(sums.max()) <= self.now.goal:
             return False
         self._improve(join(int(sums.argmax())))
         return True
 
     def _improve(self, formula: Formula) -> None:
-        """Make a formula the one to beat, and weigh the atoms anew."""
+        """Make a formula the one to beat, and compute the weights for it."""
         self.best = formula
         both, union = self._pixels(formula)
         self.now = Weights(self.holds, self.row, self.areas, both, union, self.positive)
 
-    def _part(self, prefix: Formula) -> WeighedPrefix:
+    def _weighed(self, prefix: Formula) -> WeighedPrefix:
         rows = np.flatnonzero(prefix.atoms(self.space.columns))
         return WeighedPrefix.of(self.holds[rows], self.now.atoms[rows], self.areas[rows])
 

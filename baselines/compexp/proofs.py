@@ -1,4 +1,4 @@
-"""Proved optima of many units, on all cores."""
+"""Proved optima of many units, on all processors."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from baselines.compexp.beam import Ints, Space, dense_row
 from baselines.compexp.formula import Formula
 from baselines.compexp.optimal import Proof, optimal
 
-AT_ONCE = 8  # units that a process is given at a time
+AT_ONCE = 8  # units that a process takes at a time
 
 
 def prove(
@@ -25,15 +25,15 @@ def prove(
 ) -> list[Proof]:
     """Find the best formula of some units; see ``optimal``.
 
-    Most of the work is Python's own, of which one process does one thing at a time; so there is a
-    process for each core. On Ctrl-C they are ended at once.
+    Most of the time is spent in the interpreter, so units are spread over processes, not threads:
+    one for each processor. Ctrl-C ends them at once.
 
     Args:
         space: The atoms.
         counts: Rows of ``Tally.counts``, (units, atoms).
         starts: A formula to begin with for each unit.
-        length: Most labels in a formula.
-        seconds: How long one unit may take.
+        length: Labels in the longest formula.
+        seconds: Time limit for each unit.
         advance: Called with the number of units done.
     """
     areas = space.areas.astype("int64")
@@ -42,19 +42,19 @@ def prove(
     ]
     processes = min(os.cpu_count() or 1, len(groups))
     running = Parallel(n_jobs=processes, return_as="generator")(
-        delayed(_some)(
+        delayed(_prove_group)(
             space.holds, areas, counts[list(group)], [starts[i] for i in group], length, seconds
         )
         for group in groups
     )
     proofs: list[Proof] = []
-    for found in running:
-        proofs += found
-        advance(len(found))
+    for finished in running:
+        proofs += finished
+        advance(len(finished))
     return proofs
 
 
-def _some(
+def _prove_group(
     holds: csr_array,
     areas: Ints,
     counts: csr_array,

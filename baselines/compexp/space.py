@@ -1,4 +1,4 @@
-"""The atoms, and what can be said of formulas for all units alike."""
+"""The atoms of a data set, and numbers of formulas that are the same for all units."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from baselines.compexp.formula import Formula, by_columns
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
 _EPSILON = 1e-10  # of the original code
-_REMEMBERED = 2**29  # bytes of formulas that are remembered
+_REMEMBERED = 2**29  # bytes of the cache
 
 
 def dense_row(counts: csr_array, unit: int) -> Floats:
-    """Return a unit's activated pixels of each atom, float64 (atoms,)."""
+    """Return the activated pixels of a unit in each atom, float64 (atoms,)."""
     row = np.zeros(counts.shape[1])
     span = slice(counts.indptr[unit], counts.indptr[unit + 1])
     row[counts.indices[span]] = counts.data[span]
@@ -28,7 +28,7 @@ def dense_row(counts: csr_array, unit: int) -> Floats:
 
 
 class Space:
-    """The atoms, with what can be said of formulas for all units alike.
+    """The atoms of a data set, with a cache of what formulas cover, which all units share.
 
     Args:
         holds: ``Partition.holds``.
@@ -40,7 +40,7 @@ class Space:
         self.areas = areas.astype(np.float64)
         self.columns: csc_array = by_columns(holds)
         self.labels = np.flatnonzero(self.concept_areas > 0)
-        self._known: OrderedDict[Formula, Covered] = OrderedDict()
+        self._covered: OrderedDict[Formula, Covered] = OrderedDict()
         self._bytes = 0
         self._lock = threading.Lock()
 
@@ -51,38 +51,37 @@ class Space:
 
     @property
     def remembered(self) -> int:
-        """Bytes of what is remembered of formulas; never more than 512 MB."""
+        """Bytes of the cache of formulas; never more than 512 MB."""
         return self._bytes
 
     def covered(self, formula: Formula) -> Covered:
-        """Return what a formula covers."""
+        """Return what a formula covers, from the cache if it is there."""
         with self._lock:
-            known = self._known.get(formula)
-            if known is not None:
-                self._known.move_to_end(formula)
-                return known
+            cached = self._covered.get(formula)
+            if cached is not None:
+                self._covered.move_to_end(formula)
+                return cached
         rows = np.flatnonzero(formula.atoms(self.columns))
-        part = self.holds[rows]
-        areas = self.areas[rows]
-        made = Covered(rows, part, counted(areas @ part), int(areas.sum()))
+        holds, areas = self.holds[rows], self.areas[rows]
+        covered = Covered(rows, holds, counted(areas @ holds), int(areas.sum()))
         with self._lock:
-            if formula not in self._known:
-                self._known[formula] = made
-                self._bytes += made.size
-            # What was not asked for longest goes first: single labels, which recur, stay.
+            if formula not in self._covered:
+                self._covered[formula] = covered
+                self._bytes += covered.size
+            # The least recently used goes first: single labels, which recur, stay.
             while self._bytes > _REMEMBERED:
-                self._bytes -= self._known.popitem(last=False)[1].size
-        return made
+                self._bytes -= self._covered.popitem(last=False)[1].size
+        return covered
 
 
 @dataclass(frozen=True)
 class Covered:
-    """The atoms of a formula, whatever the unit.
+    """The atoms of a formula.
 
     Attributes:
-        rows: Which atoms.
+        rows: Positions of the atoms.
         holds: Their rows of ``Partition.holds``.
-        with_label: Pixels of the formula and each label, (concepts,).
+        with_label: Pixels of (formula and C) for each label C, (concepts,).
         area: Pixels of the formula.
     """
 
@@ -93,17 +92,17 @@ class Covered:
 
     @property
     def size(self) -> int:
-        """Bytes of memory that it takes."""
-        held = (self.holds.data, self.holds.indices, self.holds.indptr)
-        return sum(array.nbytes for array in (self.rows, self.with_label, *held))
+        """Bytes of memory."""
+        holds = (self.holds.data, self.holds.indices, self.holds.indptr)
+        return sum(array.nbytes for array in (self.rows, self.with_label, *holds))
 
 
 def iou(both: Ints, area: Ints | int, unit: int) -> Floats:
-    """Return the IoU as the original code computes it, to the last bit."""
+    """Return the IoU with the original code's rounding, to the last bit."""
     ratio: Floats = both / (area + unit - both + _EPSILON)
     return ratio
 
 
 def counted(sums: NDArray[np.float64]) -> Ints:
-    """Return sums of pixels, which floating point holds exactly, as integers."""
+    """Return sums of pixels, which are exact in floating point, as integers."""
     return np.rint(np.asarray(sums)).astype(np.int64)

@@ -1,4 +1,4 @@
-"""Activation maps of labelled images: of a network that is run on them, or from files."""
+"""Activation maps of labelled images: from a network that runs on them, or from files."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _RECORDED_BATCH = 64
 
 
 class ActivationMaps(Protocol):
-    """Activation maps of a number of images, layer by layer."""
+    """Activation maps of images, layer by layer."""
 
     @property
     def layers(self) -> Mapping[str, tuple[int, int, int]]:
@@ -32,24 +32,24 @@ class ActivationMaps(Protocol):
 
     @property
     def input_size(self) -> tuple[int, int]:
-        """Height and width of what the network takes, in pixels."""
+        """Height and width of the network's input, in pixels."""
 
     def __len__(self) -> int: ...
 
     def identity(self) -> dict[str, Any]:
-        """Return what tells these maps from others, as JSON."""
+        """Return what identifies these maps, as JSON."""
 
     def run(
         self, span: range, layers: Sequence[str], update: Update, advance: Advance, say: Say
     ) -> None:
-        """Call ``update(layer, ids, maps)`` with all maps of a span of images.
+        """Call ``update(layer, ids, maps)`` for all maps of a span of images.
 
-        See ``milannotations.exemplars.collect.Runner`` for what ``update`` does.
+        ``milannotations.exemplars.collect.Runner`` says what ``update`` does.
         """
 
 
 class NetworkMaps:
-    """The maps of a network, which is run each time.
+    """Maps of a network, which runs each time they are needed.
 
     Args:
         job: The network, on its device, its layers and the images; see
@@ -65,7 +65,7 @@ class NetworkMaps:
         }
         size = job.source.inputs(0)
         first = size if isinstance(size, Tensor) else size[0]
-        # What is no image (a scene's index, say) is shown whole, whatever its size.
+        # Inputs that are not images, such as the indices of scenes, have no size.
         self.input_size = (int(first.shape[-2]), int(first.shape[-1])) if first.ndim > 1 else (0, 0)
 
     def __len__(self) -> int:
@@ -107,18 +107,18 @@ class NetworkMaps:
 
 
 class RecordedMaps:
-    """Maps that were written to files, for networks that do not run here.
+    """Maps from files, for networks that do not run on this machine.
 
     Args:
         folder: Holds ``activations.json`` with ``{"input_size": [height, width], "layers":
             {"conv5": "conv5.npy"}}``; each file is an array of shape (images, units, height,
             width), or (images, units) for units with one activation per image, of floating-point
             numbers. Files are mapped into memory, never unpickled.
-        device: Where the maps are worked on.
+        device: Where the maps are processed.
 
     Raises:
         InputError: If a file is missing, lies outside the folder, is of another shape or type, or
-            the layers' numbers of images differ.
+            layers have different numbers of images.
     """
 
     def __init__(self, folder: Path, device: torch.device | str = "cpu") -> None:
@@ -156,7 +156,7 @@ class RecordedMaps:
         return len(next(iter(self._arrays.values())))
 
     def identity(self) -> dict[str, Any]:
-        """Return a hash of the files' names, sizes and times of writing."""
+        """Return a hash of the names, sizes and modification times of the files."""
         return self._identity
 
     def run(
@@ -186,8 +186,8 @@ def _array(folder: Path, name: str) -> NDArray[Any]:
     if not path.resolve().is_relative_to(folder.resolve()):
         raise InputError(f"{folder / 'activations.json'}: {name} lies outside the folder")
     if not path.is_file():
-        known = [p.name for p in folder.glob("*.npy")]
-        raise InputError(f"{path} does not exist{did_you_mean(name, known)}")
+        files = [p.name for p in folder.glob("*.npy")]
+        raise InputError(f"{path} does not exist{did_you_mean(name, files)}")
     array = read_array(path, "biuf", mapped="r")
     if array.ndim == 2:
         array = array[:, :, None, None]

@@ -39,7 +39,7 @@ SPLITS = ("training", "validation")
 
 
 class _Scenes(ABC):
-    """What both share: pictures, maps of their classes, and for each picture a scene or None."""
+    """What both data sets share: pictures, their class maps, and a scene, or None, for each."""
 
     shape: tuple[int, int] | None = None
 
@@ -71,18 +71,18 @@ class _Scenes(ABC):
         """Return an image's labels: its objects, then a channel for each level of parts.
 
         Raises:
-            InputError: If a map is missing or damaged, of another size than the picture, or holds
-                a number that is no class.
+            InputError: If a map is missing or damaged, differs in size from the picture, or
+                contains a number that is no class.
         """
-        found = []
+        channels = []
         for path in self._maps[index]:
             numbers = self._numbers(open_inside(self._folder, path), path)
             check_size(self._folder, path, numbers, self._images[index])
-            found.append(self._codes.find(numbers, path))
-        return Labels(np.stack(found), self._whole[index])
+            channels.append(self._codes.find(numbers, path))
+        return Labels(np.stack(channels), self._whole[index])
 
     def check(self) -> list[str]:
-        """Return which pictures and label maps are missing, or links out of the folder."""
+        """Return which pictures and label maps are missing, or are links out of the folder."""
         files = [*self._images, *(path for maps in self._maps for path in maps)]
         return missing_files(files, self._folder)
 
@@ -95,15 +95,15 @@ class SceneParsing(_Scenes):
     """The scene parsing challenge, ``ADEChallengeData2016``.
 
     ``annotations/<split>/*.png`` hold 0 for unlabelled and 1 to 150 for the classes that
-    ``objectInfo150.txt`` names, of which the first synonym is used. ``sceneCategories.txt``, where
-    it is there, gives each image's scene.
+    ``objectInfo150.txt`` names, of which the first synonym is used. ``sceneCategories.txt``, if it
+    exists, gives the scene of each image.
 
     Args:
         folder: ``ADEChallengeData2016``.
         split: ``training`` or ``validation``.
 
     Raises:
-        InputError: If it is not so laid out.
+        InputError: If the folder has another layout.
     """
 
     def __init__(self, folder: Path, split: str = "validation") -> None:
@@ -124,7 +124,7 @@ class SceneParsing(_Scenes):
         return self._images[index].name
 
     def identity(self) -> dict[str, Any]:
-        """Return hashes of the vocabulary, and of the names, sizes and ends of all files."""
+        """Return hashes of the vocabulary, and of the names, sizes and last bytes of all files."""
         return self._identity
 
     @cached_property
@@ -149,16 +149,16 @@ class ADE20K(_Scenes):
 
     Below ``images/ADE/<split>/<group>/<scene>`` each picture ``X.jpg`` has ``X_seg.png`` with the
     number of the class in ``R // 10 × 256 + G``, the same for parts in ``X_parts_1.png`` and so on,
-    and ``X.json`` with the classes' numbers and names. A name that is used for objects and for
-    parts is of the category in which it occurs more often. ``index_ade20k.pkl`` is not read: it
-    is a pickle, which can run code.
+    and ``X.json`` with the numbers and names of the classes. A name that is used for objects and
+    for parts belongs to the category in which it occurs more often. ``index_ade20k.pkl`` is not
+    read, because a pickle can run code.
 
     Args:
         folder: The folder that holds ``images``.
         split: ``training`` or ``validation``.
 
     Raises:
-        InputError: If it is not so laid out.
+        InputError: If the folder has another layout.
     """
 
     categories = ("object", "part", "scene")
@@ -169,7 +169,7 @@ class ADE20K(_Scenes):
         maps = {image: _maps_of(image) for image in _photographs(root, deep=True)}
         if not maps:
             old = (folder / "images" / split).is_dir()
-            hint = "; this is the release of 2016, take that of January 2021" if old else ""
+            hint = "; this is the release of 2016, use that of January 2021" if old else ""
             raise InputError(f"{root} holds no image (*.jpg){hint}")
         files = [f for i in maps for f in (i, *maps[i], i.with_suffix(".json"))]
         self._identity = {"ade20k": split, "files": hash_of(sizes(files, folder))}
@@ -182,7 +182,7 @@ class ADE20K(_Scenes):
         return f"{path.parent.name}/{path.name}"
 
     def identity(self) -> dict[str, Any]:
-        """Return a hash of the names, sizes and ends of all files."""
+        """Return a hash of the names, sizes and last bytes of all files."""
         return self._identity
 
     def _numbers(self, picture: Image.Image, path: Path) -> NDArray[np.int64]:
@@ -193,10 +193,10 @@ class ADE20K(_Scenes):
 
 
 def check_size(root: Path, path: Path, pixels: NDArray[Any], image: Path) -> None:
-    """Raise InputError if a map, shape (height, width), is not of the size of its picture.
+    """Raise InputError if a map, of shape (height, width), differs in size from its picture.
 
     Args:
-        root: The folder of the picture, out of which no link may lead.
+        root: The folder of the picture, which no link may leave.
         path: The map's file, for the message.
         pixels: The map.
         image: The picture, of which only the header is read.
@@ -204,12 +204,12 @@ def check_size(root: Path, path: Path, pixels: NDArray[Any], image: Path) -> Non
     check_inside(root, image)
     width, height = size_of(image)
     if pixels.shape != (height, width):
-        found = " × ".join(map(str, pixels.shape))
-        raise InputError(f"{path} is {found}, and {image.name} {height} × {width}")
+        size = " × ".join(map(str, pixels.shape))
+        raise InputError(f"{path} is {size}, and {image.name} {height} × {width}")
 
 
 def _photographs(folder: Path, deep: bool) -> list[Path]:
-    """Return the JPEG files in a folder, or also in those below it; none if it is missing."""
+    """Return the JPEG files in a folder, with ``deep`` also below it; none if it is missing."""
     listed = list_images(folder).paths if folder.is_dir() else []
     return sorted(p for p in listed if p.suffix == ".jpg" and (deep or p.parent == folder))
 
@@ -222,16 +222,16 @@ def _maps_of(image: Path) -> list[Path]:
 
 
 def _vocabulary(folder: Path, images: Sequence[Path], key: str) -> list[VisualConcept]:
-    """Return the classes of all JSON files; from a file, if they were asked for before."""
-    kept = home() / "concepts" / f"ade20k-{hashlib.sha256(key.encode()).hexdigest()[:16]}.json"
-    if is_there(kept):
+    """Return the classes of all JSON files; they are read once, and kept in a file."""
+    cache = home() / "concepts" / f"ade20k-{hashlib.sha256(key.encode()).hexdigest()[:16]}.json"
+    if is_there(cache):
         try:
-            plain = read_json(kept, dict)
+            plain = read_json(cache, dict)
             return [
                 VisualConcept(str(name), str(kind), int(n)) for n, (name, kind) in plain.items()
             ]
         except (ValueError, TypeError) as error:
-            notify(f"{kept} cannot be used ({error}); it is made anew")
+            notify(f"{cache} cannot be used ({error}); it is written again")
     names: dict[int, str] = {}
     times: dict[int, Counter[str]] = defaultdict(Counter)
     with progress_bar() as bar:
@@ -241,17 +241,17 @@ def _vocabulary(folder: Path, images: Sequence[Path], key: str) -> list[VisualCo
                 names.setdefault(number, name)
                 times[number][category] += 1
             bar.advance(task)
-    found = {
+    classes = {
         n: (names[n], max(("object", "part"), key=times[n].__getitem__)) for n in sorted(names)
     }
-    make_folder(kept.parent)
-    with atomic_path(kept) as path:
-        path.write_text(json.dumps(found), encoding="utf-8")
-    return [VisualConcept(name, category, n) for n, (name, category) in found.items()]
+    make_folder(cache.parent)
+    with atomic_path(cache) as path:
+        path.write_text(json.dumps(classes), encoding="utf-8")
+    return [VisualConcept(name, category, n) for n, (name, category) in classes.items()]
 
 
 def _classes_in(folder: Path, path: Path) -> list[tuple[int, str, str]]:
-    """Return number, name and category of everything that a picture's JSON file lists."""
+    """Return the number, name and category of every object in the JSON file of a picture."""
     check_inside(folder, path)
     try:
         # Some names are not valid UTF-8 in the release.
@@ -278,23 +278,23 @@ def _classes_in(folder: Path, path: Path) -> list[tuple[int, str, str]]:
 
 
 def _classes(folder: Path) -> dict[int, str]:
-    """Return the number and the first synonym of the challenge's classes."""
+    """Return the first synonym of each class of the challenge, by number."""
     path = folder / "objectInfo150.txt"
     lines = _lines(folder, path)
     header = [name.strip() for name in lines[0].split("\t")] if lines else []
     if "Idx" not in header or "Name" not in header:
         raise InputError(f"{path} has no columns 'Idx' and 'Name', between tabs")
-    found: dict[int, str] = {}
+    classes: dict[int, str] = {}
     for line in lines[1:]:
         cells = [cell.strip() for cell in line.split("\t")]
         number = count_of(cells[header.index("Idx")]) if len(cells) >= len(header) else None
-        if number is None or not 0 < number <= MOST_CONCEPTS or number in found:
+        if number is None or not 0 < number <= MOST_CONCEPTS or number in classes:
             raise InputError(f"{path}: {line!r} is no class, or has the number of another")
         synonyms = cells[header.index("Name")].replace(";", ",")
-        found[number] = synonyms.split(",")[0].strip()
-    if not found:
+        classes[number] = synonyms.split(",")[0].strip()
+    if not classes:
         raise InputError(f"{path} names no class")
-    return found
+    return classes
 
 
 def _scenes(folder: Path) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""Grouping pixels into atoms: those of one image, and the images' lists into one table."""
+"""Grouping the pixels of an image into atoms, and the atoms of all images into one table."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from baselines.concepts.labelled_images import MOST_CONCEPTS
 def atoms_of_image(
     channels: NDArray[np.uint16], whole: tuple[int, ...] = ()
 ) -> tuple[NDArray[np.uint16], list[bytes], NDArray[np.int64]]:
-    """Group an image's pixels by the multiset of their labels.
+    """Group the pixels of an image by the multiset of their labels.
 
     Args:
         channels: Codes of shape (channels, pixels).
-        whole: Codes that hold for every pixel.
+        whole: Codes that apply to every pixel.
 
     Returns:
-        For each pixel its position in the list; the list of multisets, each as the bytes of its
-        codes in ascending order; and the pixels of each.
+        The position of each pixel in the list of multisets; the list itself, each multiset as the
+        bytes of its codes in ascending order; and the number of pixels of each.
     """
     pixels = channels.shape[1]
     group = np.zeros(pixels, dtype=np.int64)
@@ -35,7 +35,7 @@ def atoms_of_image(
         ),
         axis=0,
     )
-    # Channels in another order give the same multiset.
+    # The same labels in other channels are the same multiset.
     position: dict[bytes, int] = {}
     local = np.array(
         [position.setdefault(row[row > 0].tobytes(), len(position)) for row in stacked.T],
@@ -50,27 +50,27 @@ def _column(whole: tuple[int, ...]) -> NDArray[np.uint16]:
 
 
 def united(lists: list[dict[str, NDArray[Any]]], concepts: int) -> dict[str, NDArray[Any]]:
-    """Return one table of the atoms of all images, from the images' lists.
+    """Merge the lists of all images into one table of atoms.
 
     Args:
-        lists: In the order of the images: ``lengths`` of each image's list, and of each entry the
-            ``sizes`` of its multiset, its ``areas`` in pixels and, one after the other, ``codes``.
-        concepts: How many there are.
+        lists: In the order of the images: ``lengths`` of the list of each image, and for each entry
+            the ``sizes`` of its multiset, its ``areas`` in pixels and its ``codes``, concatenated.
+        concepts: Number of concepts.
 
     Returns:
-        ``first`` and ``atoms``, see ``PackedConcepts``; ``areas`` of the atoms; and as the parts
-        of a sparse matrix (atoms × concepts) ``codes`` (columns), ``times`` and ``starts``.
+        ``first`` and ``atoms``, see ``PackedConcepts``; ``areas`` of the atoms; and a sparse matrix
+        (atoms × concepts) as ``codes`` (columns), ``times`` (values) and ``starts`` (of rows).
     """
     position: dict[bytes, int] = {}
     atoms = []
-    for part in lists:
-        ends = np.cumsum(part["sizes"])
-        codes = part["codes"]
+    for chunk in lists:
+        ends = np.cumsum(chunk["sizes"])
+        codes = chunk["codes"]
         atoms.append(
             np.array(
                 [
                     position.setdefault(codes[end - size : end].tobytes(), len(position))
-                    for end, size in zip(ends, part["sizes"], strict=True)
+                    for end, size in zip(ends, chunk["sizes"], strict=True)
                 ],
                 dtype=np.int32,
             )
@@ -78,12 +78,12 @@ def united(lists: list[dict[str, NDArray[Any]]], concepts: int) -> dict[str, NDA
     keys = [np.frombuffer(key, dtype=np.uint16) for key in position]
     every = np.concatenate(atoms)
     areas = np.zeros(len(keys), dtype=np.int64)
-    np.add.at(areas, every, np.concatenate([part["areas"] for part in lists]))
+    np.add.at(areas, every, np.concatenate([chunk["areas"] for chunk in lists]))
     rows = np.repeat(np.arange(len(keys)), [len(key) for key in keys])
     columns = np.concatenate(keys).astype(np.int64) - 1 if len(rows) else rows
     ones = np.ones(len(rows), dtype=np.uint8)
-    table = csr_array((ones, (rows, columns)), shape=(len(keys), concepts))  # repeats are added up
-    lengths = np.concatenate([part["lengths"] for part in lists])
+    table = csr_array((ones, (rows, columns)), shape=(len(keys), concepts))  # adds repeats up
+    lengths = np.concatenate([chunk["lengths"] for chunk in lists])
     return {
         "first": np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64),
         "atoms": every,

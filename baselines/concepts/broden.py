@@ -43,26 +43,26 @@ class _Row:
 
 
 class Broden:
-    """Broden as it is on the disk, of either size.
+    """Broden in the published layout, of either size.
 
-    - ``index.csv`` (or a subset of it, such as ``index_ade20k.csv``) has a row for each image, and
-      a column for each category, with any number of entries between semicolons: numbers of labels
-      that hold for the whole image, and label maps, PNG files below ``images`` with the label's
-      number in R + 256 G. 0 is no label, everywhere.
+    - ``index.csv`` (or a subset of it, such as ``index_ade20k.csv``) has one row per image and one
+      column per category, with entries separated by semicolons: numbers of labels that apply to
+      the whole image, and label maps, which are PNG files below ``images`` with the number of the
+      label in R + 256 G. 0 always means no label.
     - ``label.csv`` names the labels, ``category.csv`` the categories, and ``c_<category>.csv`` says
       how much of the images each label covers in a category. A label belongs to the category in
-      which it covers most, of equals the last; so one that is in none of the categories belongs to
-      the last, as in the original code.
+      which it covers most (of ties, the last category). As in the original code, a label of none of
+      the categories therefore belongs to the last one.
 
     Images without any label in the chosen categories are left out, as in the original code.
 
     Args:
         folder: ``broden1_224``, ``broden1_227`` or the like.
-        index: Which index.
-        categories: Which categories; None for all.
+        index: File name of the index.
+        categories: Names of categories; None for all.
 
     Raises:
-        InputError: If tables are missing or make no sense; images and maps are not opened here.
+        InputError: If tables are missing or invalid; images and label maps are not opened here.
     """
 
     def __init__(
@@ -94,8 +94,8 @@ class Broden:
         """Return an image's labels.
 
         Raises:
-            InputError: If a map is missing, damaged, or of another size than its row says, or
-                holds a number that is no label.
+            InputError: If a map is missing or damaged, differs in size from what its row says, or
+                contains a number that is no label.
         """
         row = self._rows[index]
         maps = [self._map(path, row.size) for path in row.maps]
@@ -107,7 +107,7 @@ class Broden:
         return self._rows[index].image.relative_to(self._images).as_posix()
 
     def identity(self) -> dict[str, Any]:
-        """Return hashes of the tables, and of the names, sizes and ends of all files."""
+        """Return hashes of the tables, and of the names, sizes and last bytes of all files."""
         return self._identity
 
     def check(self) -> list[str]:
@@ -135,7 +135,7 @@ class Broden:
         return self._codes.find(numbers, path)
 
     def _whole(self, entry: str, where: str) -> int:
-        # A longer number is no label, and numpy may not be able to hold it.
+        # A number with more digits is no label, and may be too large for numpy.
         digits = entry.lstrip("0")
         if len(digits) > len(str(MOST_CONCEPTS)):
             raise InputError(f"{where} holds the label {digits[:20]}, which has no name")
@@ -149,7 +149,7 @@ class Broden:
             whole: list[int] = []
             maps: list[Path] = []
             for category in self.categories:
-                for entry in filter(None, (part.strip() for part in row[category].split(";"))):
+                for entry in filter(None, (text.strip() for text in row[category].split(";"))):
                     if not (entry.isascii() and entry.isdecimal()):
                         maps.append(inside(self._images, entry, where))
                     elif entry.strip("0"):
@@ -167,24 +167,24 @@ class Broden:
 
 def _categories(folder: Path, wanted: Sequence[str] | None) -> tuple[str, ...]:
     path = folder / "category.csv"
-    known = [row["name"] for row in read_table(path, ["name"])]
-    if len(set(known)) < len(known):
-        twice = next(name for i, name in enumerate(known) if name in known[:i])
+    names = [row["name"] for row in read_table(path, ["name"])]
+    if len(set(names)) < len(names):
+        twice = next(name for i, name in enumerate(names) if name in names[:i])
         raise InputError(f"{path} has the category {twice!r} twice")
-    for name in known:
+    for name in names:
         if PurePosixPath(name).name != name or "\\" in name or name in _FIXED:
             raise InputError(f"{path}: {name!r} cannot be the name of a category")
     for name in wanted or ():
-        # The published list is the default; not every subset has all of it.
-        if name not in known and wanted is not CATEGORIES:
+        # The default is the published list, of which a subset of Broden may lack some.
+        if name not in names and wanted is not CATEGORIES:
             raise InputError(
-                f"{path} has no category {name!r}{did_you_mean(name, known)} "
-                f"(it has {', '.join(known)})"
+                f"{path} has no category {name!r}{did_you_mean(name, names)} "
+                f"(it has {', '.join(names)})"
             )
-    found = tuple(name for name in known if wanted is None or name in wanted)
-    if not found:
+    chosen = tuple(name for name in names if wanted is None or name in wanted)
+    if not chosen:
         raise InputError(f"{path} has none of the categories {wanted}")
-    return found
+    return chosen
 
 
 def _concepts(folder: Path, categories: Sequence[str]) -> tuple[VisualConcept, ...]:
@@ -199,14 +199,14 @@ def _concepts(folder: Path, categories: Sequence[str]) -> tuple[VisualConcept, .
     covered = [_coverage(folder / f"c_{category}.csv", names) for category in categories]
 
     def primary(number: int) -> str:
-        best = max((of_it.get(number, 0.0), i) for i, of_it in enumerate(covered))
+        best = max((coverage.get(number, 0.0), i) for i, coverage in enumerate(covered))
         return categories[best[1]]
 
     return tuple(VisualConcept(names[n], primary(n), n) for n in sorted(names))
 
 
 def _coverage(path: Path, names: Mapping[int, str]) -> dict[int, float]:
-    found = {}
+    coverages = {}
     for row in read_table(path, ["code", "number", "coverage"]):
         code = whole_number(row["code"], f"{path}: code")
         number = whole_number(row["number"], f"{path}: number")
@@ -223,8 +223,8 @@ def _coverage(path: Path, names: Mapping[int, str]) -> dict[int, float]:
                 f"{path}: coverage of label {number} is {row['coverage']!r}; "
                 "it should be a number from 0 on"
             )
-        found[number] = coverage
-    return found
+        coverages[number] = coverage
+    return coverages
 
 
 def open_broden(folder: str, index: str = "index.csv", categories: str | None = None) -> Broden:

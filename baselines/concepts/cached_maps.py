@@ -1,4 +1,4 @@
-"""Activation maps of small data sets, kept on the disk, so that the network runs once."""
+"""Activation maps of small data sets, cached on disk so that the network runs only once."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ from milannotations.exemplars.tail import rank_from_top
 from milannotations.storage import atomic_path
 
 _BATCH = 32  # images
-# Activations looked at at once: 64 MB. Of pieces below 32 MB the C library may keep what is freed.
+# Activations processed at once: 64 MB. Freed blocks below 32 MB may stay with the C library.
 _VALUES = 2**24
 
 
 class CachedMaps:
-    """Other maps, written to files span by span when they are first asked for.
+    """Other maps, written to one file per span when the span is first needed.
 
-    Always ask for the same spans.
+    Every run must use the same spans.
 
     Args:
-        maps: Where they come from.
-        layers: Which layers are kept.
-        folder: Where the files lie; those of an interrupted run are used.
-        device: Where maps are handed out.
+        maps: The other maps.
+        layers: Which layers are cached.
+        folder: Folder of the files; those of an interrupted run are used.
+        device: Device of the maps that are returned.
     """
 
     def __init__(
@@ -46,7 +46,7 @@ class CachedMaps:
         return len(self._maps)
 
     def identity(self) -> dict[str, Any]:
-        """Return what the other maps say."""
+        """Return the identity of the other maps."""
         return self._maps.identity()
 
     def run(
@@ -54,45 +54,45 @@ class CachedMaps:
     ) -> None:
         """See ``ActivationMaps``."""
         path = self._file(span)
-        if not self._whole(path, span):
-            self._keep(path, span, advance, say)
-            advance = _nothing
+        if not self._is_complete(path, span):
+            self._write(path, span, advance, say)
+            advance = _ignore
         with safe_open(path, framework="pt") as file:
             for layer in layers:
-                kept = file.get_slice(self._numbers[layer])
+                cached = file.get_slice(self._numbers[layer])
                 for start in range(0, len(span), _BATCH):
                     stop = min(start + _BATCH, len(span))
                     ids = torch.arange(span.start + start, span.start + stop, device=self._device)
-                    bad = update(layer, ids, kept[start:stop].to(self._device))
-                    assert not bool(bad.any()), "maps were looked at before they were kept"
+                    bad = update(layer, ids, cached[start:stop].to(self._device))
+                    assert not bool(bad.any()), "maps are checked before they are cached"
         advance(len(span))
 
     def ensure(self, spans: Sequence[range], advance: Advance, say: Say) -> None:
-        """Have all files written; errors as of the other maps."""
+        """Write all files that are missing; errors are those of the other maps."""
         for span in spans:
-            if self._whole(self._file(span), span):
+            if self._is_complete(self._file(span), span):
                 advance(len(span))
             else:
-                self._keep(self._file(span), span, advance, say)
+                self._write(self._file(span), span, advance, say)
 
     def quantiles(
         self, layer: str, spans: Sequence[range], q: float, seen: Callable[[Tensor], Tensor]
     ) -> Tensor:
-        """Return each unit's exact quantile, float32 (units,).
+        """Return the exact quantile of each unit, float32 (units,).
 
         Args:
-            layer: Which layer.
-            spans: All spans, which are there.
+            layer: The layer.
+            spans: All spans, whose files exist.
             q: The quantile, strictly between 0 and 1.
-            seen: Turns maps (any number, height, width) into what it is a quantile of.
+            seen: Turns maps of shape (n, height, width) into the values of the quantile.
         """
         units, height, width = self.layers[layer]
         positions = seen(torch.zeros(1, height, width, device=self._device)).numel()
         rank = rank_from_top(q, len(self) * positions)
-        some = max(1, _VALUES // (len(self) * positions))
-        found = []
-        for first in range(0, units, some):
-            last = min(first + some, units)
+        step = max(1, _VALUES // (len(self) * positions))
+        quantiles = []
+        for first in range(0, units, step):
+            last = min(first + step, units)
             values = torch.cat(
                 [
                     seen(maps.flatten(0, 1)).unflatten(0, maps.shape[:2]).flatten(2)
@@ -101,33 +101,33 @@ class CachedMaps:
             )
             # Of shape (images, units, positions).
             flat = values.transpose(0, 1).flatten(1)
-            found.append(flat.kthvalue(flat.shape[1] - rank + 1, dim=1).values)
-        return torch.cat(found)
+            quantiles.append(flat.kthvalue(flat.shape[1] - rank + 1, dim=1).values)
+        return torch.cat(quantiles)
 
     def _slices(
         self, layer: str, spans: Sequence[range], first: int, last: int
     ) -> Iterator[Tensor]:
         for span in spans:
             with safe_open(self._file(span), framework="pt") as file:
-                kept = file.get_slice(self._numbers[layer])[:, first:last]
-            yield kept.to(self._device)
+                cached = file.get_slice(self._numbers[layer])[:, first:last]
+            yield cached.to(self._device)
 
-    def _keep(self, path: Path, span: range, advance: Advance, say: Say) -> None:
+    def _write(self, path: Path, span: range, advance: Advance, say: Say) -> None:
         seen: dict[str, list[Tensor]] = {layer: [] for layer in self._numbers}
 
-        def keep(layer: str, ids: Tensor, maps: Tensor) -> Tensor:
+        def collect(layer: str, ids: Tensor, maps: Tensor) -> Tensor:
             bad = ~maps.flatten(2).isfinite().all(2)
             seen[layer].append(maps.to("cpu", torch.float32, copy=True))
             return bad
 
-        self._maps.run(span, list(self._numbers), keep, advance, say)
+        self._maps.run(span, list(self._numbers), collect, advance, say)
         tensors = {
             number: torch.cat(seen[layer]).contiguous() for layer, number in self._numbers.items()
         }
         with atomic_path(path, alone=True) as partial:
             save_file(tensors, partial)
 
-    def _whole(self, path: Path, span: range) -> bool:
+    def _is_complete(self, path: Path, span: range) -> bool:
         try:
             with safe_open(path, framework="pt") as file:
                 return all(
@@ -141,5 +141,5 @@ class CachedMaps:
         return self._folder / f"maps-{span.start:07d}.safetensors"
 
 
-def _nothing(_: int) -> None:
+def _ignore(_: int) -> None:
     pass

@@ -35,8 +35,8 @@ _MAX_JSON = 2 << 30  # bytes; that of the training images has half a GB
 class CocoPanoptic:
     """Panoptic segmentations: each pixel's segment, and each segment's category.
 
-    A PNG holds the id of the segment in ``R + 256 G + 65536 B``, 0 for none; the JSON file says
-    which category each segment has.
+    A PNG file holds the id of each pixel's segment as ``R + 256 G + 65536 B``, 0 for none; the JSON
+    file gives the category of each segment.
 
     Args:
         images: Folder of the pictures, such as ``val2017``.
@@ -44,7 +44,7 @@ class CocoPanoptic:
         maps: Folder of the PNG files.
 
     Raises:
-        InputError: If the JSON file cannot be read or is not so laid out.
+        InputError: If the JSON file cannot be read or has another layout.
     """
 
     categories = ("thing", "stuff")
@@ -53,8 +53,8 @@ class CocoPanoptic:
         self._images, self._maps, self._json = images, maps, annotations
         try:
             plain = read_json(annotations, dict, limit=_MAX_JSON)
-            files = {int(one["id"]): str(one["file_name"]) for one in plain["images"]}
-            kinds = {int(one["id"]): one for one in plain["categories"]}
+            files = {int(image["id"]): str(image["file_name"]) for image in plain["images"]}
+            kinds = {int(kind["id"]): kind for kind in plain["categories"]}
             self.concepts = tuple(
                 VisualConcept(str(kinds[n]["name"]), "thing" if kinds[n]["isthing"] else "stuff", n)
                 for n in sorted(kinds)
@@ -68,11 +68,11 @@ class CocoPanoptic:
                 )
             self._rows = [
                 (
-                    inside(images, files[int(one["image_id"])], str(annotations)),
-                    inside(maps, str(one["file_name"]), str(annotations)),
-                    {int(s["id"]): int(s["category_id"]) for s in one["segments_info"]},
+                    inside(images, files[int(annotation["image_id"])], str(annotations)),
+                    inside(maps, str(annotation["file_name"]), str(annotations)),
+                    {int(s["id"]): int(s["category_id"]) for s in annotation["segments_info"]},
                 )
-                for one in plain["annotations"]
+                for annotation in plain["annotations"]
             ]
         except InputError:
             raise
@@ -94,13 +94,13 @@ class CocoPanoptic:
         """Return an image's labels.
 
         Raises:
-            InputError: If the map is missing or damaged, of another size than the picture, or
-                holds a segment or a category that the JSON file does not list.
+            InputError: If the map is missing or damaged, differs in size from the picture, or
+                contains a segment or category that the JSON file does not list.
         """
         image, path, segments = self._rows[index]
         picture = open_inside(self._maps, path)
         if picture.mode not in ("RGB", "RGBA"):
-            raise InputError(f"{path} is no RGB picture of ids of segments")
+            raise InputError(f"{path} is no RGB picture of segment ids")
         rgb = np.asarray(picture)[..., :3].astype(np.int64)
         check_size(self._images, path, rgb[..., 0], image)
         ids, where = np.unique(rgb @ np.array([1, 256, 65536]), return_inverse=True)
@@ -116,7 +116,7 @@ class CocoPanoptic:
         return self._rows[index][0].name
 
     def identity(self) -> dict[str, Any]:
-        """Return hashes of the categories, and of the names, sizes and ends of all files."""
+        """Return hashes of the categories, and of the names, sizes and last bytes of all files."""
         return self._identity
 
     def check(self) -> list[str]:
@@ -135,19 +135,19 @@ class CocoPanoptic:
 
 
 class CocoStuff:
-    """Things and stuff by pixel: ``stuffthingmaps``, 8-bit PNG files.
+    """COCO-Stuff: maps of things and stuff, ``stuffthingmaps``, as 8-bit PNG files.
 
-    A pixel's value is its label's id less 1; 255 is unlabelled. ``labels.txt`` has a line
-    ``1: person`` for each id; ids up to 91 are things. A list that begins with ``0: person``, in
-    which the numbers are the pixels' values, is read as such.
+    The value of a pixel is the id of its label minus 1; 255 is unlabelled. ``labels.txt`` has one
+    line, such as ``1: person``, for each id; ids up to 91 are things. In a list that begins with
+    ``0: person`` the numbers are the values of pixels.
 
     Args:
         images: Folder of the pictures.
-        maps: Folder of the PNG files, of the same names.
+        maps: Folder of PNG files with the same names.
         labels: ``labels.txt``.
 
     Raises:
-        InputError: If files are missing or not so laid out.
+        InputError: If files are missing or have another layout.
     """
 
     categories = ("thing", "stuff")
@@ -176,8 +176,8 @@ class CocoStuff:
         """Return an image's labels.
 
         Raises:
-            InputError: If the map is missing or damaged, of another size than the picture, or
-                holds a value that has no label.
+            InputError: If the map is missing or damaged, differs in size from the picture, or
+                contains a value without a label.
         """
         path = self._map(index)
         values = np.asarray(open_inside(self._maps, path)).astype(np.int64)
@@ -191,7 +191,7 @@ class CocoStuff:
         return self._images[index].name
 
     def identity(self) -> dict[str, Any]:
-        """Return hashes of the vocabulary, and of the names, sizes and ends of all files."""
+        """Return hashes of the vocabulary, and of the names, sizes and last bytes of all files."""
         return self._identity
 
     def check(self) -> list[str]:
@@ -223,10 +223,10 @@ def _stuff_labels(path: Path) -> dict[int, str]:
             raise InputError(f"{path} has the label {number} twice")
         named[number] = name.strip()
     shift = 0 if named.get(0, _NO_LABEL) == _NO_LABEL else 1
-    found = {number + shift: name for number, name in named.items() if name != _NO_LABEL}
-    if not found or not 0 < min(found) <= max(found) <= _UNLABELLED:
+    labels = {number + shift: name for number, name in named.items() if name != _NO_LABEL}
+    if not labels or not 0 < min(labels) <= max(labels) <= _UNLABELLED:
         raise InputError(f"{path} names no labels from 1 to {_UNLABELLED}")
-    return found
+    return labels
 
 
 def open_coco_panoptic(folder: str, split: str = "val2017") -> CocoPanoptic:

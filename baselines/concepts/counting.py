@@ -1,4 +1,4 @@
-"""Activation maps to masks, and masks to counts of activated pixels per atom."""
+"""From activation maps to masks, and from masks to counts of activated pixels per atom."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from baselines.concepts.tally import StrongestImages, Tally
 from baselines.concepts.upsampling import matrices
 from milannotations.exemplars.statistics import TopK
 
-# Masks worked on at once: 256 of 112 × 112 in double precision are 26 MB.
+# Masks processed at once: 256 of 112 × 112 in double precision take 26 MB.
 _MASKS = 256
-SHOWN = 5  # exemplars of a unit that are kept to be shown
+SHOWN = 5  # exemplars of a unit that are kept for pictures
 
 
 class Upsampler:
     """Brings the maps of a layer to the size of the label maps.
 
     Args:
-        masking: How.
+        masking: How maps are upsampled.
         size: Height and width of the maps.
         shape: Height and width of the label maps.
         input_size: Height and width of the network's input.
@@ -42,42 +42,42 @@ class Upsampler:
     ) -> None:
         rows, columns = matrices(masking.upsampling, size, shape, input_size)
         self._zeros_around = masking.upsampling == "grid"
-        # Double precision, so that a value that is the threshold stays so: weights that add up
-        # to 1 only nearly would lift it above. MPS has none.
+        # Double precision, so that a value equal to the threshold stays equal: weights that only
+        # nearly add up to 1 could lift it above. MPS has no double precision.
         self._dtype = torch.float32 if device.type == "mps" else torch.float64
         self._rows = rows.to(device, self._dtype)
         self._columns = columns.to(device, self._dtype).T.contiguous()
 
     def __call__(self, maps: Tensor) -> Tensor:
-        """Return maps (any number, height, width) as float32 of the size of the label maps."""
+        """Return maps of shape (n, height, width) as float32 in the size of the label maps."""
         return (self._rows @ maps.to(self._dtype) @ self._columns).float()
 
-    def most(self, peaks: Tensor) -> Tensor:
-        """Return what the upsampled maps cannot exceed, from the maps' greatest values."""
-        # Weights are never negative, and add up to 1, or to less where zeros lie around the map.
+    def upper_bounds(self, peaks: Tensor) -> Tensor:
+        """Return upper bounds of the upsampled maps, from the greatest values of the maps."""
+        # Weights are never negative, and add up to 1, or to less where zeros surround the map.
         return peaks.clamp(min=0) if self._zeros_around else peaks
 
 
 @dataclass
 class LayerCounter:
-    """Counts one layer's activated pixels, image by image.
+    """Counts the activated pixels of one layer, image by image.
 
     Attributes:
         concepts: The labels.
-        upsampler: Of this layer.
-        thresholds: Shape (units,), on the device of the maps.
+        upsampler: The upsampler of this layer.
+        thresholds: Activation thresholds, (units,), on the device of the maps.
     """
 
     concepts: PackedConcepts
     upsampler: Upsampler
     thresholds: Tensor
-    _found: list[tuple[NDArray[np.int64], ...]] = field(default_factory=list)
+    _counts: list[tuple[NDArray[np.int64], ...]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self._forget()
 
     def _forget(self) -> None:
-        self._found = []
+        self._counts = []
         shape = (len(self.thresholds), len(self.concepts.partition.categories))
         self._in_images = np.zeros(shape, dtype=np.int64)
         self._in_masks = np.zeros(shape, dtype=np.int64)
@@ -87,8 +87,8 @@ class LayerCounter:
         """Add maps of shape (images, units, height, width).
 
         Returns:
-            Boolean of shape (images, units): True where a map holds NaN or infinity. If any is
-            True nothing was added.
+            Boolean of shape (images, units): True where a map contains NaN or infinity. If any is
+            True, nothing was added.
         """
         flat = maps.flatten(2)
         peaks = flat.amax(2)
@@ -99,7 +99,9 @@ class LayerCounter:
             units, height, width = maps.shape[1:]
             self._top = TopK(units, SHOWN, height, width, maps.device)
         self._top.update(ids, peaks.float(), maps.float())
-        image, unit = (self.upsampler.most(peaks.float()) > self.thresholds).nonzero(as_tuple=True)
+        image, unit = (self.upsampler.upper_bounds(peaks.float()) > self.thresholds).nonzero(
+            as_tuple=True
+        )
         indices = ids.tolist()
         lists = [self.concepts.atoms_of(i) for i in indices]
         stride = max(len(atoms) for atoms in lists)
@@ -115,12 +117,12 @@ class LayerCounter:
         return bad
 
     def take(self, layer: str) -> Tally:
-        """Return the tally of all that has been added since the last call."""
+        """Return the tally of all maps that were added since the last call."""
         units, atoms = len(self.thresholds), len(self.concepts.partition.areas)
-        columns = [np.concatenate(c) for c in zip(*self._found, strict=True)] or [
+        columns = [np.concatenate(c) for c in zip(*self._counts, strict=True)] or [
             np.zeros(0, dtype=np.int64)
         ] * 3
-        # Entries of the same unit and atom are added up.
+        # csr_array adds up entries of the same unit and atom.
         counts = csr_array((columns[2], (columns[0], columns[1])), shape=(units, atoms))
         top = None if self._top is None else _top(self._top)
         tally = Tally(
@@ -143,15 +145,15 @@ class LayerCounter:
         table: NDArray[np.int64],
         presence: NDArray[np.bool_],
     ) -> None:
-        """Add the masks of some pairs of an image and a unit.
+        """Add the masks of pairs of an image and a unit.
 
         Args:
-            maps: As in ``update``.
-            image: Row of ``maps`` of each pair.
+            maps: See ``update``.
+            image: Row in ``maps`` of each pair.
             unit: Unit of each pair.
-            where: Shape (images, pixels): each pixel's position in its image's list of atoms.
-            table: Shape (images, positions): the lists.
-            presence: Shape (images, categories): which categories an image has labels of.
+            where: Position of each pixel in the list of atoms of its image, (images, pixels).
+            table: The lists of atoms, (images, positions).
+            presence: Whether an image has labels of a category, (images, categories).
         """
         stride = table.shape[1]
         masks = self.upsampler(maps[image, unit]) > self.thresholds[unit, None, None]
@@ -162,7 +164,7 @@ class LayerCounter:
         times = counts[counts > 0].cpu().numpy()
         images, units = image.cpu().numpy(), unit.cpu().numpy()
         atoms = table[images[row], position]
-        self._found.append((units[row], atoms, times))
+        self._counts.append((units[row], atoms, times))
         if not len(row):
             return
         starts = np.flatnonzero(np.diff(row, prepend=-1))
@@ -174,7 +176,7 @@ class LayerCounter:
 
 
 def united(tallies: list[Tally]) -> Tally:
-    """Return the tally of all images from those of parts of them, of one layer."""
+    """Merge tallies of one layer over disjoint sets of images."""
     counts = tallies[0].counts
     for other in tallies[1:]:
         counts = counts + other.counts
@@ -188,8 +190,8 @@ def united(tallies: list[Tally]) -> Tally:
     )
 
 
-def _top(kept: TopK) -> StrongestImages:
-    state = kept.state()
+def _top(top: TopK) -> StrongestImages:
+    state = top.state()
     return StrongestImages(state["ids"].numpy(), state["values"].numpy(), state["maps"].numpy())
 
 

@@ -1,4 +1,4 @@
-"""Reading the tables and pictures of other people's data sets."""
+"""Tables and pictures of downloaded data sets, read with care."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from milannotations.numerals import shown as shown_number
 from milannotations.pictures import opened, read_rgb
 from milannotations.rows import read_rows
 
-_END = 4096  # bytes at the end of a file that tell it from others of its size
+_END = 4096  # bytes at the end of a file that distinguish it from others of the same size
 
 
 def read_table(path: Path, columns: Sequence[str]) -> list[dict[str, str]]:
@@ -36,7 +36,7 @@ def read_table(path: Path, columns: Sequence[str]) -> list[dict[str, str]]:
 
 
 def whole_number(text: str, where: str) -> int:
-    """Read a number that is not negative; raise InputError that says where it stands."""
+    """Read a number that is not negative; an InputError names where it was."""
     number = count_of(text)
     if number is None:
         raise InputError(f"{where} is {shown_number(text)}; it should be a whole number")
@@ -56,7 +56,7 @@ def inside(root: Path, name: str, where: str) -> Path:
 
 
 def open_inside(root: Path, path: Path) -> Image.Image:
-    """Open and decode a picture below a folder, as it is: label maps are numbers, not colours.
+    """Open a picture below a folder without converting it: label maps are numbers, not colours.
 
     Raises:
         InputError: If it is missing or damaged, or a link that leads out of the folder.
@@ -84,16 +84,16 @@ def red_and_green(image: Image.Image) -> NDArray[np.int64]:
     if image.mode in ("1", "L", "I", "I;16"):
         return np.asarray(image).astype(np.int64)
     rgb = np.asarray(image.convert("RGB")).astype(np.int64)
-    found: NDArray[np.int64] = rgb[..., 0] + 256 * rgb[..., 1]
-    return found
+    numbers: NDArray[np.int64] = rgb[..., 0] + 256 * rgb[..., 1]
+    return numbers
 
 
 def missing_files(paths: Iterable[Path], *roots: Path) -> list[str]:
-    """Return what to say of each file that is not there, or is a link out of its folder.
+    """Return a message for each file that is missing, or is a link out of its folder.
 
     Args:
-        paths: The files; each folder that they lie in is listed once.
-        roots: The data set's folders; no link may lead out of all of them.
+        paths: The files; each of their folders is listed once.
+        roots: The folders of the data set; no link may lead out of all of them.
     """
     inside = [root.resolve() for root in roots]
     listed: dict[Path, dict[str, bool]] = {}  # whether each entry may be a link that leads out
@@ -126,10 +126,10 @@ def _is_inside(path: Path, roots: Sequence[Path]) -> bool:
 def sizes(paths: Iterable[Path], root: Path) -> list[str]:
     """Return the name below ``root``, the size in bytes and a checksum of the end of each file.
 
-    The end tells pictures of one size apart without reading all of them: PNG files have a checksum
-    of all pixels there. A file that is missing or cannot be read has the size -1.
+    The end distinguishes pictures of the same size without reading them: PNG files have a checksum
+    of all pixels there. A file that is missing or unreadable has the size -1.
     """
-    found = []
+    lines = []
     for path in paths:
         size, checksum = -1, 0
         try:
@@ -137,14 +137,14 @@ def sizes(paths: Iterable[Path], root: Path) -> list[str]:
                 size = file.seek(0, os.SEEK_END)
                 file.seek(max(0, size - _END))
                 checksum = zlib.crc32(file.read())
-        except OSError:  # whoever reads it says so
+        except OSError:  # reported when the file is read
             size = -1
-        found.append(f"{path.relative_to(root).as_posix()} {size} {checksum:08x}")
-    return found
+        lines.append(f"{path.relative_to(root).as_posix()} {size} {checksum:08x}")
+    return lines
 
 
 class Codes:
-    """From a data set's numbers of labels to codes; see ``Labels``."""
+    """A map from the numbers of labels in a data set to codes; see ``Labels``."""
 
     def __init__(self, numbers: Sequence[int]) -> None:
         self._table = np.zeros(max(numbers, default=0) + 1, dtype=np.int64)
@@ -154,10 +154,10 @@ class Codes:
         """Return the code of each number, 0 for 0.
 
         Raises:
-            InputError: If one is no label; it names ``where`` and the number.
+            InputError: If a number is no label; the message names ``where`` and the number.
         """
-        known = (numbers >= 0) & (numbers < len(self._table))
-        codes = self._table[np.where(known, numbers, 0)]
+        in_table = (numbers >= 0) & (numbers < len(self._table))
+        codes = self._table[np.where(in_table, numbers, 0)]
         wrong = (numbers != 0) & (codes == 0)
         if wrong.any():
             raise InputError(f"{where} holds the label {numbers[wrong][0]}, which has no name")

@@ -1,4 +1,4 @@
-"""A unit's strongest images in a row, dark where it is not activated."""
+"""The strongest images of a unit in a row, darkened where the unit is not activated."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from milannotations.pictures import to_rgb
 
 _SIDE = 84  # of an image, in pixels
 _GAP = 3
-_DARK = 0.3  # what is left of the brightness outside the mask
+_DARK = 0.3  # brightness outside the mask
 
 
 def strips(
@@ -28,17 +28,17 @@ def strips(
     upsampler: Upsampler,
     advance: Callable[[int], None] = lambda _: None,
 ) -> dict[int, str]:
-    """Return a row of exemplars for each unit, as the address of a JPEG image.
+    """Return a row of exemplars for each unit, as the data URI of a JPEG image.
 
     Args:
         tally: The layer, with its exemplars.
         units: Which units.
-        picture: Gives an image as the network saw it, square.
-        upsampler: Of this layer, on the CPU.
+        picture: Returns an image, square, as the network saw it.
+        upsampler: The upsampler of this layer, on the CPU.
         advance: Called with the number of units done.
 
     Returns:
-        A data URI for every unit that is activated anywhere.
+        A data URI for every unit that is activated at all.
     """
     if tally.top is None:
         return {}
@@ -47,7 +47,7 @@ def strips(
     def small(index: int) -> NDArray[np.uint8]:
         return np.asarray(to_rgb(picture(index)).resize((_SIDE, _SIDE)))
 
-    found = {}
+    addresses = {}
     for unit in units:
         threshold = tally.thresholds[unit]
         maps = upsampler(torch.from_numpy(tally.top.maps[unit])).numpy()
@@ -56,9 +56,9 @@ def strips(
             for k in np.flatnonzero(tally.top.peaks[unit] > threshold)
         ]
         if shown:
-            found[unit] = _address(shown)
+            addresses[unit] = _address(shown)
         advance(1)
-    return found
+    return addresses
 
 
 def _masked(pixels: NDArray[np.uint8], mask: NDArray[np.bool_]) -> NDArray[np.uint8]:

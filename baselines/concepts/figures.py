@@ -1,4 +1,4 @@
-"""Figures of a dissection: how many different labels have detectors, and which."""
+"""Figures of dissections: unique detectors, units per label, and distributions of the IoU."""
 
 from __future__ import annotations
 
@@ -16,21 +16,24 @@ from milannotations.storage import atomic_path
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-# Distinct in grey print too, and for most colour-blind readers (Okabe and Ito, 2008).
+# Distinct in greyscale, too, and to most colour-blind readers (Okabe and Ito, 2008).
 COLOURS = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#7f7f7f", "#f0e442")
-_MOST_LABELS = 60  # bars in one figure
+_MAX_LABELS = 60  # bars in one figure
 FORMATS = ("svg", "png")
 
 
 def unique_detectors(layers: Mapping[str, Mapping[str, int]], bar: float, path: Path) -> list[Path]:
-    """Draw the number of different labels with detectors, by layer and category.
+    """Draw the number of unique detectors (labels that have one) by layer and category.
 
     This is figure 5 of Bau et al. (CVPR 2017).
 
     Args:
-        layers: Of each layer the number by category; all with the same categories.
-        bar: The IoU of a detector.
-        path: Where to write, without an ending.
+        layers: For each layer the number by category; the categories are the same in all layers.
+        bar: The least IoU of a detector.
+        path: Where to write, without an extension.
+
+    Returns:
+        The files: SVG, then PNG.
     """
     names = list(layers)
     categories = list(next(iter(layers.values())))
@@ -51,28 +54,31 @@ def unique_detectors(layers: Mapping[str, Mapping[str, int]], bar: float, path: 
 
 
 def units_per_label(labels: Mapping[str, Mapping[str, int]], title: str, path: Path) -> list[Path]:
-    """Draw how many detectors each label of a layer has, by category, most first.
+    """Draw the number of detectors of each label of a layer, by category, most frequent first.
 
     Args:
-        labels: By category and label.
-        title: What stands above.
-        path: Where to write, without an ending.
+        labels: Number of units by category and label.
+        title: Title of the figure.
+        path: Where to write, without an extension.
+
+    Returns:
+        The files: SVG, then PNG.
     """
-    bars = [(c, name, n) for c, of_it in labels.items() for name, n in of_it.items()]
-    left_out = max(0, len(bars) - _MOST_LABELS)
+    bars = [(c, name, n) for c, counts in labels.items() for name, n in counts.items()]
+    left_out = max(0, len(bars) - _MAX_LABELS)
     if left_out:  # the most frequent of all, still by category
-        least = sorted((n for _, _, n in bars), reverse=True)[_MOST_LABELS - 1]
-        bars = [bar for bar in bars if bar[2] >= least][:_MOST_LABELS]
+        least = sorted((n for _, _, n in bars), reverse=True)[_MAX_LABELS - 1]
+        bars = [bar for bar in bars if bar[2] >= least][:_MAX_LABELS]
         title += f" ({left_out} labels more)"
     colours = dict(zip(labels, _colours(len(labels)), strict=True))
     figure = Figure(figsize=(max(4.8, 0.17 * len(bars) + 2), 3.6), layout="constrained")
     axes: Axes = figure.subplots()
     positions = np.arange(len(bars))
     for category in labels:
-        mine = [i for i, bar in enumerate(bars) if bar[0] == category]
-        if mine:
-            heights = [bars[i][2] for i in mine]
-            axes.bar(positions[mine], heights, 0.8, color=colours[category], label=category)
+        members = [i for i, bar in enumerate(bars) if bar[0] == category]
+        if members:
+            heights = [bars[i][2] for i in members]
+            axes.bar(positions[members], heights, 0.8, color=colours[category], label=category)
     axes.set_xticks(positions, [_short(name) for _, name, _ in bars], rotation=90, fontsize=7)
     axes.set_xlim(-0.8, max(len(bars), 1) - 0.2)
     axes.set_ylabel("units")
@@ -85,11 +91,14 @@ def units_per_label(labels: Mapping[str, Mapping[str, int]], title: str, path: P
 
 
 def iou_by_length(layers: Mapping[str, Mapping[str, Sequence[float]]], path: Path) -> list[Path]:
-    """Draw how the IoU of units is distributed, for single labels and for formulas.
+    """Draw the distribution of the units' IoU with single labels and with formulas.
 
     Args:
-        layers: Of each layer the IoUs under a name, such as ``one label`` and ``formula``.
-        path: Where to write, without an ending.
+        layers: For each layer the IoUs by name, such as ``one label`` and ``formula``.
+        path: Where to write, without an extension.
+
+    Returns:
+        The files: SVG, then PNG.
     """
     figure = Figure(figsize=(max(4.8, 1.3 * len(layers) + 3), 3.4), layout="constrained")
     axes: Axes = figure.subplots()
@@ -120,7 +129,7 @@ def _finished(figure: Figure, axes: Axes, path: Path, whole: bool = True) -> lis
     for kind in FORMATS:
         target = path.with_name(f"{path.name}.{kind}")
         with atomic_path(target) as partial:
-            # No date, and names of parts that are not random: the same numbers, the same file.
+            # Without a date, and with fixed ids: the same numbers give the same file.
             metadata = {"Date": None} if kind == "svg" else None
             with rc_context({"svg.hashsalt": "milannotations"}):
                 figure.savefig(partial, format=kind, dpi=160, metadata=metadata)
@@ -133,6 +142,6 @@ def _colours(count: int) -> list[str]:
 
 
 def _short(name: str) -> str:
-    # A dollar would be read as a formula.
+    # Matplotlib would typeset what stands between dollar signs.
     plain = name.replace("$", r"\$")
     return plain if len(plain) <= 28 else plain[:27] + "…"

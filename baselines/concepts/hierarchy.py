@@ -1,4 +1,4 @@
-"""Broader concepts: the union of all labels that a user's list puts under one name."""
+"""Broader concepts: unions of the labels that a user's list puts under one name."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ CATEGORY = "group"
 
 
 def read_hierarchy(path: Path, concepts: Sequence[VisualConcept]) -> dict[str, tuple[int, ...]]:
-    """Read which labels are of which kind.
+    """Read broader concepts.
 
     Args:
-        path: A CSV file with the columns ``concept`` and ``parent``: a label's name and the name
-            of what it is a kind of. A parent can have parents, as ``dog,animal`` and
+        path: A CSV file with the columns ``concept`` (the name of a label) and ``parent`` (the name
+            of the broader concept). A parent can have a parent itself: ``dog,animal`` and
             ``animal,living thing``.
         concepts: The labels.
 
     Returns:
-        For each parent, in the order in which they first occur, the positions of all labels
-        below it, and of the label of its own name if there is one.
+        For each parent, in order of first occurrence, the positions of all labels below it, and of
+        a label with its own name if there is one.
 
     Raises:
-        InputError: If the file cannot be read, a name is neither a label nor a parent, or
-            something is a kind of itself.
+        InputError: If the file cannot be read, a name is neither a label nor a parent, or a concept
+            is its own ancestor.
     """
     pairs = [(row["concept"], row["parent"]) for row in read_table(path, ["concept", "parent"])]
     children: dict[str, list[str]] = {}
@@ -44,16 +44,16 @@ def read_hierarchy(path: Path, concepts: Sequence[VisualConcept]) -> dict[str, t
     labels: dict[str, list[int]] = {}
     for position, concept in enumerate(concepts):
         labels.setdefault(concept.name, []).append(position)
-    known = {*labels, *children}
+    names = {*labels, *children}
     for child, _ in pairs:
-        if child not in known:
-            hint = did_you_mean(child, known)
+        if child not in names:
+            hint = did_you_mean(child, names)
             raise InputError(f"{path}: {child!r} is neither a label nor a parent{hint}")
     return {parent: tuple(sorted(_below(path, parent, children, labels))) for parent in children}
 
 
 def with_groups(partition: Partition, groups: Mapping[str, Sequence[int]]) -> Partition:
-    """Return the same atoms with a concept more for each group, named ``any`` and the group."""
+    """Return the partition with one more concept for each group, named ``any <group>``."""
     numbers = [c.number for c in partition.concepts]
     first = max(numbers, default=0) + 1
     more = tuple(VisualConcept(f"any {name}", CATEGORY, first + i) for i, name in enumerate(groups))
@@ -79,7 +79,7 @@ def _below(
     if parent in above:
         chain = " < ".join((*above[above.index(parent) :], parent))
         raise InputError(f"{path}: {parent!r} is a kind of itself: {chain}")
-    found = set(labels.get(parent, ()))
+    positions = set(labels.get(parent, ()))
     for child in children.get(parent, ()):
-        found |= _below(path, child, children, labels, (*above, parent))
-    return found
+        positions |= _below(path, child, children, labels, (*above, parent))
+    return positions

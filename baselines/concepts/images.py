@@ -1,4 +1,4 @@
-"""Labelled images as a network sees them, and their labels in the same place."""
+"""Labelled images as a network sees them, and their labels aligned with them."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ from milannotations.errors import InputError
 from milannotations.inputs.preprocessing import Preprocessing
 from milannotations.inputs.sources import as_exemplar
 
-# How a picture that is no square becomes one: as a whole without its proportions, or its middle.
+# How a picture becomes square: squashed as a whole, or cropped to its middle.
 FRAMES = ("squash", "crop")
 
 
 class ConceptImages:
     """The images of a labelled data set, as a source for a network.
 
-    The whole frame is resized to the network's input, never cropped by the network's own
-    preprocessing, so that labels and activation maps cover the same part of the picture.
+    The whole frame is resized to the size of the network's input. The network's own cropping is not
+    applied, so that labels and activation maps cover the same region of the picture.
 
     Args:
-        concepts: The data.
+        concepts: The labelled images.
         frame: One of ``FRAMES``.
-        preprocessing: The network's own; its ``resize`` is not used.
-        size: Side of the exemplars shown to people, in pixels.
+        preprocessing: That of the network; its ``resize`` is not used.
+        size: Side of exemplars for display, in pixels.
     """
 
     def __init__(
@@ -42,8 +42,8 @@ class ConceptImages:
     ) -> None:
         self.concepts = concepts
         self.frame = check_frame(frame)
-        given = preprocessing or Preprocessing()
-        self.preprocessing = replace(given, resize=given.shape)
+        preprocessing = preprocessing or Preprocessing()
+        self.preprocessing = replace(preprocessing, resize=preprocessing.shape)
         self.size = size
 
     def __len__(self) -> int:
@@ -62,11 +62,11 @@ class ConceptImages:
         return as_exemplar(self._view(index), self.size)
 
     def checksum(self, index: int) -> int:
-        """Return 0: ``identity`` changes with the data."""
+        """Return 0, as ``identity`` already changes with the data."""
         return 0
 
     def identity(self) -> dict[str, Any]:
-        """Return the data's own identity, and how the network sees it."""
+        """Return the identity of the data, and how the network sees it."""
         return {
             "images": len(self),
             "files": self.concepts.identity(),
@@ -81,9 +81,9 @@ class ConceptImages:
 
 
 def framed_labels(labels: Labels, frame: str, shape: tuple[int, int]) -> NDArray[np.uint16]:
-    """Return label maps as the network sees the picture, one after another in each row.
+    """Return label maps aligned with the picture as the network sees it, flattened.
 
-    Each pixel takes the label at its centre (nearest neighbour).
+    Each pixel gets the label at its centre (nearest neighbour).
 
     Returns:
         Codes of shape (channels, height × width).
@@ -101,14 +101,14 @@ def framed_labels(labels: Labels, frame: str, shape: tuple[int, int]) -> NDArray
 
 
 def check_frame(frame: str) -> str:
-    """Return it; raise InputError if it is none of ``FRAMES``."""
+    """Return the frame; raise InputError if it is not one of ``FRAMES``."""
     if frame not in FRAMES:
         raise InputError(f"frame {frame!r}; choose one of {', '.join(FRAMES)}")
     return frame
 
 
 def _frame(height: int, width: int, frame: str) -> tuple[int, int, int, int]:
-    """Return left, top, right and bottom of the part of a picture that is used."""
+    """Return left, top, right and bottom of the region of a picture that is used."""
     if frame == "squash":
         return 0, 0, width, height
     side = min(height, width)

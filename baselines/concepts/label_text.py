@@ -1,11 +1,11 @@
-"""Labels and formulas as text: as the MILAN paper compares them, and for people."""
+"""Labels and formulas as texts: for people, and as the MILAN paper compares them."""
 
 from __future__ import annotations
 
 import re
 
 NOTHING = "nothing"  # the description of a unit that is never activated, or overlaps no label
-# Of Broden: texture, scene and colour labels are marked by a letter at their end.
+# Broden marks texture, scene and colour labels by a final letter.
 _SUFFIX = re.compile(r"-[a-z]$")
 
 
@@ -30,8 +30,8 @@ def milan_label(label: str) -> str:
 def milan_formula(formula: str) -> str:
     """Return a formula as the MILAN paper's code compares Compositional Explanations.
 
-    Lower case, without parentheses, hyphens and underscores as spaces, and without the single
-    letters that are left of Broden's suffixes.
+    In lower case, without parentheses, with spaces for hyphens and underscores, and without the
+    single letters of Broden's suffixes.
 
     >>> milan_formula("((street-s OR swimming_pool) AND (NOT red-c))")
     'street or swimming pool and not red'

@@ -1,4 +1,4 @@
-"""What a data set of labelled images looks like to the dissection baselines."""
+"""The interface of labelled images for Network Dissection and Compositional Explanations."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-# The greatest number of concepts a data set can have: labels are stored in 16 bits.
+# The greatest number of concepts in a data set: labels are stored in 16 bits.
 MOST_CONCEPTS = 65_535
 
 
 @dataclass(frozen=True)
 class VisualConcept:
-    """One thing that pixels can be labelled as.
+    """A label of pixels.
 
     Attributes:
-        name: Its name as the data set writes it, such as ``red-c`` or ``river``.
-        category: Its primary category, such as ``object``: where a label is used in several, the
-            one in which it covers most (Network Dissection's rule).
-        number: The data set's own number of the label.
+        name: Its name in the data set, such as ``red-c`` or ``river``.
+        category: Its primary category, such as ``object``. A label that is used in several
+            categories belongs to the one in which it covers most (Network Dissection's rule).
+        number: Its number in the data set.
     """
 
     name: str
@@ -32,14 +32,14 @@ class VisualConcept:
 
 @dataclass(frozen=True)
 class Labels:
-    """What is labelled in one image. Labels are *codes*: position in ``concepts`` + 1; 0 is none.
+    """The labels of one image, as *codes*: the position in ``concepts`` plus 1, or 0 for no label.
 
     A pixel may have several labels, one in each channel; channels may repeat a label.
 
     Attributes:
-        pixels: Codes of shape (channels, height, width), unsigned 16 bits; of no channels where
-            nothing is labelled by pixel.
-        whole: Codes that hold for every pixel of the image, such as a scene.
+        pixels: Codes, uint16 (channels, height, width); without channels if no pixel has a label
+            of its own.
+        whole: Codes that apply to every pixel of the image, such as a scene.
     """
 
     pixels: NDArray[np.uint16]
@@ -51,18 +51,15 @@ class LabelledImages(Protocol):
 
     @property
     def concepts(self) -> Sequence[VisualConcept]:
-        """What can be labelled, in the order of the data set's own numbers."""
+        """The labels, in the order of their numbers in the data set."""
 
     @property
     def categories(self) -> Sequence[str]:
-        """Their categories, in the data set's own order."""
+        """The categories, in the order of the data set."""
 
     @property
     def shape(self) -> tuple[int, int] | None:
-        """Height and width of the label maps where they are to be used as they are, as in Broden.
-
-        None where images have sizes of their own.
-        """
+        """Height and width of the label maps if all have the same size, as in Broden; else None."""
 
     def __len__(self) -> int: ...
 
@@ -74,10 +71,10 @@ class LabelledImages(Protocol):
         """
 
     def labels(self, index: int) -> Labels:
-        """Return what is labelled in an image: maps that cover the whole picture.
+        """Return the labels of an image, which cover the whole picture.
 
         Raises:
-            InputError: If a label map cannot be read, or holds a label that is not in the
+            InputError: If a label map cannot be read, or contains a label that is not in the
                 vocabulary; the message names the file and the value.
         """
 
@@ -85,11 +82,11 @@ class LabelledImages(Protocol):
         """Return a name for people, such as the image's path below the data set's folder."""
 
     def identity(self) -> dict[str, Any]:
-        """Return what tells this data from other, as JSON, the same on every machine.
+        """Return what identifies the data, as JSON; it is the same on every machine.
 
-        It changes whenever an image or a label map may have (names, sizes and ends of files will
-        do).
+        It changes when an image or a label map may have changed; names, sizes and last bytes of
+        files suffice.
         """
 
     def check(self) -> list[str]:
-        """Return what is wrong with files, before long work: at least each one that is missing."""
+        """Return what is wrong with the files, at least which are missing, before long work."""

@@ -1,4 +1,4 @@
-"""The project's own scenes as labelled images, with labels that are certain."""
+"""Rendered scenes as labelled images, with exact labels."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ class LabelledScenes:
     concept's own mask. A part is that of any object.
 
     Args:
-        seed: See ``World``.
-        scenes: How many there are.
+        seed: Seed of the scenes; see ``World``.
+        scenes: Number of scenes.
 
     Raises:
         InputError: If one of them makes no sense.
@@ -39,7 +39,7 @@ class LabelledScenes:
         self.seed = seed
         self.shape: tuple[int, int] | None = None
         named = [*_VALUES, *(("background", Background(kind).key) for kind in BACKGROUNDS)]
-        named += [("part", part) for part in PARTS]
+        named += [("part", name) for name in PARTS]
         self.concepts = tuple(
             VisualConcept(name, kind, i + 1) for i, (kind, name) in enumerate(named)
         )
@@ -56,12 +56,12 @@ class LabelledScenes:
         """Return a scene's labels at 224 × 224: a channel for each kind of attribute and part."""
         scene = self._world.scene(index)
         channels = [self._attribute(scene, kind) for kind in ATTRIBUTES]
-        # The background is where no object is, so it fits into the channel of shapes.
+        # The background is where there is no object, so it shares a channel with the shapes.
         ground = self._code["background", Background(scene.background).key]
         channels[0][scene.owner < 0] = ground
-        for part in PARTS:
-            mask = Part(part, Anything()).mask(scene)
-            channels.append(np.where(mask, self._code["part", part], 0).astype(np.uint16))
+        for name in PARTS:
+            mask = Part(name, Anything()).mask(scene)
+            channels.append(np.where(mask, self._code["part", name], 0).astype(np.uint16))
         return Labels(np.stack(channels))
 
     def name(self, index: int) -> str:
@@ -80,9 +80,9 @@ class LabelledScenes:
         codes = [self._code[kind, getattr(item, kind)] for item in scene.objects]
         # The last entry stands for index -1, the background.
         of_owner = np.array([*codes, 0], dtype=np.uint16)
-        found: NDArray[np.uint16] = of_owner[scene.owner]
-        assert found.shape == (SIZE, SIZE)
-        return found
+        codes_of_pixels: NDArray[np.uint16] = of_owner[scene.owner]
+        assert codes_of_pixels.shape == (SIZE, SIZE)
+        return codes_of_pixels
 
 
 def open_worlds(size: str) -> LabelledScenes:

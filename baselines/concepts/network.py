@@ -1,4 +1,4 @@
-"""A named network on labelled images."""
+"""Activation maps of a named network on labelled images."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from milannotations.inputs.sources import Source
 from milannotations.weights_hash import hash_of_weights
 from milannotations.worlds import SyntheticNetwork, World, synthetic_neurons
 
-# The synthetic neurons' own name as a model.
+# The name of the synthetic neurons as a model.
 SYNTHETIC = "synthetic"
 
 
@@ -40,16 +40,16 @@ def network_maps(
 
     Args:
         model: A network, its name (see ``load_model``), or ``synthetic``: the synthetic neurons,
-            which live in scenes of ``milannotations.worlds`` only.
+            which respond to scenes of ``milannotations.worlds`` only.
         layers: Patterns of layers; none for those that the catalog recommends.
         concepts: The labelled images.
         frame: See ``ConceptImages``.
-        device: Where the network shall run.
-        batch_size: Images per forward pass; halved where memory does not suffice.
+        device: Where the network runs.
+        batch_size: Images per forward pass; halved where memory is too small.
         readers: Processes that read images; 0 reads in the main process.
 
     Raises:
-        InputError: If there is no such model or layer, or it cannot run on these images.
+        InputError: If there is no such model or layer, or the model cannot run on these images.
     """
     options = BuildOptions(k=1, batch_size=batch_size, readers=readers)
     if model == SYNTHETIC:

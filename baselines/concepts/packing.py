@@ -1,7 +1,7 @@
-"""Labelled images packed once: an index of atoms for each pixel, memory-mapped from the disk.
+"""Labelled images, packed once into memory-mapped files: the atom of every pixel.
 
-Each image has its own short list of atoms and a map of positions in it, so a map takes 16 bits a
-pixel however many concepts there are. See ``Partition`` for what an atom is.
+Each image has a short list of its atoms and a map of positions in that list, so a map takes 16 bits
+per pixel however many concepts there are. ``Partition`` defines atoms.
 """
 
 from __future__ import annotations
@@ -35,26 +35,26 @@ from milannotations.json_files import read_json
 from milannotations.storage import atomic_path, locked, resumable_folder
 from milannotations.storage.tidying import tidy_up
 
-# Raise it whenever files of an older version would be misread: they are then packed again.
+# To be raised when files of an older version would be misread; they are then packed again.
 VERSION = 1
 DEFAULT_SHAPE = (112, 112)  # of Broden's label maps, and of the published masks
-_CHUNK = 1024  # images in a file; an interruption costs no more than that
+_CHUNK = 1024  # images per file, the most that an interruption can lose
 _HEADER = "concepts.json"
 Advance = Callable[[int], None]
 
 
 @dataclass(frozen=True)
 class PackedConcepts:
-    """A packed data set, opened.
+    """A packed data set.
 
     Attributes:
-        folder: Where it lies.
+        folder: Its folder.
         partition: Its atoms.
         shape: Height and width of the label maps.
-        frame: How pictures that are no squares are used; see ``ConceptImages``.
-        first: Shape (images + 1,), int64: where each image's list of atoms starts in ``atoms``.
-        atoms: Shape (first[-1],), int32: the lists of atoms, one after the other.
-        content: Hash of all labels, over all images in order, with the vocabulary.
+        frame: How pictures that are not square are used; see ``ConceptImages``.
+        first: Where the list of atoms of each image starts in ``atoms``, (images + 1,).
+        atoms: The lists of atoms, concatenated, (first[-1],).
+        content: Hash of the labels of all images, in their order, and of the vocabulary.
     """
 
     folder: Path
@@ -69,23 +69,23 @@ class PackedConcepts:
         return len(self.first) - 1
 
     def map(self, index: int) -> NDArray[np.uint16]:
-        """Return an image's map, shape (height × width,): positions in its list of atoms."""
+        """Return the map of an image, (height × width,): positions in its list of atoms."""
         chunk, row = divmod(index, _CHUNK)
         return np.asarray(self._maps[chunk][row])
 
     def atoms_of(self, index: int) -> NDArray[np.int32]:
-        """Return an image's list of atoms."""
+        """Return the list of atoms of an image."""
         return self.atoms[self.first[index] : self.first[index + 1]]
 
     def mask(self, index: int, concept: int) -> NDArray[np.bool_]:
-        """Return where an image is labelled as a concept, bool (height, width)."""
+        """Return the pixels of an image that have a label, bool (height, width)."""
         rows = self.partition.holds[self.atoms_of(index)]
         has = rows[:, [concept]].toarray()[:, 0] > 0
         return has[self.map(index)].reshape(self.shape)
 
     @cached_property
     def presence(self) -> NDArray[np.bool_]:
-        """Shape (images, categories): whether an image has any label of the category."""
+        """Whether an image has any label of a category, (images, categories)."""
         return np.logical_or.reduceat(
             self.partition.atom_categories[self.atoms], self.first[:-1], axis=0
         )
@@ -105,20 +105,20 @@ def packed(
     advance: Advance = lambda _: None,
     say: Callable[[str], None] = lambda _: None,
 ) -> PackedConcepts:
-    """Open a packed data set; pack it first if that has not been done, or must be done again.
+    """Open a packed data set; pack it first if need be.
 
-    Packing goes on where it was interrupted.
+    Packing resumes where it was interrupted.
 
     Args:
-        source: The data.
-        frame: How pictures that are no squares are used; see ``ConceptImages``.
+        source: The labelled images.
+        frame: How pictures that are not square are used; see ``ConceptImages``.
         shape: Height and width of the label maps; default the data's own, or else 112 × 112.
-        folder: Where to keep it; default a folder of its own below the project's cache.
+        folder: Folder of the packed data; default one below the project's cache.
         advance: Called with the number of images done.
         say: Called with messages for people.
 
     Raises:
-        InputError: If files of the data are missing, cannot be read, or make no sense.
+        InputError: If files of the data are missing, unreadable or invalid.
     """
     check_frame(frame)
     wanted = shape or source.shape or DEFAULT_SHAPE
@@ -133,38 +133,38 @@ def packed(
         "frame": frame,
         "shape": list(wanted),
     }
-    place = folder or home() / "concepts" / _hash(json.dumps(identity, sort_keys=True))[:16]
-    found = _opened(place, identity, source)
-    if found is not None:
-        tidy_up(place)
-        return found
-    if place.is_dir() and any(place.iterdir()):
-        if not (place / _HEADER).is_file():
+    target = folder or home() / "concepts" / _hash(json.dumps(identity, sort_keys=True))[:16]
+    opened = _opened(target, identity, source)
+    if opened is not None:
+        tidy_up(target)
+        return opened
+    if target.is_dir() and any(target.iterdir()):
+        if not (target / _HEADER).is_file():
             raise InputError(
-                f"{place} holds files that are no packed concepts; name another folder"
+                f"{target} holds files that are no packed concepts; name another folder"
             )
-        say(f"{place} holds labels of other data, of another version, or damaged ones: packing")
+        say(f"{target} holds labels of other data, of another version, or damaged ones: packing")
     problems = source.check()
     if problems:
         more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
         raise InputError(f"{problems[0]}{more}")
-    with locked(place, wait=True):
-        # Whoever has waited finds what the other process has packed.
-        opened = _opened(place, identity, source)
+    with locked(target, wait=True):
+        # Another process may have packed the data in the meantime.
+        opened = _opened(target, identity, source)
         if opened is None:
-            _pack_all(source, identity, place, advance)
-            opened = _opened(place, identity, source)
+            _pack_all(source, identity, target, advance)
+            opened = _opened(target, identity, source)
     if opened is None:
-        raise InputError(f"{place} cannot be read back; is the disk sound?")
+        raise InputError(f"{target} cannot be read back; is the disk sound?")
     return opened
 
 
 def _pack_all(
-    source: LabelledImages, identity: dict[str, Any], place: Path, advance: Advance
+    source: LabelledImages, identity: dict[str, Any], target: Path, advance: Advance
 ) -> None:
-    """Pack a data set, going on with unfinished work."""
+    """Pack a data set, resuming unfinished work."""
     shape = (identity["shape"][0], identity["shape"][1])
-    with resumable_folder(place, identity, overwrite=True) as work:
+    with resumable_folder(target, identity, overwrite=True) as work:
         content = hashlib.sha256()
         for number, start in enumerate(range(0, len(source), _CHUNK)):
             span = range(start, min(start + _CHUNK, len(source)))
@@ -177,8 +177,8 @@ def _pack_all(
         tables = united(lists, len(source.concepts))
         for name in sorted(tables):
             content.update(tables[name].tobytes())
-        for part in lists:
-            content.update(part["digest"].tobytes())
+        for chunk in lists:
+            content.update(chunk["digest"].tobytes())
         content.update(json.dumps([asdict(c) for c in source.concepts]).encode())
         with atomic_path(work / "atoms.safetensors", alone=True) as path:
             save_file(tables, path)
@@ -199,7 +199,7 @@ def _pack_all(
 def _opened(
     folder: Path, identity: dict[str, Any], source: LabelledImages
 ) -> PackedConcepts | None:
-    """Return what lies in a folder, or None if it is not whole or not of this data."""
+    """Return the packed data in a folder; None if it is incomplete or of other data."""
     try:
         header = read_json(folder / _HEADER, dict)
         if header["identity"] != json.loads(json.dumps(identity)):
@@ -236,17 +236,17 @@ def _pack(
     number: int,
     advance: Advance,
 ) -> None:
-    """Write one chunk: its maps, and each image's list of label multisets with their areas."""
+    """Write one chunk: maps, and for each image the list of label multisets with their areas."""
     maps = np.zeros((len(span), shape[0] * shape[1]), dtype=np.uint16)
     lengths, areas, codes, sizes = [], [], [], []
     digest = hashlib.sha256()
 
-    def one(index: int) -> tuple[NDArray[np.uint16], list[bytes], NDArray[np.int64]]:
+    def pack_image(index: int) -> tuple[NDArray[np.uint16], list[bytes], NDArray[np.int64]]:
         labels = source.labels(index)
         return atoms_of_image(framed_labels(labels, frame, shape), labels.whole)
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        for row, (local, keys, counts) in enumerate(_ahead(pool, one, span)):
+        for row, (local, keys, counts) in enumerate(_ahead(pool, pack_image, span)):
             maps[row] = local
             digest.update(local.tobytes())
             lengths.append(len(keys))
@@ -270,7 +270,7 @@ def _pack(
 
 
 def _ahead(pool: ThreadPoolExecutor, work: Callable[[int], Any], span: range) -> Iterator[Any]:
-    """Map in order, with few results waiting."""
+    """Map over a span in order, computing only a few results ahead."""
     items = iter(span)
     waiting = deque(pool.submit(work, i) for i in islice(items, 16))
     try:

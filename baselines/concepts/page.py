@@ -20,12 +20,12 @@ class UnitRow:
 
     Attributes:
         unit: The unit.
-        text: What is said of it.
-        kind: The category of that.
-        iou: Its IoU.
+        text: Its description.
+        kind: The category of the description.
+        iou: IoU of the description.
         more: Further candidates and their IoU, best first.
         note: A remark, such as ``dead``.
-        picture: Address of its exemplars, a data URI; empty if there are none.
+        picture: Data URI of a picture of its exemplars; empty if there is none.
     """
 
     unit: int
@@ -48,12 +48,12 @@ def render(
     figures: Mapping[str, Path],
     bar: float,
 ) -> None:
-    """Write the page: one file that needs nothing else.
+    """Write the page as one self-contained file.
 
     Args:
         path: The HTML file.
         title: Its title.
-        method: Which baseline it is of.
+        method: Name of the describer.
         lead: A sentence below the title.
         facts: Settings, by name.
         layers: The units of each layer.

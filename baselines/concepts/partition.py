@@ -1,8 +1,8 @@
-"""Pixels grouped by what they are labelled as: the *atoms* of a labelled data set.
+"""Pixels grouped by their labels: the *atoms* of a labelled data set.
 
-Two pixels with the same labels are in the same formulas, so a formula over concepts is a set of
-atoms, and each count that a score needs is a sum over atoms: exactly what counting pixels would
-give. A data set has orders of magnitude fewer atoms than pixels.
+Pixels with the same labels satisfy the same formulas. A formula over concepts is therefore a set of
+atoms, and every count that a score needs is a sum over atoms, exactly equal to the count of pixels.
+A data set has orders of magnitude fewer atoms than pixels.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ class Partition:
     """The atoms of a labelled data set.
 
     Attributes:
-        concepts: What can be labelled.
+        concepts: The concepts.
         categories: Their categories.
-        membership: Shape (atoms, concepts), unsigned 8 bits: how many labels of the concept a
-            pixel of the atom has, as several channels may repeat one. Mostly 0 or 1.
-        areas: Shape (atoms,), int64: pixels of the atom, over all images.
+        membership: Number of labels of a concept at each pixel of an atom, uint8 (atoms, concepts).
+            Mostly 0 or 1; more where several channels repeat a label.
+        areas: Pixels of each atom in all images, int64 (atoms,).
     """
 
     concepts: tuple[VisualConcept, ...]
@@ -36,25 +36,25 @@ class Partition:
 
     @cached_property
     def holds(self) -> csr_array:
-        """Shape (atoms, concepts), float64: 1 where an atom's pixels have the label, else 0."""
-        kept = self.membership
-        return csr_array((np.ones(kept.nnz), kept.indices, kept.indptr), shape=kept.shape)
+        """Whether the pixels of an atom have a label: 1 or 0, float64 (atoms, concepts)."""
+        times = self.membership
+        return csr_array((np.ones(times.nnz), times.indices, times.indptr), shape=times.shape)
 
     @cached_property
     def concept_areas(self) -> NDArray[np.int64]:
-        """Shape (concepts,): pixels that have the label, over all images."""
-        # Sums stay below 2**53, so floating point is exact.
+        """Pixels of each label in all images, (concepts,)."""
+        # Sums stay below 2**53, so they are exact in floating point.
         return np.rint(self.holds.T @ self.areas.astype(np.float64)).astype(np.int64)
 
     @cached_property
     def category_of(self) -> NDArray[np.int64]:
-        """Shape (concepts,): position in ``categories`` of each concept's primary category."""
+        """Position in ``categories`` of the primary category of each concept, (concepts,)."""
         position = {name: i for i, name in enumerate(self.categories)}
         return np.array([position[c.category] for c in self.concepts], dtype=np.int64)
 
     @cached_property
     def atom_categories(self) -> NDArray[np.bool_]:
-        """Shape (atoms, categories): whether an atom's pixels have a label of the category."""
+        """Whether the pixels of an atom have a label of a category, (atoms, categories)."""
         shape = (len(self.concepts), len(self.categories))
         one_hot = np.zeros(shape)
         one_hot[np.arange(shape[0]), self.category_of] = 1

@@ -1,9 +1,9 @@
-"""From activation maps of labelled images to tallies: thresholds first, then masks.
+"""From activation maps of labelled images to tallies, in two passes: thresholds, then masks.
 
-A mask needs its unit's threshold, so all maps are needed twice. Up to a few GB they are kept on the
-disk for the time being, the network runs once, and thresholds are exact. More would not fit on most
-disks (580 GB for ResNet-152 on Broden): then the network runs twice, and thresholds come from the
-exemplar builder's ``quantile_of``. Either way work goes on where it was interrupted.
+A mask depends on the threshold of its unit, so all maps are needed twice. Up to 4 GB of maps are
+cached on disk: the network runs once, and thresholds are exact. More would not fit on most disks
+(580 GB for ResNet-152 on Broden): the network then runs twice, and thresholds come from
+``quantile_of`` of the exemplar builder. Either way interrupted work is resumed.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ from milannotations.exemplars.histogram import QuantileHistogram
 from milannotations.exemplars.quantile import quantile_of
 from milannotations.exemplars.tail import ExactTail
 from milannotations.interruption import AGAIN, saying_what_is_kept
-from milannotations.progress import Bar, progress_bar
+from milannotations.progress import progress_task
 from milannotations.storage import atomic_path, locked, unfinished_folder
 from milannotations.storage.tidying import tidy_up
 
 _SPAN = 1024  # images between two savings
-_KEPT_SPAN = 128  # the same where maps are kept: those of so many images are in memory at once
-_KEPT = 2**32  # bytes of maps that are kept from the first pass to the second
+_CACHED_SPAN = 128  # the same where maps are cached, whose spans are held in memory
+_MAX_CACHE = 2**32  # bytes of maps that are cached from the first pass to the second
 
 
 def tallies(
@@ -45,18 +45,18 @@ def tallies(
     folder: Path,
     device: torch.device | str = "cpu",
 ) -> dict[str, Tally]:
-    """Return the tally of every layer; those that lie in the folder already are only read.
+    """Return the tally of every layer; tallies that are in the folder already are read from it.
 
     Args:
-        maps: The activation maps, of the same images in the same order as the labels.
+        maps: Activation maps of the same images, in the same order, as the labels.
         concepts: The labels.
         masking: How maps become masks.
-        folder: Where tallies are kept, below a name of their own for each network, set of labels
-            and masking.
+        folder: Folder of tallies, with a sub-folder for each combination of network, labels and
+            masking.
         device: Where the maps are.
 
     Raises:
-        InputError: If there are as many maps as labels, or the maps cannot be had.
+        InputError: If there are not as many maps as labels, or the maps cannot be computed or read.
     """
     if len(maps) != len(concepts):
         raise InputError(f"activation maps of {len(maps)} images, but labels of {len(concepts)}")
@@ -70,29 +70,29 @@ def tallies(
         "masking": vars(masking),
     }
     digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
-    place = folder / digest[:16]
-    notice = f"what was finished is kept in {unfinished_folder(place)}: {AGAIN}"
-    with locked(place, wait=True), saying_what_is_kept(lambda: notice):
-        place.mkdir(parents=True, exist_ok=True)
-        counted = {layer: _kept(_file(place, layer), layer) for layer in maps.layers}
-        wanted = [layer for layer, tally in counted.items() if tally is None]
-        if wanted:
-            layers = begun(place, wanted)
-            work = _TwoPasses(maps, concepts, masking, place, torch.device(device), layers)
-            work.count(work.thresholds())
-            counted |= {layer: _kept(_file(place, layer), layer) for layer in wanted}
+    target = folder / digest[:16]
+    notice = f"what was finished is kept in {unfinished_folder(target)}: {AGAIN}"
+    with locked(target, wait=True), saying_what_is_kept(lambda: notice):
+        target.mkdir(parents=True, exist_ok=True)
+        counted = {layer: _saved(_file(target, layer), layer) for layer in maps.layers}
+        missing = [layer for layer, tally in counted.items() if tally is None]
+        if missing:
+            layers = begun(target, missing)
+            passes = _TwoPasses(maps, concepts, masking, target, torch.device(device), layers)
+            passes.count(passes.thresholds())
+            counted |= {layer: _saved(_file(target, layer), layer) for layer in missing}
         for layer in maps.layers:
-            tidy_up(_file(place, layer))
-        remove_finished(place, lambda layer: _kept(_file(place, layer), layer) is not None)
+            tidy_up(_file(target, layer))
+        remove_finished(target, lambda layer: _saved(_file(target, layer), layer) is not None)
     return {layer: tally for layer, tally in counted.items() if tally is not None}
 
 
-def _file(place: Path, layer: str) -> Path:
-    return place / f"tally-{hashlib.sha256(layer.encode()).hexdigest()[:12]}.safetensors"
+def _file(folder: Path, layer: str) -> Path:
+    return folder / f"tally-{hashlib.sha256(layer.encode()).hexdigest()[:12]}.safetensors"
 
 
-def _kept(path: Path, layer: str) -> Tally | None:
-    """Return a tally that was saved; None if there is none, or it cannot be used."""
+def _saved(path: Path, layer: str) -> Tally | None:
+    """Return a saved tally; None if there is none, or it cannot be used."""
     try:
         tally = Tally.load(path)
     except ValueError:
@@ -101,25 +101,25 @@ def _kept(path: Path, layer: str) -> Tally | None:
 
 
 class _TwoPasses:
-    """The two passes over some layers."""
+    """The two passes over the maps of some layers."""
 
     def __init__(
         self,
         maps: ActivationMaps,
         concepts: PackedConcepts,
         masking: Masking,
-        place: Path,
+        target: Path,
         device: torch.device,
         layers: Sequence[str],
     ) -> None:
         floats = len(maps) * sum(u * h * w for u, h, w in (maps.layers[n] for n in layers))
-        few = 4 * floats <= _KEPT and masking.threshold is None
-        self.work = begin(place, layers)
+        few = 4 * floats <= _MAX_CACHE and masking.threshold is None
+        self.work = begin(target, layers)
         self.maps = CachedMaps(maps, layers, self.work, device) if few else maps
-        self._step = _KEPT_SPAN if few else _SPAN
+        self._step = _CACHED_SPAN if few else _SPAN
         self.concepts = concepts
         self.masking = masking
-        self.place = place
+        self.target = target
         self.device = device
         self.layers = layers
         self.upsamplers = {
@@ -130,40 +130,39 @@ class _TwoPasses:
         }
 
     def thresholds(self) -> dict[str, Tensor]:
-        """Return each layer's thresholds, float32 (units,), from a first pass if need be."""
+        """Return the thresholds of each layer, float32 (units,), with a first pass if need be."""
         if self.masking.threshold is not None:
             value = self.masking.threshold
             return {n: torch.full((self.maps.layers[n][0],), value) for n in self.layers}
         if isinstance(self.maps, CachedMaps):
             return self._exact(self.maps)
-        kept = {name: self._quantile(name) for name in self.layers}
+        quantiles = {name: self._quantile(name) for name in self.layers}
         file = self.work / "thresholds.safetensors"
-        done = _restored(file, kept)
-        if not done:  # the file may have been read in part
-            kept = {name: self._quantile(name) for name in self.layers}
+        done = _restored(file, quantiles)
+        if not done:  # some may have been restored before the file turned out to be damaged
+            quantiles = {name: self._quantile(name) for name in self.layers}
 
         def update(layer: str, ids: Tensor, maps: Tensor) -> Tensor:
-            return _observe(kept[layer], self._seen(layer, maps))
+            return _observe(quantiles[layer], self._seen(layer, maps))
 
         def save(stop: int) -> None:
             state = {
                 f"{number}.{name}": tensor
-                for number, one in enumerate(kept.values())
-                for name, tensor in one.state().items()
+                for number, quantile in enumerate(quantiles.values())
+                for name, tensor in quantile.state().items()
             }
             with atomic_path(file, alone=True) as path:
                 save_file(state | {"done": torch.tensor(stop)}, path)
 
         self._pass("Thresholds", done, update, save)
-        return {name: one.quantile() for name, one in kept.items()}
+        return {name: quantile.quantile() for name, quantile in quantiles.items()}
 
     def _exact(self, maps: CachedMaps) -> dict[str, Tensor]:
-        with progress_bar() as progress:
-            bar = Bar(progress, "Activations", len(maps))
+        with progress_task("Activations", len(maps)) as bar:
             maps.ensure(self._spans, bar.advance, bar.say)
 
         def seen(layer: str) -> Callable[[Tensor], Tensor]:
-            return self.upsamplers[layer] if self.masking.over == "upsampled" else _as_it_is
+            return self.upsamplers[layer] if self.masking.over == "upsampled" else _unchanged
 
         q = 1 - self.masking.quantile
         return {n: maps.quantiles(n, self._spans, q, seen(n)) for n in self.layers}
@@ -174,7 +173,7 @@ class _TwoPasses:
         return [range(start, min(start + step, total)) for start in range(0, total, step)]
 
     def count(self, thresholds: Mapping[str, Tensor]) -> None:
-        """Write each layer's tally, from a second pass."""
+        """Write the tally of each layer, with a second pass."""
         counters = {
             name: LayerCounter(
                 self.concepts, self.upsamplers[name], thresholds[name].to(self.device)
@@ -184,7 +183,7 @@ class _TwoPasses:
         done = 0
         for span in self._spans:
             if not all(
-                _kept(self._part(span.start, n), name) for n, name in enumerate(self.layers)
+                _saved(self._chunk(span.start, n), name) for n, name in enumerate(self.layers)
             ):
                 break
             done = span.stop
@@ -195,12 +194,12 @@ class _TwoPasses:
         def save(stop: int) -> None:
             start = (stop - 1) // self._step * self._step
             for number, (name, counter) in enumerate(counters.items()):
-                counter.take(name).save(self._part(start, number))
+                counter.take(name).save(self._chunk(start, number))
 
         self._pass("Masks", done, update, save)
         for number, name in enumerate(self.layers):
-            counted = [Tally.load(self._part(s.start, number)) for s in self._spans]
-            united(counted).save(_file(self.place, name))
+            counted = [Tally.load(self._chunk(s.start, number)) for s in self._spans]
+            united(counted).save(_file(self.target, name))
 
     def _pass(
         self,
@@ -209,8 +208,7 @@ class _TwoPasses:
         update: Callable[[str, Tensor, Tensor], Tensor],
         save: Callable[[int], None],
     ) -> None:
-        with progress_bar() as progress:
-            bar = Bar(progress, title, len(self.maps))
+        with progress_task(title, len(self.maps)) as bar:
             if done:
                 bar.say(f"going on: {done:,} of {len(self.maps):,} images were run before")
             bar.advance(done)
@@ -219,7 +217,7 @@ class _TwoPasses:
                     self.maps.run(span, self.layers, update, bar.advance, bar.say)
                     save(span.stop)
 
-    def _part(self, start: int, number: int) -> Path:
+    def _chunk(self, start: int, number: int) -> Path:
         return self.work / f"part-{start:07d}-{number}.safetensors"
 
     def _quantile(self, layer: str) -> ExactTail | QuantileHistogram:
@@ -230,14 +228,14 @@ class _TwoPasses:
         return quantile_of(units, 1 - self.masking.quantile, positions, self.device)
 
     def _seen(self, layer: str, maps: Tensor) -> Tensor:
-        """Return what the threshold is a quantile of."""
+        """Return the values of which the threshold is a quantile."""
         if self.masking.over == "maps":
             return maps
-        upsampled = [self.upsamplers[layer](of_one.float()) for of_one in maps]
+        upsampled = [self.upsamplers[layer](image.float()) for image in maps]
         return torch.stack(upsampled)
 
 
-def _as_it_is(maps: Tensor) -> Tensor:
+def _unchanged(maps: Tensor) -> Tensor:
     return maps
 
 
@@ -250,13 +248,13 @@ def _observe(quantile: ExactTail | QuantileHistogram, maps: Tensor) -> Tensor:
     return bad
 
 
-def _restored(path: Path, kept: Mapping[str, ExactTail | QuantileHistogram]) -> int:
-    """Take over what an interrupted pass has seen; return how many images that is."""
+def _restored(path: Path, quantiles: Mapping[str, ExactTail | QuantileHistogram]) -> int:
+    """Restore what an interrupted pass has observed; return its number of images."""
     try:
         state = load_file(path)
-        for number, one in enumerate(kept.values()):
+        for number, quantile in enumerate(quantiles.values()):
             prefix = f"{number}."
-            one.restore(
+            quantile.restore(
                 {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
             )
         return int(state["done"])

@@ -28,15 +28,15 @@ from milannotations.pretrained import load_pretrained, load_processor
 from milannotations.weights_hash import hash_of_weights
 
 SHAPE = (56, 56)  # 224 / 4, as the published code segments
-# Raise it whenever labels of an older version would differ.
+# To be raised when labels of an older version would differ.
 _VERSION = 2
-# Those that give masks and a class of each, to be put together by the image processor.
+# Models that give masks with a class each, which the image processor combines.
 _OF_MASKS = ("maskformer", "mask2former")
 _HALVES = ("t", "r", "b", "l")  # of an object: top, right, bottom, left
 
 
 class PictureFolder:
-    """All images below a folder, whole; errors are those of ``ImageFolder``.
+    """All images below a folder, uncropped; errors are those of ``ImageFolder``.
 
     Args:
         root: The folder.
@@ -57,7 +57,7 @@ class PictureFolder:
         return self._folder.name(index)
 
     def identity(self) -> dict[str, Any]:
-        """Return a hash of the names, sizes and ends of all files."""
+        """Return a hash of the names, sizes and last bytes of all files."""
         return {"files": hash_of(sizes(self._folder.paths, self._folder.root))}
 
     def check(self) -> list[str]:
@@ -66,23 +66,23 @@ class PictureFolder:
 
 
 class Segmented:
-    """Images whose labels a model of ``transformers`` gives: the most likely class of each pixel.
+    """Images labelled by a model of ``transformers`` with the most likely class of each pixel.
 
-    The class numbers are the model's own, plus one, as 0 is no label; every pixel has a label.
-    A picture that is no square is squashed to one first, for the model and for whoever asks for
-    the image, so that labels and image cover the same.
+    The number of a label is the model's class number plus 1, as 0 is no label; every pixel has a
+    label. A picture that is not square is squashed first, both for the model and as the image, so
+    that labels and image cover the same region.
 
     Args:
         pictures: The images.
         model: A folder or a hub id (weights as safetensors, no code of its own), or a module that
             has ``config.id2label``, with its image processor. A module is called with
-            ``pixel_values`` and gives ``logits`` of shape (images, classes, height, width), or
+            ``pixel_values`` and returns ``logits`` of shape (images, classes, height, width), or
             masks, as MaskFormer does, for the processor's ``post_process_semantic_segmentation``.
         device: Where the model runs.
         batch_size: Images per forward pass.
         shape: Height and width of the label maps.
-        quads: Label the top, right, bottom and left halves of each connected region too, as
-            ``car-t`` and so on, of the category ``part``; what is too small to be cut has none.
+        quads: Also label the top, right, bottom and left half of each connected region, as
+            ``car-t`` and so on, in the category ``part``; regions too small to be cut have none.
 
     Raises:
         InputError: If the model cannot be loaded, lacks weights, or names no classes.
@@ -125,7 +125,7 @@ class Segmented:
             VisualConcept(name, category, number) for number, name, category in named
         )
         self.categories = ("object", "part") if quads else ("object",)
-        self._ready: dict[int, NDArray[np.uint16]] = {}
+        self._cache: dict[int, NDArray[np.uint16]] = {}
         self._lock = threading.Lock()
 
     def __len__(self) -> int:
@@ -138,23 +138,23 @@ class Segmented:
         return picture if picture.size == (side, side) else picture.resize((side, side))
 
     def labels(self, index: int) -> Labels:
-        """Return an image's labels: its classes, and with ``quads`` two channels of halves.
+        """Return the labels of an image: its classes, and with ``quads`` two channels of halves.
 
-        Images that follow are segmented with it, in one batch.
+        The images of its batch are segmented together.
 
         Raises:
-            InputError: If a picture cannot be read, or the model gives no classes of pixels.
+            InputError: If a picture cannot be read, or the model returns no classes of pixels.
         """
         with self._lock:
-            if index not in self._ready:
-                # Batches begin at fixed places, so that rounding depends on nothing else.
+            if index not in self._cache:
+                # Batches begin at fixed positions, so that rounding depends on nothing else.
                 first = index // self._batch_size * self._batch_size
                 span = range(first, min(first + self._batch_size, len(self)))
-                # The batch before may still be wanted, as callers read a little ahead.
+                # Earlier batches may still be needed, as callers read a little ahead.
                 near = 4 * self._batch_size
-                kept = {i: m for i, m in self._ready.items() if abs(i - first) <= near}
-                self._ready = kept | dict(zip(span, self._segment(span), strict=True))
-            classes = self._ready[index]
+                recent = {i: m for i, m in self._cache.items() if abs(i - first) <= near}
+                self._cache = recent | dict(zip(span, self._segment(span), strict=True))
+            classes = self._cache[index]
         channels = [classes + 1]
         if self._quads:
             channels += halves(classes, self._classes)
@@ -165,7 +165,7 @@ class Segmented:
         return self.pictures.name(index)
 
     def identity(self) -> dict[str, Any]:
-        """Return the pictures' identity, and hashes of the weights and the preprocessing."""
+        """Return the identity of the pictures, and hashes of the weights and the preprocessing."""
         settings = self._processor.to_dict() if hasattr(self._processor, "to_dict") else {}
         text = json.dumps(settings, sort_keys=True, default=str)
         return {
@@ -177,13 +177,13 @@ class Segmented:
         }
 
     def check(self) -> list[str]:
-        """Return what the pictures say is wrong with them."""
+        """Return what is wrong with the pictures."""
         check = getattr(self.pictures, "check", None)
         return list(check()) if check else []
 
     def _segment(self, span: range) -> NDArray[np.uint16]:
         """Return the class of each pixel, from 0, shape (images, height, width)."""
-        # The whole picture is wanted, whatever the model was tested with.
+        # The whole picture is segmented, whatever the image processor would crop.
         off = {n: False for n in ("do_center_crop", "do_pad") if getattr(self._processor, n, False)}
         pictures = [self.image(i) for i in span]
         inputs = self._processor(images=pictures, return_tensors="pt", **off)
@@ -193,7 +193,7 @@ class Segmented:
             output = self._module(pixel_values=inputs["pixel_values"].to(self._device))
         if hasattr(output, "masks_queries_logits"):
             join = self._processor.post_process_semantic_segmentation
-            found = torch.stack(join(output, target_sizes=[self._shape] * len(pictures)))
+            classes = torch.stack(join(output, target_sizes=[self._shape] * len(pictures)))
         else:
             logits = output.logits
             if logits.ndim != 4 or logits.shape[1] != self._classes:
@@ -201,48 +201,48 @@ class Segmented:
                     f"the segmentation model gives {tuple(logits.shape)}; logits should be "
                     f"images × {self._classes} classes × height × width"
                 )
-            found = nn.functional.interpolate(
+            classes = nn.functional.interpolate(
                 logits.float(), self._shape, mode="bilinear", align_corners=False
             ).argmax(1)
-        if int(found.max()) >= self._classes:
+        if int(classes.max()) >= self._classes:
             raise InputError(
-                f"the segmentation model gives the class {int(found.max())}; the highest that "
+                f"the segmentation model gives the class {int(classes.max())}; the highest that "
                 f"it names is {self._classes - 1}"
             )
-        return np.asarray(found.cpu().numpy().astype(np.uint16))
+        return np.asarray(classes.cpu().numpy().astype(np.uint16))
 
 
 def halves(classes: NDArray[np.uint16], count: int) -> list[NDArray[np.uint16]]:
     """Cut each connected region of a class at the middle of its bounding box.
 
-    Pixels that touch by a corner are connected, as in the published code. Of a region of one row
-    there is no top and no bottom; of one column no left and no right.
+    Pixels that touch at a corner are connected, as in the published code. A region of one row has
+    no top and bottom, a region of one column no left and right.
 
     Args:
         classes: Class of each pixel, from 0, shape (height, width).
         count: Number of classes.
 
     Returns:
-        Codes of top and bottom halves, and codes of right and left halves; 0 where there is none.
+        Codes of the top and bottom halves, and codes of the right and left halves; 0 for neither.
     """
     vertical, horizontal = np.zeros((2, *classes.shape), dtype=np.uint16)
     for value in np.unique(classes):
         regions, _ = ndimage.label(classes == value, structure=np.ones((3, 3)))
         for number, box in enumerate(ndimage.find_objects(regions), start=1):
             rows, columns = box
-            mine = regions[box] == number
-            height, width = mine.shape
+            region = regions[box] == number
+            height, width = region.shape
             code = int(value) + 1
             if height > 1:
                 middle = (rows.start + rows.stop) // 2 - rows.start
-                part = vertical[box]
-                part[:middle][mine[:middle]] = code + count
-                part[middle:][mine[middle:]] = code + 3 * count
+                codes = vertical[box]
+                codes[:middle][region[:middle]] = code + count
+                codes[middle:][region[middle:]] = code + 3 * count
             if width > 1:
                 middle = (columns.start + columns.stop) // 2 - columns.start
-                part = horizontal[box]
-                part[:, middle:][mine[:, middle:]] = code + 2 * count
-                part[:, :middle][mine[:, :middle]] = code + 4 * count
+                codes = horizontal[box]
+                codes[:, middle:][region[:, middle:]] = code + 2 * count
+                codes[:, :middle][region[:, :middle]] = code + 4 * count
     return [vertical, horizontal]
 
 

@@ -1,4 +1,4 @@
-"""How often each unit of a layer is activated on each atom of a labelled data set."""
+"""Counts of the activated pixels of each unit in each atom of a labelled data set."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ _KEY = "tally"
 
 @dataclass(frozen=True)
 class StrongestImages:
-    """The images that activate each unit most, strongest first, to show them.
+    """The images that activate each unit most, strongest first, for pictures.
 
     Attributes:
-        ids: Shape (units, k), int64: which images; beyond all images where there are fewer.
-        peaks: Shape (units, k), float32: peak activations; -inf where there are fewer.
-        maps: Shape (units, k, height, width), float32: activation maps.
+        ids: Numbers of the images, int64 (units, k); beyond the last image where there are fewer.
+        peaks: Peak activations, float32 (units, k); -inf where there are fewer.
+        maps: Activation maps, float32 (units, k, height, width).
     """
 
     ids: NDArray[np.int64]
@@ -36,18 +36,18 @@ class StrongestImages:
 
 @dataclass(frozen=True)
 class Tally:
-    """What one layer's masks have in common with the labels.
+    """Overlap of the masks of one layer with the labels.
 
     Attributes:
         layer: The layer.
-        thresholds: Shape (units,), float32: a unit is activated above it.
-        counts: Shape (units, atoms), int64: activated pixels of the unit in the atom, over all
-            images. The row of a dead unit is empty.
-        in_images: Shape (units, categories), int64: activated pixels in images that hold any
-            label of the category (Network Dissection, as first published).
-        in_masks: Shape (units, categories), int64: activated pixels in images where some
-            activated pixel of the unit has a label of the category (NetDissect-Lite).
-        top: Exemplars, where they were kept.
+        thresholds: Activation thresholds, float32 (units,); a unit is activated above its own.
+        counts: Activated pixels of each unit in each atom, in all images, int64 (units, atoms). The
+            row of a dead unit is empty.
+        in_images: Activated pixels in images with any label of a category, int64 (units,
+            categories), as Network Dissection first counted.
+        in_masks: Activated pixels in images where an activated pixel of the unit has a label of
+            the category, int64 (units, categories), as NetDissect-Lite counts.
+        top: Exemplars, if they were kept.
     """
 
     layer: str
@@ -63,7 +63,7 @@ class Tally:
         return len(self.thresholds)
 
     def save(self, path: Path) -> None:
-        """Write it to a safetensors file, atomically."""
+        """Write a safetensors file, atomically."""
         tensors = {
             "thresholds": self.thresholds,
             "data": self.counts.data,
@@ -76,7 +76,7 @@ class Tally:
         if self.top is not None:
             tensors |= {f"top.{name}": array for name, array in vars(self.top).items()}
         with atomic_path(path, alone=True) as partial:
-            # One key: safetensors writes several in an order that changes from run to run.
+            # A single key: the order of several changes from run to run.
             facts = {"format": _FORMAT, "layer": self.layer}
             save_file(tensors, partial, metadata={_KEY: json.dumps(facts)})
 
@@ -92,15 +92,19 @@ class Tally:
                 facts = parse_json((file.metadata() or {}).get(_KEY, "{}").encode(), path, dict)
             if facts.get("format") != _FORMAT:
                 raise ValueError(f"{path} is of version {facts.get('format')}, not {_FORMAT}")
-            kept = load_file(path)
+            arrays = load_file(path)
             counts = csr_array(
-                (kept["data"], kept["indices"], kept["indptr"]), shape=tuple(kept["shape"])
+                (arrays["data"], arrays["indices"], arrays["indptr"]), shape=tuple(arrays["shape"])
             )
             counts.check_format()
-            top = {n.removeprefix("top."): a for n, a in kept.items() if n.startswith("top.")}
+            top = {n.removeprefix("top."): a for n, a in arrays.items() if n.startswith("top.")}
             return cls(
-                facts["layer"], kept["thresholds"], counts, kept["in_images"], kept["in_masks"],
+                facts["layer"],
+                arrays["thresholds"],
+                counts,
+                arrays["in_images"],
+                arrays["in_masks"],
                 StrongestImages(**top) if top else None,
-            )  # fmt: skip
+            )
         except (OSError, KeyError, SafetensorError) as error:
             raise ValueError(f"{path}: {error}") from error

@@ -1,7 +1,7 @@
-"""Unfinished tallies: one folder for each set of layers that is counted in one go.
+"""Unfinished tallies: one folder for each set of layers that are counted together.
 
-They lie in the hidden folder beside the tallies, so that no half of one is taken for a tally. Every
-function is called by the holder of the tallies' lock.
+They are in the hidden folder beside the tallies, so that an incomplete one is never taken for a
+tally. Every function must be called with the lock of the tallies.
 """
 
 from __future__ import annotations
@@ -21,22 +21,22 @@ from milannotations.storage.resumable import remove_dead
 _LAYERS = "layers.json"  # in each folder: which layers are counted there
 
 
-def begun(place: Path, wanted: Sequence[str]) -> list[str]:
-    """Return the layers of unfinished work that has all the wanted ones; else the wanted ones.
+def begun(target: Path, wanted: Sequence[str]) -> list[str]:
+    """Return the layers of unfinished work that includes all wanted layers; else the wanted layers.
 
-    A run that was killed while it saved its tallies has counted more layers than are missing.
+    A run that was killed while it saved its tallies had counted more layers than are now missing.
     """
-    for folder in _folders(place):
+    for folder in _folders(target):
         layers = _layers_of(folder)
         if layers and set(wanted) <= set(layers):
             return layers
     return list(wanted)
 
 
-def begin(place: Path, layers: Sequence[str]) -> Path:
-    """Return the folder for work on some layers, with what an interrupted run has left in it."""
+def begin(target: Path, layers: Sequence[str]) -> Path:
+    """Return the folder for work on some layers, with the files of an interrupted run."""
     name = hashlib.sha256("\n".join(layers).encode()).hexdigest()[:12]
-    folder = unfinished_folder(place) / name
+    folder = unfinished_folder(target) / name
     folder.mkdir(parents=True, exist_ok=True)
     remove_dead(folder)
     if _layers_of(folder) != list(layers):
@@ -45,22 +45,22 @@ def begin(place: Path, layers: Sequence[str]) -> Path:
     return folder
 
 
-def remove_finished(place: Path, is_counted: Callable[[str], bool]) -> None:
-    """Remove the work on layers that are all counted, and work that had not begun."""
-    for folder in _folders(place):
+def remove_finished(target: Path, is_counted: Callable[[str], bool]) -> None:
+    """Remove work on layers that are all counted, and work that was never begun."""
+    for folder in _folders(target):
         if all(map(is_counted, _layers_of(folder))):
             shutil.rmtree(folder)
     with suppress(OSError):  # there is none, or other layers are being counted
-        unfinished_folder(place).rmdir()
+        unfinished_folder(target).rmdir()
 
 
-def _folders(place: Path) -> list[Path]:
-    work = unfinished_folder(place)
+def _folders(target: Path) -> list[Path]:
+    work = unfinished_folder(target)
     return sorted(path for path in work.iterdir() if path.is_dir()) if work.is_dir() else []
 
 
 def _layers_of(folder: Path) -> list[str]:
-    """Return which layers are counted in a folder; none if that was not written yet."""
+    """Return which layers are counted in a folder; none if they were not recorded yet."""
     try:
         return [str(layer) for layer in read_json(folder / _LAYERS, list)]
     except InputError:

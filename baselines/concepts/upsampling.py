@@ -1,12 +1,12 @@
-"""How activation maps are brought to the size of the label maps: three published ways.
+"""Upsampling of activation maps to the size of the label maps, in three published ways.
 
-All are linear and separable: each is a matrix for the rows and one for the columns.
+All are linear and separable: each is one matrix for the rows and one for the columns.
 
-- ``pillow`` (NetDissect-Lite, Compositional Explanations): Pillow's bilinear resizing; cells are
-  squares, values at the border are continued.
-- ``fieldmap`` (the original Network Dissection, with a PyTorch network): linear between the cells'
-  centres, which are put at whole pixels.
-- ``grid`` (the code with a segmentation model): ``grid_sample`` with zeros around the map, so
+- ``pillow`` (NetDissect-Lite, Compositional Explanations): bilinear resizing as in Pillow; values
+  at the border are extended outwards.
+- ``fieldmap`` (the original Network Dissection, with a PyTorch network): linear between the centres
+  of cells, which are placed at whole pixels.
+- ``grid`` (the code with a segmentation model): ``grid_sample`` with zeros around the map, so that
   activations fade at the border.
 """
 
@@ -67,13 +67,13 @@ def _matrix(kind: str, length: int, wanted: int, whole: int) -> Tensor:
 
 
 def _nodes(length: int, wanted: int, whole: int) -> NDArray[np.float64]:
-    """Return where the original code puts the centres of a map's cells, in the label map.
+    """Return where the original code places the centres of the cells of a map, in the label map.
 
-    Its integers are kept: with an input of 227 and a map of 13 cells are 17 wide, not 17.46.
+    As there, cells have integer widths: with an input of 227 and a map of 13, 17 and not 17.46.
     """
     cell = whole // length
     reduction = max(1, round(whole / wanted))
     if cell // reduction:
         return (cell // 2 // reduction + np.arange(length) * (cell // reduction)).astype(float)
-    # Maps finer than the label map: the original code has no grid for them.
+    # The original code has no grid for maps that are finer than the label map.
     return np.asarray((np.arange(length) + 0.5) * wanted / length - 0.5)

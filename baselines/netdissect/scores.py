@@ -84,7 +84,7 @@ def scores(partition: Partition, tally: Tally, variant: Variant) -> Scores:
     """Return the scores of a layer as a published implementation computes them."""
     held = partition.membership if variant.multiplicity else partition.holds
     held = held.astype(np.float64)
-    # Sums stay below 2**53, so floating point is exact.
+    # Sums stay below 2**53, so they are exact in floating point.
     both = np.rint(np.asarray((tally.counts.astype(np.float64) @ held).todense()))
     truth = np.rint(held.T @ partition.areas.astype(np.float64))
     if variant.gate is None:

@@ -1,4 +1,4 @@
-"""The three published codes of Network Dissection, each with its own settings and score."""
+"""The three published implementations of Network Dissection, whose settings and scores differ."""
 
 from __future__ import annotations
 
@@ -8,21 +8,21 @@ from typing import Literal
 
 @dataclass(frozen=True)
 class Variant:
-    """What a published code does.
+    """Settings of a published implementation.
 
     Attributes:
-        name: The variant.
+        name: Name of the variant.
         quantile: Share of the activations above a unit's threshold.
         upsampling: See ``baselines.concepts.upsampling``.
-        over: Whether the threshold is a quantile of the ``maps``, or of the ``upsampled`` maps.
+        over: Whether the threshold is a quantile of the ``maps`` or of the ``upsampled`` maps.
         shape: Height and width of the label maps; None for the data's own.
-        gate: Which images' activated pixels count against a label: those that hold any label of
+        gate: Images whose activated pixels count in the union with a label: those with any label of
             its category (``image``), those where such a label and the mask overlap (``mask``), or
             None for all.
         multiplicity: Whether a label counts twice where two channels give it to a pixel.
         epsilon: Added to the union.
-        at_bar: Whether an IoU that is the bar itself makes a detector.
-        source: Where this is from.
+        at_bar: Whether an IoU equal to the bar makes a detector.
+        source: The published code.
     """
 
     name: str

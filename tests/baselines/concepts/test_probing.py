@@ -138,7 +138,7 @@ def test_an_interrupted_count_goes_on_with_the_same_result(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stop_in: str
 ) -> None:
     monkeypatch.setattr(probing, "_SPAN", 4)
-    monkeypatch.setattr(probing, "_KEPT", 0)
+    monkeypatch.setattr(probing, "_MAX_CACHE", 0)
     recorded = RecordedMaps(record(tmp_path / "maps", {"a": random_maps(), "b": random_maps()}))
     labels = concepts(tmp_path)
     undisturbed = tallies(recorded, labels, Masking(quantile=0.1), tmp_path / "other")
@@ -168,7 +168,7 @@ def test_an_interrupted_count_goes_on_with_the_same_result(
 def test_unfinished_work_is_hidden_and_goes_when_its_tallies_are_there(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kept_bytes: int
 ) -> None:
-    monkeypatch.setattr(probing, "_KEPT", kept_bytes)
+    monkeypatch.setattr(probing, "_MAX_CACHE", kept_bytes)
     recorded = RecordedMaps(record(tmp_path / "maps", {"a": random_maps(), "b": random_maps()}))
     labels = concepts(tmp_path)
     undisturbed = tallies(recorded, labels, Masking(quantile=0.1), tmp_path / "other")
@@ -212,7 +212,7 @@ def test_few_maps_are_kept_and_computed_once(
     once = tallies(recorded, labels, Masking(quantile=0.1), tmp_path / "once")["a"]
     assert len(ran) == 1
     assert not [*tmp_path.glob("once/.*")]
-    monkeypatch.setattr(probing, "_KEPT", 0)
+    monkeypatch.setattr(probing, "_MAX_CACHE", 0)
     twice = tallies(recorded, labels, Masking(quantile=0.1), tmp_path / "twice")["a"]
     assert len(ran) == 3
     assert (once.counts != twice.counts).nnz == 0
@@ -221,7 +221,7 @@ def test_few_maps_are_kept_and_computed_once(
 def test_kept_maps_of_an_interrupted_run_are_used(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(probing, "_KEPT_SPAN", 4)
+    monkeypatch.setattr(probing, "_CACHED_SPAN", 4)
     labels = concepts(tmp_path)
     recorded = RecordedMaps(record(tmp_path / "maps", {"a": random_maps()}))
     undisturbed = tallies(recorded, labels, Masking(quantile=0.1), tmp_path / "other")["a"]
@@ -333,7 +333,7 @@ def test_maps_on_another_device_count_the_same(tmp_path: Path) -> None:
 def test_exemplars_are_the_strongest_images(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, span: int
 ) -> None:
-    monkeypatch.setattr(probing, "_KEPT_SPAN", span)
+    monkeypatch.setattr(probing, "_CACHED_SPAN", span)
     maps = random_maps()
     recorded = RecordedMaps(record(tmp_path / "maps", {"a": maps}))
     tally = tallies(recorded, concepts(tmp_path), Masking(quantile=0.1), tmp_path / "work")["a"]
