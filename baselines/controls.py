@@ -1,4 +1,4 @@
-"""Controls: describers that look at no exemplar, and show what a number is worth."""
+"""Controls: describers that ignore exemplars, as points of reference for scores."""
 
 from __future__ import annotations
 
@@ -14,10 +14,17 @@ from milannotations.provenance import training_data
 
 
 class Constant:
-    """The same string for every neuron.
+    """The same text for every neuron.
 
-    "depictions", a string of this kind, beats every method under similarity metrics (Bai et al.,
+    Such a text, "depictions", beats every method under similarity metrics (Bai et al.,
     Describe-and-Dissect, arXiv 2403.13771).
+
+    >>> from milannotations import load
+    >>> Constant("objects").describe(load("demo", "test"))[0].text
+    'objects'
+
+    Args:
+        text: The text.
     """
 
     sees_references: ClassVar[bool] = False
@@ -29,12 +36,19 @@ class Constant:
         """Learn nothing."""
 
     def describe(self, neurons: Dataset) -> list[Description]:
-        """Return the string, once per neuron."""
+        """Return the text, once per neuron."""
         return [Description(text=self.text)] * len(neurons)
 
 
 class MostFrequent(Constant):
-    """The most frequent training annotation for every neuron; of equals, the first by alphabet."""
+    """The most frequent training annotation for every neuron (of ties, the first by alphabet).
+
+    >>> from milannotations import load
+    >>> describer = MostFrequent()
+    >>> describer.fit(load("demo", "train"))
+    >>> describer.text
+    'no clear pattern'
+    """
 
     def fit(self, neurons: Dataset) -> None:
         """Count the training annotations."""
@@ -44,7 +58,17 @@ class MostFrequent(Constant):
 
 
 class RandomTraining:
-    """A random training annotation for every neuron."""
+    """A random training annotation for every neuron.
+
+    >>> from milannotations import load
+    >>> describer = RandomTraining(seed=0)
+    >>> describer.fit(load("demo", "train"))
+    >>> len(describer.describe(load("demo", "test")))
+    85
+
+    Args:
+        seed: Seed of the draws.
+    """
 
     sees_references: ClassVar[bool] = False
 
@@ -53,7 +77,7 @@ class RandomTraining:
         self._texts: list[str] = []
 
     def fit(self, neurons: Dataset) -> None:
-        """Remember the training annotations."""
+        """Store the training annotations."""
         self._texts = _annotations(neurons)
         self.trained_on = training_data(neurons)
 
@@ -70,7 +94,13 @@ class RandomTraining:
 
 
 class Oracle:
-    """One of the neuron's own annotations, held out from the references: the human ceiling."""
+    """One of the neuron's own annotations, held out from the references: the human ceiling.
+
+    >>> from milannotations import load
+    >>> neurons = load("demo", "test")
+    >>> Oracle().describe(neurons)[0].text == neurons[0]["annotations"][0]
+    True
+    """
 
     sees_references: ClassVar[bool] = True
 
@@ -83,25 +113,35 @@ class Oracle:
 
 
 class ShuffledOracle(Oracle):
-    """The oracle's descriptions dealt out to the wrong neurons: right words, wrong place."""
+    """The oracle's descriptions, each assigned to another neuron.
+
+    >>> from milannotations import load
+    >>> neurons = load("demo", "test")
+    >>> texts = [description.text for description in ShuffledOracle(seed=0).describe(neurons)]
+    >>> sorted(texts) == sorted(annotations[0] for annotations in neurons["annotations"])
+    True
+
+    Args:
+        seed: Seed of the assignment.
+    """
 
     def __init__(self, seed: int = 0) -> None:
         self.seed = seed
 
     def describe(self, neurons: Dataset) -> list[Description]:
-        """Return another neuron's held-out annotation for each neuron."""
-        found = super().describe(neurons)
-        order = list(range(len(found)))
+        """Return the held-out annotation of another neuron for each neuron."""
+        descriptions = super().describe(neurons)
+        order = list(range(len(descriptions)))
         random.Random(self.seed).shuffle(order)
-        # Along one cycle through all neurons none keeps its own.
-        shuffled = list(found)
+        # Passed along one cycle through all neurons, so that none keeps its own.
+        shuffled = list(descriptions)
         for here, there in zip(order, order[1:] + order[:1], strict=True):
-            shuffled[here] = found[there]
+            shuffled[here] = descriptions[there]
         return shuffled
 
 
 def _annotations(neurons: Dataset) -> list[str]:
-    texts = [text for of_one in neurons["annotations"] for text in of_one]
+    texts = [text for annotations in neurons["annotations"] for text in annotations]
     if not texts:
         raise InputError("the training neurons have no annotations to learn from")
     return texts

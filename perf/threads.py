@@ -15,7 +15,6 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 
 import torch
 from milan import FEATURES, K, paper_sized
@@ -63,13 +62,10 @@ def features(encoder_name: str, neurons: int, turns: int) -> None:
 
     def in_batches() -> None:
         exemplars = DistinctExemplars(sample)
-        with ThreadPoolExecutor(4) as pool:
-            for first in range(0, len(exemplars), 32):
-                numbers = range(first, min(first + 32, len(exemplars)))
-                inputs = [encoder.tensor(i) for i in exemplars.images(numbers, pool)]
-                maps = encoder.maps(torch.stack(inputs))
-                for row, number in enumerate(numbers):
-                    encoder.pool(maps, row, exemplars.masks(number))
+        for numbers, batch in exemplars.batches(32):
+            maps = encoder.maps(torch.stack([encoder.tensor(image) for image in batch]))
+            for row, number in enumerate(numbers):
+                encoder.pool(maps, row, exemplars.masks(number))
 
     compared(
         f"features of {encoder_name}: images",

@@ -1,1 +1,1 @@
-"""CLIP-Dissect: the text whose similarity to images goes with a unit's activation."""
+"""CLIP-Dissect: the text whose similarity to images follows the activation of a unit."""

@@ -13,6 +13,9 @@ TOP_IMAGES = 100  # of the authors' code
 class ClipDissectConfig(DescribedNetworkConfig):
     """Settings of CLIP-Dissect.
 
+    >>> ClipDissectConfig(clip="openai/clip-vit-base-patch32").top
+    100
+
     Attributes:
         clip: A CLIP or SigLIP model: a folder, or OWNER/NAME on the hub.
         texts: A file with one text per line; default the annotations of the training neurons.

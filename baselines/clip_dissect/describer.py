@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -27,17 +26,17 @@ from milannotations.provenance import training_data
 from milannotations.record import NeuronKey, keys_of
 from milannotations.threads import one_thread
 
-_DECIMALS = 9  # of scores, which are sums of 100 logarithms of 64-bit numbers
+_DECIMALS = 9  # of scores, which are sums of 100 logarithms in double precision
 _MAX_TEXTS = 100_000_000  # bytes of a file of texts
 
 
 class ClipDissect(ConfiguredDescriber[ClipDissectConfig]):
     """Describe neurons by the text of highest SoftWPMI (CLIP-Dissect, ICLR 2023).
 
-    Without ``images`` a neuron's images are its own exemplars. With ``images`` they are the 100 of
-    that folder that activate it most, as the authors do it: the neurons' networks are loaded and
-    run on all of them. Either way masks are not looked at. Units are scored together with the
-    others of their layer among the neurons that are described, which their scores depend on.
+    Without ``images``, the images of a neuron are its own exemplars. With ``images``, they are the
+    100 images of that folder that activate it most, as in the paper: the networks of the neurons
+    are loaded and run on the folder. Masks are ignored in both cases. The scores of a unit depend
+    on which other units of its layer are described with it.
 
     The settings are those of ``ClipDissectConfig``.
     """
@@ -49,17 +48,17 @@ class ClipDissect(ConfiguredDescriber[ClipDissectConfig]):
         super().__init__(config, **options)
         config = self.config
         self._device = resolve_device(config.device)
-        self._given = _read_texts(Path(config.texts)) if config.texts else []
-        self._texts = self._given
+        self._texts_of_file = _read_texts(Path(config.texts)) if config.texts else []
+        self._texts = self._texts_of_file
         self._folder = Path(config.images) if config.images else None
         self._choice = NetworkChoice(config.model, config.weights, config.sae, config.check)
         self._clip = ContrastiveModel(config.clip, self._device, config.batch_size)
 
     def fit(self, neurons: Dataset) -> None:
-        """Take the annotations as the texts to choose from, where no file of texts was given."""
-        if not self._given:
-            said = (text for of_one in neurons["annotations"] for text in of_one)
-            self._texts = list(dict.fromkeys(filter(None, map(normalize, said))))
+        """Take the annotations as the texts to choose from, unless a file of texts was given."""
+        if not self._texts_of_file:
+            texts = (text for annotations in neurons["annotations"] for text in annotations)
+            self._texts = list(dict.fromkeys(filter(None, map(normalize, texts))))
             self.trained_on = training_data(neurons)
 
     def describe(self, neurons: Dataset) -> list[Description]:
@@ -76,54 +75,47 @@ class ClipDissect(ConfiguredDescriber[ClipDissectConfig]):
         if not len(neurons):
             return []
         keys = keys_of(neurons)
-        said = self._clip.texts(self._texts)
-        found: list[Description | None] = [None] * len(keys)
+        text_embeddings = self._clip.texts(self._texts)
         if self._folder is None:
-            seen, top = self._exemplars(neurons)
+            images, top = self._exemplars(neurons)
+            described: dict[int, Description] = {}
             for rows in _by_layer(keys).values():
-                self._fill(found, rows, seen, said, top[rows])
+                described |= self._described(rows, images, text_embeddings, top[rows])
         else:
-            self._probe(neurons, keys, said, found)
-        assert None not in found
-        return [description for description in found if description is not None]
+            described = self._probed(neurons, keys, text_embeddings, self._folder)
+        return [described[row] for row in range(len(keys))]
 
     def _exemplars(self, neurons: Dataset) -> tuple[Tensor, Tensor]:
-        """Return embeddings of distinct exemplars, and which are each neuron's, best first."""
+        """Return embeddings of the distinct exemplars, and those of each neuron, best first."""
         exemplars = DistinctExemplars(neurons, masks=False)
         top = torch.zeros(len(neurons), exemplars.k, dtype=torch.int64)
-        parts = []
-        with ThreadPoolExecutor(4) as pool:
-            for first in range(0, len(exemplars), self.config.batch_size):
-                numbers = range(first, min(first + self.config.batch_size, len(exemplars)))
-                parts.append(self._clip.images(list(exemplars.images(numbers, pool))))
+        batches = exemplars.batches(self.config.batch_size)
+        embeddings = [self._clip.images(images) for _, images in batches]
         for number, uses in enumerate(exemplars.uses):
-            for row, place in uses:
-                top[row, place] = number
-        return torch.cat(parts), top[:, : self.config.top]
+            for row, position in uses:
+                top[row, position] = number
+        return torch.cat(embeddings), top[:, : self.config.top]
 
-    def _probe(
-        self,
-        neurons: Dataset,
-        keys: list[NeuronKey],
-        text_embeddings: Tensor,
-        descriptions: list[Description | None],
-    ) -> None:
-        assert self._folder is not None
+    def _probed(
+        self, neurons: Dataset, keys: list[NeuronKey], text_embeddings: Tensor, folder: Path
+    ) -> dict[int, Description]:
+        """Describe neurons, by row, with the images of a folder that activate them most."""
         networks: dict[tuple[str, str], dict[str, list[int]]] = defaultdict(dict)
         for (model, dataset, layer), rows in _by_layer(keys).items():
             networks[model, dataset][layer] = rows
         if self._choice.model and len(networks) > 1:
             raise InputError("model= names one network, and these neurons are of several")
-        seen: Tensor | None = None
+        embeddings: Tensor | None = None
+        described: dict[int, Description] = {}
         for (name, dataset), layers in networks.items():
             loaded = network_of(neurons, name, dataset, self._choice)
-            source = ImageFolder(self._folder, loaded.preprocessing)
+            source = ImageFolder(folder, loaded.preprocessing)
             if loaded.latents is not None:
                 raise InputError(
                     f"{loaded.name} is a generator; CLIP-Dissect needs one that takes images"
                 )
-            # The spatial mean is the authors'.
-            maps = responses(
+            # The authors use the spatial mean.
+            means = responses(
                 loaded.module,
                 list(layers),
                 source,
@@ -134,47 +126,55 @@ class ClipDissect(ConfiguredDescriber[ClipDissectConfig]):
                 batch_size=self.config.batch_size,
                 in_place=loaded.in_place,
             )
-            if seen is None:
-                seen = torch.cat(
-                    [
-                        self._clip.images([source.image(i) for i in part.tolist()])
-                        for part in torch.arange(len(source)).split(self.config.batch_size)
-                    ]
-                )
+            if embeddings is None:
+                embeddings = self._embeddings(source)
             for layer, rows in layers.items():
                 units = [keys[row].unit for row in rows]
-                if max(units) >= maps[layer].shape[1]:
+                if max(units) >= means[layer].shape[1]:
                     raise InputError(
-                        f"layer {layer!r} has {maps[layer].shape[1]} units, and there is a neuron "
+                        f"layer {layer!r} has {means[layer].shape[1]} units, and there is a neuron "
                         f"{max(units)}"
                     )
-                of_units = maps[layer][:, units].T
-                # Of images that activate a unit alike, as those that do not at all, the first.
+                of_units = means[layer][:, units].T
+                # Of images that activate a unit equally, such as not at all, the first.
                 order = of_units.argsort(dim=1, descending=True, stable=True)
                 top = order[:, : min(self.config.top, len(source))]
-                self._fill(descriptions, rows, seen, text_embeddings, top)
+                described |= self._described(rows, embeddings, text_embeddings, top)
+        return described
 
-    def _fill(
-        self,
-        found: list[Description | None],
-        rows: list[int],
-        seen: Tensor,
-        said: Tensor,
-        top: Tensor,
-    ) -> None:
-        # Only the layer's own images: those of all, times all texts, do not fit into memory.
+    def _embeddings(self, source: ImageFolder) -> Tensor:
+        batches = torch.arange(len(source)).split(self.config.batch_size)
+        return torch.cat(
+            [self._clip.images([source.image(i) for i in batch.tolist()]) for batch in batches]
+        )
+
+    def _described(
+        self, rows: list[int], images: Tensor, texts: Tensor, top: Tensor
+    ) -> dict[int, Description]:
+        """Describe the neurons of one layer, by row.
+
+        Args:
+            rows: Rows of the neurons.
+            images: Embeddings of images, (images, width).
+            texts: Embeddings of texts, (texts, width).
+            top: The images of each neuron, strongest first, (neurons, k).
+        """
+        # Only the images of the layer: similarities of all images to all texts may not fit into
+        # memory.
         used, top = top.unique(return_inverse=True)
         with one_thread():
-            cosines = seen[used].double() @ said.double().T
-            # Rounded, so that of texts that fit alike the first is said, whatever order a sum has.
+            cosines = images[used].double() @ texts.double().T
+            # Rounded, so that of equally good texts the first is taken, whatever the order of sums.
             scores = soft_wpmi(cosines, top, self.config.pmi).round(decimals=_DECIMALS)
         shown = 1 + self.config.alternatives
         order = scores.argsort(dim=1, descending=True, stable=True)[:, :shown]
+        described = {}
         for row, values, indices in zip(rows, scores, order.tolist(), strict=True):
-            texts = [self._texts[i] for i in indices]
-            found[row] = Description(
-                text=texts[0], score=float(values[indices[0]]), alternatives=tuple(texts[1:])
+            text, *alternatives = [self._texts[i] for i in indices]
+            described[row] = Description(
+                text=text, score=float(values[indices[0]]), alternatives=tuple(alternatives)
             )
+        return described
 
 
 def _by_layer(keys: list[NeuronKey]) -> dict[tuple[str, str, str], list[int]]:

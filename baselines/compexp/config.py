@@ -18,6 +18,9 @@ TEXTS = ("milan", "english", "formula")
 class CompExpConfig(DissectorConfig):
     """Settings of Compositional Explanations.
 
+    >>> CompExpConfig(concepts="worlds:0:50", length=2).masking.quantile
+    0.005
+
     Attributes:
         search: ``published``: the beam search as it was published; ``distinct``: the same, but
             formulas that cover the same pixels are counted once; ``optimal``: the best formula

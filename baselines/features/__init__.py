@@ -1,4 +1,4 @@
-"""What a pretrained network sees in the masked-in parts of exemplars."""
+"""Features of a pretrained network in the unmasked regions of exemplars."""
 
 from baselines.features.cache import cached_features
 from baselines.features.encoder import ENCODERS, EncoderSpec, PyramidEncoder

@@ -1,4 +1,4 @@
-"""Features of all exemplars, computed once: in memory, or in a file that is mapped into it."""
+"""Features of all exemplars: computed in memory, or once into a memory-mapped file."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import hashlib
 import json
 import os
 from collections.abc import Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -29,10 +28,9 @@ from milannotations.storage import atomic_path, locked, resumable_folder
 from milannotations.storage.tidying import tidy_up
 from milannotations.threads import in_copies
 
-_VERSION = 3  # of the cache; raised when the same inputs give other features
+_VERSION = 3  # of the cache; to be raised when the same inputs give other features
 _FILE, _DONE, _IDENTITY = "features.npy", "done.json", "identity.json"
-_READERS = 4
-_CHECKPOINT = 16  # batches between two records of how far the work is
+_CHECKPOINT = 16  # batches between two records of the progress
 
 
 def exemplar_features(
@@ -41,18 +39,18 @@ def exemplar_features(
     device: torch.device | str = "cpu",
     batch_size: int = 32,
 ) -> Tensor:
-    """Return features of all exemplars, computed into memory.
+    """Compute the features of all exemplars in memory.
 
     Returns:
         float32 on the CPU, of shape (neurons, k, ``encoder.width``).
 
     Raises:
-        InputError: If neurons lack images or masks, or differ in their number of exemplars.
+        InputError: If neurons lack images or masks, or have different numbers of exemplars.
     """
     exemplars = DistinctExemplars(neurons, encoder.spec.masks != "none")
-    found = np.zeros((len(neurons), exemplars.k, encoder.width), dtype=np.float32)
-    _compute(encoder, exemplars, found, device, batch_size)
-    return torch.from_numpy(found)
+    features = np.zeros((len(neurons), exemplars.k, encoder.width), dtype=np.float32)
+    _compute(encoder, exemplars, features, device, batch_size)
+    return torch.from_numpy(features)
 
 
 def cached_features(
@@ -62,16 +60,16 @@ def cached_features(
     batch_size: int = 32,
     work: Path | None = None,
 ) -> Tensor:
-    """Return the same features from a memory-mapped file, which is made where it is missing.
+    """Return the same features from a memory-mapped file, which is computed if it is missing.
 
-    The file's name comes from the encoder (its weights too) and from the exemplars' own bytes. An
-    interrupted computation goes on where it stopped.
+    The file is named by a hash of the encoder, its weights and the bytes of the exemplars. An
+    interrupted computation is resumed.
 
     Args:
         encoder: The encoder.
         neurons: Records with images.
         device: Where the encoder runs.
-        batch_size: Images per forward pass; on the CPU each has a pass of its own.
+        batch_size: Images per forward pass; on the CPU each image has its own.
         work: Folder of such files; default in the cache.
 
     Raises:
@@ -83,18 +81,18 @@ def cached_features(
         "encoder": encoder.identity(),
         "exemplars": exemplars.content,
         "shape": [len(neurons), exemplars.k, encoder.width],
-        "computed": _way(device, batch_size),
+        "computed": _rounding(device, batch_size),
     }
     name = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:24]
     target = make_folder(work or home() / "features") / name
-    if _is_whole(target, identity):
+    if _is_complete(target, identity):
         tidy_up(target)
     else:
-        # Whoever has waited finds what the other process has computed.
+        # Another process may have computed them in the meantime.
         with locked(target, wait=True):
-            if not _is_whole(target, identity):
+            if not _is_complete(target, identity):
                 _fill(target, identity, encoder, exemplars, device, batch_size)
-    # Copy-on-write: torch has no read-only tensors, and nothing may reach the file.
+    # Copy-on-write, as torch has no read-only tensors and the file must not change.
     return torch.from_numpy(read_array(target / _FILE, "f", mapped="c"))
 
 
@@ -106,7 +104,7 @@ def _fill(
     device: torch.device | str,
     batch_size: int,
 ) -> None:
-    """Compute features into a new folder, going on with unfinished work."""
+    """Compute features into a new folder, resuming unfinished work."""
     with resumable_folder(target, identity, overwrite=True) as folder:
         features, record = folder / _FILE, folder / _DONE
         started = features.is_file() and record.is_file()
@@ -120,19 +118,19 @@ def _fill(
         done = _done(record, len(exemplars)) if started else 0
         _compute(encoder, exemplars, mapped, device, batch_size, done, record)
         mapped.flush()
-        # Before the record goes: killed in between, the next run would begin anew.
+        # Before the record is removed, or a run killed in between would have to start over.
         with atomic_path(folder / _IDENTITY) as path:
             path.write_text(json.dumps(identity), encoding="utf-8")
         record.unlink(missing_ok=True)
 
 
-def _done(record: Path, most: int) -> int:
-    """Return how many images are done, by a record that may be damaged: then none."""
+def _done(record: Path, total: int) -> int:
+    """Return how many images are done; none if the record is damaged."""
     try:
         done = read_json(record)
-        if type(done) is int and 0 <= done <= most:
+        if type(done) is int and 0 <= done <= total:
             return done
-        notify(f"{record} holds no number from 0 to {most}; the features are computed anew")
+        notify(f"{record} holds no number from 0 to {total}; the features are computed anew")
     except InputError as error:
         notify(f"{error}; the features are computed anew")
     return 0
@@ -141,29 +139,27 @@ def _done(record: Path, most: int) -> int:
 def _compute(
     encoder: PyramidEncoder,
     exemplars: DistinctExemplars,
-    found: NDArray[np.float32],
+    features: NDArray[np.float32],
     device: torch.device | str,
     batch_size: int,
     done: int = 0,
     record: Path | None = None,
 ) -> None:
-    """Fill in features, from distinct image number ``done`` on; note in ``record`` how far."""
+    """Fill in features from distinct image ``done`` on, and note the progress in ``record``."""
     encoder.to(device)
     masked = encoder.spec.masks != "none"
-    with progress_bar() as progress, ThreadPoolExecutor(_READERS) as pool:
+    with progress_bar() as progress:
         task = progress.add_task("Encoding exemplars", total=len(exemplars), completed=done)
-        for count, first in enumerate(range(done, len(exemplars), batch_size), start=1):
-            numbers = range(first, min(first + batch_size, len(exemplars)))
-            images = exemplars.images(numbers, pool)
+        for count, (numbers, images) in enumerate(exemplars.batches(batch_size, done), start=1):
             masks = [exemplars.masks(number) if masked else None for number in numbers]
             for number, pooled in zip(
                 numbers, _features(encoder, images, masks, device), strict=True
             ):
                 at = np.array(exemplars.uses[number])
-                found[at[:, 0], at[:, 1]] = pooled.cpu().numpy()
+                features[at[:, 0], at[:, 1]] = pooled.cpu().numpy()
             progress.advance(task, len(numbers))
-            if record is not None and isinstance(found, np.memmap) and count % _CHECKPOINT == 0:
-                found.flush()
+            if record is not None and isinstance(features, np.memmap) and count % _CHECKPOINT == 0:
+                features.flush()
                 with atomic_path(record) as path:
                     path.write_text(json.dumps(numbers[-1] + 1), encoding="utf-8")
 
@@ -174,32 +170,34 @@ def _features(
     masks: Sequence[Tensor | None],
     device: torch.device | str,
 ) -> list[Tensor]:
-    """Return the features of some images, each of shape (its masks, width)."""
+    """Return the features of each image, of shape (masks of the image, width)."""
     if torch.device(device).type == "cpu":
 
-        def one(worker: PyramidEncoder, given: tuple[Image.Image, Tensor | None]) -> Tensor:
-            image, own = given
-            return worker.pool(worker.maps(worker.tensor(image)[None]), 0, own)
+        def features_of(
+            worker: PyramidEncoder, exemplar: tuple[Image.Image, Tensor | None]
+        ) -> Tensor:
+            image, own_masks = exemplar
+            return worker.pool(worker.maps(worker.tensor(image)[None]), 0, own_masks)
 
-        return in_copies(encoder, one, zip(images, masks, strict=True))
+        return in_copies(encoder, features_of, zip(images, masks, strict=True))
     maps = encoder.maps(torch.stack([encoder.tensor(image) for image in images]).to(device))
-    return [encoder.pool(maps, row, own) for row, own in enumerate(masks)]
+    return [encoder.pool(maps, row, own_masks) for row, own_masks in enumerate(masks)]
 
 
-def _way(device: torch.device | str, batch_size: int) -> str:
-    """Return what rounding depends on: results of one device are not taken for another's."""
+def _rounding(device: torch.device | str, batch_size: int) -> str:
+    """Return what rounding depends on, so that results of one device are not used for another."""
     kind = torch.device(device).type
     return "cpu" if kind == "cpu" else f"{kind}, {batch_size} images at once"
 
 
-def _reserve(place: Path) -> None:
-    """Take the file's room on the disk now: writing to a mapped file on a full one is a crash."""
+def _reserve(path: Path) -> None:
+    """Allocate the file on disk now: writing to a mapped file on a full disk would be a crash."""
     if hasattr(os, "posix_fallocate"):
-        with place.open("r+b") as file:
-            os.posix_fallocate(file.fileno(), 0, place.stat().st_size)
+        with path.open("r+b") as file:
+            os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
 
 
-def _is_whole(target: Path, identity: dict[str, Any]) -> bool:
+def _is_complete(target: Path, identity: dict[str, Any]) -> bool:
     try:
         recorded = read_json(target / _IDENTITY, dict)
         header = read_array(target / _FILE, "biuf", mapped="r")

@@ -1,4 +1,4 @@
-"""The pyramid encoder: features of a pretrained network at several layers, averaged over a mask."""
+"""The pyramid encoder: masked averages of a pretrained network's features at several layers."""
 
 from __future__ import annotations
 
@@ -32,19 +32,19 @@ _RESNET = ("conv1", "layer1", "layer2", "layer3", "layer4")
 
 
 class EncoderSpec(BaseModel):
-    """Which network is read where, and how masks are laid over its activation maps.
+    """The network, the layers that are read, and how masks are applied to their activation maps.
 
     Attributes:
         model: Name of the network; see ``milannotations.catalog.models.load_model``.
         layers: Its layers with activation maps, as PyTorch names them.
-        weights: ``published``, ``random``, a file, or ``included``: they lie beside the model
-            that was trained on these features.
-        masks: How a mask is brought to a layer's resolution. ``bilinear`` is MILAN's, which
-            samples without averaging and so loses small masks at coarse layers; ``area``
-            averages; ``none`` takes the whole image whatever the mask.
-        empty: What a mask that is empty at a layer's resolution gives there: ``zeros``, as in
-            MILAN, or the ``whole`` image.
-        size: Side of the images the network is given; default its own.
+        weights: ``published``, ``random``, a file, or ``included``: stored beside the model that
+            was trained on these features.
+        masks: How a mask is resized to a layer. ``bilinear``, as in MILAN, samples without
+            averaging, so small masks vanish at coarse layers; ``area`` averages; ``none`` ignores
+            masks.
+        empty: Features where a mask is empty at the resolution of a layer: ``zeros``, as in MILAN,
+            or those of the ``whole`` image.
+        size: Side of the network's input, in pixels; default its own.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -57,8 +57,8 @@ class EncoderSpec(BaseModel):
     size: int | None = Field(default=None, ge=8, le=4096)
 
 
-# MILAN's own configurations, and the small network that installs from the package index. The
-# original reads AlexNet's maps after the ReLU has changed them in place: hence the layers' numbers.
+# MILAN's configurations, and a small network that installs from the package index. The original
+# reads AlexNet's maps after the ReLU has changed them in place, which explains the layers.
 ENCODERS: dict[str, EncoderSpec] = {
     "alexnet": EncoderSpec(
         model="torchvision:alexnet",
@@ -77,15 +77,15 @@ ENCODERS: dict[str, EncoderSpec] = {
 
 
 class PyramidEncoder(torch.nn.Module):
-    """Features of masked images at several layers, one after the other.
+    """Features of masked images: masked averages of activation maps, concatenated over layers.
 
-    As in MILAN's encoder (MILAN paper, appendix on the captioning model) a mask is resized to each
-    layer's resolution, normalized to sum to 1, and the layer's maps are averaged with it as
-    weights. The network is frozen: no gradient reaches it.
+    As in MILAN's encoder (MILAN paper, appendix on the captioning model), a mask is resized to each
+    layer and normalized to sum to 1, and the maps of the layer are averaged with the mask as
+    weights. The network is frozen.
 
     Args:
-        spec: The network, its layers and the masks' treatment.
-        model: The network itself, where it is at hand.
+        spec: The network, its layers and the treatment of masks.
+        model: The network itself, if it is loaded already.
 
     Raises:
         InputError: If there is no such network or layer, or a layer has no activation maps.
@@ -109,21 +109,21 @@ class PyramidEncoder(torch.nn.Module):
 
     @property
     def width(self) -> int:
-        """Length of the features: the sum of the layers' units."""
+        """Length of the features: the number of units in all layers."""
         return sum(self.widths)
 
     def train(self, mode: bool = True) -> PyramidEncoder:
-        """Stay in evaluation mode: batch normalization must not learn from exemplars."""
+        """Stay in evaluation mode, so that batch normalization does not learn from exemplars."""
         del mode
         return super().train(False)
 
     def identity(self) -> dict[str, object]:
-        """Return what tells this encoder's features from another's, as JSON.
+        """Return what identifies the features, as JSON.
 
-        A network that is made from a folder may change its activation functions with the same
-        weights, so what it is made of counts, too.
+        A network from a folder may use other activation functions with the same weights, so its
+        modules count, too.
         """
-        # Some modules show functions with their addresses, which change from run to run.
+        # Some modules print functions with their addresses, which change from run to run.
         modules = re.sub(r" at 0x[0-9a-f]+", "", repr(self.network))
         return {
             **self.spec.model_dump(exclude={"weights"}),
@@ -136,8 +136,8 @@ class PyramidEncoder(torch.nn.Module):
     def tensor(self, image: Image.Image) -> Tensor:
         """Return one exemplar as the network's input, (channels, height, width).
 
-        An exemplar is already what a network saw: it is resized as a whole, never cropped, which
-        would shift its mask.
+        An exemplar is resized as a whole. It already shows what a network saw, and cropping would
+        shift its mask.
         """
         height, width = self.preprocessing.shape
         image = to_rgb(image)
@@ -148,8 +148,8 @@ class PyramidEncoder(torch.nn.Module):
         """Return exemplars as the network's inputs, (n, channels, height, width).
 
         Args:
-            images: (n, 3, height, width), uint8 or in [0, 1]. Of another size than the network's
-                they are resized by torch, whose pixels differ a little from Pillow's in ``tensor``.
+            images: (n, 3, height, width), uint8 or in [0, 1]. Images of another size are resized by
+                torch, whose pixels differ slightly from Pillow's in ``tensor``.
         """
         shape = self.preprocessing.shape
         images = transforms.to_dtype(images, torch.float32, scale=True)
@@ -171,40 +171,36 @@ class PyramidEncoder(torch.nn.Module):
             masks: Weights in [0, 1], (n, height, width); None for whole images.
         """
         if inputs.device.type == "cpu":
-            rows = [(x[None].clone(), None if masks is None else masks[n, None])
-                    for n, x in enumerate(inputs)]  # fmt: skip
-            return torch.cat(in_copies(self, _pooled, rows))
+            own = [None] * len(inputs) if masks is None else list(masks[:, None])
+            images = [image[None].clone() for image in inputs]
+            return torch.cat(in_copies(self, _pooled, zip(images, own, strict=True)))
         maps = self.maps(inputs)
-        return torch.cat(
-            [
-                self.pool(maps, n, None if masks is None else masks[n, None])
-                for n in range(len(inputs))
-            ]
-        )
+        own = [None] * len(inputs) if masks is None else list(masks[:, None])
+        return torch.cat([self.pool(maps, n, mask) for n, mask in enumerate(own)])
 
     @torch.inference_mode()
     def maps(self, inputs: Tensor) -> list[Tensor]:
         """Return the activation maps of each layer, (n, units, height, width), float32."""
-        kept: dict[str, Tensor] = {}
+        maps: dict[str, Tensor] = {}
         with activations(
             self.network,
             self.points,
-            lambda layer, maps: kept.update({layer: maps.float().clone()}),
+            lambda layer, layer_maps: maps.update({layer: layer_maps.float().clone()}),
             stop_early=True,
         ) as run:
             run(inputs)
-        return [kept[layer] for layer in self.layers]
+        return [maps[layer] for layer in self.layers]
 
     def pool(self, maps: Sequence[Tensor], row: int, masks: Tensor | None) -> Tensor:
         """Average the maps of one image over several masks.
 
-        On the CPU sums are of 64-bit numbers and each mask's by itself, so that a neuron's
-        features do not depend on who else has the same image.
+        On the CPU sums are computed in double precision and for each mask separately, so that the
+        features of a neuron do not depend on other neurons with the same image.
 
         Args:
             maps: Maps of a batch, from ``maps``.
-            row: Which image of the batch.
-            masks: (masks, height, width) in [0, 1]; None for the whole image, once.
+            row: Position of the image in the batch.
+            masks: (masks, height, width) in [0, 1]; None for the whole image.
 
         Returns:
             Features of shape (masks, width).
@@ -212,13 +208,13 @@ class PyramidEncoder(torch.nn.Module):
         if masks is None or self.spec.masks == "none":
             whole = torch.cat([m[row].to(_exact(m)).mean((1, 2)).float() for m in maps])
             return whole.expand(1 if masks is None else len(masks), -1)
-        parts = []
+        features = []
         for image_map in (m[row] for m in maps):
             weights = self._weights(masks, image_map)
             flat = image_map.flatten(1).to(_exact(image_map))
             rows = [flat @ w for w in weights.flatten(1).to(flat)]
-            parts.append(torch.stack(rows).float())
-        return torch.cat(parts, dim=1)
+            features.append(torch.stack(rows).float())
+        return torch.cat(features, dim=1)
 
     def _weights(self, masks: Tensor, like: Tensor) -> Tensor:
         size = (like.shape[-2], like.shape[-1])
@@ -237,38 +233,41 @@ class PyramidEncoder(torch.nn.Module):
         return weights / total.clamp(min=torch.finfo(weights.dtype).tiny)
 
 
-def _pooled(encoder: PyramidEncoder, given: tuple[Tensor, Tensor | None]) -> Tensor:
+def _pooled(encoder: PyramidEncoder, exemplar: tuple[Tensor, Tensor | None]) -> Tensor:
     """Return the features of one image, (masks, width)."""
-    image, masks = given
+    image, masks = exemplar
     return encoder.pool(encoder.maps(image), 0, masks)
 
 
 def _exact(values: Tensor) -> torch.dtype:
-    """Return the type to sum in; not every device has double precision."""
+    """Return the type for sums; only the CPU always has double precision."""
     return torch.float64 if values.device.type == "cpu" else torch.float32
 
 
 def encoder_spec(
     name: str, layers: Sequence[str] = (), changes: Mapping[str, object] | None = None
 ) -> EncoderSpec:
-    """Return a known configuration by its name, or one for any network and layers.
+    """Return a known configuration, or one for any network and layers.
+
+    >>> encoder_spec("resnet18", changes={"masks": "area"}).layers
+    ('conv1', 'layer1', 'layer2', 'layer3', 'layer4')
 
     Args:
         name: One of ``ENCODERS``, or any model that takes images.
-        layers: Layers to read; needed where the encoder is not a known one.
-        changes: Further fields of ``EncoderSpec``.
+        layers: Layers to read; required unless the encoder is a known one.
+        changes: Fields of ``EncoderSpec`` to change.
 
     Raises:
-        InputError: If layers are needed and not named.
+        InputError: If layers are required and not named.
     """
-    known = ENCODERS.get(name)
-    if known is None and not layers:
+    preset = ENCODERS.get(name)
+    if preset is None and not layers:
         raise InputError(
             f"name the layers of encoder {name!r} that should be read (known without: "
             f"{', '.join(ENCODERS)})"
         )
     fields: dict[str, object] = (
-        known.model_dump() if known else {"model": name, "masks": "area", "empty": "whole"}
+        preset.model_dump() if preset else {"model": name, "masks": "area", "empty": "whole"}
     )
     fields |= {"layers": tuple(layers)} if layers else {}
     return checked(EncoderSpec, {**fields, **(changes or {})}, "encoder")

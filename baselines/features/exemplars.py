@@ -1,9 +1,9 @@
-"""Which distinct images the exemplars of neurons are, and where each is used."""
+"""The distinct images among the exemplars of neurons, and where each is used."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import torch
@@ -16,24 +16,30 @@ from milannotations.errors import InputError
 from milannotations.pictures import opened, read_rgb
 from milannotations.record import NeuronKey, encoded_records, key_of
 
-Use = tuple[int, int]  # a neuron's row, and the exemplar's place in it
+Use = tuple[int, int]  # the row of a neuron, and the position of the exemplar in it
+_READERS = 4  # threads that decode images
 
 
 class DistinctExemplars:
-    """The exemplars of neurons, each distinct image once.
+    """The exemplars of neurons, with each distinct image once.
 
-    Only masks and places are held in memory; images are read when they are asked for.
+    Only masks and positions are held in memory; images are read when they are needed.
 
     Args:
         neurons: Records with images, all with the same number of exemplars.
         masks: Whether their masks are needed.
 
+    Attributes:
+        k: Exemplars per neuron.
+        uses: For each distinct image, where it is used.
+        content: Hash of all images and masks.
+
     Raises:
-        InputError: If a neuron lacks images or masks, or their numbers differ.
+        InputError: If a neuron lacks images or masks, or neurons have different numbers of them.
     """
 
     def __init__(self, neurons: Dataset, masks: bool = True) -> None:
-        places: dict[bytes, list[Use]] = {}
+        uses: dict[bytes, list[Use]] = {}
         content = hashlib.sha256()
         self._masks: list[list[bytes]] = []
         counts: set[int] = set()
@@ -53,10 +59,10 @@ class DistinctExemplars:
                     "write the records with `milannotations build` or attach-images"
                 )
             counts.add(len(images))
-            for place, image in enumerate(images):
+            for position, image in enumerate(images):
                 digest = hashlib.blake2b(image["bytes"], digest_size=16).digest()
                 content.update(digest)
-                places.setdefault(digest, []).append((row, place))
+                uses.setdefault(digest, []).append((row, position))
             if masks:
                 if len(record["masks"]) != len(images):
                     raise InputError(
@@ -74,7 +80,7 @@ class DistinctExemplars:
         if len(counts) > 1:
             raise InputError(f"neurons have different numbers of exemplars: {sorted(counts)}")
         self.k = counts.pop()
-        self.uses = list(places.values())
+        self.uses = list(uses.values())
         self.content = content.hexdigest()[:32]
         self._keys = neurons.select_columns(list(NeuronKey._fields))
         self._images = neurons.select_columns(["images"]).with_format("arrow")
@@ -82,34 +88,44 @@ class DistinctExemplars:
     def __len__(self) -> int:
         return len(self.uses)
 
-    def images(self, numbers: Sequence[int], pool: ThreadPoolExecutor) -> Iterator[Image.Image]:
-        """Yield distinct images, decoded in several threads, in the order asked for.
+    def batches(self, size: int, start: int = 0) -> Iterator[tuple[range, list[Image.Image]]]:
+        """Yield the distinct images in batches, decoded in several threads.
+
+        Args:
+            size: Images per batch.
+            start: Number of the first image.
+
+        Yields:
+            The numbers of the images, and the images.
 
         Raises:
-            InputError: If one is damaged; names a neuron that has it.
+            InputError: If an image is damaged; the message names a neuron that has it.
         """
-        return pool.map(self._image, numbers)
+        with ThreadPoolExecutor(_READERS) as pool:
+            for first in range(start, len(self), size):
+                numbers = range(first, min(first + size, len(self)))
+                yield numbers, list(pool.map(self._image, numbers))
 
     def masks(self, number: int) -> Tensor:
         """Return the masks of all uses of a distinct image, float32 (uses, height, width).
 
         Raises:
-            InputError: If one is damaged, or they are of different sizes; names the neuron.
+            InputError: If a mask is damaged, or masks differ in size; the message names the neuron.
         """
-        found: list[Tensor] = []
-        for row, place in self.uses[number]:
-            found.append(_mask(self._masks[row][place], self._title("mask", row, place)))
-            if found[-1].shape != found[0].shape:
+        masks: list[Tensor] = []
+        for row, position in self.uses[number]:
+            masks.append(_mask(self._masks[row][position], self._title("mask", row, position)))
+            if masks[-1].shape != masks[0].shape:
                 raise InputError(
-                    f"mask {place} of neuron {key_of(self._keys[row])} is of another size than "
+                    f"mask {position} of neuron {key_of(self._keys[row])} is of another size than "
                     "another neuron's mask of the same image"
                 )
-        return torch.stack(found)
+        return torch.stack(masks)
 
     def _image(self, number: int) -> Image.Image:
-        row, place = self.uses[number][0]
-        encoded = self._images[row]["images"][0][place]["bytes"].as_py()
-        return read_rgb(encoded, self._title("exemplar", row, place))
+        row, position = self.uses[number][0]
+        encoded = self._images[row]["images"][0][position]["bytes"].as_py()
+        return read_rgb(encoded, self._title("exemplar", row, position))
 
     def _title(self, what: str, row: int, position: int) -> str:
         return f"{what} {position} of neuron {key_of(self._keys[row])}"

@@ -1,1 +1,1 @@
-"""MILAN's objective with pretrained vision-language models in place of ones trained for it."""
+"""MILAN's objective with pretrained vision-language models."""

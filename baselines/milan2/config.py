@@ -17,6 +17,9 @@ PROMPT = (
 class Milan2Config(DescriberConfig):
     """Settings of ``milan-2``.
 
+    >>> Milan2Config(model="Salesforce/blip-image-captioning-base").pmi
+    0.2
+
     Attributes:
         model: The vision-language model: a folder, or OWNER/NAME on the hub.
         clip: A contrastive model, likewise; without one there is no similarity term.

@@ -29,12 +29,13 @@ _COLUMNS = 5
 class Milan2(ConfiguredDescriber[Milan2Config]):
     """Describe neurons by pretrained models, with MILAN's objective.
 
-    A vision-language model proposes descriptions of the masked exemplars, all are pooled, and the
-    one of highest log p(d | E) − λ log p(d) + w · s(d, E) is taken. p(d | E) is the proposing
-    model's own: with a chat template of all exemplars in one picture, else the mean of the log
-    probabilities over single exemplars. p(d) is what the same model says of a grey picture, or a
-    language model's. s is the mean similarity to all masked exemplars by CLIP or SigLIP, times
-    that model's own scale, which makes it a log probability up to a constant. Nothing is trained.
+    A vision-language model proposes descriptions of the masked exemplars, and the proposal of
+    highest log p(d | E) − λ log p(d) + w · s(d, E) is taken. p(d | E) comes from the same model:
+    for a model with a chat template, given all exemplars in one picture; for others, as the mean of
+    the log probabilities given single exemplars. p(d) is its probability given a grey picture, or
+    comes from a language model. s is the mean similarity to all masked exemplars by CLIP or SigLIP,
+    times the scale of that model, which makes it a log probability up to a constant. Nothing is
+    trained.
 
     The settings are those of ``Milan2Config``.
     """
@@ -61,7 +62,7 @@ class Milan2(ConfiguredDescriber[Milan2Config]):
         Raises:
             InputError: If a neuron lacks images or masks, or nothing is proposed for it.
         """
-        found = []
+        descriptions = []
         with progress_bar() as progress:
             for record in progress.track(neurons, description="Describing by milan-2"):
                 if not record["images"] or len(record["masks"]) != len(record["images"]):
@@ -69,12 +70,12 @@ class Milan2(ConfiguredDescriber[Milan2Config]):
                         f"neuron {key_of(record)} has {len(record['images'])} images and "
                         f"{len(record['masks'])} masks; attach the source images first"
                     )
-                found.append(self._describe(record))
-        return found
+                descriptions.append(self._describe(record))
+        return descriptions
 
     def candidates(self, record: Mapping[str, Any]) -> list[str]:
-        """Return what is proposed for a neuron, without repetitions."""
-        pictures = self._seen(record)
+        """Return the distinct proposals for a neuron."""
+        pictures = self._pictures(record)
         texts: dict[str, str] = {}
         for picture in pictures[: self.config.pictures]:
             for text in self._proposer.propose(picture, self.config.proposals, self.config.length):
@@ -84,9 +85,8 @@ class Milan2(ConfiguredDescriber[Milan2Config]):
 
     def scores(self, record: Mapping[str, Any], texts: list[str]) -> Tensor:
         """Return the objective of texts for a neuron, (texts,)."""
-        pictures = self._seen(record)
-        given = torch.stack([self._proposer.log_prob(texts, p) for p in pictures]).mean(0)
-        total = given
+        pictures = self._pictures(record)
+        total = torch.stack([self._proposer.log_prob(texts, p) for p in pictures]).mean(0)
         if self.config.pmi:
             total = total - self.config.pmi * self._log_prior(texts, pictures[0])
         if self._clip is not None and self.config.clip_weight:
@@ -109,7 +109,8 @@ class Milan2(ConfiguredDescriber[Milan2Config]):
             alternatives=tuple(texts[i] for i in order[1 : 1 + self.config.alternatives]),
         )
 
-    def _seen(self, record: Mapping[str, Any]) -> list[Image.Image]:
+    def _pictures(self, record: Mapping[str, Any]) -> list[Image.Image]:
+        """Return the pictures that are given to the vision-language model."""
         masked = masked_images(record, self.config.opacity)
         return [image_grid(masked, _COLUMNS)] if self._proposer.chats else masked
 
@@ -121,10 +122,10 @@ class Milan2(ConfiguredDescriber[Milan2Config]):
 
     def _similarity(self, record: Mapping[str, Any], texts: list[str]) -> Tensor:
         assert self._clip is not None
-        said = self._clip.texts(texts)
+        text_embeddings = self._clip.texts(texts)
         if self._clip.has_class_token:
             masks = [transforms.pil_to_tensor(m.convert("L"))[0] / 255 for m in record["masks"]]
-            seen = self._clip.images(record["images"], torch.stack(masks))
+            images = self._clip.images(record["images"], torch.stack(masks))
         else:
-            seen = self._clip.images(masked_images(record, self.config.opacity))
-        return (seen @ said.T).mean(0)
+            images = self._clip.images(masked_images(record, self.config.opacity))
+        return (images @ text_embeddings.T).mean(0)

@@ -17,6 +17,9 @@ TEXTS: dict[str, Callable[[str], str]] = {"milan": milan_label, "english": plain
 class NetDissectConfig(DissectorConfig):
     """Settings of Network Dissection.
 
+    >>> NetDissectConfig(concepts="worlds:0:50", variant="segmenter").masking.quantile
+    0.01
+
     Attributes:
         variant: Which of the published implementations is followed: ``original``, ``lite`` or
             ``segmenter``; see ``baselines.netdissect.variants``.

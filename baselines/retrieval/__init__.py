@@ -1,4 +1,4 @@
-"""Nearest-neighbour retrieval: say what was said of the most similar training neuron."""
+"""Nearest-neighbour retrieval: the annotation of the most similar training neuron."""
 
 from baselines.retrieval.describer import Retrieval
 

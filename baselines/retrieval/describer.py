@@ -18,18 +18,23 @@ from milannotations.options import split_names
 from milannotations.provenance import training_data
 from milannotations.threads import one_thread
 
-_DECIMALS = 10  # of similarities; sums of 64-bit numbers in another order differ by 1e-15
+_DECIMALS = 10  # of similarities; sums in another order differ by about 1e-15
 
 
 class Retrieval:
     """Describe a neuron with an annotation of its nearest training neuron.
 
-    A neuron is the mean of its exemplars' masked features, standardized over the training
-    neurons, each layer with equal weight; nearness is cosine similarity.
+    A neuron is represented by the mean of its exemplars' masked features, standardized over the
+    training neurons, with equal weight for each layer. Neurons are compared by cosine similarity.
+
+    >>> from milannotations import load
+    >>> describer = Retrieval(device="cpu")                    # doctest: +SKIP
+    >>> describer.fit(load("demo", "train"))                   # doctest: +SKIP
+    >>> describer.describe(load("demo", "test"))[0].text       # doctest: +SKIP
 
     Args:
         encoder: Name of the pretrained network; see ``milannotations.catalog.models.load_model``.
-        layers: Layers to read, comma-separated; known encoders have their own default.
+        layers: Layers to read, separated by commas; known encoders have defaults.
         device: Where the encoder runs.
         alternatives: How many further neighbours to name.
     """
@@ -54,7 +59,7 @@ class Retrieval:
         self._std = torch.ones(0)
 
     def fit(self, neurons: Dataset) -> None:
-        """Remember the features and the first annotation of every annotated neuron.
+        """Store the features and the first annotation of every annotated neuron.
 
         Raises:
             InputError: If no neuron is annotated.
@@ -71,7 +76,7 @@ class Retrieval:
         self._texts = [texts[0] for texts in neurons["annotations"]]
 
     def describe(self, neurons: Dataset) -> list[Description]:
-        """Describe neurons; the score is the cosine similarity of the nearest one.
+        """Describe neurons; the score is the cosine similarity to the nearest training neuron.
 
         Raises:
             InputError: If ``fit`` was not called.
@@ -80,8 +85,8 @@ class Retrieval:
             raise InputError("retrieval describes with training neurons: give it some")
         means = self._means(neurons)
         with one_thread():
-            # Rounded, so that training neurons that are as near stand in the order in which they
-            # were given, whatever order a product sums in.
+            # Rounded, so that equally similar training neurons keep their order, whatever the order
+            # of summation in the product.
             similarity = (self._standardized(means) @ self._train.T).round(decimals=_DECIMALS)
         order = similarity.argsort(dim=1, descending=True, stable=True)
         return [self._description(s, o.tolist()) for s, o in zip(similarity, order, strict=True)]
@@ -95,12 +100,12 @@ class Retrieval:
         )
 
     def _means(self, neurons: Dataset) -> Tensor:
-        """Return each neuron's mean features, float64 (neurons, width)."""
+        """Return the mean features of each neuron, float64 (neurons, width)."""
         features = cached_features(self._encoder, neurons, self._device)
-        return torch.stack([of_one.double().mean(0) for of_one in features])
+        return torch.stack([exemplars.double().mean(0) for exemplars in features])
 
     def _standardized(self, means: Tensor) -> Tensor:
         scaled = (means - self._mean) / self._std
-        parts = scaled.split(self._encoder.widths, dim=1)
-        equal = torch.cat([functional.normalize(part, dim=1) for part in parts], dim=1)
+        layers = scaled.split(self._encoder.widths, dim=1)
+        equal = torch.cat([functional.normalize(layer, dim=1) for layer in layers], dim=1)
         return functional.normalize(equal, dim=1)
