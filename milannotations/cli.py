@@ -30,7 +30,7 @@ COMMANDS = {
     "import-release": ("milannotations.release.commands", "Convert an original release."),
     "attach-images": ("milannotations.attach.commands", "Fill in exemplars from source images."),
     "export-release": (
-        "milannotations.release.export_commands",
+        "milannotations.release_export.commands",
         "Write records in the original layout.",
     ),
     "export-catalog": (

@@ -35,9 +35,9 @@ def register() -> None:
         InputError: If this version of ``datasets`` does not have the private names that this needs.
     """
     global _original_get_module
-    table = getattr(packaged_modules, _TABLE, None)
-    factory = getattr(hf_load, _FACTORY, None)
-    module = getattr(hf_load, "DatasetModule", None)
+    table: Any = getattr(packaged_modules, _TABLE, None)
+    factory: Any = getattr(hf_load, _FACTORY, None)
+    module: Any = getattr(hf_load, "DatasetModule", None)
     if not (
         isinstance(table, dict)
         and getattr(hf_load, _TABLE, None) is table

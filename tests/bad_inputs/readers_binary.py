@@ -26,8 +26,8 @@ from milannotations.hub.contents import read_contents, with_fingerprint
 from milannotations.inputs.generators import LatentSpace
 from milannotations.loading import load, load_split
 from milannotations.record import NeuronKey
-from milannotations.release.exporter import export_release
 from milannotations.release.importer import import_release
+from milannotations.release_export.exporter import export_release
 from milannotations.viewer.facts import Statistics
 from tests.bad_inputs.cases import reader
 from tests.bad_inputs.readers import LAYER

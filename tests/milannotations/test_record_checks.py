@@ -19,7 +19,7 @@ from milannotations.fingerprints import fingerprint_of_files
 from milannotations.loading import load, load_split, lookup
 from milannotations.pytorch import ExemplarDataset
 from milannotations.record import FEATURES
-from milannotations.release.exporter import export_release
+from milannotations.release_export.exporter import export_release
 
 Record = dict[str, Any]
 RANDOM = np.random.default_rng(0)

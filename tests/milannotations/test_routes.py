@@ -13,9 +13,9 @@ import pytest
 
 from milannotations.catalog.releases import RELEASES, SOURCES
 from milannotations.loading import load_split
-from milannotations.release.exporter import export_release
 from milannotations.release.facts import read_facts
 from milannotations.release.importer import import_release
+from milannotations.release_export.exporter import export_release
 from milannotations.worlds.release import SOURCE_IMAGES, write_release
 
 ROOT = Path(__file__).parents[2]

@@ -23,10 +23,10 @@ from milannotations.loading import load, load_split, lookup
 from milannotations.record import validate
 from milannotations.release import convert
 from milannotations.release.commands import app as import_app
-from milannotations.release.export_commands import app as export_app
-from milannotations.release.exporter import export_release
 from milannotations.release.facts import read_facts
 from milannotations.release.importer import import_release
+from milannotations.release_export.commands import app as export_app
+from milannotations.release_export.exporter import export_release
 from milannotations.worlds.release import write_release
 
 

@@ -12,9 +12,9 @@ from typer.testing import CliRunner
 
 from milannotations.folder import write_card, write_records
 from milannotations.loading import load_split
-from milannotations.release.export_commands import app
-from milannotations.release.exporter import export_release
-from milannotations.release.pitfalls import original_pitfalls
+from milannotations.release_export.commands import app
+from milannotations.release_export.exporter import export_release
+from milannotations.release_export.pitfalls import original_pitfalls
 from tests.milannotations.viewer.records import make_record
 
 

@@ -25,7 +25,7 @@ from milannotations.pictures import UnreadableImageError, opened, size_of, to_rg
 from milannotations.progress import progress_bar
 from milannotations.record import NeuronKey, encoded_records
 from milannotations.release.archive import ANNOTATIONS
-from milannotations.release.pitfalls import original_pitfalls
+from milannotations.release_export.pitfalls import original_pitfalls
 from milannotations.storage import atomic_folder, atomic_path, check_file, reserved_file
 
 _UNSAFE = re.compile(r'[\x00-\x1f/\\:*?"<>|]|^\.|\.$|^$')

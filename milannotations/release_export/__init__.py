@@ -1,0 +1,1 @@
+"""Records written in the layout of the original release, which the original code reads."""
