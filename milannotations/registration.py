@@ -35,12 +35,12 @@ def register() -> None:
         InputError: If this version of ``datasets`` does not have the private names that this needs.
     """
     global _original_get_module
-    table: Any = getattr(packaged_modules, _TABLE, None)
-    factory: Any = getattr(hf_load, _FACTORY, None)
-    module: Any = getattr(hf_load, "DatasetModule", None)
+    table = _attribute(packaged_modules, _TABLE)
+    factory = _attribute(hf_load, _FACTORY)
+    module = _attribute(hf_load, "DatasetModule")
     if not (
         isinstance(table, dict)
-        and getattr(hf_load, _TABLE, None) is table
+        and _attribute(hf_load, _TABLE) is table
         and hasattr(factory, "get_module")
         and module is not None
     ):
@@ -78,3 +78,8 @@ def unregister() -> None:
         _original_get_module = None
     table = getattr(packaged_modules, _TABLE)
     table.pop(builder.NAME, None)
+
+
+def _attribute(module: Any, name: str) -> Any:
+    """Return an attribute of unknown type, or None if the module does not have it."""
+    return getattr(module, name, None)
