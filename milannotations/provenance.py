@@ -28,7 +28,7 @@ _RENDERED = ("worlds", "lessons")
 _SAMPLED = 48  # exemplars of a network that are looked at
 
 
-class Source(BaseModel):
+class NeuronSource(BaseModel):
     """Neurons of one network.
 
     Attributes:
@@ -60,7 +60,7 @@ class TrainingData(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    sources: tuple[Source, ...] = ()
+    sources: tuple[NeuronSource, ...] = ()
     fingerprint: str = ""
     config: str = ""
 
@@ -77,7 +77,7 @@ class TrainingData(BaseModel):
         )
 
 
-def sources_of(neurons: Dataset, annotated: bool = False) -> tuple[Source, ...]:
+def sources_of(neurons: Dataset, annotated: bool = False) -> tuple[NeuronSource, ...]:
     """Return the networks of neurons and what their exemplars are.
 
     Args:
@@ -91,7 +91,7 @@ def sources_of(neurons: Dataset, annotated: bool = False) -> tuple[Source, ...]:
         if texts is None or any(text.strip() for text in texts[row]):
             rows.setdefault((str(model), str(dataset)), []).append(row)
     return tuple(
-        Source(model=m, dataset=d, pictures=_pictures(m, d, neurons, at), neurons=len(at))
+        NeuronSource(model=m, dataset=d, pictures=_pictures(m, d, neurons, at), neurons=len(at))
         for (m, d), at in rows.items()
     )
 
@@ -118,7 +118,7 @@ def published_training_data(group: str) -> TrainingData:
         InputError: If there is no such group.
     """
     sources = (
-        Source(
+        NeuronSource(
             model=release.model, dataset=release.dataset,
             pictures=_named(release.model, release.dataset) or "photographs",
             neurons=release.units,

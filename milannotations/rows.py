@@ -25,8 +25,8 @@ from milannotations.tables import (
     ALIASES,
     MAX_COLUMNS,
     MAX_TABLE_BYTES,
-    Layout,
     TableError,
+    TableLayout,
     canonical,
     decode,
     is_packed,
@@ -67,7 +67,7 @@ class Scan:
     def __init__(self, text: str, wanted: Sequence[str]) -> None:
         check_characters(text)
         self._wanted = wanted
-        self.layout: Layout = layout_of(text, wanted)
+        self.layout: TableLayout = layout_of(text, wanted)
         self.header: list[str] = []
         self._lines = _csv_lines(text, self.layout)
         first = next(self._lines, None)
@@ -212,7 +212,7 @@ def plain_rows(data: bytes) -> list[Line]:
     """
     text = decode(data)
     check_characters(text)
-    return list(_csv_lines(text, Layout(",", 0, ())))
+    return list(_csv_lines(text, TableLayout(",", 0, ())))
 
 
 def check_characters(text: str) -> None:
@@ -259,7 +259,7 @@ def content_of(path: Path, stream: IO[bytes] | None = None) -> bytes:
     return b"".join(pieces)
 
 
-def _csv_lines(text: str, layout: Layout) -> Iterator[Line]:
+def _csv_lines(text: str, layout: TableLayout) -> Iterator[Line]:
     """Yield every row from the header on, however many cells it has."""
     lines = io.StringIO(text, newline="")
     for _ in range(layout.skip):

@@ -61,7 +61,7 @@ class TableError(ValueError):
 
 
 @dataclass(frozen=True)
-class Layout:
+class TableLayout:
     """How a table is written.
 
     Attributes:
@@ -104,14 +104,14 @@ def decode(data: bytes) -> str:
         ) from error
 
 
-def layout_of(text: str, wanted: Sequence[str]) -> Layout:
+def layout_of(text: str, wanted: Sequence[str]) -> TableLayout:
     """Find out how a table is written, from its beginning.
 
     The delimiter is the one that gives the header most of the wanted columns, or that a line
     ``sep=;`` names, as Excel writes it.
 
     >>> layout_of("sep=;\\nLayer;Neuron;description\\n", ("layer", "unit", "description"))
-    Layout(delimiter=';', skip=1, header=('layer', 'unit', 'description'))
+    TableLayout(delimiter=';', skip=1, header=('layer', 'unit', 'description'))
     """
     lines: list[str] = []
     skip = 0
@@ -123,7 +123,7 @@ def layout_of(text: str, wanted: Sequence[str]) -> Layout:
         else:
             skip += 1
     if skip == len(lines):
-        return Layout(DELIMITERS[0], 0, ())
+        return TableLayout(DELIMITERS[0], 0, ())
     candidates: Sequence[str] = DELIMITERS
     named = _SEPARATOR.fullmatch(_named(lines[skip]))
     if named:
@@ -137,7 +137,7 @@ def layout_of(text: str, wanted: Sequence[str]) -> Layout:
         return columns, 0 if columns else len(headers[mark])
 
     delimiter = max(candidates, key=fit)
-    return Layout(delimiter, skip, tuple(headers[delimiter]))
+    return TableLayout(delimiter, skip, tuple(headers[delimiter]))
 
 
 def canonical(header: Sequence[str], wanted: Sequence[str]) -> list[str]:

@@ -31,7 +31,7 @@ from milannotations.exemplars.options import BuildOptions
 from milannotations.exemplars.quantile import quantile_of
 from milannotations.exemplars.ray_engine import ray_engine
 from milannotations.exemplars.request import BuildRequest
-from milannotations.exemplars.shards import Part
+from milannotations.exemplars.shards import PartialStatistics
 from milannotations.exemplars.writing import write_dataset
 from milannotations.inputs.preprocessing import Preprocessing
 from milannotations.inputs.sources import ImageFolder
@@ -101,7 +101,7 @@ def compare(images: int, rounds: int, variants: dict[str, BuildOptions]) -> None
                     options=options,
                 )
                 job = prepare(request)
-                part = Part.empty(job.plan)
+                part = PartialStatistics.empty(job.plan)
                 plain = whole = 0.0
                 for piece in pieces:
                     plain += timed(bare, module, batches, passes)

@@ -6,7 +6,13 @@ from collections import OrderedDict
 
 from torch import nn
 
-from milannotations.catalog.entry import Entry, State, blurred_entry, from_url, torchvision_entry
+from milannotations.catalog.entry import (
+    CatalogEntry,
+    State,
+    blurred_entry,
+    from_url,
+    torchvision_entry,
+)
 
 _NAMES = (
     "conv1", "relu1", "pool1", "conv2", "relu2", "pool2", "conv3", "relu3", "conv4", "relu4",
@@ -66,6 +72,6 @@ _PLACES_URL = "http://milan.csail.mit.edu/models/alexnet-places365.pth"
 
 ENTRIES = (
     torchvision_entry("alexnet", LAYERS, arrange=_in_order, convert=_rename),
-    Entry("alexnet", "places365", _places, LAYERS, _PLACES_URL, from_url(_PLACES_URL)),
+    CatalogEntry("alexnet", "places365", _places, LAYERS, _PLACES_URL, from_url(_PLACES_URL)),
     blurred_entry("alexnet", _FEATURES, "1BmgExiP10P5j0irBiCf2TVwFpNnXTVOv"),
 )

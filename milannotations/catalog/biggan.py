@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import nn
 
 from milannotations.catalog.biggan_network import BigGAN, convert, for_state
-from milannotations.catalog.entry import Entry, State, from_url
+from milannotations.catalog.entry import CatalogEntry, State, from_url
 from milannotations.inputs.generators import LatentSpace
 
 LAYERS = tuple(f"layer{index}" for index in range(6))
@@ -16,7 +16,7 @@ _PLACES = (
 )  # fmt: skip
 
 
-def _entry(dataset: str, url: str, epsilon: float, **sizes: int) -> Entry:
+def _entry(dataset: str, url: str, epsilon: float, **sizes: int) -> CatalogEntry:
     def make(state: State | None) -> nn.Module:
         try:
             if state is not None:
@@ -26,7 +26,7 @@ def _entry(dataset: str, url: str, epsilon: float, **sizes: int) -> Entry:
             pass
         return BigGAN(**sizes, epsilon=epsilon)
 
-    return Entry(
+    return CatalogEntry(
         "biggan", dataset, make, LAYERS, url, from_url(url), convert, latents=_latents
     )  # fmt: skip
 

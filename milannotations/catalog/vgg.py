@@ -7,7 +7,13 @@ import re
 import torchvision
 from torch import nn
 
-from milannotations.catalog.entry import Entry, State, blurred_entry, from_url, torchvision_entry
+from milannotations.catalog.entry import (
+    CatalogEntry,
+    State,
+    blurred_entry,
+    from_url,
+    torchvision_entry,
+)
 
 # The last convolution of every block: of those without normalization the original code dissects
 # them, of the others they are the same ones.
@@ -58,7 +64,7 @@ def _places(_: State | None) -> nn.Module:
 ENTRIES = (
     *(torchvision_entry(name, _layers(name)) for name in _LAYERS),
     *(blurred_entry(name, _layers(name), drive) for name, drive in _DRIVE.items()),
-    Entry(
+    CatalogEntry(
         "vgg16", "places365", _places, _layers("vgg16"), _PLACES_URL, from_url(_PLACES_URL),
         _rename_places,
     ),

@@ -7,7 +7,7 @@ from typing import Any
 from torch import nn
 
 from milannotations.catalog import timm_models
-from milannotations.catalog.entry import Entry, State, from_url
+from milannotations.catalog.entry import CatalogEntry, State, from_url
 from milannotations.inputs.preprocessing import Preprocessing
 
 _DINO = "https://dl.fbaipublicfiles.com/dino/dino_deitsmall8_pretrain/dino_deitsmall8_pretrain.pth"
@@ -50,7 +50,7 @@ def _dino(_: State | None) -> nn.Module:
     return timm_models.make("vit_small_patch8_224", num_classes=0)
 
 
-def _entry(name: str) -> Entry:
+def _entry(name: str) -> CatalogEntry:
     timm_name, dataset, preprocessing = _MODELS[name]
     options: dict[str, Any] = {
         "num_classes": 0,
@@ -65,7 +65,7 @@ def _entry(name: str) -> Entry:
         return timm_models.make(timm_name, pretrained=True, **options).state_dict()
 
     source = f"timm, {timm_name}"
-    return Entry(
+    return CatalogEntry(
         name, dataset, make, _NEURONS, source, fetch, preprocessing=preprocessing
     )  # fmt: skip
 
@@ -74,7 +74,7 @@ ENTRIES = (
     # The annotated layers; the first 100 units of each were published. In the
     # authors' network, unlike above, they come before the activation function. DINO was evaluated
     # on images resized bicubically, but dissected, for the published data, like all networks.
-    Entry(
+    CatalogEntry(
         "dino_vits8", "imagenet", _dino, ("blocks.*.mlp.fc1",), _DINO, from_url(_DINO),
         units="0:100",
     ),

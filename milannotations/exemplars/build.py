@@ -16,7 +16,7 @@ from milannotations.exemplars.estimate import tell_if_large
 from milannotations.exemplars.options import BuildOptions
 from milannotations.exemplars.request import BuildRequest, DatasetRequest
 from milannotations.exemplars.shards import (
-    Part,
+    PartialStatistics,
     merge_files,
     missing,
     read_header,
@@ -38,7 +38,7 @@ from milannotations.storage import (
 from milannotations.storage.tidying import discard_work, mark_placed
 
 # Finds the statistics of all images of a job: (job, device, folder for unfinished work, bar).
-Engine = Callable[[Job, torch.device, Path, Bar], Part]
+Engine = Callable[[Job, torch.device, Path, Bar], PartialStatistics]
 
 
 @dataclass
@@ -61,7 +61,7 @@ class BuildReport:
     negative: dict[str, int] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, folder: Path, part: Part) -> BuildReport:
+    def of(cls, folder: Path, part: PartialStatistics) -> BuildReport:
         """Report on a part."""
         images = part.done - len(part.unreadable)
         if missing(part, range(part.plan.images)):
@@ -121,7 +121,7 @@ def build(request: BuildRequest, *, engine: Engine | None = None) -> BuildReport
     return BuildReport.of(out, part)
 
 
-def serial(job: Job, device: torch.device, work: Path, bar: Bar) -> Part:
+def serial(job: Job, device: torch.device, work: Path, bar: Bar) -> PartialStatistics:
     """Run all images in this process; the default engine."""
     return _run(job, range(job.plan.images), device, shard_path(work, 1, 1), bar)
 
@@ -133,7 +133,7 @@ def _run(
     path: Path,
     bar: Bar,
     network: dict[str, Any] | None = None,
-) -> Part:
+) -> PartialStatistics:
     """Run a span, going on from what ``path`` holds, and save to it."""
     part = resumed(path, job.plan, device)
     part.network = network or {}

@@ -16,9 +16,9 @@ from torch.utils.data import DataLoader
 from milannotations.errors import InputError
 from milannotations.exemplars.batches import Loadable, collate
 from milannotations.exemplars.options import BuildOptions
-from milannotations.exemplars.plan import Plan
+from milannotations.exemplars.plan import PassPlan
 from milannotations.exemplars.request import PassRequest
-from milannotations.exemplars.shards import Header, Part, missing, united
+from milannotations.exemplars.shards import PartialStatistics, StatisticsHeader, missing, united
 from milannotations.hook_points.hook_point import HookPoint
 from milannotations.hook_points.matching import find_hook_points, match_layers
 from milannotations.hook_points.reading import activations
@@ -50,7 +50,7 @@ class Job:
     module: nn.Module
     source: Source
     points: list[HookPoint]
-    plan: Plan
+    plan: PassPlan
     options: BuildOptions
     autoencoders: dict[str, nn.Module] = field(default_factory=dict)
 
@@ -94,7 +94,7 @@ def prepare(request: PassRequest) -> Job:
         points = {name: _restricted(point, choice) for name, point in points.items()}
     if encoders:
         weights += "".join(f"+{hash_of_weights(encoder)}" for encoder in encoders.values())
-    plan = Plan(
+    plan = PassPlan(
         model=request.model,
         dataset=request.dataset,
         weights=weights,
@@ -155,7 +155,7 @@ def as_batch(inputs: Inputs, device: torch.device | str, options: BuildOptions) 
 
 def collect(
     job: Job,
-    part: Part,
+    part: PartialStatistics,
     span: range,
     device: torch.device | str,
     *,
@@ -188,7 +188,7 @@ def collect(
     with torch.no_grad(), Runner(job, update, device, say) as runner, held_back() as interrupted:
         for gap in missing(part, span):
             before = part.covered
-            done = Header(job.plan)
+            done = StatisticsHeader(job.plan)
             for batch in batches(job, gap, device):
                 if batch.unreadable and not job.options.skip_unreadable:
                     raise InputError(
@@ -201,7 +201,7 @@ def collect(
                     part.checksums[batch.ids] = batch.checksums
                 count = len(batch.ids) + len(batch.unreadable)
                 done.covered = [range(gap.start, gap.start + done.done + count)]
-                part.covered = united([Header(job.plan, before), done])
+                part.covered = united([StatisticsHeader(job.plan, before), done])
                 advance(count)
                 due = time.monotonic() - saved > job.options.checkpoint_seconds
                 if checkpoint and (due or interrupted()):
@@ -211,15 +211,15 @@ def collect(
                     raise KeyboardInterrupt
 
 
-def resumed(path: Path, plan: Plan, device: torch.device | str = "cpu") -> Part:
+def resumed(path: Path, plan: PassPlan, device: torch.device | str = "cpu") -> PartialStatistics:
     """Read unfinished work, which must fit, or return a part that has seen nothing.
 
     Raises:
         InputError: If it was made from other images, another network or other options.
     """
     if not path.is_file():
-        return Part.empty(plan, device)
-    part = Part.load(path, device)
+        return PartialStatistics.empty(plan, device)
+    part = PartialStatistics.load(path, device)
     difference = plan.difference(part.plan)
     if difference:
         raise InputError(

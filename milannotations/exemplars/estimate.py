@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from milannotations.exemplars.options import BuildOptions
-from milannotations.exemplars.plan import Plan
+from milannotations.exemplars.plan import PassPlan
 from milannotations.folder import ROWS_PER_GROUP
 from milannotations.progress import note
 
@@ -36,7 +36,7 @@ class Estimate:
     disk: int
 
     @classmethod
-    def of(cls, plan: Plan, options: BuildOptions) -> Estimate:
+    def of(cls, plan: PassPlan, options: BuildOptions) -> Estimate:
         """Return what a plan will need."""
         units = images = 0
         scale = (options.size / 224) ** 2
@@ -51,7 +51,7 @@ class Estimate:
         return cls(units, memory, disk)
 
 
-def tell_if_large(plan: Plan, options: BuildOptions, out: Path, device: torch.device) -> None:
+def tell_if_large(plan: PassPlan, options: BuildOptions, out: Path, device: torch.device) -> None:
     """Say how large a build will be, if that is much or more than half of what is free."""
     needs = Estimate.of(plan, options)
     memory, disk = _free_memory(device), _free_disk(out)

@@ -28,7 +28,7 @@ _KINDS = {
 
 
 @dataclass(frozen=True)
-class Layer:
+class ListedLayer:
     """One layer of a network.
 
     Attributes:
@@ -59,7 +59,7 @@ def list_layers(
     patterns: Sequence[str] = ("*",),
     layouts: Mapping[str, Layout] | None = None,
     device: torch.device | str = "cpu",
-) -> list[Layer]:
+) -> list[ListedLayer]:
     """Run a network once, on noise, and return what its layers are.
 
     Args:
@@ -76,7 +76,7 @@ def list_layers(
     inputs = tuple(tensor.to(device) for tensor in _example(loaded))
     points, problems = examine(module, names, inputs, {**loaded.layouts, **(layouts or {})})
     return [
-        Layer(
+        ListedLayer(
             name,
             type(module.get_submodule(LayerSpec.parse(name).module)).__name__,
             points.get(name),
@@ -100,7 +100,7 @@ def print_layers(config: LayersConfig) -> None:
         typer.echo(f"dissected if none is named: {', '.join(loaded.layers)}")
 
 
-def table(layers: Sequence[Layer], width: int = WIDTH) -> list[str]:
+def table(layers: Sequence[ListedLayer], width: int = WIDTH) -> list[str]:
     """Return the lines of a table that is no wider than ``width`` where names allow it.
 
     A row that does not fit has the layer's name on a line of its own: names are never cut, as they

@@ -14,7 +14,7 @@ from milannotations.rules import InPlace, MaskRule, checked_in_place, checked_ma
 
 
 @dataclass(frozen=True)
-class Plan:
+class PassPlan:
     """All that the statistics depend on; parts can be merged only if their plans are equal.
 
     Attributes:
@@ -74,7 +74,7 @@ class Plan:
         return plain
 
     @classmethod
-    def from_json(cls, plain: Mapping[str, Any]) -> Plan:
+    def from_json(cls, plain: Mapping[str, Any]) -> PassPlan:
         """Return the plan that ``as_json`` gave; TypeError or ValueError if it is none."""
         layers = {str(k): tuple(int(n) for n in v) for k, v in plain["layers"].items()}
         if any(len(shape) != 3 or min(shape) < 1 for shape in layers.values()):
@@ -93,7 +93,7 @@ class Plan:
             }
         )
 
-    def difference(self, other: Plan) -> str | None:
+    def difference(self, other: PassPlan) -> str | None:
         """Say in words in what two plans differ; None if they are equal."""
         mine, theirs = self.as_json(), other.as_json()
         changed = [

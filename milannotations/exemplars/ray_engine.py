@@ -14,7 +14,7 @@ import torch
 from milannotations.errors import InputError
 from milannotations.exemplars.build import Engine, kept_words, say_resumed
 from milannotations.exemplars.collect import Job, collect, resumed
-from milannotations.exemplars.shards import Part, missing, shard_path
+from milannotations.exemplars.shards import PartialStatistics, missing, shard_path
 from milannotations.interruption import held_back, saying_what_is_kept
 from milannotations.progress import Bar
 
@@ -35,7 +35,7 @@ class Worker:
         self.job = job.to(self.device)
         if job.options.compile:
             self.job.module.compile()
-        self.part = Part.empty(job.plan, self.device)
+        self.part = PartialStatistics.empty(job.plan, self.device)
 
     def run(self, piece: range | None, hand_over: bool) -> tuple[Any, list[str]]:
         """Run a piece; hand over and forget all statistics since the last time if asked to."""
@@ -45,7 +45,7 @@ class Worker:
         if not hand_over:
             return None, said
         found = self.part.dump()
-        self.part = Part.empty(self.job.plan, self.device)
+        self.part = PartialStatistics.empty(self.job.plan, self.device)
         return found, said
 
 
@@ -98,7 +98,7 @@ class _Driver:
         self.reported: dict[Any, int] = {}  # images on the bar that are not handed over
         self.deaths = 0
 
-    def run(self) -> Part:
+    def run(self) -> PartialStatistics:
         """Run all images that have not been run, and return the statistics of all."""
         import ray
 
@@ -182,7 +182,7 @@ class _Driver:
             self.bar.advance(done - self.reported[actor])
             self.reported[actor] = done
             if found is not None:
-                self.whole.add(Part.restore(*found))
+                self.whole.add(PartialStatistics.restore(*found))
                 self._reset(actor)
             if time.monotonic() - saved > self.job.options.checkpoint_seconds:
                 self.whole.save(self.path)

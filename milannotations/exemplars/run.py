@@ -33,7 +33,7 @@ from milannotations.exemplars.config import (
 )
 from milannotations.exemplars.latents import FORMS, read_latents, write_latents
 from milannotations.exemplars.options import BuildOptions
-from milannotations.exemplars.plan import Plan
+from milannotations.exemplars.plan import PassPlan
 from milannotations.exemplars.ray_engine import ray_engine
 from milannotations.exemplars.request import BuildRequest, DatasetRequest
 from milannotations.exemplars.shards import parse_shard, read_header
@@ -266,7 +266,7 @@ def run_merge(config: MergeConfig) -> BuildReport:
     return report
 
 
-def _source_of_shards(config: MergeConfig, plan: Plan) -> tuple[Source, nn.Module | None]:
+def _source_of_shards(config: MergeConfig, plan: PassPlan) -> tuple[Source, nn.Module | None]:
     """Return the images that shards were made from, or the latents and their generator."""
     if (config.images is None) == (config.model is None):
         raise InputError("give --images, or for a generator's shards --model")

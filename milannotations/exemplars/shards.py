@@ -17,7 +17,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from milannotations.errors import InputError
-from milannotations.exemplars.plan import Plan
+from milannotations.exemplars.plan import PassPlan
 from milannotations.exemplars.statistics import LayerStatistics
 from milannotations.json_files import parse_json
 from milannotations.storage import atomic_path
@@ -27,7 +27,7 @@ _FORMAT = 2  # 1 had no sample of the tail
 
 
 @dataclass
-class Header:
+class StatisticsHeader:
     """What a part is of, without its statistics.
 
     Attributes:
@@ -37,7 +37,7 @@ class Header:
         network: How the network was loaded, for the data set's record; see ``network_facts``.
     """
 
-    plan: Plan
+    plan: PassPlan
     covered: list[range] = field(default_factory=list)
     unreadable: list[str] = field(default_factory=list)
     network: dict[str, Any] = field(default_factory=dict)
@@ -49,7 +49,7 @@ class Header:
 
 
 @dataclass
-class Part(Header):
+class PartialStatistics(StatisticsHeader):
     """What a pass over some of the images has found so far.
 
     Attributes:
@@ -61,12 +61,12 @@ class Part(Header):
     checksums: Tensor = field(default_factory=lambda: torch.zeros(0, dtype=torch.int64))
 
     @classmethod
-    def empty(cls, plan: Plan, device: torch.device | str = "cpu") -> Part:
+    def empty(cls, plan: PassPlan, device: torch.device | str = "cpu") -> PartialStatistics:
         """Return a part that has seen nothing."""
         checksums = torch.zeros(plan.images, dtype=torch.int64)
         return cls(plan, statistics=plan.empty(device), checksums=checksums)
 
-    def add(self, other: Part) -> None:
+    def add(self, other: PartialStatistics) -> None:
         """Merge another part into this one; the order in which parts are merged does not matter.
 
         Raises:
@@ -98,7 +98,7 @@ class Part(Header):
         facts: Mapping[str, Any],
         tensors: Mapping[str, Tensor],
         device: torch.device | str = "cpu",
-    ) -> Part:
+    ) -> PartialStatistics:
         """Return the part that ``dump`` gave; ValueError, KeyError or TypeError if it is none."""
         header = _header(facts)
         for number, (units, height, width) in enumerate(header.plan.layers.values()):
@@ -127,7 +127,7 @@ class Part(Header):
             save_file(tensors, temporary, metadata={_KEY: json.dumps(facts)})
 
     @classmethod
-    def load(cls, path: Path, device: torch.device | str = "cpu") -> Part:
+    def load(cls, path: Path, device: torch.device | str = "cpu") -> PartialStatistics:
         """Read what ``save`` wrote.
 
         Raises:
@@ -139,8 +139,8 @@ class Part(Header):
             )
 
 
-def read_header(path: Path) -> Header:
-    """Read what a file that ``Part.save`` wrote is of; errors as in ``Part.load``."""
+def read_header(path: Path) -> StatisticsHeader:
+    """Read the header of a file of statistics; errors as in ``PartialStatistics.load``."""
     with _opened(path) as (_, facts):
         return _header(facts)
 
@@ -157,23 +157,25 @@ def _opened(path: Path) -> Iterator[tuple[Any, dict[str, Any]]]:
         ) from error
 
 
-def _header(facts: Mapping[str, Any]) -> Header:
+def _header(facts: Mapping[str, Any]) -> StatisticsHeader:
     if facts["format"] != _FORMAT:
         raise ValueError(f"format {facts['format']}, here {_FORMAT}")
-    plan = Plan.from_json(facts["plan"])
+    plan = PassPlan.from_json(facts["plan"])
     covered = [range(int(start), int(stop)) for start, stop in facts["covered"]]
     ends = [0, *(end for span in covered for end in (span.start, span.stop)), plan.images]
     if ends != sorted(ends):
         raise ValueError(f"images {covered} of {plan.images}")
     network = facts.get("network") or {}  # files of earlier versions have none
-    return Header(plan, covered, [str(line) for line in facts["unreadable"]], dict(network))
+    return StatisticsHeader(
+        plan, covered, [str(line) for line in facts["unreadable"]], dict(network)
+    )
 
 
-def missing(part: Header, span: range) -> list[range]:
+def missing(part: StatisticsHeader, span: range) -> list[range]:
     """Return the images of a span that a part has not run.
 
-    >>> plan = Plan("m", "d", "w", {}, {"images": 9}, 1, 0.9, "float32", {})
-    >>> missing(Header(plan, [range(0, 2), range(4, 6)]), range(1, 9))
+    >>> plan = PassPlan("m", "d", "w", {}, {"images": 9}, 1, 0.9, "float32", {})
+    >>> missing(StatisticsHeader(plan, [range(0, 2), range(4, 6)]), range(1, 9))
     [range(2, 4), range(6, 9)]
     """
     gaps = []
@@ -186,7 +188,7 @@ def missing(part: Header, span: range) -> list[range]:
     return [gap for gap in gaps if len(gap)]
 
 
-def merge_files(paths: Sequence[Path]) -> Part:
+def merge_files(paths: Sequence[Path]) -> PartialStatistics:
     """Merge parts that together cover all images, holding two of them at a time.
 
     Args:
@@ -199,20 +201,20 @@ def merge_files(paths: Sequence[Path]) -> Part:
     headers = [read_header(path) for path in paths]
     if not headers:
         raise InputError("there are no shards to merge")
-    whole = Header(headers[0].plan, united(headers))
+    whole = StatisticsHeader(headers[0].plan, united(headers))
     gaps = missing(whole, range(whole.plan.images))
     if gaps:
         raise InputError(
             f"images {', '.join(_words(gap) for gap in gaps)} have not been run: a shard is not "
             "there, or not finished (run its command again)"
         )
-    merged = Part.load(paths[0])
+    merged = PartialStatistics.load(paths[0])
     for path in paths[1:]:
-        merged.add(Part.load(path))
+        merged.add(PartialStatistics.load(path))
     return merged
 
 
-def united(parts: Sequence[Header]) -> list[range]:
+def united(parts: Sequence[StatisticsHeader]) -> list[range]:
     """Return the images that parts cover together, which no two may share."""
     for part in parts[1:]:
         difference = parts[0].plan.difference(part.plan)

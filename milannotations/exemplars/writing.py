@@ -24,7 +24,7 @@ from milannotations.errors import InputError
 from milannotations.exemplars.options import BuildOptions
 from milannotations.exemplars.render import encoded_masks
 from milannotations.exemplars.request import DatasetRequest
-from milannotations.exemplars.shards import Part
+from milannotations.exemplars.shards import PartialStatistics
 from milannotations.exemplars.statistics import LayerStatistics
 from milannotations.folder import ROWS_PER_GROUP, RecordWriter, write_card
 from milannotations.inputs.sources import Source
@@ -52,7 +52,7 @@ _STATISTICS_SCHEMA = pa.schema(
 
 def write_dataset(
     folder: Path,
-    part: Part,
+    part: PartialStatistics,
     request: DatasetRequest,
     options: BuildOptions,
     progress: Progress,
@@ -206,7 +206,7 @@ def _statistics(statistics: LayerStatistics, numbers: Sequence[int]) -> Iterator
 
 
 def _write_provenance(
-    folder: Path, part: Part, request: DatasetRequest, options: BuildOptions
+    folder: Path, part: PartialStatistics, request: DatasetRequest, options: BuildOptions
 ) -> None:
     source = request.source
     with (folder / "images.csv").open("w", encoding="utf-8", newline="") as file:

@@ -24,7 +24,7 @@ Refuses = Callable[[HookPoint], ValueError | None]
 
 
 @dataclass(frozen=True)
-class Match:
+class PatternMatch:
     """What a name or a pattern of layers matches.
 
     Attributes:
@@ -61,7 +61,7 @@ def match_layers(model: nn.Module, patterns: Sequence[str]) -> list[str]:
     return _in_order(model, find_matches(model, patterns))
 
 
-def find_matches(model: nn.Module, patterns: Sequence[str]) -> list[Match]:
+def find_matches(model: nn.Module, patterns: Sequence[str]) -> list[PatternMatch]:
     """Return what each pattern matches; arguments and errors as of ``match_layers``."""
     names, second = names_of(model)
     if not patterns:
@@ -71,7 +71,7 @@ def find_matches(model: nn.Module, patterns: Sequence[str]) -> list[Match]:
         spec = LayerSpec.parse(pattern)
         matching = _matching(spec.module, names, second)
         layers = tuple(name + spec.marks for name in matching)
-        matches.append(Match(pattern, layers, exact=spec.module in names))
+        matches.append(PatternMatch(pattern, layers, exact=spec.module in names))
     return matches
 
 
@@ -179,7 +179,7 @@ def there_are(names: Sequence[str]) -> str:
     )
 
 
-def _in_order(model: nn.Module, matches: Iterable[Match]) -> list[str]:
+def _in_order(model: nn.Module, matches: Iterable[PatternMatch]) -> list[str]:
     """Return all layers that match, each once, in the model's order."""
     wanted: dict[str, dict[str, None]] = {}
     for match in matches:

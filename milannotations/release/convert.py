@@ -17,7 +17,7 @@ from milannotations.folder import write_records
 from milannotations.progress import progress_bar
 from milannotations.record import encode_image, encode_mask
 from milannotations.release.arrays import ArrayStream
-from milannotations.release.layout import Layer, Layout
+from milannotations.release.layout import ReleaseLayer, ReleaseLayout
 from milannotations.storage import atomic_path
 
 # Shards of a size that a hub takes well; what an interruption can cost.
@@ -26,7 +26,7 @@ _AHEAD = 2  # units that are read while others are encoded
 
 
 def convert(
-    layout: Layout, work: Path, model: str, dataset: str, image_format: str
+    layout: ReleaseLayout, work: Path, model: str, dataset: str, image_format: str
 ) -> dict[str, tuple[str, int]]:
     """Write all shards of a release that are not there yet.
 
@@ -73,7 +73,7 @@ def convert(
 class _MaskValues:
     """The value that stands for "activated" in a layer's masks, remembered across resumptions."""
 
-    def __init__(self, path: Path, layer: Layer) -> None:
+    def __init__(self, path: Path, layer: ReleaseLayer) -> None:
         self._path = path
         self._place = layer.masks.place
         self._seen = int(path.read_text(encoding="ascii")) if path.exists() else 0
@@ -120,9 +120,9 @@ class _Rows:
 
 
 def _records(
-    layer: Layer,
+    layer: ReleaseLayer,
     span: range,
-    layout: Layout,
+    layout: ReleaseLayout,
     image_format: str,
     pool: ThreadPoolExecutor,
     values: _MaskValues,
@@ -162,7 +162,7 @@ def _encode(pixels: np.ndarray, image_format: str) -> bytes:
     return encode_image(Image.fromarray(np.ascontiguousarray(pixels)), image_format)
 
 
-def _spans(layer: Layer) -> list[range]:
+def _spans(layer: ReleaseLayer) -> list[range]:
     """Cut a layer into shards of about ``SHARD_BYTES``; the same ones on every run."""
     _, k, _, height, width = layer.masks.shape
     # About 1.2 bytes a pixel for a losslessly encoded photograph, 1/20 for a mask.

@@ -18,7 +18,7 @@ from milannotations.folder import write_card, write_records
 from milannotations.release.archive import ANNOTATIONS, Files, open_files
 from milannotations.release.convert import convert
 from milannotations.release.facts import ImportReport, write_facts
-from milannotations.release.layout import Layout, read_layout
+from milannotations.release.layout import ReleaseLayout, read_layout
 from milannotations.storage import atomic_folder, atomic_path, check_target, resumable_folder
 from milannotations.tables import is_table
 
@@ -150,7 +150,7 @@ def _keep(files: Files, name: str, target: Path) -> None:
 
 
 def _report(
-    layout: Layout,
+    layout: ReleaseLayout,
     work: Path,
     model: str,
     dataset: str,

@@ -22,7 +22,7 @@ MAX_SIDE = 4_096
 
 
 @dataclass(frozen=True)
-class Layer:
+class ReleaseLayer:
     """The files of one layer.
 
     Attributes:
@@ -48,7 +48,7 @@ class Layer:
 
 
 @dataclass(frozen=True)
-class Layout:
+class ReleaseLayout:
     """A release: its layers, and the annotations by layer and unit.
 
     Attributes:
@@ -57,14 +57,14 @@ class Layout:
         unknown: Annotated units that the arrays do not have, left out.
     """
 
-    layers: list[Layer]
+    layers: list[ReleaseLayer]
     annotations: dict[tuple[str, int], list[str]]
     unknown: list[tuple[str, int]] = field(default_factory=list)
 
 
 def read_layout(
     files: Files, source_images: int | None = None, drop_unknown: bool = False
-) -> Layout:
+) -> ReleaseLayout:
     """Read and check everything but the pixels.
 
     Args:
@@ -94,10 +94,10 @@ def read_layout(
         )
     for key in unknown:
         del annotations[key]
-    return Layout(layers, annotations, unknown)
+    return ReleaseLayout(layers, annotations, unknown)
 
 
-def _read_layer(files: Files, layer: str, source_images: int | None) -> Layer:
+def _read_layer(files: Files, layer: str, source_images: int | None) -> ReleaseLayer:
     def has(name: str) -> bool:
         return f"{layer}/{name}" in files.sizes
 
@@ -122,7 +122,7 @@ def _read_layer(files: Files, layer: str, source_images: int | None) -> Layer:
     numbers = list(range(units))
     if has("units.npy"):
         numbers = _read_units(files, layer, units)
-    return Layer(
+    return ReleaseLayer(
         name=layer,
         units=numbers,
         masks=masks,

@@ -103,7 +103,7 @@ def export_release(
 
 
 @dataclass
-class _Layer:
+class _ExportedLayer:
     """One layer to write: which rows it consists of, and their common shape."""
 
     neurons: Dataset
@@ -233,7 +233,7 @@ def _layers(neurons: Dataset) -> dict[str, list[int]]:
     return layers
 
 
-def _plan(neurons: Dataset, layer: str, rows: list[int], images: bool | None) -> _Layer:
+def _plan(neurons: Dataset, layer: str, rows: list[int], images: bool | None) -> _ExportedLayer:
     table = neurons.select(rows)
     counts = _lengths(table, "masks")
     k = max(counts)
@@ -265,7 +265,7 @@ def _plan(neurons: Dataset, layer: str, rows: list[int], images: bool | None) ->
     first = next(encoded_records(table.select([0]), ["masks"]))["masks"][0]
     name = str(NeuronKey(table["model"][0], table["dataset"][0], layer, int(table["unit"][0])))
     size = size_of((first or {}).get("bytes") or b"", f"{name}: mask 0")
-    return _Layer(neurons, layer, rows, k, size, complete if images is None else images)
+    return _ExportedLayer(neurons, layer, rows, k, size, complete if images is None else images)
 
 
 def _lengths(table: Dataset, column: str) -> set[int]:

@@ -19,7 +19,7 @@ from milannotations.fingerprints import fingerprint
 from milannotations.loading import load_split
 from milannotations.notices import Notice
 from milannotations.provenance import (
-    Source,
+    NeuronSource,
     TrainingData,
     other_kind,
     published_training_data,
@@ -82,7 +82,7 @@ def test_kinds_of_pictures(
     flat: bool, model: str, dataset: str, images: bool, pictures: str
 ) -> None:
     (source,) = sources_of(neurons(flat, model, dataset, images=images))
-    assert source == Source(model=model, dataset=dataset, pictures=pictures, neurons=4)  # type: ignore[arg-type]
+    assert source == NeuronSource(model=model, dataset=dataset, pictures=pictures, neurons=4)  # type: ignore[arg-type]
 
 
 def test_only_annotated_neurons_are_learnt_from() -> None:

@@ -137,10 +137,10 @@ def test_ray_goes_on_with_what_a_serial_build_began(
     ray_here: None, source: ImageFolder, whole: dict[str, bytes], tmp_path: Path
 ) -> None:
     from milannotations.exemplars.collect import collect, prepare
-    from milannotations.exemplars.shards import Part, shard_path
+    from milannotations.exemplars.shards import PartialStatistics, shard_path
 
     job = prepare(PassRequest(module=_never(tmp_path), source=source, layers=LAYERS, **FACTS))
-    part = Part.empty(job.plan)
+    part = PartialStatistics.empty(job.plan)
     collect(job, part, range(9, 17), "cpu")
     part.save(shard_path(unfinished_folder(tmp_path / "out"), 1, 1))
     build(

@@ -147,11 +147,11 @@ def test_an_estimate_is_told_where_it_is_large(
 ) -> None:
     from milannotations.exemplars.estimate import Estimate, tell_if_large
     from milannotations.exemplars.options import BuildOptions
-    from milannotations.exemplars.plan import Plan
+    from milannotations.exemplars.plan import PassPlan
 
-    def plan(units: int, images: int) -> Plan:
+    def plan(units: int, images: int) -> PassPlan:
         layers = {"conv": (units, 14, 14), "fc": (10, 1, 1)}
-        return Plan("m", "d", "w", layers, {"images": images}, 15, 0.99, "float32", {})
+        return PassPlan("m", "d", "w", layers, {"images": images}, 15, 0.99, "float32", {})
 
     small, large = plan(64, 300), plan(400_000, 1_000_000)
     held = [tensor for kept in small.empty().values() for tensor in kept.state().values()]

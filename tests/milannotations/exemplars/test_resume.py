@@ -16,7 +16,7 @@ from milannotations.errors import InputError
 from milannotations.exemplars.build import build, build_shard, merge, shards_in
 from milannotations.exemplars.options import BuildOptions
 from milannotations.exemplars.request import BuildRequest, DatasetRequest
-from milannotations.exemplars.shards import Part, parse_shard, read_header
+from milannotations.exemplars.shards import PartialStatistics, parse_shard, read_header
 from milannotations.exemplars.statistics import LayerStatistics
 from milannotations.inputs.sources import ImageFolder, PictureSource
 from milannotations.storage import unfinished_folder
@@ -244,7 +244,7 @@ def test_damaged_shards_are_named(source: ImageFolder, tmp_path: Path, what: str
     (path,) = shards_in(tmp_path / "shards")
     _spoil(path, what)
     with pytest.raises(InputError, match=r"shard-00001-of-00001\.safetensors is not a sound"):
-        Part.load(path)
+        PartialStatistics.load(path)
 
 
 def test_a_folder_without_shards_and_bad_numbers(source: ImageFolder, tmp_path: Path) -> None:
