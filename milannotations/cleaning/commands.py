@@ -5,16 +5,15 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 from rich.filesize import decimal
 
+from milannotations.cleaning.leftovers import Kind, Leftover, default_folders, find
+from milannotations.cleaning.removing import remove
 from milannotations.errors import InputError
 from milannotations.file_names import shown
-
-if TYPE_CHECKING:
-    from milannotations.cleaning.leftovers import Leftover
 
 app = typer.Typer(add_completion=False)
 
@@ -42,8 +41,6 @@ def clean(
     ] = False,
 ) -> None:
     """List what interrupted runs have left: half-written files, locks, unfinished work."""
-    from milannotations.cleaning.leftovers import default_folders, find
-
     if unfinished and not remove:
         raise InputError("--unfinished says what --remove removes; pass both, or neither")
     for folder in folders or []:
@@ -73,8 +70,6 @@ def clean(
 
 
 def _list(title: str, leftovers: Sequence[Leftover]) -> None:
-    from milannotations.cleaning.leftovers import Kind
-
     if not leftovers:
         return
     typer.echo(f"{title} ({decimal(sum(x.bytes for x in leftovers))}):")
@@ -94,8 +89,6 @@ def _list(title: str, leftovers: Sequence[Leftover]) -> None:
 
 
 def _remove(leftovers: Sequence[Leftover]) -> None:
-    from milannotations.cleaning.removing import remove
-
     freed, count, failures = 0, 0, []
     for leftover in leftovers:
         if reason := remove(leftover):

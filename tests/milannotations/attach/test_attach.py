@@ -25,9 +25,10 @@ from typer.testing import CliRunner
 from milannotations.attach import attach as module
 from milannotations.attach.attach import attach_images, needed_ids
 from milannotations.attach.checks import check_source
-from milannotations.attach.commands import app, expected_source, find_folder
+from milannotations.attach.commands import app
 from milannotations.attach.encoded import EncodedImages, ImageKey
 from milannotations.attach.geometry import exemplar_view
+from milannotations.attach.running import expected_source, find_folder
 from milannotations.attach.sources import FolderSource, HubSource
 from milannotations.catalog.releases import SOURCES, SourceImages
 from milannotations.errors import InputError
