@@ -14,7 +14,7 @@ from applications.config import (
     TrialsConfig,
 )
 from applications.spurious_data.config import SpuriousColorConfig, SpuriousTextConfig
-from benchmark.experiments.commands import baselines, generalization
+from benchmark.experiments.commands import add_paper_tables
 from milannotations.command_options import command
 from milannotations.terminal import Console
 
@@ -82,5 +82,4 @@ def trials(config: TrialsConfig, result: None) -> None:
     """Try an application on rendered images, from training on; minutes per seed on a CPU."""
 
 
-app.command()(generalization)
-app.command()(baselines)
+add_paper_tables(app)

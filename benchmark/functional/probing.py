@@ -13,6 +13,7 @@ from datasets import Dataset
 from numpy.typing import NDArray
 
 from benchmark.contrastive import ContrastiveModel
+from benchmark.functional.config import ProbeConfig
 from benchmark.functional.metrics import Probe
 from benchmark.functional.scorers import ContrastiveScorer, WorldScorer
 from milannotations.annotations import to_dataset
@@ -31,51 +32,41 @@ SYNTHETIC = "synthetic"
 
 def probe_neurons(
     keys: Sequence[NeuronKey],
-    images: str,
-    *,
-    model: str | None = None,
-    weights: str | None = None,
+    config: ProbeConfig,
     neurons: Dataset | None = None,
-    clip: str | None = None,
-    share: float = 0.05,
     device: torch.device | str = "cpu",
-    batch_size: int = 32,
 ) -> Probe:
     """Run neurons' networks on images.
 
     Args:
         keys: The neurons.
-        images: A folder of images; or ``worlds:SEED:SCENES``, rendered scenes whose truth is known,
-            for synthetic neurons.
-        model: The network, by a name that ``load_model`` knows; default what ``neurons`` records.
-        weights: See ``milannotations.catalog.models.load_model``; default what is recorded.
-        neurons: The data set that is described, whose record says which network it is.
-        clip: What looks at a folder's images: a CLIP or SigLIP model.
-        share: How many of a folder's images count as showing a text.
+        config: The images and networks. Rendered scenes, whose truth is known, are for synthetic
+            neurons.
+        neurons: The dataset that is described, whose record says which network it is.
         device: Where networks run.
-        batch_size: Images per forward pass.
 
     Raises:
         InputError: If there are no such images, networks, layers or units, or no ``clip``.
     """
+    images, batch_size = config.images, config.batch_size
     if images.startswith(WORLDS):
         world = _world(images)
         return Probe(_synthetic(keys, world, device, batch_size), WorldScorer(world))
-    if clip is None:
+    if config.clip is None:
         raise InputError("a folder's images need a text-image model to look at them: name --clip")
-    if not 0 < share < 1:
-        raise InputError(f"share is {share}; it must lie between 0 and 1")
+    if not 0 < config.share < 1:
+        raise InputError(f"share is {config.share}; it must lie between 0 and 1")
     networks: dict[tuple[str, str], dict[str, list[NeuronKey]]] = defaultdict(
         lambda: defaultdict(list)
     )
     for key in keys:
         networks[key.model, key.dataset][key.layer].append(key)
-    if model is not None and len(networks) > 1:
+    if config.model is not None and len(networks) > 1:
         raise InputError("one network is named, and these neurons are of several")
     if neurons is None:  # nothing but the names is known
         neurons = to_dataset({key: [] for key in keys})
-    choice = NetworkChoice(model, weights, flag="--")
-    looking = ContrastiveModel(clip, device, batch_size)
+    choice = NetworkChoice(config.model, config.weights, flag="--")
+    looking = ContrastiveModel(config.clip, device, batch_size)
     found: dict[NeuronKey, NDArray[np.float32]] = {}
     weights_found: list[str] = []
     source = None
@@ -98,7 +89,7 @@ def probe_neurons(
                 found[key] = of_layers[layer][:, key.unit].numpy()
     if source is None:
         raise InputError("there are no neurons to probe")
-    return Probe(found, ContrastiveScorer(looking, source, share), _united(weights_found))
+    return Probe(found, ContrastiveScorer(looking, source, config.share), _united(weights_found))
 
 
 def _united(hashes: Sequence[str]) -> str:

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from benchmark.config import EncodersConfig
 from benchmark.metrics.base import Metric
 from benchmark.metrics.corrected import Corrected
 from benchmark.references import HELD_OUT, Protocol
@@ -38,6 +39,15 @@ class MetricSettings:
     bertscore_encoder: str = DEFAULT_BERTSCORE_ENCODER
     sentence_encoder: str = DEFAULT_SENTENCE_ENCODER
     device: torch.device | str = "cpu"
+
+    @classmethod
+    def of(cls, config: EncodersConfig, device: torch.device | str) -> MetricSettings:
+        """Return the settings of a config: one encoder for all metrics, or each its own."""
+        return cls(
+            config.encoder or config.bertscore_encoder,
+            config.encoder or config.sentence_encoder,
+            device,
+        )
 
 
 # Arguments of the metrics that are variants of another one.

@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 from benchmark.experiments import cells as cells_module
 from benchmark.experiments.annotated_networks import ReleasedNetworks, SyntheticNetworks, universe
 from benchmark.experiments.cells import Cell, MethodConfig
-from benchmark.experiments.commands import _parsed
+from benchmark.experiments.paper_tables import parse_method
 from benchmark.experiments.published import FOLLOWED, PUBLISHED, RECIPES, published_value, remarks
 from benchmark.experiments.result_tables import pivot, summarize, write_tables
 from benchmark.experiments.running import run_experiment
@@ -234,10 +234,10 @@ def test_published_numbers_are_those_of_the_collected_ones(shared_data: Path) ->
 
 
 def test_methods_by_name() -> None:
-    assert _parsed("mine=milan:epochs=3,pmi=0.5") == MethodConfig(
+    assert parse_method("mine=milan:epochs=3,pmi=0.5") == MethodConfig(
         "mine", "milan", {"epochs": 3, "pmi": 0.5}
     )
-    assert _parsed("retrieval") == MethodConfig("retrieval", "retrieval", {})
+    assert parse_method("retrieval") == MethodConfig("retrieval", "retrieval", {})
 
 
 def test_the_release_without_images_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:

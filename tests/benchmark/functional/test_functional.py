@@ -14,6 +14,7 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 from typer.testing import CliRunner
 
 from benchmark.contrastive import ContrastiveModel
+from benchmark.functional.config import ProbeConfig
 from benchmark.functional.metrics import (
     FUNCTIONAL,
     ConceptAuc,
@@ -64,7 +65,7 @@ def keys() -> list[NeuronKey]:
 
 @pytest.fixture(scope="module")
 def probe(keys: list[NeuronKey]) -> Probe:
-    return probe_neurons(keys, "worlds:9:128")
+    return probe_neurons(keys, ProbeConfig(images="worlds:9:128"))
 
 
 def mean(metric, keys, texts) -> float:
@@ -206,11 +207,11 @@ def test_images_and_texts_in_clips_space(tmp_path: Path) -> None:
     assert str(tmp_path) not in scorer.signature
     keys = [NeuronKey("efficientnet_lite0", "", "_blocks.3", unit) for unit in (0, 5)]
     torch.manual_seed(0)
-    probe = probe_neurons(keys, str(folder), weights="random", clip=str(tmp_path / "clip"))
+    config = ProbeConfig(images=str(folder), weights="random", clip=str(tmp_path / "clip"))
+    probe = probe_neurons(keys, config)
     assert probe.responses[keys[1]].shape == (10,)
     with pytest.raises(InputError, match="40 units"):
-        probe_neurons([keys[0]._replace(unit=99)], str(folder), weights="random",
-                      clip=str(tmp_path / "clip"))  # fmt: skip
+        probe_neurons([keys[0]._replace(unit=99)], config)
 
 
 @pytest.mark.parametrize(
@@ -219,9 +220,11 @@ def test_images_and_texts_in_clips_space(tmp_path: Path) -> None:
 )
 def test_mistakes_are_said(images: str, message: str, keys: list[NeuronKey]) -> None:
     with pytest.raises(InputError, match=message):
-        probe_neurons(keys, images)
+        probe_neurons(keys, ProbeConfig(images=images))
     with pytest.raises(InputError, match="coarse:9999"):
-        probe_neurons([keys[0]._replace(layer="coarse", unit=9999)], "worlds:9:40")
+        probe_neurons(
+            [keys[0]._replace(layer="coarse", unit=9999)], ProbeConfig(images="worlds:9:40")
+        )
 
 
 def test_the_command(tmp_path: Path, keys: list[NeuronKey]) -> None:
