@@ -1,4 +1,4 @@
-"""Results in, one self-contained page out."""
+"""Leaderboards: submissions are checked, scored and verified, and results are shown as a site."""
 
 from milannotations import require_own_packages
 

@@ -95,17 +95,17 @@ def _keys(result: Result) -> Iterable[ColumnKey]:
 
 
 def _metrics(results: Sequence[LoadedResult]) -> dict[ColumnKey, MetricInfo]:
-    """Return every column's metric, as the first result that has it declares it."""
+    """Return every column's metric, as declared by the first result that has it."""
     first: dict[ColumnKey, tuple[MetricInfo, Path]] = {}
     for loaded in results:
         for key in _keys(loaded.result):
             metric = loaded.result.metrics[key.metric]
-            known, path = first.setdefault(key, (metric, loaded.path))
+            earlier, path = first.setdefault(key, (metric, loaded.path))
             for fact in ("higher_is_better", "chance"):
-                if getattr(metric, fact) != getattr(known, fact):
+                if getattr(metric, fact) != getattr(earlier, fact):
                     raise InputError(
                         f"{loaded.path}: metric {key.metric!r} has {fact} = "
-                        f"{getattr(metric, fact)}, but {getattr(known, fact)} in {path} under "
+                        f"{getattr(metric, fact)}, but {getattr(earlier, fact)} in {path} under "
                         f"the same signature {key.signature!r}"
                     )
     return {key: metric for key, (metric, _) in first.items()}
@@ -118,9 +118,9 @@ def _main_split(
     main_split: str | None,
 ) -> str | None:
     if main_split is not None:
-        known = {name for loaded in results for name in loaded.result.splits}
-        if main_split not in known:
-            hint = did_you_mean(main_split, known)
+        splits = {name for loaded in results for name in loaded.result.splits}
+        if main_split not in splits:
+            hint = did_you_mean(main_split, splits)
             raise InputError(f"no result has the split {main_split!r}{hint}")
         if not any((key.split, key.metric) == (main_split, main_metric) for key in metrics):
             raise InputError(f"no result has the metric {main_metric!r} on split {main_split!r}")
@@ -130,9 +130,9 @@ def _main_split(
     for key in metrics:
         if key.metric == main_metric:
             return key.split
-    named = sorted({key.metric for key in metrics})
-    hint = did_you_mean(main_metric, named)
-    raise InputError(f"no result has the metric {main_metric!r}{hint}; they have {named}")
+    names = sorted({key.metric for key in metrics})
+    hint = did_you_mean(main_metric, names)
+    raise InputError(f"no result has the metric {main_metric!r}{hint}; they have {names}")
 
 
 def _columns(

@@ -1,4 +1,4 @@
-"""``milannotations leaderboard``: submissions in, rows and pages out."""
+"""``milannotations leaderboard``: its subcommands, and those that make rows and the site."""
 
 from __future__ import annotations
 
@@ -45,13 +45,13 @@ def rows(
     ] = None,
     only: Annotated[list[str] | None, typer.Option(help="row to make; repeatable")] = None,
     train: Annotated[
-        str, typer.Option(help="what learning methods learn from: config or config/split")
+        str, typer.Option(help="training data of methods that learn: config or config/split")
     ] = TRAIN,
     concepts: Annotated[
         str, typer.Option(help="labelled images for the dissection baselines")
     ] = SCENES,
-    seed: Annotated[int, typer.Option(help="seed of those that draw")] = 0,
-    overwrite: Annotated[bool, typer.Option(help="describe anew what is there")] = False,
+    seed: Annotated[int, typer.Option(help="seed of the methods that take one")] = 0,
+    overwrite: Annotated[bool, typer.Option(help="replace existing submissions")] = False,
     device: submission.DeviceOption = "auto",
 ) -> None:
     """Make this project's own rows: describe with every baseline and control, then score."""
@@ -67,11 +67,11 @@ def rows(
         console.print(line, markup=False, highlight=False)
 
     processor = resolve_device(device)
-    asked = read_board(board)
-    folder = out or asked.folder
+    definition = read_board(board)
+    folder = out or definition.folder
     check_folder(folder)
     folders, skipped = write_own_submissions(
-        asked,
+        definition,
         folder / "submissions",
         only,
         train=train,
@@ -81,8 +81,8 @@ def rows(
         overwrite=overwrite,
         notify=lambda line: say(f"Describing: {line}"),
     )
-    checked = [check(one, asked) for one in folders]
-    scored, _ = score_into(folder / "results", checked, asked, processor, say)
+    checked = [check(path, definition) for path in folders]
+    scored, _ = score_into(folder / "results", checked, definition, processor, say)
     for name, reason in skipped.items():
         say(f"Left out: {name}: {reason}")
     say(f"{len(scored)} rows: {folder / 'results'}")
@@ -98,7 +98,7 @@ def render(
     board: Annotated[
         str | None,
         typer.Option(
-            help="demo, milannotations, or a folder with board.yaml: gives the neurons, notes, "
+            help="demo, milannotations, or a folder with board.yaml; provides the neurons, notes, "
             "title and main column, and its own rows unless --results is given"
         ),
     ] = None,
@@ -106,15 +106,15 @@ def render(
         list[str] | None,
         typer.Option(
             metavar="SPLIT=PATH",
-            help="neurons whose exemplars and references are shown for a split: a folder with a "
-            "data set, or a Parquet file; once per split",
+            help="neurons whose exemplars and references are shown for a split: a data set folder "
+            "or a Parquet file; once per split",
         ),
     ] = None,
     note: Annotated[
         list[str] | None,
         typer.Option(
             metavar="SPLIT=TEXT",
-            help="what a reader must know of a split, such as who wrote its references",
+            help="what a reader must know about a split, such as who wrote its references",
         ),
     ] = None,
     title: Annotated[str | None, typer.Option(help="heading of the pages")] = None,
@@ -130,18 +130,18 @@ def render(
     main_split: Annotated[
         str | None, typer.Option(help="split that ranks; default the first with that metric")
     ] = None,
-    seed: Annotated[int, typer.Option(help="of the choice of neurons")] = 0,
+    seed: Annotated[int, typer.Option(help="seed of the choice of neurons")] = 0,
     leave_out: Annotated[
         bool,
         typer.Option(
             "--leave-out",
-            help="write the site without results that disagree with their tables or cannot be "
-            "read, and name them on its first page; otherwise such a result stops the command",
+            help="leave out results that cannot be read or disagree with their tables, and name "
+            "them on the first page; otherwise such a result stops the command",
         ),
     ] = False,
 ) -> None:
-    """Write the leaderboard as a static site: a folder of pages for any web server, or a disk."""
-    # Imported here: they bring in pyarrow and pandas, which `--help` must not wait for.
+    """Write the leaderboard as a static site: pages that work from a web server or a disk."""
+    # Imported here, as they need pyarrow and pandas, for which `--help` must not wait.
     from leaderboard.board_building import MAIN_METRIC
     from leaderboard.definition import read_board
     from leaderboard.render import TITLE
@@ -150,23 +150,25 @@ def render(
 
     if results is None and board is None:
         raise InputError("pass --results FOLDER, --board NAME, or both")
-    asked = read_board(board) if board is not None else None
-    rows = results if results is not None else asked.results if asked is not None else Path()
+    definition = read_board(board) if board is not None else None
+    folder = results
+    if folder is None:
+        folder = definition.results if definition is not None else Path()
     sources = assignments("--neurons", neurons or [])
     data = {split: load_neurons(source, split) for split, source in sources.items()}
     notes = assignments("--note", note or [])
-    if asked is not None:
-        present = splits_in(rows, usable_only=leave_out)
-        for split in asked.splits:
+    if definition is not None:
+        present = splits_in(folder, usable_only=leave_out)
+        for split in definition.splits:
             if split.name in present:
-                data.setdefault(split.name, asked.neurons(split.name))
+                data.setdefault(split.name, definition.neurons(split.name))
                 if split.note:
                     notes.setdefault(split.name, split.note)
-        title = title if title is not None else asked.title
-        main_metric = main_metric or asked.main_metric
-        main_split = main_split or asked.ranking_split(present)
+        title = title if title is not None else definition.title
+        main_metric = main_metric or definition.main_metric
+        main_split = main_split or definition.ranking_split(present)
     page = render_site(
-        rows,
+        folder,
         data,
         out,
         title=title if title is not None else TITLE,
@@ -183,10 +185,10 @@ def render(
 
 
 def load_neurons(source: str, split: str) -> Dataset:
-    """Load the neurons of one split, or the only split there is, whatever its name.
+    """Load the neurons of a split, or of the only split if there is just one.
 
     Raises:
-        InputError: If there is nothing to read, or several splits but not this one.
+        InputError: If the source cannot be read, or has several splits but not this one.
     """
     from datasets import Dataset
 

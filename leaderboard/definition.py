@@ -1,7 +1,8 @@
-"""What a board asks: its splits, its metrics, and which of them ranks.
+"""The definition of a board: its splits, its metrics, and which of them ranks.
 
-A board is a folder with ``board.yaml``. Two come with the project, by name: ``demo``, whose data
-are embedded, and ``milannotations``, the human annotations of the seven published networks.
+A board is a folder with ``board.yaml``. Two are part of the project and found by name: ``demo``,
+whose data are embedded, and ``milannotations``, the human annotations of the seven published
+networks.
 ``register_board`` gives a folder of your own a name; ``milannotations.registry`` says in which
 modules it is found.
 """
@@ -37,7 +38,7 @@ DEFAULT = "demo"
 FILE = "board.yaml"
 _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 SPLIT_NAME = r"^[a-z0-9][a-z0-9_.-]{0,63}$"
-CHANGED = 1e-4  # a recomputed value may differ by this much, as encoders round by machine
+CHANGED = 1e-4  # tolerance of a recomputed value: encoders round differently on other machines
 
 
 class _Definition(StrictModel):
@@ -56,12 +57,12 @@ class SplitDefinition(_Definition):
     """One split of a board.
 
     Attributes:
-        name: What submissions call it.
-        source: Where its neurons are: a config, ``config/split``, a published split such as
-            ``within-network/alexnet-imagenet`` (its described side), or a CSV, Parquet file or
-            data set folder beside ``board.yaml``.
-        fingerprint: What the neurons' fingerprint must be; empty until the data were at hand.
-        note: What a reader must know of it.
+        name: Its name in submissions.
+        source: Its neurons: a config, ``config/split``, a published split such as
+            ``within-network/alexnet-imagenet`` (its test side), or a CSV, Parquet file or data set
+            folder beside ``board.yaml``.
+        fingerprint: Required fingerprint of the neurons; empty if the data have not been available.
+        note: What a reader must know about it.
     """
 
     name: str = Field(pattern=SPLIT_NAME)
@@ -71,14 +72,14 @@ class SplitDefinition(_Definition):
 
 
 class BoardDefinition(_Definition):
-    """A board; see the module.
+    """A board.
 
     Attributes:
         name: Its name.
-        version: Counted up whenever a split, a metric or a setting changes.
+        version: Incremented whenever a split, a metric or a setting changes.
         title: Heading of its pages.
-        frozen: The day from whose beginning, in UTC, it takes no more submissions; None while no
-            such day is set.
+        frozen: The day from whose beginning (UTC) it takes no more submissions; None if no day is
+            set.
         main_metric: Metric that ranks.
         main_split: Split that ranks.
         metrics: Names of its metrics.
@@ -86,11 +87,11 @@ class BoardDefinition(_Definition):
         bertscore_encoder: Encoder of BERTScore.
         resamples: Bootstrap resamples.
         seed: Seed of the bootstrap.
-        references: Who wrote the references: people, or a program that knows the truth.
-        protocol: Which of them a description meets: ``held-out`` or ``original``; see
-            ``benchmark.references``.
+        references: Whether people wrote the references, or a program that knows the truth.
+        protocol: Which references a description is compared with: ``held-out`` or ``original``;
+            see ``benchmark.references``.
         splits: Its splits.
-        folder: Where it lies.
+        folder: The folder of ``board.yaml``.
     """
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")
@@ -112,7 +113,7 @@ class BoardDefinition(_Definition):
     @field_validator("frozen", mode="before")
     @classmethod
     def _day(cls, value: Any) -> Any:
-        # pydantic would take a number for seconds since 1970, and 0 so for a day long past.
+        # pydantic would read a number as seconds since 1970, so 0 as a day in the past.
         if value is None or (
             isinstance(value, datetime.date) and not isinstance(value, datetime.datetime)
         ):
@@ -147,7 +148,7 @@ class BoardDefinition(_Definition):
         return f"{self.name}@{self.version}"
 
     def is_frozen(self, now: datetime.datetime | None = None) -> bool:
-        """Say whether it takes no more submissions.
+        """Return whether it takes no more submissions.
 
         Args:
             now: An aware time; default the present.
@@ -163,12 +164,12 @@ class BoardDefinition(_Definition):
 
     @property
     def results(self) -> Path:
-        """Where its rows are kept."""
+        """The folder of its rows."""
         return self.folder / "results"
 
     @property
     def submissions(self) -> Path:
-        """Where what its rows were computed from is kept."""
+        """The folder of the submissions from which its rows were computed."""
         return self.folder / "submissions"
 
     @property
@@ -180,7 +181,7 @@ class BoardDefinition(_Definition):
         """Return a split by name.
 
         Raises:
-            InputError: If there is none of that name.
+            InputError: If the board has no such split.
         """
         for split in self.splits:
             if split.name == name:
@@ -192,10 +193,10 @@ class BoardDefinition(_Definition):
         )
 
     def chosen(self, names: Sequence[str] | None = None) -> list[SplitDefinition]:
-        """Return some splits in the board's order; default all.
+        """Return splits in the board's order; default all.
 
         Raises:
-            InputError: If there is none of a name.
+            InputError: If the board has no split of a name.
         """
         wanted = {self.split(name).name for name in names} if names else None
         return [split for split in self.splits if wanted is None or split.name in wanted]
@@ -208,7 +209,7 @@ class BoardDefinition(_Definition):
         """Load the neurons of a split.
 
         Raises:
-            InputError: If its data are not on this machine, or are not the board's.
+            InputError: If its data are not available, or are not those of this board.
         """
         return _neurons(self.split(name), self.folder)
 
@@ -216,7 +217,7 @@ class BoardDefinition(_Definition):
         """Make its metrics, the main one first.
 
         Raises:
-            InputError: If an encoder is not to be had.
+            InputError: If an encoder is not available.
         """
         order = [self.main_metric, *(n for n in self.metrics if n != self.main_metric)]
         return make_metrics(
@@ -225,9 +226,9 @@ class BoardDefinition(_Definition):
 
 
 def own_boards() -> list[str]:
-    """Return the names of the boards that come with the project.
+    """Return the names of the boards that are part of the project.
 
-    What a stranger's file names must be one of these: any other name could be a folder's.
+    A board that a stranger's file names must be one of these: any other name could be a folder.
     """
     return sorted(path.parent.name for path in BOARDS.glob(f"*/{FILE}"))
 
@@ -259,16 +260,16 @@ def read_board(name: str | Path = DEFAULT) -> BoardDefinition:
     """
     file = _board_file(name)
     if not file.is_file():
-        known = [*own_boards(), *ADDED_BOARDS.names()]
+        boards = [*own_boards(), *ADDED_BOARDS.names()]
         raise InputError(
-            f"{str(name)!r} is no board{did_you_mean(str(name), known)}: name one of "
-            f"{', '.join(known)}, or a folder with {FILE}"
+            f"{str(name)!r} is no board{did_you_mean(str(name), boards)}: name one of "
+            f"{', '.join(boards)}, or a folder with {FILE}"
         )
     try:
         plain, lines = read_mapping(read_bytes(file, MAX_BYTES))
         if "folder" in plain:
             raise YamlError(lines["folder"], "'folder' is no field of a board; take it out")
-        # As JSON: it has lists and dates in YAML's spelling, and a text is still no number.
+        # As JSON: pydantic then reads lists and dates as YAML writes them, but no text as a number.
         written = json.dumps({**plain, "folder": str(file.parent)})
         return BoardDefinition.model_validate_json(written, strict=True)
     except YamlError as error:
@@ -293,10 +294,10 @@ def _neurons(split: SplitDefinition, folder: Path) -> Dataset:
     family, _, rest = split.source.partition("/")
     beside = folder / split.source
     if family in FAMILIES:
-        found = [one for one in published(family) if one.name == rest]
-        if not found:
+        matches = [candidate for candidate in published(family) if candidate.name == rest]
+        if not matches:
             raise InputError(f"{family} has no published split {rest!r}")
-        neurons = select(found[0].describe, load_split)
+        neurons = select(matches[0].describe, load_split)
     elif beside.exists():
         neurons = load_split(beside)
     else:

@@ -73,8 +73,8 @@ def demo(
         title=board.title,
         split_notes=board.notes,
     )
-    found = [one.result for one in scored.values()]
-    console.print(terminal_table(found, "test", "Synthetic neurons, test split"))
+    scored_results = [own.result for own in scored.values()]
+    console.print(terminal_table(scored_results, "test", "Synthetic neurons, test split"))
     reports = read_reports(results)
     if "test" in reports:
         console.print(sanity_table(reports["test"]))

@@ -164,27 +164,27 @@ def choose_pictures(
     if size < 0:
         raise InputError(f"{size} neurons are to be shown; it must be 0 or more")
     with_data = {
-        table.number: [place for place, row in enumerate(table.dataset_rows) if row >= 0]
+        table.number: [index for index, row in enumerate(table.dataset_rows) if row >= 0]
         for table in tables
     }
-    shares = share(size, {number: len(places) for number, places in with_data.items()})
+    shares = share(size, {number: len(indices) for number, indices in with_data.items()})
     chosen = {}
     for table in tables:
-        places = with_data[table.number]
-        keys = [table.keys[place] for place in places]
-        chosen[table.number] = [places[i] for i in pick(keys, shares[table.number], seed)]
+        indices = with_data[table.number]
+        keys = [table.keys[index] for index in indices]
+        chosen[table.number] = [indices[i] for i in pick(keys, shares[table.number], seed)]
     return chosen
 
 
 def draw_pictures(
-    table: NeuronTable, dataset: Dataset, places: Sequence[int], folder: Path, advance: Advance
+    table: NeuronTable, dataset: Dataset, indices: Sequence[int], folder: Path, advance: Advance
 ) -> dict[int, dict[str, Any]]:
     """Draw neurons' exemplars into files.
 
     Args:
         table: The split.
         dataset: Its neurons.
-        places: Which of them, by their place in the table.
+        indices: Indices of the neurons in the table.
         folder: The site's folder.
         advance: Called after each.
 
@@ -193,18 +193,18 @@ def draw_pictures(
     """
     layouts = {}
     subfolder = f"pictures/split-{table.number}"
-    records = dataset.with_format(None).select([table.dataset_rows[place] for place in places])
-    for place, record in zip(places, records, strict=True):
+    records = dataset.with_format(None).select([table.dataset_rows[index] for index in indices])
+    for index, record in zip(indices, records, strict=True):
         sheet = contact_sheet(record)
         advance(1)
         if sheet is None:
             continue
         assert sheet.image and sheet.overlay  # there are images and masks
         (folder / subfolder).mkdir(parents=True, exist_ok=True)
-        image, overlay = f"{subfolder}/{place}.jpg", f"{subfolder}/{place}.png"
+        image, overlay = f"{subfolder}/{index}.jpg", f"{subfolder}/{index}.png"
         (folder / image).write_bytes(sheet.image)
         (folder / overlay).write_bytes(sheet.overlay)
-        layouts[place] = {
+        layouts[index] = {
             "image": image,
             "overlay": overlay,
             "columns": sheet.columns,
@@ -238,15 +238,15 @@ def build_gallery(
     chosen = choose_pictures(tables, size, seed)
     for table in tables:
         layouts = pictures.get(table.number, {})
-        for place in chosen[table.number]:
-            quotes = _quotes(board, table, place, metric)
-            key = table.keys[place]
+        for index in chosen[table.number]:
+            quotes = _quotes(board, table, index, metric)
+            key = table.keys[index]
             cards.append(
                 GalleryCard(
                     table.name,
                     key,
-                    layouts.get(place),
-                    table.references[place],
+                    layouts.get(index),
+                    table.references[index],
                     tuple(quotes[:QUOTES]),
                     len(quotes[QUOTES:]),
                     address(table.name, key),
@@ -255,14 +255,14 @@ def build_gallery(
     return cards
 
 
-def _quotes(board: Board, table: NeuronTable, place: int, metric: str) -> list[Quote]:
+def _quotes(board: Board, table: NeuronTable, index: int, metric: str) -> list[Quote]:
     quotes = []
     for at, row in enumerate(board.rows):
         method = table.methods[at]
-        text = None if method is None else method.texts[place]
+        text = None if method is None else method.texts[index]
         if text is None:
             continue
         values = table.values(at, metric)
-        value = None if values is None or np.isnan(values[place]) else float(values[place])
+        value = None if values is None or np.isnan(values[index]) else float(values[index])
         quotes.append(Quote(row.method.title, row.method.kind, text, value))
     return quotes

@@ -1,4 +1,4 @@
-"""Two rows side by side: the paired test, and the neurons on which they differ most."""
+"""Comparing two rows: the paired test, and the neurons on which they differ most."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pandas as pd
 from benchmark.consistency import averages, is_mean
 from benchmark.metrics.base import MeanMetric
 from benchmark.metrics.bounds import is_mean_by_name
-from benchmark.result import Method
+from benchmark.result import Method, Score
 from benchmark.significance import ALPHA, Difference, paired_difference
 from leaderboard.results_folder import LoadedResult
 from milannotations.errors import InputError, did_you_mean
@@ -21,7 +21,7 @@ from milannotations.untrusted_text import as_cell, clean, clip
 
 
 class _Mean(MeanMetric):
-    """The mean of values per neuron that are known already."""
+    """The mean of given values per neuron."""
 
     name = "mean"
 
@@ -29,8 +29,8 @@ class _Mean(MeanMetric):
     def signature(self) -> str:
         return "mean"
 
-    def statistics(self, problem: object, methods: object) -> dict[str, np.ndarray]:
-        raise TypeError("the values are known already")
+    def statistics(self, references: object, predictions: object) -> dict[str, np.ndarray]:
+        raise TypeError("the values are given")
 
 
 @dataclass(frozen=True)
@@ -40,12 +40,14 @@ class Comparison:
     Attributes:
         metric: The metric's name.
         split: The split.
-        difference: First minus second, with interval, p, effect size and superiority; None if the
-            metric is no mean over neurons, so that its difference cannot be had from their values.
+        difference: First minus second, with interval, p-value, effect size and superiority; None if
+            the metric is not a mean over neurons, so that its difference cannot be computed from
+            their values.
         values: The two scores.
-        neurons: How many have both values.
+        neurons: Number of neurons with both values.
         table: Those neurons, with the columns of the key, ``first``, ``second`` (values),
-            ``said_first``, ``said_second`` and ``difference``, the largest absolute one first.
+            ``said_first``, ``said_second`` (descriptions) and ``difference``, the largest absolute
+            difference first.
     """
 
     metric: str
@@ -70,73 +72,80 @@ def compare(
         first: One row.
         second: The other.
         split: A split that both have.
-        metric: A metric that both have there, by the same signature and on the same data.
+        metric: A metric that both have there, with the same signature and on the same data.
         resamples: Of the paired bootstrap.
-        seed: Of it and of the randomization.
+        seed: Seed of the bootstrap and of the randomization.
 
     Raises:
         InputError: If their numbers cannot be compared.
     """
-    for one in (first, second):
-        scored = one.result.splits.get(split)
-        if scored is None or metric not in scored.scores:
-            known = [
-                f"{name}/{m}" for name, result in one.result.splits.items() for m in result.scores
-            ]
-            raise InputError(
-                f"{one.method.name} has no {metric} on split {split!r}"
-                f"{did_you_mean(f'{split}/{metric}', known)}"
-            )
-    splits = [one.result.splits[split] for one in (first, second)]
-    if splits[0].fingerprint != splits[1].fingerprint:
-        raise InputError(f"the two were scored on different neurons of split {split!r}")
-    scores = [one.scores[metric] for one in splits]
-    if scores[0].signature != scores[1].signature:
-        raise InputError(
-            f"{metric} has two signatures, {scores[0].signature!r} and {scores[1].signature!r}: "
-            "such numbers cannot be compared"
-        )
-    tables = [_own(one, split, metric) for one in (first, second)]
+    scores = _comparable_scores(first, second, split, metric)
+    values = [_own_values(loaded, split, metric) for loaded in (first, second)]
     table = (
-        tables[0]
-        .join(tables[1], how="inner", lsuffix="_first", rsuffix="_second")
+        values[0]
+        .join(values[1], how="inner", lsuffix="_first", rsuffix="_second")
         .dropna(subset=["value_first", "value_second"])
+        .rename(
+            columns={
+                "value_first": "first",
+                "value_second": "second",
+                "description_first": "said_first",
+                "description_second": "said_second",
+            }
+        )
     )
     if len(table) < 2:
         raise InputError("the two share fewer than two neurons that were scored")
-    table = table.rename(
-        columns={
-            "value_first": "first",
-            "value_second": "second",
-            "description_first": "said_first",
-            "description_second": "said_second",
-        }
-    )
-    higher = first.result.metrics[metric].higher_is_better
-    table["difference"] = (table["first"] - table["second"]) * (1 if higher else -1)
-    found = None
-    facts = first.result.metrics[metric]
-    wholes = [(own["value"], score.value) for own, score in zip(tables, scores, strict=True)]
-    # Results before version 3 do not say it of metrics that are not known here.
-    unknown = facts.mean is None and is_mean_by_name(metric) is None
-    if is_mean(metric, facts) or (unknown and all(averages(v.to_numpy(), w) for v, w in wholes)):
+    info = first.result.metrics[metric]
+    table["difference"] = (table["first"] - table["second"]) * (1 if info.higher_is_better else -1)
+    difference = None
+    wholes = [(own["value"], score.value) for own, score in zip(values, scores, strict=True)]
+    # Results before version 3 do not record it, so for unknown metrics the values must show it.
+    unknown = info.mean is None and is_mean_by_name(metric) is None
+    if is_mean(metric, info) or (unknown and all(averages(v.to_numpy(), w) for v, w in wholes)):
         ones = np.ones(len(table))
         ours, theirs = (
-            np.stack([table[c].to_numpy(dtype=float), ones], 1) for c in ("first", "second")
+            np.stack([table[side].to_numpy(dtype=float), ones], 1) for side in ("first", "second")
         )
-        found = paired_difference(_Mean(), ours, theirs, resamples=resamples, seed=seed)
+        difference = paired_difference(_Mean(), ours, theirs, resamples=resamples, seed=seed)
     order = table["difference"].abs().sort_values(ascending=False, kind="stable").index
     return Comparison(
         metric,
         split,
-        found,
+        difference,
         (scores[0].value, scores[1].value),
         len(table),
         table.loc[order].reset_index(),
     )
 
 
-def _own(loaded: LoadedResult, split: str, metric: str) -> pd.DataFrame:
+def _comparable_scores(
+    first: LoadedResult, second: LoadedResult, split: str, metric: str
+) -> list[Score]:
+    """Return both scores, which must be of the same neurons and have the same signature."""
+    for loaded in (first, second):
+        scored = loaded.result.splits.get(split)
+        if scored is None or metric not in scored.scores:
+            present = [
+                f"{name}/{own}" for name, s in loaded.result.splits.items() for own in s.scores
+            ]
+            raise InputError(
+                f"{loaded.method.name} has no {metric} on split {split!r}"
+                f"{did_you_mean(f'{split}/{metric}', present)}"
+            )
+    splits = [loaded.result.splits[split] for loaded in (first, second)]
+    if splits[0].fingerprint != splits[1].fingerprint:
+        raise InputError(f"the two were scored on different neurons of split {split!r}")
+    scores = [scored.scores[metric] for scored in splits]
+    if scores[0].signature != scores[1].signature:
+        raise InputError(
+            f"{metric} has two signatures, {scores[0].signature!r} and {scores[1].signature!r}: "
+            "such numbers cannot be compared"
+        )
+    return scores
+
+
+def _own_values(loaded: LoadedResult, split: str, metric: str) -> pd.DataFrame:
     table = loaded.per_neuron[loaded.per_neuron["split"] == split]
     if metric not in table.columns:
         raise InputError(f"{loaded.path}: the per-neuron table has no column {metric!r}")
@@ -148,15 +157,24 @@ def _own(loaded: LoadedResult, split: str, metric: str) -> pd.DataFrame:
     return own
 
 
-def report(found: Comparison, first: Method, second: Method, neurons: int = 5) -> list[str]:
-    """Say a comparison in lines: the test, then the largest differences each way."""
+def comparison_lines(
+    comparison: Comparison, first: Method, second: Method, neurons: int = 5
+) -> list[str]:
+    """Describe a comparison in lines of text.
+
+    Args:
+        comparison: The comparison.
+        first: The first method.
+        second: The second.
+        neurons: How many neurons to list on which each method is better by most.
+    """
     names = [clean(method.title) for method in (first, second)]
     lines = [
-        f"{found.metric} on {found.split}, {found.neurons:,} neurons",
-        f"  {found.values[0]:.4f}  {names[0]}",
-        f"  {found.values[1]:.4f}  {names[1]}",
+        f"{comparison.metric} on {comparison.split}, {comparison.neurons:,} neurons",
+        f"  {comparison.values[0]:.4f}  {names[0]}",
+        f"  {comparison.values[1]:.4f}  {names[1]}",
     ]
-    d = found.difference
+    d = comparison.difference
     if d is None:
         lines.append("  no paired test: this metric is no mean over neurons")
     else:
@@ -167,19 +185,19 @@ def report(found: Comparison, first: Method, second: Method, neurons: int = 5) -
         verdict = "cannot be told apart" if d.p >= ALPHA else "differ by more than chance"
         lines.append(f"  the two {verdict} at the level {ALPHA}")
     for name, sign in zip(names, (1, -1), strict=True):
-        part = found.table[found.table["difference"] * sign > 0].head(neurons)
-        if len(part):
+        best = comparison.table[comparison.table["difference"] * sign > 0].head(neurons)
+        if len(best):
             lines.append(f"Neurons on which {name} is better by most:")
-        for row in part.itertuples():
+        for row in best.itertuples():
             lines.append(f"  {clean(row.model)} {clean(row.layer)}:{row.unit}")
-            for value, said in ((row.first, row.said_first), (row.second, row.said_second)):
-                lines.append(f"    {value:.3f}  {clip(clean(str(said)), 100)}")
+            for value, text in ((row.first, row.said_first), (row.second, row.said_second)):
+                lines.append(f"    {value:.3f}  {clip(clean(str(text)), 100)}")
     return lines
 
 
-def write_csv(found: Comparison, out: Path) -> None:
-    """Write every neuron's difference; cells that a spreadsheet would run are made texts."""
-    table = found.table.copy()
+def write_csv(comparison: Comparison, out: Path) -> None:
+    """Write every neuron's difference, with a quote before texts that are formulas."""
+    table = comparison.table.copy()
     for column in ("model", "dataset", "layer", "said_first", "said_second"):
         table[column] = [as_cell(str(text)) for text in table[column]]
     out.parent.mkdir(parents=True, exist_ok=True)

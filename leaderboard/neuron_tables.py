@@ -100,7 +100,7 @@ def _table(board: Board, number: int, name: str, dataset: Dataset | None) -> Neu
     keys, layers = _by_layer([*order, *(key for key in scored if key not in dataset_rows)])
     metrics = list(dict.fromkeys(c.key.metric for c in board.columns if c.key.split == name))
     columns = {metric: board.column_of(name, metric) for metric in metrics}
-    places = {key: place for place, key in enumerate(keys)}
+    indices = {key: index for index, key in enumerate(keys)}
     methods: list[MethodNeurons | None] = []
     for row, (own, own_keys) in zip(board.rows, own_tables, strict=True):
         comparable = [
@@ -108,9 +108,9 @@ def _table(board: Board, number: int, name: str, dataset: Dataset | None) -> Neu
             for metric, column in columns.items()
             if column is not None and row.cells[column] is not None and metric in own
         ]
-        own_places = [places[key] for key in own_keys]
+        own_indices = [indices[key] for key in own_keys]
         methods.append(
-            _method(row.loaded, own, own_places, len(keys), comparable) if own_keys else None
+            _method(row.loaded, own, own_indices, len(keys), comparable) if own_keys else None
         )
     return NeuronTable(
         number,
@@ -138,14 +138,14 @@ def _by_layer(keys: Iterable[NeuronKey]) -> tuple[list[NeuronKey], list[LayerSli
 
 
 def _method(
-    loaded: LoadedResult, own: pd.DataFrame, places: list[int], neurons: int, metrics: list[str]
+    loaded: LoadedResult, own: pd.DataFrame, indices: list[int], neurons: int, metrics: list[str]
 ) -> MethodNeurons:
     method = MethodNeurons([None] * neurons)
-    for place, text in zip(places, own["description"].tolist(), strict=True):
-        method.texts[place] = text if isinstance(text, str) else ""
+    for index, text in zip(indices, own["description"].tolist(), strict=True):
+        method.texts[index] = text if isinstance(text, str) else ""
     for metric in metrics:
         values = np.full(neurons, np.nan)
-        values[places] = _numbers(loaded, own[metric])
+        values[indices] = _numbers(loaded, own[metric])
         method.values[metric] = values
     return method
 

@@ -1,4 +1,4 @@
-"""Which rows are ours: every baseline and control of this project, and what each is given."""
+"""The baselines and controls that have rows on this project's boards, and what each is given."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from typing import Any, Literal
 
 Kind = Literal["method", "control", "human"]
 TRAIN = "demo/train"
-# Labelled scenes for the dissection baselines: of a seed that no split of the demo was built on.
+# Labelled scenes for the dissection baselines, from a seed of which no split of the demo was built.
 SCENES = "worlds:5:256"
-# A small MILAN, trained in half a minute on the features that retrieval uses too.
+# A small MILAN, trained in half a minute on the features that retrieval uses as well.
 _MILAN = {
     "encoder": "efficientnet_lite0", "hidden": 128, "epochs": 40, "learning_rate": 0.005,
     "batch_size": 32, "language_model_batch_size": 32, "stop_on": "loss", "resample": True,
@@ -21,22 +21,22 @@ _TRAINING_TEXTS = "the training descriptions"
 
 @dataclass(frozen=True)
 class OwnMethod:
-    """One of our rows.
+    """A baseline or control with a row of its own.
 
     Attributes:
         describer: Name of the describer.
-        title: What pages call it.
+        title: Its title on pages.
         kind: Method or anchor.
-        seen: What it has seen of annotations; ``train`` stands for the data it learns from.
+        seen: Annotations that it has seen; ``train`` stands for the data that it is trained on.
         options: The describer's options.
         seeded: Whether it takes a seed.
-        demo: Whether the demo, which has a minute, runs it.
-        paper: Where it was published.
+        demo: Whether it is fast enough for the demo, which takes a minute.
+        paper: Address of its paper.
         pretrained_on: Other data that went into it.
-        images: Which images it looks at, where the describer does not say so itself.
-        vocabulary: Which words or texts it chooses from, likewise.
-        references: Who must have written the references for this row to make sense; empty for
-            anybody.
+        images: Images that it looks at, unless the describer itself states them.
+        vocabulary: Words or texts that it chooses from, unless the describer itself states them.
+        references: Who must have written the references for this row to be meaningful; empty for
+            anyone.
     """
 
     describer: str

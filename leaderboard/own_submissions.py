@@ -1,10 +1,14 @@
-"""Our own rows: every baseline and control of this project as a submission like any other."""
+"""Making submissions of this project's own baselines and controls, like those of anyone else."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Collection
+from functools import cached_property
 from pathlib import Path
+from typing import Any
+
+from datasets import Dataset
 
 from baselines.concepts.dissector import Dissector
 from benchmark.harness import describe, make_task
@@ -19,21 +23,22 @@ from milannotations.describer import accepts, create
 from milannotations.errors import InputError, did_you_mean
 from milannotations.loading import load_split
 from milannotations.options import checked
+from milannotations.record import NeuronKey
 from milannotations.worlds import DEMO_SCENES
 
 Notify = Callable[[str], None]
-_SCENED = ("compexp", "netdissect")
+_NEEDS_CONCEPTS = ("compexp", "netdissect")
 
 
 def _given(
     method: OwnMethod, describer: object, board: BoardDefinition, concepts: str
 ) -> dict[str, str]:
-    """Return which images, labels and vocabulary a row was given, in words."""
+    """Return the images, labels and vocabulary that a method was given, in words."""
     if not isinstance(describer, Dissector):
         images, vocabulary = method.images, method.vocabulary
         return {"images": images, "labels": "none", "vocabulary": vocabulary}
     given = describer.given()
-    # Labels of a split's own scenes say what its neurons respond to, so that must be told.
+    # Labels of a split's own scenes reveal what its neurons respond to, which must be stated.
     splits = [
         split.name
         for split in board.splits
@@ -59,24 +64,24 @@ def write_own_submissions(
     notify: Notify = lambda _: None,
     overwrite: bool = False,
 ) -> tuple[list[Path], dict[str, str]]:
-    """Describe a board's neurons with our methods, and write each as a submission.
+    """Describe a board's neurons with this project's methods, and write each as a submission.
 
     Args:
         board: The board.
-        out: Folder of submissions; those already there are kept.
-        names: Which of ``OWN_METHODS``; default all.
-        train: What learning methods learn from: whatever ``load`` takes, or ``config/split``.
+        out: Folder of submissions; existing ones are kept.
+        names: Names in ``OWN_METHODS``; default all.
+        train: Training data of methods that learn: whatever ``load`` takes, or ``config/split``.
         concepts: Labelled images for the dissection baselines.
-        seed: Of those that draw.
+        seed: Seed of the methods that take one.
         device: Where they run.
         notify: Called with a line before each.
-        overwrite: Describe anew what is there.
+        overwrite: Replace existing submissions.
 
     Returns:
-        The folders of the submissions, and why a method could not be run, by name.
+        The folders of the submissions, and the reason why a method was not run, by name.
 
     Raises:
-        InputError: If a name is not known or the data are not at hand.
+        InputError: If a name is unknown or the data are not available.
     """
     for name in names or ():
         if name not in OWN_METHODS:
@@ -84,75 +89,100 @@ def write_own_submissions(
                 f"no row is named {name!r}{did_you_mean(name, OWN_METHODS)} (rows: "
                 f"{', '.join(OWN_METHODS)})"
             )
-    tasks = [
-        make_task(split.name, board.neurons(split.name), board.protocol) for split in board.splits
-    ]
-    config, _, split = train.partition("/")
-    learnt = None
+    run = _Run(board, train, concepts, seed, device)
     folders, skipped = [], {}
-    for name, one in OWN_METHODS.items():
+    for name, method in OWN_METHODS.items():
         if names is not None and name not in names:
             continue
-        if one.references not in ("", board.references):
+        if method.references not in ("", board.references):
             if names is not None:
-                skipped[name] = f"it is for boards whose references are by {one.references}"
+                skipped[name] = f"it is for boards whose references are by {method.references}"
             continue
         target = out / name
-        if (target / METADATA).is_file() and not overwrite:
-            folders.append(target)
-            continue
-        notify(one.title)
-        options = dict(one.options)
-        if one.describer in _SCENED:
-            options["concepts"] = concepts
-        if accepts(one.describer, "device"):
-            options["device"] = device
-        if one.seeded:
-            options["seed"] = seed
-        try:
-            describer = create(one.describer, **options)
-            if describer.sees_references and board.protocol != HELD_OUT:
-                skipped[name] = f"the protocol {board.protocol} holds no reference out"
+        if overwrite or not (target / METADATA).is_file():
+            notify(method.title)
+            try:
+                submission, texts = run.submission(name, method)
+            except InputError as error:
+                skipped[name] = str(error)
                 continue
-            # A control made of references is not written down: the scorer holds them out itself.
-            described = [task for task in tasks if task.folds or not describer.sees_references]
-            start = time.perf_counter()
-            texts = {}
-            if not describer.sees_references:
-                if learnt is None:
-                    learnt = load_split(config, split or None)
-                describer.fit(learnt)
-                texts = {
-                    task.name: list(
-                        zip(task.keys, describe(describer, task).descriptions, strict=True)
-                    )
-                    for task in described
-                }
-            seconds = time.perf_counter() - start
-        except InputError as error:
-            skipped[name] = str(error)
-            continue
-        given = _given(one, describer, board, concepts)
+            write_submission(submission, texts, target)
+        folders.append(target)
+    return folders, skipped
+
+
+class _Run:
+    """Runs methods on a board's neurons; data are loaded once for all methods."""
+
+    def __init__(
+        self, board: BoardDefinition, train: str, concepts: str, seed: int, device: str
+    ) -> None:
+        self._board = board
+        self._train = train
+        self._concepts = concepts
+        self._seed = seed
+        self._device = device
+        self._tasks = [
+            make_task(split.name, board.neurons(split.name), board.protocol)
+            for split in board.splits
+        ]
+
+    @cached_property
+    def _training_data(self) -> Dataset:
+        config, _, split = self._train.partition("/")
+        return load_split(config, split or None)
+
+    def submission(
+        self, name: str, method: OwnMethod
+    ) -> tuple[Submission, dict[str, list[tuple[NeuronKey, str]]]]:
+        """Describe the neurons with a method.
+
+        Returns:
+            The submission's metadata, and the neurons and descriptions of each split.
+
+        Raises:
+            InputError: If the method cannot be run on this board.
+        """
+        board = self._board
+        describer = create(method.describer, **self._options(method))
+        if describer.sees_references and board.protocol != HELD_OUT:
+            raise InputError(f"the protocol {board.protocol} holds no reference out")
+        described = [task for task in self._tasks if task.folds or not describer.sees_references]
+        start = time.perf_counter()
+        texts = {}
+        # Controls made of references have no texts: scoring holds the references out and runs them.
+        if not describer.sees_references:
+            describer.fit(self._training_data)
+            for task in described:
+                descriptions = describe(describer, task).descriptions
+                texts[task.name] = list(zip(task.keys, descriptions, strict=True))
+        seconds = time.perf_counter() - start
+        trained = method.seen == "train"
         fields = {
             "board": board.label,
             "splits": [task.name for task in described],
             "name": name,
-            "title": one.title,
-            "kind": one.kind,
-            "describer": one.describer if describer.sees_references else "",
+            "title": method.title,
+            "kind": method.kind,
+            "describer": method.describer if describer.sees_references else "",
             "authors": "milannotations",
-            "paper": one.paper,
-            "training_data": [train] if one.seen == "train" else [],
-            "pretrained_on": one.pretrained_on,
-            "annotations_seen": train if one.seen == "train" else one.seen,
-            "images": given["images"],
-            "labels": given["labels"],
-            "vocabulary": given["vocabulary"],
+            "paper": method.paper,
+            "training_data": [self._train] if trained else [],
+            "pretrained_on": method.pretrained_on,
+            "annotations_seen": self._train if trained else method.seen,
+            **_given(method, describer, board, self._concepts),
             "licence": "MIT",
-            "seed": seed if one.seeded else None,
+            "seed": self._seed if method.seeded else None,
             "wall_time_s": round(seconds, 1) if texts else 0.0,
         }
-        submission = checked(Submission, fields, f"the row {name}")
-        write_submission(submission, texts, target)
-        folders.append(target)
-    return folders, skipped
+        return checked(Submission, fields, f"the row {name}"), texts
+
+    def _options(self, method: OwnMethod) -> dict[str, Any]:
+        options = dict(method.options)
+        if method.describer in _NEEDS_CONCEPTS:
+            options["concepts"] = self._concepts
+        if accepts(method.describer, "device"):
+            options["device"] = self._device
+        if method.seeded:
+            options["seed"] = self._seed
+        return options

@@ -98,8 +98,8 @@ def profile(
         layers,
         len(means) - len(layers),
         chance,
-        [_example(table, row, int(place), values) for place in order[:count]],
-        [_example(table, row, int(place), values) for place in order[::-1][:count]],
+        [_example(table, row, int(index), values) for index in order[:count]],
+        [_example(table, row, int(index), values) for index in order[::-1][:count]],
     )
 
 
@@ -140,14 +140,14 @@ def _placed(means: list[LayerMean], chance: float | None) -> tuple[list[LayerMea
     return placed, None if chance is None else position(chance)
 
 
-def _example(table: NeuronTable, row: int, place: int, values: Floats) -> NeuronExample:
+def _example(table: NeuronTable, row: int, index: int, values: Floats) -> NeuronExample:
     method = table.methods[row]
-    key = table.keys[place]
+    key = table.keys[index]
     return NeuronExample(
         key,
-        (method.texts[place] if method else None) or "",
-        table.references[place],
-        float(values[place]),
+        (method.texts[index] if method else None) or "",
+        table.references[index],
+        float(values[index]),
         address(table.name, key),
     )
 

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from datasets import Dataset
 
 TITLE = "What does a vision neuron respond to, in words?"
-PICTURES = 300  # neurons whose exemplars are drawn, of all splits
+PICTURES = 300  # neurons whose exemplars are drawn, of all splits together
 
 
 def render(
@@ -55,15 +55,15 @@ def render(
     Args:
         results: Folder of ``<method>.json`` and ``<method>.per_neuron.parquet``, and of
             ``sanity/<split>.json`` where metrics were checked.
-        neurons: The data set of each split of which references and exemplars are shown.
-        out: The folder to write; a site that is there is replaced when the new one is whole.
+        neurons: The data set of each split whose references and exemplars are shown.
+        out: The folder to write; an existing site is replaced once the new one is complete.
         title: Heading of the pages.
-        gallery_size: Neurons on the first page, shared among the splits.
-        pictures: Neurons whose exemplars are drawn, shared among the splits.
-        split_notes: What a reader must know of a split, such as who wrote its references.
+        gallery_size: Number of neurons on the first page, divided among the splits.
+        pictures: Number of neurons whose exemplars are drawn, divided among the splits.
+        split_notes: What a reader must know about a split, such as who wrote its references.
         main_metric: Metric that ranks the methods.
         main_split: Split that ranks them; default the first one with that metric.
-        seed: Of the choice of neurons.
+        seed: Seed of the choice of neurons.
         leave_out: Write the site without results that cannot be used or disagree with their
             tables; the first page names each, with the reason.
 
@@ -72,9 +72,9 @@ def render(
 
     Raises:
         InputError: If a result is invalid or disagrees with its table and is not left out, or if
-            none is left; if a sanity report is invalid, a split or metric is in no result,
-            the metric that ranks is known to fail the sanity checks on its split, or ``out`` holds
-            something that is no such site.
+            none remains; if a sanity report is invalid, a split or metric is in no result, the
+            metric that ranks is known to fail the sanity checks on its split, or ``out`` holds
+            something other than a site.
     """
     _check_target(out)
     loaded, rejected = _usable_results(results, leave_out)

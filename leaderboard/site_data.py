@@ -46,7 +46,7 @@ def write_split(
         folder: The folder to write them to.
         table: The split's neurons.
         main: Metric whose values are shown beside descriptions; None if no method has one here.
-        pictures: The layout of a neuron's picture, by the neuron's place, for those that have one.
+        pictures: The layout of a neuron's picture, by the neuron's index, for those that have one.
     """
     base = f"split-{table.number}"
     index = {

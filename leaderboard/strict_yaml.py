@@ -1,13 +1,13 @@
-"""YAML from strangers: small, flat, without tags, aliases, merge keys or keys that occur twice.
+"""YAML from strangers: small and flat, without tags, aliases, merge keys or repeated keys.
 
-PyYAML's safe loader runs no code, but an alias of an alias of an alias still makes a kilobyte
-into gigabytes ("billion laughs"), and of two equal keys it takes the last in silence. The events
-of the document are looked through before anything is built of them.
+PyYAML's safe loader runs no code, but aliases of aliases can still expand a kilobyte to gigabytes
+("billion laughs"), and of two equal keys it silently takes the last. Therefore the events of the
+document are checked before anything is constructed from them.
 
-It also reads YAML 1.1, in which ``0777`` is 511, ``1:30:00`` is 5400, ``1_0`` is ten and ``no`` is
-false. Plain words are read here as the core schema of YAML 1.2 reads them
-(https://yaml.org/spec/1.2.2/#103-core-schema), but without dates; what the two versions read
-differently is refused, as its writer may have meant either.
+PyYAML also reads YAML 1.1, in which ``0777`` is 511, ``1:30:00`` is 5400, ``1_0`` is ten and ``no``
+is false. This module reads unquoted words by the core schema of YAML 1.2
+(https://yaml.org/spec/1.2.2/#103-core-schema), without dates, and refuses those that the two
+versions read differently, as the author may have meant either.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _TEXT, _BOOL, _INT, _FLOAT, _DATE, _VALUE = (
 
 
 class _CoreLoader(yaml.SafeLoader):
-    """A safe loader with the words of YAML 1.2."""
+    """A safe loader that resolves unquoted words by YAML 1.2."""
 
     yaml_implicit_resolvers: dict[Any, Any] = {}  # noqa: RUF012  (so in the base class)
 
@@ -57,7 +57,7 @@ _CoreLoader.add_constructor(_FLOAT, _construct_float)
 
 
 class YamlError(InputError):
-    """What cannot be read, and the line it stands on (1 for the whole file)."""
+    """What cannot be read, and its line (1 for the whole file)."""
 
     def __init__(self, line: int, message: str) -> None:
         super().__init__(message)
@@ -74,8 +74,12 @@ def read_mapping(data: bytes) -> tuple[dict[str, Any], dict[str, int]]:
         The mapping, and the line of each of its keys, counted from 1.
 
     Raises:
-        YamlError: If it is too large or deep, no mapping, not UTF-8 or not YAML, or has a tag, an
-            anchor, an alias, a merge key, a second document or a key twice.
+        YamlError: If the text is too large or too deeply nested, is not a mapping, UTF-8 or YAML,
+            or contains a tag, an anchor, an alias, a merge key, a second document or a repeated
+            key.
+
+    >>> read_mapping(b"name: mine\\nseed: 3\\n")
+    ({'name': 'mine', 'seed': 3}, {'name': 1, 'seed': 2})
     """
     if len(data) > MAX_BYTES:
         raise YamlError(1, f"{len(data):,} bytes; at most {MAX_BYTES:,} are read")
@@ -98,8 +102,7 @@ def read_mapping(data: bytes) -> tuple[dict[str, Any], dict[str, int]]:
         line = mark.line + 1 if mark else 1
         raise YamlError(line, f"not YAML: {error.problem or error.context}") from error
     except (yaml.YAMLError, ValueError, OverflowError, RecursionError) as error:
-        # The reader's error holds the offending character; a date such as 2026-99-99 is a
-        # ValueError.
+        # A reader error holds the offending character; a date such as 2026-99-99 is a ValueError.
         raise YamlError(1, f"not YAML: {' '.join(str(error).split())[:200]}") from error
     return {str(key): value for key, value in plain.items()}, lines
 
@@ -112,14 +115,8 @@ def _check_events(events: Iterator[yaml.Event]) -> None:
             documents += 1
             if documents > 1:
                 raise YamlError(line, "a second document; write one")
-        if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
-            raise YamlError(line, "anchors and aliases (& and *) are not read; quote the text")
-        tag = getattr(event, "tag", None)
-        if tag is not None:
-            raise YamlError(line, f"the tag {tag!r} is not read; quote the text")
-        if isinstance(event, yaml.ScalarEvent) and event.style is None:
-            _check_word(event.value, line)
         if isinstance(event, yaml.NodeEvent):
+            _check_node(event, line)
             nodes += 1
             if nodes > MAX_NODES:
                 raise YamlError(line, f"more than {MAX_NODES} values")
@@ -131,8 +128,19 @@ def _check_events(events: Iterator[yaml.Event]) -> None:
             depth -= 1
 
 
+def _check_node(event: yaml.NodeEvent, line: int) -> None:
+    """Refuse anchors, aliases and tags, and check an unquoted word."""
+    if isinstance(event, yaml.AliasEvent) or event.anchor:
+        raise YamlError(line, "anchors and aliases (& and *) are not read; quote the text")
+    tag = getattr(event, "tag", None)
+    if tag is not None:
+        raise YamlError(line, f"the tag {tag!r} is not read; quote the text")
+    if isinstance(event, yaml.ScalarEvent) and event.style is None:
+        _check_word(event.value, line)
+
+
 def _check_word(word: str, line: int) -> None:
-    """Refuse a word without quotes that two versions of YAML read differently, or as no number."""
+    """Refuse an unquoted word that is ambiguous: read differently by YAML 1.1, or a bad number."""
     if word == "<<":
         raise YamlError(line, "merge keys (<<) are not read; write each key")
     older, kind = _resolved(yaml.SafeLoader, word), _resolved(_CoreLoader, word)
@@ -144,7 +152,7 @@ def _check_word(word: str, line: int) -> None:
     if older in (_DATE, _VALUE) or older == kind:
         return
     if kind == _FLOAT and older == _TEXT:
-        return  # 1e3: YAML 1.1 wants a point and a sign, and means no other number
+        return  # 1e3: to YAML 1.1, which requires a point and a sign, it is a text
     instead = {_BOOL: ", or true or false", _INT: ", or as a plain number"}.get(older, "")
     raise YamlError(
         line,
@@ -154,7 +162,7 @@ def _check_word(word: str, line: int) -> None:
 
 
 def _resolved(loader: type[yaml.SafeLoader], word: str) -> str:
-    """Return the tag that a loader gives a word without quotes."""
+    """Return the tag to which a loader resolves an unquoted word."""
     for first in (word[:1], None):
         for tag, pattern in loader.yaml_implicit_resolvers.get(first, []):
             if pattern.match(word):
@@ -178,9 +186,9 @@ def _lines(root: yaml.MappingNode) -> dict[str, int]:
 
 
 def _check_keys(node: yaml.Node) -> None:
-    """Refuse keys twice further down; the depth is bounded by then."""
+    """Refuse repeated keys in nested mappings; the depth has been checked before."""
     if isinstance(node, yaml.SequenceNode):
-        for one in node.value:
-            _check_keys(one)
+        for item in node.value:
+            _check_keys(item)
     elif isinstance(node, yaml.MappingNode):
         _lines(node)

@@ -1,10 +1,10 @@
-"""Whether a method was trained on what a split tests.
+"""Whether a method was trained on neurons that a split tests.
 
 Training data are declared by name: a config (``alexnet-imagenet``), a group (``base``), a split of
-a config (``demo/train``), or a published split (``within-network/alexnet-imagenet``), which as
-training data means its side to learn from, and as a board's split its side to describe. ``none``
-stands for nothing. Only names that exist are taken, letter by letter: what is misspelt would
-otherwise be data that no split tests.
+a config (``demo/train``), or a published split (``within-network/alexnet-imagenet``). As training
+data, a published split means its training side, and as a board's split its test side. ``none``
+stands for no data. Only exact names are accepted: a misspelt one would otherwise stand for data
+that no split tests.
 """
 
 from __future__ import annotations
@@ -33,14 +33,23 @@ NONE = "none"
 
 @dataclass(frozen=True)
 class NeuronSelection:
-    """Some neurons of a config; None stands for all of its splits, or all units."""
+    """Some neurons of a config.
+
+    Attributes:
+        config: Name of the config.
+        split: One of its splits; None for all.
+        units: Layers and units; None for all.
+
+    >>> NeuronSelection("demo", "train").overlaps(NeuronSelection("demo"))
+    True
+    """
 
     config: str
     split: str | None = None
     units: frozenset[tuple[str, int]] | None = None
 
     def overlaps(self, other: NeuronSelection) -> bool:
-        """Say whether a neuron could be in both."""
+        """Return whether the two may share a neuron."""
         if self.config != other.config:
             return False
         if None not in (self.split, other.split) and self.split != other.split:
@@ -53,15 +62,15 @@ class NeuronSelection:
 def selections_of(
     name: str, *, learnt: bool, board: BoardDefinition | None = None
 ) -> list[NeuronSelection]:
-    """Return what a name stands for.
+    """Return the neurons that a name stands for.
 
     Args:
-        name: See the module.
+        name: A name; see the module.
         learnt: Whether it is declared as training data, rather than tested.
-        board: Whose splits' names and sources are names as well.
+        board: A board, of whose splits the names and sources are valid names as well.
 
     Raises:
-        InputError: If it is no such name; near ones are suggested.
+        InputError: If the name is unknown; similar ones are suggested.
     """
     matches = find_selections(name, learnt=learnt, board=board)
     if matches is not None:
@@ -76,23 +85,23 @@ def selections_of(
 def find_selections(
     name: str, *, learnt: bool, board: BoardDefinition | None = None
 ) -> list[NeuronSelection] | None:
-    """Return what a name stands for, as ``selections_of`` does; None if it is no name."""
+    """Return the neurons that a name stands for; None if the name is unknown."""
     if name == NONE and learnt:
         return []
     family, _, rest = name.partition("/")
     if family in FAMILIES and rest in (splits := _published(family)):
         published_split = splits[rest]
         sides = published_split.learn if learnt else published_split.describe
-        return [_selected(one) for one in sides]
+        return [_selected(selection) for selection in sides]
     config, _, split_name = name.rpartition("/")
     if name == DEMO or (config == DEMO and split_name in DEMO_SPLITS):
         return [NeuronSelection(DEMO, split_name if config else None)]
     if is_known(name):
-        return [NeuronSelection(_annotated(one)) for one in members(name)]
+        return [NeuronSelection(_annotated(member)) for member in members(name)]
     if split_name == SPLIT and is_known(config):
-        return [NeuronSelection(_annotated(one)) for one in members(config)]
+        return [NeuronSelection(_annotated(member)) for member in members(config)]
     for split in board.splits if board is not None else ():
-        if name == split.source:  # a file beside the board: it stands for itself
+        if name == split.source:  # a file beside the board
             return [NeuronSelection(name)]
         if name == split.name:
             return find_selections(split.source, learnt=False, board=board)
@@ -100,10 +109,10 @@ def find_selections(
 
 
 def known_names(board: BoardDefinition | None = None) -> list[str]:
-    """Return every name that training data can have, in its usual spelling.
+    """Return every valid name of training data, in its usual spelling.
 
     Args:
-        board: Whose splits' names and sources are names as well.
+        board: A board, of whose splits the names and sources are valid names as well.
     """
     own = [] if board is None else [n for split in board.splits for n in (split.name, split.source)]
     return list(
@@ -122,9 +131,9 @@ def known_names(board: BoardDefinition | None = None) -> list[str]:
 
 
 def mentioned(text: str) -> list[str]:
-    """Return the configs and splits of this project that a free text names, however spelled.
+    """Return the configs and splits of this project that a free text names in any spelling.
 
-    Groups and ``demo`` are left out, as these are words that mean other things too (``imagenet``).
+    Groups and ``demo`` are left out, as these words have other meanings too (``imagenet``).
 
     >>> mentioned("Demo/test, and captions of ImageNet")
     ['demo/test']
@@ -135,7 +144,7 @@ def mentioned(text: str) -> list[str]:
 
 
 def fold(name: str) -> str:
-    """Return a name without what tells its spellings apart: case, Unicode forms, spaces, marks.
+    """Return a name without the differences between spellings: case, Unicode forms, spaces, marks.
 
     >>> fold("Demo\\\\ Test\u200b."), fold("\uff44\uff45\uff4d\uff4f/test")
     ('demo/test', 'demo/test')
@@ -150,33 +159,33 @@ def _published(family: str) -> dict[str, Split]:
     return {split.name: split for split in published(family)}
 
 
-def _near(name: str, known: Sequence[str]) -> str:
-    spelled = {fold(one): one for one in known}
-    if fold(name) in spelled:
-        return f"; did you mean {spelled[fold(name)]!r}?"
-    return did_you_mean(fold(name), known)
+def _near(name: str, candidates: Sequence[str]) -> str:
+    spellings = {fold(candidate): candidate for candidate in candidates}
+    if fold(name) in spellings:
+        return f"; did you mean {spellings[fold(name)]!r}?"
+    return did_you_mean(fold(name), candidates)
 
 
 def _annotated(config: str) -> str:
-    """Return the config whose neurons a config has: annotations alone are those of its neurons."""
+    """Return the config that holds the neurons: a text-only config shares those of the full one."""
     return config.removesuffix(TEXT_ONLY)
 
 
 def overlap(board: BoardDefinition, split: SplitDefinition, declared: Iterable[str]) -> str:
-    """Return why a split is refused to a method trained on ``declared``; empty if it is not.
+    """Return why a split is refused for a method trained on ``declared``; empty if it is not.
 
     Raises:
-        InputError: If something declared is not known.
+        InputError: If a declared name is unknown.
     """
     tested = selections_of(split.source, learnt=False, board=board)
-    guilty = [
+    overlapping = [
         name
         for name in declared
         if any(p.overlaps(t) for p in selections_of(name, learnt=True, board=board) for t in tested)
     ]
-    if not guilty:
+    if not overlapping:
         return ""
-    return f"trained on {', '.join(guilty)}, which holds neurons of this split"
+    return f"trained on {', '.join(overlapping)}, which holds neurons of this split"
 
 
 def _selected(selection: Selection) -> NeuronSelection:

@@ -36,7 +36,7 @@ class BoardView:
         board: The table of methods and columns.
         tables: The neurons of each split, in the board's order.
         pictures: Layout and paths of each drawn neuron's picture, by the split's number and the
-            neuron's place.
+            neuron's index in its table.
         cards: The gallery.
         notes: What a reader must know of a split, by its name.
         sanity: Sanity reports of the board's splits.

@@ -1,7 +1,7 @@
-"""Results in the hub's own formats for evaluations, and so on its pages of models.
+"""Results in the hub's formats for evaluations, which its model pages show.
 
-A dataset repository with ``eval.yaml`` can be a benchmark; a model repository's
-``.eval_results/*.yaml`` says what the model scores on it. The formats are those of
+A dataset repository with ``eval.yaml`` is a benchmark, and a model repository's
+``.eval_results/*.yaml`` holds the model's scores on it. The formats are those of
 https://huggingface.co/docs/hub/eval-results, as ``huggingface_hub.EvalResultEntry`` reads them.
 """
 
@@ -16,16 +16,16 @@ from leaderboard.definition import BoardDefinition
 from milannotations.untrusted_text import clean
 
 FRAMEWORK = "milannotations"
-TASK_SPLIT = "test"  # what the hub calls the rows of a task; each of our splits is a task
+TASK_SPLIT = "test"  # the hub's name for the rows of a task; each split of a board is a task
 
 
 def address_of(space: str) -> str:
-    """Return the address of a Space; empty for none."""
+    """Return the address of a Space; empty if there is none."""
     return f"https://huggingface.co/spaces/{space}" if space else ""
 
 
 def neurons_config(split: str) -> str:
-    """Return the config of the dataset repository that says what a split's neurons are."""
+    """Return the config of the dataset repository that lists a split's neurons."""
     return f"neurons-{split}"
 
 
@@ -36,10 +36,10 @@ def tasks_of(board: Board, definition: BoardDefinition) -> list[str]:
 
 
 def benchmark_file(board: Board, definition: BoardDefinition) -> str:
-    """Write ``eval.yaml``: the board as a benchmark, each of its splits as a task.
+    """Return ``eval.yaml``: the board as a benchmark, each of its splits as a task.
 
     Args:
-        board: Says which splits have scores, and whether higher ones are better.
+        board: Determines which splits have scores, and whether higher ones are better.
         definition: The board's definition.
     """
     main = board.main_column
@@ -97,5 +97,5 @@ def model_file(board: Board, row: BoardRow, repo_id: str, source: str = "") -> s
 
 
 def dump(value: Any) -> str:
-    """Write YAML, keys in their order."""
+    """Return YAML, with keys in their order."""
     return str(yaml.safe_dump(value, sort_keys=False, allow_unicode=True, width=100))

@@ -27,12 +27,12 @@ class Pushed:
     """What was uploaded to one repository, or would be.
 
     Attributes:
-        kind: Of the repository.
+        kind: Kind of the repository.
         repo_id: ``user/name``.
-        files: Path in the repository and size in bytes of each file that is written.
-        deleted: Paths that are deleted: what an earlier push left.
-        url: The commit or pull request; empty in a dry run.
-        notes: What a user should know of it.
+        files: Path in the repository, and size in bytes, of each file that is written.
+        deleted: Paths of an earlier push that are deleted.
+        url: Address of the commit or pull request; empty in a dry run.
+        notes: What the user should know.
     """
 
     kind: Kind
@@ -59,7 +59,7 @@ def push(
     """Upload a board.
 
     Everything is read and checked first; then each repository gets one commit, which also deletes
-    what an earlier push left there and this one does not have. Models get a pull request.
+    files of an earlier push that this one does not write. Models get a pull request.
 
     Args:
         results: Folder of results.
@@ -67,33 +67,25 @@ def push(
         repo_id: Dataset repository for results, tables and submissions; created if there is none.
         site: Folder of the rendered site.
         space: Space for the site; created, as a static one, if there is none.
-        models: For a method's name the model repository in which its scores are proposed.
-        private: Whether new repositories are private. One that is public is refused unless this
-            is False.
-        dry_run: Upload nothing; the repositories are read, if they can be.
-        token: Of the hub; default the one that is logged in.
-        api: Client to use, instead of a new one for the default hub.
+        models: The model repository in which a method's scores are proposed, by the method's name.
+        private: Whether new repositories are private. If True, a public repository is refused.
+        dry_run: Upload nothing; repositories are read if possible.
+        token: Token for the hub; default that of the current login.
+        api: Client to use instead of a new one for the default hub.
 
     Returns:
-        What was done, a repository each.
+        What was uploaded, one entry per repository.
 
     Raises:
-        InputError: For anything wrong with the results, the site, the names or the token, if the
-            metric that ranks is known to fail the sanity checks, if a repository holds something
-            else, and if the hub cannot be reached or refuses.
+        InputError: If the results, the site, the names or the token are invalid, the metric that
+            ranks is known to fail the sanity checks, a repository holds something else, or the hub
+            cannot be reached or refuses.
     """
     models = dict(models or {})
-    if not repo_id and not space:
-        raise InputError("name a dataset repository (--repo), a Space (--space), or both")
-    if bool(space) != (site is not None):
-        raise InputError("a Space needs a rendered site, and a site needs a Space: pass both")
-    if models and not repo_id:
-        raise InputError("scores of models refer to the board's dataset repository: pass --repo")
-    for name in filter(None, (repo_id, space, *models.values())):
-        check_repo_id(name)
+    _check_names(repo_id, site, space, models)
     api, token = connect(api, token, needed=not dry_run)
     loaded = load_results(results)
-    present = {split for one in loaded for split in one.result.splits}
+    present = {split for own in loaded for split in own.result.splits}
     board = build_board(
         loaded,
         definition.main_metric if definition else MAIN_METRIC,
@@ -108,8 +100,8 @@ def push(
         wanted.append(("dataset", repo_id, files))
     if site is not None:
         wanted.append(("space", space, site_files(site, title, repo_id)))
-    # All are looked at before the first is written.
-    planned = [_plan(api, token, *one, private=private, dry_run=dry_run) for one in wanted]
+    # All repositories are checked before the first is written.
+    planned = [_plan(api, token, *target, private=private, dry_run=dry_run) for target in wanted]
     done = []
     label = definition.label if definition else "the leaderboard"
     for pushed, hub, before, files in planned:
@@ -127,6 +119,17 @@ def push(
             pushed.url = hub.propose(operations, f"Scores of {method} on {label}"[:200])
         done.append(pushed)
     return done
+
+
+def _check_names(repo_id: str, site: Path | None, space: str, models: Mapping[str, str]) -> None:
+    if not repo_id and not space:
+        raise InputError("name a dataset repository (--repo), a Space (--space), or both")
+    if bool(space) != (site is not None):
+        raise InputError("a Space needs a rendered site, and a site needs a Space: pass both")
+    if models and not repo_id:
+        raise InputError("scores of models refer to the board's dataset repository: pass --repo")
+    for name in filter(None, (repo_id, space, *models.values())):
+        check_repo_id(name)
 
 
 def _proposals(board: Board, models: Iterable[str], repo_id: str, space: str) -> dict[str, bytes]:
@@ -155,7 +158,7 @@ def _plan(
     dry_run: bool,
 ) -> tuple[Pushed, Repository, Present, Files]:
     hub = Repository(api, repo_id, None, token, kind)
-    pushed = Pushed(kind, repo_id, [(path, _size(what)) for path, what in files.items()], [])
+    pushed = Pushed(kind, repo_id, [(path, _size(content)) for path, content in files.items()], [])
     try:
         present = hub.look()
         if present.commit is not None:
@@ -180,7 +183,7 @@ def _plan(
 
 
 def _check_ours(hub: Repository, repo_id: str, kind: Kind, present: Present) -> None:
-    """Refuse to write over what is no board."""
+    """Refuse to overwrite a repository that holds something other than a board."""
     if present.is_untouched(kind):
         return
     try:
@@ -195,9 +198,11 @@ def _check_ours(hub: Repository, repo_id: str, kind: Kind, present: Present) -> 
 
 
 def _operations(files: Files, deleted: list[str]) -> list[Operation]:
-    operations: list[Operation] = [CommitOperationAdd(path, what) for path, what in files.items()]
+    operations: list[Operation] = [
+        CommitOperationAdd(path, content) for path, content in files.items()
+    ]
     return operations + [CommitOperationDelete(path, is_folder=False) for path in deleted]
 
 
-def _size(what: Path | bytes) -> int:
-    return what.stat().st_size if isinstance(what, Path) else len(what)
+def _size(content: Path | bytes) -> int:
+    return content.stat().st_size if isinstance(content, Path) else len(content)

@@ -1,4 +1,4 @@
-"""What a board's repositories hold: results and tables for the one, the site for the other."""
+"""The files of a board's repositories: results and tables for a dataset, the site for a Space."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ from milannotations.page import markdown_environment
 from milannotations.record import NeuronKey
 from milannotations.untrusted_text import as_markdown, clean
 
-TAG = "milannotations-leaderboard"  # by which a repository is known to be a board's
-# Folders of the dataset repository that are ours: what an earlier push left there goes.
+TAG = "milannotations-leaderboard"  # marks a repository as a board's
+# Folders of the dataset repository that belong to the board; a push deletes other files in them.
 FOLDERS = ("results", "submissions", "neurons", "descriptions", "eval_results")
 _SITE_FILES = {".html", ".css", ".js", ".csv", ".json", ".bz2", ".jpg", ".png"}
-_WHOLE = "train"  # what `datasets` calls the rows of a table that is not split
+_WHOLE = "train"  # the name that `datasets` gives to a table without splits
 Files = dict[str, Path | bytes]
 
 
@@ -49,10 +49,10 @@ def data_files(
     """Return the files of the dataset repository, by their paths.
 
     Args:
-        repo_id: Its name.
+        repo_id: Name of the repository.
         board: The board.
-        results: The folder that was read.
-        definition: The board's definition, where it has one: then the repository is a benchmark.
+        results: The folder of its results.
+        definition: The board's definition, if it has one; the repository is then a benchmark.
         space: The Space with its site, if there is one.
     """
     files: Files = {}
@@ -91,11 +91,11 @@ def site_files(site: Path, title: str, repo_id: str = "") -> Files:
 
     Args:
         site: Folder of a rendered site.
-        title: What the hub calls it.
+        title: Its title on the hub.
         repo_id: The dataset repository, if there is one.
 
     Raises:
-        InputError: If the folder is no such site, or holds what no site does.
+        InputError: If the folder is not a rendered site, or holds files that no site has.
     """
     if not is_site(site):
         raise InputError(

@@ -1,1 +1,1 @@
-"""Submissions: what is sent in, what may be wrong with it, and what it is worth."""
+"""Submissions: reading, checking, scoring, verifying and reviewing them."""

@@ -16,7 +16,7 @@ from benchmark.result import read_result
 from benchmark.result_files import read_result_files
 from leaderboard.commands import app
 from leaderboard.definition import BoardDefinition
-from leaderboard.method_comparison import compare, report, write_csv
+from leaderboard.method_comparison import compare, comparison_lines, write_csv
 from leaderboard.results_folder import load_result
 from leaderboard.submission.checking import check
 from leaderboard.submission.scoring import check_sanity, score_submissions
@@ -267,7 +267,7 @@ def test_compare(make: Make, board: BoardDefinition, keys: list[NeuronKey], tmp_
     assert list(found.table["difference"].abs()) == sorted(
         found.table["difference"].abs(), reverse=True
     )
-    lines = report(found, good.method, bad.method, neurons=2)
+    lines = comparison_lines(found, good.method, bad.method, neurons=2)
     assert any(line == "Neurons on which Mine is better by most:" for line in lines)
     write_csv(found, tmp_path / "pairs.csv")
     with (tmp_path / "pairs.csv").open(newline="") as file:
