@@ -16,6 +16,7 @@ from torch import Tensor
 
 from applications.labelled import fingerprint as weights_of
 from milannotations.ablation import Unit
+from milannotations.ablation.runner import logits_of
 from milannotations.annotations import read_scored_descriptions
 from milannotations.catalog.models import LoadedModel, load_model
 from milannotations.contents import contents_named_in
@@ -197,8 +198,6 @@ def outputs_of(loaded: LoadedModel, inputs: Tensor) -> int:
     Raises:
         InputError: If it gives no scores of classes.
     """
-    from milannotations.ablation.runner import logits_of
-
     with torch.no_grad():
         scores = logits_of(loaded.module(inputs))
     if scores.ndim != 2:

@@ -18,7 +18,7 @@ from typing import Any
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
-from huggingface_hub import constants
+from huggingface_hub import constants, utils
 
 from milannotations.errors import InputError
 
@@ -147,7 +147,5 @@ def _offline() -> Iterator[None]:
 
 def _forget_sessions() -> None:
     """Until version 1 of the hub's library, a session knows from the start if it is offline."""
-    from huggingface_hub import utils
-
     if reset := getattr(utils, "reset_sessions", None):
         reset()

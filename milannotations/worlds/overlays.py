@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from matplotlib import get_data_path
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFilter, ImageFont
+from scipy import ndimage
 
 from milannotations.errors import InputError, did_you_mean
 
@@ -187,8 +189,6 @@ def blur(image: Image.Image, mask: Mask, radius: float | None = None) -> Image.I
 def _font(name: str, size: int) -> ImageFont.FreeTypeFont:
     if name not in FONTS:
         raise InputError(f"font {name!r}{did_you_mean(name, FONTS)}; choose of {', '.join(FONTS)}")
-    from matplotlib import get_data_path
-
     return ImageFont.truetype(str(Path(get_data_path()) / "fonts" / "ttf" / f"{name}.ttf"), size)
 
 
@@ -290,7 +290,5 @@ def _icon(side: int, r: float, skin: Colour, hair: Colour | None, cut: int) -> I
 
 
 def _largest_diagonal(mask: Mask) -> float:
-    from scipy import ndimage
-
     parts = ndimage.find_objects(ndimage.label(mask)[0])
     return max(float(np.hypot(*(s.stop - s.start for s in part))) for part in parts)
