@@ -1,8 +1,8 @@
 """How ``datasets`` builds our configs: the Parquet shards of the configs installed here.
 
-One builder serves ``milannotations.load`` and, after ``register()``, ``load_dataset``; so a
-config is copied once into the memory-mapped Arrow files of the cache of ``datasets``, whichever
-is used, and a group not at all: it is put together from its members.
+One builder serves ``milannotations.load`` and, after ``register()``, ``load_dataset``. Whichever
+is used, a config is copied once into the memory-mapped Arrow files of the cache of ``datasets``,
+and a group not at all: it is assembled from its members.
 """
 
 from __future__ import annotations
@@ -59,13 +59,13 @@ class Milannotations(parquet.Parquet):
         data_files: Any = None,
         **kwargs: Any,
     ) -> None:
-        # What the caller found as data files lies in the working folder and is none of ours.
+        # Data files that the caller found lie in the working folder and are not ours.
         config_name = config_name or DEMO
-        parts = () if config_name == DEMO else members(config_name)
+        configs = () if config_name == DEMO else members(config_name)
         if config_name == DEMO:
             files = {split: [str(_DEMO / f"{split}.parquet")] for split in DEMO_SPLITS}
         else:
-            files = {SPLIT: [shard for part in parts for shard in shards(part)]}
+            files = {SPLIT: [shard for member in configs for shard in shards(member)]}
         kwargs["dataset_name"] = NAME
         super().__init__(
             cache_dir=cache_dir,
@@ -74,22 +74,24 @@ class Milannotations(parquet.Parquet):
             **kwargs,
         )
         self._copying = False
-        self._parts = (
-            [Milannotations(cache_dir, part, **kwargs) for part in parts] if len(parts) > 1 else []
+        self._members = (
+            [Milannotations(cache_dir, member, **kwargs) for member in configs]
+            if len(configs) > 1
+            else []
         )
 
     @property
     def is_prepared(self) -> bool:
         """Whether the Arrow files are in the cache."""
-        if self._parts:
-            return all(part.is_prepared for part in self._parts)
+        if self._members:
+            return all(member.is_prepared for member in self._members)
         return bool(self.info.splits)
 
     def download_and_prepare(self, *args: Any, **kwargs: Any) -> None:
         """Copy the shards of all members that are not in the cache into it."""
-        for part in self._parts:
-            part.download_and_prepare(*args, **kwargs)
-        if not self._parts:
+        for member in self._members:
+            member.download_and_prepare(*args, **kwargs)
+        if not self._members:
             # One Arrow file: opening costs a few milliseconds for each.
             kwargs.setdefault("max_shard_size", "1TB")
             super().download_and_prepare(*args, **kwargs)
@@ -107,24 +109,28 @@ class Milannotations(parquet.Parquet):
 
     def as_dataset(self, split: Any = None, **kwargs: Any) -> Dataset | DatasetDict:
         """Return the memory-mapped records; for a group, those of its members in order."""
-        if not self._parts:
+        if not self._members:
             return self._opened(split, **kwargs)
-        whole = concatenate_datasets([part.as_dataset(SPLIT, **kwargs) for part in self._parts])
+        whole = concatenate_datasets(
+            [member.as_dataset(SPLIT, **kwargs) for member in self._members]
+        )
         if split is None:
             return DatasetDict({SPLIT: whole})
         if not isinstance(split, ReadInstruction):
             split = ReadInstruction.from_spec(str(split))
         try:
-            parts = split.to_absolute({SPLIT: len(whole)})
+            selections = split.to_absolute({SPLIT: len(whole)})
         except ValueError as error:
             raise InputError(f"split {split!r}: {error}; the only split is {SPLIT!r}") from error
-        return concatenate_datasets([whole.select(range(part.from_, part.to)) for part in parts])
+        return concatenate_datasets(
+            [whole.select(range(selection.from_, selection.to)) for selection in selections]
+        )
 
     def _opened(self, split: Any, **kwargs: Any) -> Dataset | DatasetDict:
         """Open whole splits without reading them; leave all else to the base class."""
-        known = self.info.splits or {}
-        wanted = list(known) if split is None else [str(split)]
-        if kwargs.get("in_memory") or not set(wanted) <= set(known):
+        splits = self.info.splits or {}
+        wanted = list(splits) if split is None else [str(split)]
+        if kwargs.get("in_memory") or not set(wanted) <= set(splits):
             return super().as_dataset(split, **kwargs)
         files = {
             name: sorted(Path(self.cache_dir).glob(f"{NAME}-{name}*.arrow")) for name in wanted
@@ -141,7 +147,7 @@ class Milannotations(parquet.Parquet):
 
 
 def _merged(tables: Iterable[tuple[Any, pa.Table]]) -> Iterator[tuple[Any, pa.Table]]:
-    """Make fewer, larger batches: to open a file, one place in it is read for each."""
+    """Make fewer, larger batches: opening a file reads one position in it for each batch."""
     waiting: list[tuple[Any, pa.Table]] = []
     for keyed in tables:
         waiting.append(keyed)
@@ -153,9 +159,9 @@ def _merged(tables: Iterable[tuple[Any, pa.Table]]) -> Iterator[tuple[Any, pa.Ta
 
 
 def _stamped(files: dict[str, list[str]]) -> DataFilesDict:
-    """Return files with the times that tell the cache when they have changed."""
-    # What DataFilesDict.from_patterns does for local files, without its search for patterns,
-    # which takes longer than all the rest of opening a config.
+    """Return files with their modification times, by which the cache sees that they changed."""
+    # As DataFilesDict.from_patterns does for local files, without its search for patterns, which
+    # takes longer than everything else in opening a config.
     return DataFilesDict(
         {
             split: DataFilesList(paths, [(str(Path(path).stat().st_mtime),) for path in paths])
@@ -165,10 +171,10 @@ def _stamped(files: dict[str, list[str]]) -> DataFilesDict:
 
 
 def shards(config: str) -> list[str]:
-    """Return the Parquet files of a config, in order, after installing it if it is not here.
+    """Return the Parquet files of a config, in order; a missing config is installed first.
 
     Raises:
-        InputError: If it is not here, and cannot be downloaded or ``HF_HUB_OFFLINE`` forbids it.
+        InputError: If it is missing and cannot be downloaded, or ``HF_HUB_OFFLINE`` forbids it.
     """
     folder = config_folder(config)
     if not folder.is_dir():
@@ -180,7 +186,7 @@ def shards(config: str) -> list[str]:
         from milannotations.download.install import install
 
         install(config)
-    found = sorted(str(path) for path in (folder / "data").glob("*.parquet"))
-    if not found:
+    paths = sorted(str(path) for path in (folder / "data").glob("*.parquet"))
+    if not paths:
         raise InputError(f"{folder} holds no data/*.parquet; delete it and install {config} again")
-    return found
+    return paths

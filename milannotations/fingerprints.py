@@ -67,11 +67,11 @@ def registered() -> dict[str, str]:
 
 def record_fingerprint(name: str, value: str) -> None:
     """Remember a config's fingerprint on this machine; a shipped one is never overwritten."""
-    place = _own()
-    make_folder(place.parent)
-    with locked(place, wait=True):
-        recorded = {**_read(place), name: value}
-        with atomic_path(place) as path:
+    file = _own()
+    make_folder(file.parent)
+    with locked(file, wait=True):
+        recorded = {**_read(file), name: value}
+        with atomic_path(file) as path:
             path.write_text(json.dumps(recorded, indent=1, sort_keys=True) + "\n", encoding="utf-8")
 
 
@@ -84,10 +84,10 @@ def _shipped() -> dict[str, str]:
     return _read(_SHIPPED)
 
 
-def _read(place: Path) -> dict[str, str]:
-    if not is_there(place):
+def _read(file: Path) -> dict[str, str]:
+    if not is_there(file):
         return {}
-    recorded = read_json(place, dict, remedy="delete it")
+    recorded = read_json(file, dict, remedy="delete it")
     return {str(name): str(value) for name, value in recorded.items()}
 
 

@@ -49,8 +49,8 @@ def load_pretrained(kind: Any, name: str, what: str, own_precision: bool = False
         check_network(module, f"{what} {name!r}")
     config = module.config
     stored = getattr(config, "dtype", None) or getattr(config, "torch_dtype", None)
-    known = own_precision and isinstance(stored, torch.dtype)
-    return module.to(stored if known else torch.float32).eval().requires_grad_(False)
+    is_stated = own_precision and isinstance(stored, torch.dtype)
+    return module.to(stored if is_stated else torch.float32).eval().requires_grad_(False)
 
 
 def load_processor(kind: Any, name: str, what: str) -> Any:
@@ -94,10 +94,10 @@ def check_model_folder(folder: Path) -> None:
     if not file.is_file():
         return
     config = read_json(file, dict, constants=True)
-    for place, number in _numbers(config, ""):
-        most = _MOST_LAYERS if "layers" in place.rsplit(".", 1)[-1] else _MOST_WIDTH
-        if _is_size(place) and number > most:
-            raise InputError(f"{file}: {place} is {number:,}; at most {most:,} is believed")
+    for name, number in _numbers(config, ""):
+        most = _MOST_LAYERS if "layers" in name.rsplit(".", 1)[-1] else _MOST_WIDTH
+        if _is_size(name) and number > most:
+            raise InputError(f"{file}: {name} is {number:,}; at most {most:,} is believed")
     stored = sum(path.stat().st_size for path in folder.rglob("*") if path.suffix in _WEIGHTS)
     wide, layers = (_largest(config, names) for names in (_WIDTHS, _LAYERS))
     # Each layer has at least the matrices of attention, each width × width.
@@ -114,18 +114,18 @@ _WIDTHS = ("hidden_size", "d_model", "n_embd", "dim")
 _LAYERS = ("num_hidden_layers", "num_layers", "n_layer", "n_layers")
 
 
-def _numbers(config: Any, place: str) -> Iterator[tuple[str, int]]:
+def _numbers(config: Any, name: str) -> Iterator[tuple[str, int]]:
     """Yield the whole numbers of a configuration, with their places."""
     for key, value in config.items():
         if isinstance(value, dict):
-            yield from _numbers(value, f"{place}{key}.")
+            yield from _numbers(value, f"{name}{key}.")
         elif isinstance(value, int) and not isinstance(value, bool):
-            yield f"{place}{key}", value
+            yield f"{name}{key}", value
 
 
-def _is_size(place: str) -> bool:
-    name = place.rsplit(".", 1)[-1]
-    return any(part in name for part in ("size", "layer", "dim", "embd", "d_model", "positions"))
+def _is_size(name: str) -> bool:
+    leaf = name.rsplit(".", 1)[-1]
+    return any(word in leaf for word in ("size", "layer", "dim", "embd", "d_model", "positions"))
 
 
 def _largest(config: Any, names: tuple[str, ...]) -> int:

@@ -177,12 +177,12 @@ def _check(model: nn.Module, folder: Path, inputs: tuple[Tensor, ...], expected:
     handles = namespace["load"](model, folder)
     try:
         with torch.no_grad():
-            found = logits_of(model(*inputs))
+            scores = logits_of(model(*inputs))
     finally:
         for handle in handles:
             handle.remove()
         model.load_state_dict(before)
-    _compare(found, expected, LOADER)
+    _compare(scores, expected, LOADER)
 
 
 def _export(model: nn.Module, inputs: tuple[Tensor, ...], path: Path, expected: Tensor) -> None:
@@ -196,12 +196,12 @@ def _export(model: nn.Module, inputs: tuple[Tensor, ...], path: Path, expected: 
             dynamic_shapes=tuple({0: batch} for _ in inputs),
         )
         torch.export.save(program, path)
-        found = logits_of(torch.export.load(path).module()(*inputs))
-    _compare(found, expected, PROGRAM)
+        scores = logits_of(torch.export.load(path).module()(*inputs))
+    _compare(scores, expected, PROGRAM)
 
 
-def _compare(found: Tensor, expected: Tensor, what: str) -> None:
+def _compare(scores: Tensor, expected: Tensor, what: str) -> None:
     bound = 1e-4 * float(expected.abs().max().clamp(min=1))
-    worst = float((found - expected).abs().max())
+    worst = float((scores - expected).abs().max())
     if not worst <= bound:
         raise RuntimeError(f"{what} gives other scores than the edit: they differ by {worst:g}")

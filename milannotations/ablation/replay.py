@@ -77,7 +77,7 @@ class Memory:
         """Return the outputs for the same images several times over, one copy after the other."""
         if times == 1:
             return self
-        made = Memory(self.cut)
+        enlarged = Memory(self.cut)
         for call, output in self.outputs.items():
             leaves, shape = tree_flatten(output)
             flags = iter(self.cut.batched[call])
@@ -86,8 +86,8 @@ class Memory:
                 grow(leaf, times) if isinstance(leaf, Tensor) and next(flags) else leaf
                 for leaf in leaves
             ]
-            made.outputs[call] = tree_unflatten(grown, shape)
-        return made
+            enlarged.outputs[call] = tree_unflatten(grown, shape)
+        return enlarged
 
 
 class _Complete(BaseException):
@@ -107,28 +107,30 @@ def find_cuts(model: nn.Module, points: Sequence[HookPoint], inputs: Inputs) -> 
     """
     if len(inputs[0]) < 2:
         raise ValueError("a batch of at least two images is needed")
-    whole, one, uses = (_Watch(model, points) for _ in range(3))
-    whole.run(inputs)
-    one.run(tuple(tensor[:1] for tensor in inputs))
+    batch_pass, image_pass, uses = (_Watch(model, points) for _ in range(3))
+    batch_pass.run(inputs)
+    image_pass.run(tuple(tensor[:1] for tensor in inputs))
     with _Uses(uses):
         uses.run(inputs)
     # Some modules of torch take another way where operations are looked at.
-    alike = [event.call for event in whole.events] == [event.call for event in uses.events]
+    alike = [event.call for event in batch_pass.events] == [event.call for event in uses.events]
     cuts = {}
     for point in points:
-        outermost = whole.finished(point.layer)
+        outermost = batch_pass.finished(point.layer)
         calls = {event.call: event.inner for event in outermost}
         batched = {
-            call: tuple(a != b for a, b in zip(whole.rows[call], one.rows[call], strict=True))
+            call: tuple(
+                a != b for a, b in zip(batch_pass.rows[call], image_pass.rows[call], strict=True)
+            )
             for call in calls
         }
-        fragile = frozenset(_outside(whole.changes, outermost) & calls.keys())
+        fragile = frozenset(_outside(batch_pass.changes, outermost) & calls.keys())
         unused: frozenset[Call] = frozenset()
         if alike:
             used = _outside(uses.uses, uses.finished(point.layer))
             own = {outermost[-1].call} if outermost else set()
             unused = frozenset(calls.keys() - used - own - fragile)
-        cuts[point.layer] = Cut(whole.reached[point.layer], calls, fragile, unused, batched)
+        cuts[point.layer] = Cut(batch_pass.reached[point.layer], calls, fragile, unused, batched)
     return cuts
 
 
@@ -244,19 +246,19 @@ def no_fast_path() -> Iterator[None]:
         torch.backends.mha.set_fastpath_enabled(before)
 
 
-def remember(model: nn.Module, cut: Cut, inputs: Inputs, known: Memory | None = None) -> Memory:
+def remember(model: nn.Module, cut: Cut, inputs: Inputs, earlier: Memory | None = None) -> Memory:
     """Run a batch up to a cut.
 
     Args:
         model: The network.
         cut: Where to stop.
         inputs: The batch.
-        known: What is remembered of it up to an earlier cut.
+        earlier: What is remembered of it up to an earlier cut.
     """
     memory = Memory(cut)
     if cut.calls:
         try:
-            with no_fast_path(), replaying(model, known, memory):
+            with no_fast_path(), replaying(model, earlier, memory):
                 model(*inputs)
         except _Complete:
             pass
@@ -265,13 +267,13 @@ def remember(model: nn.Module, cut: Cut, inputs: Inputs, known: Memory | None = 
 
 @contextmanager
 def replaying(
-    model: nn.Module, known: Memory | None, wanted: Memory | None = None
+    model: nn.Module, memory: Memory | None, wanted: Memory | None = None
 ) -> Iterator[None]:
     """Give what is known, instead of computing it, in the one pass that is run meanwhile.
 
     Args:
         model: The network.
-        known: What is given; None for nothing.
+        memory: What is given; None for nothing.
         wanted: Where outputs are kept; the pass is left by an exception when it has all.
 
     Raises:
@@ -279,8 +281,8 @@ def replaying(
     """
     counts: Counter[nn.Module] = Counter()
     given = 0
-    outputs = known.outputs if known else {}
-    fragile = known.cut.fragile if known else frozenset()
+    outputs = memory.outputs if memory else {}
+    fragile = memory.cut.fragile if memory else frozenset()
     missing = set(wanted.cut.calls) if wanted else set()
 
     def around(module: nn.Module, forward: Callable[..., Any]) -> Callable[..., Any]:
@@ -288,10 +290,10 @@ def replaying(
             nonlocal given
             call = (module, counts[module])
             counts[module] += 1
-            if known and call in outputs:
+            if memory and call in outputs:
                 given += 1
                 # Modules may be shared: those within this call are not called now.
-                counts.update(known.cut.calls[call])
+                counts.update(memory.cut.calls[call])
                 output = _cloned(outputs[call]) if call in fragile else outputs[call]
             else:
                 output = forward(*args, **kwargs)

@@ -69,13 +69,13 @@ class AblationRunner:
             expected = logits_of(self._model(*inputs)).float()
         memory = remember(self._model, cut, inputs).repeated(2)
         try:
-            found = self._run(memory, inputs, [{}, {}]).float()
+            outputs = self._run(memory, inputs, [{}, {}]).float()
         except RuntimeError:
             return False
         bound = 1e-3 * float(expected.abs().max().clamp(min=1e-6))
-        if len(found) != 2 * len(expected):
+        if len(outputs) != 2 * len(expected):
             return False  # tensors in outputs of a kind that is not looked into
-        return all(bool(((half - expected).abs() <= bound).all()) for half in found.chunk(2))
+        return all(bool(((half - expected).abs() <= bound).all()) for half in outputs.chunk(2))
 
     def depth(self, layer: str) -> int:
         """Return when a layer is computed: later ones have greater numbers.
@@ -137,8 +137,8 @@ class AblationRunner:
             some = positions[begin : begin + at_once]
             if memory and (begin == 0 or len(some) < at_once):
                 large = memory.repeated(len(some))
-            found = self._run(large, inputs, [masks[position] for position in some])
-            yield from zip(some, found.unflatten(0, (len(some), -1)), strict=True)
+            outputs = self._run(large, inputs, [masks[position] for position in some])
+            yield from zip(some, outputs.unflatten(0, (len(some), -1)), strict=True)
 
     def _run(
         self, memory: Memory | None, inputs: Inputs, masks: Sequence[Mapping[str, Tensor]]
@@ -167,9 +167,9 @@ def logits_of(output: object) -> Tensor:
     Raises:
         TypeError: If there is no tensor in it.
     """
-    found = getattr(output, "logits", output)
-    if not isinstance(found, Tensor) and isinstance(found, tuple | list) and len(found):
-        found = found[0]
-    if not isinstance(found, Tensor):
+    logits = getattr(output, "logits", output)
+    if not isinstance(logits, Tensor) and isinstance(logits, tuple | list) and len(logits):
+        logits = logits[0]
+    if not isinstance(logits, Tensor):
         raise TypeError(f"the network gives a {type(output).__name__}, which has no scores")
-    return found
+    return logits

@@ -49,7 +49,7 @@ class AttachReport:
         folder: The dataset folder with images.
         records: Neuron records in it.
         attached: Records whose images were filled.
-        kept: Records that had images, left as they were.
+        unchanged: Records that had images, left as they were.
         images: Distinct images that were attached.
         source: Title of the source.
         order: What the order of its images is.
@@ -60,7 +60,7 @@ class AttachReport:
     folder: Path
     records: int
     attached: int
-    kept: int
+    unchanged: int
     images: int
     source: str
     order: str
@@ -125,8 +125,8 @@ def attach_images(
     report = AttachReport(
         folder=out or folder,
         records=sum(shard.records for shard in shards),
-        attached=sum(shard.records - shard.kept for shard in shards),
-        kept=sum(shard.kept for shard in shards),
+        attached=sum(shard.records - shard.unchanged for shard in shards),
+        unchanged=sum(shard.unchanged for shard in shards),
         images=len(wanted),
         source=source.title,
         order=source.order,
@@ -190,7 +190,7 @@ def _fill(
                         # Else what Arrow freed after each row group stays with its allocator.
                         pa.default_memory_pool().release_unused()
                     keys = keys_of_images(record, shard)
-                    has = [one["bytes"] for one in record.get("images") or []]
+                    has = [image["bytes"] for image in record.get("images") or []]
                     yield {
                         **record,
                         "images": [images.read(key) for key in keys] if keys else has,

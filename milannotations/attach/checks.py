@@ -100,6 +100,6 @@ def _check_names(source: ImageSource, listing: Path) -> None:
         )
 
 
-def _same(one: str, other: str) -> bool:
+def _same(first: str, second: str) -> bool:
     """Compare two names of which one may lack the outer folders."""
-    return one == other or one.endswith(f"/{other}") or other.endswith(f"/{one}")
+    return first == second or first.endswith(f"/{second}") or second.endswith(f"/{first}")

@@ -34,7 +34,7 @@ def write_card_and_facts(
         facts = {
             **facts,
             "images": True,
-            "image_format": report.image_format if not report.kept else "mixed",
+            "image_format": report.image_format if not report.unchanged else "mixed",
             "geometry": report.geometry,
             "attached": {
                 "source": report.source,

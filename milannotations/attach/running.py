@@ -43,7 +43,7 @@ def run_attach_images(config: AttachConfig) -> Iterator[str]:
         overwrite=config.overwrite,
         out=config.out.expanduser() if config.out else None,
     )
-    unchanged = f"; {report.kept} records keep the images they had" if report.kept else ""
+    unchanged = f"; {report.unchanged} records keep the images they had" if report.unchanged else ""
     yield (
         f"{report.attached} of {report.records} records have new images, {report.images} distinct "
         f"ones ({report.geometry}, {report.image_format}){unchanged}: {report.folder}"

@@ -28,7 +28,7 @@ class Shard:
         name: Its path in the folder, with forward slashes.
         stamp: Its size and time, which tell whether it has changed.
         records: How many it has.
-        kept: How many of them keep the images that they have.
+        unchanged: How many of them keep the images that they have.
         needs: The images that the others get.
         overwrite: Whether records that have images get new ones.
     """
@@ -37,7 +37,7 @@ class Shard:
     name: str
     stamp: tuple[int, int]
     records: int
-    kept: int
+    unchanged: int
     needs: frozenset[ImageKey]
     overwrite: bool
 
@@ -57,7 +57,7 @@ def open_shards(folder: Path, overwrite: bool) -> list[Shard]:
     if not paths:
         raise InputError(f"{folder} holds no Parquet files; name a dataset folder")
     shards = [_open(path, path.relative_to(folder).as_posix(), overwrite) for path in paths]
-    if all(shard.kept == shard.records for shard in shards):
+    if all(shard.unchanged == shard.records for shard in shards):
         count = sum(shard.records for shard in shards)
         raise InputError(f"all {count} records in {folder} have images; --overwrite replaces them")
     return shards
@@ -71,7 +71,7 @@ def records_of(shard: Shard) -> Iterator[dict[str, Any]]:
     Raises:
         InputError: If the file is damaged.
     """
-    yield from _read(shard.path, [name for name in FEATURES if name != "images" or shard.kept])
+    yield from _read(shard.path, [name for name in FEATURES if name != "images" or shard.unchanged])
 
 
 def keys_of_images(record: Mapping[str, Any], shard: Shard) -> list[ImageKey]:
@@ -86,16 +86,22 @@ def keys_of_images(record: Mapping[str, Any], shard: Shard) -> list[ImageKey]:
 def _open(path: Path, name: str, overwrite: bool) -> Shard:
     # Of the images only how many there are: their paths, which are empty, not their bytes.
     columns = [*(column for column in FEATURES if column != "images"), _path_leaf(path)]
-    records = kept = 0
+    records = unchanged = 0
     needs: set[ImageKey] = set()
     for record in _read(path, columns):
         keys = _keys(record, path, overwrite)
         records += 1
-        kept += not keys
+        unchanged += not keys
         needs.update(keys)
     stat = path.stat()
     return Shard(
-        path, name, (stat.st_size, stat.st_mtime_ns), records, kept, frozenset(needs), overwrite
+        path,
+        name,
+        (stat.st_size, stat.st_mtime_ns),
+        records,
+        unchanged,
+        frozenset(needs),
+        overwrite,
     )
 
 
@@ -119,10 +125,10 @@ def _path_leaf(path: Path) -> str:
         raise InputError(f"{path} lacks the columns {lacking}; are these neuron records?")
     if more := [column for column in schema.names if column not in FEATURES]:
         raise InputError(f"{path} has the columns {more}, which neuron records do not have")
-    found = [leaf for leaf in leaves if leaf.startswith("images.") and leaf.endswith(".path")]
-    if len(found) != 1:
+    paths = [leaf for leaf in leaves if leaf.startswith("images.") and leaf.endswith(".path")]
+    if len(paths) != 1:
         raise InputError(f"{path} has a column 'images' that holds no lists of images")
-    return found[0]
+    return paths[0]
 
 
 def _keys(record: Mapping[str, Any], path: Path, overwrite: bool) -> list[ImageKey]:

@@ -154,8 +154,10 @@ class HubSource:
             raise InputError(
                 f"the split {split!r} of the dataset {name!r} cannot be loaded: {error}"
             ) from error
-        found = [one for one, kind in data.features.items() if isinstance(kind, ImageFeature)]
-        self.column = _choose(self._what, found, list(data.features), column)
+        image_columns = [
+            name for name, kind in data.features.items() if isinstance(kind, ImageFeature)
+        ]
+        self.column = _choose(self._what, image_columns, list(data.features), column)
         # Undecoded: `datasets` turns pictures by their EXIF data, torchvision does not.
         data = data.select_columns([self.column, *_label_columns(data)])
         self._data = data.cast_column(self.column, ImageFeature(decode=False))
@@ -244,16 +246,17 @@ def _label_columns(data: Any) -> list[str]:
     return [name for name, kind in data.features.items() if isinstance(kind, ClassLabel)]
 
 
-def _choose(what: str, found: list[str], columns: list[str], column: str | None) -> str:
-    if column is not None and column not in found:
-        hint = did_you_mean(column, found)
+def _choose(what: str, image_columns: list[str], columns: list[str], column: str | None) -> str:
+    if column is not None and column not in image_columns:
+        hint = did_you_mean(column, image_columns)
         raise InputError(f"{what}: {column!r} is no column of images{hint} (columns: {columns})")
-    if column is None and len(found) != 1:
+    if column is None and len(image_columns) != 1:
+        names = f" {image_columns}" if image_columns else ""
         raise InputError(
-            f"{what}, has {len(found) or 'no'} columns of images{f' {found}' if found else ''}; "
-            f"its columns are {columns}"
+            f"{what}, has {len(image_columns) or 'no'} columns of images{names}; its columns are "
+            f"{columns}"
         )
-    return column or found[0]
+    return column or image_columns[0]
 
 
 def _hash(names: Iterable[str]) -> str:

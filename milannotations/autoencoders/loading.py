@@ -171,8 +171,8 @@ def _normalization(name: Any) -> Normalization:
     if name in (None, False, "none"):
         return "none"
     if name in ("layer_norm", "constant_norm_rescale"):
-        known: Normalization = name
-        return known
+        normalization: Normalization = name
+        return normalization
     raise InputError(
         f"normalize_activations is {name!r}, whose scale is not in the file: multiply W_enc by it "
         "and divide b_dec by it, as fold_activation_norm_scaling_factor of SAELens does, and save "

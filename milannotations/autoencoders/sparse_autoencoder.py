@@ -136,12 +136,12 @@ class SparseAutoencoder(nn.Module):
         if self.activation == "relu":
             return latents
         if self.activation == "topk":
-            kept, at = latents.topk(self.k or 1, dim=-1, sorted=False)
+            largest, at = latents.topk(self.k or 1, dim=-1, sorted=False)
         else:
             groups = latents.unflatten(-1, (self.k or 1, -1))
-            kept, within = groups.max(-1)
+            largest, within = groups.max(-1)
             at = within + torch.arange(groups.shape[-2], device=x.device) * groups.shape[-1]
-        return torch.zeros_like(latents).scatter_(-1, at, kept)
+        return torch.zeros_like(latents).scatter_(-1, at, largest)
 
     def _normalized(self, x: Tensor) -> Tensor:
         if self.normalization == "layer_norm":

@@ -36,9 +36,9 @@ def _in_order(module: nn.Module) -> nn.Module:
 def _rename(state: State) -> State:
     renamed = {}
     for key, value in state.items():
-        part, _, rest = key.partition(".")
+        block, _, rest = key.partition(".")
         number, _, what = rest.partition(".")
-        names = {"features": _NAMES, "classifier": _HEAD}.get(part)
+        names = {"features": _NAMES, "classifier": _HEAD}.get(block)
         renamed[f"{names[int(number)]}.{what}" if names else key] = value
     return renamed
 

@@ -160,7 +160,7 @@ def for_state(state: Mapping[str, Tensor], epsilon: float = 1e-4) -> BigGAN:
 
 def convert(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Turn weights of the public release into those of ``BigGAN``."""
-    found: OrderedDict[str, Tensor] = OrderedDict()
+    converted: OrderedDict[str, Tensor] = OrderedDict()
     for key, tensor in state.items():
         name, _, what = key.rpartition(".")
         if re.fullmatch(r"u\d+|sv\d+|num_batches_tracked|accumulation_counter", what):
@@ -171,9 +171,9 @@ def convert(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
         key = re.sub(r"\.bn\.(?:running|stored)_(mean|var)$", r".stored_\1", key)
         key = re.sub(r"^blocks\.(\d)\.0\.", r"layer\1.", key)
         key = re.sub(r"^blocks\.(\d)\.1\.", r"attn\1.", key)
-        found[_OUTPUT.get(key, key)] = value
-    found["norm.num_batches_tracked"] = torch.tensor(0)
-    return dict(found)
+        converted[_OUTPUT.get(key, key)] = value
+    converted["norm.num_batches_tracked"] = torch.tensor(0)
+    return dict(converted)
 
 
 _OUTPUT = {

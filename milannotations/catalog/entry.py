@@ -119,20 +119,20 @@ def torchvision_entry(
         arrange: Puts the modules into another order or under other names.
         convert: Renames the keys accordingly.
     """
-    found = torchvision.models.get_model_weights(name)[weights]
+    published = torchvision.models.get_model_weights(name)[weights]
 
     def make(state: State | None) -> nn.Module:
         return torchvision_network(name, state, arrange)
 
     def fetch() -> State:
-        state: State = found.get_state_dict(
+        state: State = published.get_state_dict(
             progress=True, map_location="cpu", check_hash=True, weights_only=True
         )
         return state
 
     return CatalogEntry(
         name, "imagenet", make, layers, f"torchvision, {weights}", fetch, convert,
-        torchvision_preprocessing(found),
+        torchvision_preprocessing(published),
     )  # fmt: skip
 
 

@@ -40,12 +40,12 @@ def load(
     """
     import transformers
 
-    place = str(Path(name)) if Path(name).is_dir() else name
+    source = str(Path(name)) if Path(name).is_dir() else name
     try:
         with from_hub(name, f"model hf:{name}"):
-            config = transformers.AutoConfig.from_pretrained(place, trust_remote_code=False)
+            config = transformers.AutoConfig.from_pretrained(source, trust_remote_code=False)
             processor = transformers.AutoImageProcessor.from_pretrained(
-                place, trust_remote_code=False
+                source, trust_remote_code=False
             )  # fmt: skip
             kind: Any = transformers.AutoModel
             if hasattr(config, "vision_config"):
@@ -56,7 +56,7 @@ def load(
             info: dict[str, Any] = {"missing_keys": ()}
             if published:
                 network, info = kind.from_pretrained(
-                    place, config=config, trust_remote_code=False, output_loading_info=True
+                    source, config=config, trust_remote_code=False, output_loading_info=True
                 )
             else:
                 network = (
@@ -147,15 +147,15 @@ def preprocessing(processor: Any) -> Preprocessing:
     if getattr(processor, "do_normalize", True):
         mean, std = tuple(processor.image_mean), tuple(processor.image_std)
     resample = getattr(processor, "resample", None)
-    found = Preprocessing(
+    preprocessing_ = Preprocessing(
         size=crop,
         resize=resize,
         interpolation=_INTERPOLATION[2 if resample is None else int(resample)],
         mean=tuple(value / scale for value in mean),
         std=tuple(value / scale for value in std),
     )
-    _check(found, processor)
-    return found
+    _check(preprocessing_, processor)
+    return preprocessing_
 
 
 def _lengths(processor: Any, name: str) -> int | tuple[int, int]:
@@ -175,16 +175,16 @@ def _lengths(processor: Any, name: str) -> int | tuple[int, int]:
     return int(height), int(width)
 
 
-def _check(found: Preprocessing, processor: Any) -> None:
+def _check(preprocessing: Preprocessing, processor: Any) -> None:
     """Compare with what the processor makes of an image: some do more than their options say."""
     generator = torch.Generator().manual_seed(0)
     coarse = torch.randint(0, 256, (40, 30, 3), generator=generator, dtype=torch.uint8)
-    side = 2 * max(found.shape)
+    side = 2 * max(preprocessing.shape)
     image = Image.fromarray(coarse.numpy()).resize((side * 3 // 4, side), Image.Resampling.BILINEAR)
-    ours = found.tensor(found.view(image))
+    ours = preprocessing.tensor(preprocessing.view(image))
     theirs = processor(image, return_tensors="pt")["pixel_values"][0]
     if ours.shape == theirs.shape:
-        off = (ours - theirs).abs() * torch.tensor(found.std)[:, None, None]
+        off = (ours - theirs).abs() * torch.tensor(preprocessing.std)[:, None, None]
         # Resizing rounds differently by about 1 / 255.
         if float(off.mean()) < 0.01:
             return

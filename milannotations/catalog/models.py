@@ -213,14 +213,14 @@ def seeded_model(spec: str, published: bool, state: State | None = None) -> Load
         plain = name.rpartition("/")[2]
         return LoadedModel(module, plain, UNKNOWN, timm_models.preprocessing(module))
     if kind == "hf":
-        found: list[Preprocessing] = []
+        read: list[Preprocessing] = []
 
         def make() -> nn.Module:
             module, preprocessing = hf_models.load(name, published, state)
-            found.append(preprocessing)
+            read.append(preprocessing)
             return module
 
-        return LoadedModel(seeded(make), Path(name).name, UNKNOWN, found[0])
+        return LoadedModel(seeded(make), Path(name).name, UNKNOWN, read[0])
     if kind == "hub":
         return LoadedModel(
             seeded(lambda: _from_hub(spec, published)), name, UNKNOWN, Preprocessing()
@@ -235,9 +235,9 @@ def seeded_model(spec: str, published: bool, state: State | None = None) -> Load
             assert not isinstance(factory, CatalogEntry)
             return _from_factory(factory, spec)
         bare = sorted({entry.name for entry in ENTRIES.values()})
-        known = [*ENTRIES, *bare, *added, *torchvision_models.names()]
+        names = [*ENTRIES, *bare, *added, *torchvision_models.names()]
         raise InputError(
-            f"no model is named {spec!r}{did_you_mean(plain, known)} (in the catalog: "
+            f"no model is named {spec!r}{did_you_mean(plain, names)} (in the catalog: "
             f"{', '.join([*bare, *added])}; also torchvision:NAME, timm:NAME, hf:OWNER/NAME, "
             "hub:OWNER/REPO:ENTRY and package.module:factory)"
         )
@@ -322,12 +322,12 @@ def _from_hub(spec: str, published: bool) -> nn.Module:
         raise InputError(f"model {spec!r}; write it as hub:OWNER/REPO:ENTRY")
     try:
         # Naming the repository is the consent that torch.hub would ask for at a terminal.
-        made = torch.hub.load(repository, entry, pretrained=published, trust_repo=True)
+        module = torch.hub.load(repository, entry, pretrained=published, trust_repo=True)
     except Exception as error:  # whatever that repository's code raises
         raise InputError(f"model {spec!r} cannot be loaded: {raised(error)}") from error
-    if not isinstance(made, nn.Module):
-        raise InputError(f"model {spec!r} gives a {type(made).__name__}, not a torch.nn.Module")
-    return made
+    if not isinstance(module, nn.Module):
+        raise InputError(f"model {spec!r} gives a {type(module).__name__}, not a torch.nn.Module")
+    return module
 
 
 def _from_factory(factory: Callable[[], Any], spec: str) -> LoadedModel:

@@ -53,8 +53,8 @@ class Candidate:
 def chosen_state(
     checkpoint: Any,
     wanted: State | None,
-    place: str,
-    part: str = "",
+    source_name: str,
+    label: str = "",
     convert: Callable[[State], State] | None = None,
     say: Callable[[str], None] | None = None,
 ) -> dict[str, Tensor]:
@@ -64,8 +64,8 @@ def chosen_state(
         checkpoint: What ``read_checkpoint`` gave.
         wanted: The network's own state dictionary, of which names and shapes count; None if it is
             not known: names then lose what wrappers add, and nothing else.
-        place: What to call the checkpoint.
-        part: Which state dictionary is meant, by its label or the beginning of it.
+        source_name: What to call the checkpoint.
+        label: Which state dictionary is meant, by its label or the beginning of it.
         convert: Turns published names into the network's own; names may be its own already.
         say: Called with one line where there was a choice; default prints to standard error.
 
@@ -74,20 +74,20 @@ def chosen_state(
     """
     dictionaries = list(_dictionaries(checkpoint))
     if not dictionaries:
-        raise InputError(f"weights {place} hold no state dictionary of tensors")
+        raise InputError(f"weights {source_name} hold no state dictionary of tensors")
     candidates = [
         candidate for base in dictionaries for candidate in _variants(base, wanted, convert)
     ]
-    if part:
-        candidates = _named(candidates, part, place)
+    if label:
+        candidates = _named(candidates, label, source_name)
     candidates = _distinct(_largest(candidates) if wanted is None else _best(candidates, wanted))
     if wanted is not None and _lacks(candidates[0], wanted)[:2] != (0, 0):
         return candidates[0].state  # none fits, which loading it says
     tell = say or (lambda line: print(line, file=sys.stderr))
-    chosen = _preferred(candidates, place, tell)
+    chosen = _preferred(candidates, source_name, tell)
     if chosen.left and wanted is not None:
         tell(
-            f"weights {place}: {chosen.label} is taken; {len(chosen.left)} other tensors "
+            f"weights {source_name}: {chosen.label} is taken; {len(chosen.left)} other tensors "
             f"({_some(chosen.left)}) are not of this network"
         )
     return chosen.state

@@ -46,11 +46,11 @@ class SmallNet(nn.Module):
                 f"class and {len(WIDTHS)} widths of at least 1"
             )
         before = 3
-        for place, (name, width) in enumerate(zip(LAYERS, widths, strict=True)):
+        for position, (name, width) in enumerate(zip(LAYERS, widths, strict=True)):
             steps: OrderedDict[str, nn.Module] = OrderedDict()
-            if _HALVED[place]:
+            if _HALVED[position]:
                 steps["pool"] = nn.MaxPool2d(2)
-            kernel, stride = _KERNELS[place], 1 if place else 2
+            kernel, stride = _KERNELS[position], 1 if position else 2
             steps["conv"] = nn.Conv2d(before, width, kernel, stride, kernel // 2, bias=False)
             steps["bn"] = nn.BatchNorm2d(width)
             steps["relu"] = nn.ReLU()

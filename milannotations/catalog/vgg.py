@@ -47,11 +47,11 @@ def _rename_places(state: State) -> State:
     """Turn Caffe's names, ``features.conv3_2.weight``, into torchvision's."""
 
     def rename(key: str) -> str:
-        part, middle, what = key.split(".")
+        block, middle, what = key.split(".")
         match = re.fullmatch(r"conv(\d)_(\d)", middle)
         if match:
             middle = str(_BLOCKS[match[1]] + 2 * (int(match[2]) - 1))
-        return f"{part}.{_HEAD.get(middle, middle)}.{what}"
+        return f"{block}.{_HEAD.get(middle, middle)}.{what}"
 
     return {rename(key): value for key, value in state.items()}
 

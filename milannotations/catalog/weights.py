@@ -92,18 +92,18 @@ def _refusal(path: Path) -> str:
     )
 
 
-def read_state(path: Path, part: str = "") -> dict[str, torch.Tensor]:
+def read_state(path: Path, label: str = "") -> dict[str, torch.Tensor]:
     """Read a file of tensors, without ever running pickled code.
 
     Args:
         path: The file.
-        part: Which of its state dictionaries, if there are several.
+        label: Which of its state dictionaries, if there are several.
 
     Raises:
         InputError: As ``read_checkpoint``; also if the file holds no state dictionary, or several
             among which nothing tells which is meant.
     """
-    return unwrapped(read_checkpoint(path), f"file {path}", part)
+    return unwrapped(read_checkpoint(path), f"file {path}", label)
 
 
 def reason(error: BaseException) -> str:
@@ -113,16 +113,16 @@ def reason(error: BaseException) -> str:
     return str(error)
 
 
-def unwrapped(state: Any, place: str, part: str = "") -> dict[str, torch.Tensor]:
+def unwrapped(state: Any, source_name: str, label: str = "") -> dict[str, torch.Tensor]:
     """Take a state dictionary out of what checkpoints are often wrapped in.
 
     Raises:
         InputError: If there is none, or if there are several and none is to be preferred.
     """
-    return chosen_state(state, None, place, part)
+    return chosen_state(state, None, source_name, label)
 
 
-def fit(module: nn.Module, state: Mapping[str, torch.Tensor], place: str) -> None:
+def fit(module: nn.Module, state: Mapping[str, torch.Tensor], source_name: str) -> None:
     """Load a state dictionary into a network.
 
     Raises:
@@ -130,16 +130,16 @@ def fit(module: nn.Module, state: Mapping[str, torch.Tensor], place: str) -> Non
     """
     problem = misfit(module.state_dict(), state)
     if problem:
-        raise InputError(f"weights {place} do not fit the model: {problem}")
-    check_plain(state, f"weights {place}")
+        raise InputError(f"weights {source_name} do not fit the model: {problem}")
+    check_plain(state, f"weights {source_name}")
     try:
         module.load_state_dict(dict(state))
     except RuntimeError as error:
         lines = str(error).splitlines()
         more = f" … ({len(lines)} lines)" if len(lines) > 6 else ""
         short = "\n".join(line[:300] for line in lines[:6])
-        raise InputError(f"weights {place} do not fit the model: {short}{more}") from error
-    check_network(module, f"weights {place}")
+        raise InputError(f"weights {source_name} do not fit the model: {short}{more}") from error
+    check_network(module, f"weights {source_name}")
 
 
 def load_weights(module: nn.Module, path: Path) -> None:

@@ -61,17 +61,17 @@ class BuildReport:
     negative: dict[str, int] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, folder: Path, part: PartialStatistics) -> BuildReport:
+    def of(cls, folder: Path, state: PartialStatistics) -> BuildReport:
         """Report on a part."""
-        images = part.done - len(part.unreadable)
-        if missing(part, range(part.plan.images)):
-            return cls(folder, part.plan.layers, images, part.unreadable)
+        images = state.done - len(state.unreadable)
+        if missing(state, range(state.plan.images)):
+            return cls(folder, state.plan.layers, images, state.unreadable)
         counts = {
             layer: int((statistics.quantile.quantile() < 0).sum())
-            for layer, statistics in part.statistics.items()
+            for layer, statistics in state.statistics.items()
         }
         negative = {layer: count for layer, count in counts.items() if count}
-        return cls(folder, part.plan.layers, images, part.unreadable, negative)
+        return cls(folder, state.plan.layers, images, state.unreadable, negative)
 
     def warning(self) -> str | None:
         """Return what is to be said of thresholds below zero; None if there are none."""
@@ -112,13 +112,13 @@ def build(request: BuildRequest, *, engine: Engine | None = None) -> BuildReport
         if not request.resume:
             discard_work(out)
         bar = Bar(progress, "Running the network", len(request.source))
-        part = (engine or serial)(job, device, work, bar)
-        part.network = network_facts(request.module, request.layouts, request.autoencoders)
+        state = (engine or serial)(job, device, work, bar)
+        state.network = network_facts(request.module, request.layouts, request.autoencoders)
         with atomic_folder(out, request.overwrite) as folder:
-            write_dataset(folder, part, request, request.options, progress)
+            write_dataset(folder, state, request, request.options, progress)
             mark_placed(work, folder)
         discard_work(out)
-    return BuildReport.of(out, part)
+    return BuildReport.of(out, state)
 
 
 def serial(job: Job, device: torch.device, work: Path, bar: Bar) -> PartialStatistics:
@@ -135,13 +135,13 @@ def _run(
     network: dict[str, Any] | None = None,
 ) -> PartialStatistics:
     """Run a span, going on from what ``path`` holds, and save to it."""
-    part = resumed(path, job.plan, device)
-    part.network = network or {}
-    say_resumed(part.done, len(span), bar)
+    state = resumed(path, job.plan, device)
+    state.network = network or {}
+    say_resumed(state.done, len(span), bar)
     with saying_what_is_kept(lambda: kept_words(path, len(span))):
-        collect(job, part, span, device, checkpoint=path, advance=bar.advance, say=bar.say)
-        part.save(path)  # what follows may be interrupted, too
-    return part
+        collect(job, state, span, device, checkpoint=path, advance=bar.advance, say=bar.say)
+        state.save(path)  # what follows may be interrupted, too
+    return state
 
 
 def say_resumed(done: int, images: int, bar: Bar) -> None:
@@ -186,8 +186,8 @@ def build_shard(request: BuildRequest, shard: tuple[int, int]) -> BuildReport:
         span = spans(images, of)[number - 1]
         bar = Bar(progress, f"Running the network, shard {number} of {of}", len(span))
         network = network_facts(request.module, request.layouts, request.autoencoders)
-        part = _run(job, span, device, path, bar, network)
-    return BuildReport.of(path, part)
+        state = _run(job, span, device, path, bar, network)
+    return BuildReport.of(path, state)
 
 
 def shards_in(folder: Path) -> list[Path]:

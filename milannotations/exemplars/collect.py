@@ -155,7 +155,7 @@ def as_batch(inputs: Inputs, device: torch.device | str, options: BuildOptions) 
 
 def collect(
     job: Job,
-    part: PartialStatistics,
+    state: PartialStatistics,
     span: range,
     device: torch.device | str,
     *,
@@ -167,7 +167,7 @@ def collect(
 
     Args:
         job: See ``prepare``.
-        part: On the device.
+        state: On the device.
         span: Which images.
         device: Where the network is.
         checkpoint: File to save the part to every so often.
@@ -183,11 +183,11 @@ def collect(
     # Not inference_mode: statistics made in it could not be merged outside of it.
 
     def update(layer: str, ids: Tensor, maps: Tensor) -> Tensor:
-        return part.statistics[layer].update(ids, maps)
+        return state.statistics[layer].update(ids, maps)
 
     with torch.no_grad(), Runner(job, update, device, say) as runner, held_back() as interrupted:
-        for gap in missing(part, span):
-            before = part.covered
+        for gap in missing(state, span):
+            before = state.covered
             done = StatisticsHeader(job.plan)
             for batch in batches(job, gap, device):
                 if batch.unreadable and not job.options.skip_unreadable:
@@ -195,17 +195,17 @@ def collect(
                         f"stopped at an unreadable image – {batch.unreadable[0]} (pass "
                         "--skip-unreadable to leave such images out)"
                     )
-                part.unreadable += batch.unreadable
+                state.unreadable += batch.unreadable
                 if batch.inputs is not None:
                     runner.run(batch.ids.to(device), as_batch(batch.inputs, device, job.options))
-                    part.checksums[batch.ids] = batch.checksums
+                    state.checksums[batch.ids] = batch.checksums
                 count = len(batch.ids) + len(batch.unreadable)
                 done.covered = [range(gap.start, gap.start + done.done + count)]
-                part.covered = united([StatisticsHeader(job.plan, before), done])
+                state.covered = united([StatisticsHeader(job.plan, before), done])
                 advance(count)
                 due = time.monotonic() - saved > job.options.checkpoint_seconds
                 if checkpoint and (due or interrupted()):
-                    part.save(checkpoint)
+                    state.save(checkpoint)
                     saved = time.monotonic()
                 if interrupted():
                     raise KeyboardInterrupt
@@ -219,14 +219,14 @@ def resumed(path: Path, plan: PassPlan, device: torch.device | str = "cpu") -> P
     """
     if not path.is_file():
         return PartialStatistics.empty(plan, device)
-    part = PartialStatistics.load(path, device)
-    difference = plan.difference(part.plan)
+    state = PartialStatistics.load(path, device)
+    difference = plan.difference(state.plan)
     if difference:
         raise InputError(
             f"{path} holds unfinished work, but since then these have changed: {difference}. "
             "Restore them, or pass --no-resume to throw that work away"
         )
-    return part
+    return state
 
 
 def batches(job: Job, span: range, device: torch.device | str) -> DataLoader[Any]:

@@ -106,9 +106,9 @@ class QuantileHistogram:
         while done < images:
             # Small steps at first, so that a floor is found before much has been counted.
             step = max(1, (max(self._raise_at, self._rank) - self.count) // positions)
-            part = values[done : done + step]
-            self._tally(part)
-            self._add_count(part.shape[0] * positions)
+            chunk = values[done : done + step]
+            self._tally(chunk)
+            self._add_count(chunk.shape[0] * positions)
             done += step
             if self.count >= self._raise_at:
                 self._raise_floor()
@@ -141,14 +141,14 @@ class QuantileHistogram:
         if not self.count:
             raise ValueError("no activations have been seen")
         rank = rank_from_top(self.q, self.count)
-        found, above, inside = self._locate(rank)
-        lower, upper = _edges(found)
+        bins, above, inside = self._locate(rank)
+        lower, upper = _edges(bins)
         share = ((rank - above).float() / inside.clamp(min=1)).clamp(0, 1)
         value = upper - (upper - lower) * share
-        in_bin = _signed_bins(self._sample.values) == found[:, None]
+        in_bin = _signed_bins(self._sample.values) == bins[:, None]
         exact, sampled = self._sample.value_at(in_bin, rank - above, inside)
         uneven = (sampled >= _ENOUGH_SAMPLED) & ~self._sample.is_even(in_bin, lower, upper)
-        value = torch.where((found != 0) & (uneven | (sampled == inside)), exact, value)
+        value = torch.where((bins != 0) & (uneven | (sampled == inside)), exact, value)
         return torch.minimum(torch.maximum(value, self.minimum), self.maximum)
 
     def state(self) -> dict[str, Tensor]:
@@ -221,9 +221,9 @@ class QuantileHistogram:
             unit = torch.arange(units, device=values.device)[:, None].expand_as(values).flatten()
             chosen = values.flatten()
         else:
-            kept = _indices(values >= self.floor[:, None])
-            chosen = values.flatten()[kept]
-            unit = kept.div_(positions, rounding_mode="floor").remainder_(units)
+            indices = _indices(values >= self.floor[:, None])
+            chosen = values.flatten()[indices]
+            unit = indices.div_(positions, rounding_mode="floor").remainder_(units)
         chosen = chosen.float()
         below = chosen < 0
         if bool(below.any()):
@@ -236,8 +236,8 @@ class QuantileHistogram:
         column = _bins(magnitudes).sub_(self._base[unit]).add_(1).clamp_(min=0)
         flat = column.add_(unit, alpha=_WIDTH)
         # Faster than a bincount as soon as few of the table's cells are hit.
-        one = torch.ones(1, dtype=table.dtype, device=table.device)
-        table.view(-1).scatter_add_(0, flat, one.expand_as(flat))
+        ones = torch.ones(1, dtype=table.dtype, device=table.device)
+        table.view(-1).scatter_add_(0, flat, ones.expand_as(flat))
 
     def _allow_negative(self) -> Tensor:
         if self._negative is None:
@@ -254,14 +254,14 @@ class QuantileHistogram:
             self._negative = self._negative.long() if self._negative is not None else None
 
     def _raise_floor(self) -> None:
-        found, _, _ = self._locate(self._rank)
-        higher = found > self._floor_bin
-        lower, _ = _edges(found)
+        bins, _, _ = self._locate(self._rank)
+        higher = bins > self._floor_bin
+        lower, _ = _edges(bins)
         # How many values are zero never matters: only those above are counted.
         tiny = torch.full_like(lower, torch.finfo(lower.dtype).tiny)
-        lower = torch.where(found == 0, tiny, lower)
+        lower = torch.where(bins == 0, tiny, lower)
         self.floor = torch.where(higher, lower, self.floor)
-        self._floor_bin = torch.where(higher, found, self._floor_bin)
+        self._floor_bin = torch.where(higher, bins, self._floor_bin)
         self._skips = True
         self._raise_at = math.ceil(self.count * _GROWTH)
 
@@ -292,14 +292,14 @@ class QuantileHistogram:
         inside = bins.gather(1, at[:, None]).squeeze(1).long()
         upward = self._base + (_OCTAVES - octave) * _OCTAVE - 1 - at
         downward = -(self._base + (octave - _OCTAVES - 1) * _OCTAVE + at)
-        found = torch.where(octave < _OCTAVES, upward, downward)
+        located = torch.where(octave < _OCTAVES, upward, downward)
         is_zero = octave == _OCTAVES
-        found = torch.where(is_zero, torch.zeros_like(found), found)
+        located = torch.where(is_zero, torch.zeros_like(located), located)
         above = torch.where(is_zero, above, above + above_here)
         # Nothing was counted below the floor, so a search that ends there ends at the floor;
         # a floor that has since fallen out of the octaves kept is zero, as all else there is.
         floor = torch.where(self._floor_bin.abs() < self._base, 0, self._floor_bin)
-        return torch.maximum(found, floor), above, inside
+        return torch.maximum(located, floor), above, inside
 
 
 def _indices(where: Tensor) -> Tensor:
@@ -346,6 +346,6 @@ def _moved(table: Tensor, up: Tensor) -> Tensor:
     """Return a table whose rows' bases are raised by ``up``; what falls below counts as zero."""
     last = table.shape[1] - 1
     columns = torch.arange(1, last + 1, device=table.device) + up[:, None]
-    kept = table.gather(1, columns.clamp(max=last)) * (columns <= last)
-    zeros = table.sum(1, keepdim=True) - kept.sum(1, keepdim=True)
-    return torch.cat([zeros, kept], dim=1).to(table.dtype)
+    moved = table.gather(1, columns.clamp(max=last)) * (columns <= last)
+    zeros = table.sum(1, keepdim=True) - moved.sum(1, keepdim=True)
+    return torch.cat([zeros, moved], dim=1).to(table.dtype)

@@ -35,18 +35,18 @@ class Worker:
         self.job = job.to(self.device)
         if job.options.compile:
             self.job.module.compile()
-        self.part = PartialStatistics.empty(job.plan, self.device)
+        self.statistics = PartialStatistics.empty(job.plan, self.device)
 
     def run(self, piece: range | None, hand_over: bool) -> tuple[Any, list[str]]:
         """Run a piece; hand over and forget all statistics since the last time if asked to."""
-        said: list[str] = []
+        messages: list[str] = []
         if piece is not None:
-            collect(self.job, self.part, piece, self.device, say=said.append)
+            collect(self.job, self.statistics, piece, self.device, say=messages.append)
         if not hand_over:
-            return None, said
-        found = self.part.dump()
-        self.part = PartialStatistics.empty(self.job.plan, self.device)
-        return found, said
+            return None, messages
+        dumped = self.statistics.dump()
+        self.statistics = PartialStatistics.empty(self.job.plan, self.device)
+        return dumped, messages
 
 
 def ray_engine(workers: int, address: str | None = None) -> Engine:
@@ -93,7 +93,7 @@ class _Driver:
         self.whole = resumed(self.path, job.plan)
         self.queue: deque[range] = deque()
         # What each worker has run, or is running, and not handed over.
-        self.kept: dict[Any, list[range]] = {}
+        self.pieces: dict[Any, list[range]] = {}
         self.given: dict[Any, float] = {}
         self.reported: dict[Any, int] = {}  # images on the bar that are not handed over
         self.deaths = 0
@@ -125,7 +125,7 @@ class _Driver:
             with saying_what_is_kept(lambda: kept_words(self.path, images)):
                 self._gather()
         finally:
-            for actor in self.kept:
+            for actor in self.pieces:
                 ray.kill(actor)
             if started:
                 ray.shutdown()
@@ -159,9 +159,9 @@ class _Driver:
                 continue
             actor = running.pop(ready[0])
             try:
-                found, said = ray.get(ready[0])
+                dumped, messages = ray.get(ready[0])
             except RayActorError as error:
-                lost = self.kept.pop(actor)
+                lost = self.pieces.pop(actor)
                 self.queue.extendleft(reversed(lost))
                 self.bar.advance(-self.reported[actor])
                 self.deaths += 1
@@ -176,13 +176,13 @@ class _Driver:
                 if isinstance(error.cause, InputError):
                     raise InputError(str(error.cause)) from error
                 raise
-            for message in said:
+            for message in messages:
                 self.bar.say(message)
-            done = sum(map(len, self.kept[actor]))
+            done = sum(map(len, self.pieces[actor]))
             self.bar.advance(done - self.reported[actor])
             self.reported[actor] = done
-            if found is not None:
-                self.whole.add(PartialStatistics.restore(*found))
+            if dumped is not None:
+                self.whole.add(PartialStatistics.restore(*dumped))
                 self._reset(actor)
             if time.monotonic() - saved > self.job.options.checkpoint_seconds:
                 self.whole.save(self.path)
@@ -199,13 +199,13 @@ class _Driver:
         # A GPU per actor; on a CPU several may share what there is, so none is reserved.
         resources: dict[str, Any] = {"num_gpus": 1} if cuda else {"num_cpus": 0}
         device = "cuda" if cuda else str(self.device)  # Ray shows each actor its own GPU alone
-        made: Any = ray.remote(Worker).options(scheduling_strategy="SPREAD", **resources)
-        actor = made.remote(shared, device, threads)
+        remote_class: Any = ray.remote(Worker).options(scheduling_strategy="SPREAD", **resources)
+        actor = remote_class.remote(shared, device, threads)
         self._reset(actor)
         return actor
 
     def _reset(self, actor: Any) -> None:
-        self.kept[actor] = []
+        self.pieces[actor] = []
         self.reported[actor] = 0
         self.given[actor] = time.monotonic()
 
@@ -215,10 +215,10 @@ class _Driver:
 
         piece = self.queue.popleft() if self.queue else None
         if piece is not None:
-            self.kept[actor].append(piece)
-        elif not self.kept[actor]:
+            self.pieces[actor].append(piece)
+        elif not self.pieces[actor]:
             ray.kill(actor)
-            del self.kept[actor]
+            del self.pieces[actor]
             return
         waited = time.monotonic() - self.given[actor]
         hand_over = not self.queue or waited > self.job.options.checkpoint_seconds

@@ -94,7 +94,7 @@ def encoded_masks(
 
     with ThreadPoolExecutor(max(1, torch.get_num_threads())) as pool:
         parts = pool.map(encode, range(0, len(maps), _UNITS_AT_ONCE))
-        return [masks for part in parts for masks in part]
+        return [masks for chunk in parts for masks in chunk]
 
 
 def _normalized_positions(length: int, size: int) -> Tensor:

@@ -87,8 +87,8 @@ def responses(
             else:
                 inputs = tuple(x.to(device) for x in _stacked(images, numbers))
                 parts = [responding(module, inputs)]
-            for part in parts:
-                for layer, values in part.items():
+            for batch in parts:
+                for layer, values in batch.items():
                     batches[layer].append(values)
             progress.advance(task, len(numbers))
     return {name: torch.cat(parts) for name, parts in batches.items()}
@@ -96,5 +96,5 @@ def responses(
 
 def _stacked(images: Source, numbers: range) -> Inputs:
     given = [images.inputs(number) for number in numbers]
-    tuples = [one if isinstance(one, tuple) else (one,) for one in given]
+    tuples = [tensors if isinstance(tensors, tuple) else (tensors,) for tensors in given]
     return tuple(torch.stack(parts) for parts in zip(*tuples, strict=True))

@@ -73,16 +73,16 @@ class PartialStatistics(StatisticsHeader):
             InputError: If they were made differently, or have images in common.
         """
         self.covered = united([self, other])
-        for layer, kept in self.statistics.items():
-            kept.merge(other.statistics[layer])
+        for layer, statistics in self.statistics.items():
+            statistics.merge(other.statistics[layer])
         self.checksums = self.checksums + other.checksums
         self.unreadable = sorted({*self.unreadable, *other.unreadable})
 
     def dump(self) -> tuple[dict[str, Any], dict[str, Tensor]]:
         """Return everything as JSON and as tensors on the CPU."""
         tensors = {"checksums": self.checksums}
-        for number, kept in enumerate(self.statistics.values()):
-            tensors |= {f"{number}.{name}": tensor for name, tensor in kept.state().items()}
+        for number, statistics in enumerate(self.statistics.values()):
+            tensors |= {f"{number}.{name}": tensor for name, tensor in statistics.state().items()}
         facts = {
             "format": _FORMAT,
             "plan": self.plan.as_json(),
@@ -102,22 +102,22 @@ class PartialStatistics(StatisticsHeader):
         """Return the part that ``dump`` gave; ValueError, KeyError or TypeError if it is none."""
         header = _header(facts)
         for number, (units, height, width) in enumerate(header.plan.layers.values()):
-            found = tuple(tensors[f"{number}.top.maps"].shape)
-            if found != (units, header.plan.k, height, width):  # before that much is allocated
-                raise ValueError(f"maps of shape {found}")
-        part = cls.empty(header.plan, device)
-        part.covered, part.unreadable = header.covered, header.unreadable
-        part.network = header.network
-        part.checksums.copy_(tensors["checksums"])
-        for number, (layer, kept) in enumerate(part.statistics.items()):
+            shape = tuple(tensors[f"{number}.top.maps"].shape)
+            if shape != (units, header.plan.k, height, width):  # before that much is allocated
+                raise ValueError(f"maps of shape {shape}")
+        state = cls.empty(header.plan, device)
+        state.covered, state.unreadable = header.covered, header.unreadable
+        state.network = header.network
+        state.checksums.copy_(tensors["checksums"])
+        for number, (layer, statistics) in enumerate(state.statistics.items()):
             prefix = f"{number}."
-            kept.restore(
+            statistics.restore(
                 {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
             )
-            ids = kept.top.ids[kept.top.values.isfinite()]
-            if len(ids) and not 0 <= int(ids.min()) <= int(ids.max()) < part.plan.images:
+            ids = statistics.top.ids[statistics.top.values.isfinite()]
+            if len(ids) and not 0 <= int(ids.min()) <= int(ids.max()) < state.plan.images:
                 raise ValueError(f"exemplars of {layer} lie outside the images")
-        return part
+        return state
 
     def save(self, path: Path) -> None:
         """Write everything to a safetensors file, atomically."""
@@ -171,7 +171,7 @@ def _header(facts: Mapping[str, Any]) -> StatisticsHeader:
     )
 
 
-def missing(part: StatisticsHeader, span: range) -> list[range]:
+def missing(header: StatisticsHeader, span: range) -> list[range]:
     """Return the images of a span that a part has not run.
 
     >>> plan = PassPlan("m", "d", "w", {}, {"images": 9}, 1, 0.9, "float32", {})
@@ -180,7 +180,7 @@ def missing(part: StatisticsHeader, span: range) -> list[range]:
     """
     gaps = []
     start = span.start
-    for done in part.covered:
+    for done in header.covered:
         if done.start > start:
             gaps.append(range(start, min(done.start, span.stop)))
         start = max(start, done.stop)
@@ -214,17 +214,17 @@ def merge_files(paths: Sequence[Path]) -> PartialStatistics:
     return merged
 
 
-def united(parts: Sequence[StatisticsHeader]) -> list[range]:
+def united(headers: Sequence[StatisticsHeader]) -> list[range]:
     """Return the images that parts cover together, which no two may share."""
-    for part in parts[1:]:
-        difference = parts[0].plan.difference(part.plan)
+    for header in headers[1:]:
+        difference = headers[0].plan.difference(header.plan)
         if difference:
             raise InputError(
-                f"images {_words(*parts[0].covered)} and images {_words(*part.covered)} were not "
-                f"run alike: {difference} differ"
+                f"images {_words(*headers[0].covered)} and images {_words(*header.covered)} were "
+                f"not run alike: {difference} differ"
             )
     united: list[range] = []
-    for span in sorted((s for part in parts for s in part.covered), key=lambda s: s.start):
+    for span in sorted((s for header in headers for s in header.covered), key=lambda s: s.start):
         if united and span.start < united[-1].stop:
             twice = range(span.start, min(span.stop, united[-1].stop))
             raise InputError(f"images {_words(twice)} were run twice, in two of the parts")

@@ -63,8 +63,8 @@ class TopK:
 
     def state(self) -> dict[str, Tensor]:
         """Return everything as tensors on the CPU."""
-        kept = {"values": self.values, "ids": self.ids, "maps": self.maps()}
-        return {name: tensor.cpu().contiguous() for name, tensor in kept.items()}
+        tensors = {"values": self.values, "ids": self.ids, "maps": self.maps()}
+        return {name: tensor.cpu().contiguous() for name, tensor in tensors.items()}
 
     def restore(self, state: dict[str, Tensor]) -> None:
         """Take over what ``state`` returned.
@@ -207,9 +207,9 @@ class LayerStatistics:
             "sample": self.sample,
         }
         return {
-            f"{part}.{name}": tensor
-            for part, kept in parts.items()
-            for name, tensor in kept.state().items()
+            f"{prefix}.{name}": tensor
+            for prefix, component in parts.items()
+            for name, tensor in component.state().items()
         }
 
     def restore(self, state: Mapping[str, Tensor]) -> None:

@@ -89,13 +89,13 @@ class ExactTail:
 
     def state(self) -> dict[str, Tensor]:
         """Return everything as tensors on the CPU."""
-        kept = {
+        tensors = {
             "count": torch.tensor(self.count),
             "minimum": self.minimum,
             "maximum": self.maximum,
             "values": self._values,
         }
-        return {name: tensor.cpu().contiguous() for name, tensor in kept.items()}
+        return {name: tensor.cpu().contiguous() for name, tensor in tensors.items()}
 
     def restore(self, state: Mapping[str, Tensor]) -> None:
         """Take over what ``state`` returned.

@@ -52,7 +52,7 @@ _STATISTICS_SCHEMA = pa.schema(
 
 def write_dataset(
     folder: Path,
-    part: PartialStatistics,
+    state: PartialStatistics,
     request: DatasetRequest,
     options: BuildOptions,
     progress: Progress,
@@ -61,7 +61,7 @@ def write_dataset(
 
     Args:
         folder: To be put in place by the caller.
-        part: The statistics of all images.
+        state: The statistics of all images.
         request: The images, and additional facts for ``build.json``.
         options: How exemplars are stored.
         progress: Bar to report on.
@@ -70,33 +70,36 @@ def write_dataset(
         InputError: If there are fewer readable images than exemplars, or an exemplar's image has
             changed since it went through the network.
     """
-    plan = part.plan
-    images = part.done - len(part.unreadable)
+    plan = state.plan
+    images = state.done - len(state.unreadable)
     if plan.k > images:
         raise InputError(f"k is {plan.k}, but only {images} images can be read")
-    exemplars = _Exemplars(folder / ".exemplars", request.source, options, part.checksums)
-    ids = torch.cat([kept.top.ids.flatten().cpu() for kept in part.statistics.values()])
+    exemplars = _Exemplars(folder / ".exemplars", request.source, options, state.checksums)
+    ids = torch.cat(
+        [statistics.top.ids.flatten().cpu() for statistics in state.statistics.values()]
+    )
     exemplars.encode(ids, progress)
     (folder / "data").mkdir()
     total = sum(units for units, _, _ in plan.layers.values())
     task = progress.add_task("Writing records", total=total)
     same = {"model": plan.model, "dataset": plan.dataset}
-    with pq.ParquetWriter(folder / STATISTICS_FILE, _STATISTICS_SCHEMA) as statistics:
-        for number, (layer, kept) in enumerate(part.statistics.items()):
-            place = same | {"layer": layer}
+    with pq.ParquetWriter(folder / STATISTICS_FILE, _STATISTICS_SCHEMA) as table:
+        for number, (layer, statistics) in enumerate(state.statistics.items()):
+            key = same | {"layer": layer}
             rows = [
-                place | row | {"images": images} for row in _statistics(kept, plan.numbers(layer))
+                key | row | {"images": images}
+                for row in _statistics(statistics, plan.numbers(layer))
             ]
-            statistics.write_table(pa.Table.from_pylist(rows, schema=_STATISTICS_SCHEMA))
+            table.write_table(pa.Table.from_pylist(rows, schema=_STATISTICS_SCHEMA))
             safe = re.sub(r"[^\w.-]", "_", layer)
             with RecordWriter(folder / "data" / f"{number:03d}-{safe}.parquet") as writer:
                 for group in _records(
-                    kept, plan.numbers(layer), exemplars, options, layer in plan.pooled
+                    statistics, plan.numbers(layer), exemplars, options, layer in plan.pooled
                 ):
-                    writer.write([place | row for row in group])
+                    writer.write([key | row for row in group])
                     progress.advance(task, len(group))
     exemplars.remove()
-    _write_provenance(folder, part, request, options)
+    _write_provenance(folder, state, request, options)
     units = ", ".join(f"`{layer}` ({shape[0]})" for layer, shape in plan.layers.items())
     write_card(
         folder,
@@ -206,20 +209,20 @@ def _statistics(statistics: LayerStatistics, numbers: Sequence[int]) -> Iterator
 
 
 def _write_provenance(
-    folder: Path, part: PartialStatistics, request: DatasetRequest, options: BuildOptions
+    folder: Path, state: PartialStatistics, request: DatasetRequest, options: BuildOptions
 ) -> None:
     source = request.source
     with (folder / "images.csv").open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(["image_id", "name"])
         writer.writerows((index, source.name(index)) for index in range(len(source)))
-    plan = part.plan
+    plan = state.plan
     network = {
-        **part.network,
+        **state.network,
         "model": plan.model,
         "dataset": plan.dataset,
         "weights_sha256": plan.weights,
-        "near": relative_weights(part.network.get("weights") or "", folder),
+        "near": relative_weights(state.network.get("weights") or "", folder),
         "preprocessing": plan.source.get("preprocessing"),
         "in_place": plan.in_place,
     }
@@ -230,8 +233,8 @@ def _write_provenance(
         "network": network,
         "layers": {layer: list(shape) for layer, shape in plan.layers.items()},
         "units": plan.units,
-        "images": part.done - len(part.unreadable),
-        "unreadable": part.unreadable,
+        "images": state.done - len(state.unreadable),
+        "unreadable": state.unreadable,
         "images_of": plan.source,
         "weights_sha256": plan.weights,
         "changed_in_place": plan.changed_in_place,

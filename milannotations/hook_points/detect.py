@@ -118,16 +118,21 @@ def _planes(tensor: Tensor, module: nn.Module, survey: Survey) -> Layout:
 
 def _is_attention(tensor: Tensor, survey: Survey) -> bool:
     """Say whether a tensor N × heads × tokens × tokens, or with heads last, is of attention."""
-    _, one, two, three = tensor.shape
+    _, first, two, three = tensor.shape
     patches = survey.stem or survey.patches
-    if one == two and one in survey.token_counts and patches and (one, two) not in survey.grids:
+    if (
+        first == two
+        and first in survey.token_counts
+        and patches
+        and (first, two) not in survey.grids
+    ):
         # Maps of that size would be far finer than the patches.
-        return one >= patches[0] * patches[1] > 1
+        return first >= patches[0] * patches[1] > 1
     if two != three or two == 1 or (two, three) in survey.grids:
         return False
     sums = tensor.float().sum(-1)
     weights = bool((tensor >= 0).all()) and torch.allclose(sums, torch.ones_like(sums), atol=1e-2)
-    return weights or (two in survey.token_counts and (one, two) not in survey.grids)
+    return weights or (two in survey.token_counts and (first, two) not in survey.grids)
 
 
 def _fits(grid: tuple[int, ...], survey: Survey) -> bool:
@@ -170,20 +175,20 @@ def _tokens(tensor: Tensor, survey: Survey) -> Layout:
         return Layout("tokens", grid)
     declared = declared_prefixes(survey.model)
     bases = _bases(survey)
-    found: list[tuple[int, Grid]] = []
+    fitting: list[tuple[int, Grid]] = []
     for base in bases:
         prefix = count - base[0] * base[1]
         if prefix > 0 and prefix <= max(_MOST_PREFIX_TOKENS, *declared, 0):
-            found.append((prefix, base))
-    if found:
-        prefix, grid = min(found)
+            fitting.append((prefix, base))
+    if fitting:
+        prefix, grid = min(fitting)
         # A model says how many there are, or that there are none where they are added later.
         if declared - {0} and prefix not in declared:
-            said = " or ".join(map(str, sorted(declared)))
+            counts = " or ".join(map(str, sorted(declared)))
             raise UnusableError(
                 "of a layout that cannot be told",
                 f"gives {count} tokens, {prefix} more than the {grid[0]} × {grid[1]} patches, but "
-                f"the model says that it has {said} class and register tokens; {_SAY}",
+                f"the model says that it has {counts} class and register tokens; {_SAY}",
             )
         return Layout("tokens", grid, prefix)
     if not bases:

@@ -34,7 +34,7 @@ class ChangeWatch:
     is how the code of the MILAN paper reads AlexNet's and VGG's convolutions: after the ReLU.
 
     Attributes:
-        found: For each layer whose output was changed, by what it was changed last.
+        changed_by: For each layer whose output was changed, what changed it last.
     """
 
     def __init__(self, model: nn.Module) -> None:
@@ -42,7 +42,7 @@ class ChangeWatch:
         self._held: dict[LayerSpec, Tensor] = {}
         self._versions: dict[LayerSpec, int] = {}
         self._calls: dict[LayerSpec, Counter[str]] = {}
-        self.found: dict[LayerSpec, ChangedBy] = {}
+        self.changed_by: dict[LayerSpec, ChangedBy] = {}
 
     def hold(self, spec: LayerSpec, tensor: Tensor) -> None:
         """Look from now on whether a layer's output changes."""
@@ -67,7 +67,7 @@ class ChangeWatch:
         for spec, tensor in self._held.items():
             if tensor._version != self._versions[spec]:
                 self._versions[spec] = tensor._version
-                self.found[spec] = ChangedBy(name, self._calls[spec][name])
+                self.changed_by[spec] = ChangedBy(name, self._calls[spec][name])
             self._calls[spec][name] += 1
 
 

@@ -54,7 +54,7 @@ class _Pass:
             stack.enter_context(torch.no_grad())
             model(*inputs)
         if self.changes:
-            for spec in self.changes.found:
+            for spec in self.changes.changed_by:
                 self.tensors[spec] = self.changes.value(spec).clone()
 
     def _keep(self, spec: LayerSpec, call: HookedCall) -> None:
@@ -160,7 +160,7 @@ def examine(
                 module = model.get_submodule(spec.module)
                 layout = orders.settled(spec, detect_layouts(tensor, module, survey))
             _, units, height, width = _maps(spec, layout, tensor, autoencoders).shape
-            changed_by = first.changes.found.get(spec) if first.changes else None
+            changed_by = first.changes.changed_by.get(spec) if first.changes else None
             channels = layout.maps(tensor).shape[1] if spec.heads else units
             points[layer] = HookPoint(
                 layer, units, height, width, layout, changed_by, unit_channels=channels // units
@@ -173,9 +173,9 @@ def examine(
 def _check_patterns(model: nn.Module, layouts: Mapping[str, Layout]) -> None:
     names = [name for name, _ in model.named_modules(remove_duplicate=False)]
     for pattern in layouts:
-        part = LayerSpec.parse(pattern).module
-        if not any(fnmatchcase(name, part) for name in names):
-            hint = did_you_mean(part, names)
+        module_pattern = LayerSpec.parse(pattern).module
+        if not any(fnmatchcase(name, module_pattern) for name in names):
+            hint = did_you_mean(module_pattern, names)
             raise InputError(f"a layout is given for {pattern!r}, but no module is so named{hint}")
 
 
@@ -277,11 +277,12 @@ def _check_calls(model: nn.Module, spec: LayerSpec, calls: int) -> None:
         )
 
 
-def _differ(one: Tensor, other: Tensor) -> bool:
-    tolerance = _SAME.get(one.dtype, _SAME_IN_FULL)
+def _differ(first: Tensor, second: Tensor) -> bool:
+    tolerance = _SAME.get(first.dtype, _SAME_IN_FULL)
     # Not on the device: some have no such numbers.
-    one, other = one.cpu().double(), other.cpu().double()
-    return bool(torch.linalg.vector_norm(one - other) > tolerance * torch.linalg.vector_norm(one))
+    first, second = first.cpu().double(), second.cpu().double()
+    difference = torch.linalg.vector_norm(first - second)
+    return bool(difference > tolerance * torch.linalg.vector_norm(first))
 
 
 def _maps(
@@ -298,10 +299,10 @@ def _maps(
         if isinstance(error, torch.OutOfMemoryError):
             raise
         units = layout.maps(tensor).shape[1]
-        said = (str(error).strip() or type(error).__name__).splitlines()[0]
+        problem = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise UnusableError(
             "not what their autoencoder takes",
-            f"has {units} units, which its autoencoder cannot take: {said}",
+            f"has {units} units, which its autoencoder cannot take: {problem}",
         ) from error
     if maps.ndim != 4 or not maps.is_floating_point():
         raise UnusableError(

@@ -115,15 +115,15 @@ _CHANNELS_FIRST = (
 
 def declared_prefixes(model: nn.Module) -> set[int]:
     """Return how many class and register tokens a model of timm or transformers says it has."""
-    found = set()
+    prefixes = set()
     for module in model.modules():
         count = getattr(module, "num_prefix_tokens", None)  # timm
         registers = getattr(getattr(module, "config", None), "num_register_tokens", None)
         if isinstance(count, int):
-            found.add(count)
+            prefixes.add(count)
         if isinstance(registers, int):  # transformers: registers follow one class token
-            found.add(1 + registers)
-    return found
+            prefixes.add(1 + registers)
+    return prefixes
 
 
 def declared_grid(model: nn.Module) -> Grid | None:

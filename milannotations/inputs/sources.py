@@ -67,9 +67,9 @@ class ImageFolder:
         self.size = size
         self.paths = list_images(root).paths
         if not self.paths:
-            known = ", ".join(sorted(EXTENSIONS))
+            extensions = ", ".join(sorted(EXTENSIONS))
             raise InputError(
-                f"image folder {shown(root)} holds no image ({known}), nor do its subfolders"
+                f"image folder {shown(root)} holds no image ({extensions}), nor do its subfolders"
             )
 
     def __len__(self) -> int:

@@ -173,7 +173,7 @@ def test_every_record_gets_its_images(folder: Path, images: Path, tmp_path: Path
     before = fingerprint_of_files(sorted((folder / "data").glob("*")))
     source = Counting(images)
     report = attach_images(folder, source)
-    assert (report.records, report.attached, report.kept, report.images) == (4, 4, 0, 6)
+    assert (report.records, report.attached, report.unchanged, report.images) == (4, 4, 0, 6)
     # Twelve exemplars are six distinct images, and each file is read once.
     assert source.reads == dict.fromkeys((0, 1, 2, 3, 5, 7), 1)
     data = _load(folder, tmp_path / "cache")
@@ -288,7 +288,7 @@ def test_records_that_have_images_keep_them(folder: Path, images: Path, tmp_path
     )
     assert needed_ids(folder) == {0, 1, 2, 3, 5}
     report = attach_images(folder, FolderSource(images), out=tmp_path / "new")
-    assert (report.attached, report.kept) == (3, 1)
+    assert (report.attached, report.unchanged) == (3, 1)
     rows = list(_load(tmp_path / "new", tmp_path / "cache"))
     assert np.asarray(rows[2]["images"][0])[0, 0].tolist() == [254, 0, 0]
     with pytest.raises(InputError, match=r"all 4 records .* have images; --overwrite"):
