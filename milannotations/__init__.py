@@ -12,8 +12,9 @@ True
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from milannotations.lazy_exports import lazy_exports
 
 if TYPE_CHECKING:
     from milannotations.loading import load, lookup
@@ -23,17 +24,14 @@ if TYPE_CHECKING:
 
 __all__ = ["ExemplarDataset", "load", "lookup", "register", "require_own_packages"]
 
-# Imported on first use: the command line must start without datasets and torch.
-_MODULES = {
-    "ExemplarDataset": "milannotations.pytorch",
-    "load": "milannotations.loading",
-    "lookup": "milannotations.loading",
-    "register": "milannotations.registration",
-    "require_own_packages": "milannotations.shadowing",
-}
-
-
-def __getattr__(name: str) -> Any:
-    if name in _MODULES:
-        return getattr(importlib.import_module(_MODULES[name]), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+# The command line must start without datasets and torch.
+__getattr__ = lazy_exports(
+    __name__,
+    {
+        "ExemplarDataset": "milannotations.pytorch",
+        "load": "milannotations.loading",
+        "lookup": "milannotations.loading",
+        "register": "milannotations.registration",
+        "require_own_packages": "milannotations.shadowing",
+    },
+)

@@ -14,6 +14,7 @@ from torch import nn
 
 from milannotations.catalog.models import load_model
 from milannotations.catalog.weights import load_weights
+from milannotations.cli import COMMANDS
 from milannotations.errors import InputError
 from milannotations.loading import load
 
@@ -40,6 +41,21 @@ def test_help_does_not_import_torch() -> None:
     assert done.stdout.strip().endswith("False False")
     for command in ("build", "describe", "score", "leaderboard", "demo"):
         assert command in done.stdout
+
+
+def test_help_of_no_command_imports_what_only_work_needs() -> None:
+    code = (
+        "import sys\n"
+        "from typer.testing import CliRunner\n"
+        "from milannotations.cli import COMMANDS, app\n"
+        "for name in COMMANDS:\n"
+        "    assert CliRunner().invoke(app, [name, '--help']).exit_code == 0, name\n"
+        "    print(name, *{'torch', 'datasets', 'pandas', 'transformers'} & set(sys.modules))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=300
+    )
+    assert done.stdout.splitlines() == list(COMMANDS)
 
 
 def test_build_describe_and_score(image_folder: Path, tmp_path: Path) -> None:
