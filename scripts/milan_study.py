@@ -175,7 +175,7 @@ def reranked(
     model: Milan, task: Task, features: torch.Tensor, weights: dict[str, float]
 ) -> dict[str, Predictions]:
     """Let a model describe the test split with several λ, from one search."""
-    rows = Examples(features, [[""]] * len(task.keys), task.keys).part(range(len(task.keys)))
+    rows = Examples(features, [[""]] * len(task.keys), task.keys).subset(range(len(task.keys)))
     texts_of_weights = descriptions(model, rows, rows.rows, Decoding(), list(weights.values()))
     return {
         name: fixed_predictions(task, texts)
@@ -242,7 +242,7 @@ def run(arguments: argparse.Namespace) -> None:
             for name, how in SEARCHES.items()
         }
         # As training does; again, for models that are in the folder already.
-        taught, held_out = (split.part(range(len(split.texts))) for split in examples["area"])
+        taught, held_out = (split.subset(range(len(split.texts))) for split in examples["area"])
         choice = choose_weight(models["area"], taught, held_out, Decoding())
         weights = {**RERANKED, CHOSEN: choice.chosen}
         searched |= reranked(models["area"], task, features["area"], weights)

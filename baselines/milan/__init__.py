@@ -1,4 +1,4 @@
-"""MILAN: descriptions of highest pointwise mutual information with a neuron's exemplars."""
+"""MILAN: the description with the highest pointwise mutual information with the exemplars."""
 
 from typing import TYPE_CHECKING
 

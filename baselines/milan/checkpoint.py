@@ -1,10 +1,10 @@
-"""The authors' published checkpoints, turned into this project's format.
+"""Conversion of the authors' published checkpoints.
 
-A file is what the original's ``SerializableModule.save`` wrote: nested dictionaries of
-``properties`` (the constructor's arguments, themselves so written), ``children`` (which kind of
-module a property is) and, at the top, a ``state_dict``. It is read without executing anything of
-it: tensors and plain values are all that is let through, and the one class it names, spaCy's
-configuration, is replaced by an inert dictionary.
+A file was written by ``SerializableModule.save`` of the original: nested dictionaries of
+``properties`` (the arguments of the constructor, nested likewise), ``children`` (the kind of module
+of a property) and, at the top level, a ``state_dict``. It is read without executing any code: only
+tensors and plain values are accepted, and the one class it contains, spaCy's configuration, is
+replaced by an inert dictionary.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from milannotations.provenance import published_training_data
 from milannotations.tensors import check_torch_file
 
 HOST = "http://milan.csail.mit.edu/models"
-# What the authors published: one file for each group of training networks.
+# The authors published one file for each group of training networks.
 PUBLISHED = {
     group: f"{HOST}/milan-{group}.pth"
     for group in (
@@ -41,7 +41,7 @@ PUBLISHED = {
     )
 }  # fmt: skip
 _PYRAMID = "PyramidConvEncoder"
-# The original's names of the parameters, and ours.
+# Names of parameters in the original, and ours.
 _DECODER = {
     "init_h.0": "initial_hidden",
     "init_c.0": "initial_cell",
@@ -54,15 +54,15 @@ _DECODER = {
     "output.1": "output",
 }
 _LANGUAGE_MODEL = {"embedding": "embedding", "lstm": "lstm", "output.0": "output"}
-# Where instances of spaCy's configuration are defined, by version.
+# The class of spaCy's configuration, by version of spaCy.
 _CONFIGS = ("thinc.config.Config", "confection.Config", "confection._config.Config")
 
 
 class _Inert:
-    """Stands for spaCy's configuration; nothing in it is looked at."""
+    """Stands in for spaCy's configuration, whose content is ignored."""
 
     def __new__(cls, *_: object) -> Any:
-        """Return a plain dictionary: torch fills in no other kind."""
+        """Return a plain dictionary, the only kind that torch fills in."""
         return OrderedDict()
 
 
@@ -71,12 +71,12 @@ def read_checkpoint(path: Path, group: str | None = None) -> ModelParts:
 
     Args:
         path: The file.
-        group: The releases that it was trained on, as ``base``; default that of the published file
-            of its name. Of a file with another name it is not known.
+        group: The releases that it was trained on, such as ``base``; default that of the published
+            file with the same name, and unknown for other names.
 
     Raises:
-        InputError: If the file is missing, damaged, holds more than tensors and plain values, or
-            is no MILAN decoder; or if decoder and language model have different vocabularies.
+        InputError: If the file is missing or damaged, contains more than tensors and plain values,
+            or is not a MILAN decoder; or if decoder and language model have different vocabularies.
     """
     payload = _read(path)
     try:
@@ -89,22 +89,22 @@ def read_checkpoint(path: Path, group: str | None = None) -> ModelParts:
 
 
 def group_of(file: str) -> str | None:
-    """Return the group of a published file's name, as ``base`` of ``milan-base.pth``; else None."""
+    """Return the group of a published file, such as ``base`` for ``milan-base.pth``; else None."""
     names = {url.rpartition("/")[2]: group for group, url in PUBLISHED.items()}
     return names.get(file)
 
 
 def _parts(payload: Mapping[str, Any], path: Path, group: str | None) -> ModelParts:
-    properties = _part(payload, "properties", path)
-    state = _part(payload, "state_dict", path)
-    kind = _part(payload, "children", path).get("encoder")
+    properties = _mapping(payload, "properties", path)
+    state = _mapping(payload, "state_dict", path)
+    kind = _mapping(payload, "children", path).get("encoder")
     if kind != _PYRAMID:
         raise InputError(f"{path}: its encoder is a {kind!r}; only {_PYRAMID} was published")
     words = _words(properties, path)
     prior = properties.get("lm")
     spec = None
     if prior is not None:
-        sizes = _part(prior, "properties", path)
+        sizes = _mapping(prior, "properties", path)
         other = _words(sizes, path)
         if other != words:
             missing, more = set(words) - set(other), set(other) - set(words)
@@ -118,7 +118,7 @@ def _parts(payload: Mapping[str, Any], path: Path, group: str | None) -> ModelPa
             embedding=sizes["embedding_size"], hidden=sizes["hidden_size"],
             layers=sizes["layers"], dropout=sizes["dropout"],
         )  # fmt: skip
-    encoder = _encoder(_part(properties["encoder"], "properties", path), state, path)
+    encoder = _encoder(_mapping(properties["encoder"], "properties", path), state, path)
     searching = {"beam": properties.get("beam_size", 50), "length": properties.get("length", 15)}
     strategy = str(properties.get("strategy") or ("rerank" if prior else "beam"))
     weight = float(properties.get("temperature", 0.2)) if prior else 0.0
@@ -167,16 +167,16 @@ def _read(path: Path) -> Mapping[str, Any]:
     return payload
 
 
-def _part(tree: object, name: str, path: Path) -> Mapping[str, Any]:
-    part = tree.get(name) if isinstance(tree, Mapping) else None
-    if not isinstance(part, Mapping):
+def _mapping(tree: object, name: str, path: Path) -> Mapping[str, Any]:
+    branch = tree.get(name) if isinstance(tree, Mapping) else None
+    if not isinstance(branch, Mapping):
         raise InputError(f"{path} is no checkpoint of the original MILAN: it has no {name!r}")
-    return part
+    return branch
 
 
 def _words(properties: Mapping[str, Any], path: Path) -> tuple[str, ...]:
-    indexer = _part(_part(properties, "indexer", path), "properties", path)
-    words = _part(_part(indexer, "vocab", path), "properties", path).get("tokens")
+    indexer = _mapping(_mapping(properties, "indexer", path), "properties", path)
+    words = _mapping(_mapping(indexer, "vocab", path), "properties", path).get("tokens")
     if not isinstance(words, list | tuple) or not all(isinstance(word, str) for word in words):
         raise InputError(f"{path}: its vocabulary is not a list of words")
     return tuple(words)
@@ -201,9 +201,9 @@ def _encoder(
 def _renamed(
     state: Mapping[str, Tensor], theirs: str, ours: str, names: Mapping[str, str]
 ) -> dict[str, Tensor]:
-    found = {}
+    renamed = {}
     for name, value in state.items():
         module, _, parameter = name.removeprefix(theirs).rpartition(".")
         if name.startswith(theirs) and module in names:
-            found[f"{ours}{names[module]}.{parameter}"] = value
-    return found
+            renamed[f"{ours}{names[module]}.{parameter}"] = value
+    return renamed

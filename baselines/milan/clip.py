@@ -1,4 +1,4 @@
-"""Ordering candidates anew by CLIP, as the original's addition of April 2022 does."""
+"""Reranking of candidates by CLIP, as in the original since April 2022."""
 
 from __future__ import annotations
 
@@ -26,15 +26,16 @@ _DECIMALS = 10  # of similarities
 
 
 class ClipReranker:
-    """Orders candidates by their similarity to all exemplars together.
+    """Orders candidates by their mean similarity to the exemplars of a neuron.
 
-    The score of a candidate is the mean over exemplars of (1 − w) times its similarity to the part
-    of the image inside the mask (the class token's attention is restricted to it) plus w times
-    that to the whole image. The original documents w = .5 and sets 1, which ignores the masks.
+    The score of a candidate is the mean over exemplars of (1 − w) times its similarity to the
+    region of the image inside the mask (to which the attention of the class token is restricted)
+    plus w times its similarity to the whole image. The original documents w = .5 but sets w = 1,
+    which ignores the masks.
 
     Args:
-        name: A CLIP model: a folder, or OWNER/NAME of the hub.
-        device: Where it runs.
+        name: A CLIP model: a folder, or OWNER/NAME on the hub.
+        device: Where the model runs.
         weight: w, from 0 to 1.
 
     Raises:
@@ -62,11 +63,11 @@ class ClipReranker:
             ).mean(0)
         if self._weight > 0:
             total += self._weight * (self._model.images(images).double() @ encoded.T).mean(0)
-        # Rounded, so that candidates that fit alike stay in the order they had.
+        # Rounded, so that equally good candidates keep their order.
         return total.round(decimals=_DECIMALS)
 
     def check(self, neurons: Dataset) -> None:
-        """Raise InputError if a neuron lacks a mask for an image, and masks are looked at."""
+        """Raise InputError if masks are used and a neuron lacks one."""
         if self._weight == 1:
             return
         columns = ["model", "dataset", "layer", "unit", "images", "masks"]
@@ -78,25 +79,27 @@ class ClipReranker:
                 )
 
     def reorder(
-        self, neurons: Dataset, found: Sequence[Description], alternatives: int
+        self, neurons: Dataset, descriptions: Sequence[Description], alternatives: int
     ) -> list[Description]:
-        """Return descriptions whose candidates stand in CLIP's order."""
-        ordered = []
+        """Return the descriptions with their candidates in the order of CLIP."""
+        reranked = []
         with progress_bar() as progress:
             for record, description in progress.track(
-                zip(neurons, found, strict=True), total=len(found), description="Reranking by CLIP"
+                zip(neurons, descriptions, strict=True),
+                total=len(descriptions),
+                description="Reranking by CLIP",
             ):
                 texts = [description.text, *description.alternatives]
                 scores = self.scores(record["images"], record["masks"], texts)
                 order = scores.argsort(descending=True, stable=True).tolist()
-                ordered.append(
+                reranked.append(
                     Description(
                         text=texts[order[0]],
                         score=float(scores[order[0]]),
                         alternatives=tuple(texts[i] for i in order[1 : 1 + alternatives]),
                     )
                 )
-        return ordered
+        return reranked
 
 
 def describe_reranked(
@@ -111,7 +114,7 @@ def describe_reranked(
 ) -> list[Description]:
     """Describe neurons, with all candidates of the search in the order of a CLIP model.
 
-    Neurons are taken in blocks: the candidates of all of them may be millions of texts.
+    Neurons are processed in blocks, as all of them together may have millions of candidates.
     """
     described: list[Description] = []
     for first in range(0, len(neurons), block):

@@ -1,4 +1,4 @@
-"""What a model's ``config.json`` says."""
+"""The configuration of a model, which ``config.json`` holds."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ FORMAT = 1  # of a model's folder
 
 
 class ClipSpec(BaseModel):
-    """A CLIP model that orders candidates anew; see ``baselines.milan.clip``.
+    """A CLIP model that reranks candidates; see ``baselines.milan.clip``.
 
     Attributes:
-        model: A folder, or OWNER/NAME of the hub.
-        weight: Weight of the similarity of whole images to that of masked ones.
+        model: A folder, or OWNER/NAME on the hub.
+        weight: Weight w of the similarity of whole images; 1 − w is that of masked images.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -48,24 +48,25 @@ class MilanSpec(BaseModel):
 
 
 class MilanConfig(BaseModel):
-    """What a model's ``config.json`` says.
+    """Configuration of a model.
 
     Attributes:
         format: Version of the folder's format.
         encoder: The network whose features are described.
-        encoder_identity: Digest of its weights, so that no other is taken for it.
+        encoder_identity: Hash of its weights, by which another encoder is refused.
         features: Length of the features.
         k: Exemplars per neuron in training.
         decoder: Sizes of the decoder.
-        language_model: Sizes of the language model; None where the model has none.
-        vocabulary: How its words were chosen.
-        decoding: How it searches unless told otherwise.
-        as_original: Set for the authors' checkpoints: behave as their code does also where it is at
-            fault, so that captions are the same. It may say nothing, or the start, the padding
-            and the unknown word (they are left out of the text), and p(d) counts a second stop.
-        training: How it was trained and what came of it, for people.
-        clip: The CLIP model that orders candidates anew; None leaves them as they are.
-        trained_on: The neurons it has learnt from; None where that is not known.
+        language_model: Sizes of the language model; None if the model has none.
+        vocabulary: How the words were chosen.
+        decoding: The default search.
+        as_original: True for checkpoints of the authors: follow the original code even in its
+            errors, so that captions are identical. Captions may then be empty or contain the start,
+            the padding and the unknown word (which are removed from the text), and p(d) counts a
+            second stop.
+        training: How the model was trained, and the results, for people.
+        clip: The CLIP model that reranks candidates; None for no reranking.
+        trained_on: The neurons that the model was trained on; None if unknown.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")

@@ -1,8 +1,8 @@
 """p(description | exemplars): an LSTM that attends over the features of the exemplars.
 
 The architecture is MILAN's (MILAN paper, appendix on the captioning model), after *Show, Attend and
-Tell* (Xu et al., ICML 2015): the initial state comes from the mean of the features; at each step
-they are weighted by attention, gated, and given to the LSTM beside the last word.
+Tell* (Xu et al., ICML 2015): the initial state is computed from the mean of the features; at each
+step the features are averaged by attention, gated, and fed to the LSTM together with the last word.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from baselines.milan.specs import DecoderSpec
 
 
 class EncodedExemplars(NamedTuple):
-    """What is looked at in every step, worked out once per neuron.
+    """The inputs of the attention, computed once per neuron.
 
     Attributes:
         features: (neurons, k, features).
-        keys: Their projections for the attention, (neurons, k, attention).
+        keys: Projections of the features, (neurons, k, attention).
     """
 
     features: Tensor
@@ -28,14 +28,14 @@ class EncodedExemplars(NamedTuple):
 
 
 class State(NamedTuple):
-    """The LSTM's state, (neurons, hypotheses, hidden) each."""
+    """The state of the LSTM, (neurons, hypotheses, hidden) each."""
 
     hidden: Tensor
     cell: Tensor
 
 
 class Decoder(nn.Module):
-    """Gives the log probability of the next word.
+    """Predicts the log probability of the next word.
 
     Args:
         features: Length of the features.
@@ -59,7 +59,7 @@ class Decoder(nn.Module):
         self.output = nn.Linear(spec.hidden, words)
 
     def look(self, features: Tensor) -> tuple[EncodedExemplars, State]:
-        """Return what every step looks at, and the state before the first.
+        """Return the inputs of the attention, and the state before the first step.
 
         Args:
             features: (neurons, k, features).

@@ -1,4 +1,4 @@
-"""From exemplars' features to candidate descriptions, by every strategy of the paper."""
+"""From features of exemplars to candidate descriptions, by the strategies of the paper."""
 
 from __future__ import annotations
 
@@ -23,18 +23,20 @@ Strategy = Literal["greedy", "sample", "beam", "rerank"]
 class Decoding(BaseModel):
     """How descriptions are searched for.
 
-    The strategy and the weight of p(d) are independent, so that the effect of one is never taken
-    for that of the other.
+    The strategy and the weight of p(d) are independent, so that their effects can be told apart.
+
+    >>> Decoding(strategy="beam", pmi=0).beam
+    50
 
     Attributes:
         strategy: ``greedy`` takes the best word in each step, ``sample`` draws it, ``beam`` keeps
-            the best hypotheses; ``rerank`` searches as ``beam`` with ``pmi`` 0, and then orders
-            what it found by log p(d | E) − ``pmi`` · log p(d) (MILAN paper, section 3.2).
-        pmi: λ, the weight of p(d). With ``greedy``, ``sample`` and ``beam`` each word is scored by
-            log p(w | E) − λ log p(w) (token-wise mutual information). 0 is no PMI.
-        beam: Hypotheses; with ``sample`` how many are drawn.
+            the best hypotheses; ``rerank`` searches like ``beam`` with ``pmi`` 0, and then orders
+            the results by log p(d | E) − ``pmi`` · log p(d) (MILAN paper, section 3.2).
+        pmi: λ, the weight of log p(d). With ``greedy``, ``sample`` and ``beam`` each word is scored
+            by log p(w | E) − λ log p(w) (token-wise mutual information). 0 disables it.
+        beam: Number of hypotheses; with ``sample``, of draws.
         length: Tokens of the longest description, the stop included.
-        seed: For ``sample``.
+        seed: Seed of ``sample``.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -46,11 +48,11 @@ class Decoding(BaseModel):
     seed: int = Field(default=0, ge=0)
 
 
-# Ablations by name: one option away from the paper's method. Other weights of p(d) are ``pmi=``.
+# Named ablations, each one option away from the paper's method. ``pmi=`` sets other weights.
 VARIANTS: dict[str, Decoding] = {
     "milan": Decoding(),
-    # The paper's ablation: its code decodes greedily where there is no mutual information. The
-    # effect of PMI under the same search is that of "milan" against "beam".
+    # The ablation of the paper, whose code decodes greedily without mutual information. For the
+    # effect of PMI under the same search compare "milan" with "beam".
     "no-pmi": Decoding(strategy="greedy", pmi=0),
     "greedy": Decoding(strategy="greedy", pmi=0),
     "beam": Decoding(strategy="beam", pmi=0),
@@ -63,13 +65,13 @@ VARIANTS: dict[str, Decoding] = {
 
 
 class Candidates(NamedTuple):
-    """Candidate descriptions of neurons, the best first.
+    """Candidate descriptions of neurons, best first.
 
     Attributes:
         tokens: int64 (neurons, candidates, length).
-        scores: What they are ordered by, (neurons, candidates); −inf where there is none.
+        scores: Scores by which they are ordered, (neurons, candidates); −inf for no candidate.
         log_prob: log p(d | E) in nats, (neurons, candidates).
-        prior: log p(d) in nats, or None where no language model was needed.
+        prior: log p(d) in nats, (neurons, candidates); None if no language model was needed.
     """
 
     tokens: Tensor
@@ -93,12 +95,12 @@ def decode(
 
     Args:
         decoder: p(d | E), in evaluation mode.
-        language_model: p(d), in evaluation mode; None where ``pmi`` is 0.
-        vocabulary: What the numbers of words stand for.
+        language_model: p(d), in evaluation mode; may be None if ``pmi`` is 0.
+        vocabulary: The words.
         features: (neurons, k, features), on the decoder's device.
         decoding: How to search.
-        uniform: For ``sample``: numbers in [0, 1), (neurons, beam, length).
-        as_original: Behave as the original code also where it is at fault; see ``MilanConfig``.
+        uniform: For ``sample``: random numbers in [0, 1), (neurons, beam, length).
+        as_original: Follow the original code even in its errors; see ``MilanConfig``.
 
     Raises:
         InputError: If p(d) is needed and there is no language model.
@@ -106,15 +108,15 @@ def decode(
     needs_prior(decoding, language_model)
     token_wise = decoding.pmi if decoding.strategy != "rerank" else 0.0
     with_prior = language_model if token_wise else None
-    found = _search(decoder, with_prior, vocabulary, features, decoding, uniform, as_original)
-    log_prob, prior = found.scores, None
+    hypotheses = _search(decoder, with_prior, vocabulary, features, decoding, uniform, as_original)
+    log_prob, prior = hypotheses.scores, None
     if decoding.pmi:
         assert language_model is not None
         second_stop = as_original and not token_wise
-        prior = language_model_log_prob(language_model, found.tokens, vocabulary, second_stop)
-    scores = found.scores
+        prior = language_model_log_prob(language_model, hypotheses.tokens, vocabulary, second_stop)
+    scores = hypotheses.scores
     if token_wise:
-        # The search added up differences; what it adds up to says the rest.
+        # The search added up log p(w | E) − λ log p(w).
         assert prior is not None
         log_prob = scores + token_wise * prior
     elif prior is not None:
@@ -122,26 +124,26 @@ def decode(
     order = scores.argsort(dim=1, descending=True, stable=True)
     rows = torch.arange(len(order), device=order.device)[:, None]
     return Candidates(
-        found.tokens[rows, order],
+        hypotheses.tokens[rows, order],
         scores[rows, order],
         log_prob[rows, order],
         None if prior is None else prior[rows, order],
     )
 
 
-def joined(parts: Sequence[Candidates]) -> Candidates:
-    """Return the candidates of several searches, as many for each neuron, in one."""
-    priors = [part.prior for part in parts if part.prior is not None]
+def joined(searches: Sequence[Candidates]) -> Candidates:
+    """Concatenate the candidates of several searches, with the same number for each neuron."""
+    priors = [candidates.prior for candidates in searches if candidates.prior is not None]
     return Candidates(
-        torch.cat([part.tokens for part in parts]),
-        torch.cat([part.scores for part in parts]),
-        torch.cat([part.log_prob for part in parts]),
+        torch.cat([candidates.tokens for candidates in searches]),
+        torch.cat([candidates.scores for candidates in searches]),
+        torch.cat([candidates.log_prob for candidates in searches]),
         torch.cat(priors) if priors else None,
     )
 
 
 def needs_prior(decoding: Decoding, language_model: LanguageModel | None) -> None:
-    """Raise InputError if PMI is asked for and there is no language model."""
+    """Raise InputError if PMI is requested without a language model."""
     if decoding.pmi and language_model is None:
         raise InputError(
             f"pmi={decoding.pmi:g} needs a language model, and this model was trained without "
@@ -160,10 +162,9 @@ def language_model_log_prob(
     Args:
         language_model: p(d).
         tokens: int64 (neurons, candidates, length).
-        vocabulary: What the numbers of words stand for.
-        second_stop: Also count a second stop after the first, in all candidates but those as long
-            as the neuron's longest. That is what the original code does, by an index that is off
-            by one.
+        vocabulary: The words.
+        second_stop: Also count a second stop, except in the longest candidates of a neuron, as the
+            original code does because of an off-by-one error.
     """
     lengths = text_lengths(tokens, vocabulary.stop, vocabulary.pad)
     longest = lengths.amax(-1, keepdim=True)
@@ -172,8 +173,8 @@ def language_model_log_prob(
     flat = tokens.flatten(0, -2)[:, : int(longest.max())]
     words = torch.cat([flat.new_full((len(flat), 1), vocabulary.start), flat], dim=1)
     at_once = max(1, _AT_ONCE // (flat.shape[1] * len(vocabulary)))
-    parts = zip(words.split(at_once), lengths.flatten().split(at_once), strict=True)
-    sums = [sequence_log_prob(language_model(part), part[:, 1:], size) for part, size in parts]
+    batches = zip(words.split(at_once), lengths.flatten().split(at_once), strict=True)
+    sums = [sequence_log_prob(language_model(w), w[:, 1:], size) for w, size in batches]
     return torch.cat(sums).view(tokens.shape[:-1])
 
 
@@ -184,7 +185,7 @@ def text_log_prob(
 
     Args:
         decoder: p(d | E).
-        vocabulary: What the numbers of words stand for.
+        vocabulary: The words.
         features: (neurons, k, features).
         words: Texts that begin with the start, int64 (neurons, tokens).
     """
@@ -205,15 +206,18 @@ def _search(
     exemplars, first = decoder.look(features)
     sampling = decoding.strategy == "sample"
     width = decoding.beam if sampling else 1
-    state: State = tuple(part.expand(-1, width, -1).contiguous() for part in first)
+    state: State = tuple(tensor.expand(-1, width, -1).contiguous() for tensor in first)
     if language_model is not None:
         start = language_model.start(len(features) * width)
-        state += tuple(part.unflatten(0, (len(features), width)) for part in start)
+        state += tuple(tensor.unflatten(0, (len(features), width)) for tensor in start)
     step = _step(decoder, language_model, exemplars, decoding.pmi)
     common: dict[str, Any] = {
-        "start": vocabulary.start, "stop": vocabulary.stop, "length": decoding.length,
-        "forbidden": () if as_original else vocabulary.unspeakable, "empty": as_original,
-    }  # fmt: skip
+        "start": vocabulary.start,
+        "stop": vocabulary.stop,
+        "length": decoding.length,
+        "forbidden": () if as_original else vocabulary.unspeakable,
+        "empty": as_original,
+    }
     if decoding.strategy in ("beam", "rerank"):
         return beam_search(step, state, beam=decoding.beam, **common)
     if sampling and uniform is None:
@@ -232,6 +236,6 @@ def _step(
         before = (state[2].flatten(0, 1), state[3].flatten(0, 1))
         prior, after = language_model.step(words.flatten(), before)
         log = log - pmi * prior.unflatten(0, shape)
-        return log, (hidden, cell, *(part.unflatten(0, shape) for part in after))
+        return log, (hidden, cell, *(tensor.unflatten(0, shape) for tensor in after))
 
     return step

@@ -1,4 +1,4 @@
-"""MILAN as a describer: with a trained model, or trained on the neurons it is given."""
+"""MILAN as a describer: with a trained model, or trained on the given neurons."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from milannotations.record import keys_of
 
 _BLOCK = BLOCK  # neurons whose candidates are reranked at once
 _SEARCHING = frozenset(Decoding.model_fields) - {"seed"}
-# Settings that only a training uses.
+# Settings that are only used in training.
 _FOR_TRAINING = ("encoder", "layers", "validation", "hidden")
 
 
@@ -48,7 +48,7 @@ class MilanDescriber(ConfiguredDescriber[MilanDescriberConfig]):
 
     sees_references: ClassVar[bool] = False
     config_type = MilanDescriberConfig
-    # What further options may be.
+    # The further options.
     option_models: ClassVar[tuple[type[BaseModel], ...]] = (Decoding, TrainingConfig)
 
     def __init__(self, config: MilanDescriberConfig | None = None, /, **options: Any) -> None:
@@ -64,7 +64,7 @@ class MilanDescriber(ConfiguredDescriber[MilanDescriberConfig]):
             known = ", ".join(get_args(Resizing))
             raise InputError(f"masks={config.masks!r}; choose one of {known}")
         self._variant = named_variant(config.variant) if config.variant else None
-        # What is wrong with the search is said before anything is loaded or trained.
+        # An invalid search is reported before anything is loaded or trained.
         self._decoding(self._variant or Decoding())
         sizes = {} if config.hidden is None else {"hidden": config.hidden}
         self._spec = MilanSpec(
@@ -84,7 +84,7 @@ class MilanDescriber(ConfiguredDescriber[MilanDescriberConfig]):
         self._clip = self._reranker()
 
     def _loaded(self, name: str, training: Mapping[str, Any]) -> Milan:
-        """Load a trained model, for which no option of training makes sense."""
+        """Load a trained model; InputError if there are options of training."""
         config = self.config
         options = {**{n: getattr(config, n) for n in _FOR_TRAINING}, **training, "seed": None}
         useless = [option for option, value in options.items() if value is not None]
@@ -110,14 +110,14 @@ class MilanDescriber(ConfiguredDescriber[MilanDescriberConfig]):
 
     @property
     def trained_on(self) -> TrainingData | None:
-        """The neurons that the model has learnt from, where there is one and that is known."""
+        """The neurons that the model was trained on; None if unknown, or before training."""
         return self._model.trained_on if self._model else None
 
     def fit(self, neurons: Dataset) -> None:
-        """Train on the annotated ones of some neurons; a model that was given stays as it is.
+        """Train on the annotated neurons; a trained model stays as it is.
 
         Raises:
-            InputError: If none is annotated, or there are too few.
+            InputError: If no neuron is annotated, or too few are.
         """
         if self._encoder is None:
             return
@@ -141,7 +141,7 @@ class MilanDescriber(ConfiguredDescriber[MilanDescriberConfig]):
             )
 
     def describe(self, neurons: Dataset) -> list[Description]:
-        """Describe neurons; the score is what candidates were ordered by.
+        """Describe neurons; the score is the one by which candidates are ordered.
 
         Raises:
             InputError: If there is no model yet, or neurons lack images or masks.
@@ -159,9 +159,15 @@ class MilanDescriber(ConfiguredDescriber[MilanDescriberConfig]):
         features = self._model.features(neurons, work=home() / "features")
         if self._clip is not None:
             return describe_reranked(
-                self._model, neurons, features, decoding, self._clip,
-                self.config.alternatives, self.config.batch_size, _BLOCK,
-            )  # fmt: skip
+                self._model,
+                neurons,
+                features,
+                decoding,
+                self._clip,
+                self.config.alternatives,
+                self.config.batch_size,
+                _BLOCK,
+            )
         return self._model.describe_features(
             keys_of(neurons), features, decoding, self.config.alternatives, self.config.batch_size
         )
@@ -171,10 +177,10 @@ class MilanDescriber(ConfiguredDescriber[MilanDescriberConfig]):
 
 
 def named_variant(name: str) -> Decoding:
-    """Return a named way of searching.
+    """Return a named search.
 
     Raises:
-        InputError: If there is none of that name.
+        InputError: If there is no variant of that name.
     """
     if name not in VARIANTS:
         raise InputError(

@@ -8,6 +8,9 @@ from milannotations.describer_config import DescriberConfig
 class MilanDescriberConfig(DescriberConfig):
     """Which model describes neurons, or how one is trained, and how descriptions are chosen.
 
+    >>> MilanDescriberConfig(model="base+clip").alternatives
+    4
+
     Attributes:
         model: A trained model: a folder, OWNER/NAME on the hub, a published model of the authors
             (``base``, ``base+clip``), or the URL of such a checkpoint.

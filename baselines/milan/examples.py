@@ -1,4 +1,4 @@
-"""Annotated neurons as they are learnt from, and how they are split."""
+"""Annotated neurons for training, and how they are split."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from milannotations.record import NeuronKey, keys_of
 
 @dataclass(frozen=True)
 class Examples:
-    """Annotated neurons as they are learnt from.
+    """Annotated neurons for training.
 
     Attributes:
         features: (neurons, k, features), on the CPU; may be a mapped file.
         texts: The annotations of each neuron, at least one.
-        keys: Who they are.
-        origin: Which data set they are of, where that is known.
+        keys: Keys of the neurons.
+        origin: Their data set; None if unknown.
     """
 
     features: Tensor
@@ -35,14 +35,14 @@ class Examples:
     keys: list[NeuronKey]
     origin: TrainingData | None = None
 
-    def part(self, rows: Sequence[int]) -> ExampleSubset:
-        """Return some of the neurons, by their rows."""
+    def subset(self, rows: Sequence[int]) -> ExampleSubset:
+        """Return the neurons in some rows."""
         return ExampleSubset(self, list(rows))
 
 
 @dataclass(frozen=True)
 class ExampleSubset:
-    """Some neurons of ``Examples``; their features are not copied."""
+    """Some neurons of ``Examples``, without a copy of their features."""
 
     examples: Examples
     rows: list[int]
@@ -65,10 +65,10 @@ def examples_of(
     batch_size: int = 32,
     work: Path | None = None,
 ) -> Examples:
-    """Return the annotated ones of some neurons, with their features.
+    """Return the annotated neurons, with their features.
 
     Raises:
-        InputError: If none is annotated, or they lack images or masks.
+        InputError: If no neuron is annotated, or neurons lack images or masks.
     """
     rows = [i for i, texts in enumerate(neurons["annotations"]) if any(t.strip() for t in texts)]
     if not rows:
@@ -82,10 +82,10 @@ def examples_of(
 
 
 def hold_out(count: int, options: TrainingConfig) -> tuple[list[int], list[int]]:
-    """Split neurons at random into those to learn from and those held out, by the seed.
+    """Split neurons at random, by the seed, into training neurons and held-out neurons.
 
     Raises:
-        InputError: If one of the two would be empty.
+        InputError: If one of the sets would be empty.
     """
     held = round(count * options.hold_out)
     if not 0 < held < count:

@@ -1,4 +1,4 @@
-"""Models on the hub: fetching their files, and uploading them."""
+"""Downloading models from the hub, and uploading them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from baselines.milan.published import PUBLISHED, Convert, is_published, publishe
 from milannotations.errors import InputError
 from milannotations.hub_access import asking_hub, check_hub
 
-# No file of another kind is fetched: above all no pickles.
+# Only these files are downloaded, so never a pickle.
 FILES = (CONFIG, VOCABULARY, WEIGHTS, CARD)
 _NAME = re.compile(r"[\w.-]+/[\w.-]+")
 

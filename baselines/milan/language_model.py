@@ -1,4 +1,4 @@
-"""p(description): an LSTM over words, which has seen descriptions and never an exemplar."""
+"""p(description): an LSTM over words, trained on descriptions without exemplars."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from baselines.milan.specs import LanguageModelSpec
 
 
 class LanguageModel(nn.Module):
-    """Gives the log probability of the next word without having seen the neuron.
+    """Predicts the log probability of the next word, whatever the neuron.
 
     Args:
         words: Number of tokens, special ones included.
@@ -60,31 +60,31 @@ class LanguageModel(nn.Module):
         Returns:
             Log probabilities (texts, words) and the next state.
         """
-        hidden, cell = (part.transpose(0, 1).contiguous() for part in state)
+        hidden, cell = (tensor.transpose(0, 1).contiguous() for tensor in state)
         _, (hidden, cell) = self.lstm(self.embedding(words)[:, None], (hidden, cell))
         log = self.output(hidden[-1]).float().log_softmax(-1)
         return log, (hidden.transpose(0, 1), cell.transpose(0, 1))
 
 
 def text_lengths(words: Tensor, stop: int, padding: int) -> Tensor:
-    """Return how many tokens texts have, the first stop included, (…, tokens) to (…).
+    """Return the number of tokens of texts, the first stop included, (…, tokens) to (…).
 
     >>> text_lengths(torch.tensor([[5, 6, 9, 9], [5, 6, 7, 8], [5, 10, 10, 10]]), 9, 10)
     tensor([3, 4, 1])
     """
     stops, pads = words == stop, words == padding
     before = (stops | pads).long().cumsum(-1) == 0
-    # A text that is cut off has no stop: it ends with its last word.
+    # A text that was cut off has no stop: it ends with its last word.
     return before.sum(-1) + (stops & ((stops | pads).long().cumsum(-1) == 1)).any(-1)
 
 
 def sequence_log_prob(logs: Tensor, targets: Tensor, lengths: Tensor) -> Tensor:
-    """Sum the log probabilities of texts' first tokens.
+    """Sum the log probabilities of the first tokens of texts.
 
     Args:
         logs: Log probabilities of each token, (texts, tokens, words).
         targets: The tokens, (texts, tokens).
-        lengths: How many of each text are counted, (texts,).
+        lengths: Number of tokens that are counted in each text, (texts,).
 
     Returns:
         (texts,), in nats.

@@ -49,10 +49,7 @@ class Milan(PretrainedModel):
     Args:
         config: The sizes and settings.
         vocabulary: The words.
-        encoder: The encoder, where it is at hand; else it is loaded when it is first needed.
-
-    Raises:
-        InputError: If the vocabulary is of another size than the configuration's.
+        encoder: The encoder, if it is loaded already; else it is loaded when it is first needed.
     """
 
     def __init__(
@@ -69,17 +66,17 @@ class Milan(PretrainedModel):
 
     @property
     def device(self) -> torch.device:
-        """Where the model is."""
+        """Device of the model."""
         return self.decoder.output.weight.device
 
     @property
     def trained_on(self) -> TrainingData | None:
-        """The neurons it has learnt from, where that is known."""
+        """The neurons that the model was trained on; None if unknown."""
         return self.config.trained_on
 
     @property
     def reranker(self) -> ClipReranker:
-        """The CLIP model that orders candidates anew, loaded when it is first asked for.
+        """The CLIP model that reranks candidates, loaded when it is first needed.
 
         Raises:
             InputError: If the model has none, or it cannot be loaded.
@@ -92,7 +89,7 @@ class Milan(PretrainedModel):
         return self._reranker[0]
 
     def use_masks(self, masks: Resizing) -> None:
-        """Lay masks over features in another way than in training; ``none`` ignores them."""
+        """Apply masks to features in another way than in training; ``none`` ignores masks."""
         spec = self.config.encoder.model_copy(update={"masks": masks})
         self.config = self.config.model_copy(update={"encoder": spec})
         for encoder in self._encoder:
@@ -104,10 +101,10 @@ class Milan(PretrainedModel):
         Args:
             neurons: Records with images and masks.
             batch_size: Images per forward pass.
-            work: Keep them in a file below this folder, and find them there again.
+            work: Folder of a cache of features; default no cache.
 
         Raises:
-            InputError: If neurons lack images or masks, or differ in their number of exemplars.
+            InputError: If neurons lack images or masks, or have different numbers of exemplars.
         """
         if work is None:
             return exemplar_features(self.encoder, neurons, self.device, batch_size)
@@ -129,14 +126,14 @@ class Milan(PretrainedModel):
             neurons: Records with images and masks.
             decoding: How to search; default the model's own.
             alternatives: How many further candidates to name.
-            batch_size: Neurons decoded at once: for speed alone. On the CPU each is decoded by
-                itself; elsewhere sums are rounded differently, so candidates that are equal to the
-                last digits may change places.
-            features: Their features, where they are at hand.
+            batch_size: Neurons decoded at once, which only affects speed. On the CPU each neuron is
+                decoded separately; elsewhere rounding depends on it, so candidates with almost
+                equal scores may change places.
+            features: Their features, if computed already.
             any_k: Allow another number of exemplars than in training.
 
         Returns:
-            One description per neuron; its score is what candidates were ordered by.
+            One description per neuron, with the score by which candidates are ordered.
 
         Raises:
             InputError: If neurons lack images or masks, or have another number of exemplars than
@@ -163,9 +160,9 @@ class Milan(PretrainedModel):
         return self.describe_features(keys, features, decoding, alternatives, batch_size)
 
     def check(self, neurons: Dataset, decoding: Decoding, any_k: bool = False) -> None:
-        """Raise InputError, before anything that takes long, if neurons cannot be described so.
+        """Raise InputError if neurons cannot be described; this takes no time.
 
-        That is so if a language model is needed and there is none, or if the first neuron has
+        They cannot if a language model is needed and there is none, or if the first neuron has
         another number of exemplars than in training and ``any_k`` is not set.
         """
         needs_prior(decoding, self.language_model)
@@ -184,37 +181,37 @@ class Milan(PretrainedModel):
         alternatives: int = 4,
         batch_size: int = 16,
     ) -> list[Description]:
-        """Describe neurons whose features are at hand, (neurons, k, features).
+        """Describe neurons by their features.
 
         Args:
-            keys: Who they are.
-            features: Their features.
+            keys: Keys of the neurons.
+            features: Their features, (neurons, k, features).
             decoding: How to search; default the model's own.
             alternatives: How many further candidates to name.
-            batch_size: Neurons decoded at once, with a beam of 50; fewer with a wider one.
+            batch_size: Neurons decoded at once with a beam of 50; fewer with a wider beam.
         """
         decoding = decoding or self.config.decoding
-        # Memory grows with both: a wide beam takes fewer neurons at once.
+        # Memory grows with both, so a wide beam leaves room for fewer neurons.
         batch_size = max(1, min(batch_size, batch_size * _USUAL_BEAM // decoding.beam))
-        found: list[Description] = []
+        descriptions: list[Description] = []
         with progress_bar() as progress:
             task = progress.add_task("Searching for descriptions", total=len(keys))
             for first in range(0, len(keys), batch_size):
-                part = slice(first, first + batch_size)
-                if not torch.isfinite(features[part]).all():
+                batch = slice(first, first + batch_size)
+                if not torch.isfinite(features[batch]).all():
                     raise InputError(
                         f"features of {keys[first]} or one of the {batch_size - 1} neurons after "
                         "it are not finite; are the encoder's weights damaged?"
                     )
-                candidates = self._search_alone(features[part], decoding, keys[part])
-                found += [
+                candidates = self._search_alone(features[batch], decoding, keys[batch])
+                descriptions += [
                     self._description(tokens, scores, alternatives)
                     for tokens, scores in zip(
                         candidates.tokens.tolist(), candidates.scores.tolist(), strict=True
                     )
                 ]
-                progress.advance(task, len(keys[part]))
-        return found
+                progress.advance(task, len(keys[batch]))
+        return descriptions
 
     @torch.inference_mode()
     def forward(
@@ -224,7 +221,7 @@ class Milan(PretrainedModel):
         decoding: Decoding | None = None,
         keys: Sequence[NeuronKey] | None = None,
     ) -> MilanOutput:
-        """Describe exemplars that are at hand as tensors, as the original's ``decoder`` does.
+        """Describe exemplars that are given as tensors, like ``decoder`` of the original.
 
         >>> output = model(exemplars.images[None], exemplars.masks[None])    # doctest: +SKIP
         >>> output.captions[0], output.attentions[0], output.log_probs[0]    # doctest: +SKIP
@@ -232,12 +229,12 @@ class Milan(PretrainedModel):
         Args:
             images: (neurons, k, 3, height, width), uint8 or in [0, 1]; or features of shape
                 (neurons, k, features).
-            masks: (neurons, k, 1, height, width) in [0, 1]; without, whole images are looked at.
+            masks: (neurons, k, 1, height, width) in [0, 1]; default whole images.
             decoding: How to search; default the model's own.
-            keys: Who the neurons are; needed for sampling.
+            keys: Keys of the neurons; required for sampling.
 
         Raises:
-            InputError: If tensors are of other shapes or ranges.
+            InputError: If tensors have other shapes or ranges.
         """
         decoding = decoding or self.config.decoding
         if images.ndim == 3:
@@ -256,43 +253,43 @@ class Milan(PretrainedModel):
         """Return features of exemplars, (neurons, k, features); for the arguments see ``forward``.
 
         Raises:
-            InputError: If tensors are of other shapes or ranges.
+            InputError: If tensors have other shapes or ranges.
         """
         check_tensors(images, masks)
         encoder = self.encoder.to(self.device)
-        parts = [
+        features = [
             encoder(
-                encoder.inputs(of_one.to(self.device)),
+                encoder.inputs(exemplars.to(self.device)),
                 None if masks is None else masks[row, :, 0].to(self.device).float(),
             )
-            for row, of_one in enumerate(images)
+            for row, exemplars in enumerate(images)
         ]
-        return torch.stack(parts)
+        return torch.stack(features)
 
     def _search_alone(
         self, features: Tensor, decoding: Decoding, keys: Sequence[NeuronKey] | None
     ) -> Candidates:
-        """Search so that, on the CPU, no neuron's candidates depend on the others."""
+        """Search such that, on the CPU, no neuron affects the candidates of another."""
         if self.device.type != "cpu" or len(features) == 0:
             return self.search(features, decoding, keys)
 
-        def one(row: int) -> Candidates:
-            # A copy: rounding depends on where in memory a tensor begins.
+        def search(row: int) -> Candidates:
+            # A copy, as rounding depends on where a tensor begins in memory.
             own = slice(row, row + 1)
             return self.search(features[own].clone(), decoding, keys[own] if keys else None)
 
-        return joined(side_by_side(one, range(len(features))))
+        return joined(side_by_side(search, range(len(features))))
 
     def search(
         self, features: Tensor, decoding: Decoding, keys: Sequence[NeuronKey] | None = None
     ) -> Candidates:
-        """Return the candidates of some neurons, the best first.
+        """Return the candidates of neurons, best first.
 
         Args:
             features: (neurons, k, features).
             decoding: How to search.
-            keys: Who they are; needed for sampling, where each neuron has random numbers of its
-                own.
+            keys: Keys of the neurons; required for sampling, where each neuron has random numbers
+                of its own.
         """
         self.eval()
         uniform = None
@@ -320,10 +317,10 @@ class Milan(PretrainedModel):
         """
         self.eval()
         words = self.vocabulary.encode(texts).to(self.device)
-        given = text_log_prob(self.decoder, self.vocabulary, features.to(self.device), words)
+        conditional = text_log_prob(self.decoder, self.vocabulary, features.to(self.device), words)
         if self.language_model is None:
-            return given, None
-        return given, self._prior(words)
+            return conditional, None
+        return conditional, self._prior(words)
 
     def _prior(self, words: Tensor) -> Tensor:
         assert self.language_model is not None

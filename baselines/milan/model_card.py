@@ -1,4 +1,4 @@
-"""The model card: what a model is, what it has seen, and how to use it."""
+"""The model card: what a model is, what it has learned from, and how to use it."""
 
 from __future__ import annotations
 
@@ -47,8 +47,8 @@ or images it says the nearest thing it knows.
 """
 
 
-def _said(value: object) -> str:
-    """Write a value of the training's facts in words."""
+def _in_words(value: object) -> str:
+    """Return a fact about the training in words."""
     if isinstance(value, dict) and {"chosen", "reason", "weights", "identification"} <= {*value}:
         curve = zip(value["weights"], value["identification"], strict=True)
         shown = ", ".join(f"{auc:.3f} at {weight:g}" for weight, auc in curve)
@@ -59,7 +59,7 @@ def _said(value: object) -> str:
 
 def card(config: MilanConfig) -> str:
     """Return the model card of a configuration, as Markdown."""
-    # Markdown, not HTML: what is written goes through the filter `cell`.
+    # Markdown, not HTML: the filter `cell` escapes what is written.
     environment = jinja2.Environment(keep_trailing_newline=True, undefined=jinja2.StrictUndefined)
-    environment.filters["cell"] = lambda value: as_markdown(_said(value))
+    environment.filters["cell"] = lambda value: as_markdown(_in_words(value))
     return environment.from_string(_CARD).render(config=config)

@@ -1,6 +1,6 @@
-"""What a model says of tensors of exemplars, with everything that led to it.
+"""Descriptions of exemplars given as tensors, with all intermediate results.
 
-The names are those of the original's ``DecoderOutput``, so that code written for it runs.
+The names are those of ``DecoderOutput`` of the original, so that code written for it keeps working.
 """
 
 from __future__ import annotations
@@ -20,19 +20,19 @@ from milannotations.errors import InputError
 
 
 class MilanOutput(NamedTuple):
-    """Descriptions of some neurons, and the steps they were made in.
+    """Descriptions of neurons, with the attention and probabilities of every step.
 
     Attributes:
         captions: The best description of each neuron.
-        scores: What candidates were ordered by, (neurons,); with CLIP its similarity.
+        scores: Scores by which candidates are ordered, (neurons,); with CLIP, its similarities.
         tokens: int64 (neurons, length); after the stop only stops follow.
-        predictions: log p(w | E, words before) of every word at each step, in nats, (neurons,
-            length, words); 0 after the stop. The original's are mutual information where it decodes
-            by that.
+        predictions: log p(w | E, preceding words) of every word at each step, in nats, (neurons,
+            length, words); 0 after the stop. In the original these are mutual information if it
+            is decoded by that.
         attentions: Weight of each exemplar at each step, (neurons, length, k); they sum to 1 over
             exemplars, and are 0 after the stop.
-        beam_captions: All candidates, the best first.
-        beam_scores: Their scores, (neurons, candidates); −inf where there is none.
+        beam_captions: All candidates, best first.
+        beam_scores: Their scores, (neurons, candidates); −inf for no candidate.
         beam_tokens: Their tokens, (neurons, candidates, length).
         lengths: Tokens of each description, the stop included, (neurons,).
     """
@@ -49,7 +49,7 @@ class MilanOutput(NamedTuple):
 
     @property
     def log_probs(self) -> Tensor:
-        """log p(w | E, words before) of the words said, in nats, (neurons, length).
+        """log p(w | E, preceding words) of the words of the caption, in nats, (neurons, length).
 
         Its sum over a description is log p(d | E).
         """
@@ -60,13 +60,13 @@ class MilanOutput(NamedTuple):
 def output_of(
     decoder: Decoder, vocabulary: Vocabulary, features: Tensor, candidates: Candidates
 ) -> MilanOutput:
-    """Read the best candidate of each neuron once more, and keep what happens at each step.
+    """Run the decoder over the best candidate of each neuron, and return all steps.
 
     Args:
         decoder: p(d | E).
-        vocabulary: What the numbers of words stand for.
+        vocabulary: The words.
         features: (neurons, k, features), on the decoder's device.
-        candidates: Of the search, the best first.
+        candidates: Candidates of the search, best first.
     """
     tokens = candidates.tokens[:, 0]
     words = torch.cat([tokens.new_full((len(tokens), 1), vocabulary.start), tokens], dim=1)
@@ -76,11 +76,11 @@ def output_of(
         :, :, None
     ]
     texts = tuple(
-        tuple(vocabulary.decode(numbers) for numbers in of_one)
-        for of_one in candidates.tokens.tolist()
+        tuple(vocabulary.decode(numbers) for numbers in of_neuron)
+        for of_neuron in candidates.tokens.tolist()
     )
     return MilanOutput(
-        captions=tuple(of_one[0] for of_one in texts),
+        captions=tuple(of_neuron[0] for of_neuron in texts),
         scores=candidates.scores[:, 0],
         tokens=tokens,
         predictions=torch.where(within_length, predictions, torch.zeros_like(predictions)),
@@ -99,12 +99,12 @@ def rerank(
     images: Tensor,
     masks: Tensor,
 ) -> Candidates:
-    """Order candidates anew by CLIP.
+    """Rerank candidates by CLIP.
 
     Args:
-        candidates: Of the search.
+        candidates: Candidates of the search.
         reranker: The CLIP model.
-        vocabulary: What the numbers of words stand for.
+        vocabulary: The words.
         images: In [0, 1] or uint8, (neurons, k, 3, height, width).
         masks: In [0, 1], (neurons, k, 1, height, width).
     """
@@ -130,7 +130,7 @@ def rerank(
 
 
 def check_tensors(images: Tensor, masks: Tensor | None) -> None:
-    """Raise InputError if tensors are not those of exemplars and their masks."""
+    """Raise InputError if tensors are not exemplars and their masks."""
     if images.ndim != 5 or images.shape[2] != 3:
         raise InputError(
             f"images are of shape {tuple(images.shape)}; give (neurons, k, 3, height, width), or "

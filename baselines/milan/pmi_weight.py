@@ -1,11 +1,11 @@
-"""Choosing λ, the weight of log p(d), on neurons held out from training.
+"""The choice of λ, the weight of log p(d), on neurons held out from training.
 
-The beam is searched once without PMI. For each λ the candidate of highest log p(d | E) − λ log p(d)
-is taken, as ``rerank`` does, and scored by identification: how often a description fits its own
-neuron better than another neuron of the layer. The fit is the cosine of word counts weighted by
-inverse document frequency, so that no sentence encoder is needed, and results do not depend on
-whether one is installed. The best λ is
-chosen; of equal ones that nearest to the paper's.
+The held-out neurons are searched once by a beam without PMI. For each λ the candidate of highest
+log p(d | E) − λ log p(d) is taken, as ``rerank`` does, and scored by identification: how often a
+description fits its own neuron better than another neuron of the layer. The fit is the cosine of
+word counts weighted by inverse document frequency, so that the choice does not depend on whether a
+sentence encoder is installed. The λ with the best score is chosen (of ties, the one nearest to the
+paper's).
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ from benchmark.tokenization import normalize
 
 PAPER_WEIGHT = 0.2
 WEIGHTS = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.8, 1.0)
-MIN_NEURONS = 10  # with fewer a standard error says nothing
-MAX_NEURONS = 1000  # further ones make the choice slower, and hardly surer
+MIN_NEURONS = 10  # with fewer, a standard error is meaningless
+MAX_NEURONS = 1000  # more would take longer and hardly make the choice more certain
 _BATCH = 16
 
 
@@ -37,7 +37,7 @@ class WordVectors:
     """Sentences as unit vectors of word counts times log((1 + n) / (1 + df)).
 
     Args:
-        texts: What is counted: n texts, df of which hold a word.
+        texts: The n texts that are counted; df of them contain a word.
     """
 
     signature = "tf-idf of the training annotations"
@@ -70,13 +70,13 @@ class WordIdentification(Identification):
 
 
 class WeightChoice(BaseModel):
-    """Which λ was chosen, and on what grounds.
+    """The λ that was chosen, and why.
 
     Attributes:
         chosen: The λ.
         reason: Why, in words.
-        neurons: How many held-out neurons have a value.
-        weights: The λ that were compared; empty where none could be.
+        neurons: Number of held-out neurons with a value.
+        weights: The λ that were compared; empty if none could be.
         identification: Mean identification AUC of each, 0.5 by chance.
         errors: Standard error of each one's paired difference to the best.
         metric: Signature of the metric.
@@ -104,14 +104,14 @@ def choose_weight(
 
     Args:
         model: The model, with a language model.
-        learn: Neurons that it has learnt from, whose annotations say how frequent words are.
-        held: Neurons that it has not learnt from.
-        decoding: How it searches; its strategy must be ``rerank``.
+        learn: The training neurons, whose annotations give the frequencies of words.
+        held: The held-out neurons.
+        decoding: The search of the model; its strategy must be ``rerank``.
         weights: The λ to compare.
     """
-    places = [index for index, texts in enumerate(held.texts) if usable(texts)]
-    places = places[:: -(-len(places) // MAX_NEURONS) or 1]
-    groups = _groups(held, places)
+    positions = [index for index, texts in enumerate(held.texts) if usable(texts)]
+    positions = positions[:: -(-len(positions) // MAX_NEURONS) or 1]
+    groups = _groups(held, positions)
     sizes = {group: groups.count(group) for group in set(groups)}
     compared = sum(size for size in sizes.values() if size > 1)
     if compared < MIN_NEURONS:
@@ -122,13 +122,13 @@ def choose_weight(
             f"{MIN_NEURONS}: the paper's {PAPER_WEIGHT:g} is kept",
         )
     metric = WordIdentification([normalize(text) for text in learn.pairs()[1]])
-    texts = descriptions(model, held, places, decoding, weights)
-    references = [[normalize(t) for t in usable(held.texts[index])] for index in places]
+    texts = descriptions(model, held, positions, decoding, weights)
+    references = [[normalize(t) for t in usable(held.texts[index])] for index in positions]
     predictions = {
         str(weight): [weight_texts] for weight, weight_texts in zip(weights, texts, strict=True)
     }
     statistics = metric.statistics(
-        References([Fold([""] * len(places), references)], groups), predictions
+        References([Fold([""] * len(positions), references)], groups), predictions
     )
     values = np.stack([metric.per_neuron(statistics[str(weight)]) for weight in weights])
     return chosen(values[:, ~np.isnan(values[0])], weights, metric.signature)
@@ -142,7 +142,7 @@ def chosen(values: Floats, weights: Sequence[float], metric: str = "") -> Weight
     >>> chosen(np.array([[0.5, 0.9, 0.6], [0.9, 0.6, 0.5]]), (0.2, 0.5)).chosen
     0.2
     """
-    # Rounded: equal values may differ in the last digit by the order of summation.
+    # Rounded, as the order of summation may change the last digit of equal values.
     means = values.mean(1).round(9)
     nearness = [(-round(abs(weight - PAPER_WEIGHT), 9), -weight) for weight in weights]
     best = max(range(len(weights)), key=lambda i: (means[i], nearness[i]))
@@ -166,21 +166,21 @@ def chosen(values: Floats, weights: Sequence[float], metric: str = "") -> Weight
 def descriptions(
     model: Milan,
     held: ExampleSubset,
-    places: Sequence[int],
+    positions: Sequence[int],
     decoding: Decoding,
     weights: Sequence[float],
 ) -> list[list[str]]:
-    """Return what the model says with each λ, of some held-out neurons; they are searched once."""
+    """Return descriptions of some held-out neurons with each λ, from one search."""
     # Any weight above 0 makes the search return log p(d) too.
     how = decoding.model_copy(update={"strategy": "rerank", "pmi": 1.0})
     texts_of_weights: list[list[str]] = [[] for _ in weights]
-    rows = [held.rows[index] for index in places]
+    rows = [held.rows[index] for index in positions]
     for first in range(0, len(rows), _BATCH):
         features = held.examples.features[rows[first : first + _BATCH]]
         candidates = model.search(features, how)
         assert candidates.prior is not None
         likely = candidates.log_prob
-        # By log p(d | E), as the beam left them: the order that decides between equal scores.
+        # By log p(d | E), as the beam ordered them, which decides between equal scores.
         order = likely.argsort(dim=1, descending=True, stable=True)
         at = torch.arange(len(order), device=order.device)[:, None]
         tokens, likely = candidates.tokens[at, order], likely[at, order]
@@ -192,6 +192,6 @@ def descriptions(
     return texts_of_weights
 
 
-def _groups(held: ExampleSubset, places: Sequence[int]) -> list[str]:
-    keys = [held.examples.keys[held.rows[index]] for index in places]
+def _groups(held: ExampleSubset, positions: Sequence[int]) -> list[str]:
+    keys = [held.examples.keys[held.rows[index]] for index in positions]
     return [f"{key.model}-{key.dataset} {key.layer}" for key in keys]

@@ -1,6 +1,6 @@
-"""The language model by itself: trained on descriptions alone, saved, and used in a training.
+"""The language model alone: trained on descriptions, saved, and used to train a MILAN.
 
-It has seen no exemplar, so annotations without images are enough, such as a table's.
+It needs no exemplars, so annotations without images are enough, such as a table.
 """
 
 from __future__ import annotations
@@ -36,14 +36,14 @@ _KIND, _FORMAT = "milan language model", 1
 
 
 class PriorConfig(BaseModel):
-    """What the ``config.json`` of a language model's folder says.
+    """Configuration of a language model, which ``config.json`` holds.
 
     Attributes:
-        kind: Tells it from a whole model's.
+        kind: Distinguishes the folder from that of a whole model.
         format: Version of the folder's format.
-        language_model: Its sizes.
-        vocabulary: How its words were chosen.
-        training: What it was trained on and how, for people.
+        language_model: Sizes of the language model.
+        vocabulary: How the words were chosen.
+        training: How it was trained, and on what, for people.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -75,7 +75,7 @@ class Prior:
         return language_model_log_prob(self.model, words[:, None, 1:], self.vocabulary)[:, 0]
 
     def write(self, folder: Path) -> None:
-        """Write its files into a folder that is there."""
+        """Write the files into an existing folder."""
         plain = self.config.model_dump(mode="json")
         (folder / CONFIG).write_text(json.dumps(plain, indent=1) + "\n", encoding="utf-8")
         words = json.dumps({"words": self.vocabulary.words}, indent=1, ensure_ascii=False)
@@ -125,21 +125,21 @@ def train_prior(
     overwrite: bool = False,
     on_epoch: OnEpoch = lambda name, numbers: None,
 ) -> Prior:
-    """Train a language model into a folder; a training that was interrupted goes on.
+    """Train a language model into a folder; an interrupted training is resumed.
 
     Args:
-        texts: The annotations of each neuron. Neurons are held out as ``train`` does with the same
-            options, so that both hold out the same ones.
-        folder: Where it is written.
-        options: Settings; those of the decoder are not looked at.
-        spec: Sizes.
+        texts: The annotations of each neuron. ``train`` holds out the same neurons, given the same
+            options.
+        folder: Folder of the language model.
+        options: Settings of the training; those of the decoder are ignored.
+        spec: Sizes of the language model.
         device: Where it is trained.
-        facts: What to say of the training data.
-        overwrite: Replace the folder if it is there.
-        on_epoch: Called after each epoch with the stage's name and its numbers.
+        facts: Facts about the training data, for people.
+        overwrite: Replace the folder if it exists.
+        on_epoch: Called after each epoch with the name of the stage and its numbers.
 
     Raises:
-        InputError: If the folder is there, the neurons are too few, or the loss diverges.
+        InputError: If the folder exists, there are too few neurons, or the loss diverges.
     """
     options, spec = options or TrainingConfig(), spec or LanguageModelSpec()
     options.check(device)
@@ -147,9 +147,10 @@ def train_prior(
     learn, check = ([t for row in rows for t in texts[row]] for rows in (taught, held))
     vocabulary = Vocabulary.of(learn, options.vocabulary)
     identity = {
-        "options": options.model_dump(mode="json"), "texts": [learn, check],
+        "options": options.model_dump(mode="json"),
+        "texts": [learn, check],
         "spec": spec.model_dump(mode="json"),
-    }  # fmt: skip
+    }
     with (
         fixed_threads(options.threads),
         resumable_folder(folder, identity, overwrite) as work,
@@ -162,21 +163,33 @@ def train_prior(
             "Training the language model", total=options.epochs * -(-len(learn) // size)
         )
         stage = Stage(
-            name="language model", options=options, place=work / "language_model.pt",
-            on_epoch=on_epoch, on_batch=lambda: progress.advance(task),
+            name="language model",
+            options=options,
+            path=work / "language_model.pt",
+            on_epoch=on_epoch,
+            on_batch=lambda: progress.advance(task),
             batches=lambda order: batches(len(learn), size, order),
             **language_model_parts(
-                model, vocabulary, vocabulary.encode(learn, options.longest),
-                vocabulary.encode(check, options.longest), size, torch.device(device),
+                model,
+                vocabulary,
+                vocabulary.encode(learn, options.longest),
+                vocabulary.encode(check, options.longest),
+                size,
+                torch.device(device),
             ),
-        )  # fmt: skip
+        )
         history = stage.run()
         training = {
-            **(facts or {}), "neurons": len(taught), "descriptions": len(learn),
-            "held_out_neurons": len(held), "epochs": len(history), "best_epoch": stage.best_epoch,
+            **(facts or {}),
+            "neurons": len(taught),
+            "descriptions": len(learn),
+            "held_out_neurons": len(held),
+            "epochs": len(history),
+            "best_epoch": stage.best_epoch,
             "validation_loss": round(history[stage.best_epoch - 1]["validation_loss"], 4),
-            "seed": options.seed, "threads": options.threads,
-        }  # fmt: skip
+            "seed": options.seed,
+            "threads": options.threads,
+        }
         config = PriorConfig(language_model=spec, vocabulary=options.vocabulary, training=training)
         prior = Prior(config, vocabulary, model.eval())
         prior.write(work)
@@ -192,14 +205,14 @@ def language_model_parts(
     batch_size: int,
     device: torch.device,
 ) -> dict[str, Any]:
-    """Return what a ``Stage`` needs to train a language model: module, loss, evaluate, rank.
+    """Return the fields of a ``Stage`` that trains a language model: module, loss, evaluate, rank.
 
     Args:
         model: The model.
         vocabulary: Its words.
-        words: Descriptions to learn from, int64 (descriptions, tokens).
-        held_words: Descriptions held out, likewise.
-        batch_size: Held-out descriptions at once.
+        words: Descriptions for training, int64 (descriptions, tokens).
+        held_words: Held-out descriptions, likewise.
+        batch_size: Held-out descriptions per batch.
         device: Where the model is.
     """
 

@@ -1,9 +1,9 @@
-"""The authors' published models by name, and checkpoints by URL: fetched, imported and kept.
+"""The authors' published models by name, and checkpoints by URL: downloaded and converted once.
 
-A name is that of a group of releases (``base``), with ``+clip`` where candidates are to be ordered
-anew by CLIP. Checkpoints are fetched as releases are: resumed, from mirrors first, and held to the
-SHA-256 of the first whole file, as the authors publish no checksums. What is imported is kept below
-``MILANNOTATIONS_HOME`` and used without network from then on.
+A name is that of a group of releases (``base``), with ``+clip`` appended for reranking by CLIP.
+Checkpoints are downloaded like releases: from mirrors first, and resumed after an interruption. As
+the authors publish no checksums, later files must have the SHA-256 of the first complete file.
+Converted models are kept below ``MILANNOTATIONS_HOME`` and need no network from then on.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ from milannotations.storage import locked
 from milannotations.terminal import Console
 
 CLIP_SUFFIX = "+clip"
-# Of the original's ``DecoderWithCLIP``: token-wise mutual information in a beam of 1,000, λ = .5,
-# and a reranker ViT-B/32 whose weight of the unmasked image is 1.
+# As in the original's ``DecoderWithCLIP``: token-wise mutual information with λ = .5 in a beam of
+# 1,000, and reranking by ViT-B/32 with a weight of 1 for the whole image.
 CLIP = ClipSpec(model="openai/clip-vit-base-patch32", weight=1.0)
 CLIP_DECODING = Decoding(strategy="beam", pmi=0.5, beam=1000)
 LICENCE = (
@@ -39,23 +39,23 @@ _WEB = re.compile(r"[a-z]+://", re.IGNORECASE)
 
 
 def is_published(source: str) -> bool:
-    """Say whether a source is a published model's name or a URL, ``+clip`` or not."""
+    """Return whether a source is a published model's name or a URL, ``+clip`` or not."""
     name = source.removesuffix(CLIP_SUFFIX)
     return name in PUBLISHED or bool(_WEB.match(name))
 
 
 def published_folder(source: str, convert: Convert, force: bool = False) -> Path:
-    """Return the folder of a published model, after fetching and importing it if it is not here.
+    """Return the folder of a published model, which is downloaded and converted if need be.
 
     Args:
         source: A name, as ``base``, or the URL of a checkpoint; ``+clip`` is ignored.
         convert: Makes a model's folder of a checkpoint: takes the file, the group of releases that
             it was trained on (None where unknown), and the folder.
-        force: Fetch and import it again, and record its checksum in place of another.
+        force: Download and convert it again, and accept another checksum.
 
     Raises:
-        InputError: If there is no such name, no host gives the file, its checksum is not the
-            recorded one, or it is no checkpoint of the original.
+        InputError: If there is no such name, the file cannot be downloaded, its checksum is not the
+            recorded one, or it is not a checkpoint of the original.
     """
     name = source.removesuffix(CLIP_SUFFIX)
     wanted, group = _wanted(name)
@@ -64,7 +64,7 @@ def published_folder(source: str, convert: Convert, force: bool = False) -> Path
         return target
     make_folder(target.parent)
     with locked(target, wait=True):
-        # Whoever has waited finds what the other process has fetched.
+        # Another process may have downloaded it in the meantime.
         if force or not (target / CONFIG).is_file():
             path = _fetched(name, wanted, force)
             convert(path, group, target)
@@ -72,7 +72,7 @@ def published_folder(source: str, convert: Convert, force: bool = False) -> Path
 
 
 def _fetched(name: str, wanted: Wanted, force: bool) -> Path:
-    """Fetch a checkpoint, and tell people about its licence and checksum."""
+    """Download a checkpoint, and print its licence and checksum."""
     console = Console(stderr=True, highlight=False, soft_wrap=True)
     path = fetch_file(wanted, force=force)
     checksum = recorded(wanted.name)
@@ -111,7 +111,7 @@ def _wanted(name: str) -> tuple[Wanted, str | None]:
             f"with {CLIP_SUFFIX})"
         )
     check_web(name)
-    # Two URLs may end alike: the file's name has a digest of the whole.
+    # Different URLs may have the same last part, so the file name has a hash of the whole URL.
     last = unquote(urlsplit(name).path).rpartition("/")[2]
     stem = re.sub(r"[^\w.-]", "_", last.removesuffix(".pth"))[:60].strip("._") or "model"
     file = f"{stem}-{hashlib.sha256(name.encode()).hexdigest()[:12]}.pth"
@@ -120,10 +120,10 @@ def _wanted(name: str) -> tuple[Wanted, str | None]:
 
 
 def checkpoint_file(source: str) -> Path:
-    """Return the file of a checkpoint: a path as it is, or what a URL or a name gives.
+    """Return the file of a checkpoint, which a URL or the name of a published model downloads.
 
     Raises:
-        InputError: If a URL cannot be fetched.
+        InputError: If the file cannot be downloaded.
     """
     if Path(source).exists() or not is_published(source):
         return Path(source)

@@ -1,4 +1,4 @@
-"""Trains, converts and uploads models as their configs say."""
+"""Trains, converts and uploads models for the command line."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ from milannotations.terminal import Console
 
 
 def train_milan(config: TrainMilanConfig) -> Milan:
-    """Train a MILAN on annotated neurons, and print what it has become.
+    """Train a MILAN on annotated neurons, and print a summary.
 
     Raises:
         InputError: If options contradict each other, the neurons cannot be used, or the loss
@@ -119,7 +119,7 @@ def _neurons(config: TrainingDataConfig) -> Dataset:
 
 
 def train_language_model(config: TrainPriorConfig) -> Prior:
-    """Train a language model on annotations alone, and print what it has become.
+    """Train a language model on annotations alone, and print a summary.
 
     Raises:
         InputError: If the annotations cannot be used, or the loss diverges.

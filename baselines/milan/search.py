@@ -1,4 +1,4 @@
-"""Searching for descriptions: greedy, by sampling, and with a beam, for many neurons at once."""
+"""Greedy search, sampling and beam search, for many neurons at once."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ import torch
 from torch import Tensor
 
 State = tuple[Tensor, ...]
-# Given the last words (neurons, hypotheses) and the state, whose tensors begin with the same two
-# dimensions, returns scores of what may follow (neurons, hypotheses, words), and the next state.
+# Takes the last words (neurons, hypotheses) and the state, whose tensors begin with the same two
+# dimensions; returns the scores of all next words (neurons, hypotheses, words) and the next state.
 Step = Callable[[Tensor, State], tuple[Tensor, State]]
 
 
 class Hypotheses(NamedTuple):
-    """Hypotheses of each neuron, the best first.
+    """Token sequences of each neuron, best first.
 
     Attributes:
         tokens: int64 (neurons, hypotheses, length); after a stop only stops follow.
-        scores: Sum of the scores of their tokens, up to and with the first stop, (neurons,
-            hypotheses); −inf where there are fewer hypotheses than that.
+        scores: Sum of the scores of the tokens up to the first stop, inclusive, (neurons,
+            hypotheses); −inf where there are fewer hypotheses.
     """
 
     tokens: Tensor
@@ -39,24 +39,24 @@ def beam_search(
     forbidden: Sequence[int] = (),
     empty: bool = True,
 ) -> Hypotheses:
-    """Find the sequences of highest total score that a beam of this width comes across.
+    """Search for the sequences of highest total score with a beam.
 
-    In each step every hypothesis is extended by every word, and the best ``beam`` of all stay; a
-    finished one stays as it is. Nothing is normalized by length. All neurons and hypotheses go
-    through the network together.
+    In each step every hypothesis is extended by every word, and the best ``beam`` of all are kept;
+    finished hypotheses stay as they are. Scores are not normalized by length. All neurons and
+    hypotheses go through the network together.
 
     Args:
         step: The model.
-        state: Before the first word, one hypothesis per neuron.
-        start: Number of the start.
-        stop: Number of the stop.
+        state: State before the first word, of one hypothesis per neuron.
+        start: The start token.
+        stop: The stop token.
         beam: Hypotheses per neuron.
         length: Tokens of the longest sequence, the stop included.
-        forbidden: Words that may not be said.
-        empty: Whether the stop may come first.
+        forbidden: Tokens that must not occur.
+        empty: Whether the stop may be the first token.
 
     Returns:
-        At most ``beam`` hypotheses; fewer where there are not so many sequences.
+        At most ``beam`` hypotheses; fewer if there are not as many sequences.
     """
     neurons, device = len(state[0]), state[0].device
     tokens = torch.empty(neurons, 1, 0, dtype=torch.int64, device=device)
@@ -71,7 +71,7 @@ def beam_search(
         totals = (scores[:, :, None] + log).flatten(1)
         scores, at = totals.topk(min(beam, totals.shape[1]), dim=1)
         parents, words = at // size, at % size
-        state = tuple(_take(part, parents) for part in state)
+        state = tuple(_take(tensor, parents) for tensor in state)
         tokens = torch.cat([_take(tokens, parents), words[:, :, None]], dim=2)
         if (words == stop).logical_or(scores.isneginf()).all():
             break
@@ -90,22 +90,22 @@ def greedy_search(
     empty: bool = True,
     uniform: Tensor | None = None,
 ) -> Hypotheses:
-    """Take the best word in each step, or draw it.
+    """Take the best word in each step, or draw one.
 
     Args:
         step: The model.
-        state: Before the first word, any number of hypotheses per neuron.
-        start: Number of the start.
-        stop: Number of the stop.
+        state: State before the first word, of any number of hypotheses per neuron.
+        start: The start token.
+        stop: The stop token.
         length: Tokens of the longest sequence, the stop included.
-        forbidden: Words that may not be said.
-        empty: Whether the stop may come first.
-        uniform: Numbers in [0, 1), (neurons, hypotheses, length): words are drawn in proportion
-            to the exponentials of their scores, by these numbers. The same numbers draw the same
-            words whatever else is in the batch.
+        forbidden: Tokens that must not occur.
+        empty: Whether the stop may be the first token.
+        uniform: Random numbers in [0, 1), (neurons, hypotheses, length), with which words are drawn
+            in proportion to the exponentials of their scores. The same numbers draw the same words
+            whatever else is in the batch.
 
     Returns:
-        As many hypotheses as there were states, unsorted.
+        One hypothesis per state, in the order of the states.
     """
     shape, device = state[0].shape[:2], state[0].device
     words = torch.full(shape, start, device=device)
@@ -119,7 +119,7 @@ def greedy_search(
         if uniform is None:
             words = log.argmax(-1)
         else:
-            # On the CPU: not every device has double precision.
+            # On the CPU, as not every device has double precision.
             reached = log.softmax(-1).cpu().double().cumsum(-1)
             at = uniform[:, :, time, None].to(reached) * reached[:, :, -1:]
             words = (reached <= at).sum(-1).clamp(max=log.shape[-1] - 1).to(device)
@@ -137,15 +137,15 @@ def _allowed(log: Tensor, forbidden: Sequence[int]) -> Tensor:
 
 
 def _keep_finished(log: Tensor, finished: Tensor, stop: int) -> Tensor:
-    """After a stop only stops follow, and they cost nothing."""
+    """Allow only stops after a stop, with a score of 0."""
     log = log.masked_fill(finished[:, :, None], -torch.inf)
     log[:, :, stop] = log[:, :, stop].masked_fill(finished, 0)
     return log
 
 
-def _take(part: Tensor, parents: Tensor) -> Tensor:
-    """Take hypotheses (neurons, hypotheses, …) by their numbers (neurons, new hypotheses)."""
-    return part[torch.arange(len(part), device=part.device)[:, None], parents]
+def _take(values: Tensor, parents: Tensor) -> Tensor:
+    """Select hypotheses (neurons, hypotheses, …) by number (neurons, new hypotheses)."""
+    return values[torch.arange(len(values), device=values.device)[:, None], parents]
 
 
 def _padded(tokens: Tensor, length: int, stop: int) -> Tensor:

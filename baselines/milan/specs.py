@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import BaseModel, ConfigDict, Field
 
-MAX_SIZE = 2**20  # of a layer; the product of two still is a number of bytes
+MAX_SIZE = 2**20  # of a layer; the product of two is still a valid number of bytes
 
 
 class LstmSizes(BaseModel):

@@ -1,4 +1,4 @@
-"""One stage of training: epochs, early stopping, the best weights, and going on after a kill."""
+"""One stage of training: epochs, early stopping, the best weights, resuming after a kill."""
 
 from __future__ import annotations
 
@@ -23,25 +23,25 @@ OnEpoch = Callable[[str, dict[str, float]], None]
 
 @dataclass
 class Stage:
-    """Trains one module until it no longer improves, and leaves it with its best weights.
+    """Trains one module until it no longer improves, and restores its best weights.
 
-    What an epoch does depends on the seed and its number alone, so that a training that was
-    killed and goes on ends with the very weights of one that was not.
+    An epoch depends only on the seed and its number, so that a training that was killed and resumed
+    ends with exactly the same weights as one that was not.
 
     Attributes:
-        name: For the state's file and the progress bar.
-        module: What is trained.
-        batches: The batches of an epoch, given a generator of its own.
-        loss: The loss of a batch.
-        evaluate: Numbers of the module in evaluation mode.
+        name: Name of the stage, for people.
+        module: The module.
+        batches: Returns the batches of an epoch, given a random generator of its own.
+        loss: Returns the loss of a batch.
+        evaluate: Returns numbers of the module, which is in evaluation mode.
         options: The settings.
-        place: File of the state; None keeps none.
+        path: File of the state; None for no file.
         on_epoch: Called with the name and the numbers after each epoch.
         on_batch: Called after each batch.
         history: The numbers of each epoch.
-        best_epoch: Number of the epoch whose weights are kept, from 1; 0 before training.
-        rank: What must grow, from the numbers of an epoch: the first counts, and the next where
-            it is tied.
+        best_epoch: Number of the epoch with the best weights, from 1; 0 before training.
+        rank: Returns the values that must grow, from the numbers of an epoch; later values decide
+            ties of earlier ones.
     """
 
     name: str
@@ -50,7 +50,7 @@ class Stage:
     loss: Loss
     evaluate: Callable[[], dict[str, float]]
     options: TrainingConfig
-    place: Path | None = None
+    path: Path | None = None
     on_epoch: OnEpoch = lambda name, facts: None
     on_batch: Callable[[], None] = lambda: None
     history: list[dict[str, float]] = field(default_factory=list)
@@ -61,7 +61,7 @@ class Stage:
         """Train; return the numbers of each epoch.
 
         Raises:
-            InputError: If the loss is no longer a number, or the state's file is damaged.
+            InputError: If the loss is no longer a number, or the file of the state is damaged.
         """
         device = next(self.module.parameters()).device
         optimizer = torch.optim.AdamW(
@@ -73,7 +73,7 @@ class Stage:
             device.type, enabled=self.options.precision == "float16" and device.type == "cuda"
         )
         best = copy.deepcopy(self.module.state_dict())
-        best_rank: tuple[float, ...] = ()  # below any other
+        best_rank: tuple[float, ...] = ()  # less than any other
         bad, finished = 0, False
         saved = self._load(device)
         if saved is not None:
@@ -90,20 +90,25 @@ class Stage:
             rank = self.rank(facts)
             self.history.append(facts)
             if rank > best_rank:
-                # A copy: the state dictionary itself is changed by the next step.
+                # A copy, as the next step changes the tensors of the state dictionary.
                 best, best_rank, bad = copy.deepcopy(self.module.state_dict()), rank, 0
                 self.best_epoch = epoch + 1
             else:
                 bad += 1
             finished = bad > self.options.patience
-            if self.place is not None:
+            if self.path is not None:
                 state = {
-                    "module": self.module.state_dict(), "optimizer": optimizer.state_dict(),
-                    "scaler": scaler.state_dict(), "best": best, "best_rank": best_rank,
-                    "best_epoch": self.best_epoch, "bad": bad, "history": self.history,
+                    "module": self.module.state_dict(),
+                    "optimizer": optimizer.state_dict(),
+                    "scaler": scaler.state_dict(),
+                    "best": best,
+                    "best_rank": best_rank,
+                    "best_epoch": self.best_epoch,
+                    "bad": bad,
+                    "history": self.history,
                     "finished": finished,
-                }  # fmt: skip
-                with atomic_path(self.place) as path:
+                }
+                with atomic_path(self.path) as path:
                     torch.save(state, path)
             self.on_epoch(self.name, {"epoch": epoch + 1, **facts})
         self.module.load_state_dict(best)
@@ -143,7 +148,7 @@ class Stage:
             numbers = self.evaluate()
         odd = [f"{name} {value}" for name, value in numbers.items() if not math.isfinite(value)]
         if odd:
-            # No comparison with such a number holds, so that no epoch would ever be better.
+            # Comparisons with NaN are false, so no later epoch would ever be better.
             raise InputError(
                 f"the {self.name} has {', '.join(odd)} after epoch {epoch + 1}; lower the learning "
                 "rate, or train in float32"
@@ -151,10 +156,10 @@ class Stage:
         return {"train_loss": total / max(count, 1), **numbers}
 
     def _load(self, device: torch.device) -> dict[str, Any] | None:
-        if self.place is None or not self.place.is_file():
+        if self.path is None or not self.path.is_file():
             return None
         try:
-            state: dict[str, Any] = torch.load(self.place, map_location=device, weights_only=True)
+            state: dict[str, Any] = torch.load(self.path, map_location=device, weights_only=True)
         except Exception as error:  # whatever a damaged file makes torch raise
-            raise InputError(f"{self.place} is damaged; delete it to begin anew") from error
+            raise InputError(f"{self.path} is damaged; delete it to begin anew") from error
         return state

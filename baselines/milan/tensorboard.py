@@ -1,4 +1,4 @@
-"""Telling of epochs: a line each, and TensorBoard where it is asked for."""
+"""Reports of epochs: one line each, and TensorBoard on request."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from milannotations.errors import InputError
 
 @contextmanager
 def epoch_writer(folder: Path | None, say: Callable[[str], None]) -> Iterator[OnEpoch]:
-    """Give what is to be called after each epoch.
+    """Yield a function to call after each epoch.
 
     Args:
-        folder: Folder for TensorBoard; None writes no such files.
-        say: Given one line per epoch.
+        folder: Folder for TensorBoard; None writes no files.
+        say: Called with one line per epoch.
 
     Raises:
-        InputError: If TensorBoard is asked for and not installed.
+        InputError: If TensorBoard is requested but not installed.
     """
     writer = None
     if folder is not None:

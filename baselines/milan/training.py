@@ -1,4 +1,4 @@
-"""Training a MILAN: features once, then the language model, then the decoder."""
+"""Training of a MILAN: first the language model, then the decoder."""
 
 from __future__ import annotations
 
@@ -53,37 +53,37 @@ def train(
     overwrite: bool = False,
     on_epoch: OnEpoch = lambda name, numbers: None,
 ) -> Milan:
-    """Train a model into a folder; a training that was interrupted goes on.
+    """Train a model into a folder; an interrupted training is resumed.
 
     Args:
-        learn: Neurons to learn from.
-        encoder: What made their features.
-        folder: Where the model is written.
+        learn: The training neurons.
+        encoder: The encoder of their features.
+        folder: Folder of the model.
         options: Settings of the training.
         spec: Architecture and search of the model.
         validation: Neurons for early stopping; default a part held out from ``learn``.
         prior: A trained language model, used as it is and with its vocabulary in place of
             ``spec.language_model``.
-        device: Where it is trained.
-        facts: What to say of the training data in the model card.
-        overwrite: Replace the folder if it is there.
-        on_epoch: Called after each epoch with the stage's name and its numbers.
+        device: Where the model is trained.
+        facts: Facts about the training data for the model card.
+        overwrite: Replace the folder if it exists.
+        on_epoch: Called after each epoch with the name of the stage and its numbers.
 
     Returns:
         The model with its best weights, in evaluation mode.
 
     Raises:
-        InputError: If the folder is there, the neurons are too few, or the loss diverges.
+        InputError: If the folder exists, there are too few neurons, or the loss diverges.
     """
     options = options or TrainingConfig()
     options.check(device)
     if validation is None:
         rows, held = hold_out(len(learn.texts), options)
-        train_part, held_part = learn.part(rows), learn.part(held)
+        training, held_out = learn.subset(rows), learn.subset(held)
     else:
-        train_part = learn.part(range(len(learn.texts)))
-        held_part = validation.part(range(len(validation.texts)))
-    _, texts = train_part.pairs()
+        training = learn.subset(range(len(learn.texts)))
+        held_out = validation.subset(range(len(validation.texts)))
+    _, texts = training.pairs()
     spec = spec or MilanSpec()
     language_model = prior.config.language_model if prior else spec.language_model
     vocabulary = prior.vocabulary if prior else Vocabulary.of(texts, options.vocabulary)
@@ -94,7 +94,7 @@ def train(
         decoding = _usual_decoding(options, language_model)
     encoder_spec = encoder.spec
     if encoder_spec.weights not in ("published", "random"):
-        # A file of this machine: the weights must travel with the model.
+        # Weights from a file must be saved with the model.
         encoder_spec = encoder_spec.model_copy(update={"weights": "included"})
     config = MilanConfig(
         encoder=encoder_spec,
@@ -105,17 +105,17 @@ def train(
         language_model=language_model,
         vocabulary=words_of,
         decoding=decoding,
-        training={**(facts or {}), "neurons": len(train_part.rows), "descriptions": len(texts)},
+        training={**(facts or {}), "neurons": len(training.rows), "descriptions": len(texts)},
         trained_on=learn.origin,
     )
     identity = {
         "format": FORMAT,
         "config": config.model_dump(mode="json"),
         "options": options.model_dump(mode="json"),
-        "texts": _digest([train_part.texts, held_part.texts]),
-        "neurons": _digest([learn.keys, train_part.rows, held_part.examples.keys, held_part.rows]),
+        "texts": _digest([training.texts, held_out.texts]),
+        "neurons": _digest([learn.keys, training.rows, held_out.examples.keys, held_out.rows]),
         "prior": _weights_digest(prior) if prior else "",
-        "features": [_sample(part.examples.features) for part in (train_part, held_part)],
+        "features": [_sample(subset.examples.features) for subset in (training, held_out)],
     }
     with (
         fixed_threads(options.threads),
@@ -127,18 +127,18 @@ def train(
         if prior is not None and model.language_model is not None:
             model.language_model.load_state_dict(prior.model.state_dict())
         stages = _stages(
-            model, train_part, held_part, options, work, progress, on_epoch, prior is not None
+            model, training, held_out, options, work, progress, on_epoch, prior is not None
         )
         history: dict[str, Any] = {stage.name: stage.run() for stage in stages}
-        descriptions = greedy_descriptions(model, held_part)
-        warning = degenerate(descriptions, held_part.texts)
-        choice = choose_weight(model, train_part, held_part, decoding) if choosing else None
+        descriptions = greedy_descriptions(model, held_out)
+        warning = degenerate(descriptions, held_out.texts)
+        choice = choose_weight(model, training, held_out, decoding) if choosing else None
         if choice is not None:
             decoding = decoding.model_copy(update={"pmi": choice.chosen})
             history["pmi"] = choice.model_dump(mode="json")
         trained = {
             **config.training,
-            **_outcome(stages, held_part),
+            **_outcome(stages, held_out),
             "distinct_validation_descriptions": len(set(descriptions)),
             **_settings(options),
             "device": model.device.type,
@@ -154,7 +154,7 @@ def train(
         with (work / _HELD_OUT).open("w", newline="", encoding="utf-8") as file:
             writer = csv.writer(file)
             writer.writerow(NeuronKey._fields)
-            writer.writerows(held_part.examples.keys[row] for row in held_part.rows)
+            writer.writerows(held_out.examples.keys[row] for row in held_out.rows)
         for name in _STATES.values():
             (work / name).unlink(missing_ok=True)
     if warning:
@@ -173,7 +173,7 @@ def _usual_decoding(options: TrainingConfig, prior: LanguageModelSpec | None) ->
 
 
 def _outcome(stages: Sequence[Stage], held: ExampleSubset) -> dict[str, Any]:
-    """Return how many epochs were run and what the one that is kept is worth."""
+    """Return how many epochs were run, and the numbers of the best one."""
     *before, decoder = stages
     numbers = decoder.history[decoder.best_epoch - 1]
     return {
@@ -186,7 +186,7 @@ def _outcome(stages: Sequence[Stage], held: ExampleSubset) -> dict[str, Any]:
 
 
 def _settings(options: TrainingConfig) -> dict[str, Any]:
-    """Return the options under names that are not those of what came of them."""
+    """Return the options under names that differ from those of results."""
     settings = options.model_dump(mode="json", exclude={"pmi"})
     return {("max_epochs" if name == "epochs" else name): v for name, v in settings.items()}
 
@@ -195,7 +195,7 @@ def decoder_loss(model: Milan, features: Tensor, words: Tensor, regularization: 
     """Return the mean negative log probability of a word, and the doubly stochastic term.
 
     Args:
-        model: The model; only its decoder takes part.
+        model: The model, of which only the decoder is used.
         features: (descriptions, k, features).
         words: Descriptions that begin with the start, int64 (descriptions, tokens).
         regularization: Weight of the second term, the mean of (1 − Σ attention)² over exemplars.
@@ -205,7 +205,7 @@ def decoder_loss(model: Milan, features: Tensor, words: Tensor, regularization: 
     padding = model.vocabulary.pad
     loss = functional.nll_loss(logs.flatten(0, 1), targets.flatten(), ignore_index=padding)
     if regularization:
-        # Padding is left out: how long the longest neighbour is must not matter.
+        # Without padding, as the length of other texts in the batch must not matter.
         received = (attention * (targets != padding)[:, :, None]).sum(1)
         loss = loss + regularization * ((1 - received) ** 2).mean()
     return loss
@@ -219,7 +219,7 @@ def _stages(
     work: Path,
     progress: Progress,
     on_epoch: OnEpoch,
-    ready: bool,
+    has_prior: bool,
 ) -> list[Stage]:
     rows, texts = learn.pairs()
     held_rows, held_texts = held.pairs()
@@ -239,10 +239,14 @@ def _stages(
             on_epoch(stage_name, numbers)
 
         return Stage(
-            name=name, options=options, place=work / _STATES[name], on_epoch=after,
+            name=name,
+            options=options,
+            path=work / _STATES[name],
+            on_epoch=after,
             on_batch=lambda: progress.advance(task),
-            batches=lambda order: batches(len(rows), size, order), **parts,
-        )  # fmt: skip
+            batches=lambda order: batches(len(rows), size, order),
+            **parts,
+        )
 
     def look(batch: Tensor, trim: Tensor) -> Tensor:
         return trimmed(trim[batch], model.vocabulary.pad).to(device)
@@ -260,19 +264,19 @@ def _stages(
         total = 0.0
         for batch in batches(len(held_rows), options.batch_size):
             features = held.examples.features[held_at[batch]].to(device)
-            part = look(batch, held_words)
-            total -= float(text_log_prob(model.decoder, model.vocabulary, features, part).sum())
+            tokens = look(batch, held_words)
+            total -= float(text_log_prob(model.decoder, model.vocabulary, features, tokens).sum())
         bleu = validation_bleu(model, held)
         loss = total / count_words(held_words, model.vocabulary.pad)
         return {"validation_loss": loss, "validation_bleu": bleu}
 
     def rank_decoder(numbers: Mapping[str, float]) -> tuple[float, ...]:
         loss = -numbers["validation_loss"]
-        # BLEU is 0 as long as no four words in a row are right, and often tied.
+        # BLEU is 0 until four consecutive words are right, and often tied.
         return (numbers["validation_bleu"], loss) if options.stop_on == "bleu" else (loss,)
 
     stages = []
-    if model.language_model is not None and not ready:
+    if model.language_model is not None and not has_prior:
         size = options.language_model_batch_size
         stages.append(
             stage(
@@ -297,13 +301,13 @@ def _stages(
 
 
 def _sample(features: Tensor) -> str:
-    """Return a digest of some of the features: reading all of a mapped file would take long."""
+    """Return a hash of some of the features, as reading a whole mapped file would take long."""
     return hashlib.sha256(features[::17, 0].numpy().tobytes()).hexdigest()[:16]
 
 
 def _weights_digest(prior: Prior) -> str:
-    parts = [v.detach().cpu().numpy().tobytes() for v in prior.model.state_dict().values()]
-    return hashlib.sha256(b"".join(parts)).hexdigest()[:16]
+    tensors = [v.detach().cpu().numpy().tobytes() for v in prior.model.state_dict().values()]
+    return hashlib.sha256(b"".join(tensors)).hexdigest()[:16]
 
 
 def _digest(plain: Iterable[object]) -> str:

@@ -19,30 +19,31 @@ class TrainingConfig(BaseModel):
     Attributes:
         batch_size: Descriptions per step of the decoder.
         language_model_batch_size: Descriptions per step of the language model.
-        epochs: The most epochs of each of the two.
+        epochs: Maximum number of epochs, of the decoder and of the language model.
         patience: Stop after more than this many epochs without improvement.
-        hold_out: Fraction of the neurons held out for validation, where none are given for it.
-        stop_on: What early stopping of the decoder looks at on the held-out neurons: ``bleu`` of
-            greedy descriptions (where it is 0 or tied, the loss decides), or the ``loss``. The
-            language model's looks at its loss.
-        pmi: λ, the weight of log p(d), that the model uses unless told otherwise; default it is
-            chosen on the held-out neurons.
-        learning_rate: Of AdamW.
-        weight_decay: Of AdamW.
-        regularization: Weight of the doubly stochastic term: over a description, each exemplar
-            should receive attention of 1 in sum (Xu et al., ICML 2015, section 4.2.1).
-        longest: Tokens after which descriptions are cut; they then have no end to learn.
-        resample: Draw as many exemplars with replacement from a neuron's own, anew each time it is
-            looked at. The paper does not; it keeps small training sets from being learnt by heart.
-        min_count: Words that the annotations hold fewer times are unknown words: they are learnt as
-            such, and never said.
-        lemmatize: Learn words as their lemmas, which is what the model then says; needs a spaCy
-            pipeline (extra: language).
+        hold_out: Fraction of the neurons held out for validation, unless validation neurons are
+            given.
+        stop_on: Criterion of early stopping of the decoder on the held-out neurons: ``bleu`` of
+            greedy descriptions (where it is 0 or tied, the loss decides), or the ``loss``. For the
+            language model it is always the loss.
+        pmi: λ, the weight of log p(d), of the trained model; default it is chosen on the held-out
+            neurons.
+        learning_rate: Learning rate of AdamW.
+        weight_decay: Weight decay of AdamW.
+        regularization: Weight of the doubly stochastic term: the attention that each exemplar
+            receives over a description should sum to 1 (Xu et al., ICML 2015, section 4.2.1).
+        longest: Descriptions are cut off after this many tokens, without a stop.
+        resample: Draw the exemplars of a neuron anew, with replacement, in each step. The paper
+            does not; it keeps small training sets from being memorized.
+        min_count: Words that occur less often in the annotations are learned as the unknown word,
+            which is never generated.
+        lemmatize: Learn, and generate, the lemmas of words; needs a spaCy pipeline (extra:
+            language).
         precision: float32, or bfloat16 or float16 (mixed).
         seed: Seed of the split, the initial weights, the order and the dropout.
-        threads: Processors of each operation where it is trained on the CPU. Sums are rounded
-            differently for each number, and training amplifies it, so the number does not depend
-            on the machine; other numbers give other, equally good models.
+        threads: Threads of each operation in training on the CPU. The number affects the rounding
+            of sums, which training amplifies, so it does not depend on the machine; other numbers
+            give other, equally good models.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")

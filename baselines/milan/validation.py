@@ -1,4 +1,4 @@
-"""What a model in training says of the neurons held out, and whether that is worth anything."""
+"""Descriptions of held-out neurons during training, and their quality."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ GREEDY = Decoding(strategy="greedy", pmi=0)
 
 
 def greedy_descriptions(model: Milan, rows: ExampleSubset, batch_size: int = 64) -> list[str]:
-    """Return greedy descriptions, without PMI, of some neurons; lower case, as they are scored."""
+    """Return greedy descriptions of neurons without PMI, normalized as for scoring."""
     descriptions: list[str] = []
     for first in range(0, len(rows.rows), batch_size):
         features = rows.examples.features[rows.rows[first : first + batch_size]]
@@ -37,14 +37,14 @@ def validation_bleu(model: Milan, rows: ExampleSubset, batch_size: int = 64) -> 
     return float(BLEU().corpus_score(descriptions, references).score)
 
 
-def degenerate(said: Sequence[str], references: Sequence[Sequence[str]]) -> str | None:
-    """Return a warning if descriptions tell no neuron from another; None if they do.
+def degenerate(descriptions: Sequence[str], references: Sequence[Sequence[str]]) -> str | None:
+    """Return a warning if descriptions do not distinguish neurons; None if they do.
 
-    That is so if they hold fewer than two distinct sentences, or fewer than two distinct words.
-    Of a single neuron nothing can be said.
+    That is so if they contain fewer than two distinct sentences or words. There is no warning for a
+    single neuron.
 
     Args:
-        said: One description per held-out neuron.
+        descriptions: One description per held-out neuron.
         references: Their annotations.
 
     >>> degenerate(["dogs", "cats"], [["dogs"], ["cats"]])
@@ -53,13 +53,14 @@ def degenerate(said: Sequence[str], references: Sequence[Sequence[str]]) -> str 
     >>> degenerate(["dogs", "dogs"], [["dogs"], ["cats"]])[:55]
     "the model says 'dogs' of all 2 held-out neurons: it has"
     """
-    words = {word for text in said for word in text.split()}
-    if len(said) < 2 or (len(set(said)) > 1 and len(words) > 1):
+    words = {word for text in descriptions for word in text.split()}
+    if len(descriptions) < 2 or (len(set(descriptions)) > 1 and len(words) > 1):
         return None
-    if len(set(said)) > 1:
-        finding = f"the only word the model says of {len(said)} held-out neurons is {min(words)!r}"
+    count = len(descriptions)
+    if len(set(descriptions)) > 1:
+        finding = f"the only word the model says of {count} held-out neurons is {min(words)!r}"
     else:
-        finding = f"the model says {said[0][:60]!r} of all {len(said)} held-out neurons"
+        finding = f"the model says {descriptions[0][:60]!r} of all {count} held-out neurons"
     if len({normalize(text) for texts in references for text in texts}) < 2:
         return f"{finding}, and their annotations say no more; give it annotations that differ"
     return (

@@ -1,4 +1,4 @@
-"""Words: spaCy's rule-based English tokenizer, and the vocabulary of a model."""
+"""The tokenizer, spaCy's rules for English, and the vocabulary of a model."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 SPECIALS = ("<start>", "<stop>", "<pad>", "<unk>")
 _LATIN = re.compile(r"[a-z]", re.IGNORECASE)
 _LETTER = re.compile(r"[^\W\d_]")
-# How tokens go together again: no space before these, none after those, none around hyphens.
+# No space before these tokens, after those, or around hyphens.
 _BEFORE = re.compile(r" (?=[.,;:!?)\]}%]|'s\b|n't\b|'\B)")
 _AFTER = re.compile(r"(?<=[(\[{$#]) ")
 _AROUND = re.compile(r" ?([-/]) ?")
@@ -29,8 +29,8 @@ _AROUND = re.compile(r" ?([-/]) ?")
 def tokenize(texts: Iterable[str]) -> list[list[str]]:
     """Split texts into lower-case tokens; punctuation is kept.
 
-    The tokenizer is that of ``spacy.blank("en")``, which is also that of the pipeline
-    ``en_core_web_sm`` that MILAN used: rules alone, no model to download.
+    The tokenizer is that of ``spacy.blank("en")``, and of the pipeline ``en_core_web_sm`` that
+    MILAN used: rules, without a model to download.
 
     >>> tokenize(["Red-striped dogs' heads."])
     [['red', '-', 'striped', 'dogs', "'", 'heads', '.']]
@@ -51,7 +51,7 @@ def lemmas(texts: Iterable[str]) -> list[list[str]]:
 
 
 def detokenize(tokens: Sequence[str]) -> str:
-    """Write tokens as a text, with spaces where English has them.
+    """Join tokens to a text, with spaces as in English.
 
     >>> detokenize(["red", "-", "striped", "dogs", "'", "heads", ",", "or", "a", "cat", "'s"])
     "red-striped dogs' heads, or a cat's"
@@ -61,17 +61,21 @@ def detokenize(tokens: Sequence[str]) -> str:
 
 
 class Vocabulary:
-    """The words a model knows, and what stands for them.
+    """The words that a model knows, and their numbers.
 
-    Words are numbered from 0; after them come the start, the stop, the padding and the unknown
-    word, in the order of the original's checkpoints.
+    Words are numbered from 0; the start, the stop, the padding and the unknown word follow, in the
+    order of the original's checkpoints.
+
+    >>> Vocabulary(["red", "dogs"]).encode(["red dogs", "a dog"])
+    tensor([[2, 0, 1, 3],
+            [2, 5, 5, 3]])
 
     Args:
         words: Distinct tokens.
-        lemmatize: Whether they are lemmas, and texts are to be read as such.
+        lemmatize: Whether the words are lemmas, and texts are lemmatized.
 
     Raises:
-        InputError: If there are none, or one occurs twice.
+        InputError: If there are no words, or one occurs twice.
     """
 
     def __init__(self, words: Sequence[str], lemmatize: bool = False) -> None:
@@ -96,7 +100,7 @@ class Vocabulary:
             spec: How words are chosen; default all, as they are.
 
         Raises:
-            InputError: If the texts hold no word that is frequent enough, or are not English.
+            InputError: If no word of the texts is frequent enough, or they are not English.
         """
         spec = spec or VocabularySpec()
         check_english(texts)
@@ -108,7 +112,7 @@ class Vocabulary:
                 f"min_count={spec.min_count}: no word of the annotations is so frequent; the most "
                 f"frequent occurs {max(counts.values())} times"
             )
-        # Of equally frequent words the first by alphabet: no order of texts may change a model.
+        # Ties in alphabetical order, so that the order of texts does not change the model.
         return cls(sorted(words, key=lambda word: (-counts[word], word)), spec.lemmatize)
 
     def __len__(self) -> int:
@@ -122,14 +126,14 @@ class Vocabulary:
 
     @property
     def unspeakable(self) -> list[int]:
-        """Numbers of the start, the padding and the unknown word, which no description holds."""
+        """Numbers of the start, the padding and the unknown word, which no description contains."""
         return [self.start, self.pad, self.unknown]
 
     def encode(self, texts: Sequence[str], longest: int | None = None) -> Tensor:
         """Return the numbers of texts' tokens, int64 of shape (texts, tokens).
 
-        Each row begins with the start and ends with the stop, then padding. A text of more than
-        ``longest`` tokens is cut there and has no stop: it does not end there.
+        Each row consists of the start, the tokens, the stop, and padding. A text of more than
+        ``longest`` tokens is cut off without a stop, as it does not end there.
         """
         rows = []
         for tokens in self._split(texts):
@@ -152,8 +156,8 @@ class Vocabulary:
 def check_english(texts: Sequence[str]) -> None:
     """Raise InputError if there are no texts, or most are not written in Latin letters.
 
-    The tokenizer's rules are those of English, and the published data are English: a model of
-    another language would be trained on whole sentences as words, without anyone noticing.
+    The rules of the tokenizer are those of English. For another language, a model could silently be
+    trained with whole sentences as words.
     """
     written = [text for text in texts if text.strip()]
     if not written:

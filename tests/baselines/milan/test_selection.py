@@ -172,7 +172,7 @@ def test_word_vectors_by_hand() -> None:
 def test_one_search_gives_what_each_weight_gives() -> None:
     model, features = tiny_model(4), some_features(12)
     keys = [NeuronKey("m", "d", "l", unit) for unit in range(12)]
-    rows = Examples(features, [["red"]] * 12, keys).part(range(12))
+    rows = Examples(features, [["red"]] * 12, keys).subset(range(12))
     weights = (0.0, 0.2, 0.7)
     found = descriptions(model, rows, range(12), Decoding(beam=8), weights)
     assert len({tuple(texts) for texts in found}) > 1
@@ -193,8 +193,8 @@ def test_the_weight_is_chosen_on_held_out_neurons_and_told(tmp_path: Path) -> No
     with (tmp_path / "m" / "held_out.csv").open() as file:
         held = [int(row["unit"]) for row in csv.DictReader(file)]
     loaded = Milan.from_pretrained(tmp_path / "m", "cpu")
-    taught = learn.part([row for row in range(80) if row not in held])
-    assert choose_weight(loaded, taught, learn.part(held), Decoding()) == choice
+    taught = learn.subset([row for row in range(80) if row not in held])
+    assert choose_weight(loaded, taught, learn.subset(held), Decoding()) == choice
     assert json.loads((tmp_path / "m" / "training.json").read_text())["pmi"]["chosen"] == (
         choice.chosen
     )
@@ -227,7 +227,7 @@ def test_a_weight_that_is_given_is_not_chosen(tmp_path: Path) -> None:
 def test_descriptions_for_the_warning_are_the_greedy_ones() -> None:
     model, features = tiny_model(2), some_features(6)
     keys = [NeuronKey("m", "d", "l", unit) for unit in range(6)]
-    said = greedy_descriptions(model, Examples(features, [["red"]] * 6, keys).part([4, 1]))
+    said = greedy_descriptions(model, Examples(features, [["red"]] * 6, keys).subset([4, 1]))
     whole = model.describe_features(keys, features, VARIANTS["greedy"])
     assert said == [normalize(whole[4].text), normalize(whole[1].text)]
 

@@ -62,7 +62,7 @@ def test_a_small_model_learns_twenty_neurons_by_heart(tmp_path: Path) -> None:
         decoding = Decoding(strategy=name, pmi=0)
         said = [d.text for d in model.describe_features(learn.keys, learn.features, decoding)]
         assert BLEU().corpus_score(said, [[t[0] for t in learn.texts]]).score > 90, name
-    assert validation_bleu(model, learn.part(range(20))) > 90
+    assert validation_bleu(model, learn.subset(range(20))) > 90
 
 
 def test_the_best_epoch_is_restored() -> None:
