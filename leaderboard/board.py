@@ -47,6 +47,12 @@ class Column:
         split_number: Index of its split among the board's.
         scores: All scores in it, in no particular order; at least one.
         best: The best value of a method; None where fewer than two methods compete.
+
+    >>> scores = [Score(value=v, low=v - 0.1, high=v + 0.1, n=85, signature="s") for v in (0.5, 1)]
+    >>> key = ColumnKey("test", "identification", "s", "f")
+    >>> column = Column(key, MetricInfo(title="AUC"), 0, 0, tuple(scores), 1.0)
+    >>> column.decimals, column.counts, column.draw(scores[0])
+    (3, [85], IntervalDrawing(low=4.0, high=33.7, value=18.9, chance=None))
     """
 
     key: ColumnKey

@@ -35,6 +35,12 @@ def build_board(
     Raises:
         InputError: If no column has the main metric or split, or if two results that share a
             column disagree on its direction or chance level.
+
+    >>> from leaderboard.definition import read_board
+    >>> from leaderboard.results_folder import load_results
+    >>> board = build_board(load_results(read_board("demo").results))
+    >>> board.rows[0].method.title, board.main_column.key.metric
+    ('Oracle: one reference held out', 'identification')
     """
     metrics = _metrics(results)
     split = _main_split(results, metrics, main_metric, main_split)

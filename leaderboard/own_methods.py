@@ -37,6 +37,9 @@ class OwnMethod:
         vocabulary: Words or texts that it chooses from, unless the describer itself states them.
         references: Who must have written the references for this row to be meaningful; empty for
             anyone.
+
+    >>> OWN_METHODS["oracle"].kind
+    'control'
     """
 
     describer: str

@@ -39,6 +39,15 @@ class PageKit:
 
     Attributes:
         style: The theme and the style sheet.
+
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder:
+    ...     _ = (Path(folder) / "style.css").write_text("p { color: red }")
+    ...     _ = (Path(folder) / "page.j2").write_text(
+    ...         '{% extends "base.html.j2" %}{% block body %}<p>{{ text }}</p>{% endblock %}'
+    ...     )
+    ...     "<p>&lt;b&gt;</p>" in PageKit(Path(folder)).render("page.j2", text="<b>")
+    True
     """
 
     def __init__(

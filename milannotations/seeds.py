@@ -13,7 +13,7 @@ def stable_seed(*parts: object) -> int:
     >>> stable_seed("layer1", 3)
     1795958039395972716
     """
-    digest = hashlib.sha256("|".join(str(part) for part in parts).encode()).digest()
+    digest = hashlib.sha256("|".join(map(str, parts)).encode()).digest()
     return int.from_bytes(digest[:8], "little")
 
 

@@ -1,11 +1,11 @@
-// One neuron: its pictures, references and every method's words. The address says which, and whether
-// masks are shown: `#split/model/dataset/layer/unit?masks=off`.
+// One neuron: its pictures, references and every method's description. The address holds the neuron,
+// and whether masks are shown: `#split/model/dataset/layer/unit?masks=off`.
 (() => {
   "use strict";
   const { byId, data, make, decoded } = page;
   const { load, layersOf, linkTo, wordsOf, number } = site;
   const [splitField, layerField, unitField] = ["split", "layer", "unit"].map(byId);
-  let turn = 0; // of drawing: what is late is dropped
+  let turn = 0; // of drawing; a result that arrives too late is dropped
   let now = null;
 
   data.splits.forEach((split) => splitField.add(new Option(split.title, String(split.number))));
@@ -14,7 +14,7 @@
     byId("message").textContent = text;
   };
 
-  /** Return what the address names; the first neuron where it names none. */
+  /** Return the neuron that the address names, or else the first one. */
   const wanted = () => {
     const parts = location.hash.slice(1).split("?")[0].split("/").map(decoded);
     const split = data.splits.find((one) => one.title === parts[0]);
@@ -42,13 +42,13 @@
   const drawPicture = (picture) => {
     if (picture === null) {
       byId("picture").replaceChildren(make("p", { class: "missing" }, data.pictures
-        ? "No picture of this neuron is kept on this site."
+        ? "This site has no picture of this neuron."
         : "Source images are not attached."));
       return;
     }
     const size = { width: picture.columns * picture.tile, height: picture.rows * picture.tile };
     const sheet = make("div", { class: `sheet columns-${picture.columns} rows-${picture.rows}` },
-      make("img", { src: picture.image, alt: "The images that excite the neuron most", ...size }),
+      make("img", { src: picture.image, alt: "The images that activate the neuron most", ...size }),
       make("img", { src: picture.overlay, class: "mask", alt: "", ...size }));
     byId("picture").replaceChildren(sheet);
   };
@@ -69,8 +69,8 @@
     const scored = rows.some((row) => row.value !== null);
     byId("metric-name").textContent = scored ? data.metric : "Score";
     byId("best-note").textContent = scored
-      ? `${data.metric} of this neuron alone, the best first.`
-      : "Nobody has annotated this neuron, so descriptions have no scores.";
+      ? `${data.metric} of this neuron alone, best first.`
+      : "This neuron has no annotations, so descriptions have no scores.";
   };
 
   const draw = async () => {
@@ -91,7 +91,7 @@
       const words = await wordsOf(split.number, group.start + at);
       if (own !== turn) return;
       now = { split, layers, group, at };
-      say(missing ? "There is no neuron of this address; this is the nearest." : "");
+      say(missing ? "There is no neuron with this address; this is the nearest." : "");
       splitField.value = String(split.number);
       const several = new Set(layers.map((one) => `${one.model} ${one.dataset}`)).size > 1;
       fill(layerField, layers.map((one) => (several ? `${one.model} · ${one.layer}` : one.layer)), layers.indexOf(group));

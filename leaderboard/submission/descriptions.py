@@ -30,7 +30,13 @@ MAX_UNPACKED = 512 * 2**20  # bytes of a Parquet file's uncompressed columns
 
 
 class DescriptionRow(NamedTuple):
-    """One row as written; ``split``, ``model`` and ``dataset`` may be empty."""
+    """One row as written; ``split``, ``model`` and ``dataset`` may be empty.
+
+    >>> problems = Problems()
+    >>> rows = read_rows(b"layer,unit,description\\nconv1,3,a dog\\n", "descriptions.csv", problems)
+    >>> [(row.line, row.unit, row.description) for row in rows]
+    [(2, '3', 'a dog')]
+    """
 
     line: int
     split: str

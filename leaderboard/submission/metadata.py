@@ -53,6 +53,12 @@ class Submission(BaseModel):
         seed: Its random seed.
         hardware: Hardware that it ran on.
         wall_time_s: Seconds it took to describe the neurons.
+
+    >>> Submission(
+    ...     board="demo@1", splits=["test"], name="mine", title="Mine", training_data=[],
+    ...     annotations_seen="none", pretrained_on="ImageNet",
+    ... ).method().annotations_seen
+    'none; pretrained on ImageNet'
     """
 
     model_config = ConfigDict(extra="forbid", strict=True)

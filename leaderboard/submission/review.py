@@ -63,7 +63,7 @@ class Review:
     @property
     def good(self) -> bool:
         """Whether all submissions are valid."""
-        return not any(one.problems for one in self.submissions)
+        return not any(reviewed.problems for reviewed in self.submissions)
 
 
 def review(
