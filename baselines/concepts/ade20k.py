@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-from abc import ABC, abstractmethod
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from functools import cached_property
@@ -17,20 +16,16 @@ from PIL import Image
 
 from baselines.concepts.dataset_files import (
     check_inside,
-    codes_of,
-    missing_files,
-    open_inside,
-    rgb_inside,
     sizes,
 )
-from baselines.concepts.labelled_images import MOST_CONCEPTS, Labels, VisualConcept
+from baselines.concepts.labelled_images import MOST_CONCEPTS, VisualConcept
+from baselines.concepts.mapped_images import MappedImages, greyscale_numbers, photographs
 from milannotations.data_home import home, make_folder
 from milannotations.errors import InputError
 from milannotations.inputs.sources import hash_of
 from milannotations.json_files import MAX_JSON, parse_json, read_json
 from milannotations.notices import notify
 from milannotations.numerals import count_of
-from milannotations.pictures import list_images, size_of
 from milannotations.progress import progress_bar
 from milannotations.reading import is_there, read_bytes, text_lines
 from milannotations.storage import atomic_path
@@ -38,60 +33,7 @@ from milannotations.storage import atomic_path
 SPLITS = ("training", "validation")
 
 
-class _Scenes(ABC):
-    """What both data sets share: pictures, their class maps, and a scene, or None, for each."""
-
-    shape: tuple[int, int] | None = None
-
-    def __init__(
-        self,
-        folder: Path,
-        maps: dict[Path, list[Path]],
-        classes: Sequence[VisualConcept],
-        scenes: Sequence[str | None],
-    ) -> None:
-        self._folder, self._images, self._maps = folder, list(maps), list(maps.values())
-        # Scenes have no numbers of their own: they follow the classes.
-        names = sorted({scene for scene in scenes if scene})
-        first = max((concept.number for concept in classes), default=0) + 1
-        added = (VisualConcept(name, "scene", first + i) for i, name in enumerate(names))
-        self.concepts = (*classes, *added)
-        self._codes = codes_of(classes)
-        code = {name: len(classes) + 1 + i for i, name in enumerate(names)}
-        self._whole = [(code[scene],) if scene else () for scene in scenes]
-
-    def __len__(self) -> int:
-        return len(self._images)
-
-    def image(self, index: int) -> Image.Image:
-        """Return a picture; InputError if it cannot be read."""
-        return rgb_inside(self._folder, self._images[index])
-
-    def labels(self, index: int) -> Labels:
-        """Return an image's labels: its objects, then a channel for each level of parts.
-
-        Raises:
-            InputError: If a map is missing or damaged, differs in size from the picture, or
-                contains a number that is no class.
-        """
-        channels = []
-        for path in self._maps[index]:
-            numbers = self._numbers(open_inside(self._folder, path), path)
-            check_size(self._folder, path, numbers, self._images[index])
-            channels.append(self._codes.find(numbers, path))
-        return Labels(np.stack(channels), self._whole[index])
-
-    def check(self) -> list[str]:
-        """Return which pictures and label maps are missing, or are links out of the folder."""
-        files = [*self._images, *(path for maps in self._maps for path in maps)]
-        return missing_files(files, self._folder)
-
-    @abstractmethod
-    def _numbers(self, picture: Image.Image, path: Path) -> NDArray[np.int64]:
-        """Return the number of each pixel's class, shape (height, width)."""
-
-
-class SceneParsing(_Scenes):
+class SceneParsing(MappedImages):
     """The scene parsing challenge, ``ADEChallengeData2016``.
 
     ``annotations/<split>/*.png`` hold 0 for unlabelled and 1 to 150 for the classes that
@@ -108,43 +50,32 @@ class SceneParsing(_Scenes):
 
     def __init__(self, folder: Path, split: str = "validation") -> None:
         _check_split(split)
-        images = _photographs(folder / "images" / split, deep=False)
+        images = photographs(folder / "images" / split)
         if not images:
             raise InputError(f"{folder / 'images' / split} holds no image (*.jpg)")
         objects = [VisualConcept(name, "object", n) for n, name in _classes(folder).items()]
         scene_of = _scenes(folder)
         scenes = [scene_of.get(path.stem) for path in images]
-        maps = {i: [folder / "annotations" / split / f"{i.stem}.png"] for i in images}
-        super().__init__(folder, maps, objects, scenes)
+        maps = [[folder / "annotations" / split / f"{i.stem}.png"] for i in images]
+        super().__init__(folder, images, maps, objects, scenes)
         self.categories = ("object", "scene") if any(scenes) else ("object",)
         self._split, self._scene_of = split, scene_of
 
-    def name(self, index: int) -> str:
-        """Return an image's file name."""
-        return self._images[index].name
-
-    def identity(self) -> dict[str, Any]:
-        """Return hashes of the vocabulary, and of the names, sizes and last bytes of all files."""
-        return self._identity
-
     @cached_property
     def _identity(self) -> dict[str, Any]:
-        files = [*self._images, *(path for maps in self._maps for path in maps)]
+        files = [*self._images, *self._map_files]
         return {
             "sceneparsing": self._split,
             "vocabulary": hash_of(f"{c.number} {c.category} {c.name}" for c in self.concepts),
             "scenes": hash_of(f"{name} {scene}" for name, scene in sorted(self._scene_of.items())),
-            "files": hash_of(sizes(files, self._folder)),
+            "files": hash_of(sizes(files, self._root)),
         }
 
-    def _numbers(self, picture: Image.Image, path: Path) -> NDArray[np.int64]:
-        values = np.asarray(picture)
-        if values.ndim != 2:
-            raise InputError(f"{path} is no greyscale picture of class numbers")
-        return values.astype(np.int64)
+    def _numbers(self, picture: Image.Image, path: Path, index: int) -> NDArray[np.int64]:
+        return greyscale_numbers(picture, path, "class numbers")
 
 
-class ADE20K(_Scenes):
+class ADE20K(MappedImages):
     """The full data set, release of January 2021, with objects, parts and scenes.
 
     Below ``images/ADE/<split>/<group>/<scene>`` each picture ``X.jpg`` has ``X_seg.png`` with the
@@ -166,7 +97,7 @@ class ADE20K(_Scenes):
     def __init__(self, folder: Path, split: str = "validation") -> None:
         _check_split(split)
         root = folder / "images" / "ADE" / split
-        maps = {image: _maps_of(image) for image in _photographs(root, deep=True)}
+        maps = {image: _maps_of(image) for image in photographs(root, deep=True)}
         if not maps:
             old = (folder / "images" / split).is_dir()
             hint = "; this is the release of 2016, use that of January 2021" if old else ""
@@ -174,44 +105,19 @@ class ADE20K(_Scenes):
         files = [f for i in maps for f in (i, *maps[i], i.with_suffix(".json"))]
         self._identity = {"ade20k": split, "files": hash_of(sizes(files, folder))}
         classes = _vocabulary(folder, list(maps), json.dumps(self._identity, sort_keys=True))
-        super().__init__(folder, maps, classes, [image.parent.name for image in maps])
+        scenes = [image.parent.name for image in maps]
+        super().__init__(folder, [*maps], [*maps.values()], classes, scenes)
 
     def name(self, index: int) -> str:
-        """Return an image's scene and file name."""
+        """Return the scene and the file name of an image."""
         path = self._images[index]
         return f"{path.parent.name}/{path.name}"
 
-    def identity(self) -> dict[str, Any]:
-        """Return a hash of the names, sizes and last bytes of all files."""
-        return self._identity
-
-    def _numbers(self, picture: Image.Image, path: Path) -> NDArray[np.int64]:
+    def _numbers(self, picture: Image.Image, path: Path, index: int) -> NDArray[np.int64]:
         if picture.mode not in ("RGB", "RGBA"):
             raise InputError(f"{path} is no RGB picture; class numbers are in red and green")
         rgb = np.asarray(picture).astype(np.int64)
         return np.asarray(rgb[..., 0] // 10 * 256 + rgb[..., 1])
-
-
-def check_size(root: Path, path: Path, pixels: NDArray[Any], image: Path) -> None:
-    """Raise InputError if a map, of shape (height, width), differs in size from its picture.
-
-    Args:
-        root: The folder of the picture, which no link may leave.
-        path: The map's file, for the message.
-        pixels: The map.
-        image: The picture, of which only the header is read.
-    """
-    check_inside(root, image)
-    width, height = size_of(image)
-    if pixels.shape != (height, width):
-        size = " × ".join(map(str, pixels.shape))
-        raise InputError(f"{path} is {size}, and {image.name} {height} × {width}")
-
-
-def _photographs(folder: Path, deep: bool) -> list[Path]:
-    """Return the JPEG files in a folder, with ``deep`` also below it; none if it is missing."""
-    listed = list_images(folder).paths if folder.is_dir() else []
-    return sorted(p for p in listed if p.suffix == ".jpg" and (deep or p.parent == folder))
 
 
 def _maps_of(image: Path) -> list[Path]:
