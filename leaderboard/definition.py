@@ -23,6 +23,7 @@ from benchmark.metrics.registry import MetricSettings, check_names, make_metrics
 from benchmark.references import HELD_OUT, Protocol
 from benchmark.splits.definitions import FAMILIES, published
 from benchmark.splits.selecting import select
+from leaderboard.config import DEFAULT_BOARD as DEFAULT
 from leaderboard.strict_yaml import MAX_BYTES, YamlError, read_mapping
 from milannotations.catalog.releases import is_known
 from milannotations.errors import InputError, did_you_mean, wrong_fields
@@ -34,7 +35,6 @@ from milannotations.registry import Registry
 from milannotations.texts import fault_of, is_blank
 
 BOARDS = Path(__file__).parent / "boards"
-DEFAULT = "demo"
 FILE = "board.yaml"
 _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 SPLIT_NAME = r"^[a-z0-9][a-z0-9_.-]{0,63}$"

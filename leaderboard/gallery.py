@@ -12,6 +12,7 @@ import numpy as np
 from datasets import Dataset
 
 from leaderboard.board import Board
+from leaderboard.config import GALLERY_SIZE
 from leaderboard.neuron_tables import NeuronTable
 from leaderboard.profiles import address
 from milannotations.errors import InputError, did_you_mean
@@ -19,7 +20,6 @@ from milannotations.record import NeuronKey
 from milannotations.viewer.sheets import DrawnSheet, draw_sheet
 
 Advance = Callable[[int], object]
-GALLERY_SIZE = 48  # neurons on the first page, of all splits
 QUOTES = 8  # descriptions on a card; the neuron's own page shows all of them
 TILES = 9  # exemplars per neuron
 TILE_SIZE = 112  # pixels; three side by side fill a card

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 from benchmark.sanity.check_results import read_reports
 from leaderboard.board import Board
 from leaderboard.board_building import MAIN_METRIC, build_board, check_main
+from leaderboard.config import GALLERY_SIZE, PICTURES
 from leaderboard.downloads import write_downloads
 from leaderboard.gallery import (
-    GALLERY_SIZE,
     build_gallery,
     check_neurons,
     choose_pictures,
@@ -33,7 +33,6 @@ if TYPE_CHECKING:
     from datasets import Dataset
 
 TITLE = "What does a vision neuron respond to, in words?"
-PICTURES = 300  # neurons whose exemplars are drawn, of all splits together
 
 
 def render(

@@ -19,9 +19,10 @@ from datasets import Dataset
 from typer.testing import CliRunner
 
 from benchmark.result import MetricInfo, Score
-from leaderboard.commands import app, load_neurons
+from leaderboard.commands import app
 from leaderboard.pages import SITE
 from leaderboard.render import render
+from leaderboard.running import load_neurons
 from milannotations.errors import InputError
 from milannotations.page import PageKit
 from tests.leaderboard.conftest import save_anew

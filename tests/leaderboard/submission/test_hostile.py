@@ -20,9 +20,9 @@ import pytest
 from leaderboard.definition import BoardDefinition
 from leaderboard.strict_yaml import MAX_BYTES, YamlError, read_mapping
 from leaderboard.submission.checking import check
-from leaderboard.submission.commands import board_of
 from leaderboard.submission.descriptions import MAX_CELL
 from leaderboard.submission.package import MAX_TABLE
+from leaderboard.submission.running import board_of
 from leaderboard.submission.template import write_template
 from leaderboard.submission.texts import fault_of
 from milannotations.errors import InputError
