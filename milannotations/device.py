@@ -15,15 +15,18 @@ DEVICE_HELP = "auto, cpu, cuda, cuda:N or mps; auto takes the fastest there is"
 def resolve_device(name: str = "auto") -> torch.device:
     """Return the device of that name; ``auto`` prefers CUDA, then MPS, then the CPU.
 
+    For a CUDA device this also turns off TF32 in convolutions, for the whole process. torch uses it
+    by default for float32, and its mantissa of 10 bits is enough to change which images become
+    exemplars; see docs/performance.md.
+
     Raises:
         InputError: If the name is unknown or there is no such device on this machine.
     """
     import torch  # here, so that `--help`, which needs the text above, need not wait for it
 
     if name == "auto":
-        if torch.cuda.is_available():
-            return torch.device("cuda")
-        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+        without_cuda = "mps" if torch.backends.mps.is_available() else "cpu"
+        name = "cuda" if torch.cuda.is_available() else without_cuda
     try:
         device = torch.device(name)
     except RuntimeError as error:
@@ -34,4 +37,6 @@ def resolve_device(name: str = "auto") -> torch.device:
         raise InputError("device 'mps' is not available on this machine")
     if device.type not in ("cpu", "cuda", "mps"):
         raise InputError(f"device {name!r} is not supported; use {DEVICE_HELP}")
+    if device.type == "cuda":
+        torch.backends.cudnn.allow_tf32 = False
     return device

@@ -15,7 +15,7 @@ from torch import Tensor
 from milannotations.arrays import read_array
 from milannotations.errors import InputError, did_you_mean
 from milannotations.exemplars.batches import Batch
-from milannotations.exemplars.collect import Job, Runner, Update, as_batch, batches
+from milannotations.exemplars.collect import Job, Runner, Update, batches
 from milannotations.json_files import read_json
 
 Advance = Callable[[int], None]
@@ -101,8 +101,7 @@ class NetworkMaps:
             for batch in batches(job, span, self._device):
                 if batch.unreadable or batch.inputs is None:
                     raise InputError("; ".join(batch.unreadable[:1]))
-                inputs = as_batch(batch.inputs, self._device, job.options)
-                runner.run(batch.ids.to(self._device), inputs)
+                runner.run(batch.ids.to(self._device), batch.inputs)
                 advance(len(batch.ids))
 
 

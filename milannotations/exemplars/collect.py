@@ -197,7 +197,7 @@ def collect(
                     )
                 state.unreadable += batch.unreadable
                 if batch.inputs is not None:
-                    runner.run(batch.ids.to(device), as_batch(batch.inputs, device, job.options))
+                    runner.run(batch.ids.to(device), batch.inputs)
                     state.checksums[batch.ids] = batch.checksums
                 count = len(batch.ids) + len(batch.unreadable)
                 done.covered = [range(gap.start, gap.start + done.done + count)]
@@ -275,7 +275,7 @@ class Runner:
         self._hooks.__exit__(*exception)
 
     def run(self, ids: Tensor, inputs: Inputs, seen: frozenset[str] = frozenset()) -> None:
-        """Run one batch; ``seen`` are layers that have these images already."""
+        """Run one batch, from any device; ``seen`` are layers that have these images already."""
         if len(ids) > self.limit:
             length = self.limit  # it may be lowered on the way
             for first in range(0, len(ids), length):
@@ -284,7 +284,8 @@ class Runner:
             return
         self._ids, self._seen = ids, set(seen)
         try:
-            self._call(*inputs)
+            # Moved here, so that a batch that does not fit on the device is halved as well.
+            self._call(*as_batch(inputs, self.device, self.job.options))
         except RuntimeError as error:
             if not _out_of_memory(error):
                 raise
@@ -335,6 +336,10 @@ class Runner:
 def _out_of_memory(error: RuntimeError) -> bool:
     if isinstance(error, torch.OutOfMemoryError):
         return True
-    # What the allocators of the CPU and of MPS say.
+    # What the allocators of the CPU and MPS say, and what cuBLAS and cuDNN do.
     text = str(error)
-    return "can't allocate memory" in text or "out of memory" in text.lower()
+    return (
+        "can't allocate memory" in text
+        or "out of memory" in text.lower()
+        or "_ALLOC_FAILED" in text
+    )

@@ -23,6 +23,8 @@ _NO_FLOOR = -(1 << 16)  # below any signed bin
 _INT32_MAX = 2**31 - 1
 # With fewer sampled values a bin holds too little of the mass for its shape to matter.
 _ENOUGH_SAMPLED = 16
+# Values counted at once while there is no floor: on a GPU, counting takes about 30 bytes for each.
+_AT_ONCE = 1 << 23
 _GROWTH = 2  # the floor is raised each time the data seen has grown by this factor
 
 
@@ -101,11 +103,14 @@ class QuantileHistogram:
         """
         self._see(minimum, maximum)
         self._sample.update(values, ids)
-        images, _, positions = values.shape
+        images, units, positions = values.shape
         done = 0
         while done < images:
             # Small steps at first, so that a floor is found before much has been counted.
-            step = max(1, (max(self._raise_at, self._rank) - self.count) // positions)
+            step = (max(self._raise_at, self._rank) - self.count) // positions
+            if not self._skips:
+                step = min(step, _AT_ONCE // (units * positions))
+            step = max(1, step)
             chunk = values[done : done + step]
             self._tally(chunk)
             self._add_count(chunk.shape[0] * positions)

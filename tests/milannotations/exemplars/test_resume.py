@@ -7,12 +7,14 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
 from milannotations.errors import InputError
+from milannotations.exemplars import collect
 from milannotations.exemplars.build import build, build_shard, merge, shards_in
 from milannotations.exemplars.options import BuildOptions
 from milannotations.exemplars.request import BuildRequest, DatasetRequest
@@ -282,6 +284,36 @@ def test_batches_are_halved_where_memory_is_short(
     said = capfd.readouterr().err
     assert "out of memory with 16 images at once; going on with 8" in said
     assert "going on with 2 (pass --batch-size 2 next time)" in " ".join(said.split())
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        torch.OutOfMemoryError("CUDA out of memory"),
+        RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
+    ],
+    ids=["allocator", "cublas"],
+)
+def test_batches_that_cannot_be_moved_to_the_device_are_halved(
+    source: ImageFolder,
+    whole: dict[str, bytes],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    error: RuntimeError,
+) -> None:
+    move = collect.as_batch
+
+    def as_batch(inputs: tuple[torch.Tensor, ...], *arguments: Any) -> tuple[torch.Tensor, ...]:
+        if len(inputs[0]) > 3:
+            raise error
+        return move(inputs, *arguments)
+
+    monkeypatch.setattr(collect, "as_batch", as_batch)
+    request = BuildRequest(
+        module=Colours(), source=source, layers=["conv", "relu"], out=tmp_path / "out", **FACTS
+    )
+    build(request)
+    assert load_rows(tmp_path / "out") == load_rows(tmp_path / "whole")
 
 
 def test_no_memory_for_a_single_image_is_an_error(source: ImageFolder, tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from milannotations.exemplars import quantile
+from milannotations.exemplars import histogram, quantile
 from milannotations.exemplars.histogram import QuantileHistogram
 from milannotations.exemplars.statistics import LayerStatistics, Sample, TopK
 from milannotations.exemplars.tail import ExactTail
@@ -86,6 +86,25 @@ def test_batch_size_order_and_merging_do_not_change_the_quantile(name: str) -> N
     second = _histogram(values[13:], 0.99, 9, expected)
     first.merge(second)
     assert torch.equal(once, first.quantile())
+
+
+def test_few_values_are_counted_at_once_before_there_is_a_floor(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    values = torch.randn(40, 3, 100, generator=torch.Generator().manual_seed(0))
+    expected = _histogram(values, 0.9, 40, expected=100_000)
+    counted = []
+    tally = QuantileHistogram._tally
+
+    def watched(self: QuantileHistogram, part: torch.Tensor) -> None:
+        counted.append(part.numel())
+        tally(self, part)
+
+    monkeypatch.setattr(QuantileHistogram, "_tally", watched)
+    monkeypatch.setattr(histogram, "_AT_ONCE", 700)
+    made = _histogram(values, 0.9, 40, expected=100_000)
+    assert max(counted) == 600  # two images
+    assert torch.equal(made.quantile(), expected.quantile())
 
 
 def test_skipping_values_below_the_floor_is_exact_on_ascending_data() -> None:
