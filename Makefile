@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test lint format clean demo-data browser
+.PHONY: demo test lint format clean demo-data browser gpu-check
 
 demo: $(READY)
 	$(BIN)/milannotations demo --out demo-out
@@ -28,6 +28,10 @@ format: $(READY)
 demo-data: $(READY)
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[data]'
 	$(BIN)/python scripts/build_demo_data.py
+
+# Compares results and speed on a GPU with the CPU; without a GPU a smaller form runs on the CPU.
+gpu-check: $(READY)
+	$(BIN)/python perf/gpu.py
 
 clean:
 	rm -rf $(VENV) demo-out build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .grimp_cache .hypothesis
