@@ -207,3 +207,4 @@ def test_a_metric_is_made_without_the_other_metrics() -> None:
     )
     others = {place.partition(":")[0] for place in METRICS.built_in.values()}
     assert modules & others == {"benchmark.metrics.cider"}
+    assert not modules & {"torch", "transformers", "evaluate"}

@@ -23,7 +23,7 @@ from transformers import AutoConfig, GPT2Tokenizer, RobertaTokenizer
 
 from benchmark.metrics.base import Floats, Integers, PairMetric, References
 from benchmark.metrics.bounds import BOUNDS
-from benchmark.metrics.evaluate_modules import evaluate_module
+from benchmark.metrics.evaluate_copies import evaluate_module
 from benchmark.result import MetricInfo
 from benchmark.text_encoders import (
     DEFAULT_BERTSCORE_ENCODER,
@@ -221,4 +221,4 @@ def _match(
     return np.minimum(f1, 1.0)  # the products of 32-bit vectors exceed it by rounding
 
 
-Evaluate = evaluate_module(BertScore)
+Evaluate = evaluate_module(__name__, BertScore)

@@ -15,7 +15,7 @@ from sacrebleu.tokenizers.tokenizer_13a import Tokenizer13a
 
 from benchmark.metrics.base import Floats, Metric, PredictionsByFold, References
 from benchmark.metrics.bounds import BOUNDS
-from benchmark.metrics.evaluate_modules import evaluate_module
+from benchmark.metrics.evaluate_copies import evaluate_module
 from benchmark.result import MetricInfo
 from benchmark.tokenization import FORM, spaced
 from milannotations.errors import InputError
@@ -140,4 +140,4 @@ class _Against:
         return min(self._lengths, key=lambda length: (abs(length - words), length))
 
 
-Evaluate = evaluate_module(Bleu)
+Evaluate = evaluate_module(__name__, Bleu)

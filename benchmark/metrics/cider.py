@@ -11,7 +11,7 @@ from sacrebleu.tokenizers.tokenizer_13a import Tokenizer13a
 
 from benchmark.metrics.base import Floats, Integers, PairMetric, References
 from benchmark.metrics.bounds import BOUNDS
-from benchmark.metrics.evaluate_modules import evaluate_module
+from benchmark.metrics.evaluate_copies import evaluate_module
 from benchmark.result import MetricInfo
 from benchmark.tokenization import FORM, spaced
 
@@ -106,4 +106,4 @@ def _ngrams(words: Sequence[str]) -> Counter[Ngram]:
     )
 
 
-Evaluate = evaluate_module(Cider)
+Evaluate = evaluate_module(__name__, Cider)

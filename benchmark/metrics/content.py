@@ -12,7 +12,7 @@ from spacy.lang.en.stop_words import STOP_WORDS
 
 from benchmark.metrics.base import Floats, Integers, PairMetric, References
 from benchmark.metrics.bounds import BOUNDS
-from benchmark.metrics.evaluate_modules import evaluate_module
+from benchmark.metrics.evaluate_copies import evaluate_module
 from benchmark.result import MetricInfo
 from benchmark.tokenization import FORM, compound_words, spaced, words
 
@@ -67,4 +67,4 @@ class ContentOverlap(PairMetric):
         )
 
 
-Evaluate = evaluate_module(ContentOverlap)
+Evaluate = evaluate_module(__name__, ContentOverlap)

@@ -72,8 +72,3 @@ class EvaluateModule(evaluate.Metric, ABC):
             "per_neuron": metric.per_neuron(statistics).tolist(),
             "signature": metric.signature,
         }
-
-
-def evaluate_module(metric: type[Metric]) -> type[EvaluateModule]:
-    """Return the metric as a class that ``evaluate.load`` finds in the metric's file."""
-    return type(f"{metric.__name__}Module", (EvaluateModule,), {"metric": metric})

@@ -19,7 +19,7 @@ from benchmark.metrics.base import (
     SentenceTable,
 )
 from benchmark.metrics.bounds import BOUNDS
-from benchmark.metrics.evaluate_modules import evaluate_module
+from benchmark.metrics.evaluate_copies import evaluate_module
 from benchmark.metrics.sentence import sentence_encoder
 from benchmark.result import MetricInfo
 from benchmark.text_encoders import DEFAULT_SENTENCE_ENCODER
@@ -208,4 +208,4 @@ def _ranks(vectors: Floats, rows: Integers, centres: Floats) -> tuple[Integers, 
     return (similarity > own).sum(1), (similarity == own).sum(1) - 1
 
 
-Evaluate = evaluate_module(Identification)
+Evaluate = evaluate_module(__name__, Identification)

@@ -14,7 +14,7 @@ from nltk.translate.meteor_score import single_meteor_score
 
 from benchmark.metrics.base import Floats, Integers, PairMetric, References
 from benchmark.metrics.bounds import BOUNDS
-from benchmark.metrics.evaluate_modules import evaluate_module
+from benchmark.metrics.evaluate_copies import evaluate_module
 from benchmark.result import MetricInfo
 from benchmark.tokenization import FORM, spaced
 from milannotations.errors import InputError
@@ -108,4 +108,4 @@ class _NoSynonyms:
         return []
 
 
-Evaluate = evaluate_module(Meteor)
+Evaluate = evaluate_module(__name__, Meteor)

@@ -13,7 +13,7 @@ from rouge_score.tokenizers import Tokenizer
 
 from benchmark.metrics.base import Floats, Integers, PairMetric, References
 from benchmark.metrics.bounds import BOUNDS
-from benchmark.metrics.evaluate_modules import evaluate_module
+from benchmark.metrics.evaluate_copies import evaluate_module
 from benchmark.result import MetricInfo
 from benchmark.tokenization import FORM, words
 
@@ -88,4 +88,4 @@ class RougeL(Rouge):
         super().__init__("l")
 
 
-Evaluate = evaluate_module(RougeL)
+Evaluate = evaluate_module(__name__, RougeL)

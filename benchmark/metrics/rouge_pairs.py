@@ -16,7 +16,7 @@ import numpy as np
 
 from benchmark.metrics.base import Floats, Integers, PairMetric, References
 from benchmark.metrics.bounds import BOUNDS
-from benchmark.metrics.evaluate_modules import evaluate_module
+from benchmark.metrics.evaluate_copies import evaluate_module
 from benchmark.metrics.rouge import SHARED, Variant
 from benchmark.result import MetricInfo
 from benchmark.tokenization import FORM, spaced
@@ -136,4 +136,4 @@ def _subsequence(reference: Words, text: Words) -> list[str]:
     return shared
 
 
-Evaluate = evaluate_module(RougePairs)
+Evaluate = evaluate_module(__name__, RougePairs)

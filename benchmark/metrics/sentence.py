@@ -13,7 +13,7 @@ from sentence_transformers import SentenceTransformer
 
 from benchmark.metrics.base import Floats, Integers, PairMetric, References
 from benchmark.metrics.bounds import BOUNDS
-from benchmark.metrics.evaluate_modules import evaluate_module
+from benchmark.metrics.evaluate_copies import evaluate_module
 from benchmark.result import MetricInfo
 from benchmark.text_encoders import (
     DEFAULT_SENTENCE_ENCODER,
@@ -154,4 +154,4 @@ class SentenceSimilarity(PairMetric):
         return np.clip(np.concatenate(parts), *self.bounds) if parts else np.zeros(0)
 
 
-Evaluate = evaluate_module(SentenceSimilarity)
+Evaluate = evaluate_module(__name__, SentenceSimilarity)
