@@ -39,6 +39,10 @@ class ClipDissect(ConfiguredDescriber[ClipDissectConfig]):
     on which other units of its layer are described with it.
 
     The settings are those of ``ClipDissectConfig``.
+
+    >>> describer = ClipDissect(clip="openai/clip-vit-base-patch32")     # doctest: +SKIP
+    >>> describer.fit(training_neurons)                                  # doctest: +SKIP
+    >>> describer.describe(neurons)                                      # doctest: +SKIP
     """
 
     sees_references: ClassVar[bool] = False

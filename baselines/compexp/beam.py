@@ -70,6 +70,11 @@ def search(
 ) -> list[SearchResult]:
     """Search for each unit's best formula.
 
+    >>> space = Space(csr_array([[1.0, 0.0], [0.0, 1.0]]), np.array([5, 3]))
+    >>> (result,) = search(space, csr_array([[5, 0]]))
+    >>> result.formula.text(["river", "lake"]), round(result.iou, 6)
+    ('river', 1.0)
+
     Args:
         space: The atoms.
         counts: Rows of ``Tally.counts``, (units, atoms).

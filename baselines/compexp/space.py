@@ -30,6 +30,10 @@ def dense_row(counts: csr_array, unit: int) -> Floats:
 class Space:
     """The atoms of a data set, with a cache of what formulas cover, which all units share.
 
+    >>> space = Space(csr_array([[1.0, 0.0], [1.0, 1.0]]), np.array([5, 3]))
+    >>> space.covered(Formula(0)).area, space.concept_areas.tolist()
+    (8, [8, 3])
+
     Args:
         holds: ``Partition.holds``.
         areas: ``Partition.areas``.

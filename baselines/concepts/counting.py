@@ -24,6 +24,11 @@ SHOWN = 5  # exemplars of a unit that are kept for pictures
 class Upsampler:
     """Brings the maps of a layer to the size of the label maps.
 
+    >>> cpu = torch.device("cpu")
+    >>> upsampler = Upsampler(Masking(), (2, 2), (4, 4), (8, 8), cpu)
+    >>> upsampler(torch.ones(1, 2, 2)).shape
+    torch.Size([1, 4, 4])
+
     Args:
         masking: How maps are upsampled.
         size: Height and width of the maps.

@@ -144,7 +144,14 @@ def sizes(paths: Iterable[Path], root: Path) -> list[str]:
 
 
 class Codes:
-    """A map from the numbers of labels in a data set to codes; see ``Labels``."""
+    """A map from the numbers of labels in a data set to codes; see ``Labels``.
+
+    >>> Codes([3, 7]).find(np.array([7, 0, 3]), "a map").tolist()
+    [2, 0, 1]
+
+    Args:
+        numbers: Numbers of the labels, in the order of their codes.
+    """
 
     def __init__(self, numbers: Sequence[int]) -> None:
         self._table = np.zeros(max(numbers, default=0) + 1, dtype=np.int64)

@@ -108,9 +108,12 @@ def iou_by_length(layers: Mapping[str, Mapping[str, Sequence[float]]], path: Pat
         positions = np.arange(len(layers)) + (number - (len(kinds) - 1) / 2) * width
         drawn = axes.boxplot(
             [list(of_layer[kind]) for of_layer in layers.values()],
-            positions=positions, widths=0.8 * width, patch_artist=True, showfliers=False,
+            positions=positions,
+            widths=0.8 * width,
+            patch_artist=True,
+            showfliers=False,
             medianprops={"color": "white", "linewidth": 1.5},
-        )  # fmt: skip
+        )
         for box in drawn["boxes"]:
             box.set(facecolor=colour, edgecolor=colour)
         axes.bar(0, 0, color=colour, label=kind)

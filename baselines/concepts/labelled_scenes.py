@@ -24,6 +24,9 @@ class LabelledScenes:
     Concepts are those of ``milannotations.worlds``: each has one label, whose pixels are the
     concept's own mask. A part is that of any object.
 
+    >>> LabelledScenes(seed=0, scenes=2).labels(0).pixels.shape[1:]
+    (224, 224)
+
     Args:
         seed: Seed of the scenes; see ``World``.
         scenes: Number of scenes.

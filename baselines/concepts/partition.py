@@ -21,6 +21,12 @@ from baselines.concepts.labelled_images import VisualConcept
 class Partition:
     """The atoms of a labelled data set.
 
+    >>> from baselines.concepts.labelled_images import VisualConcept
+    >>> river = VisualConcept("river", "object", 1)
+    >>> membership = csr_array(np.array([[1], [0]], dtype=np.uint8))
+    >>> Partition((river,), ("object",), membership, np.array([5, 3])).concept_areas.tolist()
+    [5]
+
     Attributes:
         concepts: The concepts.
         categories: Their categories.

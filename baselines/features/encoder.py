@@ -34,6 +34,9 @@ _RESNET = ("conv1", "layer1", "layer2", "layer3", "layer4")
 class EncoderSpec(BaseModel):
     """The network, the layers that are read, and how masks are applied to their activation maps.
 
+    >>> EncoderSpec(model="resnet18", layers=("layer4",)).masks
+    'bilinear'
+
     Attributes:
         model: Name of the network; see ``milannotations.catalog.models.load_model``.
         layers: Its layers with activation maps, as PyTorch names them.

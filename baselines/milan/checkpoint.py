@@ -34,12 +34,8 @@ from milannotations.tensors import check_torch_file
 
 HOST = "http://milan.csail.mit.edu/models"
 # The authors published one file for each group of training networks.
-PUBLISHED = {
-    group: f"{HOST}/milan-{group}.pth"
-    for group in (
-        "base", "cls", "gen", "imagenet", "places365", "alexnet", "resnet152", "biggan",
-    )
-}  # fmt: skip
+_GROUPS = ["base", "cls", "gen", "imagenet", "places365", "alexnet", "resnet152", "biggan"]
+PUBLISHED = {group: f"{HOST}/milan-{group}.pth" for group in _GROUPS}
 _PYRAMID = "PyramidConvEncoder"
 # Names of parameters in the original, and ours.
 _DECODER = {
@@ -115,9 +111,11 @@ def _parts(payload: Mapping[str, Any], path: Path, group: str | None) -> ModelPa
                 "would mean different words"
             )
         spec = LanguageModelSpec(
-            embedding=sizes["embedding_size"], hidden=sizes["hidden_size"],
-            layers=sizes["layers"], dropout=sizes["dropout"],
-        )  # fmt: skip
+            embedding=sizes["embedding_size"],
+            hidden=sizes["hidden_size"],
+            layers=sizes["layers"],
+            dropout=sizes["dropout"],
+        )
     encoder = _encoder(_mapping(properties["encoder"], "properties", path), state, path)
     searching = {"beam": properties.get("beam_size", 50), "length": properties.get("length", 15)}
     strategy = str(properties.get("strategy") or ("rerank" if prior else "beam"))
@@ -128,15 +126,17 @@ def _parts(payload: Mapping[str, Any], path: Path, group: str | None) -> ModelPa
         features=encoder.width,
         k=DEFAULT_K,
         decoder=DecoderSpec(
-            embedding=properties["embedding_size"], hidden=properties["hidden_size"],
-            attention=properties["attention_hidden_size"], dropout=properties["dropout"],
+            embedding=properties["embedding_size"],
+            hidden=properties["hidden_size"],
+            attention=properties["attention_hidden_size"],
+            dropout=properties["dropout"],
         ),
         language_model=spec,
         decoding=Decoding(strategy=strategy, pmi=weight, **searching),  # type: ignore[arg-type]
         as_original=True,
         training={"imported_from": path.name, "published_by": "Hernandez et al., 2022"},
         trained_on=published_training_data(group) if group else None,
-    )  # fmt: skip
+    )
     renamed = _renamed(state, "", "decoder.", _DECODER)
     if spec is not None:
         renamed |= _renamed(state, "lm.", "language_model.", _LANGUAGE_MODEL)

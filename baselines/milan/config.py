@@ -31,6 +31,9 @@ class ClipSpec(BaseModel):
 class MilanSpec(BaseModel):
     """Architecture of a model to be trained, and its search.
 
+    >>> MilanSpec().decoder.hidden
+    512
+
     Attributes:
         decoder: Sizes of the decoder.
         language_model: Sizes of the language model; None trains none, and mutual information is
@@ -49,6 +52,10 @@ class MilanSpec(BaseModel):
 
 class MilanConfig(BaseModel):
     """Configuration of a model.
+
+    >>> encoder = EncoderSpec(model="resnet18", layers=("layer4",))
+    >>> MilanConfig(encoder=encoder, features=512, k=15).decoding.pmi
+    0.2
 
     Attributes:
         format: Version of the folder's format.

@@ -37,6 +37,11 @@ class State(NamedTuple):
 class Decoder(nn.Module):
     """Predicts the log probability of the next word.
 
+    >>> decoder = Decoder(features=6, words=9, spec=DecoderSpec(embedding=4, hidden=8))
+    >>> log_probs, attention = decoder(torch.zeros(2, 3, 6), torch.zeros(2, 5, dtype=torch.int64))
+    >>> log_probs.shape, attention.shape
+    (torch.Size([2, 4, 9]), torch.Size([2, 4, 3]))
+
     Args:
         features: Length of the features.
         words: Number of tokens, special ones included.

@@ -44,6 +44,8 @@ class MilanDescriber(ConfiguredDescriber[MilanDescriberConfig]):
     ``MilanDescriberConfig``. Further options ``strategy``, ``pmi``, ``beam`` and ``length`` change
     the search, and the fields of ``TrainingConfig`` the training. Without ``variant`` and ``pmi``,
     λ is chosen on the neurons that the training holds out.
+
+    >>> MilanDescriber(model="base").describe(neurons)  # doctest: +SKIP
     """
 
     sees_references: ClassVar[bool] = False

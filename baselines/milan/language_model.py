@@ -11,6 +11,10 @@ from baselines.milan.specs import LanguageModelSpec
 class LanguageModel(nn.Module):
     """Predicts the log probability of the next word, whatever the neuron.
 
+    >>> spec = LanguageModelSpec(embedding=4, hidden=8)
+    >>> LanguageModel(words=9, padding=8, spec=spec)(torch.zeros(2, 5, dtype=torch.int64)).shape
+    torch.Size([2, 4, 9])
+
     Args:
         words: Number of tokens, special ones included.
         padding: Number of the padding token.

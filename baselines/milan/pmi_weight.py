@@ -36,6 +36,9 @@ _BATCH = 16
 class WordVectors:
     """Sentences as unit vectors of word counts times log((1 + n) / (1 + df)).
 
+    >>> WordVectors(["red dogs", "red cats"]).encode(["dogs", "cats"]).tolist()
+    [[1.0, 0.0], [0.0, 1.0]]
+
     Args:
         texts: The n texts that are counted; df of them contain a word.
     """

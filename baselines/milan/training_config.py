@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 class TrainingConfig(BaseModel):
     """Settings of the training; the defaults are the paper's and the original code's.
 
+    >>> TrainingConfig(epochs=5).batch_size
+    64
+
     Attributes:
         batch_size: Descriptions per step of the decoder.
         language_model_batch_size: Descriptions per step of the language model.

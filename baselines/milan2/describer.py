@@ -38,6 +38,8 @@ class Milan2(ConfiguredDescriber[Milan2Config]):
     trained.
 
     The settings are those of ``Milan2Config``.
+
+    >>> Milan2(model="Salesforce/blip-image-captioning-base").describe(neurons)  # doctest: +SKIP
     """
 
     sees_references: ClassVar[bool] = False
