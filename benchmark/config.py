@@ -47,7 +47,7 @@ class EncodersConfig(Config):
     """
 
     encoder: Annotated[
-        str | None, Field(description=f"One encoder for both of the following: {ENCODER_HELP}")
+        str | None, Field(description=f"One encoder for both of the following: {ENCODER_HELP}.")
     ] = None
     bertscore_encoder: str = DEFAULT_BERTSCORE_ENCODER
     sentence_encoder: str = DEFAULT_SENTENCE_ENCODER
@@ -56,7 +56,7 @@ class EncodersConfig(Config):
 class ProtocolConfig(Config):
     """Which references a description meets."""
 
-    protocol: Annotated[str, Field(description=PROTOCOL_HELP)] = HELD_OUT
+    protocol: Annotated[str, Field(description=f"{PROTOCOL_HELP}.")] = HELD_OUT
 
 
 class ScoreConfig(BootstrapConfig, DeviceConfig):

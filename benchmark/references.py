@@ -21,7 +21,7 @@ Protocol = Literal["held-out", "original"]
 HELD_OUT: Protocol = "held-out"
 ORIGINAL: Protocol = "original"
 PROTOCOL_HELP = (
-    "references of a neuron: held-out leaves one out, each in turn, so that people can be scored "
+    "References of a neuron: held-out leaves one out, each in turn, so that people can be scored "
     "too; original takes all at once, as the MILAN paper's code does"
 )
 RULES: dict[Protocol, str] = {

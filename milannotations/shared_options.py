@@ -26,7 +26,7 @@ DescriberOptions = Annotated[
 class DeviceConfig(Config):
     """Where a network runs."""
 
-    device: Annotated[str, Field(description=DEVICE_HELP)] = "auto"
+    device: Annotated[str, Field(description=f"Where it runs: {DEVICE_HELP}.")] = "auto"
 
 
 class OverwriteConfig(Config):

@@ -13,7 +13,7 @@ import pytest
 import typer
 
 from milannotations.cli import COMMANDS, app
-from milannotations.command_options import ConfigOption, options_of_config
+from milannotations.config_options import ConfigOption, options_of_config
 
 _ROOT = Path(__file__).parents[1]
 _PACKAGES = ("milannotations", "benchmark", "baselines", "applications", "leaderboard")
@@ -53,7 +53,9 @@ def test_all_commands_are_there() -> None:
 def test_options_are_those_of_the_config(name: str) -> None:
     command = _ALL[name]
     options = _options(command)
-    parameters = {p.name: p for p in command.params if p.name != "help"}
+    parameters = {
+        p.name: p for p in command.params if p.name != "help" and not getattr(p, "hidden", False)
+    }
     assert set(parameters) == set(options)
     for key, option in options.items():
         parameter = parameters[key]

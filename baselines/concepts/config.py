@@ -76,7 +76,7 @@ class DissectConfig(Config):
         overwrite: Replace the output folder.
     """
 
-    concepts: Annotated[str, Field(description=CONCEPTS_HELP)]
+    concepts: Annotated[str, Field(description=f"{CONCEPTS_HELP[0].upper()}{CONCEPTS_HELP[1:]}.")]
     out: Path
     neurons: str | None = None
     layers: Names = ()

@@ -70,6 +70,7 @@ class TrainMilanConfig(TrainingDataConfig):
         Field(
             description="NAME=VALUE, repeatable: "
             + ", ".join(name for name in TrainingConfig.model_fields if name not in _OWN_OPTIONS)
+            + "."
         ),
     ] = Field(default_factory=dict)
     training: Annotated[TrainingConfig, Only(*_OWN_OPTIONS)] = TrainingConfig()
@@ -87,7 +88,7 @@ class TrainPriorConfig(TrainingDataConfig):
     """
 
     option: Annotated[
-        DescriberOptions, Field(description=f"NAME=VALUE, repeatable: {_FOR_PRIORS}")
+        DescriberOptions, Field(description=f"NAME=VALUE, repeatable: {_FOR_PRIORS}.")
     ] = Field(default_factory=dict)
     training: Annotated[TrainingConfig, Only("seed")] = TrainingConfig()
 

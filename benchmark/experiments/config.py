@@ -30,7 +30,7 @@ class ExperimentConfig(ProtocolConfig, ResamplesConfig, DeviceConfig):
     trials: Annotated[int, Field(ge=1)] = 1
     metrics: Annotated[tuple[str, ...], typer.Option("--metric")] = ()
     encoder: Annotated[
-        str | None, Field(description=f"One encoder for all metrics: {ENCODER_HELP}")
+        str | None, Field(description=f"One encoder for all metrics: {ENCODER_HELP}.")
     ] = None
 
 

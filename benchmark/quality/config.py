@@ -30,6 +30,6 @@ class QualityConfig(BootstrapConfig, DeviceConfig):
         str | None,
         Field(
             description="Encoder of BERTScore and identification, which are left out without one: "
-            f"{ENCODER_HELP}"
+            f"{ENCODER_HELP}."
         ),
     ] = None

@@ -14,8 +14,10 @@ import typer
 from pydantic import Field
 from typer.testing import CliRunner
 
-from milannotations.command_options import Config, command, options_of_config
+from milannotations.command_options import Config, FormerName, command
+from milannotations.config_options import options_of_config
 from milannotations.errors import InputError
+from milannotations.notices import Notice
 from milannotations.shared_options import DescriberOptions, DeviceConfig, Names
 
 
@@ -50,7 +52,7 @@ class Drawing(DeviceConfig):
     layers: Names = ()
     files: tuple[Path, ...] = ()
     style: Literal["border", "tint"] = "border"
-    count: Annotated[int, Field(ge=1)] = 5
+    count: Annotated[int, Field(ge=1), FormerName("--most")] = 5
     compile: bool = False
     force: Annotated[bool, typer.Option("--force", "-f")] = False
     option: DescriberOptions = Field(default_factory=dict)
@@ -148,6 +150,14 @@ def test_the_work_s_module_is_imported_by_the_call_alone(monkeypatch: pytest.Mon
     _run("--help")
     with pytest.raises(ModuleNotFoundError, match="drawing_work"):
         CliRunner().invoke(app, ["here"], catch_exceptions=False)
+
+
+def test_an_old_name_still_works_with_a_notice() -> None:
+    with pytest.warns(Notice, match="--most is now called --count"):
+        _run("here", "--most", "3")
+    assert [Drawing(source="here", count=3)] == _SEEN
+    assert "--most" not in _run("--help")
+    assert "--most" in _run("here", "--most", "0", status=2)
 
 
 def test_two_options_of_one_name_and_options_without_help_are_mistakes() -> None:
