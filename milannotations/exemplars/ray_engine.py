@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 
+from milannotations.device import resolve_device
 from milannotations.errors import InputError
 from milannotations.exemplars.build import Engine, kept_words, say_resumed
 from milannotations.exemplars.collect import Job, collect, resumed
@@ -31,7 +32,7 @@ class Worker:
     def __init__(self, job: Job, device: str, threads: int | None) -> None:
         if threads:
             torch.set_num_threads(threads)
-        self.device = torch.device(device)
+        self.device = resolve_device(device)  # also sets this process to true float32 on CUDA
         self.job = job.to(self.device)
         if job.options.compile:
             self.job.module.compile()

@@ -9,13 +9,16 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import torch
 from torch import Tensor, nn
 
 from milannotations.errors import InputError
 from milannotations.exemplars.build import build, build_with_torchrun
+from milannotations.exemplars.collect import Job, prepare
 from milannotations.exemplars.options import BuildOptions
-from milannotations.exemplars.ray_engine import ray_engine
+from milannotations.exemplars.ray_engine import Worker, ray_engine
 from milannotations.exemplars.request import BuildRequest, PassRequest
+from milannotations.exemplars.shards import PartialStatistics
 from milannotations.inputs.sources import ImageFolder
 from milannotations.storage import unfinished_folder
 from tests.milannotations.exemplars.networks import IDENTITY, Colours, Interrupted
@@ -54,6 +57,24 @@ def ray_here() -> Iterator[None]:
              runtime_env={"env_vars": {"PYTHONPATH": paths}})  # fmt: skip
     yield
     ray.shutdown()
+
+
+def test_a_worker_on_a_gpu_computes_in_float32(
+    source: ImageFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # An actor is a process of its own, with torch's settings as they are by default.
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", True)
+    monkeypatch.setattr(Job, "to", lambda self, device: self)
+    monkeypatch.setattr(PartialStatistics, "empty", lambda plan, device: None)
+    job = prepare(
+        PassRequest(
+            module=Colours(), source=source, layers=["conv"], model="colours", dataset="hand",
+            options=BuildOptions(k=3, size=64),
+        )
+    )  # fmt: skip
+    assert Worker(job, "cuda", None).device.type == "cuda"
+    assert not torch.backends.cudnn.allow_tf32
 
 
 @pytest.mark.slow
