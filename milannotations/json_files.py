@@ -122,16 +122,7 @@ class _Reading:
 
     def parse(self) -> Any:
         """Return what the text holds."""
-        if self._data[:2] in (b"\xff\xfe", b"\xfe\xff"):
-            self.fail("it looks like UTF-16; save it as UTF-8")
-        if not self._data.strip():
-            self.fail("it is empty")
-        try:
-            text = self._data.decode("utf-8-sig")
-        except UnicodeDecodeError as error:
-            line = self._data.count(b"\n", 0, error.start) + 1
-            byte = self._data[error.start]
-            self.fail(f"it is not UTF-8 (byte {error.start}: 0x{byte:02x})", line)
+        text = self._text()
         hooks: dict[str, Any] = {}
         if _EXTREME.search(self._data):
             hooks = {"parse_float": self._float, "parse_int": self._int}
@@ -150,6 +141,18 @@ class _Reading:
             self.fail("it is nested too deep")
         except MemoryError:
             self.fail("it needs more memory than there is")
+
+    def _text(self) -> str:
+        if self._data[:2] in (b"\xff\xfe", b"\xfe\xff"):
+            self.fail("it looks like UTF-16; save it as UTF-8")
+        if not self._data.strip():
+            self.fail("it is empty")
+        try:
+            return self._data.decode("utf-8-sig")
+        except UnicodeDecodeError as error:
+            line = self._data.count(b"\n", 0, error.start) + 1
+            byte = self._data[error.start]
+            self.fail(f"it is not UTF-8 (byte {error.start}: 0x{byte:02x})", line)
 
     def fail(self, why: str, line: int | None = None) -> NoReturn:
         """Raise the error."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from glob import escape
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -92,34 +92,42 @@ def load(
     if revision is not None:
         options["revision"] = revision
     loaded = _open(str(name), options)
-    parts = loaded if isinstance(loaded, dict) else {"train": loaded}
-    for dataset in parts.values():
+    splits = loaded if isinstance(loaded, dict) else {"train": loaded}
+    for dataset in splits.values():
         features = dataset.features or FEATURES  # a stream may not know them yet
         lacking = [column for column in FEATURES if column not in features]
         if lacking:
             raise InputError(f"{name} lacks the columns {lacking}; are these neuron records?")
     if streaming:
-        parts = {key: checked_stream(dataset, str(name)) for key, dataset in parts.items()}
+        splits = {key: checked_stream(dataset, str(name)) for key, dataset in splits.items()}
     else:
-        parts = {key: _as_records(dataset, name) for key, dataset in parts.items()}
-        # Our own were checked when they were written.
-        looked_through = check and name != DEMO and not is_known(str(name))
-        for dataset in parts.values():
-            if looked_through:
-                check_records(dataset, name)
-            check_pictures(dataset, str(name))
-        records = records_of_source(str(name), next(iter(parts.values())), revision)
-        for dataset in parts.values():
-            attach_records(dataset, records)
-    if split is None and len(parts) > 1:
+        splits = _checked_splits(splits, name, revision, check)
+    if split is None and len(splits) > 1:
         return type(loaded)(
-            {key: _filter(dataset, wanted, numbers) for key, dataset in parts.items()}
+            {key: _filter(dataset, wanted, numbers) for key, dataset in splits.items()}
         )
-    chosen = split if split is not None else next(iter(parts))
-    if chosen not in parts:
-        hint = did_you_mean(chosen, parts)
-        raise InputError(f"{name} has the splits {sorted(parts)}, not {chosen!r}{hint}")
-    return _filter(parts[chosen], wanted, numbers)
+    chosen = split if split is not None else next(iter(splits))
+    if chosen not in splits:
+        hint = did_you_mean(chosen, splits)
+        raise InputError(f"{name} has the splits {sorted(splits)}, not {chosen!r}{hint}")
+    return _filter(splits[chosen], wanted, numbers)
+
+
+def _checked_splits(
+    splits: Mapping[str, Dataset], name: str | Path, revision: str | None, check: bool
+) -> dict[str, Dataset]:
+    """Return splits with the records of their networks; arguments and errors as in ``load``."""
+    splits = {key: _as_records(dataset, name) for key, dataset in splits.items()}
+    # Our own records were checked when they were written.
+    is_foreign = name != DEMO and not is_known(str(name))
+    for dataset in splits.values():
+        if check and is_foreign:
+            check_records(dataset, name)
+        check_pictures(dataset, str(name))
+    records = records_of_source(str(name), next(iter(splits.values())), revision)
+    for dataset in splits.values():
+        attach_records(dataset, records)
+    return splits
 
 
 def load_split(name: str | Path, split: str | None = None, **options: Any) -> Dataset:

@@ -104,39 +104,43 @@ def validate(record: Mapping[str, Any]) -> None:
     Raises:
         InputError: Names the neuron and lists every problem found.
     """
-    problems: list[str] = []
     missing = [name for name in FEATURES if name not in record]
     if missing:
         raise InputError(f"record lacks the columns {missing}; it has {sorted(record)}")
-    k = len(record["masks"])
-    if record["unit"] < 0:
-        problems.append(f"unit is {record['unit']}; units count from 0")
-    problems += [
-        f"{len(record[name])} {name} for {k} masks"
-        for name in ("activations", "image_ids")
-        if record[name] and len(record[name]) != k
-    ]
-    if record["images"] and len(record["images"]) != k:
-        problems.append(f"{len(record['images'])} images for {k} masks")
-    activations = np.asarray(record["activations"], dtype=np.float64)
-    if not np.isfinite(activations).all():
-        problems.append("activations hold NaN or infinity")
-    elif (np.diff(activations) > 0).any():
-        problems.append("activations are not in descending order")
-    if any(index < 0 for index in record["image_ids"]):
-        problems.append("image_ids hold a negative index")
-    if record["threshold"] is not None and not math.isfinite(record["threshold"]):
-        problems.append(f"threshold is {record['threshold']}")
-    for position, mask in enumerate(record["masks"]):
-        if mask.mode != "1":
-            problems.append(f"mask {position} has mode {mask.mode!r}; masks are one-bit images")
-    for position, (image, mask) in enumerate(zip(record["images"], record["masks"], strict=False)):
-        if image.size != mask.size:
-            problems.append(f"image {position} is {image.size}, its mask {mask.size}")
-        if image.mode != "RGB":
-            problems.append(f"image {position} has mode {image.mode!r}; images are RGB")
+    problems = [*_problems_of_numbers(record), *_problems_of_pictures(record)]
     if problems:
         raise InputError(f"neuron {key_of(record)}: " + "; ".join(problems))
+
+
+def _problems_of_numbers(record: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what is wrong with a record's numbers and with the lengths of its lists."""
+    k = len(record["masks"])
+    if record["unit"] < 0:
+        yield f"unit is {record['unit']}; units count from 0"
+    for name in ("activations", "image_ids", "images"):
+        if record[name] and len(record[name]) != k:
+            yield f"{len(record[name])} {name} for {k} masks"
+    activations = np.asarray(record["activations"], dtype=np.float64)
+    if not np.isfinite(activations).all():
+        yield "activations hold NaN or infinity"
+    elif (np.diff(activations) > 0).any():
+        yield "activations are not in descending order"
+    if any(index < 0 for index in record["image_ids"]):
+        yield "image_ids hold a negative index"
+    if record["threshold"] is not None and not math.isfinite(record["threshold"]):
+        yield f"threshold is {record['threshold']}"
+
+
+def _problems_of_pictures(record: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what is wrong with a record's masks and images."""
+    for position, mask in enumerate(record["masks"]):
+        if mask.mode != "1":
+            yield f"mask {position} has mode {mask.mode!r}; masks are one-bit images"
+    for position, (image, mask) in enumerate(zip(record["images"], record["masks"], strict=False)):
+        if image.size != mask.size:
+            yield f"image {position} is {image.size}, its mask {mask.size}"
+        if image.mode != "RGB":
+            yield f"image {position} has mode {image.mode!r}; images are RGB"
 
 
 def encode_mask(mask: np.ndarray) -> bytes:

@@ -98,12 +98,7 @@ def write_class_images(
         InputError: If a number is out of range, or ``out`` exists.
     """
     counts = {"": per_class} if isinstance(per_class, int) else dict(per_class)
-    if not 2 <= classes <= len(CLASSES):
-        raise InputError(f"{classes} classes; choose 2 to {len(CLASSES)}")
-    if not counts or min(counts.values()) < 1:
-        raise InputError(f"{per_class} images per class; it must be at least 1")
-    if any("/" in split or split.startswith(".") for split in counts):
-        raise InputError(f"splits {', '.join(counts)}: they are folders, so without / or leading .")
+    _check_counts(classes, counts)
     if not 16 <= size <= SIZE:
         raise InputError(f"size is {size}; it must be 16 to {SIZE} pixels")
     if seed < 0 or noise < 0:
@@ -133,6 +128,16 @@ def write_class_images(
         }  # fmt: skip
         (folder / LISTING).write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
     return out
+
+
+def _check_counts(classes: int, counts: Mapping[str, int]) -> None:
+    if not 2 <= classes <= len(CLASSES):
+        raise InputError(f"{classes} classes; choose 2 to {len(CLASSES)}")
+    if not counts or min(counts.values()) < 1:
+        listed = ", ".join(map(str, counts.values())) or "no"
+        raise InputError(f"{listed} images per class; it must be at least 1")
+    if any("/" in split or split.startswith(".") for split in counts):
+        raise InputError(f"splits {', '.join(counts)}: they are folders, so without / or leading .")
 
 
 def class_image(
