@@ -1,4 +1,4 @@
-"""Run describers on neurons and score what they say."""
+"""Run describers on neurons and score their descriptions."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from benchmark.references import HELD_OUT, RULES, Fold, Protocol, folds_of, scor
 from benchmark.result import Method, Result, Score, SplitResult
 from benchmark.result_files import save_result_files
 from benchmark.tokenization import normalize
-from milannotations.describer import Describer, Description
+from milannotations.describer import Describer
 from milannotations.errors import InputError
 from milannotations.fingerprints import fingerprint, known_as
 from milannotations.provenance import warn_of_other_kind
@@ -35,15 +35,15 @@ Notify = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Task:
-    """The neurons of one split, with what scoring needs of them worked out once.
+    """The neurons of one split, with everything that scoring derives from them.
 
     Attributes:
-        name: The split.
-        neurons: All its neurons.
+        name: Name of the split.
+        neurons: All neurons of the split.
         keys: Their keys.
-        positions: Which of them have the annotations that scoring needs.
-        folds: The references of those.
-        groups: The layer of each of those, across models.
+        positions: Positions of the neurons that can be scored: those with enough annotations.
+        folds: The references of the scorable neurons.
+        groups: The layer of each scorable neuron, unique across models.
         protocol: Whether one annotation is held out; see ``benchmark.references``.
     """
 
@@ -83,7 +83,13 @@ class Predictions:
 
 @dataclass
 class Scored:
-    """A result, the table that belongs to it, and its statistics for paired tests."""
+    """A result, its per-neuron table, and its statistics for paired tests.
+
+    Attributes:
+        result: The result.
+        per_neuron: One row per neuron; see ``benchmark.per_neuron``.
+        statistics: Statistics per neuron by (split, metric).
+    """
 
     result: Result
     per_neuron: pd.DataFrame
@@ -113,12 +119,12 @@ def make_task(name: str, neurons: Dataset, protocol: Protocol = HELD_OUT) -> Tas
 def describe(describer: Describer, task: Task) -> Predictions:
     """Let a describer describe a split.
 
-    It never sees the annotations it is scored against: they are taken away, or, for controls
-    that are made of references, only the one held out in each fold is left.
+    It never sees the annotations that it is scored against: they are removed or, for controls that
+    repeat references, replaced by the annotation held out in each fold.
 
     Raises:
-        InputError: If it does not give one description per neuron, or is made of references and
-            the task holds none out.
+        InputError: If it does not return one description per neuron, or repeats references and the
+            task holds none out.
     """
     if describer.sees_references and task.protocol != HELD_OUT:
         raise InputError(
@@ -128,23 +134,20 @@ def describe(describer: Describer, task: Task) -> Predictions:
     warn_of_other_kind(describer, task.neurons)
     start = time.perf_counter()
     if not describer.sees_references:
-        bare = _with_annotations(task.neurons, [[]] * len(task.neurons))
-        shown = [d.text for d in _checked(describer, bare)]
-        scored = [normalize(shown[i]) for i in task.positions]
-        predictions = [scored] * len(task.folds)
+        without = _with_annotations(task.neurons, [[]] * len(task.neurons))
+        descriptions = _texts(describer, without)
+        by_fold = [[normalize(descriptions[i]) for i in task.positions]] * len(task.folds)
     else:
-        predictions, shown = [], [""] * len(task.neurons)
-        part = task.neurons.select(task.positions)
+        by_fold, descriptions = [], [""] * len(task.neurons)
+        scorable_neurons = task.neurons.select(task.positions)
         for fold in task.folds:
-            texts = [
-                d.text
-                for d in _checked(describer, _with_annotations(part, [[t] for t in fold.held_out]))
-            ]
-            if not predictions:
+            held_out = _with_annotations(scorable_neurons, [[text] for text in fold.held_out])
+            texts = _texts(describer, held_out)
+            if not by_fold:
                 for position, text in zip(task.positions, texts, strict=True):
-                    shown[position] = text
-            predictions.append([normalize(text) for text in texts])
-    return Predictions(shown, predictions, time.perf_counter() - start)
+                    descriptions[position] = text
+            by_fold.append([normalize(text) for text in texts])
+    return Predictions(descriptions, by_fold, time.perf_counter() - start)
 
 
 def fixed_predictions(task: Task, texts: Sequence[str]) -> Predictions:
@@ -166,18 +169,19 @@ def score(
     """Score all methods on all splits.
 
     Args:
-        methods: Who they are, by name.
+        methods: The methods by name.
         tasks: The splits.
-        predictions: Descriptions by (method, split); a method may miss a split.
-        metrics: What to measure; each metric sees all methods of a split at once.
+        predictions: Descriptions by (method, split); a method may lack a split.
+        metrics: The metrics; each gets the predictions of all methods of a split at once.
         resamples: Bootstrap resamples over neurons.
         seed: Seed of the bootstrap.
         notify: Called with a line of text before each metric of each split.
-        stratify: Draw as many neurons from each layer of each model as it has.
+        stratify: Whether the bootstrap resamples neurons within each layer of each model.
 
     Returns:
-        A result for every method, in the order of ``methods``. A metric that has no value for a
-        method, as a chance-corrected one where people gain nothing over chance, is left out.
+        A result for every method, in the order of ``methods``. A metric without a value for a
+        method is left out: for example a chance-corrected metric if people gain nothing over
+        chance.
     """
     splits: dict[str, dict[str, SplitResult]] = {name: {} for name in methods}
     tables: dict[str, list[pd.DataFrame]] = {name: [] for name in methods}
@@ -255,19 +259,19 @@ def _layer(key: NeuronKey) -> str:
     return f"{key.model}/{key.dataset}/{key.layer}"
 
 
-def _checked(describer: Describer, neurons: Dataset) -> list[Description]:
-    found = describer.describe(neurons)
-    if len(found) != len(neurons):
+def _texts(describer: Describer, neurons: Dataset) -> list[str]:
+    descriptions = describer.describe(neurons)
+    if len(descriptions) != len(neurons):
         raise InputError(
-            f"describer {type(describer).__name__} gave {len(found)} descriptions for "
+            f"describer {type(describer).__name__} gave {len(descriptions)} descriptions for "
             f"{len(neurons)} neurons"
         )
-    return found
+    return [description.text for description in descriptions]
 
 
 def _with_annotations(neurons: Dataset, annotations: list[list[str]]) -> Dataset:
-    kept = neurons.remove_columns("annotations")
-    return kept.add_column("annotations", annotations, feature=FEATURES["annotations"])
+    others = neurons.remove_columns("annotations")
+    return others.add_column("annotations", annotations, feature=FEATURES["annotations"])
 
 
 def _hardware() -> str:

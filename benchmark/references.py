@@ -1,11 +1,11 @@
-"""Which references a description is scored against: one held out, or all at once.
+"""The references that a description is scored against: all but one annotation, or all of them.
 
-A person can only be scored against the other people's annotations of the same neuron. So that
-every method faces the same number of references, *all* methods are by default scored against
-references from which one annotation is held out, each annotation in turn; a fold is one such turn.
+A person can only be scored against other people's annotations of the same neuron. To give every
+method the same number of references, *all* methods are by default scored with one annotation held
+out, each annotation in turn; one such turn is a fold.
 
-The code of the MILAN paper scores a description against all references of its neuron at once. That
-is the protocol ``original``, for numbers that stand beside the paper's. It cannot score people.
+The code of the MILAN paper scores a description against all annotations of its neuron at once. This
+is the protocol ``original``, for values that are compared with the paper's. It cannot score people.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ RULES: dict[Protocol, str] = {
     HELD_OUT: "leave one annotation out, each in turn",
     ORIGINAL: "all annotations at once",
 }
-# Annotations that a neuron needs in order to be scored.
+# Number of annotations that a neuron needs to be scored.
 _NEEDED: dict[Protocol, int] = {HELD_OUT: 2, ORIGINAL: 1}
 
 
@@ -37,9 +37,9 @@ class Fold:
     """One turn of holding out an annotation.
 
     Attributes:
-        held_out: The annotation held out, one per neuron, as it was written; empty texts where
-            nothing is held out.
-        references: The others, normalized, one non-empty list per neuron.
+        held_out: The annotation held out, one per neuron, as it was written; an empty text if none
+            is held out.
+        references: The other annotations, normalized, one non-empty list per neuron.
     """
 
     held_out: list[str]
@@ -50,7 +50,7 @@ def check_protocol(name: str) -> Protocol:
     """Return a protocol by name.
 
     Raises:
-        InputError: If there is none of that name.
+        InputError: If no protocol has that name.
     """
     for protocol in RULES:
         if protocol == name:
@@ -62,12 +62,12 @@ def check_protocol(name: str) -> Protocol:
 
 
 def signed(signature: str, protocol: Protocol) -> str:
-    """Return a metric's signature under a protocol; numbers of two protocols never share one.
+    """Return a metric's signature under a protocol; two protocols never share a signature.
 
     >>> signed("bleu|tok:13a", "original")
     'bleu|tok:13a|protocol:original'
     """
-    # The default is not named, so that signatures of earlier results stay what they are.
+    # The default protocol is not named, so that signatures of earlier results stay valid.
     return signature if protocol == HELD_OUT else f"{signature}|protocol:{protocol}"
 
 
@@ -83,7 +83,10 @@ def usable(annotations: Sequence[str]) -> list[str]:
 def scorable(annotations: Sequence[Sequence[str]], protocol: Protocol = HELD_OUT) -> list[int]:
     """Return the positions of the neurons with enough usable annotations.
 
-    Two are needed where one is held out, and one where all are references.
+    Two are needed if one is held out, and one if all are references.
+
+    >>> scorable([["a dog", "dogs"], ["a cat"]]), scorable([["a dog"], [" . "]], "original")
+    ([0], [0])
     """
     needed = _NEEDED[protocol]
     return [i for i, texts in enumerate(annotations) if len(usable(texts)) >= needed]
@@ -97,11 +100,11 @@ def folds_of(annotations: Sequence[Sequence[str]], protocol: Protocol = HELD_OUT
 def all_at_once(annotations: Sequence[Sequence[str]]) -> list[Fold]:
     """Return the one fold in which every usable annotation is a reference.
 
-    The original code pairs the first, second, … references of all neurons and so drops those
-    that some neuron does not have; here each neuron keeps all of its own.
+    The original code pairs the first, second, … references of all neurons, and so drops references
+    for which another neuron has no counterpart; here every neuron keeps all of its references.
 
     Raises:
-        ValueError: If a neuron has none.
+        ValueError: If a neuron has no usable annotation.
 
     >>> all_at_once([["a", "B.", ""]])
     [Fold(held_out=[''], references=[['a', 'b']])]
@@ -116,11 +119,12 @@ def leave_one_out(annotations: Sequence[Sequence[str]]) -> list[Fold]:
     """Hold out each annotation in turn.
 
     Args:
-        annotations: Two or more usable annotations of each neuron; the numbers may differ. There
-            are as many folds as the most there are, and neurons with fewer begin again.
+        annotations: Two or more usable annotations of each neuron; the numbers may differ. The
+            number of folds is the largest number of annotations; a neuron with fewer annotations
+            starts again with its first.
 
     Raises:
-        ValueError: If a neuron has fewer than two.
+        ValueError: If a neuron has fewer than two usable annotations.
 
     >>> leave_one_out([["a", "b", "c"]])[1]
     Fold(held_out=['b'], references=[['a', 'c']])

@@ -1,6 +1,6 @@
-"""What every metric is: statistics per neuron, and a way to add them up.
+"""The base classes of metrics: statistics per neuron, and a way to aggregate them.
 
-The two are kept apart so that a bootstrap over neurons only re-sums (as sacrebleu does).
+The two are separate, so that a bootstrap over neurons only sums statistics again, as in sacrebleu.
 """
 
 from __future__ import annotations
@@ -16,8 +16,10 @@ from typing import ClassVar, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmark.references import Fold
+from benchmark.references import Fold, all_at_once, usable
 from benchmark.result import MetricInfo
+from benchmark.tokenization import normalize
+from milannotations.errors import InputError
 from milannotations.record import NeuronKey
 
 Floats = NDArray[np.float64]
@@ -42,6 +44,30 @@ class References:
     whole_split: Sequence[Sequence[str]] = field(default=())
     keys: Sequence[NeuronKey] = field(default=())
 
+    @classmethod
+    def of(
+        cls, annotations: Sequence[Sequence[str]], groups: Sequence[str] | None = None
+    ) -> References:
+        """Return all annotations of each neuron as its references; none is held out.
+
+        Args:
+            annotations: The annotations of each neuron.
+            groups: The layer of each neuron; by default all neurons are of one layer.
+
+        Raises:
+            InputError: If a neuron has no annotation, or the numbers of neurons differ.
+
+        >>> References.of([["A dog.", "dogs"]]).folds
+        [Fold(held_out=[''], references=[['a dog', 'dogs']])]
+        """
+        lacking = next((i for i, texts in enumerate(annotations) if not usable(texts)), None)
+        if lacking is not None:
+            raise InputError(f"neuron number {lacking} has no reference")
+        layers = [""] * len(annotations) if groups is None else list(groups)
+        if len(layers) != len(annotations):
+            raise InputError(f"{len(layers)} groups for {len(annotations)} neurons")
+        return cls(all_at_once(annotations), layers)
+
     @property
     def neurons(self) -> int:
         """Number of neurons."""
@@ -54,12 +80,11 @@ class References:
 
     def permuted(self, order: Integers) -> References:
         """Return a copy in which neuron *i* has the references of neuron ``order[i]``."""
-        folds = [
-            Fold([f.held_out[j] for j in order], [f.references[j] for j in order])
-            for f in self.folds
-        ]
         return References(
-            folds, self.groups, self.corpus, [self.keys[j] for j in order if self.keys]
+            [_rows(fold, order.tolist()) for fold in self.folds],
+            self.groups,
+            self.corpus,
+            [self.keys[j] for j in order if self.keys],
         )
 
     def subset(self, positions: Sequence[int], folds: int | None = None) -> References:
@@ -68,10 +93,7 @@ class References:
         Word frequencies are still those of the whole split.
         """
         return References(
-            [
-                Fold([f.held_out[i] for i in positions], [f.references[i] for i in positions])
-                for f in self.folds[:folds]
-            ],
+            [_rows(fold, positions) for fold in self.folds[:folds]],
             [self.groups[i] for i in positions],
             self.corpus,
             [self.keys[i] for i in positions if self.keys],
@@ -79,19 +101,56 @@ class References:
 
 
 class Metric(ABC):
-    """A metric; subclasses say what they are in ``name`` and ``info``."""
+    """A metric; subclasses declare ``name`` and ``info``.
+
+    A metric is called with predictions and references, and returns its value::
+
+        Bleu()(["a dog"], [["a dog", "dogs"]])
+    """
 
     name: str
     info: MetricInfo
-    # Whether it compares with annotations; if not, every neuron that is described is scored.
+    # Whether it compares with annotations; if not, every neuron with a description is scored.
     needs_references: ClassVar[bool] = True
     # The lowest and the highest possible value; intervals over trials are cut there.
     bounds: tuple[float, float] = (-math.inf, math.inf)
 
+    def __call__(
+        self,
+        predictions: Sequence[str],
+        references: Sequence[Sequence[str]],
+        groups: Sequence[str] | None = None,
+    ) -> float:
+        """Return the value of one method, without holding annotations out.
+
+        Args:
+            predictions: One description per neuron.
+            references: The references of each neuron.
+            groups: The layer of each neuron; by default all neurons are of one layer.
+
+        Raises:
+            InputError: If a neuron has no reference, or the numbers of neurons differ.
+        """
+        statistics = self.method_statistics(predictions, references, groups)
+        return float(self.aggregate(statistics.sum(0)))
+
+    def method_statistics(
+        self,
+        predictions: Sequence[str],
+        references: Sequence[Sequence[str]],
+        groups: Sequence[str] | None = None,
+    ) -> Floats:
+        """Return the statistics of one method, shape (neurons, statistics); see ``__call__``."""
+        targets = References.of(references, groups)
+        if len(predictions) != targets.neurons:
+            raise InputError(f"{len(predictions)} predictions for {targets.neurons} neurons")
+        texts = [normalize(text) for text in predictions]
+        return self.statistics(targets, {"": [texts]})[""]
+
     @property
     @abstractmethod
     def signature(self) -> str:
-        """Name, version and settings; equal signatures mean comparable numbers."""
+        """Name, version and settings; values with equal signatures are comparable."""
 
     @abstractmethod
     def statistics(
@@ -101,7 +160,7 @@ class Metric(ABC):
 
         Args:
             references: The references of the neurons.
-            predictions: Each method's descriptions. All methods are passed at once so that a
+            predictions: Each method's descriptions. All methods are passed at once, so that a
                 sentence which several of them use is encoded once.
         """
 
@@ -110,46 +169,47 @@ class Metric(ABC):
         """Turn sums over neurons, shape (..., statistics), into values of shape (...)."""
 
     def per_neuron(self, statistics: Floats) -> Floats:
-        """Return each neuron's own value, shape (neurons,); NaN where it has none."""
+        """Return each neuron's own value, shape (neurons,); NaN for a neuron without a value."""
         return self.aggregate(statistics)
 
     @property
     def is_mean(self) -> bool:
-        """Whether its value is the mean of the neurons' own values."""
+        """Whether the metric's value is the mean of the neurons' own values."""
         return False
 
 
 class MeanMetric(Metric):
-    """A metric that is the mean of a value per neuron and fold: statistics are (sum, count)."""
+    """A mean of one value per neuron and fold: the statistics are (sum, count)."""
 
     def aggregate(self, sums: Floats) -> Floats:
-        """Return sum / count; NaN where nothing was counted."""
+        """Return sum / count; NaN where the count is 0."""
         with np.errstate(invalid="ignore", divide="ignore"):
             return sums[..., 0] / sums[..., 1]
 
     @property
     def is_mean(self) -> bool:
-        """True: neurons have values in all folds or in none, so that all weigh the same."""
+        """True: a neuron has a value in every fold or in none, so all neurons weigh the same."""
         return True
 
 
 class PairMetric(MeanMetric):
     """A mean of a score of description and reference.
 
-    Subclasses score pairs of sentences; every distinct pair is scored once, whatever methods,
-    folds and neurons it occurs in.
+    Subclasses score pairs of sentences. Every distinct pair is scored once, even if several
+    methods, folds or neurons contain it.
 
     Attributes:
-        over: What a neuron's references give in a fold: ``best``, the score of the best one;
-            ``mean``, their mean; or ``pairs``, all of them, so that the metric is the mean over
-            pairs and a neuron with more references weighs more. NaN scores of pairs are left out.
+        over: How the scores of a neuron's references in a fold are reduced: to the ``best`` one; to
+            their ``mean``; or, with ``pairs``, not at all, so that the metric is the mean over
+            pairs and a neuron with more references weighs more. Pairs whose score is NaN are left
+            out.
     """
 
     over: Literal["best", "mean", "pairs"] = "best"
 
     @property
     def is_mean(self) -> bool:
-        """Whether neurons weigh the same; over pairs, those with more references weigh more."""
+        """Whether all neurons weigh the same; over pairs, those with more references weigh more."""
         return self.over != "pairs"
 
     @abstractmethod
@@ -185,8 +245,10 @@ class PairMetric(MeanMetric):
         ]
         sentences = table.sentences
         flat = np.concatenate(pairs, axis=1) if pairs else np.zeros((2, 0), dtype=np.int64)
-        keys, inverse = np.unique(flat[0] * len(sentences) + flat[1], return_inverse=True)
-        distinct = self.scores(sentences, keys // len(sentences), keys % len(sentences), references)
+        codes, inverse = np.unique(flat[0] * len(sentences) + flat[1], return_inverse=True)
+        distinct = self.scores(
+            sentences, codes // len(sentences), codes % len(sentences), references
+        )
         values = np.asarray(distinct, dtype=np.float64)[inverse]
         statistics, start = {}, 0
         for name in predictions:
@@ -216,7 +278,12 @@ class PairMetric(MeanMetric):
 
 
 class SentenceTable:
-    """Numbers for sentences, equal ones for equal sentences, in the order they are first met."""
+    """Numbers for sentences: equal sentences get equal numbers, in order of first occurrence.
+
+    >>> table = SentenceTable()
+    >>> table.texts(["a dog", "a cat", "a dog"]).tolist(), table.sentences
+    ([0, 1, 0], ['a dog', 'a cat'])
+    """
 
     def __init__(self) -> None:
         self._numbers: dict[str, int] = {}
@@ -228,14 +295,22 @@ class SentenceTable:
 
     def texts(self, texts: Sequence[str]) -> Integers:
         """Return the number of each text, shape (texts,)."""
-        known = self._numbers
-        return np.array([known.setdefault(text, len(known)) for text in texts], dtype=np.int64)
+        numbers = self._numbers
+        return np.array([numbers.setdefault(text, len(numbers)) for text in texts], dtype=np.int64)
 
     def references(self, fold: Fold) -> tuple[Integers, Integers]:
-        """Return all references' numbers in a row, and where each neuron's begin, and the end."""
+        """Return the numbers of a fold's references, flat, and where each neuron's begin and end.
+
+        Returns:
+            Numbers of shape (references,), and offsets of shape (neurons + 1,).
+        """
         counts = [len(references) for references in fold.references]
         flat = self.texts([text for references in fold.references for text in references])
         return flat, np.concatenate([[0], np.cumsum(counts, dtype=np.int64)])
+
+
+def _rows(fold: Fold, positions: Sequence[int]) -> Fold:
+    return Fold([fold.held_out[i] for i in positions], [fold.references[i] for i in positions])
 
 
 def _each_once(folds: Sequence[Fold], neurons: int) -> list[list[str]]:

@@ -1,8 +1,8 @@
-"""BERTScore, with the configuration of the MILAN paper as its default.
+"""BERTScore, by default with the configuration of the MILAN paper.
 
-The model, the layer, the baseline and the tokenizer are bert_score's own. What is done here is what
-takes the time: every distinct sentence is tokenized and encoded once, in batches of equal length
-without padding, and pairs are matched in batches of equal lengths too.
+The model, the layer, the baseline and the tokenizer are those of bert_score. Only the slow steps
+are done here: every distinct sentence is tokenized and encoded once, in batches of equal length
+without padding, and pairs are matched in batches of equal lengths as well.
 """
 
 from __future__ import annotations
@@ -36,25 +36,32 @@ from benchmark.tokenization import FORM
 from milannotations.hub_access import from_hub
 from milannotations.pretrained import check_model_folder
 
-_TOKENS = 2048  # in a batch that is encoded
-_KEPT = 400_000  # words whose vectors are kept from call to call, 600 MB of MiniLM's
-_CELLS = 2**22  # word similarities in a batch that is matched
+_BATCH_TOKENS = 2048  # encoded at once
+_CACHED_TOKENS = 400_000  # whose vectors stay in memory between calls: 600 MB for MiniLM
+_BATCH_CELLS = 2**22  # similarities of tokens that are computed at once
 
 
 class BertScore(PairMetric):
     """Best F1 over the references (Zhang et al., ICLR 2020), averaged over neurons and folds.
 
-    Idf weights come from all references of the split. With roberta-large, scores are rescaled by
-    bert_score's English baseline, as in the MILAN paper; other encoders have no baseline file,
-    and their raw F1 is another metric with another signature.
+    Idf weights are computed over all references of the split. With roberta-large, scores are
+    rescaled by bert_score's English baseline, as in the MILAN paper. Other encoders have no
+    baseline file; their raw F1 is another metric, with another signature.
 
-    Where every reference holds all words of a sentence, idf gives them no weight, and bert_score
-    itself scores 0, even for a description that equals its reference. Here such words weigh alike,
-    as they do when every reference but one holds them all.
+    If every reference contains all words of a sentence, their idf weights are 0, and bert_score
+    gives 0 even to a description that equals its reference. Here all words of such a sentence get
+    equal weights, as they do when every reference but one contains them.
 
     Args:
         encoder: See ``benchmark.text_encoders``.
-        device: Where the encoder runs.
+        device: The device on which the encoder runs.
+
+    Raises:
+        InputError: If the encoder cannot be loaded.
+
+    >>> metric = BertScore("packaged/all-MiniLM-L6-v2")
+    >>> round(metric(["a red dog", "wheels"], [["a red dog on grass"], ["wheels"]]), 2)
+    0.92
     """
 
     name = "bertscore"
@@ -74,8 +81,8 @@ class BertScore(PairMetric):
         try:
             check_model_folder(Path(self._encoder.location))
             with from_hub(self._encoder.location):
-                # The layer bert_score's authors chose, or else the one before the last, which is
-                # where that choice falls for most encoders.
+                # The layer chosen by bert_score's authors, or else the last but one, which is their
+                # choice for most encoders.
                 self._layer = model2layers.get(self._encoder.location) or (
                     AutoConfig.from_pretrained(self._encoder.location).num_hidden_layers - 1
                 )
@@ -87,15 +94,15 @@ class BertScore(PairMetric):
                     device=str(self._device),
                 )
             check_encoder(self._scorer._model, self._scorer._tokenizer)
-            trial = _WordVectors(self._scorer, self._device)
+            trial = _TokenVectors(self._scorer, self._device)
             trial.encode(trial.tokens([TRIAL]))
-        except Exception as error:  # transformers and tokenizers raise whatever comes of a file
+        except Exception as error:  # a damaged file makes transformers raise anything
             raise cannot_load(self._encoder, error) from error
-        self._vectors = _WordVectors(self._scorer, self._device)
+        self._vectors = _TokenVectors(self._scorer, self._device)
 
     @property
     def signature(self) -> str:
-        """Encoder, layer, idf and rescaling."""
+        """Encoder, layer, idf weights, rescaling and version."""
         return (
             f"bertscore-f1|encoder:{self._encoder.label}|layer:{self._layer}|idf:references|"
             f"rescaled:{'yes' if self._rescale else 'no'}|unweighed:alike|{FORM}|"
@@ -110,53 +117,54 @@ class BertScore(PairMetric):
         references: References,
     ) -> Floats:
         """Return bert_score's F1 of each pair."""
-        known = [text for of_one in references.corpus for text in of_one]
-        tokens = self._vectors.tokens([*known, *sentences])
-        weights = _idf(tokens[: len(known)])
-        lengths, vectors = self._vectors.encode(tokens[len(known) :])
-        own = [np.array([weights(t) for t in found]) for found in tokens[len(known) :]]
-        f1 = _match(lengths, vectors, own, predictions, targets, self._device)
+        corpus = [text for texts in references.corpus for text in texts]
+        tokens = self._vectors.tokens([*corpus, *sentences])
+        corpus_tokens, sentence_tokens = tokens[: len(corpus)], tokens[len(corpus) :]
+        idf = _idf(corpus_tokens)
+        weights = [np.array([idf(token) for token in sentence]) for sentence in sentence_tokens]
+        lengths, vectors = self._vectors.encode(sentence_tokens)
+        f1 = _match(lengths, vectors, weights, predictions, targets, self._device)
         if self._rescale:
             baseline = float(self._scorer.baseline_vals[2])
             f1 = (f1 - baseline) / (1 - baseline)
         return f1
 
 
-class _WordVectors:
-    """Words' vectors in sentences, of length 1, kept from call to call."""
+class _TokenVectors:
+    """Unit vectors of the tokens of sentences, cached between calls."""
 
     def __init__(self, scorer: bert_score.BERTScorer, device: torch.device) -> None:
         self._model = scorer._model
         self._tokenizer = scorer._tokenizer
         self._device = device
-        self._kept: dict[tuple[int, ...], Tensor] = {}
+        self._cache: dict[tuple[int, ...], Tensor] = {}
 
     def tokens(self, sentences: Sequence[str]) -> list[list[int]]:
-        """Return the tokens of each sentence, as bert_score's own ``sent_encode`` does."""
+        """Return the tokens of each sentence, equal to those of bert_score's ``sent_encode``."""
         distinct = list(dict.fromkeys(text.strip() for text in sentences))
         if isinstance(self._tokenizer, GPT2Tokenizer | RobertaTokenizer):
-            # bert_score puts a space before these; there is no way to ask for it of a batch.
-            found = [sent_encode(self._tokenizer, text) for text in distinct]
+            # bert_score adds a space in front of these texts, which works for one text at a time.
+            tokens = [sent_encode(self._tokenizer, text) for text in distinct]
         else:
             longest = self._tokenizer.model_max_length
-            found = self._tokenizer(distinct, truncation=True, max_length=longest)["input_ids"]
-        numbers = dict(zip(distinct, found, strict=True))
-        return [numbers[text.strip()] for text in sentences]
+            tokens = self._tokenizer(distinct, truncation=True, max_length=longest)["input_ids"]
+        by_text = dict(zip(distinct, tokens, strict=True))
+        return [by_text[text.strip()] for text in sentences]
 
     def encode(self, tokens: Sequence[Sequence[int]]) -> tuple[Integers, dict[int, Tensor]]:
-        """Return each sentence's length, and by length its vectors in the order they occur.
+        """Return each sentence's number of tokens, and the vectors of the sentences of each length.
 
-        Sentences of a length stand together, float32 (sentences, length, width).
+        Vectors are float32 tensors of shape (sentences, length, width), in the order of ``tokens``.
         """
         rows = [tuple(t) for t in tokens]
-        new = [row for row in dict.fromkeys(rows) if row not in self._kept]
-        if sum(map(len, self._kept)) + sum(map(len, new)) > _KEPT:
-            self._kept.clear()
+        new = [row for row in dict.fromkeys(rows) if row not in self._cache]
+        if sum(map(len, self._cache)) + sum(map(len, new)) > _CACHED_TOKENS:
+            self._cache.clear()
             new = list(dict.fromkeys(rows))
         self._encode(new)
         lengths = np.array([len(row) for row in rows], dtype=np.int64)
         vectors = {
-            length: torch.stack([self._kept[rows[i]] for i in np.flatnonzero(lengths == length)])
+            length: torch.stack([self._cache[rows[i]] for i in np.flatnonzero(lengths == length)])
             for length in sorted(set(lengths.tolist()))
         }
         return lengths, vectors
@@ -166,18 +174,18 @@ class _WordVectors:
         for row in rows:
             by_length.setdefault(len(row), []).append(row)
         for length, members in by_length.items():
-            size = max(1, _TOKENS // length)
+            size = max(1, _BATCH_TOKENS // length)
             for first in range(0, len(members), size):
-                some = members[first : first + size]
-                batch = torch.tensor(some, dtype=torch.long, device=self._device)
+                rows_of_batch = members[first : first + size]
+                batch = torch.tensor(rows_of_batch, dtype=torch.long, device=self._device)
                 with torch.inference_mode():
-                    found = self._model(batch, attention_mask=torch.ones_like(batch))[0]
-                    normal = torch.nn.functional.normalize(found.float(), dim=-1)
-                self._kept.update(zip(some, normal, strict=True))
+                    states = self._model(batch, attention_mask=torch.ones_like(batch))[0]
+                    vectors = torch.nn.functional.normalize(states.float(), dim=-1)
+                self._cache.update(zip(rows_of_batch, vectors, strict=True))
 
 
 def _idf(documents: Sequence[Sequence[int]]) -> Callable[[int], float]:
-    """Return bert_score's inverse document frequency of a token among the references."""
+    """Return bert_score's inverse document frequency of tokens among the references."""
     counts = Counter(token for document in documents for token in set(document))
     total = len(documents)
     return lambda token: math.log((total + 1) / (counts[token] + 1))
@@ -187,38 +195,38 @@ def _match(
     lengths: Integers,
     vectors: dict[int, Tensor],
     weights: Sequence[NDArray[np.float64]],
-    texts: Integers,
-    references: Integers,
+    predictions: Integers,
+    targets: Integers,
     device: torch.device,
 ) -> Floats:
-    """Match words greedily, pairs of the same two lengths together."""
-    place = np.zeros(len(lengths), dtype=np.int64)  # among the sentences of its length
+    """Match tokens greedily; pairs with the same two lengths are matched together."""
+    position = np.zeros(len(lengths), dtype=np.int64)  # among the sentences of the same length
     shares: dict[int, Tensor] = {}
     for length in vectors:
         members = np.flatnonzero(lengths == length)
-        place[members] = np.arange(len(members))
-        found = torch.from_numpy(np.stack([weights[i] for i in members.tolist()])).float()
-        # The start and the end weigh nothing, whatever is between them.
-        found[found.sum(1) == 0, 1:-1] = 1.0
-        # A sentence that is nothing but start and end has no shares; it scores 0.
-        shares[length] = (found / found.sum(1, keepdim=True)).to(device)
-    f1 = np.zeros(len(texts))
-    shapes = lengths[texts] * (lengths.max(initial=0) + 1) + lengths[references]
+        position[members] = np.arange(len(members))
+        idf = torch.from_numpy(np.stack([weights[i] for i in members.tolist()])).float()
+        # The first and the last token, which mark the ends, keep the weight 0 of bert_score.
+        idf[idf.sum(1) == 0, 1:-1] = 1.0
+        # For a sentence without tokens between the ends this is NaN; its score becomes 0.
+        shares[length] = (idf / idf.sum(1, keepdim=True)).to(device)
+    f1 = np.zeros(len(predictions))
+    shapes = lengths[predictions] * (lengths.max(initial=0) + 1) + lengths[targets]
     for shape in np.unique(shapes):
-        rows = np.flatnonzero(shapes == shape)
-        first, second = int(lengths[texts[rows[0]]]), int(lengths[references[rows[0]]])
+        pairs = np.flatnonzero(shapes == shape)
+        first, second = int(lengths[predictions[pairs[0]]]), int(lengths[targets[pairs[0]]])
         if first <= 2 or second <= 2:
             continue
-        for some in np.array_split(rows, -(-len(rows) * first * second // _CELLS)):
-            left = torch.from_numpy(place[texts[some]]).to(device)
-            right = torch.from_numpy(place[references[some]]).to(device)
+        for batch in np.array_split(pairs, -(-len(pairs) * first * second // _BATCH_CELLS)):
+            left = torch.from_numpy(position[predictions[batch]]).to(device)
+            right = torch.from_numpy(position[targets[batch]]).to(device)
             with torch.inference_mode():
-                similar = vectors[first][left] @ vectors[second][right].transpose(1, 2)
-                precision = (similar.amax(2) * shares[first][left]).sum(1)
-                recall = (similar.amax(1) * shares[second][right]).sum(1)
-                found = 2 * precision * recall / (precision + recall)
-            f1[some] = torch.nan_to_num(found, nan=0.0).cpu().double().numpy()
-    return np.minimum(f1, 1.0)  # the products of 32-bit vectors exceed it by rounding
+                similarity = vectors[first][left] @ vectors[second][right].transpose(1, 2)
+                precision = (similarity.amax(2) * shares[first][left]).sum(1)
+                recall = (similarity.amax(1) * shares[second][right]).sum(1)
+                scores = 2 * precision * recall / (precision + recall)
+            f1[batch] = torch.nan_to_num(scores, nan=0.0).cpu().double().numpy()
+    return np.minimum(f1, 1.0)  # products of float32 vectors can exceed 1 by rounding
 
 
 Evaluate = evaluate_module(__name__, BertScore)

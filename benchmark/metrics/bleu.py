@@ -1,4 +1,4 @@
-"""BLEU: sacrebleu's corpus BLEU, with as many references as each neuron has."""
+"""BLEU: sacrebleu's corpus BLEU, where each neuron may have its own number of references."""
 
 from __future__ import annotations
 
@@ -26,16 +26,19 @@ ORDERS = (1, 2, 3, 4)
 class Bleu(Metric):
     """Corpus BLEU on sacrebleu's scale from 0 to 100 (Papineni et al., 2002; Post, 2018).
 
-    The corpus of a method is every neuron in every fold. A neuron's own value is its sentence
-    BLEU with sacrebleu's exponential smoothing and effective order. Words are those of sacrebleu's
-    tokenizer 13a; each character of a script without spaces is a word
+    The corpus of a method is its description of every neuron in every fold. A neuron's own value is
+    its sentence BLEU with sacrebleu's exponential smoothing and effective order. Words are those of
+    sacrebleu's tokenizer 13a; each character of a script without spaces is a word
     (``benchmark.tokenization.spaced``).
 
     Args:
-        order: Length of the longest n-grams, 1 to 4; BLEU without more is BLEU-4.
+        order: Length of the longest n-grams, 1 to 4; "BLEU" alone means BLEU-4.
 
     Raises:
-        InputError: If there is no such order.
+        InputError: If the order is not between 1 and 4.
+
+    >>> round(Bleu()(["a red dog on the grass"], [["a red dog on green grass", "dogs"]]), 2)
+    53.73
     """
 
     name = "bleu"
@@ -56,7 +59,7 @@ class Bleu(Metric):
 
     @property
     def signature(self) -> str:
-        """sacrebleu's own settings, and how text is read; references vary in number by neuron."""
+        """sacrebleu's settings and how text is read; the number of references varies by neuron."""
         order = "" if self._order == ORDERS[-1] else f"n:{self._order}|"
         return (
             f"bleu|{order}refs:var|case:lc|tok:13a+unspaced|smooth:exp|{FORM}|"
@@ -66,11 +69,11 @@ class Bleu(Metric):
     def statistics(
         self, references: References, predictions: Mapping[str, PredictionsByFold]
     ) -> dict[str, Floats]:
-        """Return clipped matches and totals by n, and both lengths."""
-        # sacrebleu counts a sentence's n-grams each time it is scored; here each is counted once.
+        """Return clipped matches and totals for each n, and both lengths, summed over folds."""
+        # Unlike in sacrebleu, the n-grams of a sentence are counted once, however often it occurs.
         count = cache(self._count)
-        against = cache(lambda texts: _Against([count(text) for text in texts]))
-        matches = cache(lambda text, texts: self._matches(count(text), against(texts)))
+        merge = cache(lambda texts: _MergedReferences([count(text) for text in texts]))
+        matches = cache(lambda text, texts: self._matches(count(text), merge(texts)))
         statistics = {}
         for name, by_fold in predictions.items():
             sums = np.zeros((references.neurons, 2 * self._order + 2))
@@ -82,20 +85,20 @@ class Bleu(Metric):
             statistics[name] = sums
         return statistics
 
-    def _count(self, text: str) -> _Counted:
+    def _count(self, text: str) -> _NgramCounts:
         words = self._tokenize(spaced(text))
-        return _Counted(*extract_all_word_ngrams(words, 1, self._order))
+        return _NgramCounts(*extract_all_word_ngrams(words, 1, self._order))
 
-    def _matches(self, text: _Counted, references: _Against) -> list[int]:
+    def _matches(self, text: _NgramCounts, references: _MergedReferences) -> list[int]:
         correct = [0] * self._order
         for ngram, count in text.ngrams.items():
-            if ngram in references.most:
-                correct[len(ngram) - 1] += min(count, references.most[ngram])
+            if ngram in references.max_counts:
+                correct[len(ngram) - 1] += min(count, references.max_counts[ngram])
         total = [max(0, text.words - n) for n in range(self._order)]
         return [*correct, *total, text.words, references.closest(text.words)]
 
     def aggregate(self, sums: Floats) -> Floats:
-        """Return corpus BLEU, as sacrebleu computes it from summed statistics."""
+        """Return corpus BLEU, which sacrebleu computes from summed statistics."""
         rows = sums.reshape(-1, sums.shape[-1])
         values = [self._compute(row, effective_order=False) for row in rows]
         return np.array(values).reshape(sums.shape[:-1])
@@ -119,24 +122,24 @@ class Bleu(Metric):
         )
 
 
-class _Counted(NamedTuple):
+class _NgramCounts(NamedTuple):
     """A sentence's n-grams with their counts, and its length in words."""
 
     ngrams: Counter[tuple[str, ...]]
     words: int
 
 
-class _Against:
-    """References of one neuron: how often each n-gram occurs at most, and their lengths."""
+class _MergedReferences:
+    """The references of one neuron: the maximum count of each n-gram, and the lengths."""
 
-    def __init__(self, references: Sequence[_Counted]) -> None:
-        self.most: Counter[tuple[str, ...]] = Counter()
+    def __init__(self, references: Sequence[_NgramCounts]) -> None:
+        self.max_counts: Counter[tuple[str, ...]] = Counter()
         for reference in references:
-            self.most |= reference.ngrams
+            self.max_counts |= reference.ngrams
         self._lengths = [reference.words for reference in references]
 
     def closest(self, words: int) -> int:
-        """Return the length nearest to that of a description; of two as near, the shorter."""
+        """Return the length closest to that of a description; of two equally close, the shorter."""
         return min(self._lengths, key=lambda length: (abs(length - words), length))
 
 

@@ -1,4 +1,4 @@
-"""CIDEr-D: n-grams that description and references share, weighed by how rare they are."""
+"""CIDEr-D: n-grams that description and references share, weighted by how rare they are."""
 
 from __future__ import annotations
 
@@ -25,13 +25,16 @@ Ngram = tuple[str, ...]
 class Cider(PairMetric):
     """CIDEr-D (Vedantam et al., CVPR 2015), averaged over references, neurons and folds.
 
-    Frequencies of n-grams are counted among the references of all neurons of the split, a neuron
-    counting once. Lengths are counted in bigrams, as in the authors' code. Sentences are split by
-    sacrebleu's tokenizer 13a instead of the Java one of COCO's captions; each character of a
-    script without spaces is a word (``benchmark.tokenization.spaced``).
+    Document frequencies of n-grams are counted over the references of all neurons of the split; a
+    neuron is one document. Lengths are counted in bigrams, as in the authors' code. Words are those
+    of sacrebleu's tokenizer 13a, not of the Java tokenizer that COCO's captions are scored with;
+    each character of a script without spaces is a word (``benchmark.tokenization.spaced``).
 
-    pycocoevalcap, whose values these are, takes document frequencies from the captions of the same
-    call, so a fold or a sample of the neurons would get other weights; hence it is not used.
+    The values are those of pycocoevalcap. That package is not used because it counts document
+    frequencies over the captions of each call: a fold or a sample of neurons would have other ones.
+
+    >>> round(Cider()(["a red dog", "wheels"], [["a red dog on grass"], ["round wheels"]]), 3)
+    3.306
     """
 
     name = "cider"
@@ -44,7 +47,7 @@ class Cider(PairMetric):
 
     @property
     def signature(self) -> str:
-        """Variant, tokenizer and where frequencies come from."""
+        """Variant, settings, source of the frequencies, and tokenizer."""
         return (
             f"cider-d|n:{_ORDER}|sigma:{_SIGMA:g}|idf:references|tok:13a+unspaced|"
             f"scale:{_SCALE:g}|{FORM}"
@@ -66,8 +69,8 @@ class Cider(PairMetric):
             return counted[sentence]
 
         containing: Counter[Ngram] = Counter()
-        for of_one in references.corpus:
-            containing.update({ngram for text in of_one for ngram in count(text)})
+        for texts in references.corpus:
+            containing.update({ngram for text in texts for ngram in count(text)})
         total = math.log(len(references.corpus))
         vectors = [_Vector(count(sentence), containing, total) for sentence in sentences]
         return np.array(
@@ -76,7 +79,7 @@ class Cider(PairMetric):
 
 
 class _Vector:
-    """The tf-idf weights of a sentence's n-grams, by their order, and their norms."""
+    """The tf-idf weights of a sentence's n-grams by order, and their norms."""
 
     def __init__(self, counts: Counter[Ngram], containing: Counter[Ngram], total: float) -> None:
         self.weights: list[dict[Ngram, float]] = [{} for _ in range(_ORDER)]

@@ -1,4 +1,4 @@
-"""Content overlap: which content words description and reference share, whatever their order."""
+"""Content overlap: the content words that description and reference share, in any order."""
 
 from __future__ import annotations
 
@@ -20,10 +20,13 @@ from benchmark.tokenization import FORM, compound_words, spaced, words
 class ContentOverlap(PairMetric):
     """F1 of the sets of content-word stems, with the best reference, over neurons and folds.
 
-    Stands where SPICE (Anderson et al., 2016) would, whose scene graphs need a Java parser that is
-    no longer kept: it too asks which things and properties two sentences both name, and forgets
-    word order and function words. spaCy's English stop words are left out, unless nothing else is
-    said; the stems are Porter's.
+    This metric replaces SPICE (Anderson et al., 2016), whose scene graphs need a Java parser that
+    is no longer maintained. Like SPICE, it asks which things and properties both sentences name,
+    and ignores word order and function words. spaCy's English stop words are left out, unless a
+    sentence has no other words; stems are Porter's.
+
+    >>> round(ContentOverlap()(["a red dog"], [["the dogs", "a dog on red grass"]]), 3)
+    0.8
     """
 
     name = "content"
@@ -34,7 +37,7 @@ class ContentOverlap(PairMetric):
 
     @property
     def signature(self) -> str:
-        """Words, stems and versions."""
+        """Stop words, stemmer, tokenizer and versions."""
         return (
             f"content-f1|refs:best|stop:spacy-{version('spacy')}|stem:porter|tok:unspaced|{FORM}|"
             f"nltk:{version('nltk')}"

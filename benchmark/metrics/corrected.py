@@ -1,4 +1,4 @@
-"""Chance-corrected metrics: 0 for what says nothing of a neuron, 1 for a person."""
+"""Chance-corrected metrics: 0 for any constant description, 1 for a person's."""
 
 from __future__ import annotations
 
@@ -22,23 +22,32 @@ PERMUTATIONS = 16
 
 
 class Corrected(Metric):
-    """Another metric's gain over chance, in parts of what a person gains.
+    """Another metric's gain over chance, as a fraction of a person's gain.
 
     ``(score − chance) / (human − chance of human)``, where *chance* is the expected score when the
-    references are permuted between the neurons of each layer, and *human* the score of the held-out
-    annotation. The correction is that of kappa statistics (Cohen, 1960). A constant gets exactly 0,
-    as every permutation leaves its score what it was; a person gets exactly 1.
+    references are permuted among the neurons of each layer, and *human* is the score of the
+    held-out annotation. This is the correction of kappa statistics (Cohen, 1960). A constant scores
+    exactly 0, because no permutation changes its score; a person scores exactly 1.
 
     The mean over *all* permutations gives each neuron the references of every neuron of its layer
-    once. In layers larger than ``permutations`` that many cyclic shifts of a random order stand for
-    it; a constant's value is exactly 0 all the same. Where chance is known, as for identification,
-    nothing is permuted. Corpus BLEU is that of all permutations'
-    corpora together.
+    once. In layers larger than ``permutations``, that many cyclic shifts of a random order
+    approximate it; a constant still scores exactly 0. If chance is known, as for identification,
+    nothing is permuted. For corpus BLEU, the corpora of all permutations are put together.
 
     Args:
-        metric: The metric to correct; kept as ``base``.
-        permutations: Shifts per layer.
-        seed: Of the orders and of which shifts.
+        metric: The metric to correct; available as ``base``.
+        permutations: Number of shifts per layer.
+        seed: Seed of the orders and of the choice of shifts.
+
+    >>> from benchmark.metrics.rouge import RougeL
+    >>> from benchmark.references import leave_one_out
+    >>> folds = leave_one_out([["a dog", "dogs"], ["a wheel", "wheels"]])
+    >>> references = References(folds, groups=["conv1", "conv1"])
+    >>> metric = Corrected(RougeL())
+    >>> predictions = {"constant": [["dogs"] * 2] * 2, "mine": [["dogs", "wheels"]] * 2}
+    >>> statistics = metric.statistics(references, predictions)
+    >>> {name: round(float(metric.aggregate(s.sum(0))), 3) for name, s in statistics.items()}
+    {'constant': 0.0, 'mine': 1.25}
     """
 
     def __init__(self, metric: Metric, permutations: int = PERMUTATIONS, seed: int = 0) -> None:
@@ -58,7 +67,7 @@ class Corrected(Metric):
 
     @property
     def signature(self) -> str:
-        """The metric's own, and how chance was found."""
+        """The metric's own signature, and how chance is estimated."""
         return (
             f"corrected|chance:layer-shifts-{self._permutations}|seed:{self._seed}|"
             f"ceiling:held-out|of:{self.base.signature}"
@@ -73,10 +82,10 @@ class Corrected(Metric):
             raise InputError(
                 f"{self.name} is in parts of what a person gains, and no annotation is held out"
             )
-        # A name no method can have.
-        everyone = {**predictions, "": person}
-        scored = self.base.statistics(references, everyone)
-        chance = self._chance(references, everyone, scored)
+        # No method can have this name.
+        with_person = {**predictions, "": person}
+        scored = self.base.statistics(references, with_person)
+        chance = self._chance(references, with_person, scored)
         return {
             name: np.concatenate([scored[name], chance[name], scored[""], chance[""]], axis=1)
             for name in predictions
@@ -90,23 +99,23 @@ class Corrected(Metric):
     ) -> dict[str, Floats]:
         level = self.base.info.chance
         if level is not None and isinstance(self.base, MeanMetric):
-            # Known for any description, so that nothing needs to be permuted.
+            # Chance is the same for any description, so nothing needs to be permuted.
             return {name: values[:, 1:] * [level, 1.0] for name, values in scored.items()}
         orders = shifts(references.groups, self._permutations, self._seed)
         folds = [fold for order in orders for fold in references.permuted(order).folds]
-        # Sums over all permutations stay as they are: values do not depend on their scale.
+        # Sums over all permutations are not divided: values do not depend on their scale.
         return self.base.statistics(
             References(folds, references.groups, references.corpus, references.keys),
             {name: [*by_fold] * len(orders) for name, by_fold in predictions.items()},
         )
 
     def aggregate(self, sums: Floats) -> Floats:
-        """Return the gain over chance in parts of the person's; NaN where that gains nothing."""
+        """Return the gain over chance as a fraction of a person's; NaN if that is not positive."""
         own, ceiling = self._gains(sums, self.base.aggregate)
         return _divided(own, ceiling)
 
     def per_neuron(self, statistics: Floats) -> Floats:
-        """Return each neuron's gain, in parts of what a person gains on the average."""
+        """Return each neuron's gain as a fraction of a person's mean gain."""
         blocks = np.split(statistics, 4, axis=1)
         own, chance = (self.base.per_neuron(block) for block in blocks[:2])
         _, ceiling = self._gains(statistics.sum(0), self.base.aggregate)
@@ -114,7 +123,7 @@ class Corrected(Metric):
 
     @property
     def is_mean(self) -> bool:
-        """Whether the metric that is corrected is a mean."""
+        """Whether the corrected metric is a mean."""
         return self.base.is_mean
 
     @staticmethod
@@ -126,25 +135,25 @@ class Corrected(Metric):
 def shifts(groups: Sequence[str], count: int, seed: int) -> list[Integers]:
     """Return permutations of neurons within their groups.
 
-    Every group is put into a random order once, and a permutation shifts these orders cyclically.
-    A group goes through all its shifts in random order before it repeats one; so if its size
-    divides ``count``, each of its neurons meets each equally often.
+    Every group is put into a random order once, and each permutation shifts this order cyclically.
+    A group uses all of its shifts, in random order, before it repeats one; so if its size divides
+    ``count``, each of its neurons is paired with each other one equally often.
 
     Args:
         groups: The group of each neuron.
-        count: How many permutations.
-        seed: Of the orders.
+        count: Number of permutations.
+        seed: Seed of the orders.
 
     Returns:
-        For each permutation which neuron stands in for each, shape (neurons,).
+        For each permutation, the index of the neuron that replaces each neuron, shape (neurons,).
     """
     rng = np.random.default_rng(seed)
     members: dict[str, list[int]] = {}
     for neuron, group in enumerate(groups):
         members.setdefault(group, []).append(neuron)
     orders = [np.arange(len(groups)) for _ in range(count)]
-    for found in members.values():
-        row = rng.permutation(found)
+    for neurons in members.values():
+        row = rng.permutation(neurons)
         steps = rng.permutation(len(row))
         for turn, order in enumerate(orders):
             order[row] = np.roll(row, steps[turn % len(row)])

@@ -1,4 +1,4 @@
-"""Identification: does a description fit its own neuron better than the others of its layer?"""
+"""Identification: does a description fit its own neuron better than others of the layer?"""
 
 from __future__ import annotations
 
@@ -25,20 +25,20 @@ from benchmark.result import MetricInfo
 from benchmark.text_encoders import DEFAULT_SENTENCE_ENCODER
 
 DISTRACTORS = 9
-_DECIMALS = 10  # of similarities; sums in another order differ by 1e-15
+_DECIMALS = 10  # of similarities; the order of summation changes them by about 1e-15
 
 
 class RankMetric(MeanMetric):
     """A mean over neurons of how their own references rank among those of their layer.
 
-    The fit of a description to a neuron is its mean cosine similarity with the neuron's references
-    in a sentence encoder's space. Every other neuron of the layer is a distractor, or distractors
-    are drawn and the value is its exact expectation, so no chance is involved. Neurons without
-    enough others in their layer have no value.
+    How well a description fits a neuron is its mean cosine similarity to the neuron's references,
+    in the space of a sentence encoder. Either every other neuron of the layer is a distractor, or
+    distractors are drawn and the value is the exact expectation over all draws; it does not depend
+    on a seed. Neurons in layers with too few other neurons have no value.
 
     Args:
         encoder: See ``benchmark.text_encoders``.
-        device: Where the encoder runs.
+        device: The device on which the encoder runs.
     """
 
     bounds = BOUNDS["identification"]
@@ -53,16 +53,16 @@ class RankMetric(MeanMetric):
     @property
     @abstractmethod
     def least(self) -> int:
-        """How many other neurons a layer must have."""
+        """The number of other neurons that a layer must have."""
 
     @abstractmethod
     def value(self, better: Integers, equal: Integers, others: int) -> Floats:
         """Return each neuron's value.
 
         Args:
-            better: How many of the others its description fits better; shape (neurons,).
-            equal: How many it fits just as well.
-            others: How many there are.
+            better: Number of other neurons that its description fits better, shape (neurons,).
+            equal: Number of other neurons that its description fits equally well.
+            others: Number of other neurons.
         """
 
     def statistics(
@@ -93,11 +93,16 @@ class RankMetric(MeanMetric):
 
 
 class Identification(RankMetric):
-    """Area under the ROC curve of telling a neuron from the others of its layer by its words.
+    """Area under the ROC curve of telling a neuron from the others of its layer by its description.
 
     A neuron's value is the share of the other neurons of its layer that its description fits less
-    well than itself, ties counting one half. Any constant gets exactly 0.5 in every layer: each
-    pair of neurons is won once and lost once.
+    well than the neuron itself; ties count one half. Any constant scores exactly 0.5 in every
+    layer, because each pair of neurons is won once and lost once.
+
+    >>> metric = Identification("packaged/all-MiniLM-L6-v2")
+    >>> references = [["a red dog"], ["wheels"], ["green grass"]]
+    >>> metric(["dogs", "round wheels", "grass"], references), metric(["dogs"] * 3, references)
+    (1.0, 0.5)
     """
 
     name = "identification"
@@ -109,7 +114,7 @@ class Identification(RankMetric):
 
     @property
     def signature(self) -> str:
-        """Encoder, similarity and distractors."""
+        """Similarity, distractors and encoder."""
         return (
             f"identification-auc|similarity:mean-cosine|distractors:layer|{self._encoder.signature}"
         )
@@ -120,15 +125,20 @@ class Identification(RankMetric):
         return 1
 
     def value(self, better: Integers, equal: Integers, others: int) -> Floats:
-        """Return the share of others that fit less well, ties counting one half."""
+        """Return the share of others that the description fits less well; ties count one half."""
         return np.asarray(1 - (better + 0.5 * equal) / others)
 
 
 class IdentificationAccuracy(RankMetric):
-    """How often a description picks its own neuron out of ten of the layer.
+    """How often a description picks its own neuron out of ten neurons of the layer.
 
-    Nine distractors are drawn from the layer without replacement, ties are broken at random; the
-    value is the expectation over both, worked out exactly. Any constant gets exactly 0.1.
+    Nine distractors are drawn from the layer without replacement, and ties are broken at random;
+    the value is the exact expectation over both. Any constant scores exactly 0.1.
+
+    >>> metric = IdentificationAccuracy("packaged/all-MiniLM-L6-v2")
+    >>> things = ["dog", "cat", "wheel", "face", "sky", "tree", "lamp", "car", "shoe", "door"]
+    >>> metric([f"a {thing}" for thing in things], [[f"{thing}s"] for thing in things])
+    1.0
     """
 
     name = "identification-accuracy"
@@ -140,7 +150,7 @@ class IdentificationAccuracy(RankMetric):
 
     @property
     def signature(self) -> str:
-        """Encoder, similarity and distractors."""
+        """Similarity, distractors and encoder."""
         return (
             f"identification-accuracy|similarity:mean-cosine|distractors:{DISTRACTORS}-of-layer|"
             f"{self._encoder.signature}"
@@ -148,7 +158,7 @@ class IdentificationAccuracy(RankMetric):
 
     @property
     def least(self) -> int:
-        """As many others as distractors."""
+        """The number of distractors."""
         return DISTRACTORS
 
     def value(self, better: Integers, equal: Integers, others: int) -> Floats:
@@ -157,10 +167,15 @@ class IdentificationAccuracy(RankMetric):
 
 
 class IdentificationRank(IdentificationAccuracy):
-    """Mean reciprocal rank of a description's own neuron among ten of the layer.
+    """Mean reciprocal rank of a description's own neuron among ten neurons of the layer.
 
-    Distractors and ties are as in ``IdentificationAccuracy``. Any constant gets exactly the mean of
-    1, 1/2, …, 1/10.
+    Distractors and ties are treated as in ``IdentificationAccuracy``. Any constant scores exactly
+    the mean of 1, 1/2, …, 1/10.
+
+    >>> metric = IdentificationRank("packaged/all-MiniLM-L6-v2")
+    >>> things = ["dog", "cat", "wheel", "face", "sky", "tree", "lamp", "car", "shoe", "door"]
+    >>> round(metric(["things"] * 10, [[f"{thing}s"] for thing in things]), 3)
+    0.293
     """
 
     name = "identification-mrr"
@@ -172,7 +187,7 @@ class IdentificationRank(IdentificationAccuracy):
 
     @property
     def signature(self) -> str:
-        """Encoder, similarity and distractors."""
+        """Similarity, distractors and encoder."""
         return super().signature.replace("-accuracy", "-mrr", 1)
 
     def value(self, better: Integers, equal: Integers, others: int) -> Floats:
@@ -181,28 +196,31 @@ class IdentificationRank(IdentificationAccuracy):
 
 
 @lru_cache(maxsize=256)
-def _expected(others: int, what: str) -> Floats:
-    """Return the expectation by how many of the others are ranked higher, from none to all."""
+def _expected(others: int, value: str) -> Floats:
+    """Return the expected value for each number of other neurons ranked higher, from 0 to all."""
     higher = np.arange(others + 1)[:, None]
     drawn = np.arange(DISTRACTORS + 1)[None]
     chance = hypergeom.pmf(drawn, others, higher, DISTRACTORS)
-    gained = (drawn == 0) if what == "accuracy" else 1 / (1 + drawn)
+    gained = (drawn == 0) if value == "accuracy" else 1 / (1 + drawn)
     return np.asarray((chance * gained).sum(1))
 
 
 def _over_ties(expected: Floats, better: Integers, equal: Integers) -> Floats:
-    """Average over the places that a neuron may take among those that fit just as well."""
+    """Average over the ranks that a neuron may get among the neurons that fit equally well."""
     sums = np.concatenate([[0.0], np.cumsum(expected)])
     return np.asarray((sums[better + equal + 1] - sums[better]) / (equal + 1))
 
 
 def _ranks(vectors: Floats, rows: Integers, centres: Floats) -> tuple[Integers, Integers]:
-    """Return how many centres each description fits better than its own, and how many as well."""
-    # Descriptions that are equal must give equal similarities to the last bit, so each distinct
-    # one is multiplied once.
+    """Return how many centres each description fits better than its own, and how many equally well.
+
+    Shapes (neurons,).
+    """
+    # Equal descriptions must have equal similarities to the last bit, so each distinct description
+    # is multiplied once.
     distinct, inverse = np.unique(rows, return_inverse=True)
-    # Rounded, so that neurons with the same references tie in whatever order these stand, and
-    # whatever order a matrix product sums in; other similarities differ by far more.
+    # Rounded so that neurons with the same references tie, whatever the order of the references and
+    # of the summation; other similarities differ by far more.
     similarity = np.round(vectors[distinct] @ centres.T, _DECIMALS)[inverse]
     own = similarity.diagonal()[:, None]
     return (similarity > own).sum(1), (similarity == own).sum(1) - 1

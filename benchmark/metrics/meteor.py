@@ -1,4 +1,4 @@
-"""METEOR: words matched exactly, by their stems and by their synonyms."""
+"""METEOR: words matched exactly, by stem and by synonym."""
 
 from __future__ import annotations
 
@@ -23,16 +23,19 @@ from milannotations.errors import InputError
 class Meteor(PairMetric):
     """METEOR with the best reference (Banerjee and Lavie, 2005), averaged over neurons and folds.
 
-    Scores are nltk's own, with its usual parameters. Each character of a script without spaces is
-    a word (``benchmark.tokenization.spaced``). Synonyms need WordNet's data, which nltk
+    Scores are those of nltk with its default parameters. Each character of a script without spaces
+    is a word (``benchmark.tokenization.spaced``). Synonyms need the data of WordNet, which nltk
     downloads: ``python -m nltk.downloader wordnet``.
 
     Args:
-        synonyms: Match synonyms too. Without, words match exactly and by their stems, and the
+        synonyms: Match synonyms too. Otherwise words match exactly and by stem only, and the
             signature says so.
 
     Raises:
-        InputError: If synonyms are wanted and WordNet's data is not installed.
+        InputError: If synonyms are to be matched and WordNet's data is not installed.
+
+    >>> round(Meteor(synonyms=False)(["a red dog"], [["the red dogs on grass", "a cat"]]), 3)
+    0.391
     """
 
     name = "meteor"
@@ -58,11 +61,11 @@ class Meteor(PairMetric):
                 description="words matched exactly and by stem, in few chunks",
             )
         self._tokenizer = TreebankWordTokenizer()
-        self._stemmer = _KeptStems()
+        self._stemmer = _CachedStemmer()
 
     @property
     def signature(self) -> str:
-        """Matchers and version."""
+        """Matchers, tokenizer and version."""
         matchers = "exact+stem" + ("+wordnet" if self._synonyms else "")
         return (
             f"meteor|refs:best|match:{matchers}|tok:treebank+unspaced|{FORM}|nltk:{version('nltk')}"
@@ -86,25 +89,25 @@ class Meteor(PairMetric):
         )
 
 
-class _KeptStems(PorterStemmer):
-    """Stems are asked for again and again."""
+class _CachedStemmer(PorterStemmer):
+    """Remembers stems, because each word is stemmed once for every pair it occurs in."""
 
     def __init__(self) -> None:
         super().__init__()
-        self._known: dict[str, str] = {}
+        self._stems: dict[str, str] = {}
 
     def stem(self, word: str, to_lowercase: bool = True) -> str:
         """Return a word's stem."""
-        if word not in self._known:
-            self._known[word] = super().stem(word, to_lowercase)
-        return self._known[word]
+        if word not in self._stems:
+            self._stems[word] = super().stem(word, to_lowercase)
+        return self._stems[word]
 
 
 class _NoSynonyms:
-    """Stands for WordNet, and knows no word."""
+    """Replaces WordNet; no word has synonyms."""
 
     def synsets(self, _: str) -> list[Any]:
-        """Return nothing."""
+        """Return no synonyms."""
         return []
 
 

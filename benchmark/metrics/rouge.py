@@ -1,4 +1,4 @@
-"""ROUGE with the best reference: shared words, shared pairs of words, longest subsequence."""
+"""ROUGE with the best reference: shared words, shared bigrams, longest common subsequence."""
 
 from __future__ import annotations
 
@@ -24,20 +24,23 @@ SHARED = {"1": "words", "2": "pairs of words", "l": "longest common subsequence"
 class Rouge(PairMetric):
     """ROUGE F-measure with the best reference (Lin, 2004), averaged over neurons and folds.
 
-    Scores are rouge_score's own, with Porter's stemmer. Its tokenizer drops every letter outside
-    a-z; the one here keeps those of all scripts, and equals it on ASCII text. Mean values over all
-    references, as the MILAN paper's code reports them, are ``benchmark.metrics.rouge_pairs``.
+    Scores are those of rouge_score with Porter's stemmer. The package's tokenizer drops every
+    letter outside a-z; the tokenizer used here keeps the letters of all scripts, and gives the same
+    words for ASCII text. The mean over all references, as reported by the MILAN paper's code, is
+    ``benchmark.metrics.rouge_pairs``.
 
     Args:
-        variant: ``1`` and ``2`` compare words and pairs of words, ``l`` the longest common
-            subsequence.
+        variant: ``1`` and ``2`` compare words and bigrams, ``l`` the longest common subsequence.
+
+    >>> round(Rouge("1")(["a red dog"], [["a dog on red grass", "dogs"]]), 3)
+    0.75
     """
 
     bounds = BOUNDS["rouge-l"]
 
     def __init__(self, variant: Variant = "l") -> None:
         self._kind = f"rouge{variant.upper()}"
-        self._scorer = RougeScorer([self._kind], tokenizer=_AllScripts())
+        self._scorer = RougeScorer([self._kind], tokenizer=_AllScriptsTokenizer())
         self.name = f"rouge-{variant}"
         self.info = MetricInfo(
             title=f"ROUGE-{variant.upper()}",
@@ -47,7 +50,7 @@ class Rouge(PairMetric):
 
     @property
     def signature(self) -> str:
-        """Variant, stemming and version."""
+        """Variant, stemmer, tokenizer and version."""
         return (
             f"{self.name}-f1|refs:best|stem:porter|tok:letters|{FORM}|"
             f"rouge-score:{version('rouge-score')}"
@@ -69,20 +72,24 @@ class Rouge(PairMetric):
         )
 
 
-class _AllScripts(Tokenizer):
-    """Words of any script, stemmed as rouge_score's own tokenizer does."""
+class _AllScriptsTokenizer(Tokenizer):
+    """Words of any script, stemmed as by rouge_score's own tokenizer."""
 
     def __init__(self) -> None:
         self._stemmer = PorterStemmer()
 
     def tokenize(self, text: str) -> list[str]:
         """Return the stems of a text's words."""
-        # rouge_score leaves words of up to three letters as they are.
+        # rouge_score does not stem words of up to three letters.
         return [self._stemmer.stem(word) if len(word) > 3 else word for word in words(text)]
 
 
 class RougeL(Rouge):
-    """ROUGE-L: the longest common subsequence of words."""
+    """ROUGE-L: the longest common subsequence of words.
+
+    >>> round(RougeL()(["a red dog"], [["a dog on red grass", "dogs"]]), 3)
+    0.5
+    """
 
     def __init__(self) -> None:
         super().__init__("l")

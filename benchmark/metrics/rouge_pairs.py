@@ -1,9 +1,9 @@
 """ROUGE as the MILAN paper's code reports it: the mean over (description, reference) pairs.
 
-That code takes the package ``rouge`` 1.0.1 (pltrdy/rouge), whose scores differ from those of
-rouge_score: each n-gram counts once however often it occurs, words are what stands between spaces,
-and there is no stemming. They are computed here, to the last digit, because the package is no
-longer kept.
+That code uses the package ``rouge`` 1.0.1 (pltrdy/rouge), whose scores differ from those of
+rouge_score: each n-gram counts once however often it occurs, words are separated by spaces alone,
+and there is no stemming. The package is no longer maintained, so its scores are computed here,
+equal to the last digit.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from benchmark.result import MetricInfo
 from benchmark.tokenization import FORM, spaced
 
 Statistic = Literal["f1", "precision", "recall"]
-_EPSILON = 1e-8  # that the package adds to the denominator of F1
+_EPSILON = 1e-8  # the package adds it to the denominator of F1
 
 Words = tuple[str, ...]
 
@@ -30,14 +30,17 @@ Words = tuple[str, ...]
 class RougePairs(PairMetric):
     """ROUGE (Lin, 2004), averaged over pairs of a description and one of its references.
 
-    A neuron with more references weighs more, as in the original code. Pairs in which a text is
-    empty are left out. ROUGE-L is the summary-level one: of several sentences, which full stops
-    end, the union of the subsequences counts. Each character of a script without spaces is a word
-    (``benchmark.tokenization.spaced``).
+    A neuron with more references weighs more, as in the original code. Pairs with an empty text are
+    left out. ROUGE-L is the summary-level variant: texts are split into sentences at full stops,
+    and the union of the sentences' subsequences counts. Each character of a script without spaces
+    is a word (``benchmark.tokenization.spaced``).
 
     Args:
         variant: See ``benchmark.metrics.rouge.Rouge``.
-        statistic: ``f1``, or the ``precision`` or ``recall`` that it is made of.
+        statistic: ``f1``, or the ``precision`` or ``recall`` from which F1 is computed.
+
+    >>> round(RougePairs("1")(["a red dog"], [["a dog on red grass", "dogs"]]), 3)
+    0.375
     """
 
     over = "pairs"
@@ -55,7 +58,7 @@ class RougePairs(PairMetric):
 
     @property
     def signature(self) -> str:
-        """Variant, statistic and how texts are read."""
+        """Variant, statistic and tokenizer."""
         return (
             f"rouge-{self._variant}-{self._statistic}|refs:pairs|ngrams:distinct|tok:space+unspaced|"
             f"as:rouge-1.0.1|{FORM}"
@@ -68,7 +71,7 @@ class RougePairs(PairMetric):
         targets: Integers,
         references: References,
     ) -> Floats:
-        """Return the score of each pair; NaN where one of the texts is empty."""
+        """Return the score of each pair; NaN if one of the texts is empty."""
         split = [_sentences(spaced(text)) for text in sentences]
         score = cache(lambda text, reference: self._score(split[text], split[reference]))
         pairs = zip(predictions.tolist(), targets.tolist(), strict=True)
@@ -81,8 +84,13 @@ class RougePairs(PairMetric):
             shared = _shared_subsequence(text, reference)
             sizes = [len({word for words in side for word in words}) for side in (text, reference)]
         else:
-            text_ngrams, wanted = (_ngrams(side, int(self._variant)) for side in (text, reference))
-            shared, sizes = len(text_ngrams & wanted), [len(text_ngrams), len(wanted)]
+            text_ngrams, reference_ngrams = (
+                _ngrams(side, int(self._variant)) for side in (text, reference)
+            )
+            shared, sizes = (
+                len(text_ngrams & reference_ngrams),
+                [len(text_ngrams), len(reference_ngrams)],
+            )
         precision, recall = (shared / size if size else 0.0 for size in sizes)
         if self._statistic == "precision":
             return precision
@@ -92,27 +100,27 @@ class RougePairs(PairMetric):
 
 
 def _sentences(text: str) -> list[Words]:
-    """Split a text at full stops, and sentences at spaces; an empty one is one empty word."""
+    """Split a text at full stops, and sentences at spaces; an empty sentence is one empty word."""
     return [
         tuple(" ".join(sentence.split()).split(" ")) for sentence in text.split(".") if sentence
     ]
 
 
 def _ngrams(sentences: Sequence[Words], order: int) -> set[Words]:
-    """Return the distinct n-grams of a text; they run on from sentence to sentence."""
+    """Return the distinct n-grams of a text; n-grams may cross the ends of sentences."""
     words = tuple(word for sentence in sentences for word in sentence)
     return {words[i : i + order] for i in range(len(words) - order + 1)}
 
 
 def _shared_subsequence(text: Sequence[Words], reference: Sequence[Words]) -> int:
-    """Return how many distinct words are in some longest common subsequence of two sentences."""
+    """Return the number of distinct words in the common subsequences of all pairs of sentences."""
     return len({word for r in reference for t in text for word in _subsequence(r, t)})
 
 
 def _subsequence(reference: Words, text: Words) -> list[str]:
-    """Return the longest common subsequence; of several, the one the package finds.
+    """Return the longest common subsequence; of several, the one that the package returns.
 
-    It goes back from both ends, and where both ways are as long it drops a word of the text.
+    The table is traced back from both ends; on ties, a word of the text is skipped.
     """
     rows, columns = len(reference), len(text)
     length = np.zeros((rows + 1, columns + 1), dtype=int)

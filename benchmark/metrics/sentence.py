@@ -1,4 +1,4 @@
-"""Sentence similarity: cosines in a sentence encoder's space."""
+"""Sentence similarity: the cosine of sentence embeddings."""
 
 from __future__ import annotations
 
@@ -27,20 +27,23 @@ from milannotations.errors import InputError
 from milannotations.hub_access import from_hub
 from milannotations.pretrained import check_model_folder
 
-_KEPT = 200_000  # sentences whose vectors are kept, 300 MB of MiniLM's
-_ROWS = 65_536  # pairs at once
+_CACHED_SENTENCES = 200_000  # whose vectors stay in memory: 300 MB for MiniLM
+_BATCH_PAIRS = 65_536  # scored at once
 
 
 class SentenceEncoder:
-    """A sentence encoder that keeps what it has encoded.
+    """A sentence encoder with a cache of the sentences it has encoded.
 
     Args:
         encoder: See ``benchmark.text_encoders``.
-        device: Where it runs.
+        device: The device on which it runs.
         batch_size: Sentences per forward pass.
 
     Raises:
         InputError: If it cannot be loaded.
+
+    >>> SentenceEncoder("packaged/all-MiniLM-L6-v2").encode(["a red dog", "wheels"]).shape
+    (2, 384)
     """
 
     def __init__(
@@ -49,34 +52,37 @@ class SentenceEncoder:
         device: torch.device | str = "cpu",
         batch_size: int = 64,
     ) -> None:
-        found = resolve_encoder(encoder)
-        self.label = found.label
+        resolved = resolve_encoder(encoder)
+        self.label = resolved.label
         self._batch_size = batch_size
-        self._kept: dict[str, Floats] = {}
+        self._cache: dict[str, Floats] = {}
         try:
-            check_model_folder(Path(found.location))
-            with from_hub(found.location):
-                self._model = SentenceTransformer(found.location, device=str(device))
+            check_model_folder(Path(resolved.location))
+            with from_hub(resolved.location):
+                self._model = SentenceTransformer(resolved.location, device=str(device))
             check_encoder(self._model, self._model.tokenizer)
             self.encode([TRIAL])
-        except Exception as error:  # transformers and tokenizers raise whatever comes of a file
-            raise cannot_load(found, error) from error
-        self._kept.clear()
+        except Exception as error:  # a damaged file makes transformers raise anything
+            raise cannot_load(resolved, error) from error
+        self._cache.clear()
 
     @property
     def signature(self) -> str:
-        """Encoder, version and how text is read, as a part of signatures."""
+        """Encoder, version and normalization, as a part of signatures."""
         library = f"sentence-transformers:{version('sentence-transformers')}"
         return f"encoder:{self.label}|{library}|{FORM}|empty:0"
 
     def encode(self, sentences: Sequence[str]) -> Floats:
-        """Return vectors of length 1, shape (sentences, width); equal ones for equal sentences.
+        """Return unit vectors, shape (sentences, width); equal sentences get equal vectors.
 
-        A sentence without text has a vector of zeros: it is like no sentence and unlike none.
+        An empty sentence gets a vector of zeros: its similarity to every sentence is 0.
+
+        Raises:
+            InputError: If the encoder returns NaN or infinity.
         """
-        new = [text for text in dict.fromkeys(sentences) if text not in self._kept]
-        if len(self._kept) + len(new) > _KEPT:
-            self._kept.clear()
+        new = [text for text in dict.fromkeys(sentences) if text not in self._cache]
+        if len(self._cache) + len(new) > _CACHED_SENTENCES:
+            self._cache.clear()
             new = list(dict.fromkeys(sentences))
         if new:
             vectors = self._model.encode(
@@ -90,13 +96,15 @@ class SentenceEncoder:
             if not np.isfinite(encoded).all():
                 raise InputError(f"encoder {self.label!r} gives NaN; its weights are not sound")
             encoded[[not text.strip() for text in new]] = 0.0
-            self._kept.update(zip(new, encoded, strict=True))
-        return np.stack([self._kept[text] for text in sentences]) if sentences else np.zeros((0, 1))
+            self._cache.update(zip(new, encoded, strict=True))
+        return (
+            np.stack([self._cache[text] for text in sentences]) if sentences else np.zeros((0, 1))
+        )
 
 
 def sentence_encoder(encoder: str, device: str) -> SentenceEncoder:
     """Return an encoder that all metrics of a run share."""
-    # By its label, too: a folder may hold another encoder than it held before.
+    # The label is a part of the cache's key because a folder's content may have changed.
     return _loaded(encoder, resolve_encoder(encoder).label, device)
 
 
@@ -107,14 +115,18 @@ def _loaded(encoder: str, label: str, device: str) -> SentenceEncoder:
 
 
 class SentenceSimilarity(PairMetric):
-    """Mean cosine similarity with the references in a sentence encoder's space.
+    """Mean cosine similarity of sentence embeddings of the description and the references.
 
-    The metric of works that report cosine similarity of embeddings. A constant wins it on real
-    annotations; it is here to be compared with.
+    Many papers report this metric. On real annotations a constant description scores highest; the
+    metric is included for comparison.
 
     Args:
         encoder: See ``benchmark.text_encoders``.
-        device: Where the encoder runs.
+        device: The device on which the encoder runs.
+
+    >>> metric = SentenceSimilarity("packaged/all-MiniLM-L6-v2")
+    >>> round(metric(["a red dog", "wheels"], [["a red dog on grass"], ["wheels"]]), 2)
+    0.9
     """
 
     name = "similarity"
@@ -131,7 +143,7 @@ class SentenceSimilarity(PairMetric):
 
     @property
     def signature(self) -> str:
-        """Encoder and version."""
+        """Encoder, version and normalization."""
         return f"similarity|refs:mean|{self._encoder.signature}"
 
     def scores(
@@ -143,15 +155,17 @@ class SentenceSimilarity(PairMetric):
     ) -> Floats:
         """Return the cosine of each pair."""
         vectors = self._encoder.encode(sentences)
-        starts = range(0, len(predictions), _ROWS)
-        parts = [
+        starts = range(0, len(predictions), _BATCH_PAIRS)
+        batches = [
             np.einsum(
-                "pw,pw->p", vectors[predictions[i : i + _ROWS]], vectors[targets[i : i + _ROWS]]
+                "pw,pw->p",
+                vectors[predictions[i : i + _BATCH_PAIRS]],
+                vectors[targets[i : i + _BATCH_PAIRS]],
             )
             for i in starts
         ]
-        # Vectors of 32-bit numbers are of length 1 but for rounding.
-        return np.clip(np.concatenate(parts), *self.bounds) if parts else np.zeros(0)
+        # The length of float32 vectors differs from 1 by rounding.
+        return np.clip(np.concatenate(batches), *self.bounds) if batches else np.zeros(0)
 
 
 Evaluate = evaluate_module(__name__, SentenceSimilarity)

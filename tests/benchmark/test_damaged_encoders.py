@@ -124,5 +124,5 @@ def test_encoders_that_name_no_length_read_as_much_as_their_model(
 
 def test_the_packaged_encoder_is_sound() -> None:
     """And the text that is tried out leaves nothing behind."""
-    assert SentenceEncoder(PACKAGED)._kept == {}
-    assert BertScore(PACKAGED)._vectors._kept == {}
+    assert SentenceEncoder(PACKAGED)._cache == {}
+    assert BertScore(PACKAGED)._vectors._cache == {}
