@@ -1,4 +1,4 @@
-"""Which differences between methods are more than chance, over a whole board."""
+"""Paired comparisons of all methods on one metric, as a table."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from benchmark.metrics.base import Metric
 from benchmark.significance import holm, paired_difference
 
 COLUMNS = (
-    "metric", "first", "second", "difference", "low", "high", "p", "p_holm", "effect",
-    "superiority",
-)  # fmt: skip
+    *("metric", "first", "second", "difference", "low", "high"),
+    *("p", "p_holm", "effect", "superiority"),
+)
 
 
 def compare(
@@ -27,22 +27,22 @@ def compare(
     seed: int = 0,
     strata: Sequence[str] | None = None,
 ) -> pd.DataFrame:
-    """Compare every pair of methods on one metric, the higher one first.
+    """Compare every pair of methods on one metric, the better method first.
 
     Args:
-        scored: What the harness gave, by method.
+        scored: Results of ``benchmark.harness.score``, by method.
         metric: The metric.
         split: The split.
-        names: Which methods; default all that have this metric on this split.
+        names: The methods to compare; by default all that have this metric on this split.
         resamples: Bootstrap resamples.
-        seed: Of the bootstrap and the randomization.
-        strata: Of the bootstrap; see ``benchmark.intervals.bootstrap``.
+        seed: Seed of the bootstrap and of the randomization.
+        strata: Strata of the bootstrap; see ``benchmark.intervals.bootstrap``.
 
     Returns:
         One row per pair with ``COLUMNS``: the paired difference with its interval, the p-value by
-        approximate randomization, that value adjusted for all pairs of the table (Holm), Cohen's d
-        for paired samples, and the share of neurons on which the first is better. Ordered by the
-        adjusted p-value, then by the difference.
+        approximate randomization, the p-value adjusted for all pairs of the table (Holm), Cohen's d
+        for paired samples, and the share of neurons on which the first method is better. Rows are
+        sorted by the adjusted p-value, then by the size of the difference.
     """
     key = (split, metric.name)
     present = [n for n in (names or scored) if key in scored[n].statistics]
@@ -51,14 +51,12 @@ def compare(
     rows = []
     for pair in combinations(present, 2):
         first, second = sorted(pair, key=lambda n: -sign * values[n])
-        found = paired_difference(
-            metric, scored[first].statistics[key], scored[second].statistics[key],
-            resamples, seed, strata,
-        )  # fmt: skip
+        better, worse = (scored[name].statistics[key] for name in (first, second))
+        gap = paired_difference(metric, better, worse, resamples, seed, strata)
+        interval = (gap.value, gap.low, gap.high)
         rows.append(
-            (metric.name, first, second, found.value, found.low, found.high, found.p, 0.0,
-             found.effect, found.superiority)
-        )  # fmt: skip
+            (metric.name, first, second, *interval, gap.p, 0.0, gap.effect, gap.superiority)
+        )
     table = pd.DataFrame(rows, columns=list(COLUMNS))
     table["p_holm"] = holm(table["p"].tolist())
     order = table["difference"].abs().sort_values(ascending=False, kind="stable").index

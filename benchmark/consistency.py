@@ -1,8 +1,8 @@
-"""What a result's per-neuron table says of the result's numbers: counts, means, intervals.
+"""Checks that a result agrees with its per-neuron table: counts, means and intervals.
 
-All that follows from the table is computed anew. Corpus metrics (BLEU, the pairs variants of
-ROUGE) do not follow from the neurons' own values; of those only counts and ranges are looked at
-here, and ``benchmark.result_files`` compares them with what the table recorded.
+Everything that follows from the table is computed again. The values of corpus metrics (BLEU, ROUGE
+over pairs) do not follow from the neurons' own values; here only their counts and ranges are
+checked, and ``benchmark.result_files`` compares them with the result recorded in the table.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ from benchmark.per_neuron import PER_NEURON_COLUMNS
 from benchmark.result import MetricInfo, Result, Score, SplitResult
 from milannotations.untrusted_text import clip
 
-TOLERANCE = 1e-6  # relative to the larger of the value and 1; both were computed at once
+TOLERANCE = 1e-6  # relative to the larger of the value and 1
 _RANGE = 1e-6
 
 
 class Disagreement(NamedTuple):
-    """A field of a result that is not what the table says.
+    """A field of a result that contradicts the table.
 
     Attributes:
         field: Its path, such as ``splits.test.scores.bleu.n``.
-        message: What it is, and what it should be.
+        message: Its value, and the value that the table implies.
     """
 
     field: str
@@ -41,7 +41,7 @@ def disagreements(result: Result, table: pd.DataFrame) -> list[Disagreement]:
 
     Args:
         result: The result.
-        table: As ``benchmark.per_neuron.read_table`` gives it.
+        table: The table, as ``benchmark.per_neuron.read_table`` returns it.
     """
     faults = []
     splits = list(dict.fromkeys(table["split"]))
@@ -61,13 +61,13 @@ def disagreements(result: Result, table: pd.DataFrame) -> list[Disagreement]:
 
 
 def is_mean(name: str, metric: MetricInfo) -> bool:
-    """Say whether a metric's value is the mean of the neurons' own values."""
+    """Return whether a metric's value is the mean of the neurons' own values."""
     by_name = is_mean_by_name(name)
     return by_name if by_name is not None else bool(metric.mean)
 
 
 def averages(values: np.ndarray, whole: float) -> bool:
-    """Say whether a number is the mean of some values, those that are NaN left out.
+    """Return whether ``whole`` is the mean of the values that are not NaN.
 
     >>> averages(np.array([1.0, 2.0, np.nan]), 1.5), averages(np.array([1.0, 2.0]), 1.6)
     (True, False)
@@ -77,37 +77,39 @@ def averages(values: np.ndarray, whole: float) -> bool:
 
 
 def _split(
-    field: str, result: Result, said: SplitResult, rows: pd.DataFrame
+    field: str, result: Result, split: SplitResult, rows: pd.DataFrame
 ) -> Iterator[Disagreement]:
-    if said.neurons != len(rows):
-        yield _differs(f"{field}.neurons", said.neurons, f"the table has {len(rows)} rows of it")
-    if said.scored > said.neurons:
-        yield _differs(f"{field}.scored", said.scored, f"there are {said.neurons} neurons")
+    if split.neurons != len(rows):
+        yield _differs(f"{field}.neurons", split.neurons, f"the table has {len(rows)} rows of it")
+    if split.scored > split.neurons:
+        yield _differs(f"{field}.scored", split.scored, f"there are {split.neurons} neurons")
     for column in rows.columns:
-        if column in PER_NEURON_COLUMNS or column in said.scores:
+        if column in PER_NEURON_COLUMNS or column in split.scores:
             continue
         if rows[column].notna().any():
             at = f"{field}.scores.{clip(column, 64)}"
             yield Disagreement(at, f"{at} is missing, but the table has its values")
-    for name, score in said.scores.items():
+    for name, score in split.scores.items():
         at = f"{field}.scores.{clip(name, 64)}"
         if name not in rows.columns:
             yield Disagreement(at, f"{at} is there, but the table has no column {name!r}")
             continue
         values = rows[name].to_numpy(dtype=np.float64)
-        yield from _counts(at, score, said, values)
+        yield from _counts(at, score, split, values)
         yield from _ranges(at, name, score)
         if is_mean(name, result.metrics[name]):
-            yield from _mean(at, name, score, said, result, values, rows)
+            yield from _mean(at, name, score, split, result, values, rows)
 
 
-def _counts(at: str, score: Score, said: SplitResult, values: np.ndarray) -> Iterator[Disagreement]:
+def _counts(
+    at: str, score: Score, split: SplitResult, values: np.ndarray
+) -> Iterator[Disagreement]:
     present = int(np.isfinite(values).sum())
     infinite = int(np.isinf(values).sum())
     if infinite:
         yield Disagreement(at, f"{at} is {score.value:.6g}, but {infinite} values are infinite")
-    if score.n not in (said.scored, said.neurons):
-        expected = f"{said.scored} neurons were scored"
+    if score.n not in (split.scored, split.neurons):
+        expected = f"{split.scored} neurons were scored"
         yield _differs(f"{at}.n", score.n, expected)
     elif not 0 < present <= score.n:
         yield _differs(f"{at}.n", score.n, f"the table has {present} values")
@@ -124,7 +126,7 @@ def _ranges(at: str, name: str, score: Score) -> Iterator[Disagreement]:
 
 
 def _mean(
-    at: str, name: str, score: Score, said: SplitResult, result: Result, values: np.ndarray,
+    at: str, name: str, score: Score, split: SplitResult, result: Result, values: np.ndarray,
     rows: pd.DataFrame,
 ) -> Iterator[Disagreement]:  # fmt: skip
     present = np.isfinite(values)
@@ -134,8 +136,8 @@ def _mean(
     if not _near(score.value, mean):
         yield _differs(f"{at}.value", score.value, f"the mean of the table is {mean:.6g}")
         return
-    scored = _scored(score, said, values, rows)
-    # A corrected metric's interval resamples people's scores too, which the table does not have.
+    scored = _scored(score, split, values, rows)
+    # The interval of a corrected metric also resamples people's scores, which the table lacks.
     if scored is None or not result.resamples or name.endswith(CORRECTED):
         return
     statistics = np.stack([np.where(present, values, 0.0), present], axis=1)[scored]
@@ -154,16 +156,16 @@ def _mean(
 
 
 def _scored(
-    score: Score, said: SplitResult, values: np.ndarray, rows: pd.DataFrame
+    score: Score, split: SplitResult, values: np.ndarray, rows: pd.DataFrame
 ) -> np.ndarray | None:
-    """Return which rows were scored; None where the table does not tell."""
+    """Return which rows were scored; None if the table does not show it."""
     if score.n == len(rows):
         return np.ones(len(rows), dtype=bool)
     if np.isfinite(values).sum() == score.n:
         return np.isfinite(values)
-    names = [name for name, other in said.scores.items() if other.n == score.n]
-    some = rows[[name for name in names if name in rows.columns]].notna().any(axis=1).to_numpy()
-    return some if some.sum() == score.n else None
+    names = [name for name, other in split.scores.items() if other.n == score.n]
+    scored = rows[[name for name in names if name in rows.columns]].notna().any(axis=1).to_numpy()
+    return scored if scored.sum() == score.n else None
 
 
 def _layers(rows: pd.DataFrame) -> Iterator[tuple[str, str, str]]:

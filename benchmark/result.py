@@ -1,8 +1,8 @@
-"""The result of scoring one method: one JSON file, validated, versioned, and complete.
+"""The result of scoring one method: one JSON file, validated and versioned.
 
-Next to ``<method>.json`` lies ``<method>.per_neuron.parquet``; see ``benchmark.per_neuron``. The
-JSON holds the SHA-256 of its table, and the table holds what the JSON says: neither can be changed
-or exchanged without the other.
+The per-neuron table ``<method>.per_neuron.parquet`` lies beside ``<method>.json``; see
+``benchmark.per_neuron``. The JSON holds the SHA-256 of the table, and the table's metadata hold the
+content of the JSON, so neither can be changed or replaced without the other.
 """
 
 from __future__ import annotations
@@ -19,14 +19,17 @@ from milannotations.json_files import StrictModel, read_model
 
 METHOD_NAME = r"^[a-z0-9][a-z0-9_-]{0,63}$"
 VERSION: Literal[3] = 3
-BOUND = 3  # from this version on a result holds its table's hash
+TABLE_HASH_VERSION = 3  # the first version in which a result holds the hash of its table
 MAX_RESULT_BYTES = 5_000_000
 
 
 class Score(StrictModel):
-    """One number with all that is needed to trust it.
+    """The value of one metric with its interval and signature.
 
-    ``low`` and ``high`` bound the 95 % percentile bootstrap interval over neurons.
+    ``low`` and ``high`` are the ends of the 95 % percentile bootstrap interval over neurons.
+
+    >>> Score(value=0.7, low=0.65, high=0.75, n=400, signature="bleu|refs:var").value
+    0.7
     """
 
     value: float
@@ -37,7 +40,11 @@ class Score(StrictModel):
 
 
 class MetricInfo(StrictModel):
-    """What a reader must know to read a column."""
+    """The title and the scale of a metric, as results and boards show them.
+
+    >>> MetricInfo(title="Identification AUC", chance=0.5).higher_is_better
+    True
+    """
 
     title: str
     higher_is_better: bool = True
@@ -49,9 +56,13 @@ class MetricInfo(StrictModel):
 
 
 class Method(StrictModel):
-    """Who made the descriptions, and what the method was given.
+    """The method that wrote the descriptions, its authors, and its inputs.
 
-    What is empty was not stated, as in results that were written before there was such a field.
+    An empty field means that nothing was stated, for example in a result that was written before
+    the field existed.
+
+    >>> Method(name="milan", title="MILAN").kind
+    'method'
     """
 
     name: str = Field(pattern=METHOD_NAME)
@@ -124,7 +135,7 @@ class Result(StrictModel):
         return self
 
     def record(self) -> dict[str, Any]:
-        """Return what its table says of it: all but the hash of the table."""
+        """Return the content that is recorded in its table: all but the hash of the table."""
         return self.model_dump(mode="json", exclude={"table"})
 
 
@@ -135,7 +146,7 @@ def read_result(path: Path) -> Result:
         InputError: Names the file and every field that is wrong.
     """
     result = read_model(path, Result, whole="result", limit=MAX_RESULT_BYTES)
-    if result.schema_version >= BOUND and not result.table:
+    if result.schema_version >= TABLE_HASH_VERSION and not result.table:
         raise InputError(
             f"{path}: version {result.schema_version} of results has the SHA-256 of the per-neuron "
             "table in `table`, and this has none; score the method again"
@@ -144,7 +155,7 @@ def read_result(path: Path) -> Result:
 
 
 def leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
-    """Yield the path and value of everything in a JSON value that holds nothing itself.
+    """Yield the path and the value of every leaf of a JSON value; empty containers are leaves.
 
     >>> list(leaves({"a": {"b": 1, "c": [2, 3]}, "d": {}}))
     [('a.b', 1), ('a.c.0', 2), ('a.c.1', 3), ('d', {})]

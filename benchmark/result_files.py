@@ -1,9 +1,9 @@
-"""A result and its table as one thing: written so that no kill can part them, checked when read.
+"""A result and its per-neuron table as files: written together, and checked when they are read.
 
-The new table is written beside the old one under a name with its hash; then the JSON, which holds
-the hash, is replaced; then the table takes its plain name. A process that is killed before the
-second step leaves the old pair, after it the new one: a reader looks for the table with the hash
-that the JSON names, under either name. What a killed process left is removed when the same result
+The new table is first written beside the old one, under a name with its hash. Then the JSON, which
+holds the hash, is replaced. Then the table gets its plain name. A process that is killed before the
+second step leaves the old result, and later the new one: a reader looks for the table whose hash
+the JSON holds, under either name. Files left by a killed process are removed when the same result
 is written again.
 """
 
@@ -24,7 +24,7 @@ from milannotations.errors import InputError
 from milannotations.storage import atomic_path, locked
 from milannotations.untrusted_text import clean, clip
 
-_SHOWN = 5  # differences in one message
+_SHOWN_DIFFERENCES = 5  # in one message
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,9 +32,9 @@ class StoredResult:
     """A result with its table.
 
     Attributes:
-        path: The JSON.
-        result: What it says.
-        table_path: The table's file.
+        path: The JSON file.
+        result: Its content.
+        table_path: The file of the table.
         per_neuron: The table; see ``benchmark.per_neuron``.
     """
 
@@ -45,7 +45,7 @@ class StoredResult:
 
 
 def table_name(name: str, digest: str = "") -> str:
-    """Return the name of a method's table; with a hash the one it has until its JSON is written.
+    """Return the file name of a method's table; with a hash, the name until its JSON is written.
 
     >>> table_name("milan"), table_name("milan", "0123456789abcdef0123")
     ('milan.per_neuron.parquet', 'milan.0123456789abcdef.per_neuron.parquet')
@@ -56,8 +56,8 @@ def table_name(name: str, digest: str = "") -> str:
 def save_result_files(result: Result, folder: Path, per_neuron: pd.DataFrame) -> Path:
     """Write a result and its table, and return the path of the JSON.
 
-    ``result.table`` becomes the table's hash. While another process writes the same result
-    it waits.
+    ``result.table`` is set to the table's hash. While another process writes the same result, this
+    one waits.
     """
     result.schema_version = VERSION
     data = write_table(per_neuron, result.record())
@@ -78,15 +78,19 @@ def save_result_files(result: Result, folder: Path, per_neuron: pd.DataFrame) ->
 
 
 def read_result_files(path: Path) -> StoredResult:
-    """Read a result and the table that it was written with, and compare the two.
+    """Read a result and its table, and compare the two.
 
     Raises:
-        InputError: If either is missing or invalid, or they disagree; it says in what.
+        InputError: If either is missing or invalid, or they disagree; names the differences.
     """
     pair, remarks = compare_result_files(path)
     if remarks:
-        lines = [clip(line, 300) for line in remarks[:_SHOWN]]
-        more = f"; and {len(remarks) - _SHOWN} more" if len(remarks) > _SHOWN else ""
+        lines = [clip(line, 300) for line in remarks[:_SHOWN_DIFFERENCES]]
+        more = (
+            f"; and {len(remarks) - _SHOWN_DIFFERENCES} more"
+            if len(remarks) > _SHOWN_DIFFERENCES
+            else ""
+        )
         raise InputError(
             f"{path} disagrees with its table {pair.table_path.name}: {'; '.join(lines)}"
             f"{more}. Score the method again, or take both files out"
@@ -95,7 +99,7 @@ def read_result_files(path: Path) -> StoredResult:
 
 
 def compare_result_files(path: Path) -> tuple[StoredResult, list[str]]:
-    """Read a result and its table, and say in what they disagree, a line each.
+    """Read a result and its table, and list their differences, one line each.
 
     Raises:
         InputError: If either is missing or invalid.
@@ -103,9 +107,9 @@ def compare_result_files(path: Path) -> tuple[StoredResult, list[str]]:
     result = read_result(path)
     table_path, data = _find(path, result)
     if data is None:
-        again = read_result(path)  # written anew in between?
-        if again.table != result.table:
-            result = again
+        reread = read_result(path)  # another process may have replaced it
+        if reread.table != result.table:
+            result = reread
             table_path, data = _find(path, result)
     remarks = []
     if data is None:
@@ -119,13 +123,14 @@ def compare_result_files(path: Path) -> tuple[StoredResult, list[str]]:
     changed: dict[str, str] = {}
     if record is not None and not remarks:
         changed = _changes(dict(leaves(result.record())), dict(leaves(record)))
-    computed = {one.field: one.message for one in disagreements(result, table)}
-    remarks += (clean(line) for line in {**changed, **computed}.values())  # of strangers' names
+    computed = dict(disagreements(result, table))
+    # Names may come from anyone.
+    remarks += (clean(line) for line in {**changed, **computed}.values())
     return StoredResult(path, result, table_path, table), remarks
 
 
 def _changes(own: dict[str, object], recorded: dict[str, object]) -> dict[str, str]:
-    """Return every field in which a result is not what its table recorded, in words."""
+    """Return a message for every field that differs from the record in the table."""
     return {
         field: f"{field} is {_short(own, field)}, but {_short(recorded, field)} where the table "
         "was written"
@@ -140,7 +145,7 @@ def _short(fields: dict[str, object], field: str) -> str:
 
 
 def _find(path: Path, result: Result) -> tuple[Path, bytes | None]:
-    """Return the table's path, and its bytes if they are those that the result names."""
+    """Return the table's path, and its bytes if they have the hash that the result holds."""
     plain = path.with_name(table_name(path.stem))
     if not result.table:
         return plain, _bytes(plain)
@@ -165,9 +170,9 @@ def _bytes(path: Path) -> bytes:
 
 
 def _staged(folder: Path, name: str) -> list[Path]:
-    """Return what killed processes have left of a result's tables, the one being written too.
+    """Return the files that killed processes left, and those of the table being written.
 
-    The caller holds the lock of the result, so no other process writes any of them.
+    The caller holds the lock of the result, so no other process is writing them.
     """
     table = re.escape(name) + r"\.[0-9a-f]{16}" + re.escape(SUFFIX)
     pattern = re.compile(rf"{table}|\.{table}\.(lock|partial)")

@@ -1,4 +1,4 @@
-"""Score description files against an annotation file, beside people and controls."""
+"""Score files of descriptions against a file of annotations, together with people and controls."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from milannotations.errors import InputError
 from milannotations.notices import notify as tell
 from milannotations.untrusted_text import clean, clip
 
-_SHOWN = 150  # characters of a constant in a title, which has at most 200
+_TITLE_TEXT = 150  # characters of a constant in a title, which may have 200
 HUMAN = "human"
 CONSTANT = "constant-"
 
@@ -52,42 +52,41 @@ def score_files(
     """Score files, people and controls on the same neurons.
 
     A method is named after its file. The controls are each constant, the most frequent reference
-    (which has therefore seen the references), a person (one annotation held out), and each
-    method's own descriptions dealt out to other neurons of the same layer. Where nothing is held
-    out there is no person.
+    (a control that has seen the references), a person (one annotation held out), and each method's
+    own descriptions assigned to other neurons of the same layer. If no annotation is held out,
+    there is no person.
 
     Args:
-        references: Annotations, two or more per neuron that is to be scored, or one or more where
+        references: File of annotations. A neuron is scored if it has two or more, or one or more if
             none is held out.
         descriptions: One file per method.
-        metrics: Makes the metrics; called only after all files were read and found good.
+        metrics: Makes the metrics; called only after all files have been read and checked.
         constants: Strings to score as controls.
-        only_described: Score only neurons that all files describe.
+        only_described: Whether to score only the neurons that all files describe.
         resamples: Bootstrap resamples.
-        seed: Seed of the bootstrap and of dealing out.
+        seed: Seed of the bootstrap and of assigning descriptions to other neurons.
         notify: Called with a line before each long step.
-        stratify: Bootstrap within layers.
-        protocol: Which references a description meets; see ``benchmark.references``.
+        stratify: Whether the bootstrap resamples within layers.
+        protocol: Whether one annotation is held out; see ``benchmark.references``.
 
     Returns:
-        What each was scored, by name; the metrics, the main one first; and the task.
+        Results by method; the metrics, the main one first; and the task.
 
     Raises:
-        InputError: If a file cannot be used, or fewer than two neurons have the annotations that
-            are needed.
+        InputError: If a file cannot be used, or fewer than two neurons have enough annotations.
     """
     annotations = read_annotations(references)
-    said = {method_name(path): read_descriptions(path) for path in descriptions}
-    if len(said) < len(descriptions):
+    described = {method_name(path): read_descriptions(path) for path in descriptions}
+    if len(described) < len(descriptions):
         raise InputError("two description files have the same name; methods are named after files")
     keys = list(annotations)
-    for path, (name, by_neuron) in zip(descriptions, said.items(), strict=True):
+    for path, (name, by_neuron) in zip(descriptions, described.items(), strict=True):
         try:
-            said[name] = matched(annotations, by_neuron, only_described)
+            described[name] = matched(annotations, by_neuron, only_described)
         except InputError as error:
             raise InputError(f"{path}: {error}") from error
-        keys = [key for key in keys if key in said[name]]
-        _tell_of_wordless(path, said[name].values())
+        keys = [key for key in keys if key in described[name]]
+        _tell_of_wordless(path, described[name].values())
     if len(keys) < len(annotations):
         tell(
             f"{len(keys):,} of {len(annotations):,} annotated neurons are described in every file; "
@@ -104,14 +103,14 @@ def score_files(
             "scoring needs, and are left out"
         )
     notify("Loading encoders")
-    made = list(metrics())
+    metric_list = list(metrics())
     methods, predictions = _controls(task, constants)
-    for name, by_neuron in said.items():
+    for name, by_neuron in described.items():
         texts = [by_neuron[key] for key in task.keys]
         methods[name] = Method(name=name, title=name, kind="method")
         predictions[name, task.name] = fixed_predictions(task, texts)
         shuffled = f"{name[:55]}-shuffled"
-        if shuffled in said:
+        if shuffled in described:
             raise InputError(
                 f"the method {shuffled!r} has the name of a control of {name!r}; rename its file"
             )
@@ -122,11 +121,15 @@ def score_files(
             seed=seed,
         )
         predictions[shuffled, task.name] = fixed_predictions(task, within_layers(task, texts, seed))
-    return score(methods, [task], predictions, made, resamples, seed, notify, stratify), made, task
+    return (
+        score(methods, [task], predictions, metric_list, resamples, seed, notify, stratify),
+        metric_list,
+        task,
+    )
 
 
 def _tell_of_wordless(path: Path, texts: Collection[str]) -> None:
-    """Say how many descriptions have no word that a metric could look at."""
+    """Report how many descriptions contain no word that a metric could use."""
     wordless = sum(not normalize(text) for text in texts)
     if wordless:
         tell(
@@ -145,12 +148,12 @@ def differences(
 
     best_constant = max((n for n in scored if n.startswith(CONSTANT)), key=value)
     people = [HUMAN] if HUMAN in scored else []
-    methods = [name for name, one in scored.items() if one.result.method.kind == "method"]
+    methods = [name for name, s in scored.items() if s.result.method.kind == "method"]
     return compare(scored, metric, split, [*people, *methods, best_constant], resamples, seed)
 
 
 def lines(table: pd.DataFrame, scored: Mapping[str, Scored], metric: Metric) -> list[str]:
-    """Say each difference in a line."""
+    """Return each difference as one line of text."""
     return [
         f"{metric.info.title}: {scored[row.first].result.method.title} − "
         f"{scored[row.second].result.method.title} = {row.difference:+.3f} "
@@ -179,14 +182,14 @@ def _controls(
     text = frequent.describe(task.neurons.select([0]))[0].text
     methods[name] = Method(
         name=name,
-        title=f'constant "{clip(clean(text), _SHOWN)}" (most frequent reference)',
+        title=f'constant "{clip(clean(text), _TITLE_TEXT)}" (most frequent reference)',
         kind="control",
         annotations_seen="all references",
     )
     predictions[name, task.name] = describe(frequent, task)
     for text in dict.fromkeys(constants):
         name = _constant_name(text, methods)
-        title = f'constant "{clip(clean(text), _SHOWN)}"'
+        title = f'constant "{clip(clean(text), _TITLE_TEXT)}"'
         methods[name] = Method(name=name, title=title, kind="control")
         predictions[name, task.name] = describe(create("constant", text=text), task)
     return methods, predictions

