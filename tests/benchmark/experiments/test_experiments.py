@@ -241,7 +241,7 @@ def test_methods_by_name() -> None:
 
 
 def test_the_release_without_images_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
-    from benchmark.experiments import universe as module
+    from benchmark.experiments import annotated_networks as module
     from tests.benchmark.splits.test_splits import neurons
 
     monkeypatch.setattr(module, "load_split", lambda _: neurons([0, 1]))
