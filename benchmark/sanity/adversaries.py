@@ -1,6 +1,7 @@
-"""Descriptions that are worse than a person's in a known way, made of a person's.
+"""Descriptions that are worse than a person's in a known way.
 
-Each is made of the held-out annotation, so that every metric's ceiling is the same person.
+Each is made from the held-out annotation, so that the upper end of every metric's scale is the same
+person.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from spacy.lang.en.stop_words import STOP_WORDS
 from benchmark.metrics.base import PredictionsByFold, References
 from benchmark.tokenization import compound_words, normalize
 
-LISTED = 200  # words of the all-words list; encoders read no more
+LISTED = 200  # words in the list of all words; encoders truncate longer texts
 _NEGATIONS = ("not {}", "no {}", "anything but {}")
 _PARAPHRASES = ("something that shows {}", "{} can be seen here", "this looks like {}")
 
@@ -24,11 +25,11 @@ def human(references: References) -> list[list[str]]:
     return [[normalize(text) for text in fold.held_out] for fold in references.folds]
 
 
-def dealt(references: References, seed: int, turn: int = 0) -> list[list[str]]:
-    """Return annotations dealt out to other neurons of the same layer: right words, wrong place.
+def reassigned(references: References, seed: int, turn: int = 0) -> list[list[str]]:
+    """Return annotations assigned to other neurons of the same layer: plausible, but wrong.
 
-    No neuron of a layer of two or more keeps its own. Turns deal differently, until every neuron
-    has had the annotation of each other.
+    No neuron of a layer of two or more keeps its own annotation. Different turns assign different
+    annotations, until every neuron has had that of each other neuron of its layer.
     """
 
     def move(row: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -49,15 +50,15 @@ def neighbour(references: References, seed: int) -> list[list[str]]:
 
 
 def truncated(references: References, seed: int) -> list[list[str]]:
-    """Return the first half of each annotation's words; a single word stays."""
+    """Return the first half of each annotation's words, at least one."""
     return _each(human(references), _first_half)
 
 
 def missing(references: References, seed: int) -> list[list[str]]:
     """Return annotations without a random half of their content words.
 
-    The missing-labels test of Oikarinen et al. (ICML 2025), for words. At least one content word
-    stays, so an annotation that has only one stays as it is.
+    This is the missing-labels test of Oikarinen et al. (ICML 2025), for words. At least one content
+    word is kept, so an annotation with only one does not change.
     """
     rng = np.random.default_rng(seed)
 
@@ -73,11 +74,12 @@ def missing(references: References, seed: int) -> list[list[str]]:
 
 
 def extra(references: References, seed: int) -> list[list[str]]:
-    """Return annotations joined with that of another neuron of the layer.
+    """Return each annotation joined with that of another neuron of the layer.
 
-    The extra-labels test of Oikarinen et al. (ICML 2025), for words: half of what is said is true.
+    This is the extra-labels test of Oikarinen et al. (ICML 2025), for words: half of the
+    description is true.
     """
-    other = dealt(references, seed)
+    other = reassigned(references, seed)
     return [
         [f"{a} and {b}" for a, b in zip(own, others, strict=True)]
         for own, others in zip(human(references), other, strict=True)
@@ -85,7 +87,7 @@ def extra(references: References, seed: int) -> list[list[str]]:
 
 
 def repeated(references: References, seed: int) -> list[list[str]]:
-    """Return annotations said three times."""
+    """Return each annotation repeated three times."""
     return _each(human(references), lambda text: f"{text} {text} {text}")
 
 
@@ -95,18 +97,17 @@ def negated(references: References, seed: int) -> list[list[str]]:
 
 
 def paraphrased(references: References, seed: int) -> list[list[str]]:
-    """Return annotations in another frame that says no more and no less."""
+    """Return annotations in another phrase with the same meaning."""
     return _framed(references, _PARAPHRASES, seed)
 
 
 def all_words(references: References, seed: int) -> list[list[str]]:
-    """Return for every neuron the same list of the most frequent words of all references."""
+    """Return the list of the most frequent words of all references, for every neuron."""
     counts = vocabulary(references)
     listed = " ".join(word for word, _ in counts.most_common(LISTED))
     return [[listed] * references.neurons for _ in references.folds]
 
 
-# What each is called.
 ADVERSARIES: dict[str, Callable[[References, int], PredictionsByFold]] = {
     "all-words": all_words,
     "neighbour": neighbour,
@@ -120,17 +121,17 @@ ADVERSARIES: dict[str, Callable[[References, int], PredictionsByFold]] = {
 
 
 def vocabulary(references: References) -> Counter[str]:
-    """Count in how many references each word occurs."""
+    """Return the number of references in which each word occurs."""
     counts: Counter[str] = Counter()
-    for of_one in references.corpus:
-        for text in of_one:
+    for texts in references.corpus:
+        for text in texts:
             counts.update(set(compound_words(text)))
     return counts
 
 
 def constants(references: References) -> list[str]:
     """Return every word and every sentence of the references, the most frequent first."""
-    sentences = Counter(text for of_one in references.corpus for text in of_one)
+    sentences = Counter(text for texts in references.corpus for text in texts)
     counts = vocabulary(references) | sentences
     return [text for text, _ in sorted(counts.items(), key=lambda item: (-item[1], item[0]))]
 

@@ -1,4 +1,4 @@
-"""The best constant: the one string that scores highest when it is said of every neuron."""
+"""The best constant: the string that scores highest when every neuron is described by it."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ import numpy as np
 
 from benchmark.metrics.base import Metric, References
 
-# Neurons that candidates are compared on, and how many go on to the next round.
+# Of each round: the neurons that candidates are scored on, and the candidates that remain.
 ROUNDS = ((60, 300), (600, 12))
-_AT_ONCE = 2000  # candidates
+_BATCH = 2000  # candidates that are scored at once
 
 
 class BestConstant(NamedTuple):
-    """A constant, its score, and how many were tried."""
+    """A constant, its score, and the number of candidates."""
 
     text: str
     value: float
@@ -28,20 +28,25 @@ def best_constant(
     candidates: Sequence[str],
     seed: int = 0,
 ) -> BestConstant:
-    """Search for the constant with the highest score, knowing the references.
+    """Search for the constant with the highest score against known references.
 
     All candidates are scored on a sample of the neurons and one fold, the best of them on a larger
-    sample, the best of these on everything (successive halving). The winner's score is exact; that
-    no other scores higher is not certain.
+    sample, and the best of these on all neurons and folds (successive halving). The winner's score
+    is exact, but another candidate might score higher.
 
     Args:
-        metric: What is to be won.
+        metric: The metric.
         references: The references.
-        candidates: The strings to try; of equals the first wins.
-        seed: Of the samples.
+        candidates: The strings to try; of equally good ones the first wins.
+        seed: Seed of the samples.
 
     Raises:
         ValueError: If there are no candidates.
+
+    >>> from benchmark.metrics.content import ContentOverlap
+    >>> references = References.of([["a dog"], ["red dogs"], ["wheels"]])
+    >>> best_constant(ContentOverlap(), references, ["wheels", "dogs", "sky"]).text
+    'dogs'
     """
     if not candidates:
         raise ValueError("no constants to try")
@@ -61,16 +66,13 @@ def best_constant(
 
 
 def _values(metric: Metric, references: References, texts: Sequence[str]) -> np.ndarray:
-    values = []
+    values: list[float] = []
     sign = 1 if metric.info.higher_is_better else -1
-    for start in range(0, len(texts), _AT_ONCE):
-        some = texts[start : start + _AT_ONCE]
-        found = metric.statistics(
-            references,
-            {
-                str(i): [[text] * references.neurons] * len(references.folds)
-                for i, text in enumerate(some)
-            },
-        )
-        values += [float(metric.aggregate(found[str(i)].sum(0))) for i in range(len(some))]
+    for start in range(0, len(texts), _BATCH):
+        predictions = {
+            text: [[text] * references.neurons] * len(references.folds)
+            for text in texts[start : start + _BATCH]
+        }
+        statistics = metric.statistics(references, predictions)
+        values += [float(metric.aggregate(statistics[text].sum(0))) for text in predictions]
     return np.nan_to_num(sign * np.array(values), nan=-np.inf)

@@ -15,16 +15,16 @@ FOLDER = "sanity"
 
 
 class CheckOutcome(StrictModel):
-    """What one check found.
+    """The result of one check.
 
     Attributes:
-        value: On the scale from 0 (a person's words at the wrong neurons) to 1 (at their own);
-            None where the metric has no such scale.
+        value: On the scale from 0 (a person's annotations at the wrong neurons) to 1 (at their
+            own); None if the metric has no such scale.
         low: Lower end of its 95 % bootstrap interval over neurons.
-        high: Upper end.
+        high: Upper end of the interval.
         passed: Whether the value is on the good side of the check's bound.
-        score: The metric itself.
-        detail: What was said, where it is one text.
+        score: The value of the metric itself.
+        detail: The description, if it is the same for all neurons.
     """
 
     value: float | None
@@ -39,16 +39,17 @@ class MetricSanity(StrictModel):
     """All checks of one metric.
 
     Attributes:
-        title: The metric's.
-        signature: The metric's.
-        human: Its value for people, one annotation held out.
+        title: Title of the metric.
+        signature: Signature of the metric.
+        human: Its value for people, with one annotation held out.
         wrong: Its value for the same annotations at the wrong neurons.
-        tells_people: Whether the first is higher than the second, its interval above 0.
-        checks: By name.
-        ladder: Kendall's τ with true quality, by what descriptions were replaced with; see
+        tells_people: Whether ``human`` is better than ``wrong``: the interval of their difference
+            excludes 0.
+        checks: Results by name of the check.
+        ladder: Kendall's τ with true quality, by what replaces the descriptions; see
             ``benchmark.sanity.ladder``.
-        passed: Whether people are told from chance and every required check is passed: only then
-            may it be a board's main number.
+        passed: Whether people differ from chance and every required check is passed. Only then may
+            the metric be the main metric of a board.
     """
 
     title: str
@@ -62,7 +63,7 @@ class MetricSanity(StrictModel):
 
 
 class SanityReport(StrictModel):
-    """The sanity of several metrics on one split."""
+    """The results of the checks of several metrics on one split."""
 
     schema_version: Literal[1] = 1
     split: str
@@ -76,7 +77,7 @@ class SanityReport(StrictModel):
         return results / FOLDER / f"{self.split}.json"
 
     def save(self, results: Path) -> Path:
-        """Write the report below a folder of results and return its path."""
+        """Write the report into a subfolder of the results and return its path."""
         target = self.path_below(results)
         target.parent.mkdir(parents=True, exist_ok=True)
         with atomic_path(target) as path:
@@ -85,7 +86,7 @@ class SanityReport(StrictModel):
 
 
 def read_reports(results: Path) -> dict[str, SanityReport]:
-    """Read the reports that lie below a folder of results, by split.
+    """Read the reports in a folder of results, by split.
 
     Raises:
         InputError: Names the file and what is wrong with it.

@@ -14,7 +14,7 @@ PASS, FAIL = "✓", "✗"
 
 
 def cell(outcome: CheckOutcome | None, required: bool = True) -> str:
-    """Return an outcome as text: ``0.02 ✓``; one that is not required stands in brackets."""
+    """Return an outcome as text, such as ``0.02 ✓``; in brackets if the check is not required."""
     if outcome is None:
         return "–"
     mark = PASS if outcome.passed else FAIL
@@ -23,7 +23,7 @@ def cell(outcome: CheckOutcome | None, required: bool = True) -> str:
 
 
 def rows(report: SanityReport) -> tuple[list[str], list[list[str]]]:
-    """Return the head and the body of the table, metrics that pass first."""
+    """Return the header and the rows of the table; metrics that pass come first."""
     head = ["Metric", PEOPLE, *(check.name for check in CHECKS), "may rank"]
     order = sorted(report.metrics.values(), key=lambda metric: not metric.passed)
     body = [
@@ -39,7 +39,7 @@ def rows(report: SanityReport) -> tuple[list[str], list[list[str]]]:
 
 
 def terminal_table(report: SanityReport) -> FittedTable:
-    """Return what each metric fails, for a terminal; all numbers are in the JSON and the page."""
+    """Return the checks that each metric fails; the JSON and the page have all numbers."""
     rows = []
     for metric in sorted(report.metrics.values(), key=lambda metric: not metric.passed):
         failed = [
@@ -60,7 +60,7 @@ def terminal_table(report: SanityReport) -> FittedTable:
 
 
 def markdown_table(report: SanityReport) -> str:
-    """Return the table as Markdown, with the best constants, the rules and the signatures."""
+    """Return the table as Markdown, with the best constants and the signatures."""
     head, body = rows(report)
     lines = ["| " + " | ".join(head) + " |", "| --- |" + " ---: |" * (len(head) - 1)]
     lines += ["| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in body]

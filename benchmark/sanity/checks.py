@@ -1,8 +1,8 @@
-"""The checks a metric must pass before its number may rank anything.
+"""The checks that a metric must pass before it may rank methods.
 
-Every check asks where a description of known worth falls between a person's annotation dealt out
-to the wrong neurons of the layer (0) and the person's own (1). The scale is the same for all
-metrics, so the bounds are too.
+Every check places a description of known quality between a person's annotations assigned to wrong
+neurons of the layer (0) and the same annotations at their own neurons (1). This scale is the same
+for all metrics, and so are the bounds.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ class Check:
     Attributes:
         name: Short name.
         rule: Which side of the bound is good.
-        bound: On the scale from 0 (annotations at the wrong neurons) to 1 (a person's own).
-        asks: What the check finds out.
-        required: Whether a metric that fails may not be a board's main number.
+        bound: On the scale from 0 (annotations at wrong neurons) to 1 (at their own).
+        asks: The question that the check answers.
+        required: Whether a metric that fails may not be the main metric of a board.
     """
 
     name: str
@@ -32,14 +32,18 @@ class Check:
     required: bool = True
 
     def passes(self, value: float) -> bool:
-        """Return whether a value is on the good side; NaN is not."""
+        """Return whether a value is on the good side of the bound; NaN is not.
+
+        >>> Check("repeated", "at most", 1.05, "Does repeating gain nothing?").passes(1.2)
+        False
+        """
         return value <= self.bound if self.rule == "at most" else value >= self.bound
 
 
 PEOPLE = "people"
 CONSTANT = "constant"
-# What could be exploited is bounded near 0; what takes something from a true description has to
-# cost at least a twentieth of what it is worth, and what takes nothing at most a quarter.
+# An exploit may gain almost nothing; a change that removes part of a true description must cost at
+# least a twentieth of its value, and a change that removes nothing at most a quarter.
 CHECKS = (
     Check(
         CONSTANT, "at most", 0.1,

@@ -1,7 +1,8 @@
-"""Ladders: descriptions that are known to get worse, rung by rung.
+"""Ladders: descriptions that get worse in known steps.
 
-On rung *p* the descriptions of a share *p* of the neurons are replaced by worse ones, and the rest
-are a person's. True quality falls with every rung; a metric that ranks methods rightly falls too.
+On rung *p* the descriptions of a share *p* of the neurons are replaced by worse ones; the others
+are a person's. The true quality falls with every rung, and so does a metric that ranks methods
+correctly.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from benchmark.sanity.checks import CONSTANT
 
 OTHERS = "others"
 RUNGS = np.linspace(0, 1, 11)
-_ORDERS = 10  # in which neurons are corrupted; the agreement is the mean over them
+_ORDERS = 10  # of corrupting the neurons; the result is the mean over them
 
 
 def ladder(
@@ -24,14 +25,12 @@ def ladder(
 ) -> dict[str, float]:
     """Return how well a metric orders the rungs of two ladders.
 
-    Statistics are per neuron, so that a rung takes each from one of two tables.
-
     Args:
         metric: The metric.
-        human: Statistics of a person's descriptions, (neurons, statistics).
-        others: Of descriptions that belong to other neurons of the layer.
-        constant: Of the constant that the metric likes best.
-        seed: Of the orders in which neurons are corrupted.
+        human: Statistics of a person's descriptions, shape (neurons, statistics).
+        others: Statistics of descriptions that belong to other neurons of the layer.
+        constant: Statistics of the constant that scores highest.
+        seed: Seed of the orders in which neurons are corrupted.
 
     Returns:
         Kendall's tau-b of the metric with true quality, from -1 to 1, by what replaces the
@@ -40,19 +39,19 @@ def ladder(
     """
     rng = np.random.default_rng(seed)
     sign = 1 if metric.info.higher_is_better else -1
-    found = {}
+    taus = {}
     for name, worse in ((OTHERS, others), (CONSTANT, constant)):
         agreements = []
         for _ in range(_ORDERS):
             order = rng.permutation(len(human))
             values = []
             for rung in RUNGS:
-                gone = order[: round(rung * len(order))]
+                corrupted = order[: round(rung * len(order))]
                 mixed = human.copy()
-                mixed[gone] = worse[gone]
+                mixed[corrupted] = worse[corrupted]
                 values.append(sign * float(metric.aggregate(mixed.sum(0))))
             agreements.append(float(kendalltau(-RUNGS, values).statistic))
         mean = float(np.mean(agreements))
         if math.isfinite(mean):
-            found[name] = mean
-    return found
+            taus[name] = mean
+    return taus

@@ -1,4 +1,4 @@
-"""Run the sanity checks on metrics: which of them can be fooled?"""
+"""Runs the sanity checks on metrics."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from benchmark.intervals import RESAMPLES, Interval, interval
 from benchmark.metrics.base import Floats, Metric, PredictionsByFold
 from benchmark.metrics.corrected import Corrected
 from benchmark.references import HELD_OUT
-from benchmark.sanity.adversaries import ADVERSARIES, constants, dealt, human
+from benchmark.sanity.adversaries import ADVERSARIES, constants, human, reassigned
 from benchmark.sanity.best_constant import BestConstant, best_constant
 from benchmark.sanity.check_results import CheckOutcome, MetricSanity, SanityReport
 from benchmark.sanity.checks import CHECKS, CONSTANT
@@ -21,7 +21,7 @@ from milannotations.errors import InputError
 from milannotations.fingerprints import fingerprint
 
 _HUMAN, _WRONG = "human", "wrong"
-_TURNS = 8  # of dealing out to wrong neurons: in small layers one turn is a matter of luck
+_TURNS = 8  # of assigning annotations to wrong neurons; in small layers a single one is noisy
 
 
 def check_metrics(
@@ -34,15 +34,16 @@ def check_metrics(
     """Run every check on every metric.
 
     Args:
-        task: The split whose annotations the checks are made of.
-        metrics: What to check. The best constant of a chance-corrected metric is that of the
+        task: The split with the annotations that the checks are made from.
+        metrics: The metrics to check. The best constant of a chance-corrected metric is that of the
             metric it corrects.
         resamples: Bootstrap resamples.
-        seed: Of the bootstrap and of what is drawn for the checks.
+        seed: Seed of the bootstrap and of everything drawn for the checks.
         notify: Called with a line before each long step.
 
     Raises:
-        InputError: If the split has too few annotated neurons, or the task holds no annotation out.
+        InputError: If the split has too few annotated neurons, or the task holds no annotation
+            out.
     """
     if task.protocol != HELD_OUT:
         raise InputError(f"{task.name}: the checks need the protocol {HELD_OUT}")
@@ -50,23 +51,27 @@ def check_metrics(
         raise InputError(f"{task.name}: fewer than two neurons have the two annotations needed")
     references = task.references
     predictions: dict[str, PredictionsByFold] = {_HUMAN: human(references)}
-    predictions |= {f"{_WRONG}-{turn}": dealt(references, seed, turn) for turn in range(_TURNS)}
+    predictions |= {
+        f"{_WRONG}-{turn}": reassigned(references, seed, turn) for turn in range(_TURNS)
+    }
     predictions |= {name: make(references, seed) for name, make in ADVERSARIES.items()}
     candidates = constants(references)
-    found: dict[str, BestConstant] = {}
+    best_constants: dict[str, BestConstant] = {}
     checked: dict[str, MetricSanity] = {}
     for metric in metrics:
         base = metric.base if isinstance(metric, Corrected) else metric
-        if base.name not in found:
+        if base.name not in best_constants:
             notify(f"{base.info.title}: searching for the best constant")
-            found[base.name] = best_constant(base, references, candidates, seed)
+            best_constants[base.name] = best_constant(base, references, candidates, seed)
         notify(f"{metric.info.title}: checks")
-        best = found[base.name].text
+        best = best_constants[base.name].text
         constant = [[best] * references.neurons] * len(references.folds)
         statistics = metric.statistics(references, {**predictions, CONSTANT: constant})
         turns = [statistics[f"{_WRONG}-{turn}"] for turn in range(_TURNS)]
         statistics[_WRONG] = np.mean(turns, axis=0)
-        checked[metric.name] = _judge(metric, statistics, found[base.name], resamples, seed)
+        checked[metric.name] = _judge(
+            metric, statistics, best_constants[base.name], resamples, seed
+        )
     return SanityReport(
         split=task.name,
         fingerprint=fingerprint(task.neurons),
@@ -84,13 +89,13 @@ def _judge(
     tells = sign * (gap.low if sign > 0 else gap.high) > 0
     outcomes = {}
     for check in CHECKS:
-        where = _place(metric, statistics, check.name, resamples, seed)
+        position = _position(metric, statistics, check.name, resamples, seed)
         outcomes[check.name] = CheckOutcome(
-            # Where people are not told from chance there is no scale, and nothing is shown.
-            value=_finite(where.value) if tells else None,
-            low=_finite(where.low) if tells else None,
-            high=_finite(where.high) if tells else None,
-            passed=bool(tells and check.passes(where.value)),
+            # If people do not differ from chance, there is no scale.
+            value=_finite(position.value) if tells else None,
+            low=_finite(position.low) if tells else None,
+            high=_finite(position.high) if tells else None,
+            passed=bool(tells and check.passes(position.value)),
             score=_finite(float(metric.aggregate(statistics[check.name].sum(0)))),
             detail=f"“{best.text[:200]}”, best of {best.tried:,}" if check.name == CONSTANT else "",
         )
@@ -117,18 +122,18 @@ def _gap(metric: Metric, own: Floats, wrong: Floats, resamples: int, seed: int) 
     return interval(gap, np.concatenate([own, wrong], axis=1), resamples, seed)
 
 
-def _place(
+def _position(
     metric: Metric, statistics: dict[str, Floats], name: str, resamples: int, seed: int
 ) -> Interval:
-    """Return where a description falls between people's words at wrong neurons and at their own."""
+    """Return the position between annotations at wrong neurons (0) and at their own (1)."""
     blocks = [statistics[_HUMAN], statistics[_WRONG], statistics[name]]
 
-    def place(sums: Floats) -> Floats:
+    def position(sums: Floats) -> Floats:
         own, wrong, value = (metric.aggregate(s) for s in np.split(sums, 3, axis=-1))
         with np.errstate(invalid="ignore", divide="ignore"):
             return np.asarray((value - wrong) / (own - wrong))
 
-    return interval(place, np.concatenate(blocks, axis=1), resamples, seed)
+    return interval(position, np.concatenate(blocks, axis=1), resamples, seed)
 
 
 def _finite(value: float) -> float | None:

@@ -1,4 +1,4 @@
-"""Which neurons are learnt from and which are described: the splits of the paper, and more."""
+"""Splits into neurons to learn from and neurons to describe: those of the paper, and more."""
 
 from benchmark.splits.definitions import FAMILIES, Selection, Split, published, splits_of
 

@@ -1,8 +1,8 @@
-"""What kind of thing a neuron's annotations name, for splits by concept category.
+"""The concept category of a neuron's annotations, for splits by category.
 
-No file can be published for these: they depend on the annotations. The rule is simple so that it
-can be repeated: an annotation's category is the first below one of whose words it holds, and a
-neuron's is that of most of its annotations.
+These splits depend on the annotations, so they cannot be published as files. The rule is simple, so
+that it can be reproduced: an annotation has the first of the categories below of which it contains
+a word, and a neuron has the category of most of its annotations.
 """
 
 from __future__ import annotations
@@ -38,7 +38,9 @@ _LOOKUP = {word: name for name, words in _WORDS.items() for word in words.split(
 
 
 def category_of(annotations: Iterable[str]) -> str | None:
-    """Return the category of most annotations, of equals the first of ``CATEGORIES``.
+    """Return the category of most annotations; of equally frequent ones, the first.
+
+    The order is that of ``CATEGORIES``. Returns None if no annotation has a word.
 
     >>> category_of(["red dogs", "the color red", "brown fur"])
     'animals'
@@ -54,10 +56,10 @@ def category_of(annotations: Iterable[str]) -> str | None:
 
 
 def by_category(neurons: Dataset) -> dict[str, Dataset]:
-    """Return the annotated neurons of each category that has any."""
-    found: dict[str, list[int]] = {}
+    """Return the annotated neurons of each category; categories without neurons are left out."""
+    rows: dict[str, list[int]] = {}
     for row, texts in enumerate(neurons["annotations"]):
         category = category_of(texts)
         if category is not None:
-            found.setdefault(category, []).append(row)
-    return {name: neurons.select(found[name]) for name in CATEGORIES if name in found}
+            rows.setdefault(category, []).append(row)
+    return {name: neurons.select(rows[name]) for name in CATEGORIES if name in rows}

@@ -1,7 +1,7 @@
 """Splits as data: families of pairs of selections, the same on every machine.
 
-Those of the seven annotated models are published as files beside this module, one per family; a
-test makes them anew from the catalog and compares.
+The splits of the seven annotated models are published as files beside this module, one per family;
+a test generates them from the catalog and compares.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import ConfigDict, Field
 
 from milannotations.errors import InputError, did_you_mean
-from milannotations.json_files import read_json
+from milannotations.json_files import StrictModel, read_json
 from milannotations.seeds import stable_generator
 
 PUBLISHED = Path(__file__).parent / "published"
@@ -26,15 +26,15 @@ Task = Literal["classifier", "generator"]
 
 @dataclass(frozen=True)
 class Network:
-    """What splits need to know of an annotated network.
+    """An annotated network, as far as splits depend on it.
 
     Attributes:
         name: Name of its config.
-        model: Architecture.
-        dataset: Data it was trained on.
+        model: Its architecture.
+        dataset: The dataset it was trained on.
         layers: Its layers from input to output, with the units of each.
-        task: What it does.
-        base: Whether it is one of those that models are trained on; the others are for testing.
+        task: Whether it is a classifier or a generator.
+        base: Whether methods may be trained on it; other networks are for testing only.
     """
 
     name: str
@@ -45,33 +45,33 @@ class Network:
     base: bool = True
 
 
-class Selection(BaseModel):
+class Selection(StrictModel):
     """Some neurons of one config.
 
     Attributes:
         config: The config.
-        units: By layer; None for all.
+        units: Units by layer; None for all neurons.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True)
 
     config: str
     units: dict[str, list[int]] | None = None
 
 
-class Split(BaseModel):
-    """What is learnt from, and what is described.
+class Split(StrictModel):
+    """Neurons to learn from, and neurons to describe.
 
     Attributes:
         family: Kind of generalization.
-        name: Unique in its family.
-        train: What is learnt from, in words.
-        test: What is described, in words.
-        learn: What is learnt from.
-        describe: What is described.
+        name: Name, unique in its family.
+        train: Name of the side to learn from.
+        test: Name of the side to describe.
+        learn: The neurons to learn from.
+        describe: The neurons to describe.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True)
 
     family: str
     name: str
@@ -87,10 +87,10 @@ def splits_of(family: str, networks: Sequence[Network], seed: int = 0) -> list[S
     Args:
         family: One of ``FAMILIES``.
         networks: The annotated networks.
-        seed: Of the neurons held out within a network; 0 gives the published splits.
+        seed: Seed of the choice of neurons held out within a network; 0 gives the published splits.
 
     Raises:
-        InputError: If there is no such family.
+        InputError: If no family has that name.
     """
     if family not in FAMILIES:
         raise InputError(
@@ -104,15 +104,18 @@ def published(family: str) -> list[Split]:
     """Return the published splits of the seven annotated models.
 
     Raises:
-        InputError: If there is no such family.
+        InputError: If no family has that name.
+
+    >>> published("across-task")[0].name
+    'cls-to-gen'
     """
     splits_of(family, ())
     plain = read_json(PUBLISHED / f"{family}.json", dict)
-    return [Split.model_validate(one) for one in plain["splits"]]
+    return [Split.model_validate(split) for split in plain["splits"]]
 
 
 def as_json(family: str, splits: Sequence[Split]) -> str:
-    """Return the file of a family's splits."""
+    """Return the content of the file with a family's splits."""
     plain = {
         "family": family,
         "seed": 0,
@@ -126,27 +129,28 @@ def _within(networks: Sequence[Network], seed: int) -> Iterator[Split]:
     for network in networks:
         if not network.base:
             continue
-        kept, held = {}, {}
+        train, test = {}, {}
         for layer, units in network.layers.items():
             rng = stable_generator("within", seed, network.name, layer)
-            out = set(rng.permutation(len(units))[: max(1, round(HELD_OUT * len(units)))].tolist())
-            held[layer] = [unit for place, unit in enumerate(units) if place in out]
-            kept[layer] = [unit for place, unit in enumerate(units) if place not in out]
-        kept = {layer: units for layer, units in kept.items() if units}
+            count = max(1, round(HELD_OUT * len(units)))
+            held_out = {units[i] for i in rng.permutation(len(units))[:count]}
+            test[layer] = [unit for unit in units if unit in held_out]
+            train[layer] = [unit for unit in units if unit not in held_out]
+        train = {layer: units for layer, units in train.items() if units}
         yield Split(
             family="within-network",
             name=network.name,
             train=network.name,
             test=network.name,
-            learn=(Selection(config=network.name, units=kept),),
-            describe=(Selection(config=network.name, units=held),),
+            learn=(Selection(config=network.name, units=train),),
+            describe=(Selection(config=network.name, units=test),),
         )
 
 
 def _across(
     family: str, value: Callable[[Network], str], only: Callable[[Network], bool]
 ) -> Callable[[Sequence[Network], int], Iterator[Split]]:
-    """Return what yields a split for each ordered pair of different values."""
+    """Return a function that yields a split for each ordered pair of different values."""
 
     def make(networks: Sequence[Network], _: int) -> Iterator[Split]:
         chosen = [network for network in networks if only(network)]
@@ -154,11 +158,9 @@ def _across(
         for first in values:
             for second in values:
                 if first != second:
-                    yield _split(
-                        family, first, second,
-                        [n for n in chosen if value(n) == first],
-                        [n for n in chosen if value(n) == second],
-                    )  # fmt: skip
+                    learn = [n for n in chosen if value(n) == first]
+                    describe = [n for n in chosen if value(n) == second]
+                    yield _split(family, first, second, learn, describe)
 
     return make
 
@@ -174,7 +176,7 @@ def _architecture(networks: Sequence[Network], _: int) -> Iterator[Split]:
 def _leave_one_out(networks: Sequence[Network], _: int) -> Iterator[Split]:
     base = [network for network in networks if network.base]
     for network in base if len(base) > 1 else ():
-        others = [one for one in base if one is not network]
+        others = [other for other in base if other is not network]
         yield _split("leave-one-out", f"not-{network.name}", network.name, others, [network])
 
 
@@ -191,19 +193,26 @@ def _depth(networks: Sequence[Network], _: int) -> Iterator[Split]:
     if halves["shallow"]:
         for first, second in (("shallow", "deep"), ("deep", "shallow")):
             yield Split(
-                family="across-depth", name=f"{first}-to-{second}", train=first, test=second,
-                learn=tuple(halves[first]), describe=tuple(halves[second]),
-            )  # fmt: skip
+                family="across-depth",
+                name=f"{first}-to-{second}",
+                train=first,
+                test=second,
+                learn=tuple(halves[first]),
+                describe=tuple(halves[second]),
+            )
 
 
 def _split(
     family: str, train: str, test: str, learn: Sequence[Network], describe: Sequence[Network]
 ) -> Split:
     return Split(
-        family=family, name=f"{train}-to-{test}", train=train, test=test,
+        family=family,
+        name=f"{train}-to-{test}",
+        train=train,
+        test=test,
         learn=tuple(Selection(config=n.name) for n in learn),
         describe=tuple(Selection(config=n.name) for n in describe),
-    )  # fmt: skip
+    )
 
 
 # In the order of the paper's table 3; the last three are ours.

@@ -1,4 +1,4 @@
-"""The seven annotated networks, as splits see them."""
+"""The seven annotated networks, described for splits."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from milannotations.catalog.releases import GROUPS, RELEASES
 
 
 def released() -> list[Network]:
-    """Return the annotated networks; units of a layer are counted from 0."""
+    """Return the annotated networks; units are numbered from 0 in each layer."""
     return [
         Network(
             name=name,

@@ -1,4 +1,4 @@
-"""From a split's selections to neurons."""
+"""Loading the neurons of a split's selections."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ def select(selections: Sequence[Selection], load: Load) -> Dataset:
     """Return the neurons of some selections.
 
     Args:
-        selections: One or more.
+        selections: One or more selections.
         load: Returns all neurons of a config.
 
     Raises:
-        InputError: If a config lacks some of the units; they would be missed in silence.
+        InputError: If a config lacks some of the selected units.
     """
     parts = []
     for selection in selections:

@@ -80,7 +80,7 @@ def test_adversaries_by_hand() -> None:
     assert first["truncated"] == ["the red", "two", "sky"]
     assert first["repeated"][2] == "sky sky sky"
     assert first["neighbour"] == ["two cats", "the red dogs run", "sky"]
-    assert adversaries.dealt(of, 0)[0] == ["two cats", "the red dogs run", "sky"]
+    assert adversaries.reassigned(of, 0)[0] == ["two cats", "the red dogs run", "sky"]
     assert first["extra"][2] == "sky and sky"
     assert len(first["missing"][0].split()) == 3 and "the" in first["missing"][0]
     assert first["negated"][2] in ("not sky", "no sky", "anything but sky")
