@@ -1,1 +1,1 @@
-"""The paper's experiments as commands: train here, describe there, score, tabulate."""
+"""The paper's experiments: train on some networks, describe others, score, and tabulate."""

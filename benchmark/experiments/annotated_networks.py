@@ -1,4 +1,4 @@
-"""What experiments run on: the annotated networks, or small synthetic ones in their place."""
+"""The networks that experiments run on: the annotated networks, or small synthetic ones."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ class AnnotatedNetworks(ABC):
     """Annotated networks and their neurons.
 
     Attributes:
-        name: What the tables call it.
-        note: What a reader must know of it.
+        name: Their name in tables.
+        note: A remark for readers of the tables.
         networks: The annotated networks.
     """
 
@@ -43,7 +43,7 @@ class AnnotatedNetworks(ABC):
         """Return all neurons of a config.
 
         Raises:
-            InputError: If they are not to be had.
+            InputError: If they are not available.
         """
 
 
@@ -57,7 +57,7 @@ class ReleasedNetworks(AnnotatedNetworks):
         self.networks = released()
 
     def load(self, config: str) -> Dataset:
-        """Return a config, downloaded and imported if need be, with its images."""
+        """Return a config with its images; it is downloaded and imported if necessary."""
         neurons = load_split(config)
         if any(not count for count in _image_counts(neurons)):
             raise InputError(
@@ -68,16 +68,19 @@ class ReleasedNetworks(AnnotatedNetworks):
 
 
 class SyntheticNetworks(AnnotatedNetworks):
-    """Seven small synthetic networks, which stand to one another as the annotated ones do.
+    """Seven small synthetic networks with the same relations as the annotated networks.
 
-    Two architectures and a stand-in for generators, each on two kinds of scenes' concepts, and an
-    architecture of its own for testing only. Architectures differ in their layers and how noisy
-    their neurons are; data sets in what neurons respond to: attributes of objects and their
-    combinations, or parts, relations and exclusions. References are ground truth from a grammar.
+    Two architectures and a substitute for a generator, each with two datasets, and one further
+    architecture for testing only. Architectures differ in their layers and in the noise of their
+    neurons. Datasets differ in the concepts of the neurons: attributes of objects and combinations
+    of them, or parts, relations and exclusions. References are ground truth from a grammar.
 
     Args:
         units: Neurons per network.
-        scenes: Scenes that their exemplars are chosen from.
+        scenes: Number of scenes from which exemplars are chosen.
+
+    >>> [network.name for network in SyntheticNetworks(10, 40).networks][:2]
+    ['shallownet-objects', 'shallownet-places']
     """
 
     name = "worlds"
@@ -86,7 +89,7 @@ class SyntheticNetworks(AnnotatedNetworks):
         "objects": ("single", "and", "or"),
         "places": ("and-not", "part", "relation", "polysemantic"),
     }
-    # Model: (layers from input to output, noise relative to the usual, task, base).
+    # By model: layers from input to output, noise relative to the default, task, base.
     _MODELS: ClassVar[dict[str, tuple[tuple[str, ...], float, Task, bool]]] = {
         "shallownet": (("fine", "middle"), 0.6, "classifier", True),
         "deepnet": (("fine", "middle", "coarse"), 1.0, "classifier", True),
@@ -101,11 +104,10 @@ class SyntheticNetworks(AnnotatedNetworks):
         self._neurons: dict[str, list[SyntheticNeuron]] = {}
         self._seeds: dict[str, int] = {}
         self.networks = []
-        for number, (model, facts) in enumerate(self._MODELS.items()):
-            layers, noise, task, base = facts
-            for place, dataset in enumerate(self._KINDS if base else ("objects",)):
+        for number, (model, (layers, noise, task, base)) in enumerate(self._MODELS.items()):
+            for position, dataset in enumerate(self._KINDS if base else ("objects",)):
                 name = f"{model}-{dataset}"
-                self._seeds[name] = 100 + 10 * number + place
+                self._seeds[name] = 100 + 10 * number + position
                 chosen = self._choose(name, dataset, layers, noise, units)
                 self._neurons[name] = chosen
                 of_layers = {
@@ -116,29 +118,31 @@ class SyntheticNetworks(AnnotatedNetworks):
     def _choose(
         self, name: str, dataset: str, layers: Sequence[str], noise: float, units: int
     ) -> list[SyntheticNeuron]:
-        found = [
+        candidates = [
             neuron
             for neuron in synthetic_neurons(self._seeds[name])
             if neuron.kind in self._KINDS[dataset]
         ]
         # Spread evenly over the kinds, which follow one another.
-        step = max(1.0, len(found) / units)
-        some = [found[int(i * step)] for i in range(min(units, len(found)))]
+        step = max(1.0, len(candidates) / units)
+        chosen = [candidates[int(i * step)] for i in range(min(units, len(candidates)))]
         return [
             replace(
-                neuron, layer=layers[i % len(layers)], unit=i // len(layers),
+                neuron,
+                layer=layers[i % len(layers)],
+                unit=i // len(layers),
                 noise=min(1.0, neuron.noise * noise),
             )
-            for i, neuron in enumerate(some)
-        ]  # fmt: skip
+            for i, neuron in enumerate(chosen)
+        ]
 
     def load(self, config: str) -> Dataset:
-        """Return a network's neurons, built on its own scenes the first time."""
+        """Return a network's neurons, with exemplars that are built when they are first needed."""
         neurons = self._neurons[config]
         model, dataset = config.rsplit("-", 1)
-        place = home() / "experiments" / f"{config}-{len(neurons)}-{self._scenes}"
-        with locked(place, wait=True):
-            if not (place / "data").is_dir() and not any(place.glob("*.parquet")):
+        folder = home() / "experiments" / f"{config}-{len(neurons)}-{self._scenes}"
+        with locked(folder, wait=True):
+            if not (folder / "data").is_dir() and not any(folder.glob("*.parquet")):
                 world = World(self._seeds[config], self._scenes)
                 network = SyntheticNetwork(neurons, world)
                 build(
@@ -146,31 +150,36 @@ class SyntheticNetworks(AnnotatedNetworks):
                         module=network,
                         source=world,
                         layers=network.names,
-                        out=place,
+                        out=folder,
                         model=model,
                         dataset=dataset,
                         options=BuildOptions(image_format="webp"),
                     )
                 )
-        built = load_dataset(str(place), split="train", cache_dir=str(home() / "experiments-cache"))
+        built = load_dataset(
+            str(folder), split="train", cache_dir=str(home() / "experiments-cache")
+        )
         members = {name: [n for n in neurons if n.layer == name] for name in LAYERS}
         texts, units = [], []
         for layer, channel in zip(built["layer"], built["unit"], strict=True):
             neuron = members[layer][channel]
             texts.append(list(neuron.references))
             units.append(neuron.unit)
-        bare = built.remove_columns(["annotations", "unit"])
-        bare = bare.add_column("annotations", texts, feature=FEATURES["annotations"])
-        return bare.add_column("unit", units, feature=FEATURES["unit"]).select_columns(
+        neurons_only = built.remove_columns(["annotations", "unit"])
+        annotated = neurons_only.add_column("annotations", texts, feature=FEATURES["annotations"])
+        return annotated.add_column("unit", units, feature=FEATURES["unit"]).select_columns(
             list(FEATURES)
         )
 
 
 def universe(name: str) -> AnnotatedNetworks:
-    """Return what experiments run on, by name: ``release``, or ``worlds``, ``worlds:UNITS:SCENES``.
+    """Return annotated networks by name: ``release``, ``worlds`` or ``worlds:UNITS:SCENES``.
+
+    >>> universe("worlds:10:40").name
+    'worlds'
 
     Raises:
-        InputError: If there is none of that name.
+        InputError: If no networks have that name.
     """
     if name == "release":
         return ReleasedNetworks()
@@ -182,7 +191,7 @@ def universe(name: str) -> AnnotatedNetworks:
 
 
 def work_folder(out: Path) -> Path:
-    """Return where an experiment keeps its cells."""
+    """Return the folder of an experiment's cells."""
     return out / "cells"
 
 

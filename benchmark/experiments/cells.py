@@ -1,7 +1,7 @@
 """Cells: one method, trained on one side of a split and scored on the other, in one trial.
 
-Each is a file of its own, written when it is done, so that an interrupted experiment goes on where
-it was.
+Each cell is a file, written when the cell is finished, so that an interrupted experiment continues
+with the next cell.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from milannotations.reading import is_there
 from milannotations.storage import atomic_path
 from milannotations.untrusted_text import clip
 
-# Controls that every test set is scored with: the scale that methods are read on.
+# Controls that are scored on every test set; they define the scale for the methods.
 ORACLE, SHUFFLED = "oracle", "shuffled-oracle"
 CONTROLS = (ORACLE, SHUFFLED)
 
@@ -42,9 +42,12 @@ class MethodConfig:
     """A method of an experiment.
 
     Attributes:
-        name: What the tables call it.
-        describer: Its registered name.
-        options: Of the describer.
+        name: Its name in tables.
+        describer: The registered name of the describer.
+        options: Options of the describer.
+
+    >>> MethodConfig("mine", "constant", {"text": "objects"}).describer
+    'constant'
     """
 
     name: str
@@ -53,22 +56,22 @@ class MethodConfig:
 
 
 class Cell(StrictModel):
-    """What one method scored.
+    """The scores of one method in one trial.
 
     Attributes:
-        family: Of the split.
-        split: Its name.
-        train: What was learnt from.
-        test: What was described.
-        method: The method.
-        trial: Number of the trial; the seed of all that is drawn.
-        neurons: Neurons scored.
-        scores: By metric.
-        seconds: Time to train and describe.
-        data: Name of the universe; empty in cells of earlier versions.
+        family: Family of the split.
+        split: Name of the split.
+        train: Name of the side that was learned from.
+        test: Name of the side that was described.
+        method: Name of the method.
+        trial: Number of the trial, which is also the seed of everything that is drawn.
+        neurons: Number of scored neurons.
+        scores: Scores by metric.
+        seconds: Time for training and describing.
+        data: Name of the annotated networks; empty in cells of earlier versions.
         protocol: Whether one reference was held out; see ``benchmark.references``.
-        describer: Registered name of the method.
-        options: Of the describer.
+        describer: Registered name of the describer.
+        options: Options of the describer.
     """
 
     family: str
@@ -99,7 +102,7 @@ def run_cell(
     data: str = "",
     protocol: Protocol = HELD_OUT,
 ) -> Cell:
-    """Return a cell, from its file if it is done.
+    """Return a cell; if it is finished already, read it from its file.
 
     Args:
         split: The split.
@@ -107,12 +110,12 @@ def run_cell(
         trial: Number of the trial.
         train: Neurons to learn from.
         test: Neurons to describe.
-        metrics: What to measure.
-        folder: Where cells are kept.
-        device: Where the method runs.
+        metrics: The metrics.
+        folder: Folder of the cells.
+        device: Device on which the method runs.
         resamples: Bootstrap resamples over neurons.
-        data: Name of the universe.
-        protocol: Which references a description meets; see ``benchmark.references``.
+        data: Name of the annotated networks.
+        protocol: Whether one reference is held out; see ``benchmark.references``.
 
     Raises:
         InputError: If the method cannot be made, trained or run.
@@ -129,21 +132,22 @@ def run_cell(
     }
     contents = contents_named_in(method.options.values())
     if contents:
-        # Files and folders may hold something else by now. Left out where there are none, so that
-        # earlier cells are found.
+        # The content of files and folders may have changed. Without any, the key is left out, so
+        # that cells of earlier versions are found.
         identity["contents"] = contents
-    if protocol != HELD_OUT:  # the default is left out, so that earlier cells are found
+    if protocol != HELD_OUT:  # left out by default, so that cells of earlier versions are found
         identity["protocol"] = protocol
-    facts: dict[str, Any] = {
-        "data": data, "protocol": protocol, "describer": method.describer,
+    settings: dict[str, Any] = {
+        "data": data,
+        "protocol": protocol,
+        "describer": method.describer,
         "options": dict(method.options),
-    }  # fmt: skip
+    }
     digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:16]
-    place = folder / f"{split.family}-{split.name}-{method.name}-{trial}-{digest}.json"
-    done = _kept(place)
-    if done is not None:
-        return done.model_copy(update=facts)
-
+    file = folder / f"{split.family}-{split.name}-{method.name}-{trial}-{digest}.json"
+    finished = _finished(file)
+    if finished is not None:
+        return finished.model_copy(update=settings)
     start = time.perf_counter()
     task = make_task("test", test, protocol)
     predictions = _described(method, trial, train, task, device)
@@ -158,12 +162,19 @@ def run_cell(
         trial,
     )["method"]
     cell = Cell(
-        family=split.family, split=split.name, train=split.train, test=split.test,
-        method=method.name, trial=trial, neurons=len(task.positions),
-        scores=scored.result.splits["test"].scores, seconds=seconds, **facts,
-    )  # fmt: skip
+        family=split.family,
+        split=split.name,
+        train=split.train,
+        test=split.test,
+        method=method.name,
+        trial=trial,
+        neurons=len(task.positions),
+        scores=scored.result.splits["test"].scores,
+        seconds=seconds,
+        **settings,
+    )
     folder.mkdir(parents=True, exist_ok=True)
-    with atomic_path(place) as path:
+    with atomic_path(file) as path:
         path.write_text(cell.model_dump_json(indent=1) + "\n", encoding="utf-8")
     return cell
 
@@ -180,11 +191,11 @@ def _described(
     return describe(describer, task)
 
 
-def _kept(place: Path) -> Cell | None:
-    if not is_there(place):
+def _finished(file: Path) -> Cell | None:
+    if not is_there(file):
         return None
     try:
-        return read_model(place, Cell, whole="cell")
+        return read_model(file, Cell, whole="cell")
     except InputError as error:  # damaged, or of another version
         notify(f"{error}; it is run again")
         return None

@@ -1,8 +1,8 @@
-"""Published numbers, and whether one may stand beside a number of ours.
+"""Published values, and whether a value of ours is comparable with them.
 
-It may only where network, data, references, protocol, encoder and signature are the same: the
-networks and annotations of the release, all annotations of a neuron as references at once,
-roberta-large with idf weights and baseline rescaling, and the published search.
+Values are comparable only if network, data, references, protocol, encoder and signature are the
+same: the networks and annotations of the release, all annotations of a neuron as references at
+once, roberta-large with idf weights and baseline rescaling, and the published search.
 """
 
 from __future__ import annotations
@@ -23,12 +23,16 @@ PUBLISHED = Path(__file__).parent / "published.csv"
 RELEASE = "release"
 # Parts of the signature of the published BERTScore; the version of bert-score is left open.
 SIGNATURE = {
-    "bertscore-f1": "", "encoder": "roberta-large", "layer": "17", "idf": "references",
-    "rescaled": "yes", "protocol": ORIGINAL,
-}  # fmt: skip
-# The options of the published methods, beside their defaults (baselines.py and generalization.py
-# of the original code). Which segmentations gave the two dissection baselines their labels is not
-# published with their numbers.
+    "bertscore-f1": "",
+    "encoder": "roberta-large",
+    "layer": "17",
+    "idf": "references",
+    "rescaled": "yes",
+    "protocol": ORIGINAL,
+}
+# The options of the published methods that differ from the defaults (baselines.py and
+# generalization.py of the original code). The segmentations that gave the two dissection baselines
+# their labels are not published.
 RECIPES: Mapping[str, tuple[str, Mapping[str, Any]]] = {
     "milan": ("milan", {"variant": "rerank"}),
     "milan-no-pmi": ("milan", {"variant": "greedy"}),
@@ -41,29 +45,25 @@ FOLLOWED = (
 
 
 def published_value(cell: Cell, metric: str) -> tuple[float | None, str]:
-    """Return the published number that may stand beside a cell's.
+    """Return the published value that is comparable with a cell's.
 
     Returns:
-        The number, or None; and, where there is one that may not stand there, why not.
+        The value or None; and, if a published value is not comparable, the reason.
     """
     if cell.method in CONTROLS:
         return None, ""
     if cell.data != RELEASE:
         return None, "these networks are not those of the paper"
     table = _table()
-    same = table[
-        (table["family"] == cell.family) & (table["train"] == cell.train)
-        & (table["test"] == cell.test) & (table["method"] == cell.method)
-        & (table["metric"] == metric)
-    ]  # fmt: skip
-    if not len(same):
+    key = (cell.family, cell.train, cell.test, cell.method, metric)
+    if key not in table:
         return None, ""
     reason = _difference(cell, metric)
-    return (None, reason) if reason else (float(same["value"].iloc[0]), "")
+    return (None, reason) if reason else (table[key], "")
 
 
 def remarks(cells: Sequence[Cell]) -> list[str]:
-    """Return what a table must say of published numbers, each reason once."""
+    """Return the remarks about published values for a table, each reason once."""
     values = [published_value(cell, metric) for cell in cells for metric in cell.scores]
     reasons = dict.fromkeys(reason for _, reason in values if reason)
     lines = [FOLLOWED] if any(value is not None for value, _ in values) else []
@@ -71,7 +71,7 @@ def remarks(cells: Sequence[Cell]) -> list[str]:
 
 
 def _difference(cell: Cell, metric: str) -> str:
-    """Say in which way a cell is not what was published; empty if it is."""
+    """Return how a cell differs from the published setting; empty if it does not."""
     if cell.family == "within-network":
         return "within a network, the paper held out other neurons, and does not say which"
     if cell.protocol != ORIGINAL:
@@ -79,7 +79,7 @@ def _difference(cell: Cell, metric: str) -> str:
             "one annotation was held out here, while the paper scores against all of them "
             f"(--protocol {ORIGINAL} does)"
         )
-    signature = _parts(cell.scores[metric].signature)
+    signature = _fields(cell.scores[metric].signature)
     for name, value in SIGNATURE.items():
         if signature.get(name) != value:
             return (
@@ -98,12 +98,12 @@ def _difference(cell: Cell, metric: str) -> str:
     return ""
 
 
-def _parts(signature: str) -> dict[str, str]:
+def _fields(signature: str) -> dict[str, str]:
     return {name: value for name, _, value in (p.partition(":") for p in signature.split("|"))}
 
 
 def _units(cell: Cell) -> int:
-    """Return how many neurons the published split of a cell describes."""
+    """Return the number of neurons that the published split of a cell describes."""
     sizes = {n.name: sum(map(len, n.layers.values())) for n in released()}
     chosen = next(
         split
@@ -117,5 +117,7 @@ def _units(cell: Cell) -> int:
 
 
 @cache
-def _table() -> pd.DataFrame:
-    return pd.read_csv(PUBLISHED)
+def _table() -> dict[tuple[str, ...], float]:
+    rows = pd.read_csv(PUBLISHED)
+    keys = rows[["family", "train", "test", "method", "metric"]].itertuples(index=False, name=None)
+    return dict(zip(keys, rows["value"].astype(float), strict=True))

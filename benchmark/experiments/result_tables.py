@@ -1,4 +1,4 @@
-"""From cells to tables: the mean over trials, its spread, and what was published."""
+"""Tables of an experiment: means over trials, their spread, and published values."""
 
 from __future__ import annotations
 
@@ -14,35 +14,35 @@ from benchmark.experiments.published import published_value
 from benchmark.intervals import Interval, over_trials_and_neurons
 from milannotations.storage import atomic_path
 
-COLUMNS = (
-    "family", "train", "test", "method", "metric", "protocol", "signature", "mean", "deviation",
-    "low", "high", "trials", "neurons", "published",
-)  # fmt: skip
-# The columns of a table that say what a row is of.
+_KEYS = ("family", "train", "test", "method", "metric", "protocol", "signature")
+COLUMNS = (*_KEYS, "mean", "deviation", "low", "high", "trials", "neurons", "published")
+# The columns of a table that identify a row.
 NAMING = ("generalization", "train", "test", "protocol", "signature")
+_LATEX = {
+    **{character: rf"\{character}" for character in "&%_#"},
+    **{"\\": r"\textbackslash ", "±": r"$\pm$", "−": "$-$", "–": "--"},
+}
 Bounds = Mapping[str, tuple[float, float]]
 
 
 def summarize(cells: Sequence[Cell], bounds: Bounds | None = None) -> pd.DataFrame:
     """Return one row per split, method and signature of a metric, with ``COLUMNS``.
 
-    ``deviation`` is the standard deviation over trials. The 95 % interval is the bootstrap's over
-    neurons; with several trials it is that of ``over_trials_and_neurons``: Student's over trials,
-    together with the bootstrap's, which trials on the same neurons do not reduce. ``published`` is
-    the paper's number, where it is of the very same quantity; see
-    ``benchmark.experiments.published``.
+    ``deviation`` is the standard deviation over trials. The 95 % interval is the bootstrap interval
+    over neurons; for several trials it is that of ``over_trials_and_neurons``, which combines
+    Student's interval over trials with the bootstrap interval, because trials on the same neurons
+    do not reduce the error over neurons. ``published`` is the paper's value, if it measures exactly
+    the same; see ``benchmark.experiments.published``.
 
     Args:
-        cells: What was run.
-        bounds: By metric, the least and the largest value there can be: intervals end there.
+        cells: The cells.
+        bounds: By metric, the lowest and the highest possible value, where intervals are cut.
     """
     rows: dict[tuple[str, ...], list[tuple[Cell, str]]] = {}
     for cell in cells:
         for metric, score in cell.scores.items():
-            key: tuple[str, ...] = (
-                cell.family, cell.train, cell.test, cell.method, metric, cell.protocol,
-                score.signature,
-            )  # fmt: skip
+            split = (cell.family, cell.train, cell.test)
+            key = (*split, cell.method, metric, cell.protocol, score.signature)
             rows.setdefault(key, []).append((cell, metric))
     lines = []
     for row, trials in rows.items():
@@ -57,37 +57,36 @@ def summarize(cells: Sequence[Cell], bounds: Bounds | None = None) -> pd.DataFra
             limits = (bounds or {}).get(metric, (-math.inf, math.inf))
             whole = over_trials_and_neurons(values, halves, limits)
         published = published_value(trials[0][0], metric)[0]
-        lines.append(
-            (*row, whole.value, spread, whole.low, whole.high, len(scores), trials[0][0].neurons,
-             float("nan") if published is None else published)
-        )  # fmt: skip
+        counts = (len(scores), trials[0][0].neurons)
+        value = float("nan") if published is None else published
+        lines.append((*row, whole.value, spread, whole.low, whole.high, *counts, value))
     return pd.DataFrame(lines, columns=list(COLUMNS))
 
 
 def pivot(summary: pd.DataFrame, metric: str) -> pd.DataFrame:
-    """Return one row per split and one column per method, ``mean ± deviation`` as text.
+    """Return one row per split and one column per method, with ``mean ± deviation`` as text.
 
-    Numbers of several protocols or signatures stand in rows of their own.
+    Values with different protocols or signatures are in different rows.
     """
-    some = summary[summary["metric"] == metric]
-    index = [*NAMING[:3], *(name for name in NAMING[3:] if some[name].nunique() > 1)]
+    of_metric = summary[summary["metric"] == metric]
+    index = [*NAMING[:3], *(name for name in NAMING[3:] if of_metric[name].nunique() > 1)]
     table = pd.DataFrame(
         {
-            "generalization": some["family"],
-            "train": some["train"],
-            "test": some["test"],
-            "protocol": some["protocol"],
-            "signature": some["signature"],
-            "method": some["method"],
+            "generalization": of_metric["family"],
+            "train": of_metric["train"],
+            "test": of_metric["test"],
+            "protocol": of_metric["protocol"],
+            "signature": of_metric["signature"],
+            "method": of_metric["method"],
             "value": [
                 _number(row.mean_, metric)
                 + ("" if np.isnan(row.deviation) else f" ± {_number(row.deviation, metric)}")
                 + ("" if np.isnan(row.published) else f" (published {row.published:.2f})")
-                for row in some.rename(columns={"mean": "mean_"}).itertuples()
+                for row in of_metric.rename(columns={"mean": "mean_"}).itertuples()
             ],
         }
     )
-    order = list(dict.fromkeys(some["method"]))
+    order = list(dict.fromkeys(of_metric["method"]))
     order = [m for m in order if m not in CONTROLS] + [m for m in CONTROLS if m in order]
     wide = table.pivot_table(
         index=index, columns="method", values="value", aggfunc="first", sort=False
@@ -114,7 +113,7 @@ def write_tables(summary: pd.DataFrame, out: Path, note: str) -> list[Path]:
 
 
 def _latex(table: pd.DataFrame) -> str:
-    # Escaped before pandas sees it: its own escaping needs a further package in some versions.
+    # Escaped here because the escaping of some versions of pandas needs a further package.
     escaped = table.rename(columns=_escape).map(_escape)
     body = [" & ".join(escaped.columns) + r" \\", r"\midrule"]
     body += [" & ".join(row) + r" \\" for row in escaped.itertuples(index=False)]
@@ -124,10 +123,7 @@ def _latex(table: pd.DataFrame) -> str:
 
 
 def _escape(text: str) -> str:
-    for old, new in (("\\", r"\textbackslash "), ("&", r"\&"), ("%", r"\%"), ("_", r"\_"),
-                     ("#", r"\#"), ("±", r"$\pm$"), ("−", "$-$"), ("–", "--")):  # fmt: skip
-        text = text.replace(old, new)
-    return text
+    return "".join(_LATEX.get(character, character) for character in text)
 
 
 def _number(value: float, metric: str) -> str:

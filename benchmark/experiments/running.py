@@ -1,4 +1,4 @@
-"""Running an experiment: every split, method and trial, one cell after the other."""
+"""Runs an experiment: every split, method and trial, one cell after the other."""
 
 from __future__ import annotations
 
@@ -34,31 +34,30 @@ def run_experiment(
     say: Callable[[str], None] = lambda _: None,
     protocol: Protocol = HELD_OUT,
 ) -> list[Cell]:
-    """Run every cell of an experiment that is not done yet.
+    """Run every cell of an experiment that is not finished.
 
     Args:
         universe: The annotated networks.
-        families: Of splits.
-        methods: The methods; the oracle and the oracle at wrong neurons are added, where a
-            reference is held out.
-        metrics: What to measure.
-        folder: Where cells are kept.
-        trials: Repetitions with another seed of all that is drawn: the neurons held out within a
-            network, the training, the descriptions.
-        device: Where methods run.
-        resamples: Bootstrap resamples over neurons of each cell.
-        say: Told what each split leaks, and each cell's main number.
-        protocol: Which references a description meets; see ``benchmark.references``.
+        families: Families of splits.
+        methods: The methods; if a reference is held out, the oracle and the oracle at wrong neurons
+            are added.
+        metrics: The metrics.
+        folder: Folder of the cells.
+        trials: Number of repetitions. Each has another seed for everything that is drawn: the
+            neurons held out within a network, the training, and the descriptions.
+        device: Device on which methods run.
+        resamples: Bootstrap resamples over the neurons of each cell.
+        say: Called with one line per split, about the leakage between its sides.
+        protocol: Whether one reference is held out; see ``benchmark.references``.
 
     Raises:
-        InputError: If a family has no splits here, or a method fails.
+        InputError: If a family has no splits of these networks, or a method fails.
     """
     load = lru_cache(maxsize=None)(universe.load)
     controls = _CONTROLS if protocol == HELD_OUT else ()
     plan: list[tuple[Split, MethodConfig, int]] = []
     for family in families:
-        found = splits_of(family, universe.networks)
-        if not found:
+        if not splits_of(family, universe.networks):
             raise InputError(f"{universe.name} has no splits of the family {family!r}")
         for trial in range(trials):
             plan += [
@@ -66,13 +65,13 @@ def run_experiment(
                 for split in splits_of(family, universe.networks, trial)
                 for method in (*methods, *controls)
             ]
-    # Split by split, so that what is trained on is put together once for all methods.
+    # Split by split, so that the training data are assembled once for all methods.
     cells = []
     sides: tuple[Split, Dataset, Dataset] | None = None
-    plan.sort(key=lambda one: (families.index(one[0].family), one[2], one[0].name))
-    done = len([*folder.glob("*.json")])
-    if done:
-        note(f"going on: {done} finished cells in {folder} are used again where they fit")
+    plan.sort(key=lambda run: (families.index(run[0].family), run[2], run[0].name))
+    earlier = len([*folder.glob("*.json")])
+    if earlier:
+        note(f"going on: {earlier} finished cells in {folder} are used again where they fit")
     finished = f"finished cells are kept in {folder}: {AGAIN}"
     with saying_what_is_kept(lambda: finished), progress_bar() as progress:
         bar = progress.add_task("Experiment", total=len(plan))
@@ -80,13 +79,10 @@ def run_experiment(
             if sides is None or sides[0] != split:
                 sides = split, select(split.learn, load), select(split.describe, load)
                 if trial == 0:
-                    found_leaks = "; ".join(leakage(sides[1], sides[2]).lines())
-                    say(f"{split.family}, {split.train} → {split.test}: {found_leaks}")
+                    leaks = "; ".join(leakage(sides[1], sides[2]).lines())
+                    say(f"{split.family}, {split.train} → {split.test}: {leaks}")
             progress.update(bar, description=f"{method.name} · {split.name} · trial {trial}")
-            cell = run_cell(
-                split, method, trial, sides[1], sides[2], metrics, folder, device, resamples,
-                universe.name, protocol,
-            )  # fmt: skip
-            cells.append(cell)
+            settings = (metrics, folder, device, resamples, universe.name, protocol)
+            cells.append(run_cell(split, method, trial, sides[1], sides[2], *settings))
             progress.advance(bar)
     return cells

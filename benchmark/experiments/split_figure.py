@@ -1,4 +1,4 @@
-"""The figure of an experiment: every split, between chance and a person."""
+"""The figure of an experiment: methods on every split, between chance and a person."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import matplotlib
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import pandas as pd
+from matplotlib.axes import Axes
 
 from benchmark.experiments.cells import CONTROLS, ORACLE, SHUFFLED
 from milannotations.storage import atomic_path
@@ -22,63 +23,79 @@ def draw(summary: pd.DataFrame, metric: str, title: str, note: str, out: Path) -
     """Draw one row per split, with a point per method, and write a PNG.
 
     Args:
-        summary: From ``summarize``.
-        metric: Which of its metrics.
-        title: Name of the metric for people.
-        note: What a reader must know of the data.
+        summary: The table of ``summarize``.
+        metric: Name of the metric.
+        title: Title of the metric.
+        note: A remark about the data.
         out: The file.
     """
-    some = summary[summary["metric"] == metric]
-    splits = list(dict.fromkeys(zip(some["family"], some["train"], some["test"], strict=True)))
-    methods = [m for m in dict.fromkeys(some["method"]) if m not in CONTROLS]
+    of_metric = summary[summary["metric"] == metric]
+    splits = of_metric.groupby(["family", "train", "test"], sort=False)
+    methods = [m for m in dict.fromkeys(of_metric["method"]) if m not in CONTROLS]
     figure, axes = plt.subplots(figsize=(9, 1.6 + 0.36 * len(splits)), layout="constrained")
     axes.spines[["top", "right", "left"]].set_visible(False)
     axes.tick_params(axis="y", length=0)
-    positions, labels, at, before = [], [], 0.0, None
-    for family, train, test in splits:
-        if before not in (None, family):
-            at += 0.7
-        if before != family:
+    ticks: list[tuple[float, str]] = []
+    y, previous = 0.0, None
+    for (family, train, test), rows in splits:
+        if previous not in (None, family):
+            y += 0.7
+        if previous != family:
             axes.text(
-                0.0, at - 0.62, family, transform=axes.get_yaxis_transform(), color=_SOFT,
-                fontsize=9, fontstyle="italic", va="center",
-            )  # fmt: skip
-        before = family
-        row = some[(some["family"] == family) & (some["train"] == train) & (some["test"] == test)]
-        ends = [row[row["method"] == control]["mean"] for control in (SHUFFLED, ORACLE)]
-        if all(len(end) for end in ends):
-            axes.plot([ends[0].iloc[0], ends[1].iloc[0]], [at, at], color=_LINE, lw=7, zorder=1,
-                      solid_capstyle="butt")  # fmt: skip
-        for number, method in enumerate(methods):
-            found = row[row["method"] == method]
-            if len(found):
-                value = found.iloc[0]
-                shift = (number - (len(methods) - 1) / 2) * 0.16
-                axes.errorbar(
-                    value["mean"], at + shift,
-                    xerr=[[max(0, value["mean"] - value["low"])],
-                          [max(0, value["high"] - value["mean"])]],
-                    fmt=_MARKERS[number % len(_MARKERS)], ms=5, lw=1.2,
-                    color=_COLOURS[number % len(_COLOURS)], label=method, zorder=3,
-                )  # fmt: skip
-        positions.append(at)
+                0.0,
+                y - 0.62,
+                family,
+                transform=axes.get_yaxis_transform(),
+                color=_SOFT,
+                fontsize=9,
+                fontstyle="italic",
+                va="center",
+            )
+        previous = family
+        _draw_row(axes, y, rows.set_index("method"), methods)
         name = train if train == test else f"{train} → {test}"
-        labels.append(f"{name}  (n {row['neurons'].iloc[0]:,})")
-        at += 1
+        ticks.append((y, f"{name}  (n {rows['neurons'].iloc[0]:,})"))
+        y += 1
+    positions, labels = zip(*ticks, strict=True) if ticks else ((), ())
     axes.set_yticks(positions, labels, color=_INK, fontsize=9)
-    axes.set_ylim(at - 0.3, -1.1)
+    axes.set_ylim(y - 0.3, -1.1)
     axes.set_xlabel(title, color=_INK)
     axes.grid(axis="x", color=_LINE, lw=0.6, zorder=0)
     handles = dict(zip(*reversed(axes.get_legend_handles_labels()), strict=True))
-    if set(CONTROLS) <= set(some["method"]):
-        label = "a reference at the wrong neuron → its own"
-        handles[label] = plt.Line2D([], [], color=_LINE, lw=7)
+    if set(CONTROLS) <= set(of_metric["method"]):
+        handles["a reference at the wrong neuron → its own"] = plt.Line2D([], [], color=_LINE, lw=7)
     figure.legend(
-        list(handles.values()), list(handles), loc="outside lower center", ncols=3, frameon=False,
+        list(handles.values()),
+        list(handles),
+        loc="outside lower center",
+        ncols=3,
+        frameon=False,
         fontsize=9,
-    )  # fmt: skip
+    )
     figure.suptitle(note, x=0.01, ha="left", fontsize=9, color=_SOFT)
     with atomic_path(out) as path:
         figure.savefig(path, dpi=160, format="png")
     plt.close(figure)
     return out
+
+
+def _draw_row(axes: Axes, y: float, rows: pd.DataFrame, methods: list[str]) -> None:
+    """Draw the scale between the controls, and the value and interval of each method."""
+    if {SHUFFLED, ORACLE} <= set(rows.index):
+        ends = rows.loc[[SHUFFLED, ORACLE], "mean"].tolist()
+        axes.plot(ends, [y, y], color=_LINE, lw=7, zorder=1, solid_capstyle="butt")
+    for number, method in enumerate(methods):
+        if method not in rows.index:
+            continue
+        row = rows.loc[[method]].iloc[0]
+        axes.errorbar(
+            row["mean"],
+            y + (number - (len(methods) - 1) / 2) * 0.16,
+            xerr=[[max(0, row["mean"] - row["low"])], [max(0, row["high"] - row["mean"])]],
+            fmt=_MARKERS[number % len(_MARKERS)],
+            ms=5,
+            lw=1.2,
+            color=_COLOURS[number % len(_COLOURS)],
+            label=method,
+            zorder=3,
+        )

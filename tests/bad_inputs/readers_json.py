@@ -18,7 +18,7 @@ from baselines.concepts.dissection_report import load_report
 from baselines.milan.model import Milan
 from baselines.milan.model_folder import read_vocabulary
 from baselines.netdissect.detector_report import Dissection
-from benchmark.experiments.cells import _kept
+from benchmark.experiments.cells import _finished
 from benchmark.quality.schema import read_quality
 from benchmark.result import read_result
 from benchmark.sanity.check_results import FOLDER, read_reports
@@ -134,7 +134,7 @@ def record(path: Path, work: Path) -> Any:
 
 @reader("experiment cells", "json", forgiving=True)
 def cell(path: Path, work: Path) -> Any:
-    return _kept(_linked(path, work / "cell.json"))
+    return _finished(_linked(path, work / "cell.json"))
 
 
 @reader("download partial.json", "json", forgiving=True)
