@@ -1,8 +1,8 @@
-"""How far annotators agree: each annotation in turn against the others of its neuron.
+"""Agreement between annotators: each annotation in turn against the others of its neuron.
 
-The numbers are the benchmark's own (``benchmark.harness``), so a method's scores can be put
-beside them. What people agree on by chance is measured the same way, with the held-out
-annotations dealt out to other neurons of the same layer.
+The values are computed by ``benchmark.harness``, so they are comparable with a method's scores.
+Agreement by chance is measured in the same way, after the held-out annotations have been assigned
+to other neurons of the same layer.
 """
 
 from __future__ import annotations
@@ -30,7 +30,10 @@ from milannotations.record import FEATURES, NeuronKey, keys_of
 class ExactMatch(MeanMetric):
     """Share of the references that equal the description, averaged over neurons and folds.
 
-    With annotations as descriptions it is the share of pairs of annotators who said the same.
+    With annotations as descriptions, it is the share of pairs of annotators who wrote the same.
+
+    >>> ExactMatch()(["dogs"], [["Dogs.", "a dog"]])
+    0.5
     """
 
     name = "exact-match"
@@ -40,13 +43,13 @@ class ExactMatch(MeanMetric):
 
     @property
     def signature(self) -> str:
-        """Equality after normalization."""
+        """How texts are compared."""
         return "exact-match|case:lc|strip:spaces-and-full-stops|mean-over-references"
 
     def statistics(
         self, references: References, predictions: Mapping[str, PredictionsByFold]
     ) -> dict[str, Floats]:
-        """Return each neuron's share summed over folds, and the number of folds."""
+        """Return each neuron's share, summed over folds, and the number of folds."""
         statistics = {}
         for name, by_fold in predictions.items():
             sums = np.zeros((references.neurons, 2))
@@ -58,7 +61,7 @@ class ExactMatch(MeanMetric):
 
 
 class WithinLayers:
-    """A describer that another one runs for, layer by layer."""
+    """Runs another describer on each layer separately."""
 
     sees_references: ClassVar[bool] = True
 
@@ -69,24 +72,25 @@ class WithinLayers:
         """Learn nothing."""
 
     def describe(self, neurons: Dataset) -> list[Description]:
-        """Describe the neurons of each layer by themselves; the order is that of ``neurons``."""
+        """Return descriptions in the order of ``neurons``, each layer described separately."""
         layers: dict[tuple[str, ...], list[int]] = {}
         for row, key in enumerate(keys_of(neurons)):
             layers.setdefault(key[:3], []).append(row)
-        found: dict[int, Description] = {}
+        descriptions: dict[int, Description] = {}
         for rows in layers.values():
-            found |= zip(rows, self._inner.describe(neurons.select(rows)), strict=True)
-        return [found[row] for row in range(len(neurons))]
+            descriptions |= zip(rows, self._inner.describe(neurons.select(rows)), strict=True)
+        return [descriptions[row] for row in range(len(neurons))]
 
 
 @dataclass(frozen=True)
 class AgreementStatistics:
-    """Statistics of agreement, from which that of any part can be summed.
+    """Statistics of agreement per neuron, which can be summed over any set of neurons.
 
     Attributes:
-        metrics: What was measured.
+        metrics: The metrics.
         keys: The neurons that were compared.
-        statistics: By metric: of their own annotations, and of those dealt out; one row each.
+        statistics: By metric, the statistics of the neurons' own annotations and of annotations of
+            other neurons, one row per neuron.
     """
 
     metrics: Sequence[Metric]
@@ -96,44 +100,44 @@ class AgreementStatistics:
     def of(
         self, belongs: Callable[[NeuronKey], Hashable], resamples: int, seed: int
     ) -> dict[Hashable, dict[str, Agreement]]:
-        """Return the agreement in every part.
+        """Return the agreement in every group of neurons.
 
         Args:
-            belongs: Says to which part a neuron belongs.
-            resamples: Of the bootstrap over the neurons of a part.
-            seed: Of the bootstrap.
+            belongs: Returns the group of a neuron.
+            resamples: Resamples of the bootstrap over the neurons of a group.
+            seed: Seed of the bootstrap.
         """
         rows: dict[Hashable, list[int]] = {}
         for row, key in enumerate(self.keys):
             rows.setdefault(belongs(key), []).append(row)
 
         def scored(metric: Metric, statistics: Floats) -> Score:
-            found = bootstrap(metric, statistics, resamples, seed)
+            ends = bootstrap(metric, statistics, resamples, seed)
             return Score(
-                value=found.value,
-                low=found.low,
-                high=found.high,
+                value=ends.value,
+                low=ends.low,
+                high=ends.high,
                 n=len(statistics),
                 signature=metric.signature,
             )
 
         return {
-            part: {
+            group: {
                 metric.name: Agreement(
                     own=scored(metric, self.statistics[metric.name][0][members]),
                     other=scored(metric, self.statistics[metric.name][1][members]),
                 )
                 for metric in self.metrics
             }
-            for part, members in rows.items()
+            for group, members in rows.items()
         }
 
 
 def make_metrics(encoder: str | None, device: str) -> list[Metric]:
-    """Return the metrics of agreement; those that need an encoder only where one is named.
+    """Return the metrics of agreement; those that need an encoder only if one is named.
 
     Raises:
-        InputError: If the encoder or the device cannot be had.
+        InputError: If the encoder or the device is not available.
     """
     if encoder is None:
         return [ExactMatch(), *registry.make_metrics(["bleu"], registry.MetricSettings())]
@@ -152,11 +156,11 @@ def compare(
     """Score each annotation against the others of its neuron, and of another neuron.
 
     Args:
-        keys: Of all neurons.
-        annotations: Of each of them. Neurons with fewer than two usable ones are left out, and
-            so is a neuron that is then alone in its layer.
-        metrics: What to measure.
-        seed: Of dealing annotations out.
+        keys: Keys of all neurons.
+        annotations: Annotations of each neuron. Neurons with fewer than two usable ones are left
+            out, and so is a neuron that is then alone in its layer.
+        metrics: The metrics.
+        seed: Seed of assigning annotations to other neurons.
         notify: Called with a line of text before each metric.
 
     Returns:
@@ -179,6 +183,6 @@ def compare(
     statistics = {}
     for metric in metrics:
         notify(metric.info.title)
-        found = metric.statistics(task.references, {"own": own, "other": other})
-        statistics[metric.name] = found["own"], found["other"]
+        both = metric.statistics(task.references, {"own": own, "other": other})
+        statistics[metric.name] = both["own"], both["other"]
     return AgreementStatistics(metrics, task.keys, statistics)

@@ -1,4 +1,4 @@
-"""What exemplars are like: masks, sizes, repetitions. One record at a time, so memory stays flat.
+"""Measures of exemplars: masks, sizes, repetitions. Records are read one at a time.
 
 Near-duplicates are found by a difference hash of 64 bits ("dHash": N. Krawetz, Kind of Like
 That, The Hacker Factor Blog, 2013): the grey image is resized to 9 × 8, and each bit says whether
@@ -23,13 +23,13 @@ from benchmark.quality.schema import COVERAGE_BINS, EXAMPLES, ExemplarMeasures, 
 from milannotations.pictures import UnreadableImageError, opened
 from milannotations.record import NeuronKey, encoded_records, key_of
 
-# Differing bits of 64 up to which two images count as near-duplicates. Krawetz calls up to 10
-# variations of one image; the exemplars of a neuron look alike by nature, so this is stricter.
-# On the demo's scenes and photographs it finds over 95 % of copies that were compressed or halved
-# in size, over 90 % of those that were both, and 1 in 10,000 pairs of different ones (tested).
+# Two images are near-duplicates if at most this many of the 64 bits differ. Krawetz takes up to 10
+# for variations of one image; the exemplars of a neuron resemble each other anyway, so this is
+# stricter. On the demo's scenes and photographs it finds over 95 % of copies that were compressed
+# or halved in size, over 90 % of those that were both, and 1 in 10,000 pairs of different images.
 NEAR = 4
 
-# Findings, and what they are counted in.
+# Findings: the title, and the unit in which they are counted.
 FINDINGS = {
     "unreadable": ("cannot be read", "images and masks"),
     "uneven": ("images, masks, ids and activations differ in number", "neurons"),
@@ -40,23 +40,23 @@ FINDINGS = {
     "not_descending": ("activations not descending", "neurons"),
 }
 _COLUMNS = (*NeuronKey._fields, "images", "masks", "activations", "image_ids")
-# Not all that Pillow knows: some formats start other programs.
+# Not all formats of Pillow, some of which start other programs.
 _FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF")
-_MOST_SIZES = 10
-_ROWS = 16
+_MAX_SIZES = 10  # in a report
+_BATCH = 16  # records
 _THREADS = 8
 
 
 class InspectedRecord(NamedTuple):
-    """What was seen in one record.
+    """The measures of one record.
 
     Attributes:
-        exemplars: How many it has.
-        images: Images that could be read.
-        masks: Covered share of each mask that could be read.
-        sizes: Width and height of images, or of masks where there are no images.
-        pairs: Pairs of images that were compared.
-        findings: How often each finding occurs in it.
+        exemplars: Number of exemplars.
+        images: Number of readable images.
+        masks: Covered share of each readable mask.
+        sizes: Width and height of images, or of masks if there are no images.
+        pairs: Number of pairs of images that were compared.
+        findings: Number of occurrences of each finding.
     """
 
     exemplars: int
@@ -68,7 +68,7 @@ class InspectedRecord(NamedTuple):
 
 
 class ExemplarSums:
-    """Sums over the records of one part."""
+    """Sums over the records of one scope."""
 
     def __init__(self) -> None:
         self._neurons = self._images = self._masks = self._pairs = 0
@@ -78,19 +78,19 @@ class ExemplarSums:
         self._coverage = np.zeros(COVERAGE_BINS, dtype=np.int64)
         self._findings = {name: Finding() for name in FINDINGS}
 
-    def add(self, key: NeuronKey, seen: InspectedRecord) -> None:
-        """Add a record; one without any exemplar does not count."""
-        if not seen.exemplars:
+    def add(self, key: NeuronKey, record: InspectedRecord) -> None:
+        """Add a record; a record without exemplars is ignored."""
+        if not record.exemplars:
             return
         self._neurons += 1
-        self._per_neuron[seen.exemplars] += 1
-        self._images += seen.images
-        self._masks += len(seen.masks)
-        self._pairs += seen.pairs
-        self._sizes.update(seen.sizes)
-        self._covered += sum(seen.masks)
-        self._coverage += np.histogram(seen.masks, COVERAGE_BINS, (0.0, 1.0))[0]
-        for name, count in seen.findings.items():
+        self._per_neuron[record.exemplars] += 1
+        self._images += record.images
+        self._masks += len(record.masks)
+        self._pairs += record.pairs
+        self._sizes.update(record.sizes)
+        self._covered += sum(record.masks)
+        self._coverage += np.histogram(record.masks, COVERAGE_BINS, (0.0, 1.0))[0]
+        for name, count in record.findings.items():
             finding = self._findings[name]
             finding.count += count
             finding.neurons += 1
@@ -98,10 +98,10 @@ class ExemplarSums:
                 finding.examples.append(key)
 
     def result(self) -> ExemplarMeasures | None:
-        """Return what was summed; None if no record had exemplars."""
+        """Return the measures; None if no record had exemplars."""
         if not self._neurons:
             return None
-        common = self._sizes.most_common(_MOST_SIZES)
+        common = self._sizes.most_common(_MAX_SIZES)
         return ExemplarMeasures(
             neurons=self._neurons,
             per_neuron=dict(sorted(self._per_neuron.items())),
@@ -118,28 +118,28 @@ class ExemplarSums:
 
 def inspect_all(
     neurons: Dataset,
-    tallies: Callable[[NeuronKey], Sequence[ExemplarSums]],
+    sums_of: Callable[[NeuronKey], Sequence[ExemplarSums]],
     advance: Callable[[int], None] = lambda _: None,
 ) -> None:
     """Inspect the exemplars of all neurons, in threads.
 
     Args:
-        neurons: Records; their images and masks are decoded one batch after the other.
-        tallies: Says to which sums a neuron belongs.
-        advance: Called with the number of records done since the last call.
+        neurons: Records; their images and masks are decoded batch by batch.
+        sums_of: Returns the sums to which a neuron is added.
+        advance: Called after each batch with its number of records.
     """
     records = encoded_records(neurons, _COLUMNS)
     with ThreadPoolExecutor(min(_THREADS, os.cpu_count() or 1)) as pool:
-        while batch := list(islice(records, _ROWS)):
-            for record, seen in zip(batch, pool.map(inspect_record, batch), strict=True):
+        while batch := list(islice(records, _BATCH)):
+            for record, inspected in zip(batch, pool.map(inspect_record, batch), strict=True):
                 key = key_of(record)
-                for tally in tallies(key):
-                    tally.add(key, seen)
+                for sums in sums_of(key):
+                    sums.add(key, inspected)
             advance(len(batch))
 
 
 def inspect_record(record: Mapping[str, Any]) -> InspectedRecord:
-    """Look at one record with encoded images and masks, as ``encoded_records`` gives them."""
+    """Measure one record with encoded images and masks, as returned by ``encoded_records``."""
     images, masks, ids, activations = (
         record[name] or [] for name in ("images", "masks", "image_ids", "activations")
     )
@@ -165,14 +165,14 @@ def inspect_record(record: Mapping[str, Any]) -> InspectedRecord:
     lengths = {len(column) for column in (images, masks, ids, activations) if column}
     findings["uneven"] = int(len(lengths) > 1)
     findings["repeated_ids"] = int(len(set(ids)) < len(ids))
-    # Not "any ascending": NaN is in no order either.
+    # A comparison with NaN is false, so activations with NaN are not descending.
     findings["not_descending"] = int(
         not all(a is not None and b is not None and a >= b for a, b in pairwise(activations))
     )
     pairs = 0
     for (first, first_id), (second, second_id) in combinations(hashes, 2):
         if first_id is not None and first_id == second_id:
-            continue  # the same image, which "repeated_ids" reports
+            continue  # the same image, which is reported under "repeated_ids"
         pairs += 1
         findings["near_duplicates"] += (first ^ second).bit_count() <= NEAR
     return InspectedRecord(
@@ -186,18 +186,22 @@ def inspect_record(record: Mapping[str, Any]) -> InspectedRecord:
 
 
 def difference_hash(image: Image.Image) -> int:
-    """Return the difference hash of an image, 64 bits."""
+    """Return the difference hash of an image, 64 bits.
+
+    >>> difference_hash(Image.new("RGB", (32, 32)))
+    0
+    """
     pixels = np.asarray(image.convert("L").resize((9, 8), Image.Resampling.LANCZOS))
     return int.from_bytes(np.packbits(pixels[:, 1:] > pixels[:, :-1]).tobytes(), "big")
 
 
 def _decode(encoded: Mapping[str, Any] | None) -> Image.Image | None:
-    """Decode an image; None if that is not possible."""
+    """Return a decoded image; None if it cannot be decoded."""
     if not encoded:
         return None
     data, path = encoded.get("bytes"), encoded.get("path")
     try:
-        if data is None and path and Path(path).is_file():  # no pipe, which would wait forever
+        if data is None and path and Path(path).is_file():  # reading a pipe would wait forever
             data = Path(path).read_bytes()
         with opened(data or b"", formats=_FORMATS) as image:
             image.load()

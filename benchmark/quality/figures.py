@@ -1,9 +1,9 @@
-"""The quality report as figures. Colours are Okabe and Ito's, which the colour-blind tell apart."""
+"""The quality report as figures, in the colour-blind-safe palette of Okabe and Ito."""
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from benchmark.quality.schema import COVERAGE_BINS, Quality, ScopeMeasures
-from benchmark.quality.summary_tables import label, shown_parts
+from benchmark.quality.summary_tables import label, shown_scopes
 from milannotations.storage import atomic_path
 
 NAMES = (
@@ -24,13 +24,13 @@ NAMES = (
 _BLUE, _ORANGE, _GREEN, _GREY = "#0072B2", "#D55E00", "#009E73", "#777777"
 _DPI = 110
 _WIDTH = 9.0  # inches
-_LONGEST_BAR = 20  # words; longer annotations share the last bar
-_MOST_ROWS = 45  # rows that a figure can show; with more layers, networks are shown
-_LABEL = 34  # characters
+_LONGEST_BAR = 20  # words; the last bar includes longer annotations
+_MAX_ROWS = 45  # of a figure; with more layers, networks are shown instead
+_MAX_LABEL = 34  # characters
 
 
 def figures(quality: Quality, folder: Path) -> list[Path]:
-    """Draw what was measured, as PNG files, each written atomically.
+    """Draw the report as PNG files, each written atomically.
 
     Args:
         quality: The report.
@@ -42,27 +42,27 @@ def figures(quality: Quality, folder: Path) -> list[Path]:
         ``quality-agreement.png`` if they could be compared, and ``quality-exemplars.png`` if
         there are exemplars.
     """
-    said = bool(quality.total.text.lengths)
-    wanted: list[tuple[bool, Callable[[Quality], Figure]]] = [
-        (said, _text),
-        (said, _repeats),
+    has_text = bool(quality.total.text.lengths)
+    drawings: list[tuple[bool, Callable[[Quality], Figure]]] = [
+        (has_text, _text),
+        (has_text, _repeats),
         (bool(quality.total.agreement), _agreement),
         (quality.total.exemplars is not None, _exemplars),
     ]
     written = []
-    for name, (there, draw) in zip(NAMES, wanted, strict=True):
+    for name, (applies, draw) in zip(NAMES, drawings, strict=True):
         target = folder / name
-        if not there:
+        if not applies:
             target.unlink(missing_ok=True)
             continue
-        with atomic_path(target) as path, _quiet():
+        with atomic_path(target) as path, _without_glyph_warnings():
             draw(quality).savefig(path, format="png", dpi=_DPI)
         written.append(target)
     return written
 
 
 def _text(quality: Quality) -> Figure:
-    figure, (lengths, growth) = _panels(3.2, [1, 1])
+    figure, (lengths, growth) = _panels(3.2, 2)
     text = quality.total.text
     counts = np.zeros(_LONGEST_BAR + 1)
     for words, number in text.lengths.items():
@@ -75,13 +75,17 @@ def _text(quality: Quality) -> Figure:
         lengths.axvline(text.mean, color=_ORANGE, linewidth=1.5, linestyle="--")
         lengths.annotate(
             f"mean {text.mean:.1f}",
-            (text.mean, 1.0), (6, -4), xycoords=("data", "axes fraction"),
-            textcoords="offset points", va="top", color=_ORANGE,
-        )  # fmt: skip
-    numbers, words_found = [0, *(n for n, _ in text.growth)], [0.0, *(w for _, w in text.growth)]
-    growth.plot(numbers, words_found, color=_BLUE, linewidth=2)
+            (text.mean, 1.0),
+            (6, -4),
+            xycoords=("data", "axes fraction"),
+            textcoords="offset points",
+            va="top",
+            color=_ORANGE,
+        )
+    numbers, vocabulary = [0, *(n for n, _ in text.growth)], [0.0, *(w for _, w in text.growth)]
+    growth.plot(numbers, vocabulary, color=_BLUE, linewidth=2)
     growth.set_xlim(0, 1.04 * numbers[-1])
-    growth.set_ylim(0, 1.08 * max(words_found[-1], 1))
+    growth.set_ylim(0, 1.08 * max(vocabulary[-1], 1))
     for axis in (growth.xaxis, growth.yaxis):
         axis.set_major_formatter("{x:,.0f}")
     _name(growth, "Vocabulary", "annotations read", "distinct words, expected")
@@ -89,57 +93,63 @@ def _text(quality: Quality) -> Figure:
 
 
 def _repeats(quality: Quality) -> Figure:
-    parts = [part for part in _rows(quality) if part.text.lengths]
+    scopes = [scope for scope in _rows(quality) if scope.text.lengths]
     frequent = quality.total.text.frequent
-    figure, (shares, most) = _panels(max(2.9, 0.9 + 0.27 * max(len(parts), len(frequent))), [1, 1])
-    shared = [100 * part.text.shared / sum(part.text.lengths.values()) for part in parts]
-    _bars(shares, [_short(label(quality, part)) for part in parts], shared)
+    figure, (shares, most) = _panels(max(2.9, 0.9 + 0.27 * max(len(scopes), len(frequent))), 2)
+    shared = [100 * scope.text.shared / sum(scope.text.lengths.values()) for scope in scopes]
+    _bars(shares, _labels(quality, scopes), shared)
     _name(shares, "Said of another neuron too", "share of annotations (%)", "")
-    said = sum(quality.total.text.lengths.values())
-    _bars(most, [_short(one.text) for one in frequent], [100 * f.count / said for f in frequent])
+    total = sum(quality.total.text.lengths.values())
+    _bars(most, [_short(f.text) for f in frequent], [100 * f.count / total for f in frequent])
     _name(most, "Most frequent annotations", "share of annotations (%)", "")
     return figure
 
 
 def _agreement(quality: Quality) -> Figure:
-    parts = [part for part in _rows(quality) if part.agreement]
+    scopes = [scope for scope in _rows(quality) if scope.agreement]
     metrics = list(quality.metrics)
-    figure, panels = _panels(1.5 + 0.3 * len(parts), [1] * len(metrics))
-    rows = np.arange(len(parts))
+    figure, panels = _panels(1.5 + 0.3 * len(scopes), len(metrics))
+    rows = np.arange(len(scopes))
     looks = (
         ("own", "the same neuron", _BLUE, "o", -0.13),
         ("other", "another neuron", _ORANGE, "s", 0.13),
     )
     for panel, metric in zip(panels, metrics, strict=True):
-        for who, title, colour, marker, shift in looks:
-            scores = [getattr(part.agreement[metric], who) for part in parts]
+        for side, title, colour, marker, shift in looks:
+            scores = [getattr(scope.agreement[metric], side) for scope in scopes]
             values = np.array([score.value for score in scores])
             spread = np.array([values - [s.low for s in scores], [s.high for s in scores] - values])
             panel.errorbar(
-                values, rows + shift, xerr=np.maximum(spread, 0), fmt=marker, color=colour,
-                markersize=5, elinewidth=1.4, capsize=2, label=title, linestyle="none",
-            )  # fmt: skip
+                values,
+                rows + shift,
+                xerr=np.maximum(spread, 0),
+                fmt=marker,
+                color=colour,
+                markersize=5,
+                elinewidth=1.4,
+                capsize=2,
+                label=title,
+                linestyle="none",
+            )
         chance = quality.metrics[metric].chance
         if chance is not None:
             panel.axvline(chance, color=_GREY, linewidth=1, linestyle=":")
-        panel.set_yticks(rows, [""] * len(parts))
-        panel.set_ylim(len(parts) - 0.5, -0.5)
+        panel.set_yticks(rows, [""] * len(scopes))
+        panel.set_ylim(len(scopes) - 0.5, -0.5)
         panel.margins(x=0.12)
         panel.locator_params(axis="x", nbins=4)
         unit = "score, 0 to 100" if metric == "bleu" else "share or score, 0 to 1"
         _name(panel, quality.metrics[metric].title, unit, "")
-    panels[0].set_yticks(rows, [_short(label(quality, part)) for part in parts], parse_math=False)
+    panels[0].set_yticks(rows, _labels(quality, scopes), parse_math=False)
     handles, titles = panels[0].get_legend_handles_labels()
-    figure.legend(
-        handles, [f"against annotations of {t}" for t in titles],
-        loc="outside lower center", ncols=2, frameon=False,
-    )  # fmt: skip
+    titles = [f"against annotations of {title}" for title in titles]
+    figure.legend(handles, titles, loc="outside lower center", ncols=2, frameon=False)
     return figure
 
 
 def _exemplars(quality: Quality) -> Figure:
-    parts = [part for part in _rows(quality) if part.exemplars is not None]
-    figure, (covered, found) = _panels(max(3.2, 1.5 + 0.3 * len(parts)), [1, 1])
+    scopes = [(scope, scope.exemplars) for scope in _rows(quality) if scope.exemplars is not None]
+    figure, (covered, findings) = _panels(max(3.2, 1.5 + 0.3 * len(scopes)), 2)
     total = quality.total.exemplars
     assert total is not None
     edges = np.linspace(0, 100, COVERAGE_BINS + 1)
@@ -147,30 +157,26 @@ def _exemplars(quality: Quality) -> Figure:
     covered.bar(edges[:-1], share, width=0.9 * edges[1], align="edge", color=_BLUE)
     covered.set_xlim(0, 100)
     _name(covered, "Masks", "share of the image covered (%)", "share of masks (%)")
-    rows = np.arange(len(parts))
+    rows = np.arange(len(scopes))
     looks = (
         ("empty_masks", "a mask that covers nothing", _BLUE, "o", -0.18),
         ("repeated_ids", "an image id twice", _ORANGE, "s", 0.0),
         ("near_duplicates", "near-duplicate images", _GREEN, "^", 0.18),
     )
     for name, title, colour, marker, shift in looks:
-        values = [
-            100 * part.exemplars.findings[name].neurons / part.exemplars.neurons
-            for part in parts
-            if part.exemplars is not None
-        ]
-        found.plot(values, rows + shift, marker, color=colour, label=title, clip_on=False)
-    found.set_yticks(rows, [_short(label(quality, part)) for part in parts], parse_math=False)
-    found.set_ylim(len(parts) - 0.5, -0.5)
-    found.set_xlim(left=0, right=max(1.0, found.get_xlim()[1]))
-    _name(found, "Neurons with …", "share of neurons (%)", "")
+        values = [100 * m.findings[name].neurons / m.neurons for _, m in scopes]
+        findings.plot(values, rows + shift, marker, color=colour, label=title, clip_on=False)
+    findings.set_yticks(rows, _labels(quality, [scope for scope, _ in scopes]), parse_math=False)
+    findings.set_ylim(len(scopes) - 0.5, -0.5)
+    findings.set_xlim(left=0, right=max(1.0, findings.get_xlim()[1]))
+    _name(findings, "Neurons with …", "share of neurons (%)", "")
     figure.legend(loc="outside lower right", ncols=3, fontsize="small", frameon=False)
     return figure
 
 
-def _panels(height: float, widths: list[int]) -> tuple[Figure, list[Axes]]:
+def _panels(height: float, count: int) -> tuple[Figure, list[Axes]]:
     figure = Figure(figsize=(_WIDTH, height), layout="constrained")
-    panels = figure.subplots(1, len(widths), squeeze=False, width_ratios=widths)[0]
+    panels = figure.subplots(1, count, squeeze=False)[0]
     for panel in panels:
         panel.spines[["top", "right"]].set_visible(False)
         panel.grid(alpha=0.25)
@@ -182,7 +188,7 @@ def _bars(panel: Axes, names: list[str], values: list[float]) -> None:
     rows = np.arange(len(names))
     bars = panel.barh(rows, values, color=_BLUE, height=0.7)
     panel.bar_label(bars, [f"{value:.1f}" for value in values], padding=3, fontsize="small")
-    # Annotations are not formulas, whatever dollar signs they hold.
+    # A dollar sign in an annotation does not start a formula.
     panel.set_yticks(rows, names, parse_math=False)
     panel.set_ylim(len(names) - 0.4, -0.6)
     panel.set_xlim(0, 1.15 * max([*values, 0.1]))
@@ -197,20 +203,24 @@ def _name(panel: Axes, title: str, x: str, y: str) -> None:
 
 
 def _rows(quality: Quality) -> list[ScopeMeasures]:
-    parts = shown_parts(quality)
-    if len(parts) <= _MOST_ROWS:
-        return parts
-    fewer = [part for part in parts if part.scope != "layer"]
-    return fewer if len(fewer) <= _MOST_ROWS else [quality.total]
+    scopes = shown_scopes(quality)
+    if len(scopes) <= _MAX_ROWS:
+        return scopes
+    fewer = [scope for scope in scopes if scope.level != "layer"]
+    return fewer if len(fewer) <= _MAX_ROWS else [quality.total]
+
+
+def _labels(quality: Quality, scopes: Sequence[ScopeMeasures]) -> list[str]:
+    return [_short(label(quality, scope)) for scope in scopes]
 
 
 def _short(text: str) -> str:
-    return text if len(text) <= _LABEL else text[: _LABEL - 1] + "…"
+    return text if len(text) <= _MAX_LABEL else text[: _MAX_LABEL - 1] + "…"
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def _without_glyph_warnings() -> Iterator[None]:
     with warnings.catch_warnings():
-        # A script that the font lacks is shown as boxes; there is nothing the user could do.
+        # Characters that the font lacks are drawn as boxes, which the user cannot change.
         warnings.filterwarnings("ignore", message="Glyph .* missing")
         yield

@@ -1,4 +1,4 @@
-"""Measuring the quality of a dataset of neuron records."""
+"""Measures the quality of a dataset of neuron records."""
 
 from __future__ import annotations
 
@@ -43,11 +43,11 @@ def measure(
             without one, agreement is measured by exact match and BLEU alone.
         device: Where the encoder runs.
         resamples: Bootstrap resamples over neurons; 1000 or more for published numbers.
-        seed: Of the bootstrap, and of dealing annotations out to wrong neurons.
-        name: What to call the dataset in the report.
+        seed: Seed of the bootstrap, and of assigning annotations to other neurons.
+        name: Name of the dataset in the report.
 
     Raises:
-        InputError: If there are no neurons, columns are missing, or the encoder cannot be had.
+        InputError: If there are no neurons, columns are missing, or the encoder is not available.
     """
     missing = [column for column in FEATURES if column not in neurons.column_names]
     if missing:
@@ -58,16 +58,16 @@ def measure(
         raise InputError(f"resamples is {resamples}; it must be at least 1")
     metrics = make_metrics(encoder, device)
     keys = keys_of(neurons)
-    # A record may lack annotations, or hold a null among them: both are nothing that was said.
+    # A record may have no annotations, or a null among them, which counts as an empty one.
     annotations = [[text or "" for text in texts or []] for texts in neurons["annotations"]]
-    parts = _parts(keys)
-    tallies = {part: ExemplarSums() for part in parts}
+    rows_by_scope = _rows_by_scope(keys)
+    exemplar_sums = {scope: ExemplarSums() for scope in rows_by_scope}
     agreement: dict[Hashable, dict[str, Agreement]] = {}
     with progress_bar() as bar:
         work = bar.add_task("Exemplars", total=len(keys))
         inspect_all(
             neurons,
-            lambda key: [tallies[part] for part in _scopes(key)],
+            lambda key: [exemplar_sums[scope] for scope in _scopes(key)],
             lambda done: bar.advance(work, done),
         )
         work = bar.add_task("Agreement", total=len(metrics) + 1)
@@ -85,26 +85,26 @@ def measure(
                     seed,
                 )
         bar.update(work, description="Fingerprint")
-        seen = tallies[_ALL].result()
-        broken = seen is not None and seen.findings["unreadable"].count > 0
+        exemplars = exemplar_sums[_ALL].result()
+        broken = exemplars is not None and exemplars.findings["unreadable"].count > 0
         content = None if broken else fingerprint(neurons)
         bar.update(work, description="Agreement", completed=len(metrics) + 1)
-    found = []
-    for part, rows in parts.items():
+    measures = []
+    for scope, rows in rows_by_scope.items():
         own_keys, own = [keys[row] for row in rows], [annotations[row] for row in rows]
-        found.append(
+        measures.append(
             ScopeMeasures(
-                **dict(zip(("model", "dataset", "layer"), part, strict=False)),
+                **dict(zip(("model", "dataset", "layer"), scope, strict=False)),
                 counts=count(own_keys, own),
                 text=measure_text(own_keys, own),
-                exemplars=tallies[part].result(),
-                agreement=agreement.get(part, {}),
+                exemplars=exemplar_sums[scope].result(),
+                agreement=agreement.get(scope, {}),
             )
         )
     return Quality(
         name=name,
         fingerprint=content,
-        parts=found,
+        parts=measures,
         metrics={metric.name: metric.info for metric in metrics} if agreement else {},
         encoder=encoder,
         resamples=resamples,
@@ -114,23 +114,23 @@ def measure(
 
 
 def _scopes(key: NeuronKey) -> tuple[tuple[str, ...], ...]:
-    """Return the three parts that a neuron belongs to: all, its network, its layer."""
+    """Return the three scopes that a neuron belongs to: all, its network, its layer."""
     return _ALL, key[:2], key[:3]
 
 
-def _parts(keys: Sequence[NeuronKey]) -> dict[tuple[str, ...], list[int]]:
-    """Return the rows of every part: all, then networks as they come, then their layers."""
+def _rows_by_scope(keys: Sequence[NeuronKey]) -> dict[tuple[str, ...], list[int]]:
+    """Return the rows of every scope: all, then networks as they come, then their layers."""
     rows: dict[tuple[str, ...], list[int]] = {}
     for row, key in enumerate(keys):
-        for part in _scopes(key):
-            rows.setdefault(part, []).append(row)
-    networks = [part for part in rows if len(part) == 2]
-    place: dict[tuple[str, ...], int] = {part: number for number, part in enumerate(networks)}
-    order = sorted(rows, key=lambda p: (len(p), place.get(p[:2], 0), len(p) > 2 and _natural(p[2])))
-    return {part: rows[part] for part in order}
+        for scope in _scopes(key):
+            rows.setdefault(scope, []).append(row)
+    networks = [scope for scope in rows if len(scope) == 2]
+    rank: dict[tuple[str, ...], int] = {scope: number for number, scope in enumerate(networks)}
+    order = sorted(rows, key=lambda s: (len(s), rank.get(s[:2], 0), len(s) > 2 and _natural(s[2])))
+    return {scope: rows[scope] for scope in order}
 
 
 def _natural(name: str) -> list[tuple[int, str]]:
-    """Return what sorts ``features.2`` before ``features.10``."""
+    """Return a sort key that puts ``features.2`` before ``features.10``."""
     pieces = re.findall(r"\d+|\D+", name)
     return [(int(p), "") if p.isdecimal() and len(p) < 10 else (-1, p) for p in pieces]

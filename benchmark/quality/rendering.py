@@ -1,4 +1,4 @@
-"""The quality report rendered: Markdown for a README or a card, and for a terminal."""
+"""The quality report as Markdown, for a README or a card, and for a terminal."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from benchmark.quality.text_measures import shown
 from milannotations.terminal import FittedTable
 from milannotations.untrusted_text import as_markdown
 
-# What Markdown gives a meaning, of which underscores within a word and brackets alone have none;
-# the links that it makes by itself are seen to by `as_markdown`.
+# Characters with a meaning in Markdown. Underscores within a word and single brackets have none;
+# `as_markdown` escapes what Markdown would turn into links.
 _MEANING = re.compile(r"[\\`*|~#]|(?<![^\W_])_|_(?![^\W_])|\](?=[(\[:])")
 
 
@@ -25,7 +25,7 @@ def to_markdown(quality: Quality, level: int = 3) -> str:
 
     Args:
         quality: The report.
-        level: Of the headings, 1 to 6.
+        level: Level of the headings, 1 to 6.
     """
     about = [f"Data: {escape_markdown(shown(quality.name))}"] if quality.name else []
     if quality.fingerprint:
@@ -38,25 +38,25 @@ def to_markdown(quality: Quality, level: int = 3) -> str:
             lines += [_line(table.head), _line(rule), *(_line(row) for row in table.rows), ""]
         if table.note:
             lines += [escape_markdown(table.note), ""]
-    lines += [f"- `{one.own.signature}`" for one in quality.total.agreement.values()]
+    lines += [f"- `{pair.own.signature}`" for pair in quality.total.agreement.values()]
     return "\n".join(lines).rstrip() + "\n"
 
 
 def for_terminal(quality: Quality) -> list[RenderableType]:
-    """Return the report as tables for a terminal, and a line for what could not be measured."""
-    found: list[RenderableType] = []
+    """Return the report as tables for a terminal, and a line for each table without rows."""
+    rendered: list[RenderableType] = []
     for table in tables(quality):
         if not table.rows:
-            found.append(Text(f"{table.title}: {table.note}\n"))
+            rendered.append(Text(f"{table.title}: {table.note}\n"))
             continue
-        found.append(
+        rendered.append(
             FittedTable(table.title, table.head, table.rows, caption=table.note, words=table.words)
         )
-    return found
+    return rendered
 
 
 def escape_markdown(text: str) -> str:
-    """Return a text that Markdown shows as it is, in a cell of a table too.
+    """Return a text that Markdown shows unchanged, also in a cell of a table.
 
     >>> escape_markdown("a|b <b>*c*</b> [d](e)")
     'a\\\\|b &lt;b&gt;\\\\*c\\\\*&lt;/b&gt; [d\\\\](e)'
@@ -64,10 +64,10 @@ def escape_markdown(text: str) -> str:
     return as_markdown(text, _escaped)
 
 
-def _escaped(part: str) -> str:
-    if part == "`":  # a backslash before it would leave it to begin code of what follows
+def _escaped(text: str) -> str:
+    if text == "`":  # even after a backslash it would start code
         return "&#96;"
-    return _MEANING.sub(r"\\\g<0>", html.escape(part, quote=False))
+    return _MEANING.sub(r"\\\g<0>", html.escape(text, quote=False))
 
 
 def _line(cells: Sequence[str]) -> str:

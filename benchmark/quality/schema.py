@@ -13,17 +13,17 @@ from milannotations.json_files import StrictModel, read_model
 from milannotations.record import NeuronKey
 from milannotations.storage import atomic_path
 
-EXAMPLES = 5  # of each finding
+EXAMPLES = 5  # examples per finding
 COVERAGE_BINS = 20
 MAX_QUALITY_BYTES = 50_000_000
 
 
-# A key that is a JSON object, not a list.
+# A key that is written as a JSON object instead of a list.
 JsonKey = Annotated[NeuronKey, PlainSerializer(NeuronKey._asdict)]
 
 
 class AnnotationExample(StrictModel):
-    """An annotation as it was written, with unprintable characters blanked, and shortened."""
+    """An annotation as it was written, shortened, with spaces for unprintable characters."""
 
     model: str
     dataset: str
@@ -38,13 +38,13 @@ class AnnotationExample(StrictModel):
 
 
 class Counts(StrictModel):
-    """How much there is.
+    """Numbers of neurons and annotations.
 
     Attributes:
-        neurons: Records.
-        annotations: Annotations of all neurons, junk included.
-        per_neuron: Number of annotations: how many neurons have as many.
-        repeated_keys: Records whose key an earlier record has.
+        neurons: Number of records.
+        annotations: Number of annotations of all neurons, including junk.
+        per_neuron: Number of neurons by their number of annotations.
+        repeated_keys: Number of records with the key of an earlier record.
     """
 
     neurons: int
@@ -54,34 +54,34 @@ class Counts(StrictModel):
 
 
 class FrequentAnnotation(StrictModel):
-    """A normalized annotation and how often it occurs."""
+    """A normalized annotation and its number of occurrences."""
 
     text: str
     count: int
 
 
 class JunkAnnotations(StrictModel):
-    """Annotations of one kind that say nothing; see ``texts.KINDS``."""
+    """Annotations of one kind that say nothing; see ``text_measures.KINDS``."""
 
     count: int
     examples: list[AnnotationExample]
 
 
 class TextMeasures(StrictModel):
-    """What the annotations are like; those that are empty are only counted as junk.
+    """Measures of the annotations; empty annotations are only counted as junk.
 
     Attributes:
-        words: Words in all annotations; see ``benchmark.tokenization.compound_words``.
-        vocabulary: Distinct words.
-        once: Words of the vocabulary that occur in a single annotation.
-        lengths: Number of words: how many annotations have as many.
-        mean, median, p95, longest: Of the number of words; None without annotations.
-        distinct: Distinct annotations, normalized.
-        repeating_neurons: Neurons that have one normalized annotation twice.
-        shared: Annotations that, normalized, another neuron of the same part has too.
+        words: Number of words in all annotations; see ``benchmark.tokenization.compound_words``.
+        vocabulary: Number of distinct words.
+        once: Number of words that occur in a single annotation.
+        lengths: Number of annotations by their number of words.
+        mean, median, p95, longest: Statistics of the number of words; None without annotations.
+        distinct: Number of distinct annotations after normalization.
+        repeating_neurons: Number of neurons that have the same normalized annotation twice.
+        shared: Number of annotations that another neuron of the same scope has too, normalized.
         frequent: The most frequent normalized annotations.
-        junk: By kind.
-        growth: Pairs (annotations, words): the vocabulary to expect in so many annotations.
+        junk: Annotations that say nothing, by kind.
+        growth: Pairs (annotations, words): the expected vocabulary in that number of annotations.
     """
 
     words: int
@@ -101,7 +101,7 @@ class TextMeasures(StrictModel):
 
 
 class Finding(StrictModel):
-    """Something found in exemplars: how often, in how many neurons, and in which for example."""
+    """A finding in exemplars: its number of occurrences and of neurons, and example neurons."""
 
     count: int = 0
     neurons: int = 0
@@ -109,20 +109,20 @@ class Finding(StrictModel):
 
 
 class ExemplarMeasures(StrictModel):
-    """What the exemplars are like; images and masks that cannot be read are counted as such.
+    """Measures of the exemplars.
 
     Attributes:
-        neurons: Neurons with exemplars, that is with images, masks, image ids or activations.
-        per_neuron: Number of exemplars: how many of these neurons have as many.
-        images: Images.
-        masks: Masks.
-        sizes: ``width × height`` in pixels of images, or of masks where there are no images:
-            how many have it. The most frequent only.
-        other_sizes: How many have another size.
+        neurons: Number of neurons with exemplars: with images, masks, image ids or activations.
+        per_neuron: Number of these neurons by their number of exemplars.
+        images: Number of readable images.
+        masks: Number of readable masks.
+        sizes: Number of images, or of masks if there are no images, by ``width × height`` in
+            pixels; only the most frequent sizes.
+        other_sizes: Number of images or masks with another size.
         covered: Mean share of the image that a mask covers, 0 to 1; None without masks.
-        coverage: Masks by that share, in ``COVERAGE_BINS`` equal bins from 0 to 1.
-        pairs: Pairs of exemplars of one neuron that were compared.
-        findings: By name; see ``exemplars.FINDINGS``.
+        coverage: Number of masks by that share, in ``COVERAGE_BINS`` equal bins from 0 to 1.
+        pairs: Number of pairs of exemplars of one neuron that were compared.
+        findings: Findings by name; see ``exemplar_measures.FINDINGS``.
     """
 
     neurons: int
@@ -141,8 +141,8 @@ class Agreement(StrictModel):
     """One metric of held-out annotations against the other annotations of a neuron.
 
     Attributes:
-        own: Of the same neuron: how far people agree.
-        other: Of another neuron of the same layer: how much of that is chance.
+        own: Score against the same neuron: how far people agree.
+        other: Score against another neuron of the same layer: how far they agree by chance.
     """
 
     own: Score
@@ -153,10 +153,12 @@ class ScopeMeasures(StrictModel):
     """The measures of all neurons, of one network, or of one layer.
 
     Attributes:
-        model, dataset: The network; None where the part is all neurons.
-        layer: The layer; None where the part is a network or all neurons.
-        exemplars: None where no neuron has any.
-        agreement: By metric; empty where fewer than two neurons can be compared.
+        model, dataset: The network; None if the scope is all neurons.
+        layer: The layer; None if the scope is a network or all neurons.
+        counts: Numbers of neurons and annotations.
+        text: Measures of the annotations.
+        exemplars: Measures of the exemplars; None if no neuron has any.
+        agreement: Agreement by metric; empty if fewer than two neurons can be compared.
     """
 
     model: str | None = None
@@ -168,8 +170,8 @@ class ScopeMeasures(StrictModel):
     agreement: dict[str, Agreement] = Field(default_factory=dict)
 
     @property
-    def scope(self) -> Literal["all", "network", "layer"]:
-        """What the part is a part of."""
+    def level(self) -> Literal["all", "network", "layer"]:
+        """Whether the scope is all neurons, one network, or one layer."""
         if self.layer is not None:
             return "layer"
         return "all" if self.model is None else "network"
@@ -179,15 +181,15 @@ class Quality(StrictModel):
     """A data-quality report.
 
     Attributes:
-        name: What the dataset is called; may be empty.
-        fingerprint: Of its content; see ``milannotations.fingerprints``. None if there are images
-            or masks that cannot be read.
-        parts: All neurons, then every network, then every layer.
-        metrics: What a reader must know of the metrics of agreement.
-        encoder: As the user named it; None if agreement was measured without one.
-        resamples: Of the bootstrap over neurons.
-        seed: Of the bootstrap, and of dealing annotations out.
-        versions: Of the libraries that the numbers depend on.
+        name: Name of the dataset; may be empty.
+        fingerprint: Fingerprint of its content (``milannotations.fingerprints``); None if an image
+            or a mask cannot be read.
+        parts: Measures of all neurons, then of every network, then of every layer.
+        metrics: Titles and scales of the metrics of agreement.
+        encoder: Encoder as named by the user; None if agreement was measured without one.
+        resamples: Resamples of the bootstrap over neurons.
+        seed: Seed of the bootstrap, and of assigning annotations to other neurons.
+        versions: Versions of the libraries that the numbers depend on.
     """
 
     schema_version: Literal[1] = 1
@@ -202,18 +204,18 @@ class Quality(StrictModel):
 
     @property
     def total(self) -> ScopeMeasures:
-        """The part that is all neurons."""
+        """The measures of all neurons."""
         return self.parts[0]
 
     @property
     def networks(self) -> list[ScopeMeasures]:
-        """The networks."""
-        return [part for part in self.parts if part.scope == "network"]
+        """The measures of every network."""
+        return [scope for scope in self.parts if scope.level == "network"]
 
     @property
     def layers(self) -> list[ScopeMeasures]:
-        """The layers of all networks."""
-        return [part for part in self.parts if part.scope == "layer"]
+        """The measures of every layer of every network."""
+        return [scope for scope in self.parts if scope.level == "layer"]
 
     def save(self, path: Path) -> Path:
         """Write the report as JSON, atomically, and return the path."""

@@ -1,4 +1,4 @@
-"""What annotations are like: words, repetitions, and annotations that say nothing."""
+"""Measures of annotations: words, repetitions, and annotations that say nothing."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from benchmark.quality.schema import (
 from benchmark.tokenization import compound_words, normalize
 from milannotations.record import NeuronKey
 
-MAX_WORDS = 50  # of an annotation that is not called too long
+MAX_WORDS = 50  # an annotation with more is too long
 MOST_FREQUENT = 10
-_SHOWN = 120  # characters of an annotation that a report keeps
+_MAX_CHARACTERS = 120  # of an annotation in a report
 _GROWTH_POINTS = 25
 
-# The kinds of junk, in the order in which they are looked for, and what they are called.
+# The kinds of junk, in the order in which they are checked, and their titles.
 KINDS = {
     "empty": "empty",
     "no_letter": "no letter",
@@ -47,7 +47,7 @@ _URL = re.compile(r"https?://|\bwww\.\w")
 
 
 def junk_kind(text: str) -> str | None:
-    """Return the first kind of junk in ``KINDS`` that an annotation is; None if it is none.
+    """Return the first kind of junk in ``KINDS`` that applies to an annotation, or None.
 
     >>> [junk_kind(t) for t in ("", "?!", "x", "aaaa", "see www.a.org", "N/A.", "dogs")]
     ['empty', 'no_letter', 'one_letter', 'repeated', 'url', 'placeholder', None]
@@ -68,21 +68,21 @@ def junk_kind(text: str) -> str | None:
 
 
 def shown(text: str) -> str:
-    """Return a text as a report keeps it: printable, on one line, and not too long.
+    """Return a text as it appears in a report: printable, on one line, and shortened.
 
     >>> shown("a\\ndog\\x1b[31m")
     'a dog [31m'
     """
     clean = "".join(character if character.isprintable() else " " for character in text)
-    return clean if len(clean) <= _SHOWN else clean[: _SHOWN - 1] + "…"
+    return clean if len(clean) <= _MAX_CHARACTERS else clean[: _MAX_CHARACTERS - 1] + "…"
 
 
 def count(keys: Sequence[NeuronKey], annotations: Sequence[Sequence[str]]) -> Counts:
     """Count neurons and annotations.
 
     Args:
-        keys: Of the neurons of a part.
-        annotations: Of each of them.
+        keys: Keys of the neurons.
+        annotations: Annotations of each neuron.
     """
     return Counts(
         neurons=len(keys),
@@ -93,11 +93,15 @@ def count(keys: Sequence[NeuronKey], annotations: Sequence[Sequence[str]]) -> Co
 
 
 def measure_text(keys: Sequence[NeuronKey], annotations: Sequence[Sequence[str]]) -> TextMeasures:
-    """Measure the annotations of a part.
+    """Measure annotations.
 
     Args:
-        keys: Of its neurons.
-        annotations: Of each of them.
+        keys: Keys of the neurons.
+        annotations: Annotations of each neuron.
+
+    >>> key = NeuronKey("alexnet", "imagenet", "conv1", 0)
+    >>> measure_text([key], [["Red dogs.", "red dogs"]]).repeating_neurons
+    1
     """
     junk = {kind: JunkAnnotations(count=0, examples=[]) for kind in KINDS}
     lengths: Counter[int] = Counter()
@@ -146,15 +150,15 @@ def measure_text(keys: Sequence[NeuronKey], annotations: Sequence[Sequence[str]]
 
 
 def vocabulary_growth(containing: Iterable[int], annotations: int) -> list[tuple[int, float]]:
-    """Return how many distinct words to expect in smaller numbers of annotations.
+    """Return the expected number of distinct words in smaller numbers of annotations.
 
     The mean over all subsets of n of the N annotations is exact: a word that f annotations
     contain is missing from a share C(N − f, n) / C(N, n) of the subsets (rarefaction: Hurlbert,
     Ecology 52, 1971).
 
     Args:
-        containing: For each word how many annotations contain it, 1 to N.
-        annotations: N.
+        containing: For each word, the number of annotations that contain it, 1 to N.
+        annotations: The number of annotations N.
 
     Returns:
         Pairs (n, words), n ascending to N.
@@ -166,15 +170,15 @@ def vocabulary_growth(containing: Iterable[int], annotations: int) -> list[tuple
     number = np.array(list(by_number), dtype=np.float64)
     words = np.array(list(by_number.values()), dtype=np.float64)
     points = np.linspace(0, annotations, _GROWTH_POINTS + 1).round().astype(int)
-    found = []
+    growth = []
     for n in sorted({int(point) for point in points} - {0}):
-        rest = np.maximum(annotations - number, n)  # where the rest is smaller none is missing
+        others = np.maximum(annotations - number, n)  # if fewer than n, no word is missing
         missing = np.exp(
-            gammaln(rest + 1)
-            - gammaln(rest - n + 1)
+            gammaln(others + 1)
+            - gammaln(others - n + 1)
             - gammaln(annotations + 1)
             + gammaln(annotations - n + 1)
         )
         missing = np.where(annotations - number < n, 0.0, missing)
-        found.append((n, float((words * (1 - missing)).sum())))
-    return found
+        growth.append((n, float((words * (1 - missing)).sum())))
+    return growth

@@ -43,7 +43,7 @@ def test_parts_are_all_networks_and_layers_in_natural_order(record: Maker) -> No
     records = [record(u, f"features.{n}") for n in (10, 2) for u in range(2)]
     records += [record(0, "conv1", dataset="other")]
     quality = measure(dataset(records))
-    assert [(p.scope, p.dataset, p.layer) for p in quality.parts] == [
+    assert [(p.level, p.dataset, p.layer) for p in quality.parts] == [
         ("all", None, None), ("network", "data", None), ("network", "other", None),
         ("layer", "data", "features.2"), ("layer", "data", "features.10"),
         ("layer", "other", "conv1"),
