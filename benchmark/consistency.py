@@ -126,9 +126,14 @@ def _ranges(at: str, name: str, score: Score) -> Iterator[Disagreement]:
 
 
 def _mean(
-    at: str, name: str, score: Score, split: SplitResult, result: Result, values: np.ndarray,
+    at: str,
+    name: str,
+    score: Score,
+    split: SplitResult,
+    result: Result,
+    values: np.ndarray,
     rows: pd.DataFrame,
-) -> Iterator[Disagreement]:  # fmt: skip
+) -> Iterator[Disagreement]:
     present = np.isfinite(values)
     if not present.any():
         return

@@ -1,8 +1,8 @@
-"""Attention of the class token that only sees the patches inside a mask.
+"""Attention of the class token, restricted to the patches inside a mask.
 
 The April 2022 addition to MILAN lets CLIP look at a region of an image: in every layer of its
-vision transformer the attention that the class token pays to each patch, after the softmax, is
-multiplied by how much of the patch the mask covers, and is not normalized again.
+vision transformer, the attention of the class token to each patch is multiplied, after the softmax,
+by the share of the patch that the mask covers, and is not normalized again.
 """
 
 from __future__ import annotations
@@ -24,15 +24,16 @@ _calls: ContextVar[list[None] | None] = ContextVar("calls", default=None)
 
 @contextmanager
 def class_token_in_mask(vision: nn.Module, weights: Tensor) -> Iterator[None]:
-    """Multiply the class token's attention to each patch, in all layers, while in the block.
+    """Multiply the class token's attention to each patch, in all layers, inside the block.
 
     Args:
         vision: A vision transformer of ``transformers`` whose token 0 is the class token.
-        weights: (images, patches) in [0, 1].
+        weights: Factors in [0, 1], shape (images, patches).
 
     Raises:
-        InputError: If this version of ``transformers``, or this model, does not allow it: also if
-            nothing attended by way of it, so that masks are never ignored in silence.
+        InputError: If this version of ``transformers`` or this model does not support it. This is
+            also raised if the masked attention was not called, so that masks are never ignored
+            silently.
     """
     try:
         from transformers import AttentionInterface
@@ -71,7 +72,10 @@ def _attention(
     scaling: float,
     **_: Any,
 ) -> tuple[Tensor, Tensor]:
-    """Attend as ``transformers`` does, images × heads × tokens × channels, but for token 0."""
+    """Compute attention like ``transformers``, except for token 0.
+
+    Inputs have the shape (images, heads, tokens, channels).
+    """
     del module
     scores = query @ key.transpose(-1, -2) * scaling
     if attention_mask is not None:

@@ -1,4 +1,4 @@
-"""CLIP, SigLIP and their like, as ``transformers`` has them."""
+"""CLIP, SigLIP and similar models of ``transformers``."""
 
 from __future__ import annotations
 
@@ -19,15 +19,20 @@ from milannotations.threads import in_copies, side_by_side
 
 
 class ContrastiveModel:
-    """Embeds texts and images in one space, where cosine similarity says what goes together.
+    """Embeds texts and images in one space, where cosine similarity measures how well they match.
 
     Args:
-        name: A folder, or OWNER/NAME of the hub.
-        device: Where it runs.
-        batch_size: Texts or images at once.
+        name: A folder, or OWNER/NAME on the hub.
+        device: Device on which it runs.
+        batch_size: Number of texts or images per forward pass.
 
     Raises:
         InputError: If there is no such model, or it is of another kind.
+
+    Example::
+
+        model = ContrastiveModel("openai/clip-vit-base-patch32")
+        similarity = model.texts(["a red dog"]) @ model.images([image]).T
     """
 
     def __init__(self, name: str, device: torch.device | str = "cpu", batch_size: int = 64) -> None:
@@ -59,12 +64,12 @@ class ContrastiveModel:
 
     @property
     def has_class_token(self) -> bool:
-        """Whether the image is read off a class token, whose attention a mask can restrict."""
+        """Whether images are represented by a class token, whose attention a mask can restrict."""
         embeddings = getattr(self.module.vision_model, "embeddings", None)
         return hasattr(embeddings, "class_embedding")
 
     def check_masks(self) -> None:
-        """Try a mask on a grey image, so that what cannot be masked is refused at once.
+        """Apply a mask to a grey image, so that an unsuitable model is rejected at once.
 
         Raises:
             InputError: If the class token's attention cannot be restricted.
@@ -76,37 +81,39 @@ class ContrastiveModel:
     def texts(self, texts: Sequence[str]) -> Tensor:
         """Return unit vectors of texts, float32 (texts, width), on the CPU.
 
-        Texts that are longer than the model's limit are cut.
+        Texts that are longer than the model's limit are truncated.
         """
-        found = []
+        vectors = []
         for first in range(0, len(texts), self.batch_size):
             tokens = self._tokens(
                 list(texts[first : first + self.batch_size]),
-                # SigLIP was trained with padding to its full length, and CLIP masks it.
-                padding="max_length", max_length=self._longest, truncation=True,
+                # SigLIP was trained with padding to its full length, and CLIP ignores padding.
+                padding="max_length",
+                max_length=self._longest,
+                truncation=True,
                 return_tensors="pt",
-            ).to(self.device)  # fmt: skip
+            ).to(self.device)
             if self.device.type == "cpu":
-                # One by one, so that no text's vector depends on the others.
+                # One by one, so that a text's vector does not depend on the other texts.
                 rows = [
                     {name: values[n, None] for name, values in tokens.items()}
                     for n in range(len(tokens["input_ids"]))
                 ]
-                found += side_by_side(partial(_of_text, self.module), rows)
+                vectors += side_by_side(partial(_of_text, self.module), rows)
                 continue
-            found.append(_of_text(self.module, tokens))
-        return torch.cat(found) if found else torch.zeros(0, 1)
+            vectors.append(_of_text(self.module, tokens))
+        return torch.cat(vectors) if vectors else torch.zeros(0, 1)
 
     @torch.inference_mode()
     def images(self, images: Sequence[Image.Image], masks: Tensor | None = None) -> Tensor:
         """Return unit vectors of images, float32 (images, width), on the CPU.
 
-        Images are resized as a whole, not cropped: an exemplar is already what a network saw.
+        Images are resized, not cropped: an exemplar is already the input that a network saw.
 
         Args:
             images: RGB images.
-            masks: For each the region to look at, in [0, 1], (images, height, width): the
-                attention of the class token is restricted to it.
+            masks: The region of each image to which the attention of the class token is restricted,
+                in [0, 1], shape (images, height, width).
 
         Raises:
             InputError: If masks are given and the model has no class token.
@@ -116,23 +123,25 @@ class ContrastiveModel:
                 f"{self.name} has no class token whose attention a mask could restrict; take a "
                 "CLIP model, or clip_weight=1 to look at whole images only"
             )
-        found = []
+        vectors = []
         for first in range(0, len(images), self.batch_size):
-            part = slice(first, first + self.batch_size)
-            pixels = self._pixels(images[part])
+            batch = slice(first, first + self.batch_size)
+            pixels = self._pixels(images[batch])
             weights = None
             if masks is not None:
                 side = (self._patches, self._patches)
-                weights = functional.interpolate(masks[part, None].float(), size=side, mode="area")
+                weights = functional.interpolate(masks[batch, None].float(), size=side, mode="area")
                 weights = weights.flatten(1).to(self.device)
             if self.device.type == "cpu":
-                # One by one, so that no image's vector depends on the others.
-                rows = [(p[None].clone(), None if weights is None else weights[n, None])
-                        for n, p in enumerate(pixels)]  # fmt: skip
-                found += in_copies(self.module, _of_images, rows)
+                # One by one, so that an image's vector does not depend on the other images.
+                rows = [
+                    (p[None].clone(), None if weights is None else weights[n, None])
+                    for n, p in enumerate(pixels)
+                ]
+                vectors += in_copies(self.module, _of_images, rows)
             else:
-                found.append(_of_images(self.module, (pixels, weights)))
-        return torch.cat(found) if found else torch.zeros(0, 1)
+                vectors.append(_of_images(self.module, (pixels, weights)))
+        return torch.cat(vectors) if vectors else torch.zeros(0, 1)
 
     def _pixels(self, images: Sequence[Image.Image]) -> Tensor:
         try:
@@ -150,9 +159,9 @@ class ContrastiveModel:
 
 
 @torch.inference_mode()
-def _of_images(module: Any, given: tuple[Tensor, Tensor | None]) -> Tensor:
-    """Return unit vectors of prepared images, with the weights of their patches or without."""
-    pixels, weights = given
+def _of_images(module: Any, inputs: tuple[Tensor, Tensor | None]) -> Tensor:
+    """Return unit vectors of preprocessed images, optionally with weights of their patches."""
+    pixels, weights = inputs
     if weights is None:
         return _vectors(module.get_image_features(pixel_values=pixels))
     with class_token_in_mask(module.vision_model, weights):
@@ -165,6 +174,6 @@ def _of_text(module: Any, tokens: Mapping[str, Tensor]) -> Tensor:
 
 
 def _vectors(output: Any) -> Tensor:
-    """Return unit vectors of what a model gave: a tensor, or, since version 5, an output."""
+    """Return unit vectors of a model's output: a tensor or, since version 5, an object."""
     vectors = output if isinstance(output, Tensor) else output.pooler_output
     return functional.normalize(vectors.float(), dim=-1).cpu()

@@ -1,7 +1,7 @@
-"""Functional metrics: activations predicted from a description, against those there are.
+"""Functional metrics: how well a description predicts a neuron's responses to images.
 
-A description is turned into a score of each image by a text-image scorer, or exactly where the
-images are rendered; the metrics compare these with the neuron's responses to the same images.
+A text-image scorer gives each image a score for the description; for rendered images the score is
+exact. The metrics compare these scores with the neuron's responses to the same images.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ Truth = NDArray[np.bool_]
 
 @dataclass(frozen=True)
 class Probe:
-    """Neurons' responses to a row of images, and what the images show.
+    """Neurons' responses to images, and a scorer of the same images.
 
     Attributes:
-        responses: By neuron, float (images,).
-        scorer: Of the same images.
-        networks: Hash of the networks' weights; empty where it can be but one network.
+        responses: Responses by neuron, shape (images,).
+        scorer: Scores how much of a text each image shows.
+        networks: Hash of the networks' weights; empty if only one network is possible.
     """
 
     responses: Mapping[NeuronKey, NDArray[np.float32]]
@@ -44,11 +44,14 @@ class FunctionalMetric(MeanMetric):
     """A mean over neurons of how well their descriptions predict their responses.
 
     Args:
-        probe: Responses and images.
+        probe: The responses, and the scorer of the images.
+
+    Attributes:
+        chance_value: Value of a description or a neuron that does not vary over the images.
     """
 
     needs_references: ClassVar[bool] = False
-    nothing: ClassVar[float] = 0.0
+    chance_value: ClassVar[float] = 0.0
 
     def __init__(self, probe: Probe) -> None:
         self._probe = probe
@@ -64,9 +67,9 @@ class FunctionalMetric(MeanMetric):
         """Return a neuron's value.
 
         Args:
-            response: To each image, not all equal.
-            score: How much each image shows the description, not all equal.
-            shows: Which images count as showing it: some, and not all.
+            response: The neuron's response to each image, shape (images,); not all equal.
+            score: How much each image shows the description, shape (images,); not all equal.
+            shows: Which images count as showing it, shape (images,); some but not all.
         """
 
     def statistics(
@@ -74,11 +77,12 @@ class FunctionalMetric(MeanMetric):
     ) -> dict[str, Floats]:
         """Return each neuron's value, summed over folds, and the number of folds.
 
-        A description that says nothing of any image, or the same of all, predicts nothing and
-        has the value of chance; so does any description of a neuron that never responds.
+        A description that applies to no image, or equally to all, predicts nothing and has the
+        value of chance; so has any description of a neuron with constant responses.
 
         Raises:
-            InputError: If responses of a neuron are missing.
+            InputError: If the responses of a neuron are missing.
+            ValueError: If the references have no keys.
         """
         if len(references.keys) != references.neurons:
             raise ValueError("functional metrics need the neurons' keys")
@@ -102,11 +106,11 @@ class FunctionalMetric(MeanMetric):
 
     def _value_or_chance(self, response: Floats, score: Floats, shows: Truth) -> float:
         flat = np.ptp(response) == 0 or np.ptp(score) == 0 or shows.all() or not shows.any()
-        return self.nothing if flat else self.value(response, score, shows)
+        return self.chance_value if flat else self.value(response, score, shows)
 
 
 class Simulation(FunctionalMetric):
-    """Correlation of responses with what the description predicts of them.
+    """Correlation of the responses with those predicted from the description.
 
     The simulation score (Bills et al., 2023; Oikarinen and Weng, 2024): Pearson's r over images.
     """
@@ -123,14 +127,14 @@ class Simulation(FunctionalMetric):
 
 
 class ConceptAuc(FunctionalMetric):
-    """How well responses tell images that show the description from those that do not.
+    """How well the responses separate images that show the description from other images.
 
-    The AUC of CoSy (Kopf et al., NeurIPS 2024), with images that show it in place of generated
-    ones.
+    The AUC of CoSy (Kopf et al., NeurIPS 2024), with images that show the description in place of
+    generated images.
     """
 
     name = "concept-auc"
-    nothing = 0.5
+    chance_value = 0.5
     info = MetricInfo(
         title="Concept AUC",
         description="how well responses tell images that show the words from others",
@@ -139,12 +143,13 @@ class ConceptAuc(FunctionalMetric):
     def value(self, response: Floats, score: Floats, shows: Truth) -> float:
         """Return the area under the ROC curve."""
         ranks = rankdata(response)
-        most = shows.sum()
-        return float((ranks[shows].sum() - most * (most + 1) / 2) / (most * (len(shows) - most)))
+        count = shows.sum()
+        wins = ranks[shows].sum() - count * (count + 1) / 2
+        return float(wins / (count * (len(shows) - count)))
 
 
 class ConceptDifference(FunctionalMetric):
-    """Mean response to images that show the description above that to others, in deviations.
+    """Difference of the mean responses to images that show the description and to others.
 
     The mean activation difference of CoSy (Kopf et al., NeurIPS 2024), in units of the standard
     deviation over the other images.
@@ -157,16 +162,16 @@ class ConceptDifference(FunctionalMetric):
     )
 
     def value(self, response: Floats, score: Floats, shows: Truth) -> float:
-        """Return the standardized difference; chance where others do not vary."""
+        """Return the standardized difference; 0 if the responses to other images do not vary."""
         others = response[~shows]
         spread = others.std()
         return float((response[shows].mean() - others.mean()) / spread) if spread > 0 else 0.0
 
 
 class ConceptPrecision(FunctionalMetric):
-    """Average precision of finding the images that show the description by the responses.
+    """Average precision of retrieving the images that show the description by the responses.
 
-    Chance is the share of images that show it, which differs by description.
+    Chance is the share of images that show the description, so it differs by description.
     """
 
     name = "concept-precision"

@@ -1,4 +1,4 @@
-"""What each image shows of a text."""
+"""Scorers: how much of a text each image shows."""
 
 from __future__ import annotations
 
@@ -18,59 +18,64 @@ from milannotations.worlds import World
 from milannotations.worlds.reading import shown
 
 Floats = NDArray[np.float64]
-_IMAGES = 256  # embedded at once
+_BATCH = 256  # images that are embedded at once
 
 
 class Scorer(Protocol):
-    """Says how much each of a fixed row of images shows a text."""
+    """Scores how much of a text each of a fixed sequence of images shows."""
 
     def scores(self, texts: Sequence[str]) -> Floats:
-        """Return one score per text and image, shape (texts, images); higher is more."""
+        """Return one score per text and image, shape (texts, images); higher means more."""
 
     def positives(self, scores: Floats) -> NDArray[np.bool_]:
         """Return which images count as showing each text, shape (texts, images)."""
 
     @property
     def signature(self) -> str:
-        """What it is, as a part of signatures."""
+        """Scorer and images, as a part of signatures."""
 
 
 class WorldScorer:
-    """The truth about rendered scenes: whether what a text says is visible in them."""
+    """Exact scores for rendered scenes: whether they show what a text says.
+
+    >>> scorer = WorldScorer(World(0, 40))
+    >>> scorer.scores(["red circles", "anything else"]).shape
+    (2, 40)
+    """
 
     def __init__(self, world: World) -> None:
         self._world = world
-        self._kept: dict[str, Floats] = {}
+        self._cache: dict[str, Floats] = {}
 
     @property
     def signature(self) -> str:
-        """The world."""
+        """Kind of the scorer and the world."""
         return f"scorer:truth|images:worlds-{self._world.seed}-{len(self._world)}"
 
     def scores(self, texts: Sequence[str]) -> Floats:
-        """Return how much of each text each scene shows; see ``shown``."""
-        new = [text for text in dict.fromkeys(texts) if text not in self._kept]
+        """Return how much of each text each scene shows; see ``worlds.reading.shown``."""
+        new = [text for text in dict.fromkeys(texts) if text not in self._cache]
         if new:
             scenes = range(len(self._world))
             columns = [
                 [shown(text, scene) for text in new] for scene in map(self._world.scene, scenes)
             ]
-            self._kept.update(zip(new, np.array(columns).T, strict=True))
+            self._cache.update(zip(new, np.array(columns).T, strict=True))
         width = len(self._world)
-        return np.stack([self._kept[text] for text in texts]) if texts else np.zeros((0, width))
+        return np.stack([self._cache[text] for text in texts]) if texts else np.zeros((0, width))
 
     def positives(self, scores: Floats) -> NDArray[np.bool_]:
-        """Return where everything the text says is shown."""
+        """Return which scenes show everything that a text says, shape (texts, images)."""
         return np.asarray(scores >= 1)
 
 
 class ContrastiveScorer:
-    """Cosine similarity of texts and images in the space of CLIP or the like.
+    """Cosine similarity of texts and images in the space of CLIP or a similar model.
 
     Args:
         model: The model.
         images: The images.
-        share: How many of the images count as showing a text, the most similar ones.
+        share: Share of the images, the most similar ones, that count as showing a text.
     """
 
     def __init__(self, model: ContrastiveModel, images: Source, share: float = 0.05) -> None:
@@ -80,27 +85,27 @@ class ContrastiveScorer:
 
     @property
     def signature(self) -> str:
-        """The model, how many images count as showing a text, and a hash of the images."""
+        """The model, the share of images that count as showing a text, and a hash of the images."""
         images = f"{len(self._images)}@{self._content}"
         return f"scorer:{self._model.label}|positives:{self._share:g}|images:{images}"
 
     @cached_property
     def _content(self) -> str:
-        """A hash of the images' files and of how they are prepared."""
+        """A hash of the images' files and their preprocessing."""
         sums = [self._images.checksum(i) for i in range(len(self._images))]
         text = json.dumps([self._images.identity(), sums], sort_keys=True, default=str)
         return hashlib.sha256(text.encode()).hexdigest()[:12]
 
     @lru_cache(maxsize=1)  # noqa: B019 - one scorer, one row of images
     def _embedded(self) -> Floats:
-        parts = []
+        vectors = []
         with progress_bar() as progress:
             task = progress.add_task("Looking at images", total=len(self._images))
-            for first in range(0, len(self._images), _IMAGES):
-                numbers = range(first, min(first + _IMAGES, len(self._images)))
-                parts.append(self._model.images([self._images.image(i) for i in numbers]).numpy())
+            for first in range(0, len(self._images), _BATCH):
+                numbers = range(first, min(first + _BATCH, len(self._images)))
+                vectors.append(self._model.images([self._images.image(i) for i in numbers]).numpy())
                 progress.advance(task, len(numbers))
-        return np.concatenate(parts).astype(np.float64)
+        return np.concatenate(vectors).astype(np.float64)
 
     def scores(self, texts: Sequence[str]) -> Floats:
         """Return the cosine of each text and image."""
@@ -112,5 +117,5 @@ class ContrastiveScorer:
     def positives(self, scores: Floats) -> NDArray[np.bool_]:
         """Return the images most similar to each text; at least one."""
         count = max(1, round(self._share * scores.shape[1]))
-        place = np.argsort(np.argsort(-scores, axis=1, kind="stable"), axis=1, kind="stable")
-        return np.asarray(place < count)
+        ranks = np.argsort(np.argsort(-scores, axis=1, kind="stable"), axis=1, kind="stable")
+        return np.asarray(ranks < count)

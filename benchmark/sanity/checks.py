@@ -46,13 +46,17 @@ CONSTANT = "constant"
 # least a twentieth of its value, and a change that removes nothing at most a quarter.
 CHECKS = (
     Check(
-        CONSTANT, "at most", 0.1,
+        CONSTANT,
+        "at most",
+        0.1,
         "Can it be won by one string for all neurons? The best is searched for among every word "
         "and every sentence of the references.",
     ),
     Check("all-words", "at most", 0.1, "Can it be won by listing every frequent word?"),
     Check(
-        "neighbour", "at most", 0.5,
+        "neighbour",
+        "at most",
+        0.5,
         "Is the annotation of the layer's next neuron much worse than the neuron's own?",
     ),
     Check("repeated", "at most", 1.05, "Does saying it three times gain nothing?"),
@@ -61,9 +65,11 @@ CHECKS = (
     Check("extra", "at most", 0.95, "Does it cost to add another neuron's annotation?"),
     Check("paraphrased", "at least", 0.75, "Is the same in another frame worth about as much?"),
     Check(
-        "negated", "at most", 0.95,
+        "negated",
+        "at most",
+        0.95,
         "Does it cost to say the opposite? Sentence encoders hardly see a negation, and nobody "
         "wins by one: a weakness to know, no reason to bar a metric.",
         required=False,
     ),
-)  # fmt: skip
+)
