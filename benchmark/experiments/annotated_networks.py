@@ -172,10 +172,10 @@ class SyntheticNetworks(AnnotatedNetworks):
         )
 
 
-def universe(name: str) -> AnnotatedNetworks:
+def find_networks(name: str) -> AnnotatedNetworks:
     """Return annotated networks by name: ``release``, ``worlds`` or ``worlds:UNITS:SCENES``.
 
-    >>> universe("worlds:10:40").name
+    >>> find_networks("worlds:10:40").name
     'worlds'
 
     Raises:

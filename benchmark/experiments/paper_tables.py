@@ -7,7 +7,7 @@ from typing import Any
 
 from rich.markup import escape
 
-from benchmark.experiments.annotated_networks import universe, work_folder
+from benchmark.experiments.annotated_networks import find_networks, work_folder
 from benchmark.experiments.cells import MethodConfig
 from benchmark.experiments.config import (
     BaselinesTableConfig,
@@ -81,7 +81,7 @@ def _run(
     console = Console()
     protocol = check_protocol(config.protocol)
     names = check_names(config.metrics or USUAL, protocol)
-    networks = universe(config.data)
+    networks = find_networks(config.data)
     for family in families:
         splits_of(family, ())  # a wrong name is refused before anything is built
     methods = [parse_method(text) for text in config.methods] or usual

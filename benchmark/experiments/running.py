@@ -23,7 +23,7 @@ _CONTROLS = tuple(MethodConfig(name, name) for name in CONTROLS)
 
 
 def run_experiment(
-    universe: AnnotatedNetworks,
+    networks: AnnotatedNetworks,
     families: Sequence[str],
     methods: Sequence[MethodConfig],
     metrics: Sequence[Metric],
@@ -37,7 +37,7 @@ def run_experiment(
     """Run every cell of an experiment that is not finished.
 
     Args:
-        universe: The annotated networks.
+        networks: The annotated networks.
         families: Families of splits.
         methods: The methods; if a reference is held out, the oracle and the oracle at wrong neurons
             are added.
@@ -53,16 +53,16 @@ def run_experiment(
     Raises:
         InputError: If a family has no splits of these networks, or a method fails.
     """
-    load = lru_cache(maxsize=None)(universe.load)
+    load = lru_cache(maxsize=None)(networks.load)
     controls = _CONTROLS if protocol == HELD_OUT else ()
     plan: list[tuple[Split, MethodConfig, int]] = []
     for family in families:
-        if not splits_of(family, universe.networks):
-            raise InputError(f"{universe.name} has no splits of the family {family!r}")
+        if not splits_of(family, networks.networks):
+            raise InputError(f"{networks.name} has no splits of the family {family!r}")
         for trial in range(trials):
             plan += [
                 (split, method, trial)
-                for split in splits_of(family, universe.networks, trial)
+                for split in splits_of(family, networks.networks, trial)
                 for method in (*methods, *controls)
             ]
     # Split by split, so that the training data are assembled once for all methods.
@@ -82,7 +82,7 @@ def run_experiment(
                     leaks = "; ".join(leakage(sides[1], sides[2]).lines())
                     say(f"{split.family}, {split.train} → {split.test}: {leaks}")
             progress.update(bar, description=f"{method.name} · {split.name} · trial {trial}")
-            settings = (metrics, folder, device, resamples, universe.name, protocol)
+            settings = (metrics, folder, device, resamples, networks.name, protocol)
             cells.append(run_cell(split, method, trial, sides[1], sides[2], *settings))
             progress.advance(bar)
     return cells

@@ -23,11 +23,11 @@ def select(selections: Sequence[Selection], load: Load) -> Dataset:
     Raises:
         InputError: If a config lacks some of the selected units.
     """
-    parts = []
+    selected = []
     for selection in selections:
         neurons = load(selection.config)
         if selection.units is None:
-            parts.append(neurons)
+            selected.append(neurons)
             continue
         wanted = {(layer, unit) for layer, units in selection.units.items() for unit in units}
         rows = [row for row, k in enumerate(keys_of(neurons)) if (k.layer, k.unit) in wanted]
@@ -36,8 +36,8 @@ def select(selections: Sequence[Selection], load: Load) -> Dataset:
                 f"{selection.config} has {len(rows)} of the {len(wanted)} neurons of the split; is "
                 "it the whole release?"
             )
-        parts.append(neurons.select(rows))
-    if len(parts) == 1:
-        return parts[0]
-    features = parts[0].features
-    return concatenate_datasets([undecoded(part) for part in parts]).cast(features)
+        selected.append(neurons.select(rows))
+    if len(selected) == 1:
+        return selected[0]
+    features = selected[0].features
+    return concatenate_datasets([undecoded(neurons) for neurons in selected]).cast(features)

@@ -12,7 +12,11 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from benchmark.experiments import cells as cells_module
-from benchmark.experiments.annotated_networks import ReleasedNetworks, SyntheticNetworks, universe
+from benchmark.experiments.annotated_networks import (
+    ReleasedNetworks,
+    SyntheticNetworks,
+    find_networks,
+)
 from benchmark.experiments.cells import Cell, MethodConfig
 from benchmark.experiments.paper_tables import parse_method
 from benchmark.experiments.published import FOLLOWED, PUBLISHED, RECIPES, published_value, remarks
@@ -55,11 +59,11 @@ def test_synthetic_networks_stand_to_one_another_as_the_annotated_ones(
 
 
 def test_names_of_data() -> None:
-    assert isinstance(universe("release"), ReleasedNetworks)
-    assert len(universe("worlds:12:60").networks) == 7
+    assert isinstance(find_networks("release"), ReleasedNetworks)
+    assert len(find_networks("worlds:12:60").networks) == 7
     for wrong in ("world", "worlds:3", "worlds:a:b", "worlds:5:100"):
         with pytest.raises(InputError):
-            universe(wrong)
+            find_networks(wrong)
 
 
 def test_the_original_protocol_has_cells_of_its_own(
