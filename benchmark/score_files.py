@@ -196,7 +196,7 @@ def _controls(
 
 
 def _constant_name(text: str, taken: Collection[str]) -> str:
-    """Return a name for a constant, with a hash where its words alone do not tell it apart."""
+    """Return a name for a constant; it ends in a hash if its words alone are not unique."""
     words = re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")[:48]
     name = CONSTANT + (words or ("other" if text.strip() else "empty"))
     if (words and name not in taken) or not text.strip():
@@ -208,7 +208,10 @@ def method_name(path: Path) -> str:
     """Return the name of a file's method.
 
     Raises:
-        InputError: If it has none, or that of a control.
+        InputError: If the file's name yields no name, or that of a control.
+
+    >>> method_name(Path("results/My method.csv"))
+    'my-method'
     """
     name = re.sub(r"[^a-z0-9_-]+", "-", path.stem.lower()).strip("-_")[:55]
     if not name:
@@ -219,13 +222,13 @@ def method_name(path: Path) -> str:
 
 
 def within_layers(task: Task, texts: Sequence[str], seed: int) -> list[str]:
-    """Deal each layer's descriptions out to its neurons at random."""
+    """Return the descriptions, randomly permuted within each layer."""
     rng = random.Random(seed)
     layers: dict[tuple[str, ...], list[int]] = {}
     for position, key in enumerate(task.keys):
         layers.setdefault((key.model, key.dataset, key.layer), []).append(position)
-    dealt = list(texts)
+    permuted = list(texts)
     for members in layers.values():
         for to, source in zip(members, rng.sample(members, len(members)), strict=True):
-            dealt[to] = texts[source]
-    return dealt
+            permuted[to] = texts[source]
+    return permuted

@@ -16,9 +16,8 @@ import regex
 # of earlier versions, which compared texts code point by code point.
 FORM = "text:nfc"
 
-# Letters of scripts that put no spaces between words: those whose lines break only with a
-# dictionary (line-breaking class SA of UAX #14: Thai, Lao, Khmer, Burmese, …), Han, kana, Bopomofo
-# and Tibetan.
+# Letters of scripts without spaces between words: scripts that need a dictionary for line breaks
+# (class SA of UAX #14: Thai, Lao, Khmer, Burmese, …), Han, kana, Bopomofo and Tibetan.
 _UNSPACED = (
     r"[[\p{LB=SA}\p{scx=Han}\p{scx=Hiragana}\p{scx=Katakana}\p{scx=Bopomofo}\p{Tibetan}]&&\p{L}]"
 )
@@ -27,7 +26,7 @@ _JOINERS = r"\u200c\u200d"
 _LETTERS = rf"[[\p{{L}}\p{{M}}\p{{N}}]--{_UNSPACED}]"
 _WORD = regex.compile(
     rf"(?V1)(?={_UNSPACED})\X"
-    # Joiners stand within words of Persian and of Indian scripts.
+    # Joiners occur within words of Persian and of Indian scripts.
     rf"|{_LETTERS}[{_LETTERS}{_JOINERS}]*"
     r"|(?=[\p{S}--\p{ASCII}])\X"
 )
@@ -38,10 +37,10 @@ SIGNED_WORD = re.compile(r"[^\W_]+(?:[+#]+(?![^\W_]))?")
 
 
 def normalize(text: str) -> str:
-    """Lower-case and strip spaces and full stops at both ends (as the MILAN paper's scores do).
+    """Lower-case a text and strip spaces and full stops at both ends, as the MILAN code does.
 
-    Characters are composed (Unicode's form NFC), so that a letter and its accent are the same
-    text whether they were written as one character or as two.
+    Characters are composed (Unicode NFC), so that a letter with an accent is the same text whether
+    it was written as one character or as two.
 
     >>> normalize(" Dog faces. ")
     'dog faces'
@@ -50,18 +49,17 @@ def normalize(text: str) -> str:
     """
     if text.isascii():
         return text.lower().strip(string.whitespace + ".")
-    # Composed before, so that equivalent texts are lower-cased alike, and after, because lower case
-    # can be decomposed.
+    # Composed first, so that equivalent texts are lower-cased in the same way, and once more after
+    # that, because lower case can be decomposed.
     lower = unicodedata.normalize("NFC", text).lower()
     return unicodedata.normalize("NFC", lower).strip(string.whitespace + ".")
 
 
 def spaced(text: str) -> str:
-    """Put spaces around each character of scripts that put none between words.
+    """Put spaces around each character of scripts without spaces between words.
 
-    Tokenizers that split at spaces would take a sentence of such a script for one word. A
-    character is what a reader sees as one, with its vowel signs and tone marks. ASCII text stays
-    as it is.
+    Tokenizers that split at spaces would treat a sentence in such a script as one word. A character
+    includes its vowel signs and tone marks. ASCII text is returned unchanged.
 
     >>> spaced("红色的狗").split()
     ['红', '色', '的', '狗']

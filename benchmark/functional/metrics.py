@@ -113,6 +113,13 @@ class Simulation(FunctionalMetric):
     """Correlation of the responses with those predicted from the description.
 
     The simulation score (Bills et al., 2023; Oikarinen and Weng, 2024): Pearson's r over images.
+
+    >>> from benchmark.functional.scorers import WorldScorer
+    >>> from milannotations.worlds import World
+    >>> metric = Simulation(Probe({}, WorldScorer(World(0, 4))))
+    >>> shows = np.array([True, True, False, False])
+    >>> round(metric.value(np.array([0.9, 0.4, 0.5, 0.1]), shows * 1.0, shows), 3)
+    0.612
     """
 
     name = "simulation"
@@ -131,6 +138,13 @@ class ConceptAuc(FunctionalMetric):
 
     The AUC of CoSy (Kopf et al., NeurIPS 2024), with images that show the description in place of
     generated images.
+
+    >>> from benchmark.functional.scorers import WorldScorer
+    >>> from milannotations.worlds import World
+    >>> metric = ConceptAuc(Probe({}, WorldScorer(World(0, 4))))
+    >>> shows = np.array([True, True, False, False])
+    >>> round(metric.value(np.array([0.9, 0.4, 0.5, 0.1]), shows * 1.0, shows), 3)
+    0.75
     """
 
     name = "concept-auc"
@@ -153,6 +167,13 @@ class ConceptDifference(FunctionalMetric):
 
     The mean activation difference of CoSy (Kopf et al., NeurIPS 2024), in units of the standard
     deviation over the other images.
+
+    >>> from benchmark.functional.scorers import WorldScorer
+    >>> from milannotations.worlds import World
+    >>> metric = ConceptDifference(Probe({}, WorldScorer(World(0, 4))))
+    >>> shows = np.array([True, True, False, False])
+    >>> round(metric.value(np.array([0.9, 0.4, 0.5, 0.1]), shows * 1.0, shows), 3)
+    1.75
     """
 
     name = "concept-difference"
@@ -172,6 +193,13 @@ class ConceptPrecision(FunctionalMetric):
     """Average precision of retrieving the images that show the description by the responses.
 
     Chance is the share of images that show the description, so it differs by description.
+
+    >>> from benchmark.functional.scorers import WorldScorer
+    >>> from milannotations.worlds import World
+    >>> metric = ConceptPrecision(Probe({}, WorldScorer(World(0, 4))))
+    >>> shows = np.array([True, True, False, False])
+    >>> round(metric.value(np.array([0.9, 0.4, 0.5, 0.1]), shows * 1.0, shows), 3)
+    0.833
     """
 
     name = "concept-precision"
