@@ -90,7 +90,7 @@ def test_metrics_are_the_libraries_own() -> None:
     assert set(expected) == set(FUNCTIONAL)
     for kind, value in expected.items():
         assert mean(kind(probe), [key], ["t"]) == pytest.approx(value, abs=1e-9)
-        assert mean(kind(probe), [key], ["none"]) == kind.nothing
+        assert mean(kind(probe), [key], ["none"]) == kind.chance_value
     dead = Probe({key: np.zeros(60, dtype=np.float32)}, Fixed({"t": score}))
     assert mean(ConceptAuc(dead), [key], ["t"]) == 0.5
     with pytest.raises(InputError, match="no responses of neuron m-d l:1"):
@@ -161,7 +161,7 @@ def test_the_truth_predicts_and_nothing_else_does(probe: Probe, keys: list[Neuro
     for kind, least in ((Simulation, 0.75), (ConceptAuc, 0.95), (ConceptPrecision, 0.9)):
         assert mean(kind(probe), keys, truth) > least
         assert mean(kind(probe), keys, shuffled) < 0.6
-        assert mean(kind(probe), keys, ["objects"] * len(keys)) == kind.nothing
+        assert mean(kind(probe), keys, ["objects"] * len(keys)) == kind.chance_value
     assert abs(mean(Simulation(probe), keys, shuffled)) < 0.1
 
 
