@@ -26,15 +26,15 @@ _COPIES = frozenset({"coreml", "flax", "onnx", "openvino", "tf"})
 _DIGITS = 12  # of hashes in names
 
 
-def contents_of(place: Path) -> str:
+def contents_of(path: Path) -> str:
     """Return a hash of a file, or of all files in a folder and their names: 16 hex digits.
 
     Raises:
         InputError: If a file cannot be read.
     """
-    if not place.is_dir():
-        return _hash([place], place.parent)
-    return _hash(list_files(place, hidden=True).paths, place)
+    if not path.is_dir():
+        return _hash([path], path.parent)
+    return _hash(list_files(path, hidden=True).paths, path)
 
 
 def contents_of_model(folder: Path) -> str:
@@ -83,15 +83,15 @@ def contents_named_in(values: Iterable[object]) -> dict[str, str]:
         InputError: If a file cannot be read.
     """
     texts = [value for value in values if isinstance(value, str) and value]
-    parts = {part for text in texts for part in re.split(r"[:=?&,]", text) if "/" in part}
+    parts = {piece for text in texts for piece in re.split(r"[:=?&,]", text) if "/" in piece}
     named = sorted({*texts, *parts})
     places = {name: Path(name).expanduser() for name in named if "\0" not in name}
-    return {name: contents_of(place) for name, place in places.items() if _is_there(place)}
+    return {name: contents_of(path) for name, path in places.items() if _is_there(path)}
 
 
-def _is_there(place: Path) -> bool:
+def _is_there(path: Path) -> bool:
     try:
-        return place.is_file() or place.is_dir()
+        return path.is_file() or path.is_dir()
     except OSError:  # a text too long for a path
         return False
 
@@ -104,8 +104,8 @@ def _hash(paths: Iterable[Path], root: Path) -> str:
             name = path.relative_to(root).as_posix()
             digest.update(f"{name}\0{path.stat().st_size}\n".encode(errors="surrogateescape"))
             with path.open("rb") as file:
-                while part := file.read(_CHUNK):
-                    digest.update(part)
+                while chunk := file.read(_CHUNK):
+                    digest.update(chunk)
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror or error}") from error
     return digest.hexdigest()[:16]

@@ -16,18 +16,18 @@ def home() -> Path:
     Raises:
         InputError: If it is below the home of a user who has none.
     """
-    if place := os.environ.get(HOME_VARIABLE):
-        return _expanded(place)
+    if folder := os.environ.get(HOME_VARIABLE):
+        return _expanded(folder)
     return _expanded(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "milannotations"
 
 
-def _expanded(place: str) -> Path:
+def _expanded(folder: str) -> Path:
     try:
-        return Path(place).expanduser()
+        return Path(folder).expanduser()
     except RuntimeError as error:  # a user id without a name, and no HOME
         raise InputError(
-            f"{place}: the home folder of this user is not known; set HOME or {HOME_VARIABLE} to a "
-            "folder"
+            f"{folder}: the home folder of this user is not known; set HOME or {HOME_VARIABLE} to "
+            "a folder"
         ) from error
 
 

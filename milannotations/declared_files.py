@@ -68,7 +68,9 @@ def check_card(text: str, where: str, is_yaml: bool = False) -> None:
         if _leads_out(value):
             written = (value, json.dumps(value)[1:-1])  # in quotes, a backslash is written twice
             lines = enumerate(text.splitlines(), 1)
-            line = next((n for n, line in lines if any(one in line for one in written)), None)
+            line = next(
+                (n for n, line in lines if any(reference in line for reference in written)), None
+            )
             raise InputError(
                 f"{where}{f', line {line}' if line else ''}: the data files {value!r} do not lie "
                 f"below this folder, and are not read; {_REMEDY}"
@@ -109,16 +111,16 @@ def check_resolved(folder: Path, paths: Iterable[str]) -> None:
             )
 
 
-def check_pictures(part: Dataset, name: str) -> None:
+def check_pictures(split: Dataset, name: str) -> None:
     """Refuse records whose images or masks are paths or addresses of files.
 
     Raises:
         InputError: Names the first.
     """
     for column in _PICTURES:
-        if column not in part.column_names:
+        if column not in split.column_names:
             continue
-        for chunk in part.data.column(column).chunks:
+        for chunk in split.data.column(column).chunks:
             cells = chunk.flatten()
             held = pc.struct_field(cells, "bytes")
             if held.null_count:
@@ -194,12 +196,12 @@ def _check_saved(folder: Path) -> None:
     names = [name for name in splits if isinstance(name, str)] if isinstance(splits, list) else []
     for name in names:
         _refuse_unless_plain(folder / "dataset_dict.json", name)
-    for part in [folder, *(folder / name for name in names)]:
-        files = _json(part / "state.json").get("_data_files")
+    for saved in [folder, *(folder / name for name in names)]:
+        files = _json(saved / "state.json").get("_data_files")
         for file in files if isinstance(files, list) else ():
             saved_as = file.get("filename") if isinstance(file, Mapping) else None
             if isinstance(saved_as, str):
-                _refuse_unless_plain(part / "state.json", saved_as)
+                _refuse_unless_plain(saved / "state.json", saved_as)
 
 
 def _refuse_unless_plain(path: Path, name: str) -> None:

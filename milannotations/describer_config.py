@@ -46,13 +46,13 @@ class ConfiguredDescriber(Generic[_Config]):
         self.config: _Config = self.config_type(**options) if config is None else config  # type: ignore[assignment]
 
 
-def one_of(known: Collection[str]) -> AfterValidator:
+def one_of(names: Collection[str]) -> AfterValidator:
     """Return a validator of a field: its text must be one of those that are known."""
 
     def check(value: str, info: ValidationInfo) -> str:
-        if value not in known:
-            hint = did_you_mean(value, known)
-            raise InputError(f"{info.field_name} {value!r}{hint}: one of {', '.join(known)}")
+        if value not in names:
+            hint = did_you_mean(value, names)
+            raise InputError(f"{info.field_name} {value!r}{hint}: one of {', '.join(names)}")
         return value
 
     return AfterValidator(check)

@@ -35,7 +35,7 @@ class NoNeuronError(InputError, KeyError):
         return readable(ValueError.__str__(self))  # a KeyError's would be quoted
 
 
-def did_you_mean(name: str, known: Iterable[str]) -> str:
+def did_you_mean(name: str, names: Iterable[str]) -> str:
     """Return a hint such as ``"; did you mean 'layer4'?"`` or an empty string.
 
     >>> did_you_mean("layer9", ["layer4", "conv1"])
@@ -43,7 +43,7 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     >>> did_you_mean("zzz", ["layer4", "conv1"])
     ''
     """
-    near = difflib.get_close_matches(name, list(known), n=3, cutoff=0.5)
+    near = difflib.get_close_matches(name, list(names), n=3, cutoff=0.5)
     return f"; did you mean {' or '.join(repr(n) for n in near)}?" if near else ""
 
 

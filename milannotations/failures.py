@@ -51,7 +51,7 @@ def sentence(error: BaseException) -> str | None:
     >>> sentence(KeyError("layer4")) is None
     True
     """
-    return next((line for one in _causes(error) if (line := _line(one))), None)
+    return next((line for cause in _causes(error) if (line := _line(cause))), None)
 
 
 def complete_environment() -> None:

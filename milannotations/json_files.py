@@ -192,6 +192,6 @@ def _then(remedy: str) -> str:
     return f"; {remedy}" if remedy else ""
 
 
-def _named(found: object) -> str:
-    kind = next((words for kind, words in _KINDS.items() if isinstance(found, kind)), None)
-    return kind or ("null" if found is None else f"one {type(found).__name__}")
+def _named(value: object) -> str:
+    kind = next((words for kind, words in _KINDS.items() if isinstance(value, kind)), None)
+    return kind or ("null" if value is None else f"one {type(value).__name__}")

@@ -163,58 +163,59 @@ def lookup(
     if rows is None:
         rows = _rows[neurons] = {key: row for row, key in enumerate(keys_of(neurons))}
     if model is not None and dataset is not None:
-        found = [key for key in (NeuronKey(model, dataset, str(layer), unit),) if key in rows]
+        matches = [key for key in (NeuronKey(model, dataset, str(layer), unit),) if key in rows]
     else:
-        found = [
+        matches = [
             key
             for key in rows
             if (key.layer, key.unit) == (str(layer), unit)
             and model in (None, key.model)
             and dataset in (None, key.dataset)
         ]
-    if not found:
-        known = {key.layer for key in rows}
-        hint = did_you_mean(str(layer), known) if str(layer) not in known else ""
-        raise NoNeuronError(f"no neuron {layer}:{unit}{hint} (layers: {', '.join(sorted(known))})")
-    if len(found) > 1:
+    if not matches:
+        layers = {key.layer for key in rows}
+        hint = did_you_mean(str(layer), layers) if str(layer) not in layers else ""
+        raise NoNeuronError(f"no neuron {layer}:{unit}{hint} (layers: {', '.join(sorted(layers))})")
+    if len(matches) > 1:
         raise InputError(
-            f"{len(found)} networks have a neuron {layer}:{unit} "
-            f"({', '.join(f'{key.model}-{key.dataset}' for key in found)}); name model and dataset"
+            f"{len(matches)} networks have a neuron {layer}:{unit} "
+            f"({', '.join(f'{key.model}-{key.dataset}' for key in matches)}); name model "
+            "and dataset"
         )
-    return decoded_record(neurons, rows[found[0]])
+    return decoded_record(neurons, rows[matches[0]])
 
 
 def _open(name: str, options: dict[str, Any]) -> Loaded:
     """Return what a name stands for."""
-    place = Path(name).expanduser()
+    path = Path(name).expanduser()
     streaming = options["streaming"]
     if name == DEMO or is_known(name):
         for option in {"name", "revision"} & set(options):
             shown = "config" if option == "name" else option
             raise InputError(f"{name!r} takes no {shown}: it is not a folder or repository")
         return _known(name, options)
-    if is_table(place):
-        table = to_dataset(read_annotations(place))
+    if is_table(path):
+        table = to_dataset(read_annotations(path))
         return table.to_iterable_dataset() if streaming else table
-    if not place.exists() and (place.is_absolute() or name.startswith(".")):
+    if not path.exists() and (path.is_absolute() or name.startswith(".")):
         raise InputError(f"{name} does not exist; name a folder with a data set, or a Parquet file")
-    if not place.exists() and not _HUB.fullmatch(name):
+    if not path.exists() and not _HUB.fullmatch(name):
         hint = did_you_mean(name, [DEMO, *RELEASES, *GROUPS])
         raise InputError(
             f"{name!r} is neither {DEMO!r}, a config, a group, nor a folder{hint} (configs: "
             f"{', '.join(RELEASES)}; groups: {', '.join(GROUPS)})"
         )
     try:
-        if place.exists():
-            return _local(plain_path(place), options)
+        if path.exists():
+            return _local(plain_path(path), options)
         with asking_hub(f"{name!r} is no folder here; the hub's data set of this name"):
             check_repository_card(name.removeprefix("hf://datasets/"), options.get("revision"))
             return load_dataset(name, **options)
     except InputError:
         raise
     except Exception as error:  # `datasets` raises a dozen kinds of its own and of pyarrow's
-        what = "folder or file" if place.exists() else "folder here nor a repository on the hub"
-        hint = "" if place.exists() else did_you_mean(canonical(name), [*RELEASES, *GROUPS])
+        what = "folder or file" if path.exists() else "folder here nor a repository on the hub"
+        hint = "" if path.exists() else did_you_mean(canonical(name), [*RELEASES, *GROUPS])
         cause = error.__cause__ or error
         raise InputError(f"{name!r} is no {what} that can be read{hint}: {cause}") from error
 
@@ -282,15 +283,15 @@ def _is_local_table(path: str) -> bool:
     return path.endswith(".parquet") and Path(path).is_file()
 
 
-def _as_records(part: Dataset, name: str | Path) -> Dataset:
+def _as_records(dataset: Dataset, name: str | Path) -> Dataset:
     """Return the columns of the schema, in its order and with its types."""
-    if part.features == FEATURES:
-        return part
-    part = part.select_columns(list(FEATURES))
-    if part.features == FEATURES:
-        return part
+    if dataset.features == FEATURES:
+        return dataset
+    dataset = dataset.select_columns(list(FEATURES))
+    if dataset.features == FEATURES:
+        return dataset
     try:
-        return part.cast(FEATURES)
+        return dataset.cast(FEATURES)
     except (TypeError, ValueError) as error:
         raise InputError(f"{name} holds no neuron records: {error}") from error
 
@@ -300,17 +301,17 @@ def _condition(layers: Sequence[str] | None, units: Sequence[int] | None) -> lis
     return [(name, "in", list(values)) for name, values in chosen if values is not None]
 
 
-def _filter(part: Any, layers: Sequence[str] | None, units: Sequence[int] | None) -> Any:
+def _filter(dataset: Any, layers: Sequence[str] | None, units: Sequence[int] | None) -> Any:
     """Keep some layers and units; a stream has left the others out already."""
-    if isinstance(part, IterableDataset) or (layers is None and units is None):
-        return part
-    keys = keys_of(part)
-    known = {key.layer for key in keys}
+    if isinstance(dataset, IterableDataset) or (layers is None and units is None):
+        return dataset
+    keys = keys_of(dataset)
+    present = {key.layer for key in keys}
     for layer in layers or ():
-        if layer not in known:
-            hint = did_you_mean(layer, known)
-            raise InputError(f"no layer {layer!r}{hint} (layers: {', '.join(sorted(known))})")
-    kept_layers, kept_units = set(layers or known), None if units is None else set(units)
+        if layer not in present:
+            hint = did_you_mean(layer, present)
+            raise InputError(f"no layer {layer!r}{hint} (layers: {', '.join(sorted(present))})")
+    kept_layers, kept_units = set(layers or present), None if units is None else set(units)
     rows = [
         row
         for row, key in enumerate(keys)
@@ -318,4 +319,4 @@ def _filter(part: Any, layers: Sequence[str] | None, units: Sequence[int] | None
     ]
     if not rows:
         raise InputError(f"no neuron has layer in {sorted(kept_layers)} and unit in {units}")
-    return part.select(rows)
+    return dataset.select(rows)

@@ -22,36 +22,36 @@ from milannotations.pictures.folders import Listing, list_files
 _SPECIAL = frozenset("*?[]{}")
 
 
-def plain_path(place: Path, tell: bool = False) -> Path:
+def plain_path(path: Path, tell: bool = False) -> Path:
     """Return a path at which ``datasets`` finds all of a folder, or a file, and nothing else.
 
     Args:
-        place: It exists.
+        path: A file or folder that exists.
         tell: Say once what ``list_files`` leaves out of a folder.
 
     Returns:
-        ``place`` itself if its path is plain, no folder in it is a link, and ``datasets`` leaves
+        ``path`` itself if its path is plain, no folder in it is a link, and ``datasets`` leaves
         the same files out; else what stands for it below ``home()``: a link, or folders of links.
 
     Raises:
         InputError: If links are needed and cannot be made, or ``home()`` is not plain either; also
             if a folder cannot be listed, or its card names data elsewhere.
     """
-    listing = list_files(place) if place.is_dir() else None
+    listing = list_files(path) if path.is_dir() else None
     if listing is not None:
-        check_folder_files(place)
+        check_folder_files(path)
     if tell and listing:
         listing.tell()
-    if _is_plain(place.absolute()) and not (listing and _needs_links(listing)):
-        return place
-    real = place.resolve()
+    if _is_plain(path.absolute()) and not (listing and _needs_links(listing)):
+        return path
+    real = path.resolve()
     name = hashlib.sha256(os.fsencode(real)).hexdigest()[:32]
     # The ending tells `datasets` what a single file is.
     ending = real.suffix if listing is None and _is_plain(Path(real.suffix)) else ""
     stand_in = home() / "links" / f"{name}{ending}"
     if not _is_plain(stand_in.absolute()):
         raise InputError(
-            f"{shown(place)} and {shown(home())} both have one of * ? [ ] {{ }} in their paths, or "
+            f"{shown(path)} and {shown(home())} both have one of * ? [ ] {{ }} in their paths, or "
             "bytes that are not UTF-8; set MILANNOTATIONS_HOME to a plain path"
         )
     make_folder(stand_in.parent)
@@ -59,10 +59,10 @@ def plain_path(place: Path, tell: bool = False) -> Path:
         if listing is None:
             _link(stand_in, real)
         else:
-            _mirror(stand_in, {utf8(str(p.relative_to(place))): p for p in listing.paths})
+            _mirror(stand_in, {utf8(str(p.relative_to(path))): p for p in listing.paths})
     except OSError as error:
         raise InputError(
-            f"{shown(place)} has links, one of * ? [ ] {{ }} or bytes that are not UTF-8 in its "
+            f"{shown(path)} has links, one of * ? [ ] {{ }} or bytes that are not UTF-8 in its "
             f"path, and no links to its files can be made ({error.strerror}); rename or copy it"
         ) from error
     return stand_in

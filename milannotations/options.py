@@ -96,7 +96,7 @@ def checked(kind: type[_Model], values: Mapping[str, Any], who: str) -> _Model:
 def input_error(error: ValidationError, kind: type[BaseModel], who: str) -> InputError:
     """Return what pydantic found wrong with the settings of ``who``, as one sentence."""
     first = error.errors()[0]
-    name = ".".join(str(part) for part in first["loc"])
+    name = ".".join(str(step) for step in first["loc"])
     if isinstance(cause := first.get("ctx", {}).get("error"), InputError):
         return cause
     if first["type"] == "extra_forbidden":

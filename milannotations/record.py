@@ -88,8 +88,8 @@ def encoded_records(
         neurons: Any dataset of neuron records; its own format does not matter.
         columns: Which columns; default all.
     """
-    part = neurons.select_columns(list(columns)) if columns is not None else neurons
-    for table in part.with_format("arrow").iter(_ROWS_AT_ONCE):
+    selected = neurons.select_columns(list(columns)) if columns is not None else neurons
+    for table in selected.with_format("arrow").iter(_ROWS_AT_ONCE):
         yield from table.to_pylist()
 
 

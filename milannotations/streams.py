@@ -68,14 +68,14 @@ def guarded_streams() -> Iterator[list[GuardedStream]]:
     """
     _open_closed_ones()
     before = sys.stdout, sys.stderr
-    guarded = [GuardedStream(one) for one in before if isinstance(one, io.TextIOWrapper)]
-    by_stream = {id(one.stream): one for one in guarded}
-    sys.stdout, sys.stderr = (cast(TextIO, by_stream.get(id(one), one)) for one in before)
+    guarded = [GuardedStream(stream) for stream in before if isinstance(stream, io.TextIOWrapper)]
+    by_stream = {id(stream.stream): stream for stream in guarded}
+    sys.stdout, sys.stderr = (cast(TextIO, by_stream.get(id(stream), stream)) for stream in before)
     try:
         yield guarded
     finally:
-        for one in guarded:
-            one.flush()
+        for stream in guarded:
+            stream.flush()
         sys.stdout, sys.stderr = before
 
 

@@ -91,9 +91,9 @@ def is_good(config: str, target: Path, bar: Progress) -> bool:
     Raises:
         InputError: If the file of checksums is damaged.
     """
-    known = _read().get(config)
-    if known:
-        return known.size == target.stat().st_size and known.sha256 == _sha256(target, bar)
+    recorded = _read().get(config)
+    if recorded:
+        return recorded.size == target.stat().st_size and recorded.sha256 == _sha256(target, bar)
     if not zipfile.is_zipfile(target):
         return False
     settle(config, target, target.resolve().as_uri(), bar, force=False, way_out="")
@@ -118,13 +118,14 @@ def settle(config: str, path: Path, url: str, bar: Progress, *, force: bool, way
     digest = _sha256(path, bar)
     with locked(_place(), wait=True):
         table = _read()
-        known = table.get(config)
-        if known and known.sha256 == digest:
+        recorded = table.get(config)
+        if recorded and recorded.sha256 == digest:
             return
-        if known and not force:
+        if recorded and not force:
             raise InputError(
                 f"{path} is not the {_kind(config)} that was had before: its SHA-256 is {digest}, "
-                f"but {known.sha256} was recorded on {known.date} for {known.url} (see {_place()})."
+                f"but {recorded.sha256} was recorded on {recorded.date} for {recorded.url} "
+                f"(see {_place()})."
                 f" The release has changed, or this is a damaged or another file. {way_out}"
             )
         now = datetime.now(timezone.utc).isoformat(timespec="seconds")

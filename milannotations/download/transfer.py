@@ -188,10 +188,12 @@ def _transfer_from_any(wanted: Wanted, urls: list[str], partial: Partial, bar: P
             except _Failed as failed:
                 reason = str(failed)
             problems.append(f"  {_shown(url)}: {reason}")
-    kept = f"{partial.size / 1e6:.1f} MB of it are kept for the next time. " if partial.size else ""
+    notice = (
+        f"{partial.size / 1e6:.1f} MB of it are kept for the next time. " if partial.size else ""
+    )
     mirror = f"Set {MIRRORS_VARIABLE} to the base URL of a host that has it as <base>/{wanted.file}"
     way_out = f"{mirror}, or {wanted.remedy}" if wanted.mirrored else _capital(wanted.remedy)
-    raise InputError("\n".join(problems) + f"\n{kept}{way_out}")
+    raise InputError("\n".join(problems) + f"\n{notice}{way_out}")
 
 
 def _capital(text: str) -> str:
@@ -294,26 +296,26 @@ def _answer(session: requests.Session, url: str, headers: dict[str, str]) -> req
 
 def _check_answer(response: requests.Response, part_asked: bool) -> None:
     status = response.status_code
-    said = f"answers {status} {responses.get(status, '')}".rstrip()
+    answer = f"answers {status} {responses.get(status, '')}".rstrip()
     if status == 416 and part_asked:
         raise _Changed
     if status == 429 or status >= 500:
-        raise _Unreachable(said)
+        raise _Unreachable(answer)
     if status not in (200, 206) or (status == 206 and not part_asked):
-        raise _Failed(said)
+        raise _Failed(answer)
     if response.headers.get("Content-Encoding", "identity") != "identity":
         raise _Failed("sends it in an encoding that was not asked for")
 
 
 def _total_of_part(response: requests.Response, origin: Origin, have: int) -> int:
     """Return the size of the whole file, after checking that this is the part asked for."""
-    said = _CONTENT_RANGE.fullmatch(response.headers.get("Content-Range", ""))
-    if not said or int(said[1]) != have or int(said[2]) != (origin.total or int(said[2])):
+    match = _CONTENT_RANGE.fullmatch(response.headers.get("Content-Range", ""))
+    if not match or int(match[1]) != have or int(match[2]) != (origin.total or int(match[2])):
         raise _Changed
     name, value = origin.validator or ("", "")
     if response.headers.get(name, value) != value:
         raise _Changed
-    return int(said[2])
+    return int(match[2])
 
 
 def _check_size(total: int, partial: Partial) -> None:
@@ -344,5 +346,5 @@ def _reason(error: Exception) -> str:
     causes = [error]
     for cause in causes:
         inner = (getattr(cause, "reason", None), *cause.args)
-        causes += [one for one in inner if isinstance(one, Exception)]
+        causes += [nested for nested in inner if isinstance(nested, Exception)]
     return str(causes[-1]).rsplit(": ", 1)[-1][:200]

@@ -82,10 +82,10 @@ class Facts(BaseModel):
     def of_imagenet(self) -> bool:
         """Whether the exemplars are, or for networks we do not know may be, ImageNet's images."""
         names = (f"{self.model}-{self.dataset}", self.config)
-        known = [RELEASES[name] for name in names if name in RELEASES]
-        if not known:
+        releases = [RELEASES[name] for name in names if name in RELEASES]
+        if not releases:
             return self.dataset == "imagenet"
-        return any(release.source == "imagenet" for release in known)
+        return any(release.source == "imagenet" for release in releases)
 
     @property
     def images(self) -> str:
@@ -112,10 +112,10 @@ def read_metadata(card: str) -> dict[str, Any]:
         InputError: If it is no YAML, or has configs that this project could not keep.
     """
     try:
-        found: dict[str, Any] = DatasetCard(card, ignore_metadata_errors=True).data.to_dict()
+        metadata: dict[str, Any] = DatasetCard(card, ignore_metadata_errors=True).data.to_dict()
     except (ValueError, TypeError, AttributeError, yaml.YAMLError) as error:
         raise InputError(f"the card's metadata cannot be read: {error}") from error
-    configs = found.setdefault("configs", [])
+    configs = metadata.setdefault("configs", [])
     named = isinstance(configs, list) and all(
         isinstance(config, dict) and re.fullmatch(NAME, str(config.get("config_name")))
         for config in configs
@@ -125,7 +125,7 @@ def read_metadata(card: str) -> dict[str, Any]:
             "the card's 'configs' must be a list, each with a config_name of letters, digits, "
             f"'_', '.' and '-'; found {str(configs)[:200]}"
         )
-    return found
+    return metadata
 
 
 def render_card(repo_id: str, facts: Sequence[Facts], present: dict[str, Any] | None = None) -> str:
@@ -144,7 +144,7 @@ def render_card(repo_id: str, facts: Sequence[Facts], present: dict[str, Any] | 
         InputError: If the metadata does not survive that, which no valid names can cause.
     """
     metadata = _metadata(list(facts), present or {})
-    known = {fact.config: fact for fact in facts}
+    facts_of = {fact.config: fact for fact in facts}
     configs = [config["config_name"] for config in metadata["configs"]]
     # What goes in is checked by Facts, or goes through the filter `plain`.
     environment = markdown_environment(Path(__file__).parent)
@@ -152,8 +152,8 @@ def render_card(repo_id: str, facts: Sequence[Facts], present: dict[str, Any] | 
     body = environment.get_template("card.md.j2").render(
         title=metadata["pretty_name"],
         repo_id=repo_id,
-        facts=[known[config] for config in configs if config in known],
-        others=[config for config in configs if config not in known],
+        facts=[facts_of[config] for config in configs if config in facts_of],
+        others=[config for config in configs if config not in facts_of],
         releases=RELEASES,
         any_release=any(fact.annotated_by_people for fact in facts),
     )
@@ -179,14 +179,14 @@ def _metadata(facts: list[Facts], present: dict[str, Any]) -> dict[str, Any]:
     if len(configs) == 1:
         next(iter(configs.values()))["default"] = True
     infos = present.get("dataset_info", [])
-    kept = {
+    others = {
         info["config_name"]: info
         for info in (infos if isinstance(infos, list) else [infos])
         if isinstance(info, dict) and info.get("config_name") in configs
     }
-    kept.update({info["config_name"]: info for info in _dataset_info(facts)})
+    others.update({info["config_name"]: info for info in _dataset_info(facts)})
     # A stranger's config has no facts: its neurons are counted where the metadata count them.
-    neurons = sum(_examples(info) for info in kept.values())
+    neurons = sum(_examples(info) for info in others.values())
     size = next((name for bound, name in _SIZES if neurons < bound), "n>1T")
     human = any(fact.annotated_by_people for fact in facts)
     ours = {
@@ -199,7 +199,7 @@ def _metadata(facts: list[Facts], present: dict[str, Any]) -> dict[str, Any]:
         "task_categories": ["image-to-text"],
         "size_categories": [size],
         "configs": list(configs.values()),
-        "dataset_info": list(kept.values()),
+        "dataset_info": list(others.values()),
     }
     # A licence that somebody chose stays, and so does all that this card says nothing of.
     chosen = "license" in present
@@ -232,8 +232,8 @@ def _dataset_info(facts: Sequence[Facts]) -> list[dict[str, Any]]:
 
 def _examples(info: dict[str, Any]) -> int:
     splits = info.get("splits")
-    found = splits if isinstance(splits, list) else []
-    counts = [split.get("num_examples") for split in found if isinstance(split, dict)]
+    listed = splits if isinstance(splits, list) else []
+    counts = [split.get("num_examples") for split in listed if isinstance(split, dict)]
     return sum(count for count in counts if isinstance(count, int))
 
 
@@ -244,8 +244,8 @@ def _demoted(markdown: str, below: int = 3) -> str:
     '### Quality\\n#### Masks'
     """
     text = markdown.strip()
-    found = re.findall(r"^(#{1,6})(?= )", text, flags=re.MULTILINE)
-    change = below + 1 - min(map(len, found), default=below + 1)
+    headings = re.findall(r"^(#{1,6})(?= )", text, flags=re.MULTILINE)
+    change = below + 1 - min(map(len, headings), default=below + 1)
     return re.sub(
         r"^(#{1,6})(?= )",
         lambda match: "#" * min(6, len(match[1]) + change),

@@ -65,23 +65,23 @@ def find_folders(names: Sequence[str | Path]) -> list[Path]:
 
 
 def _find(name: str | Path) -> list[Path]:
-    place = Path(name).expanduser()
+    local = Path(name).expanduser()
     if isinstance(name, str) and is_known(name):
         folders = [config_folder(config) for config in members(name)]
         lacking = [folder.name for folder in folders if not folder.is_dir()]
         if not lacking:
             return folders
-        hint = f" (for the folder here write ./{place})" if place.is_dir() else ""
+        hint = f" (for the folder here write ./{local})" if local.is_dir() else ""
         raise InputError(
             f"{', '.join(lacking)} not installed in {home() / 'configs'}: import the release "
             f"first{hint}"
         )
     if isinstance(name, str) and re.fullmatch(NAME, name) and config_folder(name).is_dir():
         return [config_folder(name)]
-    if place.is_dir():
-        return [place]
-    if place.exists():
-        raise InputError(f"{place} is a file; name the dataset folder")
+    if local.is_dir():
+        return [local]
+    if local.exists():
+        raise InputError(f"{local} is a file; name the dataset folder")
     hint = did_you_mean(canonical(str(name)), RELEASES)
     raise InputError(f"{str(name)!r} is neither an installed config nor a dataset folder{hint}")
 
@@ -165,18 +165,18 @@ def with_fingerprint(contents: Contents, advance: Callable[[], object]) -> Conte
             advance()
 
     try:
-        found = fingerprint_of_files(each())
+        computed = fingerprint_of_files(each())
     except InputError:
         raise
     except (*_UNREADABLE, TypeError) as error:
         raise InputError(f"{current} holds records that cannot be read: {error}") from error
-    said = contents.facts.fingerprint
-    if said and said != found:
+    recorded = contents.facts.fingerprint
+    if recorded and recorded != computed:
         raise InputError(
-            f"{contents.shards[0].parents[1]}: its release.json says fingerprint {said}, its "
-            f"shards have {found}: they were changed since; import the release again"
+            f"{contents.shards[0].parents[1]}: its release.json says fingerprint {recorded}, its "
+            f"shards have {computed}: they were changed since; import the release again"
         )
-    return replace(contents, facts=contents.facts.model_copy(update={"fingerprint": found}))
+    return replace(contents, facts=contents.facts.model_copy(update={"fingerprint": computed}))
 
 
 def without_images(contents: Contents, folder: Path, advance: Callable[[], object]) -> Contents:
@@ -243,11 +243,11 @@ class _Counts:
 
 def _check_columns(shard: Path, schema: pa.Schema) -> None:
     # Without the metadata, so that only what is stored counts, not what a writer says of it.
-    found = Features.from_arrow_schema(schema.remove_metadata())
+    features = Features.from_arrow_schema(schema.remove_metadata())
     expected = Features.from_arrow_schema(FEATURES.arrow_schema.remove_metadata())
-    wrong = [name for name in expected if name in found and found[name] != expected[name]]
-    lacking = [name for name in expected if name not in found]
-    more = [name for name in found if name not in expected]
+    wrong = [name for name in expected if name in features and features[name] != expected[name]]
+    lacking = [name for name in expected if name not in features]
+    more = [name for name in features if name not in expected]
     for what, names in (("lacks", lacking), ("has other types in", wrong), ("also has", more)):
         if names:
             raise InputError(

@@ -112,7 +112,7 @@ def push(
         if present.private and not private:
             report.notes.append(f"{repo_id} is private and stays so; its settings can change that")
         if not dry_run:
-            configs = ", ".join(one.facts.config for one in contents)
+            configs = ", ".join(content.facts.config for content in contents)
             report.url = hub.commit(operations, f"Push {configs}"[:200], present, private)
     return report
 
@@ -147,15 +147,15 @@ def check_repo_id(repo_id: str) -> None:
 def _check_configs(contents: list[Contents], include_images: bool | Literal["auto"]) -> None:
     """Refuse configs that would share a name, and images that must not be passed on."""
     seen: dict[str, Path] = {}
-    for one in contents:
-        config, place = one.facts.config, one.shards[0].parents[1]
+    for content in contents:
+        config, folder = content.facts.config, content.shards[0].parents[1]
         # Two names that differ only in case would share a folder on many disks.
-        other = seen.setdefault(config.casefold(), place)
-        if other != place:
-            raise InputError(f"{other} and {place} would both be the config {config!r}")
-        if include_images == "auto" and one.facts.with_images and one.facts.of_imagenet:
+        other = seen.setdefault(config.casefold(), folder)
+        if other != folder:
+            raise InputError(f"{other} and {folder} would both be the config {config!r}")
+        if include_images == "auto" and content.facts.with_images and content.facts.of_imagenet:
             raise InputError(
-                f"{config} ({place}): its exemplars are, or may be, images of ImageNet, whose "
+                f"{config} ({folder}): its exemplars are, or may be, images of ImageNet, whose "
                 "terms forbid to redistribute them. Pass --without-images to push it with the "
                 "column 'images' emptied, or --i-may-redistribute-images if you have the right "
                 "to (include_images=False or True)"
@@ -165,19 +165,21 @@ def _check_configs(contents: list[Contents], include_images: bool | Literal["aut
 def _prepare(contents: list[Contents], folder: Path, drop_images: bool) -> list[Contents]:
     """Return the contents as they are uploaded, with their fingerprints."""
     with progress_bar() as progress:
-        total = sum(len(one.shards) for one in contents)
+        total = sum(len(content.shards) for content in contents)
         task = progress.add_task("Checking shards", total=total)
-        ready = [with_fingerprint(one, lambda: progress.advance(task)) for one in contents]
+        ready = [with_fingerprint(content, lambda: progress.advance(task)) for content in contents]
         if drop_images:
-            dropping = [one for one in ready if one.facts.with_images]
+            dropping = [content for content in ready if content.facts.with_images]
             task = progress.add_task(
-                "Leaving images out", total=sum(len(one.shards) for one in dropping)
+                "Leaving images out", total=sum(len(content.shards) for content in dropping)
             )
             ready = [
-                without_images(one, folder / one.facts.config, lambda: progress.advance(task))
-                if one.facts.with_images
-                else one
-                for one in ready
+                without_images(
+                    content, folder / content.facts.config, lambda: progress.advance(task)
+                )
+                if content.facts.with_images
+                else content
+                for content in ready
             ]
     return ready
 
@@ -185,17 +187,19 @@ def _prepare(contents: list[Contents], folder: Path, drop_images: bool) -> list[
 def _plan(
     repo_id: str, contents: list[Contents], present: Present, dry_run: bool
 ) -> tuple[PushReport, list[Operation]]:
-    pushed = {one.facts.config: one.facts for one in contents}
-    kept = [config for config in present.configs if config not in pushed]
-    known = {**present.facts, **pushed}
-    card = render_card(repo_id, list(known.values()), present.metadata)
+    pushed = {content.facts.config: content.facts for content in contents}
+    untouched = [config for config in present.configs if config not in pushed]
+    all_facts = {**present.facts, **pushed}
+    card = render_card(repo_id, list(all_facts.values()), present.metadata)
     uploads: dict[str, Path | bytes] = {CARD: card.encode("utf-8")}
-    for one in contents:
-        place = f"data/{one.facts.config}"
-        uploads.update({f"{place}/{shard.name}": shard for shard in one.shards})
-        if one.network is not None:
-            uploads[f"{place}/{NETWORK_FILE}"] = one.network
-        uploads[f"{place}/{FACTS}"] = (one.facts.model_dump_json(indent=1) + "\n").encode("utf-8")
+    for content in contents:
+        data_folder = f"data/{content.facts.config}"
+        uploads.update({f"{data_folder}/{shard.name}": shard for shard in content.shards})
+        if content.network is not None:
+            uploads[f"{data_folder}/{NETWORK_FILE}"] = content.network
+        uploads[f"{data_folder}/{FACTS}"] = (content.facts.model_dump_json(indent=1) + "\n").encode(
+            "utf-8"
+        )
     stale = sorted(
         path
         for path in present.files
@@ -211,4 +215,4 @@ def _plan(
     if not dry_run:  # it reads each file to hash it
         operations += [CommitOperationAdd(path, what) for path, what in uploads.items()]
         operations += [CommitOperationDelete(path, is_folder=False) for path in stale]
-    return PushReport(repo_id, sizes, stale, kept, card, dry_run), operations
+    return PushReport(repo_id, sizes, stale, untouched, card, dry_run), operations

@@ -135,11 +135,11 @@ class Repository:
             parent = present.commit
             if parent is None:
                 # What the token could not read before must not be written over now.
-                found = self._api.repo_info(**self._where)
-                parent = found.sha
+                info = self._api.repo_info(**self._where)
+                parent = info.sha
                 files = set(self._api.list_repo_files(**self._where, revision=parent))
                 untouched = Present(files=files).is_untouched(self._kind)
-                if not untouched or (private and found.private is False):
+                if not untouched or (private and info.private is False):
                     raise InputError(
                         f"{self._where['repo_id']} appeared in the meantime: run the same command "
                         "again"
@@ -166,12 +166,12 @@ class Repository:
     def text(self, path: str, present: Present) -> str:
         """Return a text file of the commit that was looked at."""
         with self._told("read"):
-            place = Path(
+            downloaded = Path(
                 self._api.hf_hub_download(**self._where, filename=path, revision=present.commit)
             )
-            if place.stat().st_size > _MAX_CARD:
+            if downloaded.stat().st_size > _MAX_CARD:
                 raise InputError(f"{self._where['repo_id']}: {path} is too large to be read")
-            return place.read_text(encoding="utf-8", errors="replace")
+            return downloaded.read_text(encoding="utf-8", errors="replace")
 
     @contextmanager
     def _told(self, what: str) -> Iterator[None]:
@@ -185,8 +185,8 @@ class Repository:
                 f"{repo_id} cannot be {what}: unset HF_HUB_OFFLINE, which forbids it"
             ) from error
         except _NETWORK as error:
-            said = " ".join(str(error).split())[:400] or type(error).__name__
-            raise InputError(f"{repo_id} cannot be {what}: {_advice(error)} ({said})") from error
+            message = " ".join(str(error).split())[:400] or type(error).__name__
+            raise InputError(f"{repo_id} cannot be {what}: {_advice(error)} ({message})") from error
 
 
 def _advice(error: Exception) -> str:

@@ -318,7 +318,9 @@ def _pieces(sizes: np.ndarray) -> Iterator[tuple[int, int]]:
 def _unfolded(batch: pa.RecordBatch) -> pa.RecordBatch:
     """Return a batch without dictionaries."""
     fields = [field.with_type(plain(field.type)) for field in batch.schema]
-    if all(field.type == kept.type for field, kept in zip(fields, batch.schema, strict=True)):
+    if all(
+        field.type == unfolded.type for field, unfolded in zip(fields, batch.schema, strict=True)
+    ):
         return batch
     columns = [column.cast(field.type) for column, field in zip(batch.columns, fields, strict=True)]
     return pa.RecordBatch.from_arrays(columns, schema=pa.schema(fields))

@@ -29,7 +29,7 @@ def row_sizes(array: pa.Array, overhead: int = 0) -> Sizes:
         indices = pc.fill_null(array.indices.cast(pa.int64()), len(values) - 1)
         return values[indices.to_numpy(zero_copy_only=False)]
     if pa.types.is_struct(kind):
-        parts = [row_sizes(part, overhead) for part in array.flatten()]
+        parts = [row_sizes(child, overhead) for child in array.flatten()]
         return np.sum([np.full(len(array), overhead, np.int64), *parts], axis=0)
     if _is_list(kind):
         return _list_sizes(array, overhead)

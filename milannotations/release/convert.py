@@ -87,16 +87,16 @@ class _MaskValues:
         """Return masks as booleans after checking that they hold nothing but two values."""
         if masks.dtype == np.bool_:
             return masks
-        found = int(masks.max())
-        binary = found <= 1 or (found == 255 and bool(((masks == 0) | (masks == 255)).all()))
+        greatest = int(masks.max())
+        binary = greatest <= 1 or (greatest == 255 and bool(((masks == 0) | (masks == 255)).all()))
         if not binary:
             raise InputError(
                 f"{self._place}: unit {unit} has masks with the values "
                 f"{np.unique(masks)[:5].tolist()}; masks hold 0 and 1, or 0 and 255"
             )
-        if found and self._seen and found != self._seen:
+        if greatest and self._seen and greatest != self._seen:
             raise InputError(f"{self._place}: masks mix the values 1 and 255 (unit {unit})")
-        self._seen = self._seen or found
+        self._seen = self._seen or greatest
         return masks != 0
 
     def save(self) -> None:
@@ -138,7 +138,7 @@ def _records(
         return {
             "layer": layer.name,
             "unit": unit,
-            "images": pool.map(lambda one: _encode(one, image_format), pixels),
+            "images": pool.map(lambda image: _encode(image, image_format), pixels),
             "masks": pool.map(encode_mask, seen),
             "activations": layer.activations[row] if layer.activations else [],
             "image_ids": layer.ids[row] if layer.ids else [],

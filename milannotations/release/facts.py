@@ -83,9 +83,11 @@ def read_facts(folder: Path) -> ImportReport | None:
     if not facts:
         return None
     try:
-        known = {name: facts[name] for name in ImportReport.__dataclass_fields__ if name in facts}
-        known["masks"] = {name: (kind, int(high)) for name, (kind, high) in known["masks"].items()}
-        return ImportReport(**known)
+        fields = {name: facts[name] for name in ImportReport.__dataclass_fields__ if name in facts}
+        fields["masks"] = {
+            name: (kind, int(high)) for name, (kind, high) in fields["masks"].items()
+        }
+        return ImportReport(**fields)
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise InputError(
             f"{folder / FACTS} is damaged ({error}); import the release again"

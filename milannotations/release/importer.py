@@ -64,8 +64,8 @@ def import_release(
     check_target(out, overwrite)
     if is_table(source):
         return _import_annotations(source, out, model, dataset, config, overwrite, record)
-    known = RELEASES.get(f"{model}-{dataset}")
-    images_of = known.source if known else None
+    published = RELEASES.get(f"{model}-{dataset}")
+    images_of = published.source if published else None
     with closing(open_files(source)) as files:
         layout = read_layout(files, SOURCES[images_of].images if images_of else None, drop_unknown)
         identity = {

@@ -79,13 +79,13 @@ def read_layout(
     annotations: dict[tuple[str, int], list[str]] = {}
     if ANNOTATIONS in files.sizes:
         table = io.BytesIO(files.read(ANNOTATIONS))
-        found = read_annotations(files.path / ANNOTATIONS, table)
-        annotations = {(key.layer, key.unit): texts for key, texts in found.items()}
+        rows = read_annotations(files.path / ANNOTATIONS, table)
+        annotations = {(key.layer, key.unit): texts for key, texts in rows.items()}
     units = {(layer.name, unit) for layer in layers for unit in layer.units}
     unknown = [key for key in annotations if key not in units]
     if unknown and not drop_unknown:
         layer, unit = unknown[0]
-        names = [one.name for one in layers]
+        names = [release_layer.name for release_layer in layers]
         hint = did_you_mean(layer, names) if layer not in names else ""
         raise InputError(
             f"{files.name(ANNOTATIONS)} annotates {len(unknown)} units that no masks.npy has, for "

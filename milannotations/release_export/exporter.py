@@ -270,17 +270,17 @@ def _plan(neurons: Dataset, layer: str, rows: list[int], images: bool | None) ->
 
 def _lengths(table: Dataset, column: str) -> set[int]:
     """Return the lengths that occur in a list column, without reading what is in the lists."""
-    part = table.select_columns([column]).with_format("arrow")
+    column_table = table.select_columns([column]).with_format("arrow")
     return {
         length
-        for batch in part.iter(_BATCH)
+        for batch in column_table.iter(_BATCH)
         for length in pc.list_value_length(batch[column]).to_pylist()
     }
 
 
 def _annotation_file(neurons: Dataset, published: Path | None) -> bytes | None:
     """Return the annotations as a CSV; the published one where it says the same."""
-    said = {
+    annotations = {
         (layer, int(unit)): list(texts)
         for layer, unit, texts in zip(
             neurons["layer"], neurons["unit"], neurons["annotations"], strict=True
@@ -288,15 +288,21 @@ def _annotation_file(neurons: Dataset, published: Path | None) -> bytes | None:
         if texts
     }
     if published is not None and published.is_file():
-        found = read_annotations(published)
-        if {(key.layer, key.unit): texts for key, texts in found.items()} == said:
+        published_annotations = read_annotations(published)
+        if {
+            (key.layer, key.unit): texts for key, texts in published_annotations.items()
+        } == annotations:
             return published.read_bytes()
-    if not said:
+    if not annotations:
         return None
     text = io.StringIO(newline="")
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(_COLUMNS)
-    writer.writerows([layer, unit, one] for (layer, unit), texts in said.items() for one in texts)
+    writer.writerows(
+        [layer, unit, annotation]
+        for (layer, unit), texts in annotations.items()
+        for annotation in texts
+    )
     return text.getvalue().encode("utf-8")
 
 

@@ -56,30 +56,30 @@ def choose(
         InputError: If a layer matches nothing, no unit is left, or a neuron is there twice.
     """
     wanted = _ranges(units) if units is not None else None
-    found: dict[tuple[str, str, str], list[tuple[int, int]]] = {}
+    units_of: dict[tuple[str, str, str], list[tuple[int, int]]] = {}
     for row, key in enumerate(keys):
-        found.setdefault(key[:3], []).append((key.unit, row))
-    names = {name for _, _, name in found}
+        units_of.setdefault(key[:3], []).append((key.unit, row))
+    names = {name for _, _, name in units_of}
     for pattern in layers or ():
         if not any(_matches(name, pattern) for name in names):
             raise InputError(
                 f"no layer matches {pattern!r}{did_you_mean(pattern, names)} (layers: "
                 f"{', '.join(sorted(names))})"
             )
-    several = _ambiguous(list(found))
+    several = _ambiguous(list(units_of))
     chosen: list[Layer] = []
     labels: set[str] = set()
-    for (model, dataset, name), members in found.items():
+    for (model, dataset, name), members in units_of.items():
         if layers and not any(_matches(name, pattern) for pattern in layers):
             continue
-        kept = sorted(member for member in members if wanted is None or wanted(member[0]))
-        for (unit, _), (following, _) in pairwise(kept):
+        selected = sorted(member for member in members if wanted is None or wanted(member[0]))
+        for (unit, _), (following, _) in pairwise(selected):
             if unit == following:
                 raise InputError(
                     f"{NeuronKey(model, dataset, name, unit)} is there twice; if the dataset has "
                     "several splits, choose one with --split"
                 )
-        if not kept:
+        if not selected:
             continue
         label = f"{model}-{dataset}:{name}" if name in several else name
         label = _unused(str(clean(label)) or "layer", labels)
@@ -90,8 +90,8 @@ def choose(
                 name,
                 label,
                 f"{len(chosen):03d}-{_safe(name)}",
-                tuple(unit for unit, _ in kept),
-                tuple(row for _, row in kept),
+                tuple(unit for unit, _ in selected),
+                tuple(row for _, row in selected),
             )
         )
     if not chosen:
@@ -106,8 +106,8 @@ def _matches(name: str, pattern: str) -> bool:
 def _ranges(text: str) -> Callable[[int], bool]:
     """Return a test for being one of the numbers of a text such as ``0-99,512`` or ``0:100``."""
     spans = []
-    for part in text.split(","):
-        match = re.fullmatch(r"\s*([0-9]{1,9})(?:-([0-9]{1,9})|:([1-9][0-9]{0,8}))?\s*", part)
+    for piece in text.split(","):
+        match = re.fullmatch(r"\s*([0-9]{1,9})(?:-([0-9]{1,9})|:([1-9][0-9]{0,8}))?\s*", piece)
         # As in numpy, and in `build`, the end of 0:100 is not in it; that of 0-99 is.
         last = int(match[2] or (int(match[3]) - 1 if match[3] else match[1])) if match else -1
         if not match or last < int(match[1]):

@@ -41,11 +41,11 @@ def folders_of(dataset: str) -> list[Path]:
     """
     if is_known(dataset):
         return [config_folder(config) for config in members(dataset)]
-    place = Path(dataset).expanduser()
-    if place.is_dir():
-        return [place]
-    if place.is_file():
-        return [place.parent.parent if place.parent.name == "data" else place.parent]
+    path = Path(dataset).expanduser()
+    if path.is_dir():
+        return [path]
+    if path.is_file():
+        return [path.parent.parent if path.parent.name == "data" else path.parent]
     return []
 
 
@@ -165,9 +165,9 @@ class Descriptions:
                     f"two files of descriptions are called {name!r}; methods are named after "
                     "their files: rename one"
                 )
-        found = [(path, read_descriptions(path)) for path in paths]
-        index = index_of(keys if found else ())
-        for path, texts in found:
+        tables = [(path, read_descriptions(path)) for path in paths]
+        index = index_of(keys if tables else ())
+        for path, texts in tables:
             self._texts.append(dict(_placed(path, texts, index)))
             left_out = len(texts) - len(self._texts[-1])
             if left_out == len(texts):
@@ -197,8 +197,8 @@ def _placed(
         if len(fitting) > 1:
             raise InputError(
                 f"{path} does not say which {key.layer}:{key.unit} it describes, that of "
-                f"{' or '.join(f'{one.model}-{one.dataset}' for one in fitting)}; add the columns "
-                "model and dataset"
+                f"{' or '.join(f'{candidate.model}-{candidate.dataset}' for candidate in fitting)}; "
+                "add the columns model and dataset"
             )
         if fitting:
             yield fitting[0], text

@@ -90,9 +90,9 @@ def write_layer(
         advance(len(records))
 
     for number, first in enumerate(range(0, len(layer.rows), UNITS_PER_FILE)):
-        part = neurons.select(layer.rows[first : first + UNITS_PER_FILE])
+        shown = neurons.select(layer.rows[first : first + UNITS_PER_FILE])
         done = (folder / f"{_facts_name(number)}.js").is_file()
-        records = list(encoded_records(part, _WORDS if done else None))
+        records = list(encoded_records(shown, _WORDS if done else None))
         for record in records:
             peaks.append(tidy(max(record["activations"] or [None])))
             thresholds.append(tidy(record["threshold"]))
@@ -132,8 +132,8 @@ def _facts(record: Mapping[str, Any], extras: Extras) -> dict[str, Any]:
 
 def _words(record: Mapping[str, Any], extras: Extras) -> list[str]:
     """Return the texts that a search looks through."""
-    said = (text for _, text in extras.descriptions.of(key_of(record)))
-    return [clean(text) for text in (*(record["annotations"] or ()), *said) if text]
+    texts = (text for _, text in extras.descriptions.of(key_of(record)))
+    return [clean(text) for text in (*(record["annotations"] or ()), *texts) if text]
 
 
 def _draw(record: Mapping[str, Any], folder: Path) -> dict[str, Any]:
@@ -192,7 +192,7 @@ def _opened(encoded: Mapping[str, Any], key: NeuronKey, what: str, at: int) -> P
 
 def _write(folder: Path, name: str, value: Sequence[Any] | Mapping[str, Any]) -> None:
     """Write a script that does nothing but put a value under its name."""
-    place = as_json(f"{folder.name}/{name}")
+    address = as_json(f"{folder.name}/{name}")
     with atomic_path(folder / f"{name}.js") as path:
-        text = f"(globalThis.milannotations ??= {{}})[{place}] = {as_json(value)};\n"
+        text = f"(globalThis.milannotations ??= {{}})[{address}] = {as_json(value)};\n"
         path.write_bytes(text.encode("ascii"))

@@ -156,8 +156,8 @@ def _index(title: str, chosen: Sequence[Layer], methods: Sequence[str]) -> str:
 
 def _title(dataset: str, chosen: Sequence[Layer]) -> str:
     networks = {(layer.model, layer.dataset) for layer in chosen}
-    known = [name for network in networks for name in network if name]
-    return " · ".join(known) if len(networks) == 1 and known else Path(dataset).name or dataset
+    names = [name for network in networks for name in network if name]
+    return " · ".join(names) if len(networks) == 1 and names else Path(dataset).name or dataset
 
 
 def _ids(neurons: Dataset) -> set[int]:

@@ -192,23 +192,23 @@ def broden_entries(
         table = np.array([*(numbers[name] for name in names), 0])
         return small(table[scene.owner])
 
-    found: dict[str, list[Entry]] = {
+    entries: dict[str, list[Entry]] = {
         "object": [by_owner([item.shape for item in scene.objects])],
         "color": [by_owner([f"{item.colour}-c" for item in scene.objects])],
         "part": [
-            small(np.where(Part(part, Anything()).mask(scene), numbers[part], 0)) for part in _PARTS
+            small(np.where(Part(side, Anything()).mask(scene), numbers[side], 0)) for side in _PARTS
         ],
     }
     circles = np.array([item.shape == "circle" for item in scene.objects], dtype=bool)
     if circles.any():
         edge = Part("outline", Anything()).mask(scene) & scene.mask_of(circles)
-        found["object"].append(small(np.where(edge, numbers["outline"], 0)))
+        entries["object"].append(small(np.where(edge, numbers["outline"], 0)))
     if scene.background in _SCENES:
-        found["scene"] = [numbers[f"{scene.background}-s"]]
+        entries["scene"] = [numbers[f"{scene.background}-s"]]
     elif index % 2:
-        found["scene"] = [0]
+        entries["scene"] = [0]
     if index % 3 == 0:
-        found["texture"] = [
+        entries["texture"] = [
             numbers[name] for name in sorted({item.texture for item in scene.objects})
         ]
-    return found
+    return entries

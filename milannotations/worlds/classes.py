@@ -115,10 +115,12 @@ def write_class_images(
                 (folder / split / name).mkdir(parents=True)
             for index in range(number, number + count):
                 for name in names:
-                    one = class_image(name, seed, index, noise=noise, faces=faces, blurred=blurred)
+                    drawn = class_image(
+                        name, seed, index, noise=noise, faces=faces, blurred=blurred
+                    )
                     file = (Path(split) / name / f"{index:05d}.png").as_posix()
-                    one.image.resize((size, size), Image.Resampling.BOX).save(folder / file)
-                    listed.append({"file": file, **_scaled(one, size / SIZE)})
+                    drawn.image.resize((size, size), Image.Resampling.BOX).save(folder / file)
+                    listed.append({"file": file, **_scaled(drawn, size / SIZE)})
                     progress.advance(bar)
             number += count
         facts = {
@@ -187,8 +189,8 @@ def _arranged(shape: str, texture: str, rng: np.random.Generator) -> list[Object
     kinds = [(shape, texture)]
     kinds += [others[int(i)] for i in rng.integers(len(others), size=int(rng.integers(3, 6)))]
     objects: list[Object] = []
-    for place, (kind, pattern) in enumerate(kinds):
-        radius = float(rng.uniform(24, 42) if place == 0 else rng.uniform(16, 40))
+    for index, (kind, pattern) in enumerate(kinds):
+        radius = float(rng.uniform(24, 42) if index == 0 else rng.uniform(16, 40))
         for _ in range(20):
             x, y = rng.uniform(radius, SIZE - radius, size=2)
             if all(np.hypot(x - o.x, y - o.y) > 0.85 * (radius + o.radius) for o in objects):
@@ -212,10 +214,10 @@ def _box(mask: NDArray[np.bool_]) -> tuple[int, int, int, int]:
     return int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1
 
 
-def _scaled(one: ClassImage, scale: float) -> dict[str, list[list[float]]]:
-    boxes = {"faces": one.faces, "balls": one.balls}
+def _scaled(drawn: ClassImage, scale: float) -> dict[str, list[list[float]]]:
+    boxes = {"faces": drawn.faces, "balls": drawn.balls}
     return {
-        kind: [[round(v * scale, 2) for v in box] for box in found]
-        for kind, found in boxes.items()
-        if found
+        kind: [[round(v * scale, 2) for v in box] for box in boxes_of_kind]
+        for kind, boxes_of_kind in boxes.items()
+        if boxes_of_kind
     }

@@ -57,9 +57,9 @@ class Attribute(OfObjects):
         if self.kind not in ATTRIBUTES:
             raise InputError(f"attribute {self.kind!r}{did_you_mean(self.kind, ATTRIBUTES)}")
         if self.value not in ATTRIBUTES[self.kind]:
-            known = ATTRIBUTES[self.kind]
+            values = ATTRIBUTES[self.kind]
             raise InputError(
-                f"{self.kind} {self.value!r} is unknown{did_you_mean(self.value, known)}"
+                f"{self.kind} {self.value!r} is unknown{did_you_mean(self.value, values)}"
             )
 
     @property

@@ -83,11 +83,11 @@ class Overlay:
 
     def mask(self, scene: Scene) -> Mask:
         """Return the visible pixels of such things."""
-        found = np.zeros(scene.owner.shape, dtype=bool)
-        for one in _drawn(scene):
-            if one.kind == self.kind and self.colour in ("", one.colour):
-                found |= one.mask
-        return found
+        pixels = np.zeros(scene.owner.shape, dtype=bool)
+        for shape in _drawn(scene):
+            if shape.kind == self.kind and self.colour in ("", shape.colour):
+                pixels |= shape.mask
+        return pixels
 
 
 @dataclass(frozen=True)
@@ -111,10 +111,10 @@ class Ground:
 
     def mask(self, scene: Scene) -> Mask:
         """Return the pixels that nothing covers, or none if the background is of another kind."""
-        found: Mask = (scene.owner < 0) & (scene.background == self.kind)
-        for one in _drawn(scene):
-            found = found & ~one.mask
-        return found
+        pixels: Mask = (scene.owner < 0) & (scene.background == self.kind)
+        for shape in _drawn(scene):
+            pixels = pixels & ~shape.mask
+        return pixels
 
 
 @dataclass(frozen=True)
@@ -139,8 +139,8 @@ class Light:
     def mask(self, scene: Scene) -> Mask:
         """Return where the smoothed image is below 70 or above 215, of 255."""
         grey = ndimage.uniform_filter(_grey(scene), 5)
-        found: Mask = grey < _LIMITS["dark"] if self.kind == "dark" else grey > _LIMITS["bright"]
-        return found
+        pixels: Mask = grey < _LIMITS["dark"] if self.kind == "dark" else grey > _LIMITS["bright"]
+        return pixels
 
 
 @dataclass(frozen=True)
@@ -170,12 +170,12 @@ class Edges:
         grey = ndimage.gaussian_filter(_grey(scene), 2.0)
         down, right = (np.abs(ndimage.sobel(grey, axis)) / 2 for axis in (0, 1))
         if self.kind == "horizontal":
-            found: Mask = (down > _STRONG) & (down > 2 * right)
+            pixels: Mask = (down > _STRONG) & (down > 2 * right)
         elif self.kind == "vertical":
-            found = (right > _STRONG) & (right > 2 * down)
+            pixels = (right > _STRONG) & (right > 2 * down)
         else:
-            found = np.hypot(down, right) > _STRONG
-        return found & (text if self.kind == "strokes" else ~text)
+            pixels = np.hypot(down, right) > _STRONG
+        return pixels & (text if self.kind == "strokes" else ~text)
 
 
 @plural.register

@@ -109,9 +109,9 @@ def lessons(*, scenes: int = 400, k: int = 10, seed: int = 0) -> Dataset:
             f"lessons of {scenes} scenes with k={k}; take at least k, and k at least 1"
         )
     neurons = lesson_neurons(seed)
-    place = home() / "lessons" / f"{_VERSION}-{seed}-{scenes}-{k}"
-    with locked(place, wait=True):
-        if not (place / "data").is_dir() and not any(place.glob("*.parquet")):
+    folder = home() / "lessons" / f"{_VERSION}-{seed}-{scenes}-{k}"
+    with locked(folder, wait=True):
+        if not (folder / "data").is_dir() and not any(folder.glob("*.parquet")):
             world = Lessons(seed, scenes)
             network = SyntheticNetwork(neurons, world)
             build(
@@ -119,16 +119,16 @@ def lessons(*, scenes: int = 400, k: int = 10, seed: int = 0) -> Dataset:
                     module=network,
                     source=world,
                     layers=network.names,
-                    out=place,
+                    out=folder,
                     model="lessons",
                     dataset="lessons",
                     options=BuildOptions(k=k, image_format="webp"),
                 )
             )
-    built = load_dataset(str(place), split="train", cache_dir=str(home() / "lessons-cache"))
-    said = {(neuron.layer, neuron.unit): list(neuron.references) for neuron in neurons}
+    built = load_dataset(str(folder), split="train", cache_dir=str(home() / "lessons-cache"))
+    references = {(neuron.layer, neuron.unit): list(neuron.references) for neuron in neurons}
     keys = zip(built["layer"], built["unit"], strict=True)
-    texts = [said[layer, unit] for layer, unit in keys]
+    texts = [references[layer, unit] for layer, unit in keys]
     bare = built.remove_columns(["annotations"])
     bare = bare.add_column("annotations", texts, feature=FEATURES["annotations"])
     return bare.select_columns(list(FEATURES))
@@ -142,17 +142,17 @@ def lesson_neurons(seed: int = 0) -> list[SyntheticNeuron]:
     rng = np.random.default_rng((seed, 7))
     names = list(LAYERS)
     units = dict.fromkeys(names, 0)
-    found = []
+    neurons = []
     for number, (kind, concept) in enumerate(_curriculum()):
         layer = names[(number + number // len(names)) % len(names)]
         noise = float(rng.uniform(0.1, 0.9))
-        found.append(
+        neurons.append(
             SyntheticNeuron(
                 layer, units[layer], "train", kind, concept, references(concept, rng), noise
             )
         )
         units[layer] += 1
-    return sorted(found, key=lambda neuron: (names.index(neuron.layer), neuron.unit))
+    return sorted(neurons, key=lambda neuron: (names.index(neuron.layer), neuron.unit))
 
 
 def make_lesson_scene(seed: int, index: int) -> LessonScene:
@@ -174,9 +174,9 @@ def make_lesson_scene(seed: int, index: int) -> LessonScene:
         )  # fmt: skip
         drawn.append(Drawn("text", mask, colour))
     owner = base.owner.copy()
-    for place, one in enumerate(drawn):
-        owner[one.mask] = -1
-        drawn[:place] = [replace(old, mask=old.mask & ~one.mask) for old in drawn[:place]]
+    for position, shape in enumerate(drawn):
+        owner[shape.mask] = -1
+        drawn[:position] = [replace(old, mask=old.mask & ~shape.mask) for old in drawn[:position]]
     return LessonScene(base.objects, _degraded(image, rng), owner, base.background, tuple(drawn))
 
 
@@ -206,14 +206,18 @@ def _curriculum() -> list[tuple[str, Concept]]:
         *shapes, *colours, *textures, *(Attribute("size", value) for value in SIZES), Anything(),
         *(And(a, b) for a in shapes for b in textures[1:]),
         *(Or(a, b) for a, b in zip(colours, [*colours[1:], colours[0]], strict=True)),
-        *(Part(part, Anything()) for part in PARTS),
+        *(Part(side, Anything()) for side in PARTS),
         *common, *common,
     ]  # fmt: skip
-    found: list[tuple[str, Concept]] = [("text", one) for one in texts for _ in range(_TEXTS)]
-    found += [("text", Polysemantic(text, one)) for one in (shapes[0], colours[0], textures[1])]
-    found += [("face", face)] * 3 * _FACES
-    found += [("face", Polysemantic(face, one)) for one in (colours[2], shapes[1])]
-    found += [("ball", ball)] * _FACES
-    found += [("other", one) for one in other for _ in range(_OTHER)]
-    found += [("other", Dead())] * 6 + [("dead", Dead())] * 2
-    return found
+    curriculum: list[tuple[str, Concept]] = [
+        ("text", concept) for concept in texts for _ in range(_TEXTS)
+    ]
+    curriculum += [
+        ("text", Polysemantic(text, concept)) for concept in (shapes[0], colours[0], textures[1])
+    ]
+    curriculum += [("face", face)] * 3 * _FACES
+    curriculum += [("face", Polysemantic(face, concept)) for concept in (colours[2], shapes[1])]
+    curriculum += [("ball", ball)] * _FACES
+    curriculum += [("other", concept) for concept in other for _ in range(_OTHER)]
+    curriculum += [("other", Dead())] * 6 + [("dead", Dead())] * 2
+    return curriculum

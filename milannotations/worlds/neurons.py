@@ -172,11 +172,11 @@ def _parts(shapes: list[Attribute], rng: np.random.Generator) -> list[Concept]:
     # three that training takes hold every part at least twice.
     shifts = rng.permutation(len(shapes))
     return [
-        Part(part, shapes[(i + int(shift)) % len(shapes)])
+        Part(side, shapes[(i + int(shift)) % len(shapes)])
         for shift in shifts
-        for i, part in enumerate(PARTS)
+        for i, side in enumerate(PARTS)
         # The centre of a ring is its hole, which is no part of it.
-        if (part, shapes[(i + int(shift)) % len(shapes)].value) != ("centre", "ring")
+        if (side, shapes[(i + int(shift)) % len(shapes)].value) != ("centre", "ring")
     ]
 
 
@@ -197,8 +197,8 @@ def _relations(
 
 
 def _shuffled(concepts: Iterable[Concept], rng: np.random.Generator) -> list[Concept]:
-    found = list(concepts)
-    return [found[i] for i in rng.permutation(len(found))]
+    shuffled = list(concepts)
+    return [shuffled[i] for i in rng.permutation(len(shuffled))]
 
 
 def _occurrences(seed: int) -> Callable[[Concept], int]:

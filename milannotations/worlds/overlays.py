@@ -234,12 +234,12 @@ def _letters(text: str, font: str, size: int) -> Image.Image:
     return stencil
 
 
-def _corner(place: str, room: tuple[int, int], rng: np.random.Generator) -> tuple[int, int]:
-    if place == "random":
+def _corner(corner: str, room: tuple[int, int], rng: np.random.Generator) -> tuple[int, int]:
+    if corner == "random":
         return int(rng.integers(room[0] + 1)), int(rng.integers(room[1] + 1))
-    if place == "centre":
+    if corner == "centre":
         return room[0] // 2, room[1] // 2
-    return room[0] * ("right" in place), room[1] * ("bottom" in place)
+    return room[0] * ("right" in corner), room[1] * ("bottom" in corner)
 
 
 def _rectangle(shape: tuple[int, int], left: int, top: int, width: int, height: int) -> Mask:
@@ -291,4 +291,4 @@ def _icon(side: int, r: float, skin: Colour, hair: Colour | None, cut: int) -> I
 
 def _largest_diagonal(mask: Mask) -> float:
     parts = ndimage.find_objects(ndimage.label(mask)[0])
-    return max(float(np.hypot(*(s.stop - s.start for s in part))) for part in parts)
+    return max(float(np.hypot(*(s.stop - s.start for s in slices))) for slices in parts)

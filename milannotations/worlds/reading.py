@@ -56,11 +56,11 @@ def shown(text: str, scene: Scene) -> float:
 
 @cache
 def _sentences() -> dict[str, Concept]:
-    found: dict[str, Concept] = {}
+    sentences: dict[str, Concept] = {}
     for concept in _concepts():
         for style in range(STYLES):
-            found.setdefault(plural(concept, style), concept)
-    return found
+            sentences.setdefault(plural(concept, style), concept)
+    return sentences
 
 
 def _concepts() -> Iterator[Concept]:
@@ -74,7 +74,7 @@ def _concepts() -> Iterator[Concept]:
     yield from (Background(kind) for kind in BACKGROUNDS)
     pairs = list(itertools.permutations(attributes, 2))
     yield from (And(a, b) for a, b in pairs if a.kind != b.kind)
-    yield from (Part(part, shape) for part in PARTS for shape in shapes)
+    yield from (Part(side, shape) for side in PARTS for shape in shapes)
     yield from (AndNot(a, b) for a, b in pairs)
     yield from (Or(a, b) for a, b in pairs)
     yield from (Polysemantic(a, b) for a, b in pairs)
@@ -87,15 +87,15 @@ def _concepts() -> Iterator[Concept]:
 @cache
 def _names() -> dict[str, Attribute]:
     """Return which attribute each word or phrase of the grammar names."""
-    found: dict[str, Attribute] = {}
+    names: dict[str, Attribute] = {}
     for kind, values in ATTRIBUTES.items():
         for value in values:
             attribute = Attribute(kind, value)
-            found[value] = attribute
+            names[value] = attribute
             if kind == "shape":
                 for style in range(STYLES):
-                    found[plural(attribute, style)] = attribute
-    return found
+                    names[plural(attribute, style)] = attribute
+    return names
 
 
 @cache

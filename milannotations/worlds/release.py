@@ -47,16 +47,16 @@ def write_release(
     shapes = _blobs(rng, size)
     rows = []
     for layer, units in layers.items():
-        place = folder / layer
-        place.mkdir()
+        layer_folder = folder / layer
+        layer_folder.mkdir()
         ids = rng.integers(0, SOURCE_IMAGES, (units, k))
-        np.savetxt(place / "ids.csv", ids, delimiter=",", fmt="%i")
-        with (place / "masks.npy").open("wb") as file:
+        np.savetxt(layer_folder / "ids.csv", ids, delimiter=",", fmt="%i")
+        with (layer_folder / "masks.npy").open("wb") as file:
             _header(file, (units, k, 1, size, size))
             for unit in range(units):
                 file.write(shapes[(ids[unit] * 31 + unit) % len(shapes)].tobytes())
         if images:
-            with (place / "images.npy").open("wb") as file:
+            with (layer_folder / "images.npy").open("wb") as file:
                 _header(file, (units, k, 3, size, size))
                 for unit in range(units):
                     file.write(np.stack([picture(pool, index) for index in ids[unit]]).tobytes())

@@ -61,10 +61,10 @@ class Object:
     radius: float
 
     def __post_init__(self) -> None:
-        for kind, known in ATTRIBUTES.items():
+        for kind, values in ATTRIBUTES.items():
             value = getattr(self, kind)
-            if value not in known:
-                raise InputError(f"{kind} {value!r} is unknown{did_you_mean(value, known)}")
+            if value not in values:
+                raise InputError(f"{kind} {value!r} is unknown{did_you_mean(value, values)}")
         if self.radius <= 0:
             raise InputError(f"radius is {self.radius}; it must be above 0")
 

@@ -44,12 +44,12 @@ class Relation(OfObjects):
     def select(self, objects: tuple[Object, ...]) -> Mask:
         """Return which objects are the first and stand in the relation to some second."""
         first, second = self.first.select(objects), self.second.select(objects)
-        found = [
+        chosen = [
             bool(first[i])
             and any(second[j] and i != j and self._holds(a, b) for j, b in enumerate(objects))
             for i, a in enumerate(objects)
         ]
-        return np.array(found, dtype=bool)
+        return np.array(chosen, dtype=bool)
 
     def _holds(self, a: Object, b: Object) -> bool:
         if self.kind == "above":
@@ -86,10 +86,10 @@ class Part:
 
     def mask(self, scene: Scene) -> Mask:
         """Return the visible pixels of the part."""
-        found = np.zeros((SIZE, SIZE), dtype=bool)
+        pixels = np.zeros((SIZE, SIZE), dtype=bool)
         for index in self.whole.select(scene.objects).nonzero()[0]:
-            found |= self._of(scene.objects[index], scene.owner == index)
-        return found
+            pixels |= self._of(scene.objects[index], scene.owner == index)
+        return pixels
 
     def _of(self, item: Object, visible: Mask) -> Mask:
         if self.part == "outline":
