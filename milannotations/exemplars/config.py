@@ -6,15 +6,25 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
-from milannotations.command_options import Config, Only
+from milannotations.command_options import Config, Only, WrittenAs
 from milannotations.exemplars.options import BuildOptions
 from milannotations.inputs.options import InputOptions
-from milannotations.rules import InPlace, MaskRule
+from milannotations.rules import InPlace, MaskRule, checked_in_place, checked_mask_rule
 from milannotations.shared_options import DeviceConfig, Names
 from milannotations.units import UNITS_HELP
 
+Masks = Annotated[
+    MaskRule | None,
+    BeforeValidator(lambda rule: None if rule is None else checked_mask_rule(rule)),
+    WrittenAs(str | None),
+]
+ReadInPlace = Annotated[
+    InPlace | None,
+    BeforeValidator(lambda rule: None if rule is None else checked_in_place(rule)),
+    WrittenAs(str | None),
+]
 DEFAULT_WEIGHTS = "published"
 
 
@@ -111,8 +121,8 @@ class BuildConfig(DeviceConfig):
             "image_format", "skip_unreadable", "checkpoint_seconds",
         ),
     ] = BuildOptions()  # fmt: skip
-    masks: MaskRule | None = None
-    in_place: InPlace | None = None
+    masks: Masks = None
+    in_place: ReadInPlace = None
     overwrite: bool = False
     resume: bool = True
     engine: EngineConfig = EngineConfig()
@@ -139,7 +149,7 @@ class MergeConfig(Config):
     weights: str = DEFAULT_WEIGHTS
     latents: str | None = None
     options: Annotated[BuildOptions, Only("size", "image_format")] = BuildOptions()
-    masks: MaskRule | None = None
+    masks: Masks = None
     overwrite: bool = False
 
 
