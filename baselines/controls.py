@@ -88,7 +88,7 @@ class RandomTraining:
             InputError: If ``fit`` was not called.
         """
         if not self._texts:
-            raise InputError("random-train describes with training annotations: give it some")
+            raise InputError("random-train needs training annotations: call fit first")
         rng = random.Random(self.seed)
         return [Description(text=rng.choice(self._texts)) for _ in range(len(neurons))]
 

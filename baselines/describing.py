@@ -49,7 +49,7 @@ def describe(config: DescribeConfig) -> pd.DataFrame:
         learned = load_split(config.train, config.train_split)
         describer = create(method, **options)
         if describer.sees_references:
-            raise InputError(f"{method!r} is made of references; it only has a meaning when scored")
+            raise InputError(f"{method!r} is made of references; it can only be scored")
         describer.fit(learned)
         warn_of_other_kind(describer, described, method)
         descriptions = describer.describe(described)

@@ -108,7 +108,7 @@ class ClipDissect(ConfiguredDescriber[ClipDissectConfig]):
         for (model, dataset, layer), rows in _by_layer(keys).items():
             networks[model, dataset][layer] = rows
         if self._choice.model and len(networks) > 1:
-            raise InputError("model= names one network, and these neurons are of several")
+            raise InputError("model= names one network, but these neurons belong to several")
         embeddings: Tensor | None = None
         described: dict[int, Description] = {}
         for (name, dataset), layers in networks.items():
@@ -136,7 +136,7 @@ class ClipDissect(ConfiguredDescriber[ClipDissectConfig]):
                 units = [keys[row].unit for row in rows]
                 if max(units) >= means[layer].shape[1]:
                     raise InputError(
-                        f"layer {layer!r} has {means[layer].shape[1]} units, and there is a neuron "
+                        f"layer {layer!r} has {means[layer].shape[1]} units, but there is a neuron "
                         f"{max(units)}"
                     )
                 of_units = means[layer][:, units].T

@@ -75,7 +75,7 @@ def optimal(
             weights would not fit into 64 bits.
     """
     if start is not None and start.length > length:
-        raise InputError(f"the formula to begin with has {start.length} labels, more than {length}")
+        raise InputError(f"the initial formula has {start.length} labels, more than {length}")
     if int(space.areas.sum()) * int(row.sum()) * (length + 1) >= 2**63:
         raise InputError(
             f"{int(space.areas.sum()):,} pixels, {int(row.sum()):,} of them activated, are too "

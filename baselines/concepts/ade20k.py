@@ -189,7 +189,7 @@ def _classes(folder: Path) -> dict[int, str]:
     lines = _lines(folder, path)
     header = [name.strip() for name in lines[0].split("\t")] if lines else []
     if "Idx" not in header or "Name" not in header:
-        raise InputError(f"{path} has no columns 'Idx' and 'Name', between tabs")
+        raise InputError(f"{path} has no tab-separated columns 'Idx' and 'Name'")
     classes: dict[int, str] = {}
     for line in lines[1:]:
         cells = [cell.strip() for cell in line.split("\t")]

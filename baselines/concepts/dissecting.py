@@ -28,7 +28,9 @@ def dissect(config: DissectConfig) -> list[str]:
             "name a network with --model or --neurons, or recorded maps with --activations"
         )
     if config.inputs != InputOptions() and not shared.model:
-        raise InputError("--input-size and the like go with --model; others say it themselves")
+        raise InputError(
+            "--input-size and the like go with --model; for other networks they are recorded"
+        )
     for name in config.option:
         if name == "concepts" or (
             name in type(shared).model_fields and name not in ("sae", "check")

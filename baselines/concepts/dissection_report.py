@@ -30,7 +30,7 @@ class ReportProvenance(BaseModel):
         labels: Hash of all labels; see ``PackedConcepts.content``.
         images: How many labelled images there are.
         shape: Height and width of the label maps.
-        frame: How pictures that are no squares were used.
+        frame: How pictures that are not square were used.
         maps: Identity of the activation maps: weights, images, layouts.
         settings: Settings of the method.
         software: Version of this package.

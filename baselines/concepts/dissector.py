@@ -226,7 +226,7 @@ class Dissector(ConfiguredDescriber[_Config], ABC, Generic[_Config, _ResultT]):
         names = list(dict.fromkeys((key.model, key.dataset) for key in keys))
         if len(names) != 1:
             listed = ", ".join("/".join(name) for name in names)
-            raise InputError(f"the neurons are of {len(names)} networks ({listed}); take one")
+            raise InputError(f"the neurons belong to {len(names)} networks ({listed}); choose one")
         layers_of_neurons = dict.fromkeys(key.layer for key in keys)
         return self._tallies_of(neurons, names[0], list(layers or layers_of_neurons))
 

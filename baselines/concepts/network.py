@@ -75,7 +75,7 @@ def network_maps(
     loaded = load_model(model) if isinstance(model, str) else model
     names = list(layers) or list(loaded.layers)
     if not names:
-        raise InputError(f"name the layers of {loaded.name} to look at")
+        raise InputError(f"name the layers of {loaded.name} to dissect")
     module = loaded.module
     if loaded.latents is None:
         source = ConceptImages(concepts, frame, loaded.preprocessing)

@@ -34,7 +34,7 @@ def matrices(
 
     Returns:
         Float64 of shape (height of the label map, height of the map), and the same for widths. No
-        weight is negative; each row adds up to 1, or less where zeros lie around the map.
+        weight is negative; each row adds up to 1, or less where zeros surround the map.
         A map of 1 × 1, of a unit with one activation per image, is that activation everywhere.
 
     Raises:
@@ -48,32 +48,32 @@ def matrices(
     return rows, columns
 
 
-def _matrix(kind: str, length: int, wanted: int, whole: int) -> Tensor:
+def _matrix(kind: str, length: int, target: int, whole: int) -> Tensor:
     if length == 1:
-        return torch.ones(wanted, 1, dtype=torch.float64)
+        return torch.ones(target, 1, dtype=torch.float64)
     eye = torch.eye(length, dtype=torch.float64)
     if kind == "pillow":
         resized = functional.interpolate(
-            eye[None, None], (wanted, length), mode="bilinear", antialias=True
+            eye[None, None], (target, length), mode="bilinear", antialias=True
         )
         return resized[0, 0]
     if kind == "fieldmap":
-        nodes = _nodes(length, wanted, whole)
-        columns = [np.interp(np.arange(wanted), nodes, row) for row in eye.numpy()]
+        nodes = _nodes(length, target, whole)
+        columns = [np.interp(np.arange(target), nodes, row) for row in eye.numpy()]
         return torch.from_numpy(np.stack(columns, axis=1))
-    scale = wanted / length
-    source = (torch.arange(wanted, dtype=torch.float64) - (0.5 * scale - 0.5)) / scale
+    scale = target / length
+    source = (torch.arange(target, dtype=torch.float64) - (0.5 * scale - 0.5)) / scale
     return (1 - (source[:, None] - torch.arange(length)).abs()).clamp(min=0)
 
 
-def _nodes(length: int, wanted: int, whole: int) -> NDArray[np.float64]:
+def _nodes(length: int, target: int, whole: int) -> NDArray[np.float64]:
     """Return where the original code places the centres of the cells of a map, in the label map.
 
     As there, cells have integer widths: with an input of 227 and a map of 13, 17 and not 17.46.
     """
     cell = whole // length
-    reduction = max(1, round(whole / wanted))
+    reduction = max(1, round(whole / target))
     if cell // reduction:
         return (cell // 2 // reduction + np.arange(length) * (cell // reduction)).astype(float)
     # The original code has no grid for maps that are finer than the label map.
-    return np.asarray((np.arange(length) + 0.5) * wanted / length - 0.5)
+    return np.asarray((np.arange(length) + 0.5) * target / length - 0.5)

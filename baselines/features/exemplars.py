@@ -76,7 +76,7 @@ class DistinctExemplars:
                 )
                 self._masks.append(encoded)
         if not counts:
-            raise InputError("there are no neurons to look at")
+            raise InputError("there are no neurons")
         if len(counts) > 1:
             raise InputError(f"neurons have different numbers of exemplars: {sorted(counts)}")
         self.k = counts.pop()

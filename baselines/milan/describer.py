@@ -150,7 +150,7 @@ class MilanDescriber(ConfiguredDescriber[MilanDescriberConfig]):
         """
         if self._model is None:
             raise InputError(
-                "milan has no model: name one with model=, or give it neurons to learn"
+                "milan has no model: name one with model=, or give it neurons to learn from"
             )
         decoding = self._decoding(self._variant or self._model.config.decoding)
         if not len(neurons):

@@ -91,7 +91,7 @@ def hold_out(count: int, options: TrainingConfig) -> tuple[list[int], list[int]]
     if not 0 < held < count:
         raise InputError(
             f"hold_out={options.hold_out:g} of {count} neurons leaves {held} for validation and "
-            f"{count - held} to learn from; both need some"
+            f"{count - held} to learn from; neither may be empty"
         )
     order = np.random.default_rng(options.seed).permutation(count)
     return sorted(order[held:].tolist()), sorted(order[:held].tolist())

@@ -51,7 +51,7 @@ def model_folder(source: str, convert: Convert, revision: str | None = None) -> 
             return Path(snapshot_download(source, revision=revision, allow_patterns=list(FILES)))
     except Exception as error:  # the client's errors differ between its versions
         raise InputError(
-            f"model {source!r} is no folder here, and cannot be had from the hub: {error}"
+            f"model {source!r} is not a folder, and cannot be downloaded from the hub: {error}"
         ) from error
 
 

@@ -162,15 +162,15 @@ class Milan(PretrainedModel):
     def check(self, neurons: Dataset, decoding: Decoding, any_k: bool = False) -> None:
         """Raise InputError if neurons cannot be described; this takes no time.
 
-        They cannot if a language model is needed and there is none, or if the first neuron has
-        another number of exemplars than in training and ``any_k`` is not set.
+        They cannot if the search needs a language model and there is none, or if the first neuron
+        has another number of exemplars than in training and ``any_k`` is not set.
         """
         needs_prior(decoding, self.language_model)
         k = len(next(encoded_records(neurons.select([0]), ["images"]))["images"])
         if k and k != self.config.k and not any_k:
             raise InputError(
                 f"these neurons have {k} exemplars, and the model was trained on {self.config.k}; "
-                "build them with as many, or pass any_k=1 to describe them all the same"
+                "build them with the same number, or pass any_k=1 to describe them anyway"
             )
 
     def describe_features(

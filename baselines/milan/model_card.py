@@ -41,9 +41,9 @@ PMI weight {{ config.decoding.pmi }}, {{ config.decoding.length }} tokens |
 | {{ name | replace("_", " ") }} | {{ value | cell }} |
 {%- endfor %}
 
-Descriptions are what people would probably say of the exemplars, not what the neuron computes. The
-model knows the words of its training data and no others; with neurons of other kinds of networks
-or images it says the nearest thing it knows.
+Descriptions are what people would probably write about the exemplars, not what the neuron computes.
+The model only knows the words of its training data, and uses them for neurons of other kinds of
+networks or images, too.
 """
 
 

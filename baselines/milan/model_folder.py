@@ -38,7 +38,7 @@ class ModelParts(NamedTuple):
         config: The configuration.
         vocabulary: The words.
         state: The parameters by name, without the encoder's.
-        encoder: The encoder, if its weights lie beside the model.
+        encoder: The encoder, if its weights are stored with the model.
     """
 
     config: MilanConfig

@@ -53,7 +53,7 @@ class PretrainedModel(nn.Module):
             if expected and str(encoder.identity()["weights"]) != expected:
                 raise InputError(
                     f"the weights of encoder {self.config.encoder.model!r} are other than those "
-                    "this model was trained with; its features would mean something else"
+                    "this model was trained with, so its features would have another meaning"
                 )
             self._encoder.append(encoder)
         return self._encoder[0]

@@ -50,8 +50,8 @@ class VocabularySpec(BaseModel):
     """How words are chosen.
 
     Attributes:
-        min_count: How often a word must occur in the annotations to be learnt.
-        lemmatize: Whether lemmas stand for words.
+        min_count: How often a word must occur in the annotations to be learned.
+        lemmatize: Whether words are replaced by their lemmas.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")

@@ -62,7 +62,7 @@ def train(
         options: Settings of the training.
         spec: Architecture and search of the model.
         validation: Neurons for early stopping; default a part held out from ``learn``.
-        prior: A trained language model, used as it is and with its vocabulary in place of
+        prior: A trained language model, used unchanged and with its vocabulary in place of
             ``spec.language_model``.
         device: Where the model is trained.
         facts: Facts about the training data for the model card.

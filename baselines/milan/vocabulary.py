@@ -96,8 +96,8 @@ class Vocabulary:
         """Return the vocabulary of texts, the most frequent word first.
 
         Args:
-            texts: What is learnt from.
-            spec: How words are chosen; default all, as they are.
+            texts: The training texts.
+            spec: How words are chosen; default all words, not lemmatized.
 
         Raises:
             InputError: If no word of the texts is frequent enough, or they are not English.
@@ -109,8 +109,8 @@ class Vocabulary:
         words = [word for word, count in counts.items() if count >= spec.min_count]
         if not words:
             raise InputError(
-                f"min_count={spec.min_count}: no word of the annotations is so frequent; the most "
-                f"frequent occurs {max(counts.values())} times"
+                f"min_count={spec.min_count}: no word of the annotations occurs that often; the "
+                f"most frequent occurs {max(counts.values())} times"
             )
         # Ties in alphabetical order, so that the order of texts does not change the model.
         return cls(sorted(words, key=lambda word: (-counts[word], word)), spec.lemmatize)

@@ -82,7 +82,7 @@ class Retrieval:
             InputError: If ``fit`` was not called.
         """
         if not self._texts:
-            raise InputError("retrieval describes with training neurons: give it some")
+            raise InputError("retrieval needs training neurons: call fit first")
         means = self._means(neurons)
         with one_thread():
             # Rounded, so that equally similar training neurons keep their order, whatever the order

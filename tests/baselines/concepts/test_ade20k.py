@@ -68,7 +68,7 @@ def test_the_challenge_without_scenes(tmp_path: Path) -> None:
     ("spoil", "message"),
     [
         (lambda f: (f / "objectInfo150.txt").unlink(), "does not exist"),
-        (lambda f: (f / "objectInfo150.txt").write_text("Idx,Name\n"), "between tabs"),
+        (lambda f: (f / "objectInfo150.txt").write_text("Idx,Name\n"), "tab-separated"),
         (lambda f: (f / "objectInfo150.txt").write_text(HEADER + "x\t1\n"), "is no class"),
         (lambda f: (f / "objectInfo150.txt").write_text(HEADER), "names no class"),
         (lambda f: class_lines(f, "0\t\t\t\t\tnone"), "is no class"),

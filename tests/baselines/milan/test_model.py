@@ -232,7 +232,7 @@ def test_places_where_there_is_no_model(tmp_path: Path) -> None:
     (tmp_path / "milan-base.pth").write_bytes(b"")
     with pytest.raises(InputError, match="import-checkpoint"):
         Milan.from_pretrained(tmp_path / "milan-base.pth")
-    with pytest.raises(InputError, match="cannot be had from the hub"):
+    with pytest.raises(InputError, match="cannot be downloaded from the hub"):
         Milan.from_pretrained("owner/name")
 
 
