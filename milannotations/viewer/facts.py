@@ -195,9 +195,10 @@ def _placed(
     for key, text in texts.items():
         fitting = fitting_keys(key, index)
         if len(fitting) > 1:
+            networks = " or ".join(f"{of.model}-{of.dataset}" for of in fitting)
             raise InputError(
                 f"{path} does not say which {key.layer}:{key.unit} it describes, that of "
-                f"{' or '.join(f'{candidate.model}-{candidate.dataset}' for candidate in fitting)}; "
+                f"{networks}; "
                 "add the columns model and dataset"
             )
         if fitting:
