@@ -31,7 +31,7 @@ import gpu_describers
 import torch
 import transformers
 from gpu_builder import BuilderChecks
-from gpu_table import SMALL, Row, Sizes, table
+from gpu_table import SMALL, DeviceComparison, Sizes, table
 
 from milannotations.device import resolve_device
 from milannotations.progress import silence_libraries
@@ -42,7 +42,7 @@ OF_DESCRIBERS = ("encoder", "milan", "bertscore", "counting", "ablation")
 
 def checks_of(
     names: list[str], device: torch.device, sizes: Sizes, work: Path
-) -> Iterator[tuple[str, Callable[[], Iterator[Row]]]]:
+) -> Iterator[tuple[str, Callable[[], Iterator[DeviceComparison]]]]:
     """Yield the name of each check and what runs it."""
     builder = None
     for name in names:
@@ -54,7 +54,7 @@ def checks_of(
             yield name, lambda check=check: check(device, sizes, work)
 
 
-def run(name: str, check: Callable[[], Iterator[Row]]) -> list[Row]:
+def run(name: str, check: Callable[[], Iterator[DeviceComparison]]) -> list[DeviceComparison]:
     """Run one check, show its rows, and return them; an error gives a row that fails."""
     start = time.perf_counter()
     rows = []
@@ -64,7 +64,7 @@ def run(name: str, check: Callable[[], Iterator[Row]]) -> list[Row]:
             print("  " + "  ".join(cell for cell in row.cells() if cell), flush=True)
     except Exception as error:  # the other checks can still run
         traceback.print_exc()
-        rows.append(Row(name, math.nan, 0, note=f"stopped by {type(error).__name__}"))
+        rows.append(DeviceComparison(name, math.nan, 0, note=f"stopped by {type(error).__name__}"))
     print(f"{name}: {time.perf_counter() - start:.0f} s", flush=True)
     return rows
 
@@ -88,7 +88,7 @@ def main() -> None:
         flush=True,
     )
     start = time.perf_counter()
-    rows: list[Row] = []
+    rows: list[DeviceComparison] = []
     with tempfile.TemporaryDirectory() as folder:
         os.environ["MILANNOTATIONS_HOME"] = f"{folder}/home"
         sizes = Sizes() if on_cuda else SMALL

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 import torch
-from gpu_table import CPU, Row, Sizes, tf32, timed
+from gpu_table import CPU, DeviceComparison, Sizes, tf32, timed
 from PIL import Image
 from torch import Tensor
 
@@ -36,10 +36,10 @@ OTHER_MASKS = 0.03  # share of masks that may be others: a pixel may lie at the 
 ROOM = 3 * 2**30  # bytes, too few for a batch of a thousand images
 
 
-class Decoded(ImageFolder):
+class DecodedImages(ImageFolder):
     """The images of a folder, decoded beforehand, so that reading files takes no time."""
 
-    def decode(self) -> Decoded:
+    def decode(self) -> DecodedImages:
         """Decode all images."""
         with ThreadPoolExecutor(os.cpu_count()) as pool:
             self.tensors = list(pool.map(super().inputs, range(len(self))))
@@ -70,7 +70,7 @@ class BuilderChecks:
         seen_as = replace(self.network.preprocessing, size=sizes.side, resize=sizes.side)
         write_images(work / "images", sizes)
         self.images = ImageFolder(work / "images", seen_as)
-        self.decoded = Decoded(work / "images", seen_as).decode()
+        self.decoded = DecodedImages(work / "images", seen_as).decode()
         self.exact = BuildOptions(batch_size=sizes.batch)
         self.half = replace(self.exact, dtype="bf16", channels_last=True)
 
@@ -187,7 +187,7 @@ class BuilderChecks:
         rate: float,
         bare: float,
         others: float | None = None,
-    ) -> Row:
+    ) -> DeviceComparison:
         """Return the row of some statistics and the rate at which they were computed.
 
         With ``others``, that share of exemplars may differ from the CPU's; else results must agree.
@@ -203,9 +203,11 @@ class BuilderChecks:
                 others,
                 f"activations differ by up to {largest:.1e}",
             )
-        return Row(what, difference, tolerance, "images", rate, self.expected[1], rate / bare, note)
+        return DeviceComparison(
+            what, difference, tolerance, "images", rate, self.expected[1], rate / bare, note
+        )
 
-    def builder(self) -> Iterator[Row]:
+    def builder(self) -> Iterator[DeviceComparison]:
         """Compare exemplars in float32, with TF32, and in bf16."""
         for name, options, allowed, others in (
             ("float32", self.exact, False, None),
@@ -221,7 +223,7 @@ class BuilderChecks:
             yield replace(row, note=f"{row.note}; {second}")
             yield self.row(f"{name}: images in memory", *in_memory, bare, others)
 
-    def compiled(self) -> Iterator[Row]:
+    def compiled(self) -> Iterator[DeviceComparison]:
         """Compare exemplars of a compiled network, on CUDA alone: elsewhere it takes minutes."""
         if self.device.type == "cuda":
             bare = self.bare(self.half)
@@ -229,7 +231,7 @@ class BuilderChecks:
             measured = self.collected(job, self.device)
             yield self.row("bf16, compiled: images in memory", *measured, bare, HALF)
 
-    def files(self) -> Iterator[Row]:
+    def files(self) -> Iterator[DeviceComparison]:
         """Compare a pass over image files, and a whole build with masks and Parquet files."""
         options = replace(self.exact, readers=self.sizes.readers)
         bare = self.bare(options)
@@ -251,12 +253,12 @@ class BuilderChecks:
             for folder in (request.out, plain)
         ]  # fmt: skip
         others = sum(ours != expected for ours, expected in zip(*masks, strict=True))
-        yield Row(
+        yield DeviceComparison(
             "whole build from these files: share of other masks", others / len(masks[0]),
             OTHER_MASKS, "images", rate, of_bare=rate / bare, note=f"{len(masks[0]):,} masks",
         )  # fmt: skip
 
-    def memory(self) -> Iterator[Row]:
+    def memory(self) -> Iterator[DeviceComparison]:
         """Give a batch too little memory: it must be halved until it fits, with the same result."""
         if self.device.type != "cuda":
             return
@@ -275,7 +277,7 @@ class BuilderChecks:
             torch.cuda.empty_cache()
         difference, share = self.difference(partial)
         # Where nothing was halved, nothing was shown.
-        yield Row(
+        yield DeviceComparison(
             f"float32: a batch of {size} images in {ROOM // 2**30} GB",
             difference if messages else math.nan, EXACT,
             note=f"{share:.2%} of exemplars differ; {'; '.join(messages)}",

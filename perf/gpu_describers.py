@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import torch
 import transformers
-from gpu_table import CPU, Row, Sizes, apart, timed
+from gpu_table import CPU, DeviceComparison, Sizes, apart, timed
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from torch import Tensor
 
@@ -41,7 +41,7 @@ from milannotations.loading import load_split
 SHARED = 0.95  # share of candidates that must be the CPU's: random weights make many nearly tie
 
 
-def encoder(device: torch.device, sizes: Sizes, work: Path) -> Iterator[Row]:
+def encoder(device: torch.device, sizes: Sizes, work: Path) -> Iterator[DeviceComparison]:
     """Compare the features of exemplars that MILAN reads."""
     del work
     neurons = load_split("demo", "test").select(range(sizes.neurons))
@@ -52,13 +52,13 @@ def encoder(device: torch.device, sizes: Sizes, work: Path) -> Iterator[Row]:
         for own in (device, CPU)
     )
     count = expected.shape[0] * expected.shape[1]
-    yield Row(
+    yield DeviceComparison(
         f"features of exemplars, {sizes.encoder}", apart(actual, expected), 1e-3, "exemplars",
         count / seconds, count / longer,
     )  # fmt: skip
 
 
-def milan(device: torch.device, sizes: Sizes, work: Path) -> Iterator[Row]:
+def milan(device: torch.device, sizes: Sizes, work: Path) -> Iterator[DeviceComparison]:
     """Compare MILAN's log probabilities, gradients, losses of an epoch, and candidates."""
     del work
     torch.manual_seed(0)
@@ -75,8 +75,10 @@ def milan(device: torch.device, sizes: Sizes, work: Path) -> Iterator[Row]:
     (actual, gradient), (expected, cpu_gradient) = (
         _step(own, features[:64], words[:64]) for own in (on_device, on_cpu)
     )
-    yield Row("MILAN: log probabilities of words", apart(actual, expected), 1e-4)
-    yield Row("MILAN: gradient of a training step", apart(gradient, cpu_gradient), 1e-3)
+    yield DeviceComparison("MILAN: log probabilities of words", apart(actual, expected), 1e-4)
+    yield DeviceComparison(
+        "MILAN: gradient of a training step", apart(gradient, cpu_gradient), 1e-3
+    )
     yield from _training(on_device, on_cpu, features, words)
     for decoding in (Decoding(strategy="rerank", pmi=0.2), Decoding(strategy="beam", pmi=0.2)):
         yield _candidates(on_device, on_cpu, features[: sizes.neurons], decoding)
@@ -95,7 +97,7 @@ def _step(model: Milan, features: Tensor, words: Tensor) -> tuple[Tensor, Tensor
 
 def _training(
     on_device: Milan, on_cpu: Milan, features: Tensor, words: Tensor
-) -> Iterator[Row]:  # fmt: skip
+) -> Iterator[DeviceComparison]:  # fmt: skip
     """Compare the loss of an epoch; each device has a dropout of its own."""
     expected, cpu_rate = _epoch(on_cpu, features, words, TrainingConfig(epochs=1))
     for precision in ("float32", "bfloat16", "float16"):
@@ -104,7 +106,7 @@ def _training(
         options = TrainingConfig.model_validate({"epochs": 1, "precision": precision})
         _epoch(on_device, features, words, options)
         loss, rate = _epoch(on_device, features, words, options)
-        yield Row(
+        yield DeviceComparison(
             f"MILAN: loss of an epoch of training, {precision}", abs(loss / expected - 1), 0.05,
             "descriptions", rate, cpu_rate,
         )  # fmt: skip
@@ -130,7 +132,9 @@ def _epoch(
     return history[0]["train_loss"], len(words) / (time.perf_counter() - begin)
 
 
-def _candidates(on_device: Milan, on_cpu: Milan, features: Tensor, decoding: Decoding) -> Row:
+def _candidates(
+    on_device: Milan, on_cpu: Milan, features: Tensor, decoding: Decoding
+) -> DeviceComparison:
     """Compare candidates: nearly all must be the CPU's, the best ones too, with equal scores."""
     (actual, seconds), (expected, longer) = (
         timed(lambda own=own: own.search(features, decoding), own.device)
@@ -149,7 +153,7 @@ def _candidates(on_device: Milan, on_cpu: Milan, features: Tensor, decoding: Dec
         best += tuple(tokens[0]) == of_cpu[0]
     shared = len(differences) / actual.scores.numel()
     agree = shared >= SHARED and best == len(features)
-    return Row(
+    return DeviceComparison(
         f"MILAN: scores of a beam of {decoding.beam}, {decoding.strategy}, PMI {decoding.pmi:g}",
         max(differences) if agree else math.nan, 1e-3, "neurons", len(features) / seconds,
         len(features) / longer,
@@ -157,7 +161,7 @@ def _candidates(on_device: Milan, on_cpu: Milan, features: Tensor, decoding: Dec
     )  # fmt: skip
 
 
-def bertscore(device: torch.device, sizes: Sizes, work: Path) -> Iterator[Row]:
+def bertscore(device: torch.device, sizes: Sizes, work: Path) -> Iterator[DeviceComparison]:
     """Compare BERTScore with an encoder of the architecture of roberta-large."""
     vocabulary = [f"word{number}" for number in range(1000)]
     write_encoder(work / "encoder", vocabulary, large=device.type == "cuda")
@@ -177,13 +181,13 @@ def bertscore(device: torch.device, sizes: Sizes, work: Path) -> Iterator[Row]:
         rates.append(sizes.sentences / (time.perf_counter() - start))
         scores.append(metric.per_neuron(sums))
     difference = float(np.abs(scores[0] - scores[1]).max())
-    yield Row(
+    yield DeviceComparison(
         "BERTScore, the architecture of roberta-large", difference, 1e-4, "sentences", *rates,
         note=f"F1 from {scores[1].min():.3f} to {scores[1].max():.3f}",
     )  # fmt: skip
 
 
-def counting(device: torch.device, sizes: Sizes, work: Path) -> Iterator[Row]:
+def counting(device: torch.device, sizes: Sizes, work: Path) -> Iterator[DeviceComparison]:
     """Compare the pixels that masks and labels share, which must be equal."""
     folder = work / "recorded"
     folder.mkdir()
@@ -207,14 +211,14 @@ def counting(device: torch.device, sizes: Sizes, work: Path) -> Iterator[Row]:
             int((getattr(actual, field) != getattr(expected, field)).sum())
             for field in ("thresholds", "in_images", "in_masks")
         )
-        yield Row(
+        yield DeviceComparison(
             f"pixels shared by masks and labels, {name}: unequal counts", unequal, 0, "maps",
             *rates, note=f"{int(expected.counts.sum()):,} pixels",
         )  # fmt: skip
 
 
 @torch.no_grad()
-def ablation(device: torch.device, sizes: Sizes, work: Path) -> Iterator[Row]:
+def ablation(device: torch.device, sizes: Sizes, work: Path) -> Iterator[DeviceComparison]:
     """Compare scores and accuracies under the ablation of each unit of the last layers."""
     del work
     torch.manual_seed(0)
@@ -227,14 +231,14 @@ def ablation(device: torch.device, sizes: Sizes, work: Path) -> Iterator[Row]:
             for own in (device, CPU)
         )  # fmt: skip
         count = sizes.ablated * len(inputs)
-        yield Row(
+        yield DeviceComparison(
             f"scores under each ablation of {layer}", apart(actual, expected), 1e-3, "images",
             count / seconds, count / longer,
         )  # fmt: skip
         accuracy, cpu_accuracy = (
             (scores.argmax(2) == labels).double().mean(1) for scores in (actual, expected)
         )
-        yield Row(
+        yield DeviceComparison(
             f"accuracy under each ablation of {layer}",
             float((accuracy - cpu_accuracy).abs().max()), round(1 / len(inputs), 4),
         )  # fmt: skip

@@ -60,7 +60,7 @@ SMALL = Sizes(
 
 
 @dataclass(frozen=True)
-class Row:
+class DeviceComparison:
     """One comparison of a device with the CPU.
 
     Attributes:
@@ -113,7 +113,7 @@ def _number(value: float) -> str:
     return f"{value:,.0f}" if value >= 100 else f"{value:.2g}"
 
 
-def table(rows: list[Row], device: torch.device) -> str:
+def table(rows: list[DeviceComparison], device: torch.device) -> str:
     """Return the rows as a Markdown table."""
     head = ["what", f"on {device.type.upper()}", "on the CPU", "ratio", "of bare passes",
             "largest difference", "tolerance", "", "note"]  # fmt: skip

@@ -48,7 +48,11 @@ def test_all_checks_pass(
 def test_a_difference_above_the_tolerance_fails(
     gpu: ModuleType, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    rows = [gpu.Row("near", 1e-4, 1e-3), gpu.Row("far", 1e-2, 1e-3), gpu.Row("nan", math.nan, 1)]
+    rows = [
+        gpu.DeviceComparison("near", 1e-4, 1e-3),
+        gpu.DeviceComparison("far", 1e-2, 1e-3),
+        gpu.DeviceComparison("nan", math.nan, 1),
+    ]
     monkeypatch.setattr(gpu.gpu_describers, "milan", lambda *_: iter(rows))
     with pytest.raises(SystemExit, match=r"failed: far; nan$"):
         _run(gpu, monkeypatch, "milan")
@@ -58,7 +62,7 @@ def test_an_error_fails_and_lets_other_checks_run(
     gpu: ModuleType, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def stop(*_: object) -> Iterator[object]:
-        yield gpu.Row("before", 0, 0)
+        yield gpu.DeviceComparison("before", 0, 0)
         raise RuntimeError("no kernel image is available")
 
     monkeypatch.setattr(gpu.gpu_describers, "milan", stop)
