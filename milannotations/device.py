@@ -1,4 +1,4 @@
-"""Which processor to run on, chosen by one ``--device`` flag everywhere."""
+"""The device to run on, chosen by the same ``--device`` option everywhere."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ DEVICE_HELP = "auto, cpu, cuda, cuda:N or mps; auto takes the fastest there is"
 
 
 def resolve_device(name: str = "auto") -> torch.device:
-    """Return the device of that name; ``auto`` prefers CUDA, then MPS, then the CPU.
+    """Return the device with a name; ``auto`` prefers CUDA, then MPS, then the CPU.
 
     For a CUDA device this also turns off TF32 in convolutions, for the whole process. torch uses it
     by default for float32, and its mantissa of 10 bits is enough to change which images become
@@ -22,7 +22,7 @@ def resolve_device(name: str = "auto") -> torch.device:
     Raises:
         InputError: If the name is unknown or there is no such device on this machine.
     """
-    import torch  # here, so that `--help`, which needs the text above, need not wait for it
+    import torch  # here, so that `--help`, which needs only the text above, is fast
 
     if name == "auto":
         without_cuda = "mps" if torch.backends.mps.is_available() else "cpu"

@@ -1,10 +1,10 @@
-"""Fingerprints: which data a result was computed on, whatever files they came in.
+"""Fingerprints: which data a result was computed on, independent of the files that hold them.
 
-A fingerprint covers what identifies the neurons and what is known of them: keys, masks (their
-pixels), image ids, activations, thresholds and annotations. It depends neither on the order of
-the rows, nor on how they are split into files or compressed. The images themselves are left out:
-users attach their own copies of the source images, which decoders of different versions read
-with slightly different pixels, and ``image_ids`` say which they are.
+A fingerprint covers what identifies and describes the neurons: keys, masks (their pixels), image
+ids, activations, thresholds and annotations. It depends neither on the order of the rows, nor on
+their division into files or the compression. The images themselves are left out: users attach
+their own copies of the source images, which decoders of different versions read with slightly
+different pixels, and ``image_ids`` identify them.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ def _records(path: Path) -> Iterator[dict[str, Any]]:
 
 
 def known_as(value: str) -> str | None:
-    """Return the config, or ``config/split``, that has a fingerprint; None if none is known to."""
+    """Return the config, or ``config/split``, with a fingerprint; None if it is unknown."""
     for name, recorded in {**_read(_own()), **_shipped()}.items():
         if recorded == value:
             return name
@@ -61,7 +61,7 @@ def known_as(value: str) -> str | None:
 
 
 def registered() -> dict[str, str]:
-    """Return the fingerprint of every config known here: shipped ones, and recorded ones."""
+    """Return the fingerprints of all known configs: shipped ones and recorded ones."""
     return {**_read(_own()), **_shipped()}
 
 
@@ -97,7 +97,7 @@ def _combine(digests: Iterable[bytes]) -> str:
 
 def _digest(record: Mapping[str, Any]) -> bytes:
     digest = hashlib.sha256()
-    # In one order, whatever the order of the columns in a file.
+    # In a fixed order, whatever the order of the columns in a file.
     plain = {name: record.get(name) for name in _COVERED if name != "masks"}
     digest.update(json.dumps(plain, ensure_ascii=True).encode())
     for mask in record.get("masks") or []:

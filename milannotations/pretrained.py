@@ -14,9 +14,9 @@ from milannotations.hub_access import from_hub
 from milannotations.json_files import read_json
 from milannotations.tensors import check_network
 
-# More than any model has: what names more would take memory before its weights are looked at.
+# More than any model has; larger configurations would take memory before weights are checked.
 _MOST_LAYERS, _MOST_WIDTH = 2_000, 10_000_000
-_MOST_PARAMETERS_PER_BYTE = 4  # of weights stored with less than 2 bits each, or lacking
+_MOST_PARAMETERS_PER_BYTE = 4  # allows for weights of less than 2 bits, and for missing ones
 _SPARE_BYTES = 2**28
 
 
@@ -26,9 +26,9 @@ def load_pretrained(kind: Any, name: str, what: str, own_precision: bool = False
     Args:
         kind: An ``Auto…`` class of ``transformers``.
         name: A folder, or OWNER/NAME of the hub.
-        what: What it is, for messages.
-        own_precision: Keep the precision that the weights are stored in, which large models need;
-            else float32. What ``transformers`` does by itself depends on its version.
+        what: What kind of model it is, for messages.
+        own_precision: Keep the precision of the stored weights, as large models need; otherwise
+            float32. The default of ``transformers`` depends on its version.
 
     Raises:
         InputError: If there is no such model, its weights are pickled, or some are missing.
@@ -38,14 +38,14 @@ def load_pretrained(kind: Any, name: str, what: str, own_precision: bool = False
         module, info = kind.from_pretrained(
             name, trust_remote_code=False, use_safetensors=True, output_loading_info=True
         )
-    # Of what is missing transformers itself makes a random one.
+    # transformers itself initializes missing weights at random.
     lacking = sorted(set(info["missing_keys"]) & {key for key, _ in module.named_parameters()})
     if lacking:
         raise InputError(
             f"{what} {name!r}: the weights lack {len(lacking)} parameters, such as "
             f"{', '.join(lacking[:3])}; was it trained as a {what}?"
         )
-    if not own_precision:  # of large language models this would take as long as loading them
+    if not own_precision:  # for large language models this would take as long as loading them
         check_network(module, f"{what} {name!r}")
     config = module.config
     stored = getattr(config, "dtype", None) or getattr(config, "torch_dtype", None)
@@ -65,13 +65,13 @@ def load_processor(kind: Any, name: str, what: str) -> Any:
 
 @contextmanager
 def loading(what: str, name: str) -> Iterator[None]:
-    """Turn whatever is raised while a model or a part of it is loaded into one sentence.
+    """Turn any error in loading a model or a component of it into one sentence.
 
-    transformers, tokenizers, safetensors and the hub's client raise dozens of kinds for damaged
-    files, and tokenizers plain ``Exception``; no list is complete.
+    For damaged files, transformers, tokenizers, safetensors and the hub's client raise dozens of
+    types, and tokenizers plain ``Exception``; no list would be complete.
 
     Raises:
-        InputError: Says what cannot be loaded, from where, and why.
+        InputError: Names what cannot be loaded, and why.
     """
     try:
         with from_hub(name, f"{what} {name!r}"):
@@ -83,9 +83,9 @@ def loading(what: str, name: str) -> Iterator[None]:
 
 
 def check_model_folder(folder: Path) -> None:
-    """Refuse a model's folder, if it is one, whose configuration is absurd for its weights.
+    """Refuse a model folder whose configuration is implausible for its weights.
 
-    Memory is taken by what the configuration says, before the weights are compared with it.
+    The configuration decides how much memory is allocated, before the weights are compared with it.
 
     Raises:
         InputError: Names the file and the value.
@@ -100,7 +100,7 @@ def check_model_folder(folder: Path) -> None:
             raise InputError(f"{file}: {name} is {number:,}; at most {most:,} is believed")
     stored = sum(path.stat().st_size for path in folder.rglob("*") if path.suffix in _WEIGHTS)
     wide, layers = (_largest(config, names) for names in (_WIDTHS, _LAYERS))
-    # Each layer has at least the matrices of attention, each width × width.
+    # Each layer has at least the four matrices of attention, each width × width.
     needed = 4 * wide * wide * layers
     if stored and needed > _MOST_PARAMETERS_PER_BYTE * stored + _SPARE_BYTES:
         raise InputError(
@@ -115,7 +115,7 @@ _LAYERS = ("num_hidden_layers", "num_layers", "n_layer", "n_layers")
 
 
 def _numbers(config: Any, name: str) -> Iterator[tuple[str, int]]:
-    """Yield the whole numbers of a configuration, with their places."""
+    """Yield the integers of a configuration, with their dotted names."""
     for key, value in config.items():
         if isinstance(value, dict):
             yield from _numbers(value, f"{name}{key}.")
@@ -129,10 +129,10 @@ def _is_size(name: str) -> bool:
 
 
 def _largest(config: Any, names: tuple[str, ...]) -> int:
-    """Return the largest number of the outermost configuration that has one of some names."""
+    """Return the largest integer under any of some names in the outermost configuration."""
     return max((config[name] for name in names if isinstance(config.get(name), int)), default=0)
 
 
 def first_line(error: BaseException) -> str:
-    """Return the first line of an error's message; transformers' are long."""
+    """Return the first line of an error's message; those of transformers are long."""
     return (str(error).strip() or repr(error)).splitlines()[0][:300]

@@ -1,4 +1,4 @@
-"""Which units of a layer are meant: numbers and ranges, written as numpy's slices are."""
+"""A choice of units of a layer: numbers and ranges, written like slices of numpy."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from milannotations.errors import InputError
 
 UNITS_HELP = "numbers and ranges as numpy writes them, as 0:100 or 3,5,8 or -10:"
 _ITEM = re.compile(r"(-?[0-9]{1,9})|(-?[0-9]{1,9})?:(-?[0-9]{1,9})?(?::([0-9]{1,9}))?", re.ASCII)
-# As `milannotations view` has always written them, the last number included.
+# The notation of earlier versions of `milannotations view`, which includes the last number.
 _INCLUSIVE = re.compile(r"([0-9]{1,9})-([0-9]{1,9})", re.ASCII)
 
 
@@ -33,17 +33,17 @@ class UnitChoice:
         [0, 1, 2, 7, 9]
 
         Raises:
-            InputError: If it is not so written.
+            InputError: If the text has another form.
         """
         return cls(text, tuple(_part(item.strip(), text) for item in text.split(",")))
 
     def of(self, count: int, layer: str) -> list[int]:
-        """Return the numbers of the units of a layer that has so many, ascending.
+        """Return the numbers of the chosen units of a layer with ``count`` units, ascending.
 
-        Ranges end where the layer ends, as slices do.
+        Like slices, ranges end where the layer ends.
 
         Raises:
-            InputError: If there is no such unit, or none is left; names the layer.
+            InputError: If there is no such unit, or no unit is chosen; names the layer.
         """
         chosen: set[int] = set()
         for index in self.parts:

@@ -1,4 +1,4 @@
-"""An edited network on disk: whoever has torch can load it, without this package."""
+"""An edited network on disk, which can be loaded with torch alone, without this package."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from milannotations.storage import atomic_folder
 WEIGHTS, MASKS, LOADER, PROGRAM = "weights.pt", "masks.json", "load_edited.py", "model.pt2"
 _LOADER = Path(__file__).parent / "load_edited.py.txt"
 
-# Their first parameters' rows are their outputs' channels.
+# The rows of their first parameter are the channels of their output.
 _ROWS = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.BatchNorm1d, nn.BatchNorm2d,
          nn.BatchNorm3d, nn.GroupNorm)  # fmt: skip
 
@@ -31,10 +31,10 @@ class Written:
     """What was written.
 
     Attributes:
-        folder: Where.
-        folded: Whether the weights alone are the edited network; else masks go with them.
-        program: Whether it could be exported as a program that needs no other code.
-        problem: Why not, if it could not.
+        folder: The folder.
+        folded: Whether the weights alone make up the edited network; otherwise masks go with them.
+        program: Whether the network could be exported as a program that needs no other code.
+        problem: Why it could not be exported, if so.
     """
 
     folder: Path
@@ -49,11 +49,11 @@ def folded(
     ablation: Ablation,
     means: Means | None = None,
 ) -> dict[str, Tensor] | None:
-    """Return weights that do what an ablation does, or None where no weights can.
+    """Return weights with the effect of an ablation, or None if no weights have it.
 
     A channel of a convolution, a linear layer or a normalization is constant if its weights are 0
-    and its bias is that constant. Outputs of other modules, such as a block with a sum in it, have
-    no weights of their own.
+    and its bias is that constant. Outputs of other modules, such as a block that ends in a sum,
+    have no weights of their own.
 
     Args:
         model: The network; it is not changed.
@@ -75,11 +75,11 @@ def folded(
         point = point_of(points, layer)
         module = model.get_submodule(point.spec.module)
         weight, bias = getattr(module, "weight", None), getattr(module, "bias", None)
-        # Subclasses may do more than their weights say.
+        # Subclasses may do more than apply their weights.
         if point.spec.marks or type(module) not in _ROWS or weight is None:
             return None
         if f"{point.spec.module}.weight" not in state:
-            return None  # made of other parameters at each call
+            return None  # computed from other parameters at each call
         value = (means or {}).get(layer)
         if bias is None and value is not None:
             return None
@@ -105,26 +105,26 @@ def write_edited(
     facts: Mapping[str, Any] | None = None,
     overwrite: bool = False,
 ) -> Written:
-    """Write an edited network, and read it again to see that it is the same.
+    """Write an edited network, and load it again to verify that it is the same.
 
-    ``weights.pt`` is a state dictionary with the network's own names. Where weights alone can do
-    the edit they do, and ``masks.json`` lists no channels; elsewhere it says which channels are
-    fixed, and ``load_edited.py``, which needs nothing but torch, puts that into the network.
-    ``model.pt2`` is the same as an exported program (``torch.export.load``), where that works.
+    ``weights.pt`` is a state dictionary with the network's own names. If weights alone can express
+    the edit, ``masks.json`` lists no channels; otherwise it lists the channels that are fixed, and
+    ``load_edited.py``, which needs nothing but torch, fixes them in the network. ``model.pt2`` is
+    the same network as an exported program (``torch.export.load``), if it can be exported.
 
     Args:
-        model: The network as it was; its weights may have been trained since.
+        model: The network without the ablation; its weights may have been fine-tuned.
         points: Its layers.
         ablation: Which units.
         out: The folder.
-        inputs: A batch to try it on.
+        inputs: A batch to verify it with.
         means: What units are set to; see ``ablated``.
-        facts: More to be written into ``masks.json``.
+        facts: Additional entries of ``masks.json``.
         overwrite: Replace the folder.
 
     Raises:
         InputError: If the folder exists.
-        RuntimeError: If what was read again does not give what the network gives.
+        RuntimeError: If the loaded network gives other outputs than the edited one.
     """
     model = model.eval()
     state = folded(model, points, ablation, means)
@@ -149,12 +149,12 @@ def write_edited(
         (folder / LOADER).write_text(loader, encoding="utf-8")
         _check(model, folder, inputs, expected)
         problem = ""
-        # On the processor, so that it can be loaded where there is no other.
+        # On the CPU, so that it can be loaded on machines without a GPU.
         plain = copy.deepcopy(model).cpu()
         with ablated(plain, points, ablation, means):
             try:
                 _export(plain, tuple(x.cpu() for x in inputs), folder / PROGRAM, expected.cpu())
-            except Exception as error:  # whatever the exporter cannot do with a network
+            except Exception as error:  # the exporter may raise anything
                 (folder / PROGRAM).unlink(missing_ok=True)
                 problem = (str(error).strip().splitlines() or [type(error).__name__])[0][:300]
     return Written(out, state is not None, not problem, problem)
@@ -170,7 +170,7 @@ def _entry(point: HookPoint, units: Any, mean: Tensor | None) -> dict[str, Any]:
 
 
 def _check(model: nn.Module, folder: Path, inputs: tuple[Tensor, ...], expected: Tensor) -> None:
-    """Load what was written as a user does, by its own loader, and compare."""
+    """Load the folder with its own loader, as a user does, and compare."""
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
     namespace: dict[str, Any] = {"__name__": "load_edited"}
     exec(compile((folder / LOADER).read_text(encoding="utf-8"), LOADER, "exec"), namespace)
@@ -189,7 +189,7 @@ def _export(model: nn.Module, inputs: tuple[Tensor, ...], path: Path, expected: 
     batch = torch.export.Dim("batch", min=1)
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")
-        # The example goes into the file, which may be handed on: no image of the user's.
+        # The example goes into the file, which may be passed on, so it must not be a user's image.
         program = torch.export.export(
             model,
             tuple(torch.zeros_like(x) for x in inputs),

@@ -1,4 +1,4 @@
-"""Units' mean activations, for ablations that set units to them."""
+"""Units' mean activations, for mean ablation."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ def mean_activations(
     Args:
         model: The network.
         points: The layers.
-        images: Those of training: never any that results are reported on.
+        images: Training images, never images that results are reported on.
         layouts: See ``find_hook_points``.
         device: Where it runs.
         batch_size: Images per forward pass.
 
     Raises:
-        InputError: For attention heads, which have no one value; set them to 0.
+        InputError: For attention heads, which have no single mean; use zero ablation.
     """
     for layer, point in points.items():
         if point.channels != point.units:

@@ -1,10 +1,10 @@
-"""Running a network on from one of its layers, with what came before remembered.
+"""Resuming a network from one of its layers, with the outputs of earlier modules cached.
 
-Between two passes that differ only from some layer on, every module that has finished before that
-layer gives the same output again. So those outputs are kept and given instead of being computed.
-What a network's own code does between its modules is run again: it is needed to get to the layer,
-and is cheap. No tracing of code is needed, so that this works for any network in evaluation mode
-whose way through its modules does not depend on the ablation.
+If two passes differ only from some layer on, every module that finishes before that layer gives
+the same output in both. Those outputs are cached and returned instead of being computed again. The
+network's own code between modules runs again: it is needed to get to the layer, and is cheap. No
+code is traced, so this works for any network in evaluation mode whose path through its modules does
+not depend on the ablation.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ from torch.utils._pytree import tree_flatten, tree_unflatten
 from milannotations.hook_points.hook_point import HookPoint
 
 Inputs = tuple[Tensor, ...]
-# A module and which of its calls in one forward pass.
+# A module, and the number of the call among its calls in one forward pass.
 Call = tuple[nn.Module, int]
 
 
 @dataclass(eq=False)
 class _Event:
-    """A module's call in the pass that is looked at: when it began and ended, and within what."""
+    """A module's call in the observed pass: when it began and ended, and the call around it."""
 
     call: Call
     began: int
@@ -40,17 +40,17 @@ class _Event:
 
 @dataclass(frozen=True)
 class Cut:
-    """What is finished when a layer has been computed.
+    """The calls that have finished when a layer has been computed.
 
     Attributes:
-        at: When that is, in steps of the pass; later layers have greater ones.
-        calls: The outermost calls that have finished by then, each with how often other modules
-            were called within it.
-        fragile: Those of them whose outputs are changed in place by code that is run again.
-        unused: Those whose outputs only go into others of them, as most do in a sequence: of
-            these the shapes are kept, not the numbers.
-        batched: Of the tensors that each of them gives, which have a first axis that grows with
-            the batch.
+        at: When the layer is computed, in steps of the pass; later layers have greater numbers.
+        calls: The outermost calls that have finished by then, each with the number of calls of
+            other modules within it.
+        fragile: Those whose outputs are changed in place by code that runs again.
+        unused: Those whose outputs are only used by other finished calls, as most are in a
+            sequence: only the shapes of these outputs are cached.
+        batched: For each call, which of its output tensors have a first axis that grows with the
+            batch.
     """
 
     at: int
@@ -59,8 +59,8 @@ class Cut:
     unused: frozenset[Call]
     batched: dict[Call, tuple[bool, ...]]
 
-    def kept(self, call: Call, output: Any) -> Any:
-        """Return what is to be kept of a call's output."""
+    def cached(self, call: Call, output: Any) -> Any:
+        """Return what to cache of a call's output."""
         if call in self.unused:
             return _each_tensor(output, lambda leaf: leaf.new_zeros(()).expand(leaf.shape))
         return _cloned(output) if call in self.fragile else output
@@ -68,13 +68,13 @@ class Cut:
 
 @dataclass
 class Memory:
-    """Outputs of a cut's calls for one batch."""
+    """Cached outputs of a cut's calls for one batch."""
 
     cut: Cut
     outputs: dict[Call, Any] = field(default_factory=dict)
 
     def repeated(self, times: int) -> Memory:
-        """Return the outputs for the same images several times over, one copy after the other."""
+        """Return the outputs for several copies of the batch, one after the other."""
         if times == 1:
             return self
         enlarged = Memory(self.cut)
@@ -91,15 +91,15 @@ class Memory:
 
 
 class _Complete(BaseException):
-    """Ends a pass once all is remembered; not an Exception, so that no model takes it for one."""
+    """Ends a pass once everything is cached; not an Exception, so that no model handles it."""
 
 
 def find_cuts(model: nn.Module, points: Sequence[HookPoint], inputs: Inputs) -> dict[str, Cut]:
-    """Look at passes of a batch, and one of its first image, and find the cut of each layer.
+    """Observe passes of a batch and of its first image, and find the cut of each layer.
 
     Args:
         model: In evaluation mode.
-        points: The layers; each is run once in a pass, as ``probe`` makes sure.
+        points: The layers; each is run once in a pass, as ``probe`` ensures.
         inputs: A batch of at least two images.
 
     Raises:
@@ -112,7 +112,7 @@ def find_cuts(model: nn.Module, points: Sequence[HookPoint], inputs: Inputs) -> 
     image_pass.run(tuple(tensor[:1] for tensor in inputs))
     with _Uses(uses):
         uses.run(inputs)
-    # Some modules of torch take another way where operations are looked at.
+    # Some modules of torch take another path when operations are observed.
     alike = [event.call for event in batch_pass.events] == [event.call for event in uses.events]
     cuts = {}
     for point in points:
@@ -135,13 +135,13 @@ def find_cuts(model: nn.Module, points: Sequence[HookPoint], inputs: Inputs) -> 
 
 
 def _outside(what: Iterable[tuple[Call, int]], calls: Iterable[_Event]) -> set[Call]:
-    """Return the calls to whose outputs something is done, but not within any of ``calls``."""
+    """Return the calls whose outputs are changed or used outside all of ``calls``."""
     spans = [(event.began, event.ended) for event in calls]
     return {call for call, when in what if not any(a < when < b for a, b in spans)}
 
 
 class _Watch:
-    """One pass that is looked at. Calls begin and end at even times; odd ones lie between."""
+    """One observed pass. Calls begin and end at even times; odd times lie between."""
 
     def __init__(self, model: nn.Module, points: Sequence[HookPoint]) -> None:
         self._model = model
@@ -155,7 +155,7 @@ class _Watch:
         self._kept: dict[Call, list[tuple[Tensor, int]]] = {}
         self._owners: dict[int, list[Call]] = {}
         self.events: list[_Event] = []
-        # Whose outputs were changed in place, and whose were used at all, and when.
+        # Calls whose outputs were changed in place, or were used, each with the time.
         self.changes: list[tuple[Call, int]] = []
         self.uses: set[tuple[Call, int]] = set()
         self.rows: dict[Call, tuple[int, ...]] = {}
@@ -166,10 +166,10 @@ class _Watch:
         with torch.no_grad(), no_fast_path(), _patched(self._model.modules(), self._around):
             output = self._model(*inputs)
         self.use(tree_flatten(output)[0])
-        self._kept.clear()  # the tensors themselves are not needed any longer
+        self._kept.clear()  # the tensors are no longer needed
 
     def use(self, values: Iterable[Any]) -> None:
-        """Note that something is done with these, of which some may be outputs of calls."""
+        """Record that these values, some of which may be outputs of calls, are used."""
         for value in values:
             if isinstance(value, Tensor):
                 self.uses |= {(call, self._time + 1) for call in self._owners.get(id(value), ())}
@@ -200,7 +200,7 @@ class _Watch:
             tensors = [leaf for leaf in tree_flatten(output)[0] if isinstance(leaf, Tensor)]
             self._kept[event.call] = [(tensor, tensor._version) for tensor in tensors]
             for tensor in tensors:
-                # All are kept alive, so that no other tensor gets the same number.
+                # All are kept alive, so that no other tensor gets the same id.
                 self._owners.setdefault(id(tensor), []).append(event.call)
             self.rows[event.call] = tuple(len(t) if t.ndim else -1 for t in tensors)
             self._reach(module, False)
@@ -213,7 +213,7 @@ class _Watch:
             self.reached.setdefault(layer, self._time)
 
     def _look(self) -> None:
-        """Note what has been changed in place since the last look."""
+        """Record what has been changed in place since the last call."""
         for call, tensors in self._kept.items():
             for number, (tensor, version) in enumerate(tensors):
                 if tensor._version != version:
@@ -222,7 +222,7 @@ class _Watch:
 
 
 class _Uses(TorchDispatchMode):
-    """Tells a watch of all tensors that any operation takes."""
+    """Reports the tensor arguments of all operations to a watch."""
 
     def __init__(self, watch: _Watch) -> None:
         super().__init__()
@@ -247,13 +247,13 @@ def no_fast_path() -> Iterator[None]:
 
 
 def remember(model: nn.Module, cut: Cut, inputs: Inputs, earlier: Memory | None = None) -> Memory:
-    """Run a batch up to a cut.
+    """Run a batch up to a cut, and return the cached outputs.
 
     Args:
         model: The network.
         cut: Where to stop.
         inputs: The batch.
-        earlier: What is remembered of it up to an earlier cut.
+        earlier: The cached outputs up to an earlier cut.
     """
     memory = Memory(cut)
     if cut.calls:
@@ -269,15 +269,15 @@ def remember(model: nn.Module, cut: Cut, inputs: Inputs, earlier: Memory | None 
 def replaying(
     model: nn.Module, memory: Memory | None, wanted: Memory | None = None
 ) -> Iterator[None]:
-    """Give what is known, instead of computing it, in the one pass that is run meanwhile.
+    """Return cached outputs instead of computing them, in the one pass of the ``with`` block.
 
     Args:
         model: The network.
-        memory: What is given; None for nothing.
-        wanted: Where outputs are kept; the pass is left by an exception when it has all.
+        memory: The cached outputs; None for none.
+        wanted: Where to cache outputs; an exception ends the pass once all are cached.
 
     Raises:
-        RuntimeError: If the pass did not make the calls that are known.
+        RuntimeError: If the pass did not make all cached calls.
     """
     counts: Counter[nn.Module] = Counter()
     given = 0
@@ -292,14 +292,14 @@ def replaying(
             counts[module] += 1
             if memory and call in outputs:
                 given += 1
-                # Modules may be shared: those within this call are not called now.
+                # Modules may be shared; those within this call are skipped now.
                 counts.update(memory.cut.calls[call])
                 output = _cloned(outputs[call]) if call in fragile else outputs[call]
             else:
                 output = forward(*args, **kwargs)
             if wanted and call in missing:
                 missing.remove(call)
-                wanted.outputs[call] = wanted.cut.kept(call, output)
+                wanted.outputs[call] = wanted.cut.cached(call, output)
                 if not missing:
                     raise _Complete
             return output
@@ -310,7 +310,7 @@ def replaying(
         yield
     if given != len(outputs):
         raise RuntimeError(
-            f"{given} of {len(outputs)} remembered calls were made: the network takes another way "
+            f"{given} of {len(outputs)} cached calls were made: the network takes another path "
             "through its modules in each pass"
         )
 
@@ -320,7 +320,7 @@ def _patched(
     modules: Iterable[nn.Module],
     around: Callable[[nn.Module, Callable[..., Any]], Callable[..., Any]],
 ) -> Iterator[None]:
-    """Put something around the ``forward`` of modules; their hooks still run as they did."""
+    """Wrap the ``forward`` of modules; their hooks still run."""
     own: dict[nn.Module, Any] = {}
     try:
         for module in modules:
@@ -350,5 +350,5 @@ def _repeated(tensor: Tensor, times: int) -> Tensor:
 
 
 def _stretched(tensor: Tensor, times: int) -> Tensor:
-    """Return what has the shape of ``_repeated``, without its numbers."""
+    """Return a tensor of the shape of ``_repeated``, without its values."""
     return tensor.new_zeros(()).expand(times * len(tensor), *tensor.shape[1:])

@@ -28,18 +28,18 @@ ROWS = 128
 
 
 class AblationRunner:
-    """Runs a network on a batch under many ablations, exactly as one after the other would.
+    """Runs a network on a batch under many ablations, with the same outputs as one by one.
 
-    What comes before an ablation's first layer is computed once a batch, not once an ablation
-    (see ``replay``), and several ablations with the same first layer are run as one larger batch.
+    The layers before an ablation's first layer are computed once per batch, not once per ablation
+    (see ``replay``), and ablations with the same first layer are run together as a larger batch.
 
     Args:
         model: In evaluation mode, on its device.
         points: The layers that may be ablated, from ``find_hook_points``.
-        inputs: Any batch of at least two images: the network's way through its modules is
-            looked at once.
+        inputs: Any batch of at least two images, on which the network's path through its modules
+            is observed once.
         means: What ablated channels are set to; see ``ablated``.
-        rows: How many images at most a batch is made larger to.
+        rows: Greatest number of images in an enlarged batch.
     """
 
     def __init__(
@@ -57,14 +57,14 @@ class AblationRunner:
         self._cuts = find_cuts(model, [*points.values()], inputs)
         for layer, cut in self._cuts.items():
             if not self._holds(cut, inputs):
-                # Rare: code that changes tensors in place behind its modules' backs, or outputs of
-                # a kind that is not looked into. Whole passes are always right.
+                # Rare: code that changes tensors in place between modules, or outputs of a type
+                # that is not inspected. Whole passes are always right.
                 self._cuts[layer] = replace(cut, calls={})
         self._last = max(self._cuts, key=lambda layer: self._cuts[layer].at) if points else None
 
     @torch.no_grad()
     def _holds(self, cut: Cut, inputs: Inputs) -> bool:
-        """Try a cut: two copies of the batch must come out as the batch does."""
+        """Verify a cut: two copies of the batch must give the batch's output twice."""
         with no_fast_path():
             expected = logits_of(self._model(*inputs)).float()
         memory = remember(self._model, cut, inputs).repeated(2)
@@ -74,11 +74,11 @@ class AblationRunner:
             return False
         bound = 1e-3 * float(expected.abs().max().clamp(min=1e-6))
         if len(outputs) != 2 * len(expected):
-            return False  # tensors in outputs of a kind that is not looked into
+            return False  # tensors in outputs of a type that is not inspected
         return all(bool(((half - expected).abs() <= bound).all()) for half in outputs.chunk(2))
 
     def depth(self, layer: str) -> int:
-        """Return when a layer is computed: later ones have greater numbers.
+        """Return when a layer is computed: later layers have greater numbers.
 
         Raises:
             InputError: If the layer is not among those that may be ablated.
@@ -94,14 +94,14 @@ class AblationRunner:
 
         Args:
             inputs: A batch.
-            ablations: In any order; an empty one is the whole network.
+            ablations: In any order; an empty one leaves the network as it is.
 
         Yields:
-            Each once, those that begin at early layers first; outputs as ``logits_of`` gives
-            them, of as many rows as there are images.
+            Each position once, ablations that begin at early layers first, with the output as
+            ``logits_of`` gives it, one row per image.
 
         Raises:
-            InputError: If a layer or a unit is unknown; before anything is run.
+            InputError: If a layer or a unit is unknown, before anything is run.
         """
         masks = [self._masks(ablation) for ablation in ablations]
         starts: dict[str | None, list[int]] = {}
@@ -129,7 +129,7 @@ class AblationRunner:
         masks: Sequence[Mapping[str, Tensor]],
     ) -> Iterator[tuple[int, Tensor]]:
         at_once = max(1, self._rows // len(inputs[0]))
-        # Parts of equal size, so that what is remembered is enlarged once, or twice at most.
+        # Chunks of equal size, so that cached outputs are enlarged once, or at most twice.
         parts = math.ceil(len(positions) / at_once)
         at_once = math.ceil(len(positions) / parts)
         large: Memory | None = None
@@ -162,7 +162,7 @@ class AblationRunner:
 
 
 def logits_of(output: object) -> Tensor:
-    """Return a classifier's scores: its output, or that part of it that is so named.
+    """Return a classifier's logits: its output, or the item of it called ``logits``, or the first.
 
     Raises:
         TypeError: If there is no tensor in it.

@@ -1,1 +1,1 @@
-"""Source images put into records that came without: found, cut as the network saw them, stored."""
+"""Attaching source images to records that came without: finding, cropping and storing them."""

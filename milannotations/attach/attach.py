@@ -1,9 +1,9 @@
-"""Fills the images of a dataset folder's records: shard by shard, each image made once.
+"""Fills in the images of a dataset folder's records, shard by shard.
 
-The exemplars are named by ``image_ids``, and each gets the size of its mask; how a whole picture
-is cut to that size is told in ``milannotations.attach.geometry``. An image is an exemplar of many
-units, so first every distinct one is read, cut and encoded into a file on disk, and then the
-shards are written from there. Both steps go on where they were interrupted.
+``image_ids`` identify the exemplars, and each gets the size of its mask;
+``milannotations.attach.geometry`` documents how a whole picture is cut to that size. An image may
+be an exemplar of many units, so every distinct image is first read, cut and encoded once into a
+file on disk, from which the shards are then written. Both steps resume where they were interrupted.
 """
 
 from __future__ import annotations
@@ -36,14 +36,14 @@ from milannotations.release.facts import read_raw_facts
 from milannotations.storage import atomic_path, check_target, resumable_folder
 
 LISTING = "images.csv"
-# What an interruption can cost, and what waits in memory to be stored.
+# Number of images that an interruption can cost, and that wait in memory to be stored.
 _BATCH = 64
 _RELEASE = 16
 
 
 @dataclass(frozen=True)
 class AttachReport:
-    """What was attached.
+    """The result of attaching images.
 
     Attributes:
         folder: The dataset folder with images.
@@ -52,7 +52,7 @@ class AttachReport:
         unchanged: Records that had images, left as they were.
         images: Distinct images that were attached.
         source: Title of the source.
-        order: What the order of its images is.
+        order: The order of its images, as text.
         geometry: ``crop`` or ``squash``.
         image_format: ``png``, ``jpeg`` or ``webp``.
     """
@@ -72,8 +72,8 @@ def needed_ids(folder: Path, overwrite: bool = False) -> set[int]:
     """Return the indices of all source images that a dataset folder's records lack.
 
     Args:
-        folder: With Parquet files of neuron records.
-        overwrite: Count records that have images as well.
+        folder: A folder with Parquet files of neuron records.
+        overwrite: Include records that have images.
 
     Raises:
         InputError: If the folder has no neuron records, no record lacks its images, or one lacks
@@ -94,8 +94,8 @@ def attach_images(
 ) -> AttachReport:
     """Fill the images column of all records of a dataset folder.
 
-    Of the images, a row group of what is written is in memory at a time. Until all is done the
-    folder stays as it was; interrupted work is gone on with by calling this again.
+    Only the images of one row group are in memory at a time. The folder is unchanged until
+    everything is done; calling this again resumes interrupted work.
 
     Args:
         folder: The dataset folder; everything in it but the images is kept.
@@ -106,8 +106,8 @@ def attach_images(
         out: Folder to write; default ``folder`` itself.
 
     Raises:
-        InputError: For anything that a user can mend, before any image is read where possible.
-        UnreadableImageError: Names the file; what was finished before it is kept.
+        InputError: For anything that a user can fix, before any image is read where possible.
+        UnreadableImageError: Names the file; finished work is kept.
     """
     check_geometry(geometry)
     if image_format not in IMAGE_FORMATS:
@@ -157,7 +157,7 @@ def _fill(
     geometry: str,
     progress: Progress,
 ) -> None:
-    """Write all shards that are not there yet."""
+    """Write all shards that have not been written yet."""
     unfinished = [shard for shard in shards if not (work / shard.name).exists()]
     with EncodedImages(work) as images:
         wanted = {key for shard in unfinished for key in shard.needs}
@@ -174,7 +174,7 @@ def _fill(
         with ThreadPoolExecutor(os.cpu_count()) as pool:
             for first in range(0, len(missing), _BATCH):
                 keys = missing[first : first + _BATCH]
-                # In order, so that all before one that cannot be read are stored.
+                # In order, so that all images before an unreadable one are stored.
                 with images.adding() as batch:
                     for key, image in zip(keys, pool.map(encode, keys), strict=True):
                         batch.append((key, image))
@@ -187,7 +187,7 @@ def _fill(
             def filled(shard: Shard = shard) -> Iterator[dict[str, Any]]:
                 for number, record in enumerate(records_of(shard)):
                     if number % _RELEASE == 0:
-                        # Else what Arrow freed after each row group stays with its allocator.
+                        # Otherwise Arrow's allocator keeps the memory that each row group freed.
                         pa.default_memory_pool().release_unused()
                     keys = keys_of_images(record, shard)
                     has = [image["bytes"] for image in record.get("images") or []]
@@ -203,7 +203,7 @@ def _fill(
 
 
 def _check_places(folder: Path, target: Path, source: ImageSource) -> None:
-    """Refuse to put one folder where another would be lost or copied into itself."""
+    """Refuse a target where a folder would be lost or copied into itself."""
     if target != folder and (target in folder.parents or folder in target.parents):
         raise InputError(f"{target} and {folder} lie in each other; name another folder to write")
     if isinstance(source, FolderSource):

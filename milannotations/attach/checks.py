@@ -1,7 +1,7 @@
-"""Whether a source can be the one that exemplars were counted in.
+"""Whether a source can be the one whose images the exemplars' ids count.
 
-A source with as many images in another order would attach wrong images without any sign of it, so
-all that can be checked is checked before the work starts.
+A source with the same number of images in another order would attach wrong images without any sign
+of it, so everything that can be checked is checked before the work starts.
 """
 
 from __future__ import annotations
@@ -21,17 +21,17 @@ def check_source(
     needed_ids: Iterable[int],
     listing: Path | None = None,
 ) -> None:
-    """Check that a source can be the one whose images were counted.
+    """Check that a source can be the one whose images the ids count.
 
     Args:
         source: The images.
-        expected: What it has to be; None checks neither the number of images nor of classes.
+        expected: What it has to be; None skips the checks of the numbers of images and classes.
         needed_ids: Indices that occur in the records.
         listing: CSV with the columns image_id and name, as ``milannotations build`` writes it;
-            names are compared as far as both have folders in them.
+            names are compared with as many folders as both have.
 
     Raises:
-        InputError: Names the first thing that does not fit.
+        InputError: Names the first mismatch.
     """
     if expected is not None:
         _check_classes(source, expected)
@@ -101,5 +101,5 @@ def _check_names(source: ImageSource, listing: Path) -> None:
 
 
 def _same(first: str, second: str) -> bool:
-    """Compare two names of which one may lack the outer folders."""
+    """Return whether two names are the same, where one of them may lack outer folders."""
     return first == second or first.endswith(f"/{second}") or second.endswith(f"/{first}")

@@ -1,4 +1,4 @@
-"""Encoded images on disk, each once, in two files that survive an interruption."""
+"""Encoded images on disk, each stored once, in two files that survive an interruption."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from typing import BinaryIO, NamedTuple
 import numpy as np
 
 _ENTRY = np.dtype([("image_id", "<i8"), ("width", "<i4"), ("height", "<i4"), ("length", "<i8")])
-# Units that follow each other share images: those read last are handed out again as the same
-# object, which spares the reading and lets a row group hold them once.
+# Neighbouring units share images: those read last are returned again as the same object, which
+# saves reading them and lets a row group hold them once.
 _RECENT_BYTES = 32 * 2**20
 
 
 class ImageKey(NamedTuple):
-    """What one stored image is: the source image's index, and the exemplar's size in pixels."""
+    """Key of a stored image: the source image's index, and the exemplar's size in pixels."""
 
     image_id: int
     width: int
@@ -27,13 +27,13 @@ class ImageKey(NamedTuple):
 
 
 class EncodedImages:
-    """Images by key: bytes appended to one file, and to another what they are and how long.
+    """Images by key: the bytes are appended to one file, their keys and lengths to an index file.
 
-    An entry is added to the index only after its bytes are safely on disk. What an interruption
-    left beyond the last whole entry, or an entry beyond the bytes, is cut off on opening.
+    An entry is added to the index only after its bytes are safely on disk. Opening truncates what
+    an interruption left: bytes without an entry, incomplete entries, and entries without bytes.
 
     Args:
-        folder: Where the two files lie or will lie.
+        folder: The folder of the two files.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -67,7 +67,7 @@ class EncodedImages:
 
     @contextmanager
     def adding(self) -> Iterator[list[tuple[ImageKey, bytes]]]:
-        """Give a list to append images to; they are stored at the end, exception or not."""
+        """Yield a list to append images to; they are stored at the end, even after an exception."""
         batch: list[tuple[ImageKey, bytes]] = []
         try:
             yield batch
@@ -75,10 +75,10 @@ class EncodedImages:
             self._store(batch)
 
     def read(self, key: ImageKey) -> bytes:
-        """Return an image; one thread at a time.
+        """Return an image; not thread-safe.
 
         Raises:
-            KeyError: If it is not there.
+            KeyError: If it is not stored.
         """
         if key in self._recent:
             self._recent.move_to_end(key)
@@ -92,7 +92,7 @@ class EncodedImages:
         return image
 
     def remove(self) -> None:
-        """Delete both files; the index first, so that it never names bytes that are gone."""
+        """Delete both files, the index first, so that it never names bytes that do not exist."""
         self._index.close()
         self._bytes.close()
         for path in reversed(self._paths):

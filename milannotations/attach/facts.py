@@ -1,4 +1,4 @@
-"""What a dataset folder says of its images: in ``release.json`` and on its card."""
+"""What a dataset folder records about its images, in ``release.json`` and on its card."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ _LINE = "Images attached from"
 def write_card_and_facts(
     folder: Path, work: Path, facts: dict[str, Any], report: AttachReport
 ) -> None:
-    """Write into a working folder what the dataset folder said, brought up to date.
+    """Write the dataset folder's facts, brought up to date, into a working folder.
 
     Args:
         folder: The dataset folder.
-        work: Where the new files go; a file that the folder lacks is not made.
-        facts: What ``read_raw_facts`` gave.
-        report: What was attached.
+        work: Folder for the new files; a file that the dataset folder lacks is not written.
+        facts: The result of ``read_raw_facts``.
+        report: The result of attaching the images.
     """
     if facts:
         facts = {

@@ -1,14 +1,14 @@
-"""How a whole picture becomes the square one that an exemplar is.
+"""How a whole picture becomes a square exemplar.
 
 The original exemplars were chosen, and their masks computed, on what the network received: the
 picture with its shorter side resized to 256 pixels, and of that the central 224 × 224. People
-were shown these crops when they wrote the annotations. ``crop`` makes them again, so that images
-and masks lie on each other and show what was described.
+were shown these crops when they wrote the annotations. ``crop`` reproduces them, so that images
+and masks are aligned and show what was described.
 
-The original code that later puts released masks and the user's ImageNet together does something
-else: it resizes the whole picture to 224 × 224, whatever its shape. For pictures that are not
-square, masks then lie beside what they mark. ``squash`` does the same, and is there to reproduce
-numbers that were computed with that code.
+The original code that later combines released masks with the user's ImageNet does something else:
+it resizes the whole picture to 224 × 224, whatever its shape, so that the masks of pictures that
+are not square are misaligned. ``squash`` does the same, to reproduce numbers that were computed
+with that code.
 
 Both resize 8-bit RGB pictures bilinearly with Pillow's antialiasing, as torchvision does.
 """
@@ -49,12 +49,12 @@ def exemplar_view(image: Image.Image, size: tuple[int, int], geometry: str) -> I
         raise InputError(
             f"a mask is {width} × {height}; the geometry 'crop' is for square ones, use 'squash'"
         )
-    # As networks see ImageNet: 256 pixels for a crop of 224.
+    # The usual preprocessing of ImageNet: 256 pixels for a crop of 224.
     shorter = round(256 * width / DEFAULT_SIZE)
     return Preprocessing(size=width, resize=shorter).view(image)
 
 
 def check_geometry(geometry: str) -> None:
-    """Raise InputError unless there is such a geometry."""
+    """Raise InputError if there is no such geometry."""
     if geometry not in GEOMETRIES:
         raise InputError(f"geometry {geometry!r}; choose one of {list(GEOMETRIES)}")

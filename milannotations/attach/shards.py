@@ -24,12 +24,12 @@ class Shard:
     """One Parquet file of records.
 
     Attributes:
-        path: Where it is.
+        path: Its path.
         name: Its path in the folder, with forward slashes.
-        stamp: Its size and time, which tell whether it has changed.
-        records: How many it has.
-        unchanged: How many of them keep the images that they have.
-        needs: The images that the others get.
+        stamp: Its size and modification time, which show whether it has changed.
+        records: Number of records.
+        unchanged: Number of records that keep their images.
+        needs: The images that the other records get.
         overwrite: Whether records that have images get new ones.
     """
 
@@ -66,7 +66,7 @@ def open_shards(folder: Path, overwrite: bool) -> list[Shard]:
 def records_of(shard: Shard) -> Iterator[dict[str, Any]]:
     """Yield the records of a shard, a few in memory at a time, images and masks encoded.
 
-    Where none keeps its images, they are not read and are absent.
+    If no record keeps its images, images are not read and are absent.
 
     Raises:
         InputError: If the file is damaged.
@@ -75,7 +75,7 @@ def records_of(shard: Shard) -> Iterator[dict[str, Any]]:
 
 
 def keys_of_images(record: Mapping[str, Any], shard: Shard) -> list[ImageKey]:
-    """Return which images a record gets; none if it keeps those it has.
+    """Return the images that a record gets; none if it keeps its own.
 
     Raises:
         InputError: If it lacks image_ids or masks, or a mask is no image.
@@ -84,7 +84,7 @@ def keys_of_images(record: Mapping[str, Any], shard: Shard) -> list[ImageKey]:
 
 
 def _open(path: Path, name: str, overwrite: bool) -> Shard:
-    # Of the images only how many there are: their paths, which are empty, not their bytes.
+    # Only the paths of images are read, which are empty, for the number of images.
     columns = [*(column for column in FEATURES if column != "images"), _path_leaf(path)]
     records = unchanged = 0
     needs: set[ImageKey] = set()

@@ -39,10 +39,10 @@ class ImageSource(Protocol):
     """Whole pictures by index.
 
     Attributes:
-        title: A name for people and for ``release.json``, without the place on this machine.
-        order: What the order of the images is, in words.
+        title: A name for people and for ``release.json``, without paths of this machine.
+        order: The order of the images, as text.
         has_names: Whether names are those of files, so that they can be compared.
-        classes: How many images each class has, in order; empty where that is not known.
+        classes: Number of images of each class, in order; empty if unknown.
     """
 
     title: str
@@ -53,20 +53,20 @@ class ImageSource(Protocol):
     def __len__(self) -> int: ...
 
     def image(self, index: int) -> Image.Image:
-        """Return a whole picture, RGB; it is called from several threads at once."""
+        """Return a whole picture, RGB; several threads may call this at once."""
 
     def name(self, index: int) -> str:
-        """Return the file's name, with folders as far as they are known, or another name."""
+        """Return the file's name, with its folders if they are known, or another name."""
 
     def identity(self) -> Mapping[str, Any]:
-        """Return what tells this source from others, as JSON."""
+        """Return what distinguishes this source from others, as JSON."""
 
 
 class FolderSource:
     """A folder with one folder per class, in the order of torchvision's ``ImageFolder``.
 
-    Pictures are decoded as everywhere in this project, see ``milannotations.pictures``: of 8 bits
-    per channel as torchvision's default loader does it, not turned by what their EXIF data say.
+    Pictures are decoded as everywhere in this project, see ``milannotations.pictures``: those with
+    8 bits per channel as by torchvision's default loader, without rotation by EXIF data.
 
     Args:
         root: The folder that holds the class folders.
@@ -87,7 +87,7 @@ class FolderSource:
                 f"image folder {shown(root)} holds no folders; the images have to lie in one "
                 "folder per class, whose names give their order"
             )
-        # Pictures beside the class folders are in no class, and not counted.
+        # Pictures beside the class folders belong to no class and are not counted.
         self.paths = [path for path in list_images(root).paths if path.parent != root]
         if not self.paths:
             raise InputError(
@@ -112,7 +112,7 @@ class FolderSource:
         return utf8(self.paths[index].relative_to(self.root).as_posix())
 
     def identity(self) -> dict[str, Any]:
-        """Return the folder's place and a hash of the names in it."""
+        """Return the folder's path and a hash of the names in it."""
         names = (self.name(index) for index in range(len(self)))
         return {"folder": utf8(str(self.root.resolve())), "names": _hash(names)}
 
@@ -158,7 +158,7 @@ class HubSource:
             name for name, kind in data.features.items() if isinstance(kind, ImageFeature)
         ]
         self.column = _choose(self._what, image_columns, list(data.features), column)
-        # Undecoded: `datasets` turns pictures by their EXIF data, torchvision does not.
+        # Undecoded: `datasets` rotates pictures by their EXIF data, torchvision does not.
         data = data.select_columns([self.column, *_label_columns(data)])
         self._data = data.cast_column(self.column, ImageFeature(decode=False))
         self._paths = self._read_paths()
@@ -186,7 +186,7 @@ class HubSource:
         picture_name = f"{file} of {self._what}"
         if cell is None:
             raise UnreadableImageError(f"{picture_name}: there is no image")
-        # A cell without a path holds its picture, be it empty.
+        # A cell without a path holds its picture, even if that is empty.
         if cell["bytes"] or not cell["path"]:
             return read_rgb(cell["bytes"] or b"", picture_name)
         path = Path(os.path.normpath(cell["path"]))
@@ -198,7 +198,7 @@ class HubSource:
         return read_rgb(path, picture_name)
 
     def name(self, index: int) -> str:
-        """Return the image's file name, or its row where it has none."""
+        """Return the image's file name, or its row if it has none."""
         row = self._rows[index]
         path = self._paths[row]
         if not path:
@@ -224,7 +224,7 @@ class HubSource:
     def _sort(self, column: str) -> None:
         labels = self._data.data.column(column).to_pylist()
         if any(label is None or label < 0 for label in labels):
-            return  # the unlabelled have no place in an order by label
+            return  # images without labels cannot be ordered by label
 
         def key(row: int) -> tuple[int, str, str, int]:
             path = PurePath(str(self._paths[row]))
@@ -237,7 +237,7 @@ class HubSource:
 
 
 def _caches() -> list[Path]:
-    """Return where ``datasets`` lays the pictures of a hub's datasets."""
+    """Return the folders in which ``datasets`` stores the pictures of hub datasets."""
     caches = (datasets.config.HF_DATASETS_CACHE, huggingface_hub.constants.HF_HUB_CACHE)
     return [Path(cache).absolute() for cache in caches]
 

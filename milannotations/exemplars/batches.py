@@ -1,4 +1,4 @@
-"""Images in batches, read by worker processes, damaged ones reported."""
+"""Batches of images, read by worker processes; damaged images are reported."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from milannotations.pictures import UnreadableImageError
 
 @dataclass(frozen=True)
 class Batch:
-    """What the loader hands over: the readable images, and what was wrong with the others.
+    """What the loader returns: the readable images, and what was wrong with the others.
 
     Attributes:
         ids: Indices of the readable images.
@@ -31,7 +31,7 @@ class Batch:
 
 @dataclass(frozen=True)
 class Item:
-    """One image of a source: its inputs, or in ``problem`` why there are none."""
+    """One image of a source: its inputs or, in ``problem``, why there are none."""
 
     index: int
     inputs: Inputs
@@ -40,9 +40,9 @@ class Item:
 
 
 class Loadable(torch.utils.data.Dataset[Item]):
-    """A part of a source as a ``torch`` dataset.
+    """Some images of a source, as a ``torch`` dataset.
 
-    A problem is a value, not an exception, so that worker processes can hand it over whole.
+    A problem is a value, not an exception, so that worker processes can pass it on intact.
 
     Args:
         source: The images.

@@ -48,10 +48,10 @@ class BuildReport:
     Attributes:
         folder: The dataset, or for a shard its file.
         layers: Each layer's (units, height, width).
-        images: How many images were run.
-        unreadable: What is wrong with those that were left out.
-        negative: How many units of each layer have a threshold below zero; layers without such
-            units, and shards, which have no thresholds yet, are left out.
+        images: How many images the network ran on.
+        unreadable: For each image that was left out, what is wrong with it.
+        negative: Number of units with a threshold below zero, by layer; layers without such units
+            are left out. Empty for shards, which have no thresholds yet.
     """
 
     folder: Path
@@ -62,7 +62,7 @@ class BuildReport:
 
     @classmethod
     def of(cls, folder: Path, state: PartialStatistics) -> BuildReport:
-        """Report on a part."""
+        """Return the report on a finished pass or shard."""
         images = state.done - len(state.unreadable)
         if missing(state, range(state.plan.images)):
             return cls(folder, state.plan.layers, images, state.unreadable)
@@ -74,7 +74,7 @@ class BuildReport:
         return cls(folder, state.plan.layers, images, state.unreadable, negative)
 
     def warning(self) -> str | None:
-        """Return what is to be said of thresholds below zero; None if there are none."""
+        """Return a warning about thresholds below zero; None if there are none."""
         if not self.negative:
             return None
         units = sum(shape[0] for shape in self.layers.values())
@@ -82,7 +82,7 @@ class BuildReport:
         return (
             f"{sum(self.negative.values())} of {units} units have a threshold below zero, so that "
             f"their masks show where they are least suppressed: {layers}. If an activation "
-            "function follows, name its layer, or pass --in-place after where it works in place"
+            "function follows, name its layer, or pass --in-place after if it works in place"
         )
 
 
@@ -134,31 +134,31 @@ def _run(
     bar: Bar,
     network: dict[str, Any] | None = None,
 ) -> PartialStatistics:
-    """Run a span, going on from what ``path`` holds, and save to it."""
+    """Run a span, resuming from what ``path`` holds, and save the result there."""
     state = resumed(path, job.plan, device)
     state.network = network or {}
     say_resumed(state.done, len(span), bar)
     with saying_what_is_kept(lambda: kept_words(path, len(span))):
         collect(job, state, span, device, checkpoint=path, advance=bar.advance, say=bar.say)
-        state.save(path)  # what follows may be interrupted, too
+        state.save(path)  # the steps that follow may be interrupted, too
     return state
 
 
 def say_resumed(done: int, images: int, bar: Bar) -> None:
-    """Say that a pass goes on where it was interrupted, if it does."""
+    """Tell the user if a pass resumes where it was interrupted."""
     if done:
         bar.say(f"going on: {done:,} of {images:,} images were run before")
     bar.advance(done)
 
 
 def kept_words(path: Path, images: int) -> str:
-    """Say what of a pass is saved in a file."""
+    """Return a sentence on how much of a pass is saved in a file."""
     try:
         done = read_header(path).done if path.is_file() else 0
     except InputError:
         done = 0
     if not done:
-        return "nothing had been saved yet: the same command begins anew"
+        return "nothing had been saved yet: the same command starts from the beginning"
     return f"what was found in {done:,} of {images:,} images is kept in {path.parent}: {AGAIN}"
 
 
@@ -205,7 +205,7 @@ def shards_in(folder: Path) -> list[Path]:
 def merge(
     request: DatasetRequest, paths: Sequence[Path], *, generator: nn.Module | None = None
 ) -> BuildReport:
-    """Merge shards into a dataset folder: the same, to the bit, as one pass gives.
+    """Merge shards into a dataset folder, bit for bit the same as that of a single pass.
 
     Args:
         request: What to write; the images of the exemplars are read again.

@@ -1,4 +1,4 @@
-"""The pass: images through the network once, statistics of every layer, saved as it goes."""
+"""The pass: runs the images through the network once and saves the statistics of every layer."""
 
 from __future__ import annotations
 
@@ -36,15 +36,15 @@ Update = Callable[[str, Tensor, Tensor], Tensor]
 
 @dataclass
 class Job:
-    """A network, images, and what is to be found in them.
+    """A network, images, and the statistics to collect.
 
     Attributes:
         module: The network, in evaluation mode, on the device that runs it.
         source: All images.
-        points: The layers, as the probe found them.
-        plan: What parts have in common.
+        points: The layers, as ``find_hook_points`` found them.
+        plan: What all shards have in common.
         options: How the pass runs.
-        autoencoders: Sparse autoencoders by the layer they are autoencoders to.
+        autoencoders: Sparse autoencoders, by the name of the layer whose units they encode.
     """
 
     module: nn.Module
@@ -70,10 +70,10 @@ def prepare(request: PassRequest) -> Job:
     module, source, layers = request.module, request.source, request.layers
     options, device = request.options, request.device
     options.check(len(source))
-    match_layers(module, layers)  # said before anything is run
+    match_layers(module, layers)  # reports misspelt names before anything is run
     dtype = TORCH_DTYPES[options.dtype]
     if dtype != torch.float32:
-        module = copy.deepcopy(module)  # the caller's keeps its precision
+        module = copy.deepcopy(module)  # the caller's network keeps its precision
     check_network(module, f"model {request.model}")
     weights = hash_of_weights(module)
     module.eval().to(device=device, dtype=dtype)
@@ -122,7 +122,7 @@ def prepare(request: PassRequest) -> Job:
 
 
 def _restricted(point: HookPoint, choice: UnitChoice) -> HookPoint:
-    """Return a point that reads some of its layer's units alone."""
+    """Return a hook point that reads only some of its layer's units."""
     numbers = choice.of(point.units, point.layer)
     return point if len(numbers) == point.units else replace(point, numbers=tuple(numbers))
 
@@ -141,7 +141,7 @@ def first_inputs(source: Source) -> Inputs:
 
 
 def as_batch(inputs: Inputs, device: torch.device | str, options: BuildOptions) -> Inputs:
-    """Return inputs as the network takes them: on its device, in its precision and layout."""
+    """Return inputs on the network's device, in its precision and memory layout."""
     moved = []
     for tensor in inputs:
         ready = tensor.to(device, non_blocking=True)
@@ -163,21 +163,21 @@ def collect(
     advance: Advance = lambda _: None,
     say: Say = lambda _: None,
 ) -> None:
-    """Run the images of a span that a part does not have yet, and add them to it.
+    """Run the images of a span that the statistics do not cover yet, and add them.
 
     Args:
         job: See ``prepare``.
-        state: On the device.
-        span: Which images.
+        state: The statistics so far, on the device.
+        span: Which images to run.
         device: Where the network is.
-        checkpoint: File to save the part to every so often.
+        checkpoint: File to which the statistics are saved every ``options.checkpoint_seconds``.
         advance: Called with the number of images done.
         say: Called with messages for people.
 
     Raises:
         InputError: For an unreadable image, activations that are not finite, or too little
             memory.
-        KeyboardInterrupt: After Ctrl-C, when the batch is done and all is saved.
+        KeyboardInterrupt: After Ctrl-C, once the batch is done and everything is saved.
     """
     saved = time.monotonic()
     # Not inference_mode: statistics made in it could not be merged outside of it.
@@ -212,7 +212,7 @@ def collect(
 
 
 def resumed(path: Path, plan: PassPlan, device: torch.device | str = "cpu") -> PartialStatistics:
-    """Read unfinished work, which must fit, or return a part that has seen nothing.
+    """Return the statistics of unfinished work that matches a plan, or empty statistics.
 
     Raises:
         InputError: If it was made from other images, another network or other options.
@@ -224,7 +224,7 @@ def resumed(path: Path, plan: PassPlan, device: torch.device | str = "cpu") -> P
     if difference:
         raise InputError(
             f"{path} holds unfinished work, but since then these have changed: {difference}. "
-            "Restore them, or pass --no-resume to throw that work away"
+            "Restore them, or pass --no-resume to discard that work"
         )
     return state
 
@@ -242,13 +242,13 @@ def batches(job: Job, span: range, device: torch.device | str) -> DataLoader[Any
 
 
 class Runner:
-    """Runs batches, in smaller ones where memory does not suffice; used in a ``with`` block.
+    """Runs batches, splitting them where memory does not suffice; used in a ``with`` block.
 
     Args:
         job: See ``prepare``.
         update: Given a layer, the ids of some images and the layer's maps of them, (images,
-            units, height, width). It takes them in, once, unless it returns True anywhere in a
-            tensor of shape (images, units): that is where a map holds NaN or infinity.
+            units, height, width). It adds them, unless a map holds NaN or infinity, and returns a
+            tensor of shape (images, units) that is True where one does.
         device: Where the network is.
         say: Called with messages for people.
     """
@@ -261,7 +261,7 @@ class Runner:
         self.limit = job.options.batch_size
         self._ids = torch.empty(0, dtype=torch.int64)
         self._seen: set[str] = set()
-        # Statistics are no part of the network: they must not be compiled with it.
+        # Statistics are not part of the network and must not be compiled with it.
         keep = torch.compiler.disable(self._keep) if job.options.compile else self._keep
         self._hooks = activations(
             job.module, job.points, keep, autoencoders=job.autoencoders, stop_early=True
@@ -275,9 +275,9 @@ class Runner:
         self._hooks.__exit__(*exception)
 
     def run(self, ids: Tensor, inputs: Inputs, seen: frozenset[str] = frozenset()) -> None:
-        """Run one batch, from any device; ``seen`` are layers that have these images already."""
+        """Run one batch, from any device; layers in ``seen`` have these images already."""
         if len(ids) > self.limit:
-            length = self.limit  # it may be lowered on the way
+            length = self.limit  # may be lowered by the calls below
             for first in range(0, len(ids), length):
                 some = slice(first, first + length)
                 self.run(ids[some], tuple(tensor[some] for tensor in inputs), seen)
@@ -301,7 +301,7 @@ class Runner:
             seen = frozenset(self._seen)
         else:
             return
-        # Outside the handler: the error's traceback would keep the failed pass's memory.
+        # Outside the handler, because the traceback holds on to the memory of the failed pass.
         if self.device.type == "cuda":
             torch.cuda.empty_cache()
         self.run(ids, inputs, seen)
@@ -314,7 +314,7 @@ class Runner:
         except RuntimeError as error:
             if not _out_of_memory(error):
                 raise
-            # Some of it may have been added, so this cannot be tried again.
+            # Some of the batch may have been added, so it cannot be tried again.
             raise InputError(
                 f"out of memory in the statistics of layer {layer!r}; choose a smaller "
                 "--batch-size, or fewer layers at a time"
@@ -336,7 +336,7 @@ class Runner:
 def _out_of_memory(error: RuntimeError) -> bool:
     if isinstance(error, torch.OutOfMemoryError):
         return True
-    # What the allocators of the CPU and MPS say, and what cuBLAS and cuDNN do.
+    # The messages of the allocators of the CPU and MPS, and the errors of cuBLAS and cuDNN.
     text = str(error)
     return (
         "can't allocate memory" in text

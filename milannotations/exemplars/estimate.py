@@ -1,4 +1,4 @@
-"""How large a build will be, from its plan: told before the pass, when it can still be changed."""
+"""How large a build will be, estimated from its plan before the pass."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from milannotations.exemplars.plan import PassPlan
 from milannotations.folder import ROWS_PER_GROUP
 from milannotations.progress import note
 
-# Means of the 60 exemplars of four units of EfficientNet-Lite0 in the demo data, 224 × 224 pixels.
+# Mean sizes of 60 exemplars (four units of EfficientNet-Lite0 in the demo data, 224 × 224 pixels).
 _IMAGE_BYTES = {"jpeg": 13_000, "webp": 40_000, "png": 48_000}
 _MASK_BYTES = 320
 _LARGE = 4 * 2**30
@@ -52,7 +52,7 @@ class Estimate:
 
 
 def tell_if_large(plan: PassPlan, options: BuildOptions, out: Path, device: torch.device) -> None:
-    """Say how large a build will be, if that is much or more than half of what is free."""
+    """Print how large a build will be, if that is a lot or more than half of what is free."""
     needs = Estimate.of(plan, options)
     memory, disk = _free_memory(device), _free_disk(out)
     large = needs.memory + needs.disk > _LARGE
@@ -76,7 +76,7 @@ def _tensor_bytes(holder: object) -> int:
 def _free_memory(device: torch.device) -> int:
     if device.type == "cuda":
         return int(torch.cuda.mem_get_info(device)[0])
-    try:  # what the system can give, with what it would take from its caches: Linux alone says
+    try:  # only Linux reports available memory, reclaimable caches included
         lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
         available = next(line for line in lines if line.startswith("MemAvailable:"))
         return int(available.split()[1]) * 1024

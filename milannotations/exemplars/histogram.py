@@ -1,4 +1,4 @@
-"""One upper quantile of every unit's activations, exact to 1/256 of a value, over any stream."""
+"""An upper quantile of every unit's activations, exact to 1/256 of its value, over any stream."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from milannotations.exemplars.tail import rank_from_top
 _MANTISSA_BITS = 8
 _SHIFT = 23 - _MANTISSA_BITS
 _OCTAVE = 1 << _MANTISSA_BITS
-# Octaves kept below a unit's greatest magnitude. What is smaller than 2^-24 of that is lost in
+# Octaves kept below a unit's greatest magnitude. Anything smaller than 2^-24 of it would be lost in
 # the rounding of a float32 sum, and counts as zero.
 _OCTAVES = 24
 _WIDTH = 1 + _OCTAVES * _OCTAVE  # the first column counts zeros
@@ -36,32 +36,32 @@ class QuantileHistogram:
     sketches, the result does not depend on the order of the data, so parallel and resumed runs
     agree exactly with serial ones.
 
-    A bin can hold much of the mass: flat image regions give a unit one and the same value at many
-    positions. So a fixed sample of the greatest values is stored exactly (``TailSample``). Where
-    those in the quantile's bin are not evenly spread, the quantile is the sampled value with the
-    right rank among them; else, and where fewer than 16 are in the bin, which then holds little of
-    the mass, it is interpolated.
+    A bin can hold much of the mass: flat image regions give a unit the same value at many
+    positions. A fixed sample of the greatest values is therefore stored exactly (``TailSample``).
+    If the sampled values in the quantile's bin are not evenly spread, the quantile is the one with
+    the right rank among them. Otherwise it is interpolated, also if fewer than 16 are in the bin,
+    which then holds little of the mass.
 
-    Most values need not be counted. Where the whole stream will hold ``n`` values, its quantile
-    is the value with rank ``r = n - ceil(q n) + 1`` from the top; once ``r`` values at or above
-    some bin have been seen, the quantile cannot lie below that bin, and what is below it is
-    skipped from then on. On a stream in random order that leaves ``(1-q)(1 - ln(1-q))`` of the
-    values, 5.6 % at q = 0.99. The order only changes the speed.
+    Most values need not be counted. The quantile of a stream of ``n`` values is the one with rank
+    ``r = n - ceil(q n) + 1`` from the top. Once ``r`` values at or above some bin have been seen,
+    the quantile cannot lie below that bin, and values below it are skipped from then on. In a
+    stream in random order ``(1-q)(1 - ln(1-q))`` of the values are counted, 5.6 % at q = 0.99. The
+    order changes the speed only.
 
     Memory is 32 KB per unit (56 KB where activations are negative), whatever the number of
     images: 24 octaves below the unit's greatest magnitude, and 8 KB of sampled values. Smaller
     magnitudes count as zero. The rank error at 0.99 is below 0.0005 for all distributions tested,
-    with and without values that tie.
+    with and without ties.
 
     Args:
         units: Number of units.
-        q: The quantile wanted, strictly between 0 and 1.
+        q: The quantile, strictly between 0 and 1.
         expected: How many values of each unit the whole stream holds, over all processes that
             share it; fewer may come, more may not.
-        device: Where the counts live.
+        device: Where the counts are stored.
 
     Attributes:
-        count: Values seen of each unit.
+        count: Number of values seen of each unit.
         minimum: Least activation of each unit, shape (units,).
         maximum: Greatest activation of each unit, shape (units,).
         floor: Values below it are skipped, shape (units,).
@@ -80,7 +80,7 @@ class QuantileHistogram:
         self._positive = torch.zeros((units, _WIDTH), dtype=torch.int32, device=device)
         self._negative: Tensor | None = None  # allocated when the first negative value comes
         self._base = torch.full((units,), -_WIDTH, device=device)
-        self._skips = False  # whether there is a floor
+        self._skips = False  # whether values below a floor are skipped
         self._rank = rank_from_top(q, expected)
         self._expected = expected
         self._raise_at = self._rank
@@ -89,14 +89,14 @@ class QuantileHistogram:
     def update(
         self, values: Tensor, minimum: Tensor, maximum: Tensor, ids: Tensor | None = None
     ) -> None:
-        """Add values of shape (images, units, positions), whose extremes per unit are known.
+        """Add values of shape (images, units, positions), given their extremes per unit.
 
         Args:
             values: Finite activations of any floating-point type.
             minimum: Least value of each unit in ``values``, float32 of shape (units,).
             maximum: Greatest value of each unit, shape (units,).
-            ids: Indices of the images, shape (images,), each from 0 to the number of images less
-                1; None takes the images to be the next after those already seen.
+            ids: Indices of the images, shape (images,), counting from 0; None means the images that
+                follow those already seen.
 
         Raises:
             ValueError: If more values come than were announced.
@@ -106,7 +106,7 @@ class QuantileHistogram:
         images, units, positions = values.shape
         done = 0
         while done < images:
-            # Small steps at first, so that a floor is found before much has been counted.
+            # Small steps at first, so that there is a floor before much has been counted.
             step = (max(self._raise_at, self._rank) - self.count) // positions
             if not self._skips:
                 step = min(step, _AT_ONCE // (units * positions))
@@ -119,8 +119,8 @@ class QuantileHistogram:
                 self._raise_floor()
 
     def merge(self, other: QuantileHistogram) -> None:
-        """Add all that another histogram of the same units and stream has seen."""
-        # Below the higher of the two floors one side has not counted everything.
+        """Add everything that another histogram of the same units and stream has seen."""
+        # Below the higher of the two floors, one side has skipped values.
         self.floor = torch.maximum(self.floor, other.floor)
         self._floor_bin = torch.maximum(self._floor_bin, other._floor_bin)
         self._skips = self._skips or other._skips
@@ -157,7 +157,7 @@ class QuantileHistogram:
         return torch.minimum(torch.maximum(value, self.minimum), self.maximum)
 
     def state(self) -> dict[str, Tensor]:
-        """Return all that was counted as tensors on the CPU; most cells are zero and left out."""
+        """Return the counts as tensors on the CPU; most cells are zero and left out."""
         tensors = {
             "count": torch.tensor(self.count),
             "minimum": self.minimum,
@@ -175,10 +175,10 @@ class QuantileHistogram:
         return {name: tensor.cpu().contiguous() for name, tensor in tensors.items()}
 
     def restore(self, state: dict[str, Tensor]) -> None:
-        """Take over what ``state`` returned.
+        """Restore what ``state`` returned.
 
         Raises:
-            ValueError: If it is of another number of units, or makes no sense.
+            ValueError: If it has another number of units, or is inconsistent.
         """
         device = self.minimum.device
         for name in ("minimum", "maximum", "floor", "floor_bin", "base"):
@@ -206,7 +206,7 @@ class QuantileHistogram:
             table.view(-1)[cells.to(device)] = counts.to(device, table.dtype)
 
     def _see(self, minimum: Tensor, maximum: Tensor) -> None:
-        """Take note of extremes; where magnitudes grow, move the kept octaves up."""
+        """Record extremes; where magnitudes grow, move the stored octaves up."""
         self.minimum = torch.minimum(self.minimum, minimum)
         self.maximum = torch.maximum(self.maximum, maximum)
         top = _bins(torch.maximum(self.minimum.abs(), self.maximum.abs())) >> _MANTISSA_BITS
@@ -240,7 +240,7 @@ class QuantileHistogram:
         """Add magnitudes, each of the unit beside it, to a table of shape (units, columns)."""
         column = _bins(magnitudes).sub_(self._base[unit]).add_(1).clamp_(min=0)
         flat = column.add_(unit, alpha=_WIDTH)
-        # Faster than a bincount as soon as few of the table's cells are hit.
+        # Faster than a bincount if few of the table's cells are hit.
         ones = torch.ones(1, dtype=table.dtype, device=table.device)
         table.view(-1).scatter_add_(0, flat, ones.expand_as(flat))
 
@@ -262,7 +262,7 @@ class QuantileHistogram:
         bins, _, _ = self._locate(self._rank)
         higher = bins > self._floor_bin
         lower, _ = _edges(bins)
-        # How many values are zero never matters: only those above are counted.
+        # The number of zeros never matters: only values above zero are counted.
         tiny = torch.full_like(lower, torch.finfo(lower.dtype).tiny)
         lower = torch.where(bins == 0, tiny, lower)
         self.floor = torch.where(higher, lower, self.floor)
@@ -271,15 +271,15 @@ class QuantileHistogram:
         self._raise_at = math.ceil(self.count * _GROWTH)
 
     def _locate(self, rank: int) -> tuple[Tensor, Tensor, Tensor]:
-        """Find the bin of the value with that rank from the top.
+        """Find the bin of the value with a rank, counted from the top.
 
         Returns:
             Three int64 tensors of shape (units,): the bin's signed index (0 is zero, negative
             ones hold negative values), the values above it, and those in it.
         """
         units = len(self._base)
-        # First the octave, then the bin within it: most of the table is read only to be summed.
-        # In the table's own type, which is wide enough for all that was counted.
+        # First the octave, then the bin within it, so that most of the table is only summed. The
+        # sums have the table's type, which is wide enough for all counts.
         positive = self._positive[:, 1:].unflatten(1, (_OCTAVES, _OCTAVE))
         sums = [positive.sum(2, dtype=positive.dtype).flip(1), self._positive[:, :1]]
         negative = None
@@ -301,14 +301,14 @@ class QuantileHistogram:
         is_zero = octave == _OCTAVES
         located = torch.where(is_zero, torch.zeros_like(located), located)
         above = torch.where(is_zero, above, above + above_here)
-        # Nothing was counted below the floor, so a search that ends there ends at the floor;
-        # a floor that has since fallen out of the octaves kept is zero, as all else there is.
+        # Nothing is counted below the floor, so a search that ends there ends at the floor. A floor
+        # that has dropped out of the stored octaves is zero, like everything else below them.
         floor = torch.where(self._floor_bin.abs() < self._base, 0, self._floor_bin)
         return torch.maximum(located, floor), above, inside
 
 
 def _indices(where: Tensor) -> Tensor:
-    """Return the flat indices of what is true, int64."""
+    """Return the flat indices of the True elements, int64."""
     if where.device.type == "cpu":
         return torch.from_numpy(np.flatnonzero(where.numpy()))  # twice as fast as torch's
     return where.flatten().nonzero().squeeze(1)
@@ -324,7 +324,7 @@ def _first_reaching(counts: Tensor, rank: int | Tensor) -> tuple[Tensor, Tensor]
 
 
 def _bins(magnitudes: Tensor) -> Tensor:
-    """Return the bins of values that are not negative, int64."""
+    """Return the bins of nonnegative values, int64."""
     return (magnitudes.contiguous().view(torch.int32) >> _SHIFT).long()
 
 
@@ -348,7 +348,7 @@ def _edges(bins: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _moved(table: Tensor, up: Tensor) -> Tensor:
-    """Return a table whose rows' bases are raised by ``up``; what falls below counts as zero."""
+    """Return a table whose rows' bases are raised by ``up``; counts below them become zeros."""
     last = table.shape[1] - 1
     columns = torch.arange(1, last + 1, device=table.device) + up[:, None]
     moved = table.gather(1, columns.clamp(max=last)) * (columns <= last)

@@ -1,4 +1,4 @@
-"""Latents from files and in files, so that others run a generator on the same ones."""
+"""Reading and writing files of latents, so that others can run a generator on the same ones."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ Array = NDArray[Any]
 
 
 class GivenLatents(Latents):
-    """Latents that are given, not drawn.
+    """Latents that are given instead of drawn.
 
     Args:
         generator: See ``Latents``.
         space: What it takes.
         latents: float32 (images, \\*shape).
-        classes: int64 (images,); None draws classes, where the generator has them, from the seed.
-        seed: Of the classes that are drawn.
+        classes: int64 (images,); None draws them from the seed, if the generator has classes.
+        seed: Seed of the classes, if they are drawn.
         size: Side of the exemplars shown to people, in pixels.
 
     Raises:
@@ -64,7 +64,7 @@ class GivenLatents(Latents):
         self.content = digest.hexdigest()[:32]
 
     def inputs(self, index: int) -> Inputs:
-        """Return a latent, float32 of ``space.shape``, and where there are classes a label."""
+        """Return a latent, float32 of ``space.shape``, and a class if the generator has classes."""
         if not self.space.classes:
             return (self.latents[index],)
         label = super().inputs(index)[1] if self.classes is None else self.classes[index]
@@ -76,7 +76,7 @@ class GivenLatents(Latents):
         return f"given/latent-{index:06d}{label}"
 
     def identity(self) -> dict[str, Any]:
-        """Return a hash of the latents and classes beside what drawn ones depend on."""
+        """Return a hash of the latents and classes, and everything that drawn latents depend on."""
         drawn = super().identity()
         return {**drawn, "latents": {**drawn["latents"], "content": self.content}}
 
@@ -89,11 +89,11 @@ def read_latents(
     Args:
         path: A ``.npy`` array (images, \\*shape), also with the axes of one latent flattened; an
             ``.npz`` with ``latents`` and ``classes`` as ``write_latents`` makes it; or a folder
-            with a ``.pth`` file of floating-point latents and maybe one of whole numbers, classes,
-            or a row for each with 1 at its class.
+            with a ``.pth`` file of floating-point latents and optionally one of integer classes, as
+            numbers or one-hot rows.
         generator: See ``Latents``.
         space: What it takes.
-        seed: Of the classes, where the file has none and the generator takes them.
+        seed: Seed of the classes, if the generator has classes and the file has none.
         size: Side of the exemplars shown to people, in pixels.
 
     Raises:
@@ -121,10 +121,10 @@ def read_latents(
 
 
 def write_latents(source: Latents, path: Path) -> None:
-    """Write all latents of a source to an ``.npz`` that ``read_latents`` gives back bit for bit.
+    """Write all latents of a source to an ``.npz`` from which ``read_latents`` restores every bit.
 
     Raises:
-        InputError: If the file is not called ``.npz``.
+        InputError: If the file's name does not end in ``.npz``.
     """
     if path.suffix != ".npz":
         raise InputError(f"--export-latents {path}: name a file that ends in .npz")
@@ -162,7 +162,7 @@ def _tensors(folder: Path) -> tuple[Array, Array | None]:
             tensor = torch.load(file, map_location="cpu", weights_only=True)
         except InputError:
             raise
-        except Exception as error:  # whatever a damaged or hostile file makes torch raise
+        except Exception as error:  # torch may raise anything for a damaged or hostile file
             raise InputError(
                 f"latents {file} cannot be read as a tensor: {reason(error)}"
             ) from error

@@ -1,4 +1,4 @@
-"""A table of a network's layers: what can be named, and why the rest cannot be used."""
+"""A table of a network's layers: their names, and why some cannot be used."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ class ListedLayer:
     """One layer of a network.
 
     Attributes:
-        name: As it is named.
+        name: Its name, as ``--layers`` takes it.
         module: Class of its module.
         point: Its units and maps; None if it cannot be used.
-        reason: Why it cannot; empty if it can.
+        reason: Why it cannot be used; empty if it can.
     """
 
     name: str
@@ -60,12 +60,12 @@ def list_layers(
     layouts: Mapping[str, Layout] | None = None,
     device: torch.device | str = "cpu",
 ) -> list[ListedLayer]:
-    """Run a network once, on noise, and return what its layers are.
+    """Run a network once, on noise, and return its layers.
 
     Args:
         loaded: The network.
         patterns: Names or patterns, see ``match_layers``.
-        layouts: Layouts of layers that cannot be told, besides the network's own.
+        layouts: Layouts that cannot be detected, in addition to the network's own.
         device: Where it runs.
 
     Raises:
@@ -87,7 +87,7 @@ def list_layers(
 
 
 def print_layers(config: LayersConfig) -> None:
-    """Print a table of a network's layers, and which are dissected if none is named."""
+    """Print a table of a network's layers, and which of them are dissected by default."""
     device = resolve_device(config.device)
     loaded = load_model(config.model, config.weights, inputs=config.inputs)
     rows = list_layers(loaded, config.layers or ["*"], device=device)
@@ -101,10 +101,10 @@ def print_layers(config: LayersConfig) -> None:
 
 
 def table(layers: Sequence[ListedLayer], width: int = WIDTH) -> list[str]:
-    """Return the lines of a table that is no wider than ``width`` where names allow it.
+    """Return the lines of a table, no wider than ``width`` where names allow it.
 
-    A row that does not fit has the layer's name on a line of its own: names are never cut, as they
-    are there to be copied.
+    A row that does not fit has the layer's name on a line of its own. Names are never cut, so that
+    they can be copied.
     """
     rows = [("layer", "module", "kind", "units", "map"), *(layer.cells for layer in layers)]
     usable = [row for row in rows if row[4]]
@@ -127,7 +127,7 @@ def table(layers: Sequence[ListedLayer], width: int = WIDTH) -> list[str]:
 
 
 def _example(loaded: LoadedModel) -> Inputs:
-    """Return a batch of one that the network takes: noise, the same each time."""
+    """Return a batch of one input for the network: noise, the same each time."""
     if loaded.latents is not None:
         given = Latents(nn.Identity(), loaded.latents, 1).inputs(0)
         return tuple(tensor[None] for tensor in given)

@@ -1,4 +1,4 @@
-"""All that the statistics of a pass depend on, so that only what fits is ever merged."""
+"""Everything the statistics of a pass depend on, so that only compatible statistics are merged."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from milannotations.rules import InPlace, MaskRule, checked_in_place, checked_ma
 
 @dataclass(frozen=True)
 class PassPlan:
-    """All that the statistics depend on; parts can be merged only if their plans are equal.
+    """Everything the statistics depend on; statistics are merged only if their plans are equal.
 
     Attributes:
         model: Name of the architecture, for the records.
@@ -26,14 +26,14 @@ class PassPlan:
         k: Exemplars per unit.
         quantile: Activation quantile of the threshold.
         dtype: What the network computes in.
-        layouts: How each layer's output becomes maps, in words.
+        layouts: How each layer's output becomes maps, as text.
         pooled: Layers whose units have one activation per image.
         in_place: Whether outputs that are changed in place are read before or after that.
-        changed_in_place: With ``after``, which layers that concerns, and the module that changes
-            each. Statistics depend on these alone.
-        units: The numbers of the units, ascending, of layers of which not all are looked at.
-        masks: The rule for masks where none is named when parts become records. Statistics do not
-            depend on it.
+        changed_in_place: With ``after``, the layers this affects, each with the module that changes
+            its output. Statistics depend on these, not on ``in_place`` itself.
+        units: The numbers of the units, ascending, for layers of which only some are read.
+        masks: The default rule for masks when statistics become records. Statistics do not depend
+            on it.
     """
 
     model: str
@@ -46,7 +46,7 @@ class PassPlan:
     dtype: str
     layouts: dict[str, str]
     pooled: tuple[str, ...] = ()
-    # Files of statistics from before there was a choice are of these.
+    # Files of statistics written before there was a choice have these values.
     in_place: InPlace = "before"
     changed_in_place: dict[str, str] = field(default_factory=dict)
     masks: MaskRule = "bilinear"
@@ -58,11 +58,11 @@ class PassPlan:
 
     @property
     def images(self) -> int:
-        """How many images there are in all."""
+        """Number of images in all."""
         return int(self.source["images"])
 
     def empty(self, device: torch.device | str = "cpu") -> dict[str, LayerStatistics]:
-        """Return statistics of every layer that have seen nothing."""
+        """Return empty statistics of every layer."""
         return {
             layer: LayerStatistics(units, self.k, height, width, self.quantile, self.images, device)
             for layer, (units, height, width) in self.layers.items()
@@ -94,7 +94,7 @@ class PassPlan:
         )
 
     def difference(self, other: PassPlan) -> str | None:
-        """Say in words in what two plans differ; None if they are equal."""
+        """Return what two plans differ in, as text; None if they are equal."""
         mine, theirs = self.as_json(), other.as_json()
         changed = [
             name

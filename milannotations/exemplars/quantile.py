@@ -1,4 +1,4 @@
-"""The choice of how one upper quantile of a stream of activations is computed."""
+"""The choice between two ways to compute an upper quantile of a stream of activations."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ LONGEST = 1024
 def quantile_of(
     units: int, q: float, expected: int, device: torch.device | str = "cpu"
 ) -> ExactTail | QuantileHistogram:
-    """Return what computes a quantile of a stream.
+    """Return the object that computes a quantile of a stream.
 
     An ``ExactTail`` where at most ``LONGEST`` values decide the quantile, else a
     ``QuantileHistogram``. The arguments are those of both classes.

@@ -1,4 +1,4 @@
-"""The pass on many devices or machines with Ray: one actor per device, dead ones replaced."""
+"""The pass on many devices or machines with Ray: one actor per device; dead actors are replaced."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ from milannotations.exemplars.shards import PartialStatistics, missing, shard_pa
 from milannotations.interruption import held_back, saying_what_is_kept
 from milannotations.progress import Bar
 
-# Pieces of work per worker: enough that the last ones end together, few enough that what each
-# costs besides the network's run does not show.
+# Pieces of work per worker: enough that workers finish at about the same time, few enough that the
+# overhead of each piece is negligible.
 _PIECES = 16
-_LOOK_UP = 1.0  # seconds between two looks at whether Ctrl-C was pressed
-_DEATHS_ALLOWED = 3  # per worker, before the cause is taken to be the work itself
+_LOOK_UP = 1.0  # seconds between checks for Ctrl-C
+_DEATHS_ALLOWED = 3  # per worker, before the work itself is assumed to be the cause
 
 
 class Worker:
-    """What runs in an actor: keeps statistics over many pieces until they are asked for."""
+    """What runs in an actor: accumulates statistics over many pieces until they are requested."""
 
     def __init__(self, job: Job, device: str, threads: int | None) -> None:
         if threads:
@@ -39,7 +39,7 @@ class Worker:
         self.statistics = PartialStatistics.empty(job.plan, self.device)
 
     def run(self, piece: range | None, hand_over: bool) -> tuple[Any, list[str]]:
-        """Run a piece; hand over and forget all statistics since the last time if asked to."""
+        """Run a piece; on request, return the statistics since the last request and reset them."""
         messages: list[str] = []
         if piece is not None:
             collect(self.job, self.statistics, piece, self.device, say=messages.append)
@@ -74,7 +74,7 @@ def ray_engine(workers: int, address: str | None = None) -> Engine:
 
 
 class _Driver:
-    """Hands out pieces, gathers what was found, and replaces workers that die."""
+    """Hands out pieces, gathers the statistics, and replaces workers that die."""
 
     def __init__(
         self,
@@ -93,10 +93,10 @@ class _Driver:
         self.path = shard_path(work, 1, 1)
         self.whole = resumed(self.path, job.plan)
         self.queue: deque[range] = deque()
-        # What each worker has run, or is running, and not handed over.
+        # Pieces that each worker is running, or has run without returning their statistics.
         self.pieces: dict[Any, list[range]] = {}
         self.given: dict[Any, float] = {}
-        self.reported: dict[Any, int] = {}  # images on the bar that are not handed over
+        self.reported: dict[Any, int] = {}  # images on the bar whose statistics are not here yet
         self.deaths = 0
 
     def run(self) -> PartialStatistics:
@@ -169,7 +169,7 @@ class _Driver:
                 self.bar.say(f"a worker died; its {len(lost)} pieces of work are run again")
                 if self.deaths > _DEATHS_ALLOWED * self.workers:
                     raise InputError(
-                        f"workers died {self.deaths} times, the last one so: {error}"
+                        f"workers died {self.deaths} times, the last time with: {error}"
                     ) from error
                 self._next(self._start(shared), running)
                 continue
@@ -194,12 +194,12 @@ class _Driver:
         import ray
 
         cuda = self.device.type == "cuda"
-        # Threads, of all machines, are dealt out evenly: more than there are cores would hinder.
+        # The threads of all machines are divided evenly: more threads than cores would be slower.
         cores = torch.get_num_threads() * len(ray.nodes())
         threads = None if cuda else max(1, min(torch.get_num_threads(), cores // self.workers))
-        # A GPU per actor; on a CPU several may share what there is, so none is reserved.
+        # A GPU per actor; on a CPU actors may share cores, so none are reserved.
         resources: dict[str, Any] = {"num_gpus": 1} if cuda else {"num_cpus": 0}
-        device = "cuda" if cuda else str(self.device)  # Ray shows each actor its own GPU alone
+        device = "cuda" if cuda else str(self.device)  # Ray shows each actor only its own GPU
         remote_class: Any = ray.remote(Worker).options(scheduling_strategy="SPREAD", **resources)
         actor = remote_class.remote(shared, device, threads)
         self._reset(actor)
@@ -211,7 +211,7 @@ class _Driver:
         self.given[actor] = time.monotonic()
 
     def _next(self, actor: Any, running: dict[Any, Any]) -> None:
-        """Give an actor its next piece, ask it for what it has, or let it go."""
+        """Give an actor its next piece, request its statistics, or release it."""
         import ray
 
         piece = self.queue.popleft() if self.queue else None
@@ -227,7 +227,7 @@ class _Driver:
 
 
 def pieces_of(span: range, length: int) -> list[range]:
-    """Cut a range into pieces of a length, the last one maybe shorter.
+    """Cut a range into pieces of a length; the last one may be shorter.
 
     >>> pieces_of(range(2, 9), 3)
     [range(2, 5), range(5, 8), range(8, 9)]

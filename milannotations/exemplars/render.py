@@ -1,4 +1,4 @@
-"""From activation maps to masks, by the rule that is asked for."""
+"""How activation maps become masks, by either of two rules."""
 
 from __future__ import annotations
 
@@ -41,8 +41,8 @@ def upsample_padded(maps: Tensor, size: int) -> Tensor:
     rows, columns = _normalized_positions(height, size), _normalized_positions(width, size)
     grid = torch.stack(
         [columns.expand(size, size), rows[:, None].expand(size, size)], dim=-1
-    )  # the first number says how far right, the second how far down
-    # All maps as channels of one image: each position is looked up once for all of them.
+    )  # grid_sample takes (x, y)
+    # All maps are channels of one image, so that each position is looked up once for all of them.
     channels = maps.reshape(1, -1, height, width)
     sampled = functional.grid_sample(
         channels, grid[None].to(maps), mode="bilinear", padding_mode="zeros", align_corners=True
@@ -55,11 +55,11 @@ def render_masks(
 ) -> Tensor:
     """Return where units are activated.
 
-    By the rule ``bilinear`` a position is activated where its activation is at least the
-    threshold. Where the threshold is the unit's least activation (a dead unit, or one that is zero
-    on more than 99 % of all positions), that would be everywhere: there it must be above the
-    threshold. By the rule ``original``, that of the MILAN paper's code, maps are surrounded by
-    zeros (see ``upsample_padded``) and activations must be above the threshold.
+    By the rule ``bilinear`` a position is activated if its activation is at least the threshold. If
+    the threshold is the unit's least activation (a dead unit, or one that is zero at more than 99 %
+    of all positions), that would hold everywhere, so the activation must be above the threshold. By
+    the rule ``original``, that of the MILAN paper's code, maps are surrounded by zeros (see
+    ``upsample_padded``), and activations must be above the threshold.
 
     Args:
         maps: Activation maps, shape (units, k, height, width).
@@ -73,7 +73,7 @@ def render_masks(
     """
     if rule == "original":
         return upsample_padded(maps, size) > threshold[:, None, None, None]
-    # Resizing rounds: the slack keeps a plateau that lies exactly at the threshold whole.
+    # Resizing rounds; the slack keeps a plateau exactly at the threshold in one piece.
     slack = threshold.abs() * 1e-6
     above = torch.maximum(
         threshold + slack, threshold.nextafter(torch.full_like(threshold, torch.inf))

@@ -1,4 +1,4 @@
-"""How strongly each unit responds to each image: one number, where the builder keeps maps."""
+"""How strongly each unit responds to each image, as one number."""
 
 from __future__ import annotations
 
@@ -40,10 +40,10 @@ def responses(
         images: The images, with the network's own preprocessing.
         reduction: The map's largest value (``peak``, by which exemplars are chosen) or its mean.
         layouts: See ``probe``.
-        autoencoders: Sparse autoencoders, by the layer on top of which they are.
+        autoencoders: Sparse autoencoders, by the name of the layer whose units they encode.
         device: Where it runs.
-        batch_size: Images per forward pass; on the CPU each has a pass of its own.
-        in_place: See ``probe``; give what the network's exemplars were built with.
+        batch_size: Images per forward pass; on the CPU each image has its own pass.
+        in_place: See ``probe``; use the rule that the network's exemplars were built with.
 
     Returns:
         float32 (images, units) for each layer, on the CPU.
@@ -80,7 +80,7 @@ def responses(
         for first in range(0, len(images), batch_size):
             numbers = range(first, min(first + batch_size, len(images)))
             if torch.device(device).type == "cpu":
-                # One by one, so that no image's responses depend on the others.
+                # One by one, so that an image's responses do not depend on the other images.
                 parts = in_copies(
                     module, responding, [_stacked(images, range(n, n + 1)) for n in numbers]
                 )

@@ -1,4 +1,4 @@
-"""What a pass over a part of the images has found, as a file that can be merged with others."""
+"""Statistics of a pass over some of the images, as a file that can be merged with others."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ from milannotations.json_files import parse_json
 from milannotations.storage import atomic_path
 
 _KEY = "milannotations"
-_FORMAT = 2  # 1 had no sample of the tail
+_FORMAT = 2  # version 1 had no sample of the tail
 
 
 @dataclass
 class StatisticsHeader:
-    """What a part is of, without its statistics.
+    """What statistics were computed from.
 
     Attributes:
-        plan: What it was found with.
-        covered: Which images have been run, as ranges in order that do not touch.
-        unreadable: What is wrong with images that could not be read.
-        network: How the network was loaded, for the data set's record; see ``network_facts``.
+        plan: Everything the statistics depend on.
+        covered: The images that have been run, as ascending ranges that do not touch.
+        unreadable: For each image that could not be read, what is wrong with it.
+        network: How the network was loaded, for the dataset's record; see ``network_facts``.
     """
 
     plan: PassPlan
@@ -44,17 +44,17 @@ class StatisticsHeader:
 
     @property
     def done(self) -> int:
-        """How many images have been run."""
+        """Number of images that have been run."""
         return sum(map(len, self.covered))
 
 
 @dataclass
 class PartialStatistics(StatisticsHeader):
-    """What a pass over some of the images has found so far.
+    """The statistics of a pass over some of the images so far.
 
     Attributes:
-        statistics: Of every layer.
-        checksums: Of every image; 0 where not run, or where there is none.
+        statistics: By layer.
+        checksums: One per image; 0 if the image was not run or has no checksum.
     """
 
     statistics: dict[str, LayerStatistics] = field(default_factory=dict)
@@ -62,15 +62,15 @@ class PartialStatistics(StatisticsHeader):
 
     @classmethod
     def empty(cls, plan: PassPlan, device: torch.device | str = "cpu") -> PartialStatistics:
-        """Return a part that has seen nothing."""
+        """Return statistics of no images."""
         checksums = torch.zeros(plan.images, dtype=torch.int64)
         return cls(plan, statistics=plan.empty(device), checksums=checksums)
 
     def add(self, other: PartialStatistics) -> None:
-        """Merge another part into this one; the order in which parts are merged does not matter.
+        """Merge the statistics of other images into these; the order of merging does not matter.
 
         Raises:
-            InputError: If they were made differently, or have images in common.
+            InputError: If the plans differ, or they have images in common.
         """
         self.covered = united([self, other])
         for layer, statistics in self.statistics.items():
@@ -99,11 +99,16 @@ class PartialStatistics(StatisticsHeader):
         tensors: Mapping[str, Tensor],
         device: torch.device | str = "cpu",
     ) -> PartialStatistics:
-        """Return the part that ``dump`` gave; ValueError, KeyError or TypeError if it is none."""
+        """Return what ``dump`` gave; raise ValueError, KeyError or TypeError for anything else."""
         header = _header(facts)
         for number, (units, height, width) in enumerate(header.plan.layers.values()):
             shape = tuple(tensors[f"{number}.top.maps"].shape)
-            if shape != (units, header.plan.k, height, width):  # before that much is allocated
+            if shape != (
+                units,
+                header.plan.k,
+                height,
+                width,
+            ):  # before memory for them is allocated
                 raise ValueError(f"maps of shape {shape}")
         state = cls.empty(header.plan, device)
         state.covered, state.unreadable = header.covered, header.unreadable
@@ -172,7 +177,7 @@ def _header(facts: Mapping[str, Any]) -> StatisticsHeader:
 
 
 def missing(header: StatisticsHeader, span: range) -> list[range]:
-    """Return the images of a span that a part has not run.
+    """Return the images of a span that have not been run.
 
     >>> plan = PassPlan("m", "d", "w", {}, {"images": 9}, 1, 0.9, "float32", {})
     >>> missing(StatisticsHeader(plan, [range(0, 2), range(4, 6)]), range(1, 9))
@@ -189,14 +194,14 @@ def missing(header: StatisticsHeader, span: range) -> list[range]:
 
 
 def merge_files(paths: Sequence[Path]) -> PartialStatistics:
-    """Merge parts that together cover all images, holding two of them at a time.
+    """Merge files of statistics that together cover all images, with two in memory at a time.
 
     Args:
-        paths: Their files, in any order.
+        paths: The files, in any order.
 
     Raises:
-        InputError: If there are none, one is damaged, they were made differently, have images
-            in common, or leave images out.
+        InputError: If there are no files, one is damaged, their plans differ, they have images in
+            common, or images are missing.
     """
     headers = [read_header(path) for path in paths]
     if not headers:
@@ -215,7 +220,7 @@ def merge_files(paths: Sequence[Path]) -> PartialStatistics:
 
 
 def united(headers: Sequence[StatisticsHeader]) -> list[range]:
-    """Return the images that parts cover together, which no two may share."""
+    """Return the images covered by any of the headers; no two may share an image."""
     for header in headers[1:]:
         difference = headers[0].plan.difference(header.plan)
         if difference:
@@ -236,7 +241,7 @@ def united(headers: Sequence[StatisticsHeader]) -> list[range]:
 
 
 def spans(images: int, parts: int) -> list[range]:
-    """Cut images into parts whose sizes differ by one at most.
+    """Split images into ranges whose lengths differ by at most one.
 
     >>> spans(10, 3)
     [range(0, 3), range(3, 6), range(6, 10)]
@@ -252,7 +257,7 @@ def parse_shard(text: str) -> tuple[int, int]:
     (3, 16)
 
     Raises:
-        InputError: If it is not of that form, or there is no such part.
+        InputError: If it is not of that form, or there is no such shard.
     """
     match = re.fullmatch(r"([0-9]{1,6})/([0-9]{1,6})", text)
     if not match or not 1 <= int(match[1]) <= int(match[2]):
@@ -261,7 +266,7 @@ def parse_shard(text: str) -> tuple[int, int]:
 
 
 def shard_path(folder: Path, number: int, of: int) -> Path:
-    """Return where the statistics of a shard lie."""
+    """Return the path of a shard's file."""
     return folder / f"shard-{number:05d}-of-{of:05d}.safetensors"
 
 

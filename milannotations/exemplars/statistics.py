@@ -1,7 +1,7 @@
 """Per-unit statistics over a stream of activation maps: mergeable top-k, quantile and sample.
 
-All depend only on the set of images seen, not on batch size, order or how the images were
-divided between processes: merging is commutative and associative, to the last bit.
+All depend only on the set of images seen, not on batch size, order or the division of images
+among processes: merging is commutative and associative, bit for bit.
 """
 
 from __future__ import annotations
@@ -37,8 +37,8 @@ class TopK:
         self.k = k
         self.values = torch.full((units, k), -torch.inf, device=device)
         self.ids = torch.full((units, k), torch.iinfo(torch.int64).max, device=device)
-        # Maps stay where they were first put; slots says where the map of each rank lies. So a
-        # new winner costs one copy, not a shift of all that rank below it.
+        # Maps stay in their slots; ``slots`` holds the slot of each rank's map. A new winner then
+        # costs one copy instead of a shift of all maps that rank below it.
         self._slots = torch.arange(k, device=device).repeat(units, 1)
         self._maps = torch.zeros((units, k, height, width), device=device)
 
@@ -51,14 +51,14 @@ class TopK:
         """Add images.
 
         Args:
-            ids: Their indices, shape (images,); an index must be added only once.
+            ids: Their indices, shape (images,); each index may be added only once.
             peaks: Peak activations, shape (images, units).
             maps: Activation maps, shape (images, units, height, width).
         """
         self._merge(ids.expand(peaks.shape[1], -1), peaks.T, maps.transpose(0, 1))
 
     def merge(self, other: TopK) -> None:
-        """Add all that another top-k of the same units has seen."""
+        """Add everything that another top-k of the same units has seen."""
         self._merge(other.ids, other.values, other.maps())
 
     def state(self) -> dict[str, Tensor]:
@@ -67,10 +67,10 @@ class TopK:
         return {name: tensor.cpu().contiguous() for name, tensor in tensors.items()}
 
     def restore(self, state: dict[str, Tensor]) -> None:
-        """Take over what ``state`` returned.
+        """Restore what ``state`` returned.
 
         Raises:
-            ValueError: If it is of another shape.
+            ValueError: If it has another shape.
         """
         for name, mine in (("values", self.values), ("ids", self.ids), ("maps", self._maps)):
             if state[name].shape != mine.shape:
@@ -91,7 +91,7 @@ class TopK:
         self._store(changed, winners, maps)
 
     def _store(self, changed: Tensor, winners: Tensor, maps: Tensor) -> None:
-        """Put new winners' maps into the slots of those they displaced.
+        """Put the maps of new winners into the slots of those they displaced.
 
         ``winners`` of shape (changed units, k) counts the old ranks first, then ``maps``.
         """
@@ -109,16 +109,16 @@ class TopK:
 
 
 class Sample:
-    """A fixed sample of every unit's activations, to draw their distribution from.
+    """A fixed sample of every unit's activations, which shows their distribution.
 
-    Images at equal distances in the whole stream give positions at equal distances in their maps;
-    so the sample, too, does not depend on the order. It is at most 256 × 8 activations per unit.
+    It takes evenly spaced positions of evenly spaced images, so it does not depend on the order
+    either. It holds at most 256 × 8 activations per unit.
     """
 
     def __init__(self, units: int, images: int, device: torch.device | str = "cpu") -> None:
         self._step = max(1, math.ceil(images / _SAMPLED_IMAGES))
         slots = math.ceil(images / self._step)
-        # Not a number where nothing has been seen yet.
+        # NaN where nothing has been seen yet.
         self.values = torch.full((units, slots, _SAMPLED_POSITIONS), torch.nan, device=device)
 
     def update(self, ids: Tensor, flat: Tensor) -> None:
@@ -131,7 +131,7 @@ class Sample:
         self.values[:, ids[chosen] // self._step] = picked.transpose(0, 1).to(self.values.dtype)
 
     def merge(self, other: Sample) -> None:
-        """Add all that another sample of the same stream has seen."""
+        """Add everything that another sample of the same stream has seen."""
         self.values = torch.where(self.values.isnan(), other.values, self.values)
 
     def state(self) -> dict[str, Tensor]:
@@ -139,10 +139,10 @@ class Sample:
         return {"values": self.values.cpu()}
 
     def restore(self, state: dict[str, Tensor]) -> None:
-        """Take over what ``state`` returned.
+        """Restore what ``state`` returned.
 
         Raises:
-            ValueError: If it is of another shape.
+            ValueError: If it has another shape.
         """
         if state["values"].shape != self.values.shape:
             raise ValueError(f"sample has shape {tuple(state['values'].shape)}")
@@ -150,7 +150,7 @@ class Sample:
 
 
 class LayerStatistics:
-    """All that one pass keeps of one layer: a top-k, a quantile and a sample.
+    """The statistics of one layer in one pass: a top-k, a quantile and a sample.
 
     Args:
         units: Number of units.
@@ -158,8 +158,8 @@ class LayerStatistics:
         height: Height of an activation map.
         width: Width of an activation map.
         quantile: The activation quantile that becomes the threshold.
-        images: How many images the whole stream holds.
-        device: Where the statistics live.
+        images: Number of images in the whole stream.
+        device: Where the statistics are stored.
     """
 
     def __init__(
@@ -180,8 +180,8 @@ class LayerStatistics:
         """Add activation maps of shape (images, units, height, width) of the images ``ids``.
 
         Returns:
-            Boolean of shape (images, units): True where a map holds NaN or infinity. If any is
-            True nothing was added.
+            Boolean of shape (images, units): True where a map holds NaN or infinity. If any
+            element is True, nothing was added.
         """
         flat = maps.flatten(2)
         peaks, lows = flat.amax(2).float(), flat.amin(2).float()
@@ -193,9 +193,9 @@ class LayerStatistics:
         return bad
 
     def merge(self, other: LayerStatistics) -> None:
-        """Add all that other statistics of the same layer have seen."""
+        """Add everything that other statistics of the same layer have seen."""
         self.top.merge(other.top)
-        same_kind: Any = other.quantile  # as the same stream was announced to both
+        same_kind: Any = other.quantile  # both were created for the same stream
         self.quantile.merge(same_kind)
         self.sample.merge(other.sample)
 
@@ -213,10 +213,10 @@ class LayerStatistics:
         }
 
     def restore(self, state: Mapping[str, Tensor]) -> None:
-        """Take over what ``state`` returned.
+        """Restore what ``state`` returned.
 
         Raises:
-            ValueError: If it is of another shape, or makes no sense.
+            ValueError: If it has another shape, or is inconsistent.
             KeyError: If something is missing.
         """
 

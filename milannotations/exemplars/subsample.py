@@ -1,4 +1,4 @@
-"""Exact values from the upper tail of a fixed subsample, to tell where values tie."""
+"""Exact values from the upper tail of a fixed subsample, which show where values tie."""
 
 from __future__ import annotations
 
@@ -9,42 +9,42 @@ from torch import Tensor
 
 from milannotations.exemplars.tail import ExactTail, rank_from_top
 
-# Sampled values kept per unit, 8 KB: twice as many as lie above the quantile, so that the bin
-# that holds the quantile is seen on both sides of it.
+# Sampled values stored per unit, 8 KB: twice as many as lie above the quantile, so that the sample
+# covers the quantile's bin on both sides of the quantile.
 KEPT = 2048
 _CRITICAL = 1.36
 
 
 class TailSample:
-    """The greatest values of a fixed share of all positions, for every unit.
+    """The greatest values at a fixed share of all positions, for every unit.
 
     Position ``p`` of image ``i`` is in the sample if ``i × positions + p`` is a multiple of a
-    prime ``step``. So the sample depends neither on the order of the images nor on how they are
-    divided between processes, and it visits all positions of a map in turn.
+    prime ``step``. The sample therefore depends neither on the order of the images nor on their
+    division among processes, and visits all positions of a map in turn.
 
     Args:
         units: Number of units.
-        q: The quantile wanted, strictly between 0 and 1.
-        expected: How many values of each unit the whole stream holds.
-        device: Where the values live.
+        q: The quantile, strictly between 0 and 1.
+        expected: Number of values of each unit in the whole stream.
+        device: Where the values are stored.
 
     Attributes:
-        step: One of so many values is in the sample.
+        step: One value in ``step`` is in the sample.
     """
 
     def __init__(
         self, units: int, q: float, expected: int, device: torch.device | str = "cpu"
     ) -> None:
         self.step = _prime_from(math.ceil(rank_from_top(q, expected) / (KEPT // 2)))
-        self._seen = 0  # images without an id, which are taken to be the next
+        self._seen = 0  # images without an id, which follow one another
         sampled = -(-expected // self.step)
-        # An image more may come where ids are not those of a whole stream.
+        # There may be one more image if the ids are not those of a whole stream.
         self._tail = ExactTail(units, q, 2 * sampled + 1, device, length=min(KEPT, sampled))
 
     def update(self, values: Tensor, ids: Tensor | None) -> None:
         """Add values of shape (images, units, positions) of the images ``ids``, shape (images,).
 
-        Without ids the images are taken to be those that follow the ones already seen.
+        Without ids the images are those that follow the ones already seen.
         """
         images, _, positions = values.shape
         if ids is None:
@@ -60,7 +60,7 @@ class TailSample:
         self._tail.update(sampled, sampled.amin((0, 2)), sampled.amax((0, 2)))
 
     def merge(self, other: TailSample) -> None:
-        """Add all that another sample of the same stream has seen."""
+        """Add everything that another sample of the same stream has seen."""
         self._seen += other._seen
         self._tail.merge(other._tail)
 
@@ -70,19 +70,19 @@ class TailSample:
         return self._tail.values
 
     def value_at(self, inside: Tensor, rank: Tensor, count: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the sampled value that stands for a rank among some neighbouring values.
+        """Return the sampled value that represents a rank among some neighbouring values.
 
         Args:
             inside: Which of ``values`` are among them: true from some column to another.
             rank: Rank from the top among all of them, sampled or not, shape (units,); from 1.
-            count: How many of them there are, sampled or not, shape (units,).
+            count: Number of those values, sampled or not, shape (units,).
 
         Returns:
-            The values, and how many sampled ones they were chosen from, both of shape (units,). A
-            value means nothing where the latter is 0.
+            The values, and the number of sampled ones they were chosen from, both of shape
+            (units,). A value has no meaning where that number is 0.
         """
         sampled = inside.sum(1)
-        # Where the sample ends among them, how many of them are in it is not known but expected.
+        # If the sample ends among them, the number of them in it is an expectation.
         total = torch.where(inside[:, -1], -(-count // self.step), sampled).clamp(min=1)
         at = -(-rank * total // count.clamp(min=1)) - 1
         at = torch.minimum(at, sampled - 1).clamp(min=0)
@@ -90,7 +90,7 @@ class TailSample:
         return self.values.gather(1, at[:, None]).squeeze(1), sampled
 
     def is_even(self, inside: Tensor, lower: Tensor, upper: Tensor) -> Tensor:
-        """Tell whether sampled values may be evenly spread between two edges.
+        """Return whether sampled values may be evenly spread between two edges.
 
         A Kolmogorov-Smirnov test at the level of 5 % (its asymptotic critical value, 1.36 divided
         by the root of the number of values; Smirnov, Annals of Mathematical Statistics, 1948).
@@ -101,7 +101,7 @@ class TailSample:
             upper: Their upper edge, shape (units,).
 
         Returns:
-            Boolean of shape (units,); true where there are none.
+            Boolean of shape (units,); True where there are none.
         """
         number = inside.sum(1).clamp(min=1)[:, None]
         rank = inside.cumsum(1).double()  # from the top, from 1
@@ -115,17 +115,17 @@ class TailSample:
         return {**self._tail.state(), "images": torch.tensor(self._seen)}
 
     def restore(self, state: dict[str, Tensor]) -> None:
-        """Take over what ``state`` returned.
+        """Restore what ``state`` returned.
 
         Raises:
-            ValueError: If it is of another shape.
+            ValueError: If it has another shape.
         """
         self._seen = int(state["images"])
         self._tail.restore(state)
 
 
 def _prime_from(least: int) -> int:
-    """Return the least prime that is not below a number; 1 for 1.
+    """Return the least prime at or above a number; 1 for 1.
 
     >>> [_prime_from(n) for n in (1, 2, 4, 90)]
     [1, 2, 5, 97]

@@ -1,4 +1,4 @@
-"""One upper quantile of every unit's activations, exactly, where its rank is small."""
+"""An exact upper quantile of every unit's activations, for small ranks."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ def rank_from_top(q: float, count: int) -> int:
 
 
 class ExactTail:
-    """One upper quantile, from the greatest values of each unit, all kept.
+    """An upper quantile, from the greatest values of each unit, all of which are stored.
 
-    Where the whole stream holds ``n`` values, its quantile is the one of rank
-    ``n - ceil(q n) + 1`` from the top; no value below it can matter.
+    The quantile of a stream of ``n`` values is the one with rank ``n - ceil(q n) + 1`` from the
+    top; values below it do not matter.
 
     Args:
         units: Number of units.
-        q: The quantile wanted, strictly between 0 and 1.
-        expected: How many values of each unit the whole stream holds; fewer may come, not more.
-        device: Where the values live.
-        length: How many values to keep of each unit; None keeps as many as decide the quantile.
+        q: The quantile, strictly between 0 and 1.
+        expected: Number of values of each unit in the whole stream; fewer may come, not more.
+        device: Where the values are stored.
+        length: Number of values to store per unit; None stores as many as decide the quantile.
 
     Attributes:
-        count: Values seen of each unit.
+        count: Number of values seen of each unit.
         minimum: Least activation of each unit, shape (units,).
         maximum: Greatest activation of each unit, shape (units,).
     """
@@ -57,9 +57,9 @@ class ExactTail:
     def update(
         self, values: Tensor, minimum: Tensor, maximum: Tensor, ids: Tensor | None = None
     ) -> None:
-        """Add values of shape (images, units, positions), whose extremes per unit are known.
+        """Add values of shape (images, units, positions), given their extremes per unit.
 
-        ``ids``, the images' indices, are not needed here: no value that matters is left out.
+        ``ids``, the indices of the images, are not used: no value that matters is left out.
 
         Raises:
             ValueError: If more values come than were announced.
@@ -70,7 +70,7 @@ class ExactTail:
             self._take(higher, values[:, higher].transpose(0, 1).flatten(1).float())
 
     def merge(self, other: ExactTail) -> None:
-        """Add all that another tail of the same units and stream has seen."""
+        """Add everything that another tail of the same units and stream has seen."""
         self._see(other.count, other.minimum, other.maximum)
         self._take(torch.arange(len(self._values), device=self._values.device), other._values)
 
@@ -98,10 +98,10 @@ class ExactTail:
         return {name: tensor.cpu().contiguous() for name, tensor in tensors.items()}
 
     def restore(self, state: Mapping[str, Tensor]) -> None:
-        """Take over what ``state`` returned.
+        """Restore what ``state`` returned.
 
         Raises:
-            ValueError: If it is of another shape.
+            ValueError: If it has another shape.
         """
         for name, mine in (
             ("minimum", self.minimum),
@@ -121,6 +121,6 @@ class ExactTail:
         self.maximum = torch.maximum(self.maximum, maximum)
 
     def _take(self, units: Tensor, values: Tensor) -> None:
-        """Keep the greatest of what is kept and of values of shape (units, any number)."""
+        """Store the greatest of the stored values and of values of shape (units, any number)."""
         candidates = torch.cat([self._values[units], values], dim=1)
         self._values[units] = candidates.topk(self._values.shape[1], dim=1).values

@@ -11,7 +11,7 @@ import torch
 
 from milannotations.errors import InputError
 
-# Processes wait for the slowest one, however long that takes.
+# Processes wait for the slowest one, however long it takes.
 _PATIENCE = timedelta(days=30)
 
 
@@ -19,8 +19,8 @@ _PATIENCE = timedelta(days=30)
 def process_group() -> Iterator[tuple[int, int, int]]:
     """Join the other processes that ``torchrun`` has started.
 
-    Gives:
-        This process's rank, how many processes there are, and its rank on this machine.
+    Yields:
+        The rank of this process, the number of processes, and its rank on this machine.
 
     Raises:
         InputError: If ``torchrun`` has not started this process.
@@ -42,5 +42,5 @@ def process_group() -> Iterator[tuple[int, int, int]]:
 
 
 def wait_for_all() -> None:
-    """Return once all processes have come here."""
+    """Return once all processes have reached this call."""
     torch.distributed.barrier()

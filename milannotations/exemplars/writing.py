@@ -1,4 +1,4 @@
-"""From merged statistics to a dataset folder; images are read again for the winners alone."""
+"""From merged statistics to a dataset folder; only the exemplars' images are read again."""
 
 from __future__ import annotations
 
@@ -60,11 +60,11 @@ def write_dataset(
     """Write records, statistics, the list of images and the card into an empty folder.
 
     Args:
-        folder: To be put in place by the caller.
+        folder: Temporary folder, which the caller moves to its final path.
         state: The statistics of all images.
         request: The images, and additional facts for ``build.json``.
         options: How exemplars are stored.
-        progress: Bar to report on.
+        progress: The progress display.
 
     Raises:
         InputError: If there are fewer readable images than exemplars, or an exemplar's image has
@@ -113,7 +113,7 @@ def write_dataset(
 
 
 class _Exemplars:
-    """The winning images, each read and encoded once and kept on disk until it is written."""
+    """The exemplars' images, each read and encoded once and kept on disk until it is written."""
 
     def __init__(
         self, folder: Path, source: Source, options: BuildOptions, checksums: Tensor
@@ -238,7 +238,7 @@ def _write_provenance(
         "images_of": plan.source,
         "weights_sha256": plan.weights,
         "changed_in_place": plan.changed_in_place,
-        # Of merged shards the statistics were made earlier, maybe with other defaults.
+        # The statistics of merged shards may have been computed with another default.
         "options": asdict(replace(options, in_place=plan.in_place)),
         "versions": {name: version(name) for name in ("milannotations", "torch", "torchvision")},
     }

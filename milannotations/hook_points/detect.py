@@ -1,4 +1,4 @@
-"""Telling how a layer's output is laid out, from its shape and what else the pass has shown."""
+"""Detects how a layer's output is laid out, from its shape and what the pass has shown."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _SAY = "say how with --layout"
 
 
 def given_layout(spec: LayerSpec, layouts: Mapping[str, Layout]) -> Layout | None:
-    """Return the layout given for a layer: by its exact name, or else the last that matches."""
+    """Return a layer's given layout: under its exact name, else by the last matching pattern."""
     names = (str(spec), spec.module)
     for name in names:
         if name in layouts:
@@ -40,7 +40,7 @@ def given_layout(spec: LayerSpec, layouts: Mapping[str, Layout]) -> Layout | Non
 
 
 def settle(layout: Layout, tensor: Tensor, survey: Survey) -> Layout:
-    """Return a given layout, with the grid of its tokens if it has been left open."""
+    """Return a given layout, with the grid of its tokens filled in if it was left open."""
     if layout.kind not in SEQUENCES or layout.grid is not None or tensor.ndim != 3:
         return layout
     count = tensor.shape[1 if layout.kind == "tokens" else 2]
@@ -52,7 +52,7 @@ class Readings:
     """How an output may be laid out.
 
     Attributes:
-        layouts: The possible layouts, the most usual first. In which order the tokens of a
+        layouts: The possible layouts, the most common first. The order in which the tokens of a
             sequence run over the grid is not known yet; see ``TokenOrders``.
         problem: What is wrong, unless the network shows that one of the layouts holds.
     """
@@ -62,15 +62,15 @@ class Readings:
 
 
 def detect_layouts(tensor: Tensor, module: nn.Module, survey: Survey) -> Readings:
-    """Tell the layout of what a module gives, or is given.
+    """Detect the layout of a module's output or input.
 
     Args:
         tensor: Two to four dimensions, images first.
-        module: What gives it.
-        survey: Of the pass it is from.
+        module: The module it belongs to.
+        survey: The survey of the same pass.
 
     Raises:
-        ValueError: If it cannot be told, or these are no activation maps.
+        ValueError: If the layout cannot be detected, or these are not activation maps.
     """
     if tensor.ndim == 2:
         return Readings([Layout("vector")])
@@ -103,7 +103,7 @@ def _planes(tensor: Tensor, module: nn.Module, survey: Survey) -> Layout:
             return Layout("spatial")
         units_first, units_last = first in survey.grids, last in survey.grids
     elif units_first and first[0] in survey.token_counts and first not in survey.grids:
-        units_first = False  # heads × tokens × channels of a head, by chance nearly square
+        units_first = False  # heads × tokens × channels of a head, nearly square by coincidence
     if units_first != units_last:
         return Layout("spatial" if units_first else "channels_last")
     image = survey.proportions()
@@ -117,7 +117,7 @@ def _planes(tensor: Tensor, module: nn.Module, survey: Survey) -> Layout:
 
 
 def _is_attention(tensor: Tensor, survey: Survey) -> bool:
-    """Say whether a tensor N × heads × tokens × tokens, or with heads last, is of attention."""
+    """Return whether a tensor N × heads × tokens × tokens, or with heads last, is attention."""
     _, first, two, three = tensor.shape
     patches = survey.stem or survey.patches
     if (
@@ -136,7 +136,7 @@ def _is_attention(tensor: Tensor, survey: Survey) -> bool:
 
 
 def _fits(grid: tuple[int, ...], survey: Survey) -> bool:
-    """Say whether a map can have the proportions of the image, each side rounded by up to one."""
+    """Return whether a map can have the image's proportions, each side rounded by up to one."""
     image = survey.proportions()
     if image is None:
         return True
@@ -147,7 +147,7 @@ def _fits(grid: tuple[int, ...], survey: Survey) -> bool:
 
 
 def _sequences(tensor: Tensor, module: nn.Module, survey: Survey) -> Readings:
-    """Return how three dimensions may be laid out: N × tokens × units or N × units × tokens."""
+    """Return the possible layouts of three dimensions: N × tokens × units or N × units × tokens."""
     layouts: list[Layout] = []
     problems: list[UnusableError] = []
     if not works_channels_first(module):
@@ -163,7 +163,7 @@ def _sequences(tensor: Tensor, module: nn.Module, survey: Survey) -> Readings:
             problems.append(error)
     if not layouts:
         raise problems[0]
-    # That the number of units is that of a grid can be chance.
+    # The number of units may equal that of a grid by coincidence.
     unusual = layouts[0].kind == "tokens_last" and not works_channels_first(module)
     return Readings(layouts, problems[0] if unusual else None)
 
@@ -182,7 +182,7 @@ def _tokens(tensor: Tensor, survey: Survey) -> Layout:
             fitting.append((prefix, base))
     if fitting:
         prefix, grid = min(fitting)
-        # A model says how many there are, or that there are none where they are added later.
+        # A model declares how many there are, or none if they are added later.
         if declared - {0} and prefix not in declared:
             counts = " or ".join(map(str, sorted(declared)))
             raise UnusableError(
@@ -207,7 +207,7 @@ def _tokens(tensor: Tensor, survey: Survey) -> Layout:
 
 
 def _exact_grid(count: int, survey: Survey) -> Grid | None:
-    """Return the grid that has exactly so many positions, of those that have been seen."""
+    """Return the grid with exactly this number of positions, among those that have been seen."""
     bases = _bases(survey)
     for grid in (*bases, *reversed(survey.grids)):
         if grid[0] * grid[1] == count:
@@ -223,7 +223,7 @@ def _exact_grid(count: int, survey: Survey) -> Grid | None:
 
 
 def _bases(survey: Survey) -> list[Grid]:
-    """Return what may be the grid of patches, the most likely first."""
+    """Return the possible grids of patches, the most likely first."""
     grids = [survey.stem, survey.patches]
     if not survey.grids:  # patches are embedded without a convolution
         grids.append(declared_grid(survey.model))

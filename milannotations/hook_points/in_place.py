@@ -1,4 +1,4 @@
-"""Outputs that later modules change in place: before or after that change they can be read."""
+"""Outputs that later modules change in place, and how to read them before or after the change."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class ChangedBy(NamedTuple):
     Attributes:
         module: Path of the module after whose call the output keeps its value; empty for the
             whole network.
-        call: Which of that module's calls since the layer was run, from 0: some modules, as the
+        call: Which of that module's calls since the layer ran, from 0: some modules, such as the
             ReLU of a residual block, are run several times.
     """
 
@@ -45,18 +45,18 @@ class ChangeWatch:
         self.changed_by: dict[LayerSpec, ChangedBy] = {}
 
     def hold(self, spec: LayerSpec, tensor: Tensor) -> None:
-        """Look from now on whether a layer's output changes."""
+        """Watch from now on whether a layer's output changes."""
         self._held[spec] = tensor
         self._versions[spec] = tensor._version  # counts in-place operations on it and its views
         self._calls[spec] = Counter()
 
     def value(self, spec: LayerSpec) -> Tensor:
-        """Return what a layer's output has become."""
+        """Return a layer's output as it is now."""
         return self._held[spec]
 
     @contextmanager
     def watching(self) -> Iterator[None]:
-        """Look at all that is run meanwhile."""
+        """Watch what is run during the ``with`` block."""
         with ExitStack() as stack:
             for name, module in self._model.named_modules():
                 handle = module.register_forward_hook(partial(self._look, name))
@@ -75,7 +75,7 @@ class Deferred:
     """Holds outputs back until the module that changes them in place has been run.
 
     Args:
-        changed_by: For each layer that is to be read later, what changes it.
+        changed_by: What changes the output, by layer.
     """
 
     def __init__(self, changed_by: Mapping[str, ChangedBy]) -> None:
@@ -84,11 +84,11 @@ class Deferred:
         self._calls: Counter[str] = Counter()
 
     def clear(self) -> None:
-        """Forget what a pass that was left early has not delivered."""
+        """Forget outputs that a pass which was left early has not delivered."""
         self._waiting.clear()
 
     def overdue(self) -> str | None:
-        """Return a layer whose output was held back and never delivered; None if there is none."""
+        """Return a layer whose output was never delivered; None if there is none."""
         return next(iter(self._waiting), None)
 
     def hold(self, layer: str, tensor: Tensor) -> None:

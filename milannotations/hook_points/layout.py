@@ -24,8 +24,7 @@ class UnusableError(ValueError):
     The message follows the layer's name, as in ``'layer4.0.relu' is run 2 times …``.
 
     Attributes:
-        reason: The same in a few words that many layers have in common, as in
-            ``8 run more than once``.
+        reason: A short form that many layers have in common, as in ``8 run more than once``.
     """
 
     def __init__(self, reason: str, message: str) -> None:
@@ -55,17 +54,16 @@ class Layout:
 
     Attributes:
         kind: ``spatial`` is N × units × height × width, ``channels_last`` is N × height × width ×
-            units, ``tokens`` is N × tokens × units, ``tokens_last`` is N × units × tokens, as of
-            one-dimensional convolutions, ``vector`` is N × units: one activation per image.
-        grid: Height and width in which tokens are laid out; for other kinds what the output's
-            must be. None takes it from the output: as many tokens as there are must then be a
-            square.
-        prefix: How many tokens that are not of the grid (class and register tokens) come first.
-        order: In which order the tokens run over the grid, as ``TokenOrder`` spells it: ``rows``,
+            units, ``tokens`` is N × tokens × units, ``tokens_last`` is N × units × tokens (as in
+            one-dimensional convolutions), ``vector`` is N × units: one activation per image.
+        grid: Height and width of the grid of tokens; for other kinds, of the output. None takes it
+            from the output; the number of tokens must then be a square.
+        prefix: Number of tokens before the grid (class and register tokens).
+        order: Order in which the tokens run over the grid, as ``TokenOrder`` spells it: ``rows``,
             ``columns``, ``windows=7x7`` or ``strides=2x2.2x2``.
 
     Raises:
-        InputError: If the kind is unknown, or a number makes no sense.
+        InputError: If the kind is unknown, or a number is out of range.
     """
 
     kind: Kind
@@ -88,10 +86,10 @@ class Layout:
     def maps(self, output: Tensor) -> Tensor:
         """Return a layer's output as N × units × height × width.
 
-        A view of it; a copy only where the order of tokens is ``windows`` or ``strides``.
+        This is a view; a copy only if the order of tokens is ``windows`` or ``strides``.
 
         Raises:
-            ValueError: If the output cannot be laid out so; says what it is.
+            ValueError: If the output does not fit the layout; says what it is.
         """
         if self.kind in SEQUENCES:
             return self._from_tokens(output)

@@ -1,4 +1,4 @@
-"""Telling where on the image tokens lie, from where they change when a region of it changes."""
+"""Detects where tokens lie on the image, by which of them change when a region of it changes."""
 
 from __future__ import annotations
 
@@ -17,27 +17,27 @@ from milannotations.hook_points.layout import SEQUENCES, Layout, UnusableError
 from milannotations.hook_points.token_order import BY_ROWS, TokenOrder, usual_orders
 
 _SIDE = 4  # the image is changed in each of 4 × 4 regions
-_REGIONS_PER_PASS = 4  # divides their number; the image itself is passed beside them
-_WIDTH = 0.2  # standard deviation, in sides of the image, of where a region is expected to act
-# Measured on 19 families of timm with random weights, all their layers: in the right order tokens
-# reach a correlation of .3 to .9 wherever regions act differently at all, and in wrong orders of
-# networks that have others at most .1. Where the correlation is below .1 in every order, as after
-# the mixing of tokens by a matrix, changes differ by up to .2 (natural logarithms, standard
-# deviation); in wrong orders of tokens that change locally they differ by more than 1.
+_REGIONS_PER_PASS = 4  # divides their number; the unchanged image is in each pass, too
+_WIDTH = 0.2  # standard deviation, in image sides, of the area on which a region is expected to act
+# Measured on all layers of 19 families of timm with random weights: in the right order tokens reach
+# a correlation of .3 to .9 wherever regions act differently at all, and in wrong orders at most .1.
+# Where the correlation is below .1 in every order, as after a matrix has mixed tokens, changes
+# differ by up to .2 (natural logarithms, standard deviation); in wrong orders of tokens that change
+# locally they differ by more than 1.
 _TELLS = 0.3
 _LEAD = 0.1
 _STRONG = 0.5
-# A prefix that is really a suffix shifts every token by a few places.
+# A prefix that is really a suffix shifts every token by a few positions.
 _SHIFT_LEAD = 0.01
 
 
 @dataclass
 class _Changes:
-    """How much a module's output of three dimensions changes with each region of the image.
+    """How much a module's three-dimensional output changes with each region of the image.
 
     Attributes:
-        second: Change of each index of axis 1, one tensor for each region.
-        third: The same of axis 2.
+        second: Change at each index of axis 1, one tensor per region.
+        third: The same for axis 2.
     """
 
     second: list[Tensor]
@@ -49,13 +49,13 @@ class _Changes:
 
 
 class TokenOrders:
-    """The order of tokens of all layers of one network, seen when it is first asked for.
+    """The order of tokens of all layers of one network, detected when it is first needed.
 
     Args:
         model: The network, in evaluation mode.
-        specs: Layers that may be asked for.
+        specs: The layers that may be asked for.
         inputs: What the network is called with. If the first is no image, as for a generator,
-            tokens are taken to run row by row.
+            tokens are assumed to run row by row.
     """
 
     def __init__(
@@ -93,12 +93,12 @@ class TokenOrders:
 class Locality:
     """Where the outputs of a network change when one region of its input image changes.
 
-    Each of 4 × 4 regions is replaced by noise in turn. A pass takes the image as it is and four
+    Each of 4 × 4 regions is replaced by noise in turn. A pass takes the unchanged image and four
     copies with one changed region each, so there are four passes of five images.
 
     Args:
         model: The network, in evaluation mode.
-        specs: Layers that are looked at, besides the outputs of all modules.
+        specs: Layers to look at, in addition to the outputs of all modules.
         inputs: What the network is called with, the image first. Only the first row is used.
     """
 
@@ -121,15 +121,15 @@ class Locality:
     def order_of(self, spec: LayerSpec, layouts: Sequence[Layout]) -> Layout | None:
         """Return which of the layouts of a sequence holds, with the order of its tokens.
 
-        If the layer itself does not show it, since a region acts on all its tokens alike, then
-        the last layer before it with as many tokens does. None where nothing shows it.
+        If the layer itself does not show it, because a region acts on all its tokens alike, the
+        last layer before it with the same number of tokens decides. None if no layer shows it.
 
         Args:
             spec: The layer.
-            layouts: Of kind ``tokens`` or ``tokens_last``, the most usual first.
+            layouts: Of kind ``tokens`` or ``tokens_last``, the most common first.
 
         Raises:
-            UnusableError: If tokens change locally, but are laid out in no order that is known.
+            UnusableError: If tokens change locally, but in no known order.
         """
         own = self._changes.get(str(spec))
         if own is None:
@@ -146,7 +146,7 @@ class Locality:
         return None
 
     def _order_before(self, name: str, layout: Layout, tokens: int) -> str | None:
-        """Return the order that an earlier layer shows, if it has so many tokens on either axis."""
+        """Return the order that an earlier layer shows, if one of its axes has that many tokens."""
         changes = self._changes[name]
         either = [replace(layout, kind=kind) for kind in SEQUENCES]
         fitting = [candidate for candidate in either if changes.along(candidate).shape[1] == tokens]
@@ -172,8 +172,8 @@ class Locality:
 class _Store:
     """Holds many small tensors in a few large blocks.
 
-    Small tensors that outlive a pass would otherwise lie between the network's large ones, and
-    the C library's heap cannot use the gaps again: ViT-L/14 took 13 GB in this way.
+    Otherwise small tensors that outlive a pass would lie between the network's large ones, and the
+    C library's heap could not reuse the gaps: ViT-L/14 took 13 GB.
     """
 
     _BLOCK = 2**24  # numbers; blocks of 64 MiB are mapped, and take memory only where written
@@ -190,7 +190,7 @@ class _Store:
 
 
 def _changed_inputs(inputs: tuple[Tensor, ...]) -> list[tuple[Tensor, ...]]:
-    """Return batches: the first image as it is, then with one region after another changed."""
+    """Return batches of the first image: unchanged, then with one changed region each."""
     image = inputs[0][:1]
     noise = torch.randn(image.shape, generator=torch.Generator().manual_seed(0)).to(image)
     spread = image.float().std()
@@ -214,12 +214,12 @@ def _changed_inputs(inputs: tuple[Tensor, ...]) -> list[tuple[Tensor, ...]]:
 
 
 def _laid_out(changes: _Changes, layouts: Sequence[Layout]) -> Layout | None:
-    """Return the layout that changes show, None if they do not; raise if it is not known."""
+    """Return the layout that changes show; None if they show none. Raise for an unknown order."""
     best: tuple[float, Layout] | None = None
     strong = False
     for layout in layouts:
         effects = changes.along(layout)
-        if len(effects) < _SIDE**2:  # it is not run for every image
+        if len(effects) < _SIDE**2:  # not run for every image
             return None
         here = _best_order(_effects(effects[:, layout.prefix :]), layout)
         strong = strong or here[2]
@@ -255,7 +255,7 @@ def _best_order(effects: Tensor, layout: Layout) -> tuple[float, Layout, bool]:
 
 
 def _check_prefix(changes: Tensor, layout: Layout, correlation: float) -> None:
-    """Raise if the tokens that are not of the grid come last or in the middle."""
+    """Raise if the tokens outside the grid come last or in the middle."""
     assert layout.grid is not None
     order = TokenOrder.parse(layout.order)
     count, extra = changes.shape[1] - layout.prefix, layout.prefix
@@ -276,8 +276,8 @@ def _check_prefix(changes: Tensor, layout: Layout, correlation: float) -> None:
 
 
 def _effects(changes: Tensor) -> Tensor:
-    """Return what is left of the logarithm of changes without means of regions and of tokens."""
-    # Tokens that a region does not reach at all would have no logarithm.
+    """Return the logarithm of changes, less the means over regions and over tokens."""
+    # Tokens that a region does not reach would have no logarithm.
     logarithms = (changes + 1e-3 * changes.max().clamp(min=1e-30)).log()
     return _centred(logarithms)
 
@@ -287,7 +287,7 @@ def _centred(table: Tensor) -> Tensor:
 
 
 def _correlation(effects: Tensor, order: TokenOrder, height: int, width: int) -> float:
-    """Return how well effects in an order agree with the nearness of tokens to regions.
+    """Return the correlation of effects with the nearness of tokens to regions in an order.
 
     Args:
         effects: Shape (regions, tokens).

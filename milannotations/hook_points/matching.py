@@ -1,4 +1,4 @@
-"""Layers by name and by pattern: which there are, which can be used, and why others cannot."""
+"""Finding layers by name and by pattern, and saying why some cannot be used."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from milannotations.hook_points.probe import examine, refusal
 from milannotations.progress import note
 from milannotations.rules import InPlace
 
-# Names that stand behind each reason, and layers that a refusal lists.
+# Number of names after each reason, and of layers that an error lists.
 _SHOWN, _LISTED = 3, 30
 
-# Says why a layer cannot be used for some purpose, or None if it can.
+# Returns why a layer cannot be used for some purpose, or None if it can.
 Refuses = Callable[[HookPoint], ValueError | None]
 
 
@@ -28,7 +28,7 @@ class PatternMatch:
     """What a name or a pattern of layers matches.
 
     Attributes:
-        pattern: As it was given.
+        pattern: The name or pattern.
         layers: The names of the layers, in the model's order.
         exact: Whether it is the name of one layer, not a pattern.
     """
@@ -50,8 +50,8 @@ def match_layers(model: nn.Module, patterns: Sequence[str]) -> list[str]:
             autoencoder (``blocks.*.attn.proj@in@heads=6``).
 
     Raises:
-        InputError: If a pattern matches nothing (near names and the layers that there are are
-            listed), is not well spelled, or names a module by a second name that it has.
+        InputError: If a pattern matches nothing (similar names and the model's layers are listed),
+            is misspelt, or names a module by its second name.
 
     >>> from torch import nn
     >>> model = nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU(), nn.Conv2d(8, 8, 3))
@@ -62,7 +62,7 @@ def match_layers(model: nn.Module, patterns: Sequence[str]) -> list[str]:
 
 
 def find_matches(model: nn.Module, patterns: Sequence[str]) -> list[PatternMatch]:
-    """Return what each pattern matches; arguments and errors as of ``match_layers``."""
+    """Return what each pattern matches; arguments and errors as for ``match_layers``."""
     names, second = names_of(model)
     if not patterns:
         raise InputError(f"no layer is named; this model has {there_are(names)}")
@@ -76,7 +76,7 @@ def find_matches(model: nn.Module, patterns: Sequence[str]) -> list[PatternMatch
 
 
 def names_of(model: nn.Module) -> tuple[list[str], dict[str, str]]:
-    """Return the names of all modules, and of further names of a module the first one."""
+    """Return the names of all modules, and for each additional name of a module its first one."""
     first: dict[int, str] = {}
     second: dict[str, str] = {}
     for name, module in model.named_modules(remove_duplicate=False):
@@ -96,7 +96,7 @@ def find_hook_points(
 ) -> dict[str, HookPoint]:
     """Find the layers that names and patterns stand for, and how each is read.
 
-    A pattern leaves out what cannot be used, and one line on standard error says how much that is
+    A pattern leaves out layers that cannot be used, and one line on standard error says how many
     and why. A layer that is named exactly must be usable.
 
     Args:
@@ -106,7 +106,7 @@ def find_hook_points(
         layouts: See ``examine``.
         autoencoders: See ``examine``.
         in_place: See ``examine``.
-        refuses: Says of a layer why it cannot be used, besides what ``examine`` says.
+        refuses: Returns why a layer cannot be used, in addition to what ``examine`` finds.
 
     Raises:
         InputError: As ``match_layers`` and ``examine``; if a layer that is named exactly cannot
@@ -151,7 +151,7 @@ def find_hook_points(
 
 
 def grouped_reasons(problems: Mapping[str, ValueError]) -> str:
-    """Say how many layers cannot be used, and why, with some names of each kind.
+    """Return how many layers cannot be used, and why, with some names for each reason.
 
     >>> from milannotations.hook_points.layout import UnusableError
     >>> run_twice = UnusableError("run more than once", "is run 2 times")
@@ -168,7 +168,7 @@ def grouped_reasons(problems: Mapping[str, ValueError]) -> str:
 
 
 def there_are(names: Sequence[str]) -> str:
-    """List a model's layers, the outermost first where there are too many for a message."""
+    """List a model's layers, or only the outermost if there are too many for a message."""
     if len(names) <= _LISTED:
         return ", ".join(names)
     outermost = sorted(names, key=lambda name: name.count("."))[:_LISTED]

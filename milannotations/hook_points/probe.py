@@ -1,4 +1,4 @@
-"""One pass before the pass: how the layers' outputs are laid out, and what is wrong with them."""
+"""A probe before the pass: how the layers' outputs are laid out, and which cannot be used."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ from milannotations.hook_points.survey import Survey
 from milannotations.inputs.options import HOW
 from milannotations.rules import InPlace
 
-# Relative difference of two passes (in the Euclidean norm) that rounding may explain.
+# Relative difference of two passes (Euclidean norm) that rounding can explain.
 _SAME = {torch.float16: 0.05, torch.bfloat16: 0.1}
 _SAME_IN_FULL = 1e-2
 
 
 class _Pass:
-    """What one forward pass gives at the layers."""
+    """The layers' tensors in one forward pass."""
 
     def __init__(
         self,
@@ -49,7 +49,7 @@ class _Pass:
             stack.enter_context(self.survey.watching())
             if self.changes:
                 stack.enter_context(self.changes.watching())
-            # Not inference_mode: models that keep tensors for later passes (of positions, say)
+            # Not inference_mode: models that keep tensors for later passes (positions, for example)
             # could not use them outside of it.
             stack.enter_context(torch.no_grad())
             model(*inputs)
@@ -80,8 +80,7 @@ def probe(
     """Run a batch and find how each layer's output becomes activation maps; see ``examine``.
 
     Raises:
-        InputError: As ``examine``, and if a layer cannot be used. All layers' problems are told at
-            once.
+        InputError: As ``examine``, and if layers cannot be used; the message lists all of them.
     """
     points, problems = examine(model, layers, inputs, layouts, autoencoders, in_place)
     if problems:
@@ -90,7 +89,7 @@ def probe(
 
 
 def refusal(problems: Mapping[str, ValueError]) -> InputError:
-    """Return an error that says what is wrong with layers, a line for each."""
+    """Return an error with one line per layer on what is wrong with it."""
     lines = "\n".join(f"  {layer!r} {problem}" for layer, problem in problems.items())
     return InputError(f"no exemplars can be built for these layers:\n{lines}")
 
@@ -105,32 +104,32 @@ def examine(
 ) -> tuple[dict[str, HookPoint], dict[str, ValueError]]:
     """Run a batch and find how each layer's output becomes activation maps, or why it cannot.
 
-    Outputs of two dimensions are one activation per image. Of four dimensions, units are first or
-    last as the module's type says, or else as the map then has the image's proportions. Tokens
-    (three dimensions) are laid out on the grid of the patch embedding: of the first convolution
-    whose kernel is its stride, or the last one before there are tokens, or that merged two by two;
-    what the sequence has more than the grid is class and register tokens, which come first. In
-    which order tokens run over the grid is seen from where they change when a region of the image
-    does; see ``TokenOrders``.
+    Outputs with two dimensions are one activation per image. With four dimensions, the module's
+    type decides whether units come first or last, or else which of the two gives a map with the
+    image's proportions. Tokens (three dimensions) are laid out on the grid of the patch embedding:
+    that of the first convolution whose kernel equals its stride, or of the last one before there
+    are tokens, or one of these merged two by two. Tokens beyond the grid are class and register
+    tokens, which come first. The order in which tokens run over the grid is detected by changing
+    regions of the image; see ``TokenOrders``.
 
-    The batch is run a second time, together with as many darkened images: activations must stay
-    what they were.
+    The batch is run a second time, together with as many darkened images: activations must be the
+    same as in the first pass.
 
     Args:
         model: The model, in evaluation mode, on the device of ``inputs``.
         layers: Names from ``match_layers``.
         inputs: What the model is called with; a batch of any size.
-        layouts: Layouts by layer pattern, where they are known; of patterns that match the same
-            layer the last one counts.
-        autoencoders: Autoencoders, by the name of the layer they stand on. They map (…, units) to
-            (…, latents).
+        layouts: Layouts by layer pattern, where they are known; if several patterns match a layer,
+            the last one counts.
+        autoencoders: Autoencoders, by the name of the layer whose units they encode. They map
+            (…, units) to (…, latents).
         in_place: Whether outputs that a later module changes in place (a ReLU, say) are read
             ``before`` or ``after`` that; inputs (``@in``) are always read as they are given.
 
     Returns:
-        The layers that can be used, and what is wrong with the others: a layer that is not run, or
-        more than once, or gives what cannot be laid out; activations that are not finite, or
-        depend on chance or on what other images are in the batch.
+        The layers that can be used, and what is wrong with the others: the layer is not run, or is
+        run more than once, or its output cannot be laid out as maps; its activations are not
+        finite, or depend on chance or on the other images of the batch.
 
     Raises:
         InputError: If modules are in training mode, or the model cannot run on these inputs.
@@ -165,7 +164,7 @@ def examine(
             points[layer] = HookPoint(
                 layer, units, height, width, layout, changed_by, unit_channels=channels // units
             )
-        except ValueError as error:  # noqa: PERF203 - all layers' problems at once
+        except ValueError as error:  # noqa: PERF203 - reports the problems of all layers at once
             problems[layer] = error
     return points, problems
 
@@ -195,7 +194,7 @@ def _run(
 
 
 def _advice(model: nn.Module, images: Tensor) -> str:
-    """Say how another input is had, where a model has been given images."""
+    """Return a hint on how to change the input, if a model was given images."""
     if images.ndim != 4:
         return ""
     first = next((m for m in model.modules() if isinstance(m, nn.Conv2d)), None)
@@ -209,7 +208,7 @@ def _advice(model: nn.Module, images: Tensor) -> str:
 def _run_with_others(
     model: nn.Module, specs: Sequence[LayerSpec], inputs: tuple[Tensor, ...], in_place: InPlace
 ) -> _Pass:
-    """Run the batch together with others, or alone again if there is no memory for more."""
+    """Run the batch together with other images, or alone if memory does not suffice."""
     doubled = tuple(torch.cat([t, t * 0.5 if t.is_floating_point() else t]) for t in inputs)
     try:
         return _run(model, specs, doubled, in_place)
@@ -220,7 +219,7 @@ def _run_with_others(
 
 
 def _checked(spec: LayerSpec, first: _Pass, second: _Pass) -> Tensor:
-    """Return what a layer gives, or raise ValueError that says what is wrong with it."""
+    """Return a layer's tensor, or raise a ValueError that says what is wrong with it."""
     model, batch = first.survey.model, first.survey.batch
     _check_calls(model, spec, first.calls[spec])
     if spec in first.problems:
@@ -262,7 +261,7 @@ def _checked(spec: LayerSpec, first: _Pass, second: _Pass) -> Tensor:
 def _check_calls(model: nn.Module, spec: LayerSpec, calls: int) -> None:
     if calls == 0:
         parent = spec.module.rpartition(".")[0]
-        # It uses the weights of its projection without running it.
+        # This module uses the weights of its projection without running it.
         inside = isinstance(model.get_submodule(parent), nn.MultiheadAttention)
         hint = f": nn.MultiheadAttention only uses its weights; name {parent!r}" if inside else ""
         raise UnusableError("not run", f"is not run by the model's forward pass{hint}")
@@ -279,7 +278,7 @@ def _check_calls(model: nn.Module, spec: LayerSpec, calls: int) -> None:
 
 def _differ(first: Tensor, second: Tensor) -> bool:
     tolerance = _SAME.get(first.dtype, _SAME_IN_FULL)
-    # Not on the device: some have no such numbers.
+    # On the CPU, as some devices have no float64.
     first, second = first.cpu().double(), second.cpu().double()
     difference = torch.linalg.vector_norm(first - second)
     return bool(difference > tolerance * torch.linalg.vector_norm(first))

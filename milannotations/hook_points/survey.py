@@ -1,4 +1,4 @@
-"""What a forward pass shows of a model: grids, tokens, what was run."""
+"""What a forward pass shows of a model: grids, numbers of tokens, and modules that ran."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ _DIFFER_IN_TRAINING = (nn.modules.batchnorm._BatchNorm, nn.modules.dropout._Drop
 
 
 class Survey:
-    """What is seen of all modules in one forward pass, so that a layer's output can be read.
+    """What one forward pass shows of all modules, from which the layout of outputs is detected.
 
     Attributes:
         batch: Number of images in the pass.
         image: Height and width of the input; None if the input is no image, as of a generator.
         grids: Output sizes of all two-dimensional convolutions, in the order they were run.
-        patches: Of them, that of the first whose kernel is its stride: a patch embedding.
-        stem: Of them, the last one before the first tokens.
-        token_counts: How many tokens there are in the outputs N × tokens × units.
+        patches: The one of the first convolution whose kernel equals its stride: a patch embedding.
+        stem: The last one before the first tokens.
+        token_counts: The numbers of tokens in outputs N × tokens × units.
         channels_last: Whether any module works on N × height × width × units.
         in_training: Names of modules that were run in training mode, where that makes a
             difference.
@@ -43,7 +43,7 @@ class Survey:
 
     @contextmanager
     def watching(self) -> Iterator[None]:
-        """Look at all that is run meanwhile."""
+        """Record what is run during the ``with`` block."""
         handles = [
             module.register_forward_hook(self._hook(name))
             for name, module in self.model.named_modules()
@@ -55,7 +55,7 @@ class Survey:
                 handle.remove()
 
     def proportions(self) -> Grid | None:
-        """Return height and width of the input, or of the finest convolution where it is none."""
+        """Return height and width of the input, or of the finest convolution if it is no image."""
         return self.image or max(self.grids, key=lambda grid: grid[0] * grid[1], default=None)
 
     def _hook(self, name: str) -> Any:
@@ -82,9 +82,10 @@ class Survey:
 
 
 def works_channels_last(module: nn.Module) -> bool:
-    """Say whether a module takes and gives tensors whose last axis are the units.
+    """Return whether the units are the last axis of a module's inputs and outputs.
 
-    Subclasses of LayerNorm are not trusted: torchvision's and timm's LayerNorm2d have them first.
+    Subclasses of LayerNorm are not trusted: in LayerNorm2d of torchvision and timm units come
+    first.
     """
     if type(module) is nn.LayerNorm:
         return len(module.normalized_shape) == 1
@@ -92,7 +93,7 @@ def works_channels_last(module: nn.Module) -> bool:
 
 
 def works_channels_first(module: nn.Module) -> bool:
-    """Say whether a module takes and gives N × units × height × width."""
+    """Return whether a module's inputs and outputs are N × units × height × width."""
     return isinstance(module, _CHANNELS_FIRST)
 
 
@@ -114,7 +115,7 @@ _CHANNELS_FIRST = (
 
 
 def declared_prefixes(model: nn.Module) -> set[int]:
-    """Return how many class and register tokens a model of timm or transformers says it has."""
+    """Return the numbers of prefix tokens that a model of timm or transformers declares."""
     prefixes = set()
     for module in model.modules():
         count = getattr(module, "num_prefix_tokens", None)  # timm
@@ -127,7 +128,7 @@ def declared_prefixes(model: nn.Module) -> set[int]:
 
 
 def declared_grid(model: nn.Module) -> Grid | None:
-    """Return the patch grid that a patch embedding of timm says it has, for its usual input."""
+    """Return the patch grid that a patch embedding of timm declares, for its usual input."""
     for module in model.modules():
         grid = getattr(module, "grid_size", None) if hasattr(module, "patch_size") else None
         if isinstance(grid, tuple) and len(grid) == 2 and all(isinstance(n, int) for n in grid):

@@ -22,9 +22,9 @@ class TokenOrder:
     Attributes:
         kind: ``rows`` is row by row, the first row first. ``columns`` is column by column.
             ``windows`` is window by window, row by row in each. ``strides`` is the order of Hiera
-            (Ryali et al., ICML 2023), whose pooling takes the slowest axis: first the offset
-            within blocks of the first size, then that of the blocks within blocks of the next
-            size, and so on, then what is left row by row.
+            (Ryali et al., ICML 2023), whose pooling is along the slowest axis: first the offset
+            within blocks of the first size, then the offset of these within blocks of the next
+            size, and so on, then the remaining blocks row by row.
         sizes: Height and width of the window, or of the blocks, from fine to coarse.
 
     Raises:
@@ -54,7 +54,7 @@ class TokenOrder:
         ((2, 2), (2, 2))
 
         Raises:
-            InputError: If it is not spelled so.
+            InputError: If it is not spelled like that.
         """
         match = re.fullmatch(
             r"([a-z]+)(?:=(\d{1,4}x\d{1,4}(?:\.\d{1,4}x\d{1,4})*))?", text, re.ASCII
@@ -63,7 +63,7 @@ class TokenOrder:
             raise InputError(
                 f"token order {text!r}; write rows, columns, windows=7x7 or strides=2x2.2x2"
             )
-        kind: Kind = match[1]  # type: ignore[assignment]  # checked when it is made
+        kind: Kind = match[1]  # type: ignore[assignment]  # checked by __post_init__
         pairs = [size.split("x") for size in (match[2] or "").split(".") if size]
         return cls(kind, tuple((int(height), int(width)) for height, width in pairs))
 
@@ -72,7 +72,7 @@ class TokenOrder:
         return f"{self.kind}={sizes}" if sizes else self.kind
 
     def fits(self, height: int, width: int) -> bool:
-        """Tell whether the sizes divide a grid."""
+        """Return whether the sizes divide a grid."""
         rows = math.prod(size[0] for size in self.sizes)
         columns = math.prod(size[1] for size in self.sizes)
         return height % rows == 0 and width % columns == 0
@@ -80,7 +80,7 @@ class TokenOrder:
     def on_grid(self, tokens: Tensor, height: int, width: int) -> Tensor:
         """Return N × tokens × … as N × height × width × ….
 
-        A view where the order is by rows or columns; else a copy.
+        A view if the order is by rows or columns; otherwise a copy.
 
         Raises:
             ValueError: If the sizes do not divide the grid.
@@ -111,9 +111,9 @@ BY_ROWS = TokenOrder()
 
 
 def usual_orders(height: int, width: int) -> list[TokenOrder]:
-    """Return the orders in which networks lay out a grid of tokens; by rows comes first."""
+    """Return the orders in which networks lay out a grid of tokens; row by row comes first."""
     orders = [BY_ROWS, TokenOrder("columns")]
-    # Blocks as large as the grid say no more than the blocks within them.
+    # Blocks as large as the grid add nothing to the blocks within them.
     numbers = [number for number in range(1, 5) if 2**number < max(height, width)]
     strides = [TokenOrder("strides", ((2, 2),) * number) for number in numbers]
     sides = range(2, max(2, min(height, width)))

@@ -1,8 +1,8 @@
-"""Networks that are made by running code are loaded from a record only after consent.
+"""Consent to networks whose loading runs code, if a record names them.
 
-A data set's record names its network. ``hub:…`` and ``package.module:factory`` run the code that
-they name, and a record may come from anyone. So such a name is followed only if it was typed on
-this machine before, as ``milannotations build --model`` or as an explicit option.
+A dataset's record names its network. ``hub:…`` and ``package.module:factory`` run the code that
+they name, and a record may come from anyone. Such a network is therefore loaded only if its name
+was typed on this machine before, as ``milannotations build --model`` or as an explicit option.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _WITHOUT_CODE = ("timm", "hf", "torchvision")
 
 
 def runs_code(spec: str) -> bool:
-    """Return whether loading a model of that name runs code other than the libraries'.
+    """Return whether loading a model of that name runs code other than that of installed libraries.
 
     >>> runs_code("timm:resnet18"), runs_code("resnet18"), runs_code("my.package:make")
     (False, False, True)
@@ -36,7 +36,7 @@ def give_consent(spec: str) -> None:
     try:
         make_folder(home())
     except InputError:
-        return  # a home that cannot be written: the user will be asked to name the model again
+        return  # the home folder is read-only: the user will be asked to name the model again
     with locked(_place(), wait=True):
         specs = sorted({*_read(), spec})
         with atomic_path(_place()) as path:

@@ -1,4 +1,4 @@
-"""Loading the network of some neurons, checked against the data set's record."""
+"""Loading the network of some neurons, and checking it against the dataset's record."""
 
 from __future__ import annotations
 
@@ -35,12 +35,12 @@ def _to_standard_error(line: str) -> None:
 
 @dataclass(frozen=True)
 class NetworkChoice:
-    """What a user states of the network, beside what the data set records.
+    """The user's choices that replace what the dataset records about its network.
 
     Attributes:
-        model: A name for ``load_model``; default what is recorded.
-        weights: ``published``, ``random`` or a file; default what is recorded.
-        sae: ``LAYER=PATH`` of autoencoders, separated by commas; default what is recorded.
+        model: A name for ``load_model``; default the recorded one.
+        weights: ``published``, ``random`` or a file; default the recorded ones.
+        sae: ``LAYER=PATH`` of autoencoders, separated by commas; default the recorded ones.
         check: ``yes``, or ``no`` to use parameters whose hash is not the recorded one.
         flag: How options are written: ``--option `` for describers, ``--`` for commands.
     """
@@ -62,7 +62,7 @@ class NetworkChoice:
 
 @contextmanager
 def network_at_hand(loaded: LoadedModel) -> Iterator[None]:
-    """Have ``network_of`` take a network that is in memory where a record has its hash."""
+    """Let ``network_of`` use a network in memory if a record has its hash."""
     token = _at_hand.set((loaded, *_at_hand.get()))
     try:
         yield
@@ -79,20 +79,20 @@ def network_of(
 ) -> LoadedModel:
     """Load the network that neurons belong to.
 
-    It is the one that the data set records: factories, models of libraries, files of weights,
-    preprocessing, layouts and autoencoders included. The hash of its parameters must be the
-    recorded one, however it was named. Without a record the published network of the catalog is
-    taken, where the keys name one, and this is said.
+    This is the network that the dataset records, with its factory or library, weights file,
+    preprocessing, layouts and autoencoders. The hash of its parameters must be the recorded one,
+    however it is named. Without a record, the published network of the catalog is used if the keys
+    name one, and a line says so.
 
     Args:
         neurons: A data set as ``milannotations.load`` gives it.
         model: The architecture in the neurons' keys.
         dataset: The training data in the neurons' keys.
-        choice: What the user states.
+        choice: The user's choices.
         say: Called with one line if the network is assumed.
 
     Raises:
-        InputError: If the network cannot be had, is not the recorded one, or cannot be told.
+        InputError: If the network cannot be loaded or identified, or is not the recorded one.
     """
     choice = choice or NetworkChoice()
     record = record_of(neurons, model, dataset)
@@ -121,12 +121,12 @@ def _in_memory(record: NetworkRecord) -> LoadedModel | None:
 
 
 def check_same_network(neurons: Dataset, loaded: LoadedModel, where: str, flag: str = "--") -> None:
-    """Refuse neurons that were built from another network than the one that is loaded.
+    """Refuse neurons that were built from another network than the loaded one.
 
-    Neurons whose data set has no record are let through.
+    Neurons whose dataset has no record are accepted.
 
     Args:
-        neurons: Neurons that are said to be of the network.
+        neurons: Neurons that are supposed to belong to the network.
         loaded: The network.
         where: What to call the data set.
         flag: How options are written.
@@ -150,7 +150,7 @@ def check_same_network(neurons: Dataset, loaded: LoadedModel, where: str, flag: 
 def _unrecorded(model: str, dataset: str, choice: NetworkChoice, say: Say) -> LoadedModel:
     certain = _certain_name(model, dataset)
     if choice.model is not None or choice.weights is not None:
-        # The user knows; there is nothing to check against.
+        # The user named the network, and there is nothing to check it against.
         name = choice.model or certain or model
         loaded = load_model(name, choice.weights or "published")
     elif certain is None:
@@ -169,7 +169,7 @@ def _unrecorded(model: str, dataset: str, choice: NetworkChoice, say: Say) -> Lo
 
 
 def _certain_name(model: str, dataset: str) -> str | None:
-    """Return the published network that names in keys stand for, where only one can be meant."""
+    """Return the published network that names in keys stand for; None if it is ambiguous."""
     if f"{model}-{dataset}" in ENTRIES:
         return f"{model}-{dataset}"
     if not dataset:
@@ -181,7 +181,7 @@ def _certain_name(model: str, dataset: str) -> str | None:
 
 
 def _load(record: NetworkRecord, model: str, dataset: str, choice: NetworkChoice) -> LoadedModel:
-    """Load what the user or the record names."""
+    """Load the network that the user or the record names."""
     spec = choice.model or record.spec
     if spec is None:
         spec = _certain_name(model, dataset)

@@ -1,7 +1,7 @@
-"""The record of the network that neurons were built from, and how it travels with them.
+"""The record of the network that neurons were built from, and how it stays with them.
 
 ``build`` writes it into ``build.json``; ``milannotations.load`` reads it and puts it into the
-``info`` of the Arrow data set, which ``select``, ``map``, ``concatenate_datasets`` and
+``info`` of the Arrow dataset, which ``select``, ``map``, ``concatenate_datasets`` and
 ``save_to_disk`` of ``datasets`` all keep.
 """
 
@@ -34,23 +34,23 @@ _MOST_BYTES = 256 * 2**20  # build.json names every unreadable image
 
 @dataclass(frozen=True)
 class NetworkRecord:
-    """Which network some neurons were built from.
+    """The network that some neurons were built from.
 
     Attributes:
         model: Name of the architecture in the neurons' keys; empty in folders written before the
             record had names, which hold the neurons of one network.
         dataset: Name of its training data in the keys; may be empty likewise.
-        weights_sha256: ``hash_of_weights`` of the network, and after each ``+`` that of an
-            autoencoder attached to it, in the order of ``autoencoders``.
+        weights_sha256: ``hash_of_weights`` of the network, then ``+`` and the hash of each of its
+            autoencoders, in the order of ``autoencoders``.
         spec: The name that ``load_model`` loaded it by; None for a module built in Python.
         weights: ``published``, ``random``, or the absolute path of a file.
-        near: The same path relative to the data set's folder; empty if it is no file.
-        preprocessing: What turned images into its inputs; None for generators.
-        layouts: Layouts of layers that were stated, by pattern.
-        autoencoders: Absolute path of each attached autoencoder, by layer; empty if unknown.
-        in_place: ``before`` or ``after``: how outputs that are changed in place were read; empty
-            if that is not recorded.
-        folder: Where the data set was loaded from; empty if it is not a folder.
+        near: The same path relative to the dataset's folder; empty if it is not a file.
+        preprocessing: How images became its inputs; None for generators.
+        layouts: Layouts that were given, by layer pattern.
+        autoencoders: Absolute path of each autoencoder, by layer; empty if unknown.
+        in_place: ``before`` or ``after``: when outputs that are changed in place were read; empty
+            if not recorded.
+        folder: Where the dataset was loaded from; empty if it is not a folder.
     """
 
     model: str
@@ -72,15 +72,15 @@ class NetworkRecord:
 
     @property
     def autoencoder_sha256(self) -> list[str]:
-        """The hashes of the attached autoencoders, in their order."""
+        """The hashes of the autoencoders, in their order."""
         return self.weights_sha256.split("+")[1:]
 
     def matches(self, model: str, dataset: str) -> bool:
-        """Return whether neurons with these names in their keys are of this network."""
+        """Return whether neurons with these names in their keys belong to this network."""
         return self.model in ("", model) and self.dataset in ("", dataset)
 
     def weights_files(self) -> list[Path]:
-        """Return where the weights may lie, likeliest first; none if they are no file."""
+        """Return the possible paths of the weights, likeliest first; none if they are no file."""
         if self.weights in ("", "published", "random"):
             return []
         places = [Path(self.weights)]
@@ -109,11 +109,11 @@ def network_facts(
     layouts: Mapping[str, Layout] | None = None,
     autoencoders: Mapping[str, nn.Module] | None = None,
 ) -> dict[str, Any]:
-    """Return what is known of how a network was loaded, as JSON, for the record.
+    """Return how a network was loaded, as JSON, for its record.
 
     Args:
         module: The network; one that ``load_model`` gave is known by its name and weights.
-        layouts: Layouts that were stated, by pattern.
+        layouts: Layouts that were given, by layer pattern.
         autoencoders: Autoencoders, by layer; those of ``load_autoencoder`` are known by their path.
     """
     from milannotations.catalog.models import origin_of  # loading records needs no torch
@@ -131,7 +131,7 @@ def network_facts(
 
 
 def relative_weights(weights: str, folder: Path) -> str:
-    """Return the path of a weights file relative to a data set's folder; empty if it is no file."""
+    """Return the path of a weights file relative to a dataset's folder; empty if it is no file."""
     if not Path(weights).is_absolute():
         return ""
     try:
@@ -141,7 +141,7 @@ def relative_weights(weights: str, folder: Path) -> str:
 
 
 def read_records(path: Path) -> list[NetworkRecord]:
-    """Return the records of the networks of a data set: a folder, or a Parquet file in one."""
+    """Return the records of the networks of a dataset: a folder, or a Parquet file in one."""
     folders = [path] if path.is_dir() else [path.parent, path.parent.parent]
     for folder in folders:
         for name in (BUILD_FILE, NETWORK_FILE):
@@ -163,7 +163,7 @@ def read_record(file: Path) -> NetworkRecord | None:
     folder = str(file.parent.resolve())
     if "network" in plain or file.name == NETWORK_FILE:
         return NetworkRecord.from_json(plain.get("network", plain), folder)
-    # Written before there were records: the name and the weights as they were typed.
+    # Folders from before there were records have the name and the weights as they were typed.
     images, options = plain.get("images_of"), plain.get("options")
     in_place = options.get("in_place") if isinstance(options, Mapping) else None
     return NetworkRecord.from_json(
@@ -179,7 +179,7 @@ def read_record(file: Path) -> NetworkRecord | None:
 
 
 def public_record(record: NetworkRecord) -> bytes:
-    """Return a record as it is published: with files' names, but not this machine's folders."""
+    """Return a record for publication: with file names, but without folders of this machine."""
     spec = record.spec
     if spec is not None and Path(spec.removeprefix("hf:")).is_absolute():
         spec = f"hf:{Path(spec).name}"
@@ -201,7 +201,7 @@ def _absolute(weights: Any) -> Any:
 
 
 def attach_records(neurons: Dataset, records: Iterable[NetworkRecord]) -> None:
-    """Put records into a data set's info, where operations of ``datasets`` keep them."""
+    """Put records into a dataset's info, where operations of ``datasets`` keep them."""
     lines = (neurons.info.description or "").split("\n\n")
     for record in records:
         line = _LINE + json.dumps(asdict(record), sort_keys=True)
@@ -211,7 +211,7 @@ def attach_records(neurons: Dataset, records: Iterable[NetworkRecord]) -> None:
 
 
 def records_in(neurons: Dataset) -> list[NetworkRecord]:
-    """Return all records that a data set carries."""
+    """Return all records that a dataset carries."""
     records = []
     for line in (neurons.info.description or "").split("\n\n"):
         if line.startswith(_LINE):
@@ -227,7 +227,7 @@ def records_in(neurons: Dataset) -> list[NetworkRecord]:
 
 
 def record_of(neurons: Dataset, model: str, dataset: str) -> NetworkRecord | None:
-    """Return the record of the network that neurons with these names belong to, if there is one.
+    """Return the record of the network that neurons with these names belong to; None if unknown.
 
     Raises:
         InputError: If there are several that differ in the hash of their weights.
@@ -239,6 +239,6 @@ def record_of(neurons: Dataset, model: str, dataset: str) -> NetworkRecord | Non
     if len(hashes) > 1:
         raise InputError(
             f"the neurons of {model}/{dataset} come from networks with different weights (hashes "
-            f"{' and '.join(hashes[:3])}); describe each data set by itself"
+            f"{' and '.join(hashes[:3])}); describe each dataset by itself"
         )
     return candidates[0] if candidates else None
