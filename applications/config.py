@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
-from pydantic import AfterValidator, Field
+from pydantic import Field, model_validator
 
 from applications.ablation_schedule import AblationSchedule
+from applications.validators import one_of, within
 from benchmark.config import BootstrapConfig
 from benchmark.text_encoders import DEFAULT_SENTENCE_ENCODER, ENCODER_HELP
 from milannotations.command_options import Config, Only, PythonOnly
@@ -17,20 +18,10 @@ from milannotations.exemplars.config import DEFAULT_WEIGHTS
 from milannotations.exemplars.options import BuildOptions
 from milannotations.shared_options import DescriberOptions, DeviceConfig, Names
 
-
-def _checked_fill(how: str) -> str:
-    if how not in ("zero", "mean"):
-        raise InputError(f"--fill {how!r}; choose zero or mean")
-    return how
-
-
-def _checked_cosine(threshold: float) -> float:
-    if not -1 <= threshold <= 1:
-        raise InputError(f"--threshold {threshold}: a cosine is from -1 to 1")
-    return threshold
-
-
-Fill = Annotated[str, AfterValidator(_checked_fill)]
+AblationKind = Annotated[
+    str, typer.Option("--ablation", "--fill"), one_of(("zero", "mean"), "--ablation")
+]
+"""Zero or mean ablation; ``--fill`` is the former name of the option."""
 
 
 class BatchConfig(Config):
@@ -44,7 +35,7 @@ class BatchConfig(Config):
 
 
 class EncoderConfig(Config):
-    """What compares sentences."""
+    """The encoder that compares sentences."""
 
     encoder: Annotated[str, Field(description=f"Sentence encoder: {ENCODER_HELP}")] = (
         DEFAULT_SENTENCE_ENCODER
@@ -52,7 +43,7 @@ class EncoderConfig(Config):
 
 
 class DescribingConfig(Config):
-    """What describes units.
+    """The describer.
 
     Attributes:
         method: Describer.
@@ -69,12 +60,12 @@ class DescribingConfig(Config):
 
 
 class DescriptionConfig(BatchConfig):
-    """Where descriptions come from: units are described, or a file has them already.
+    """Where descriptions come from: a describer, or a file.
 
     Attributes:
         images: Folder of images that exemplars are chosen from.
-        descriptions: CSV of descriptions that exist already: nothing is built or described.
-        exemplars: With --descriptions: dataset with the exemplars, to show them.
+        descriptions: CSV of existing descriptions: nothing is built or described then.
+        exemplars: With --descriptions: a dataset with the exemplars, to show them.
     """
 
     images: Path | None = None
@@ -84,7 +75,7 @@ class DescriptionConfig(BatchConfig):
     options: Annotated[BuildOptions, Only("k", "quantile")] = BuildOptions()
 
     def check(self) -> None:
-        """Raise InputError if there is nothing to describe, or two ways to."""
+        """Raise InputError if no source of descriptions is given, or more than one."""
         if (self.images is None) == (self.descriptions is None):
             raise InputError(
                 "give --images, a folder that exemplars are chosen from, or --descriptions, a file"
@@ -99,13 +90,15 @@ class SearchConfig(EncoderConfig):
     """How descriptions are searched for words.
 
     Attributes:
-        expand: Add words: none, wordnet or embeddings.
-        threshold: Cosine above which embeddings add words.
+        expand: Words to add to those that are given: none, wordnet or embeddings.
+        threshold: Least cosine, -1 to 1, of words that embeddings add.
         exact: Compare words as written, not by their stems.
     """
 
     expand: str = "none"
-    threshold: Annotated[float, AfterValidator(_checked_cosine)] = 0.7
+    threshold: Annotated[
+        float, within(lambda value: -1 <= value <= 1, "be a cosine, from -1 to 1")
+    ] = 0.7
     exact: bool = False
 
 
@@ -127,8 +120,8 @@ class ReportConfig(DeviceConfig):
     """Where results are written.
 
     Attributes:
-        out: Folder for report, tables, figures.
-        overwrite: Replace results; what was measured is kept.
+        out: Folder for the report, tables and figures.
+        overwrite: Replace results; finished measurements are used again.
     """
 
     out: Path
@@ -140,10 +133,11 @@ class AnalyzeConfig(EncoderConfig, ReportConfig):
 
     Attributes:
         labelled: Labelled images, one subfolder per class, for measuring accuracy.
-        classes: CSV folder,name,index of the classes, where folders are not named so.
-        parser: spaCy pipeline that parses; default any that is installed.
-        fill: What ablated units are set to: zero, or their mean.
-        first: Which units are ablated first: highest in a property, lowest, or both.
+        classes: CSV folder,name,index of the classes, if the subfolders are not named and ordered
+            as the network's classes are.
+        parser: spaCy pipeline; default: the best one that is installed.
+        ablation: What ablated units are set to: zero, or their mean activation.
+        first: Which units are ablated first: highest in a property, lowest, or both in turn.
     """
 
     network: NetworkLayersConfig
@@ -151,7 +145,7 @@ class AnalyzeConfig(EncoderConfig, ReportConfig):
     description: DescriptionConfig = DescriptionConfig()
     classes: Path | None = None
     parser: str | None = None
-    fill: Fill = "zero"
+    ablation: AblationKind = "zero"
     schedule: Annotated[AblationSchedule, Only("fraction", "steps", "trials", "seed")] = (
         AblationSchedule()
     )
@@ -159,10 +153,10 @@ class AnalyzeConfig(EncoderConfig, ReportConfig):
 
 
 class AuditStatistics(BootstrapConfig):
-    """What estimates false matches, and intervals.
+    """How false matches and intervals are estimated.
 
     Attributes:
-        decoys: Decoys per layer, by which false matches are estimated.
+        decoys: Decoys per layer, from which false matches are estimated; 0 for none.
     """
 
     decoys: Annotated[int, Field(ge=0)] = 200
@@ -176,9 +170,9 @@ class AuditConfig(ReportConfig):
             unblurred/1=resnet18@a.safetensors.
         words: Words to look for, separated by commas; repeatable.
         layers: Names or patterns, separated by commas; repeatable; default: the catalog's choice.
-        descriptions: CSV of descriptions that exist already, one for each model.
-        controls: Networks of the same architecture with random weights that are described too, by
-            which false matches are estimated; 0 for none.
+        descriptions: CSV of existing descriptions; repeatable, one for each model.
+        controls: Networks of the same architecture with random weights that are described as well,
+            to estimate false matches; 0 for none.
     """
 
     models: Annotated[tuple[str, ...], typer.Argument()]
@@ -197,18 +191,18 @@ class EditConfig(BootstrapConfig, BatchConfig):
     """How an edit is chosen on validation images, and measured.
 
     Attributes:
-        fill: What ablated units are set to: zero, or their mean.
-        most: Most units that the edit ablates.
-        trials: Random draws of as many units as are ablated.
-        alike: Random draws of candidates, chosen among in the same way.
-        tolerance: Accuracy that may be lost on validation images, where none are adversarial.
-        finetune: Epochs of training the last layer again; 0 for none.
+        ablation: What ablated units are set to: zero, or their mean activation.
+        max_units: Most units that the edit ablates; default: no limit.
+        trials: Random draws of as many units as the edit ablates.
+        candidate_draws: Random draws of candidates, from which an edit is chosen in the same way.
+        tolerance: Accuracy that may be lost on validation images, if none are adversarial.
+        finetune: Epochs of training the last layer after the edit; 0 for none.
     """
 
-    fill: Fill = "zero"
-    most: Annotated[int | None, Field(ge=1)] = None
+    ablation: AblationKind = "zero"
+    max_units: Annotated[int | None, Field(ge=1), typer.Option("--max-units", "--most")] = None
     trials: Annotated[int, Field(ge=1)] = 50
-    alike: Annotated[int, Field(ge=0)] = 5
+    candidate_draws: Annotated[int, Field(ge=0), typer.Option("--candidate-draws", "--alike")] = 5
     tolerance: float = 0.02
     finetune: Annotated[int, Field(ge=0)] = 0
 
@@ -219,11 +213,11 @@ class EditFoldersConfig(Config):
     Attributes:
         data: Folder with train, validation, validation-adversarial, test and test-adversarial, as
             `experiment spurious-text` writes.
-        validation: Labelled images that the edit is chosen on.
-        validation_adversarial: The same where the feature misleads, if there are any.
-        test: Test images: only to report on.
-        test_adversarial: Test images where the feature misleads.
-        train_images: Training images, for --fill mean and --finetune.
+        validation: Labelled images on which the edit is chosen.
+        validation_adversarial: Such images in which the feature misleads, if there are any.
+        test: Test images, for the report only.
+        test_adversarial: Test images in which the feature misleads.
+        train_images: Training images, for --ablation mean and --finetune.
     """
 
     data: Path | None = None
@@ -235,12 +229,13 @@ class EditFoldersConfig(Config):
 
 
 class EditNetworkConfig(ReportConfig):
-    """What ``experiment edit`` takes out of a network.
+    """What ``experiment edit`` does.
 
     Attributes:
         remove: Words to look for, separated by commas; repeatable.
-        out: Folder for report, tables, the edited network.
-        classes: CSV folder,name,index of the classes, where folders are not named so.
+        out: Folder for the report, tables and the edited network.
+        classes: CSV folder,name,index of the classes, if the subfolders are not named and ordered
+            as the network's classes are.
     """
 
     network: NetworkLayersConfig
@@ -251,7 +246,16 @@ class EditNetworkConfig(ReportConfig):
     classes: Path | None = None
     edit: Annotated[
         EditConfig,
-        Only("fill", "most", "trials", "alike", "tolerance", "finetune", "resamples", "seed"),
+        Only(
+            "ablation",
+            "max_units",
+            "trials",
+            "candidate_draws",
+            "tolerance",
+            "finetune",
+            "resamples",
+            "seed",
+        ),
     ] = EditConfig()
 
 
@@ -264,10 +268,10 @@ class ClassifierConfig(DeviceConfig):
         architecture: smallnet, or a classifier of torchvision.
         epochs: Passes over the images.
         batch_size: Images per step.
-        learning_rate: Greatest learning rate of AdamW's cycle.
+        learning_rate: Peak learning rate of AdamW.
         weight_decay: Weight decay of AdamW.
-        shift: Most pixels by which an image is moved in each direction.
-        seed: Seed of the initial weights, the order and the changes of images.
+        shift: Most pixels by which an image is shifted in each direction.
+        seed: Seed of the weights, the order of images and their shifts.
     """
 
     images: Annotated[Path, typer.Argument()]
@@ -285,17 +289,33 @@ class TrialsConfig(DeviceConfig):
     """Which trials of an application are run.
 
     Attributes:
-        what: Which application.
-        out: Folder for trials and their summary.
-        seeds: How many trials.
-        first_seed: The first seed.
+        application: Which application.
+        out: Folder for the trials and their summary.
+        seeds: Number of trials.
+        first_seed: Seed of the first trial.
         method: Describer: retrieval or milan.
-        cue: For edit: the spurious cue in training.
+        cue: Spurious cue in training, for edit only.
     """
 
-    what: Annotated[Literal["edit", "analyze", "audit"], typer.Argument()]
+    application: Annotated[Literal["edit", "analyze", "audit"], typer.Argument()]
     out: Path
     seeds: Annotated[int, Field(ge=1)] = 5
     first_seed: Annotated[int, Field(ge=0)] = 10
     method: str = "retrieval"
     cue: Literal["text", "color"] = "text"
+
+    @model_validator(mode="after")
+    def _check_cue(self) -> TrialsConfig:
+        if self.cue != "text" and self.application != "edit":
+            raise InputError(f"--cue {self.cue} is for edit; {self.application} has no cue")
+        return self
+
+    @property
+    def numbers(self) -> list[int]:
+        """The seeds of all trials."""
+        return list(range(self.first_seed, self.first_seed + self.seeds))
+
+    @property
+    def file_name(self) -> str:
+        """Name of the result files, without their suffix."""
+        return self.application if self.cue == "text" else f"{self.application}-{self.cue}"

@@ -129,8 +129,8 @@ class ClassImages:
             self._kept = kept
 
     @property
-    def known(self) -> dict[str, tuple[str, int]]:
-        """What other images of the same classes are opened with: the argument ``classes``."""
+    def class_of_folder(self) -> dict[str, tuple[str, int]]:
+        """The argument ``classes`` with which other images of the same classes are opened."""
         triples = zip(self.folders, self.classes, self.indices, strict=True)
         return {folder: (name, index) for folder, name, index in triples}
 

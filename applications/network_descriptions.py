@@ -1,4 +1,4 @@
-"""A network and what is said of its units: exemplars built and described, once, and kept."""
+"""A network with descriptions of its units, which are built and written once, and kept."""
 
 from __future__ import annotations
 
@@ -46,17 +46,20 @@ LESSONS = "lessons"
 
 @dataclass(frozen=True)
 class LazyDescriber:
-    """Who describes.
+    """A describer that is trained when it is first needed.
+
+    >>> LazyDescriber("retrieval", {"k": 3}).title
+    'retrieval k=3, learned from demo'
 
     Attributes:
         method: Name of a describer.
         options: Its options.
-        train: What it learns from: ``demo``, a config or a folder; ``lessons``, ground truth on
+        train: What it is trained on: ``demo``, a config or a folder; ``lessons``, ground truth on
             rendered scenes with text and faces; None for nothing.
-        train_split: The split of it.
-        k: Exemplars of each of the ``lessons``.
-        ready: A describer that has learned already, and a text that tells it from others; the
-            rest is then not looked at.
+        train_split: Split of that dataset.
+        k: Exemplars per neuron of the ``lessons``.
+        trained: A trained describer, and a text that identifies it; all other attributes are
+            ignored then.
     """
 
     method: str = "retrieval"
@@ -64,15 +67,15 @@ class LazyDescriber:
     train: str | None = "demo"
     train_split: str | None = "train"
     k: int = 15
-    ready: tuple[Describer, str] | None = None
-    # Learns once, however many networks there are, so that one describer describes all.
-    _learned: dict[str, Describer] = field(default_factory=dict, compare=False, repr=False)
+    trained: tuple[Describer, str] | None = None
+    # By device: trained once, so that one describer describes all networks.
+    _trained: dict[str, Describer] = field(default_factory=dict, compare=False, repr=False)
 
     @property
     def identity(self) -> str:
-        """What tells it from others: files that it is made from count by their contents."""
-        if self.ready:
-            return self.ready[1]
+        """A text that identifies the settings, and the contents of files that they name."""
+        if self.trained:
+            return self.trained[1]
         contents = contents_named_in([*self.options.values(), self.train])
         return json.dumps(
             [self.method, dict(self.options), self.train, self.train_split, self.k, contents],
@@ -83,19 +86,18 @@ class LazyDescriber:
     def title(self) -> str:
         """What a report calls it."""
         options = "".join(f" {name}={value}" for name, value in self.options.items())
-        learned = f", learned from {self.train}" if self.train else ""
-        return f"{self.method}{options}{learned}"
+        return f"{self.method}{options}" + (f", learned from {self.train}" if self.train else "")
 
-    def learned(self, device: str) -> Describer:
-        """Return the describer, ready to describe.
+    def get(self, device: str) -> Describer:
+        """Return the trained describer.
 
         Raises:
-            InputError: As ``create`` and the describer do.
+            InputError: If the describer is made of references, or as ``create`` and it raise.
         """
-        if self.ready:
-            return self.ready[0]
-        if device in self._learned:
-            return self._learned[device]
+        if self.trained:
+            return self.trained[0]
+        if device in self._trained:
+            return self._trained[device]
         options = dict(self.options)
         if accepts(self.method, "device"):
             options.setdefault("device", device)
@@ -106,7 +108,7 @@ class LazyDescriber:
             describer.fit(lessons(k=self.k))
         elif self.train is not None:
             describer.fit(load_split(self.train, self.train_split))
-        self._learned[device] = describer
+        self._trained[device] = describer
         return describer
 
 
@@ -118,10 +120,10 @@ class DescribedNetwork:
         loaded: The network, in evaluation mode on its device.
         device: Where it is.
         sites: Its layers, from the input on.
-        units: The units that are described.
-        texts: What is said of each.
-        scores: The describer's confidence in each; None where it has none.
-        exemplars: Records with images, by unit's place; None if there are none.
+        units: The described units.
+        texts: Description of each unit.
+        scores: The describer's confidence in each; None if it gives none.
+        exemplars: Records with images, in the order of ``units``; None if there are none.
         images: What exemplars were chosen from; None if they were not built here.
     """
 
@@ -137,8 +139,22 @@ class DescribedNetwork:
     @property
     def layers(self) -> list[str]:
         """The layers that have described units, from the input on."""
-        named = {layer for layer, _ in self.units}
-        return [layer for layer in self.sites if layer in named]
+        described = {layer for layer, _ in self.units}
+        return [layer for layer in self.sites if layer in described]
+
+    @property
+    def text_of(self) -> dict[Unit, str]:
+        """Descriptions by unit."""
+        return dict(zip(self.units, self.texts, strict=True))
+
+    @property
+    def score_of(self) -> dict[Unit, float | None]:
+        """Confidences by unit."""
+        return dict(zip(self.units, self.scores, strict=True))
+
+    def units_in(self, layer: str) -> list[Unit]:
+        """Return the described units of a layer, or of all layers for ``all``."""
+        return [unit for unit in self.units if layer in (unit[0], "all")]
 
     def table(self) -> pd.DataFrame:
         """Return a row per unit: model, dataset, layer, unit, description, score."""
@@ -153,7 +169,7 @@ class DescribedNetwork:
         )
 
     def record(self, unit: Unit) -> dict[str, Any] | None:
-        """Return a unit's decoded record, or None."""
+        """Return the decoded record of a unit; None without exemplars."""
         if self.exemplars is None:
             return None
         return dict(self.exemplars[self.units.index(unit)])
@@ -172,8 +188,8 @@ def load_network(
         model: See ``milannotations.catalog.models.load_model``.
         weights: See there.
         example: A folder of images.
-        layers: Names or patterns; none for the catalog's choice.
-        device: Where it is to run.
+        layers: Names or patterns; if there are none, the catalog's choice.
+        device: Where it runs.
 
     Raises:
         InputError: If there is no such model or layer, or it generates images.
@@ -193,10 +209,10 @@ def load_network(
 
 
 def outputs_of(loaded: LoadedModel, inputs: Tensor) -> int:
-    """Return how many classes a network tells apart.
+    """Return the number of a network's classes.
 
     Raises:
-        InputError: If it gives no scores of classes.
+        InputError: If its output is no score per class.
     """
     with torch.no_grad():
         scores = logits_of(loaded.module(inputs))
@@ -210,24 +226,24 @@ def describe_network(
     sites: Mapping[str, HookPoint],
     images: Path,
     work: Path,
-    speaker: LazyDescriber,
+    describer: LazyDescriber,
     *,
     options: BuildOptions | None = None,
     device: torch.device | str = "cpu",
 ) -> DescribedNetwork:
-    """Build the exemplars of all units and describe them; what was done before is taken up.
+    """Build the exemplars of all units and describe them; finished work is not repeated.
 
     Args:
         loaded: The network.
         sites: Its layers.
         images: Folder of images to choose exemplars from.
         work: Folder for exemplars and descriptions.
-        speaker: Who describes.
-        options: Of the build.
+        describer: The describer.
+        options: Options of the build.
         device: Where networks run.
 
     Raises:
-        InputError: As ``build`` and the describer do.
+        InputError: As ``build`` and the describer raise.
     """
     options = options or BuildOptions(in_place=loaded.in_place, masks=loaded.masks)
     source = ImageFolder(images, loaded.preprocessing, options.size)
@@ -239,15 +255,15 @@ def describe_network(
         [source.checksum(i) for i in range(len(source))],
         asdict(options),
     ]
-    place = work / f"exemplars-{_hash(identity)}"
+    folder = work / f"exemplars-{_hash(identity)}"
     work.mkdir(parents=True, exist_ok=True)
-    if not place.is_dir():
+    if not folder.is_dir():
         build(
             BuildRequest(
                 module=loaded.module,
                 source=source,
                 layers=list(sites),
-                out=place,
+                out=folder,
                 model=loaded.name,
                 dataset=loaded.dataset,
                 options=options,
@@ -255,9 +271,9 @@ def describe_network(
                 layouts=loaded.layouts,
             )
         )
-    neurons = load_split(str(place))
+    neurons = load_split(str(folder))
     with network_at_hand(loaded):
-        described = describe(neurons, work, speaker, str(device))
+        described = describe(neurons, work, describer, str(device))
     units = [
         (str(layer), int(unit))
         for layer, unit in zip(neurons["layer"], neurons["unit"], strict=True)
@@ -274,31 +290,31 @@ def describe_network(
     )
 
 
-def describe(neurons: Dataset, work: Path, speaker: LazyDescriber, device: str) -> pd.DataFrame:
+def describe(neurons: Dataset, work: Path, describer: LazyDescriber, device: str) -> pd.DataFrame:
     """Return descriptions and scores of neurons, in their order, kept in ``work``."""
     order = [(key.layer, key.unit) for key in keys_of(neurons)]
-    saved = work / f"descriptions-{_hash([fingerprint(neurons), speaker.identity])}.csv"
+    saved = work / f"descriptions-{_hash([fingerprint(neurons), describer.identity])}.csv"
     if is_there(saved):
         try:
-            return _kept(saved, order)
+            return _read_descriptions(saved, order)
         except InputError as error:
             notify(f"{error}; the neurons are described anew")
-    describer = speaker.learned(device)
-    warn_of_other_kind(describer, neurons, speaker.method)
-    descriptions = describer.describe(neurons)
+    model = describer.get(device)
+    warn_of_other_kind(model, neurons, describer.method)
+    descriptions = model.describe(neurons)
     table = pd.DataFrame(order, columns=["layer", "unit"])
     table["description"] = [d.text for d in descriptions]
     table["score"] = [d.score for d in descriptions]
     with atomic_path(saved) as path:
         table.to_csv(path, index=False)
-    return _kept(saved, order)
+    return _read_descriptions(saved, order)
 
 
-def _kept(path: Path, order: Sequence[Unit]) -> pd.DataFrame:
-    """Return descriptions that were kept, in the order of some units.
+def _read_descriptions(path: Path, order: Sequence[Unit]) -> pd.DataFrame:
+    """Return the descriptions of a file, in the order of some units.
 
     Raises:
-        InputError: If the file is damaged, or not of these units.
+        InputError: If the file is damaged, or describes other units.
     """
     columns = ("layer", "unit", "description", "score")
     rows = read_rows(path, columns, columns)
@@ -320,13 +336,13 @@ def described_by_file(
     exemplars: str | None = None,
     device: torch.device | str = "cpu",
 ) -> DescribedNetwork:
-    """Take descriptions that exist already.
+    """Return a network with the descriptions of a file.
 
     Args:
         loaded: The network.
         sites: Its layers.
-        path: A CSV with layer, unit, description and maybe score.
-        exemplars: A dataset with the exemplars of these units, to be shown.
+        path: A CSV with the columns layer, unit, description and, optionally, score.
+        exemplars: A dataset with the exemplars of these units, to show them.
         device: Where the network runs.
 
     Raises:
@@ -362,18 +378,18 @@ def described_by_file(
     units = sorted(texts, key=lambda unit: (order[unit[0]], unit[1]))
     neurons = None
     if exemplars is not None:
-        shown = load_split(exemplars)
-        check_same_network(shown, loaded, exemplars)
+        dataset = load_split(exemplars)
+        check_same_network(dataset, loaded, exemplars)
         rows = {
             (key.layer, key.unit): row
-            for row, key in enumerate(keys_of(shown))
+            for row, key in enumerate(keys_of(dataset))
             if key.model in ("", loaded.name) and key.dataset in ("", loaded.dataset)
         }
         missing = [unit for unit in units if unit not in rows]
         if missing:
             layer, number = missing[0]
             raise InputError(f"{exemplars} has no exemplars of {layer}:{number}")
-        neurons = shown.select([rows[unit] for unit in units])
+        neurons = dataset.select([rows[unit] for unit in units])
     return DescribedNetwork(
         loaded,
         torch.device(device),

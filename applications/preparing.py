@@ -1,4 +1,4 @@
-"""What the applications do before they measure: describers, labelled images, folders, searches."""
+"""What the applications do before they measure: descriptions, images, searches, folders."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 import torch
 
 from applications.config import DescribingConfig, DescriptionConfig, ReportConfig, SearchConfig
-from applications.labelled import AblationEvaluator, ClassImages, check_alike, read_classes
+from applications.labelled import ClassImages, check_alike, read_classes
 from applications.network_descriptions import (
     LESSONS,
     DescribedNetwork,
@@ -30,6 +30,7 @@ from milannotations.data_home import make_folder
 from milannotations.describer import check_options
 from milannotations.errors import InputError
 from milannotations.hook_points.hook_point import HookPoint
+from milannotations.inputs.sources import Source
 from milannotations.interruption import AGAIN, saying_what_is_kept
 from milannotations.loading import load_split
 from milannotations.progress import note
@@ -61,11 +62,11 @@ _WRITTEN = (
 
 
 def describer_of(config: DescribingConfig, k: int) -> LazyDescriber:
-    """Return what describes, its options checked before any long work.
+    """Return a describer, its options checked before any long work.
 
     Args:
-        config: Which describer.
-        k: Exemplars of each of the lessons that it may learn from.
+        config: Name, options and training data of the describer.
+        k: Exemplars per neuron of the lessons, on which it may be trained.
 
     Raises:
         InputError: If there is no such describer, option or dataset.
@@ -85,7 +86,7 @@ def describe(
     work: Path,
     device: torch.device,
 ) -> DescribedNetwork:
-    """Return the network with its descriptions: those of a file, or new ones."""
+    """Return the network with descriptions from a file, or from the describer."""
     if config.descriptions is not None:
         return described_by_file(loaded, sites, config.descriptions, config.exemplars, device)
     assert config.images is not None
@@ -101,7 +102,7 @@ def describe(
 
 
 def description_facts(config: DescriptionConfig, describer: LazyDescriber) -> dict[str, str]:
-    """Return where descriptions come from, for a report."""
+    """Return what a report says about the source of descriptions."""
     if config.descriptions is not None:
         return {"descriptions": config.descriptions.name}
     k, quantile = config.options.k, config.options.quantile
@@ -112,7 +113,7 @@ def description_facts(config: DescriptionConfig, describer: LazyDescriber) -> di
 
 
 def check_search(config: SearchConfig, terms: Sequence[str]) -> None:
-    """Raise InputError if descriptions cannot be searched so; before anything is built."""
+    """Raise InputError if descriptions cannot be searched for words, or words not be expanded."""
     WordList.parse(*terms, exact=config.exact)
     if config.expand != "embeddings":  # which needs descriptions
         expand(WordList(("word",)), config.expand)
@@ -121,7 +122,7 @@ def check_search(config: SearchConfig, terms: Sequence[str]) -> None:
 def search_of(
     config: SearchConfig, terms: Sequence[str], texts: Sequence[str], device: torch.device
 ) -> WordSearch:
-    """Return what descriptions are searched for."""
+    """Return the search for words, which may be expanded by words of ``texts``."""
     encoder = (
         sentence_encoder(config.encoder, str(device)) if config.expand == "embeddings" else None
     )
@@ -138,7 +139,7 @@ def search_of(
 def labelled_sets(
     folders: Mapping[str, Path], loaded: LoadedModel, classes: Path | None, device: torch.device
 ) -> dict[str, ClassImages]:
-    """Open labelled images and check that their classes are the network's."""
+    """Open labelled images, and check that their classes are those of the network."""
     listed = read_classes(classes) if classes is not None else None
     sets = {
         name: ClassImages(folder, loaded.preprocessing, listed) for name, folder in folders.items()
@@ -148,40 +149,20 @@ def labelled_sets(
     return sets
 
 
-def fill_of(
-    how: str,
+def ablation_values(
+    ablation: str,
     loaded: LoadedModel,
     sites: Mapping[str, HookPoint],
-    images: Any,
+    images: Source | None,
     device: torch.device,
     batch_size: int,
 ) -> dict[str, torch.Tensor] | None:
-    """Return what ablated units are set to; None for 0."""
-    if how == "zero":
+    """Return what ablated units are set to: None for zero, or their mean over ``images``."""
+    if ablation == "zero":
         return None
+    assert images is not None
     return mean_activations(
         loaded.module, sites, images, layouts=loaded.layouts, device=device, batch_size=batch_size
-    )
-
-
-def bench_of(
-    loaded: LoadedModel,
-    sites: Mapping[str, HookPoint],
-    images: ClassImages,
-    fill: dict[str, torch.Tensor] | None,
-    work: Path,
-    device: torch.device,
-    batch_size: int,
-) -> AblationEvaluator:
-    """Return what measures the network."""
-    return AblationEvaluator(
-        loaded.module,
-        sites,
-        images,
-        fill=fill,
-        work=work / "measured",
-        device=device,
-        batch_size=batch_size,
     )
 
 
@@ -198,7 +179,7 @@ def keeps_work(work: Callable[[Any], Any]) -> Callable[[Any], Any]:
 
 
 def prepare_out(out: Path, overwrite: bool) -> Path:
-    """Make the folder of results; return the folder of work in it, which outlives interruption.
+    """Make the folder of results, and return the folder of unfinished work inside it.
 
     Raises:
         InputError: If there is a report already and it is not to be replaced.
@@ -207,7 +188,7 @@ def prepare_out(out: Path, overwrite: bool) -> Path:
     if (out / "report.html").exists() and not overwrite:
         raise InputError(f"{out} has a report already; choose another folder or pass --overwrite")
     if overwrite:
-        # The report first: it marks what is complete.
+        # The report goes first, since it marks a complete folder.
         for name in _WRITTEN:
             (out / name).unlink(missing_ok=True)
         for figure in out.glob("comparison-*.png"):

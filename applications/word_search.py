@@ -1,4 +1,4 @@
-"""Units whose descriptions hold some words."""
+"""Search for units whose descriptions contain some words."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from milannotations.errors import InputError
 
 @dataclass(frozen=True)
 class WordSearch:
-    """What descriptions are searched for.
+    """Words that descriptions are searched for.
 
     Attributes:
-        words: The terms given, and those that were added.
-        given: The terms given.
-        added: Those that were added, and why.
+        words: The user's terms, and those that were added to them.
+        terms: The user's terms.
+        added: Words that were added, and why.
     """
 
     words: WordList
-    given: tuple[str, ...]
+    terms: tuple[str, ...]
     added: tuple[SearchWord, ...] = ()
 
     @classmethod
@@ -39,15 +39,18 @@ class WordSearch:
         encoder: Any = None,
         descriptions: Sequence[str] = (),
     ) -> WordSearch:
-        """Read terms and add others to them.
+        """Read terms, and add words that mean nearly the same.
+
+        >>> WordSearch.of(["faces", "heads"]).title
+        'faces, heads'
 
         Args:
             terms: Words, several separated by commas.
-            how: ``none``, ``wordnet`` or ``embeddings``; see ``words.expand``.
+            how: ``none``, ``wordnet`` or ``embeddings``; see ``word_lists.expand``.
             exact: Compare words as written, not by their stems.
             threshold: For embeddings.
             encoder: For embeddings: a sentence encoder.
-            descriptions: For embeddings: words are added from these.
+            descriptions: For embeddings: the texts that words are added from.
 
         Raises:
             InputError: If a term has no letter, or what an expansion needs is not there.
@@ -55,45 +58,44 @@ class WordSearch:
         words = WordList.parse(*terms, exact=exact)
         vocabulary = sorted({word for text in descriptions for word in compound_words(text)})
         added = [
-            one
-            for one in expand(words, how, vocabulary, encoder=encoder, threshold=threshold)
-            if one.word not in words.terms
+            entry
+            for entry in expand(words, how, vocabulary, encoder=encoder, threshold=threshold)
+            if entry.word not in words.terms
         ]
-        every = tuple(dict.fromkeys([*words.terms, *(one.word for one in added)]))
-        return cls(replace(words, terms=every), words.terms, tuple(added))
+        terms = tuple(dict.fromkeys([*words.terms, *(entry.word for entry in added)]))
+        return cls(replace(words, terms=terms), words.terms, tuple(added))
 
     @property
     def title(self) -> str:
-        """The terms in a row."""
+        """The terms, separated by commas."""
         more = f" (and {len(self.added)} words like them)" if self.added else ""
-        return ", ".join(self.given) + more
+        return ", ".join(self.terms) + more
 
     def matches(self, units: Sequence[Unit], texts: Sequence[str]) -> dict[Unit, tuple[str, ...]]:
-        """Return what matched of each unit that matches."""
-        found = {unit: self.words.matches(text) for unit, text in zip(units, texts, strict=True)}
-        return {unit: words for unit, words in found.items() if words}
+        """Return the matching units, each with the words of its description that matched."""
+        matches = {unit: self.words.matches(text) for unit, text in zip(units, texts, strict=True)}
+        return {unit: words for unit, words in matches.items() if words}
+
+    def no_match(self, texts: Sequence[str]) -> str:
+        """Say that none of these descriptions matches, and which words there are."""
+        return (
+            f"none of {len(texts)} units is described with {self.title}; the most frequent words "
+            f"are: {frequent(texts)}. Name other words, or add some with --expand"
+        )
 
 
 def some_matches(search: WordSearch, described: DescribedNetwork) -> Mapping[Unit, tuple[str, ...]]:
-    """Return the matching units of a network: none, or some of them.
+    """Return the matching units of a network, and what matched in their descriptions.
 
     Raises:
-        InputError: If all match: with the words that descriptions are made of.
+        InputError: If all units match; names the most frequent words of the descriptions.
     """
-    found = search.matches(described.units, described.texts)
-    if len(found) < len(described.units):
-        return found
+    matches = search.matches(described.units, described.texts)
+    if len(matches) < len(described.units):
+        return matches
     raise InputError(
-        f"all {len(found)} units of {described.loaded.name} are described with {search.title}: "
+        f"all {len(matches)} units of {described.loaded.name} are described with {search.title}: "
         f"name words that tell them apart; the most frequent are: {frequent(described.texts)}"
-    )
-
-
-def nothing_found(search: WordSearch, units: int, texts: Sequence[str]) -> str:
-    """Say that no unit matches, and what words there are."""
-    return (
-        f"none of {units} units is described with {search.title}; the most frequent words are: "
-        f"{frequent(texts)}. Name other words, or add some with --expand"
     )
 
 

@@ -46,8 +46,8 @@ from applications.network_descriptions import (
     describe,
     describe_network,
 )
-from applications.spurious_data.text_cue import LISTING
-from applications.trials.trial_networks import TrialScale, cue_images, probe_of, speaker
+from applications.spurious_data.text_cue import TextCue
+from applications.trials.trial_networks import TrialScale, cue_images, lesson_describer, probe_of
 from applications.word_lists import WordList
 from milannotations.catalog import small
 from milannotations.catalog.models import LoadedModel
@@ -126,7 +126,7 @@ class Planted(nn.Module):
 def text_masks(folder: Path) -> dict[str, Flags]:
     """Return where text is in each image of a folder, by file, bool (96, 96)."""
     masks = {}
-    for entry in json.loads((folder / LISTING).read_text(encoding="utf-8"))["files"]:
+    for entry in json.loads((folder / TextCue.listing).read_text(encoding="utf-8"))["files"]:
         mask = np.zeros((small.SIZE, small.SIZE), dtype=bool)
         if entry["box"]:
             left, top, right, bottom = entry["box"]
@@ -313,7 +313,7 @@ def main() -> None:
     if options.networks <= CONTROLS:
         parser.error(f"--networks {options.networks}: take at least {CONTROLS + 1}")
     silence_libraries()
-    who = speaker(options.method, SCALE.k, "cpu")
+    who = lesson_describer(options.method, SCALE.k, "cpu")
     rows, areas = [], []
     for seed in range(options.first_seed, options.first_seed + options.seeds):
         more, shares = study(seed, options.networks, options.draws, options.out, who)

@@ -16,7 +16,7 @@ from applications.analysis.class_accuracy import (
     draw_classes,
 )
 from applications.analysis.forms_and_topics import FORMS, TOPICS
-from applications.analysis.importance import (
+from applications.analysis.property_importance import (
     RANDOM,
     AblationCurve,
     Order,
@@ -35,9 +35,9 @@ from applications.report_page import (
     render,
     sheet_of,
 )
+from applications.tables import write_csv_tables
 from benchmark.language import PROPERTIES
 from benchmark.tokenization import compound_words
-from milannotations.storage import atomic_path
 from milannotations.untrusted_text import as_cell
 
 _EXAMPLES = 4
@@ -73,6 +73,11 @@ class Analysis:
     images: int = 0
     classes: ClassCounts | None = None
 
+    @property
+    def significant_curves(self) -> list[AblationCurve]:
+        """Curves of properties that differ from random orders."""
+        return [curve for curve in self.curves if curve.name != RANDOM and curve.significant]
+
 
 def write_analysis(found: Analysis, out: Path, facts: Mapping[str, str]) -> Path:
     """Write tables as CSV, figures and ``report.html``.
@@ -96,9 +101,7 @@ def write_analysis(found: Analysis, out: Path, facts: Mapping[str, str]) -> Path
             tables["classes.csv"]["class"] = [
                 as_cell(name) for name in tables["classes.csv"]["class"]
             ]
-    for name, table in tables.items():
-        with atomic_path(out / name) as path:
-            table.to_csv(path, index=False)
+    write_csv_tables(tables, out)
     texts = found.described.texts
     vocabulary = len({word for text in texts for word in compound_words(text)})
     numbers = [

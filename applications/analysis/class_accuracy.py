@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from applications.analysis.importance import RANDOM, AblationCurve, Order
+from applications.analysis.property_importance import RANDOM, AblationCurve, Order
 from applications.figures.heat_maps import HeatMap, heat_maps
 from applications.labelled import ClassImages
 

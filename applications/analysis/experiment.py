@@ -10,16 +10,15 @@ import torch
 from applications.analysis.analysis_report import Analysis, write_analysis
 from applications.analysis.class_accuracy import classes_in
 from applications.analysis.forms_and_topics import forms_and_topics, layer_table
-from applications.analysis.importance import AblationCurve, directions_of, importance
+from applications.analysis.property_importance import AblationCurve, directions_of, importance
 from applications.config import AnalyzeConfig
 from applications.labelled import AblationEvaluator, ClassImages
 from applications.network_descriptions import load_network
 from applications.preparing import (
-    bench_of,
+    ablation_values,
     describe,
     describer_of,
     description_facts,
-    fill_of,
     keeps_work,
     labelled_sets,
     prepare_out,
@@ -32,7 +31,6 @@ from milannotations.errors import InputError
 from milannotations.hook_points.hook_point import HookPoint
 from milannotations.inputs.sources import ImageFolder
 from milannotations.storage import check_outputs
-from milannotations.terminal import Console
 
 
 @keeps_work
@@ -46,8 +44,8 @@ def analyze(config: AnalyzeConfig) -> Analysis:
     check_outputs(config.out)
     device = resolve_device(config.device)
     description, directions = config.description, directions_of(config.first)
-    if config.fill == "mean" and description.images is None:
-        raise InputError("--fill mean needs --images: never those that accuracy is over")
+    if config.ablation == "mean" and description.images is None:
+        raise InputError("--ablation mean needs --images: never those that accuracy is over")
     describer = describer_of(description.describer, description.options.k)
     description.check()
     example = description.images or config.labelled
@@ -83,11 +81,11 @@ def analyze(config: AnalyzeConfig) -> Analysis:
         **description_facts(description, describer),
         "parser": parser.signature,
         "encoder": encoder.signature,
-        "ablated units": f"set to {config.fill}",
+        "ablated units": f"set to {config.ablation}",
         "random orders": f"{config.schedule.trials}, seed {config.schedule.seed}",
         "ablated first": ", ".join(directions),
     }
-    _print(analysis, write_analysis(analysis, config.out, facts))
+    write_analysis(analysis, config.out, facts)
     return analysis
 
 
@@ -108,18 +106,13 @@ def _evaluator(
     device: torch.device,
 ) -> AblationEvaluator:
     images, batch_size = config.description.images, config.description.batch_size
-    averaged = ImageFolder(images, loaded.preprocessing) if images else None
-    fill = fill_of(config.fill, loaded, sites, averaged, device, batch_size)
-    return bench_of(loaded, sites, labelled, fill, work, device, batch_size)
-
-
-def _print(analysis: Analysis, page: Path) -> None:
-    console = Console(markup=False, highlight=False)
-    for curve in analysis.curves:
-        if curve.name != "random" and curve.significant:
-            console.print(
-                f"{curve.name} ({curve.order}, {curve.direction} first): "
-                f"{100 * curve.difference:+.1f} points against random orders, "
-                f"p = {curve.adjusted:.3g}"
-            )
-    console.print(f"{len(analysis.described.units)} units: {page}")
+    probe = ImageFolder(images, loaded.preprocessing) if images else None
+    return AblationEvaluator(
+        loaded.module,
+        sites,
+        labelled,
+        fill=ablation_values(config.ablation, loaded, sites, probe, device, batch_size),
+        work=work / "measured",
+        device=device,
+        batch_size=batch_size,
+    )

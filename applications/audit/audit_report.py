@@ -8,10 +8,10 @@ from pathlib import Path
 
 import numpy as np
 
-from applications.analysis.importance import predicted
+from applications.analysis.property_importance import predicted
 from applications.audit.conditions import ConditionDifference
 from applications.audit.false_matches import DECOYS, UNTRAINED, FalseMatchEstimate, prediction
-from applications.audit.pipeline import Audit, NetworkAudit
+from applications.audit.network_audit import Audit, NetworkAudit, rate_text
 from applications.figures.panels import matches_by_layer, pairs
 from applications.report_page import (
     KeyFigure,
@@ -23,7 +23,6 @@ from applications.report_page import (
     render,
     sheet_of,
 )
-from applications.word_search import nothing_found
 from benchmark.intervals import Interval, wilson
 
 _CARDS = 12  # of a network
@@ -61,7 +60,7 @@ def write_report(found: Audit, out: Path, facts: Mapping[str, str]) -> Path:
         ),
     ]
     if estimates:
-        numbers.append(KeyFigure("false, by estimate", _rates(estimates), _meaning(estimates)))
+        numbers.append(KeyFigure("false, by estimate", rate_text(estimates), _meaning(estimates)))
     numbers += [
         KeyFigure(
             f"{e.first} − {e.second}",
@@ -82,16 +81,6 @@ def write_report(found: Audit, out: Path, facts: Mapping[str, str]) -> Path:
         facts=facts,
     )
     return path
-
-
-def said_of(one: NetworkAudit) -> str:
-    """Return a line on a network for the terminal."""
-    text = f"{one.name}: {len(one.matches)} of {len(one.described.units)} units match"
-    if one.untrained:
-        text += f"; with random weights {100 * (one.untrained_share() or 0):.0f} %"
-    if one.false_matches and one.matches:
-        text += f"; {_rates([one.false_matches])} false by estimate"
-    return text
 
 
 def _counts(found: Audit, out: Path) -> ReportSection:
@@ -150,7 +139,7 @@ def _explained(audit: Audit) -> list[str]:
     ]
     texts = [text for audited in audit.networks for text in audited.described.texts]
     if not any(audited.matches for audited in audit.networks):
-        nothing = nothing_found(audit.search, len(texts), texts)
+        nothing = audit.search.no_match(texts)
         text.insert(0, f"{nothing[0].upper()}{nothing[1:]}.")
     elif all(audited.control is None for audited in audit.networks):
         text.append(
@@ -370,14 +359,6 @@ def _lead(audit: Audit, names: str) -> str:
         "that activate a unit most have in common; it does not say what the network does with the "
         "unit, and a unit that is described otherwise may respond to this too."
     )
-
-
-def _rates(estimates: list[FalseMatchEstimate]) -> str:
-    rates = [estimate.rate for estimate in estimates]
-    low, high = (f"{100 * value:.0f}" for value in (min(rates), max(rates)))
-    if len(estimates) == 1 and not math.isnan(estimates[0].low):
-        return f"{low} % ({100 * estimates[0].low:.0f} to {100 * estimates[0].high:.0f})"
-    return f"{low} %" if low == high else f"{low} to {high} %"
 
 
 def _meaning(estimates: list[FalseMatchEstimate]) -> str:

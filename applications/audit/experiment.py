@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from applications.audit.audit_report import said_of, write_report
+from applications.audit.audit_report import write_report
 from applications.audit.conditions import comparable
-from applications.audit.pipeline import Audit, audit, write_tables
+from applications.audit.network_audit import Audit, audit_descriptions, write_tables
 from applications.audit.untrained import untrained_networks
 from applications.config import AuditConfig
 from applications.network_descriptions import DescribedNetwork, load_network
@@ -25,7 +26,6 @@ from milannotations.device import resolve_device
 from milannotations.errors import InputError
 from milannotations.exemplars.config import DEFAULT_WEIGHTS
 from milannotations.storage import check_outputs
-from milannotations.terminal import Console
 
 
 @keeps_work
@@ -71,7 +71,7 @@ def audit_networks(config: AuditConfig) -> Audit:
             )
     texts = [text for network in described.values() for text in network.texts]
     search = search_of(config.search, config.words, texts, device)
-    findings = audit(
+    audit = audit_descriptions(
         described,
         search,
         None if config.descriptions else describer,
@@ -79,7 +79,8 @@ def audit_networks(config: AuditConfig) -> Audit:
         config.statistics,
         controls=untrained,
     )
-    write_tables(findings, config.out)
+    audit = replace(audit, missing_controls={k: v for k, v in problems.items() if v})
+    write_tables(audit, config.out)
     of_descriptions = (
         {"descriptions": ", ".join(path.name for path in config.descriptions)}
         if config.descriptions
@@ -101,14 +102,8 @@ def audit_networks(config: AuditConfig) -> Audit:
         "words added by": config.search.expand,
         **of_descriptions,
     }
-    page = write_report(findings, config.out, facts)
-    console = Console(markup=False, highlight=False)
-    for problem in dict.fromkeys(filter(None, problems.values())):
-        console.print(f"No control with random weights: {problem}")
-    for network in findings.networks:
-        console.print(said_of(network))
-    console.print(f"Report: {page}")
-    return findings
+    write_report(audit, config.out, facts)
+    return audit
 
 
 def parse_models(texts: Sequence[str]) -> dict[str, tuple[str, str]]:

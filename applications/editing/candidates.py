@@ -1,7 +1,4 @@
-"""Which units an edit considers: by descriptions, and by what is usually done without them.
-
-All of this sees images of the validation sets alone.
-"""
+"""Candidates of an edit that are found without descriptions, on validation images alone."""
 
 from __future__ import annotations
 
@@ -10,12 +7,11 @@ from contextlib import ExitStack
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 
-from applications.labelled import ClassImages
+from applications.labelled import AblationEvaluator, ClassImages
 from milannotations.ablation import Unit
-from milannotations.ablation.ablated import Means
 from milannotations.ablation.runner import logits_of
 from milannotations.exemplars.responses import responses
 from milannotations.hook_points.hook_point import HookPoint
@@ -31,94 +27,82 @@ def units_of(sites: Mapping[str, HookPoint]) -> list[Unit]:
 def random_like(
     chosen: Sequence[Unit], sites: Mapping[str, HookPoint], rng: np.random.Generator
 ) -> list[Unit]:
-    """Draw as many units of each layer as are chosen of it, without regard to which.
+    """Draw as many units from each layer as were chosen from it, each unit equally likely.
 
-    A chosen unit may be drawn too, so that a draw is what any other choice of as many units would
-    be; every unit of a layer is as likely as any other.
+    Chosen units may be drawn too, so that draws stand for all choices of this size.
     """
-    found: list[Unit] = []
+    units: list[Unit] = []
     for layer in dict.fromkeys(layer for layer, _ in chosen):
         count = sum(1 for name, _ in chosen if name == layer)
         drawn = rng.choice(sites[layer].units, size=count, replace=False)
-        found += [(layer, int(unit)) for unit in drawn]
-    return found
+        units += [(layer, int(unit)) for unit in drawn]
+    return units
 
 
 def by_activation(
-    model: nn.Module,
-    sites: Mapping[str, HookPoint],
+    evaluator: AblationEvaluator,
     plain: ClassImages,
     adversarial: ClassImages | None,
     *,
     layouts: Mapping[str, Layout] | None = None,
-    device: torch.device | str = "cpu",
-    batch_size: int = 32,
 ) -> list[Unit]:
-    """Order units by how much more active they are where the spurious feature misleads.
+    """Order units by how much more active they are on images in which the feature misleads.
 
-    The difference of mean activations between the adversarial and the plain images, in standard
-    deviations of the plain ones. Without adversarial images, by the mean activation.
+    The score is the difference of mean activations between adversarial and plain images, in
+    standard deviations of the plain ones. Without adversarial images it is the mean activation.
     """
-    first, second = (
+    activations = [
         responses(
-            model,
-            list(sites),
+            evaluator.model,
+            list(evaluator.sites),
             images.source,
             reduction="mean",
             layouts=layouts,
-            device=device,
-            batch_size=batch_size,
+            device=evaluator.device,
+            batch_size=evaluator.batch_size,
         )
-        if images is not None
-        else {}
         for images in (plain, adversarial)
-    )
+        if images is not None
+    ]
     scores: dict[Unit, float] = {}
-    for layer, values in first.items():
+    for layer, values in activations[0].items():
         score = values.mean(0)
-        if layer in second:
-            score = (second[layer].mean(0) - score) / values.std(0).clamp(min=1e-6)
+        if adversarial is not None:
+            score = (activations[1][layer].mean(0) - score) / values.std(0).clamp(min=1e-6)
         scores |= {(layer, unit): float(value) for unit, value in enumerate(score)}
     return sorted(scores, key=lambda unit: -scores[unit])
 
 
-def by_gradient(
-    model: nn.Module,
-    sites: Mapping[str, HookPoint],
-    images: ClassImages,
-    *,
-    fill: Means | None = None,
-    device: torch.device | str = "cpu",
-    batch_size: int = 32,
-) -> list[Unit]:
+def by_gradient(evaluator: AblationEvaluator, images: ClassImages) -> list[Unit]:
     """Order units by how much the loss would fall without them, to first order.
 
-    The Taylor criterion (Molchanov et al., "Pruning Convolutional Neural Networks for Resource
-    Efficient Inference", ICLR 2017), with its sign: the sum over positions of gradient times
-    what an ablation changes.
+    This is the Taylor criterion (Molchanov et al., "Pruning Convolutional Neural Networks for
+    Resource Efficient Inference", ICLR 2017), with its sign: the sum over positions of the gradient
+    times the change of the activation.
     """
+    model, sites, device = evaluator.model, evaluator.sites, evaluator.device
     gains = {layer: torch.zeros(site.units, dtype=torch.float64) for layer, site in sites.items()}
     seen: dict[str, Tensor] = {}
 
     def watched(layer: str) -> object:
         def change(tensor: Tensor) -> Tensor:
-            kept = tensor if tensor.requires_grad else tensor.detach().requires_grad_()
-            kept.retain_grad()
-            seen[layer] = kept
-            return kept.clone()  # what follows may change it in place
+            leaf = tensor if tensor.requires_grad else tensor.detach().requires_grad_()
+            leaf.retain_grad()
+            seen[layer] = leaf
+            return leaf.clone()  # later modules may change it in place
 
         return change
 
     with ExitStack() as stack:
         for layer, site in sites.items():
             stack.callback(replace_tensor(model, site.spec, watched(layer)).remove)  # type: ignore[arg-type]
-        for inputs, labels in images.batches(batch_size):
+        for inputs, labels in images.batches(evaluator.batch_size):
             scores = logits_of(model(inputs.to(device)))
             loss = functional.cross_entropy(scores.float(), labels.to(device), reduction="sum")
             model.zero_grad(set_to_none=True)
             loss.backward()
             for layer, site in sites.items():
-                gains[layer] += _saved(seen[layer], site, (fill or {}).get(layer))
+                gains[layer] += _saved(seen[layer], site, (evaluator.fill or {}).get(layer))
     model.zero_grad(set_to_none=True)
     flat = {(layer, u): float(v) for layer, values in gains.items() for u, v in enumerate(values)}
     return sorted(flat, key=lambda unit: -flat[unit])

@@ -70,7 +70,7 @@ class EditFolders:
         if not self.tests:
             raise InputError("an edit is reported on test images: give --test or --data")
         if needs_train and self.train is None:
-            raise InputError("--fill mean and --finetune need --train-images")
+            raise InputError("--ablation mean and --finetune need --train-images")
         others = [*self.validation.values(), *(p for p in (self.train, images) if p)]
         for test in self.tests.values():
             for other in others:

@@ -32,7 +32,8 @@ from applications.report_page import (
     render,
     sheet_of,
 )
-from applications.word_search import frequent
+from applications.tables import write_csv_tables
+from applications.word_search import WordSearch, frequent
 from benchmark.intervals import Interval
 from milannotations.ablation import Unit
 from milannotations.ablation.edited import Written
@@ -49,7 +50,7 @@ class Edit:
 
     Attributes:
         described: The network and its descriptions.
-        title: What was looked for.
+        search: Words that descriptions were searched for.
         matches: What matched of each unit that does.
         choices: What was chosen, on validation images.
         outcomes: What that did on test images.
@@ -61,7 +62,7 @@ class Edit:
     """
 
     described: DescribedNetwork
-    title: str
+    search: WordSearch
     matches: Mapping[Unit, tuple[str, ...]]
     choices: Sequence[UnitChoice]
     outcomes: Sequence[ChoiceResult]
@@ -146,11 +147,9 @@ def write_edit(edit: Edit, out: Path, facts: Mapping[str, str]) -> Path:
         "outcomes.csv": outcome_table(edit.outcomes),
         "curves.csv": _curve_table(edit.outcomes),
     }
-    for name, table in tables.items():
-        with atomic_path(out / name) as path:
-            table.to_csv(path, index=False)
+    write_csv_tables(tables, out)
     summary = {
-        "looked_for": edit.title,
+        "looked_for": edit.search.title,
         "matching": len(edit.matches),
         "ablated": [list(unit) for unit in choice.units],
         "tests": {
@@ -182,15 +181,15 @@ def write_edit(edit: Edit, out: Path, facts: Mapping[str, str]) -> Path:
     path = out / "report.html"
     render(
         path,
-        title=f"{edit.described.loaded.name} without units for {edit.title}"
+        title=f"{edit.described.loaded.name} without units for {edit.search.title}"
         if edit.matches
-        else f"No unit of {edit.described.loaded.name} is described with {edit.title}",
+        else f"No unit of {edit.described.loaded.name} is described with {edit.search.title}",
         eyebrow="Edit",
-        lead=f"No unit is described with {edit.title}, so the network was left as it is."
+        lead=f"No unit is described with {edit.search.title}, so the network was left as it is."
         if not edit.matches
-        else f"Units whose descriptions name {edit.title} were sorted by what ablating each alone "
-        "does to accuracy on validation images, and as many of the first were ablated as did best "
-        "there. Test images were opened after that.",
+        else f"Units whose descriptions name {edit.search.title} were sorted by what ablating each "
+        "alone does to accuracy on validation images. The first of them were ablated, as many as "
+        "did best there. Test images were opened after that.",
         numbers=numbers,
         sections=sections,
         facts=facts,
@@ -202,9 +201,10 @@ def _nothing(edit: Edit) -> ReportSection:
     return ReportSection(
         "Nothing to ablate",
         [
-            f"None of the {len(edit.described.units):,} units is described with {edit.title}. The "
-            f"most frequent words of the descriptions are: {frequent(edit.described.texts)}. The "
-            "network may rely on the feature all the same, in units that are described otherwise."
+            f"None of the {len(edit.described.units):,} units is described with "
+            f"{edit.search.title}. The most frequent words of the descriptions are: "
+            f"{frequent(edit.described.texts)}. The network may rely on the feature all the same, "
+            "in units with other descriptions."
         ],
         [
             ReportTable(

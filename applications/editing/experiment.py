@@ -8,7 +8,7 @@ from applications.config import DescriptionConfig, EditNetworkConfig
 from applications.editing.edit_folders import EditFolders
 from applications.editing.edit_report import Edit, write_edit
 from applications.editing.finetune import last_layer
-from applications.editing.pipeline import run_edit
+from applications.editing.network_edit import edit_network
 from applications.network_descriptions import load_network
 from applications.preparing import (
     check_search,
@@ -20,14 +20,12 @@ from applications.preparing import (
     prepare_out,
     search_of,
 )
-from applications.word_search import nothing_found
 from milannotations.device import resolve_device
 from milannotations.storage import check_outputs
-from milannotations.terminal import Console
 
 
 @keeps_work
-def edit_network(config: EditNetworkConfig) -> Edit:
+def edit_and_report(config: EditNetworkConfig) -> Edit:
     """Take units that are described with some words out of a network, and report what it does.
 
     Raises:
@@ -39,7 +37,7 @@ def edit_network(config: EditNetworkConfig) -> Edit:
     check_search(config.search, config.remove)
     folders = EditFolders.of(config.folders)
     folders.check(
-        needs_train=config.edit.fill == "mean" or bool(config.edit.finetune),
+        needs_train=config.edit.ablation == "mean" or bool(config.edit.finetune),
         images=config.description.images,
     )
     describer = describer_of(config.description.describer, config.description.options.k)
@@ -54,30 +52,18 @@ def edit_network(config: EditNetworkConfig) -> Edit:
     described = describe(description, describer, loaded, sites, work, device)
     search = search_of(config.search, config.remove, described.texts, device)
     settings = config.edit.model_copy(update={"batch_size": description.batch_size})
-    edit = run_edit(described, search, validation, folders, config.out, settings)
+    edit = edit_network(described, search, validation, folders, config.out, settings)
     facts = {
         "network": f"{loaded.name} trained on {loaded.dataset}",
         "layers": ", ".join(sites),
         **description_facts(description, describer),
         "words": ", ".join(search.words.terms),
         "words added by": config.search.expand,
-        "ablated units": f"set to {settings.fill}",
+        "ablated units": f"set to {settings.ablation}",
         "validation": ", ".join(f"{n} ({len(v):,} images)" for n, v in validation.items()),
         "random draws": f"{settings.trials}, seed {settings.seed}",
     }
-    page = write_edit(edit, config.out, facts)
-    console = Console(markup=False, highlight=False)
-    if not edit.matches:
-        nothing = nothing_found(search, len(described.units), described.texts)
-        console.print(f"Nothing to ablate: {nothing}.")
-    console.print(f"{edit.choice.count} of {len(edit.matches)} matching units ablated")
-    for name in edit.tests:
-        outcome = edit.outcome(name)
-        console.print(
-            f"{name}: {100 * outcome.before.value:.1f} % to {100 * outcome.after.value:.1f} % "
-            f"({100 * outcome.gain.low:+.1f} to {100 * outcome.gain.high:+.1f} points)"
-        )
-    console.print(f"Report: {page}")
+    write_edit(edit, config.out, facts)
     return edit
 
 

@@ -1,4 +1,4 @@
-"""Training the last layer again, on what is left of an edited network."""
+"""Training the last layer of an edited network."""
 
 from __future__ import annotations
 
@@ -10,24 +10,22 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from applications.labelled import ClassImages
+from applications.labelled import AblationEvaluator, ClassImages
 from milannotations.ablation import Ablation, ablated
-from milannotations.ablation.ablated import Means
 from milannotations.ablation.runner import logits_of
 from milannotations.errors import InputError
-from milannotations.hook_points.hook_point import HookPoint
 from milannotations.progress import progress_bar
 
 
 @dataclass(frozen=True)
 class Finetuned:
-    """A network whose last layer was trained again.
+    """A network whose last layer was finetuned.
 
     Attributes:
         model: A copy of the network with the new last layer.
-        layer: The layer's name.
-        epochs: How many epochs it was trained: those that did best on validation images, maybe 0.
-        scores: Validation score after each epoch, from 0.
+        layer: Name of the layer.
+        epochs: The number of epochs that did best on validation images, maybe 0.
+        scores: Validation accuracy before training and after each epoch.
     """
 
     model: nn.Module
@@ -63,63 +61,55 @@ def last_layer(model: nn.Module, inputs: Tensor) -> str:
 
 
 def finetune(
-    model: nn.Module,
-    sites: Mapping[str, HookPoint],
+    evaluator: AblationEvaluator,
     ablation: Ablation,
     train: ClassImages,
     validation: Mapping[str, ClassImages],
     *,
-    fill: Means | None = None,
     epochs: int = 10,
     learning_rate: float = 1e-3,
     seed: int = 0,
-    device: torch.device | str = "cpu",
-    batch_size: int = 32,
 ) -> Finetuned:
-    """Train the last layer with some units ablated, from the weights that it has.
+    """Train the last layer while some units are ablated, from the weights that it has.
 
-    What goes into it is computed once. The epoch is chosen on validation images: by accuracy and,
-    where that is tied, by the loss.
+    The inputs of the layer are computed once. The epoch is chosen on validation images, by accuracy
+    and, among equals, by the loss.
 
     Args:
-        model: The network; it is not changed.
-        sites: Its layers.
-        ablation: What is ablated meanwhile.
+        evaluator: The network, which is not changed, and what ablated units are set to.
+        ablation: The units that are ablated meanwhile.
         train: Training images.
         validation: The sets whose mean accuracy chooses the epoch.
-        fill: What ablated units are set to.
-        epochs: At most.
-        learning_rate: Of Adam.
-        seed: Of the order of images.
-        device: Where the network is.
-        batch_size: Images per forward pass.
+        epochs: Most epochs.
+        learning_rate: Learning rate of Adam.
+        seed: Seed of the order of images.
 
     Raises:
-        InputError: If the last layer is not linear, or is itself among what is ablated.
+        InputError: If the last layer is not linear, or its own units are ablated.
     """
-    edited = copy.deepcopy(model).eval()
-    name = last_layer(edited, train.example().to(device))
-    if any(len(units) and sites[layer].spec.module == name for layer, units in ablation.items()):
+    edited = copy.deepcopy(evaluator.model).eval()
+    name = last_layer(edited, train.example().to(evaluator.device))
+    if any(
+        len(units) and evaluator.sites[layer].spec.module == name
+        for layer, units in ablation.items()
+    ):
         raise InputError(f"units of the last layer {name!r} are ablated: it cannot be trained too")
     head = edited.get_submodule(name)
     assert isinstance(head, nn.Linear)
-    sets = {"": train, **validation}
-    features = {
-        k: _features(edited, head, sites, ablation, fill, v, device, batch_size)
-        for k, v in sets.items()
-    }
-    held = {k: v for k, v in features.items() if k}
+    inputs, labels = _features(edited, head, evaluator, ablation, train)
+    held_out = [
+        _features(edited, head, evaluator, ablation, images) for images in validation.values()
+    ]
 
     def score() -> tuple[float, float]:
         with torch.no_grad():
-            outputs = [(head(x), y) for x, y in held.values()]
+            outputs = [(head(x), y) for x, y in held_out]
             rates = [float((out.argmax(1) == y).float().mean()) for out, y in outputs]
             losses = [float(functional.cross_entropy(out, y)) for out, y in outputs]
         return round(sum(rates) / len(rates), 9), -sum(losses) / len(losses)
 
     generator = torch.Generator().manual_seed(seed)
     optimizer = torch.optim.Adam(head.parameters(), lr=learning_rate)
-    inputs, labels = features[""]
     scores, best = [score()], copy.deepcopy(head.state_dict())
     with progress_bar() as progress, torch.enable_grad():
         for _ in progress.track(range(epochs), description="Training the last layer"):
@@ -139,18 +129,19 @@ def finetune(
 def _features(
     model: nn.Module,
     head: nn.Linear,
-    sites: Mapping[str, HookPoint],
+    evaluator: AblationEvaluator,
     ablation: Ablation,
-    fill: Means | None,
     images: ClassImages,
-    device: torch.device | str,
-    batch_size: int,
 ) -> tuple[Tensor, Tensor]:
-    kept: list[Tensor] = []
-    handle = head.register_forward_pre_hook(lambda _m, args: kept.append(args[0].detach()))
+    """Return the inputs of the last layer, and the labels, on the evaluator's device."""
+    inputs: list[Tensor] = []
+    labels: list[Tensor] = []
+    handle = head.register_forward_pre_hook(lambda _m, args: inputs.append(args[0].detach()))
     try:
-        with torch.no_grad(), ablated(model, sites, ablation, fill):
-            labels = [y for x, y in images.batches(batch_size) if model(x.to(device)) is not None]
+        with torch.no_grad(), ablated(model, evaluator.sites, ablation, evaluator.fill):
+            for batch, batch_labels in images.batches(evaluator.batch_size):
+                model(batch.to(evaluator.device))
+                labels.append(batch_labels)
     finally:
         handle.remove()
-    return torch.cat(kept), torch.cat(labels).to(device)
+    return torch.cat(inputs), torch.cat(labels).to(evaluator.device)

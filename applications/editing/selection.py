@@ -1,4 +1,4 @@
-"""An edit from beginning to end: candidates, choices on validation images, then test images."""
+"""Ways of choosing the units of an edit: choices on validation images, results on test images."""
 
 from __future__ import annotations
 
@@ -6,13 +6,12 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from applications.config import EditConfig
 from applications.editing.candidates import (
-    Unit,
     by_activation,
     by_gradient,
     random_like,
@@ -21,6 +20,7 @@ from applications.editing.candidates import (
 from applications.editing.unit_chooser import ADVERSARIAL, UnitChoice, UnitChooser
 from applications.labelled import AblationEvaluator, ClassImages
 from benchmark.intervals import Interval, interval, wilson
+from milannotations.ablation import Unit
 from milannotations.hook_points.layout import Layout
 from milannotations.storage import atomic_path
 
@@ -67,77 +67,58 @@ class ChoiceResult:
 
 
 def choose_all(
-    bench: AblationEvaluator,
+    evaluator: AblationEvaluator,
     matched: Sequence[Unit],
     validation: Mapping[str, ClassImages],
+    config: EditConfig | None = None,
     *,
-    trials: int = 50,
-    alike: int = 5,
-    tolerance: float = 0.02,
-    most: int | None = None,
-    seed: int = 0,
     layouts: Mapping[str, Layout] | None = None,
 ) -> list[UnitChoice]:
-    """Choose an edit by descriptions and by each other way. Sees validation images alone.
+    """Choose an edit by descriptions and by each other way, on validation images alone.
 
     Every way but plain random draws gets as many candidates as the descriptions give, and chooses
-    among them as they do.
+    among them in the same way.
 
     Args:
-        bench: Measures the network.
+        evaluator: Measures the network.
         matched: Units whose descriptions name the feature.
-        validation: Validation sets by name; one named ``adversarial``, where there is one, shows
-            the feature where it misleads.
-        trials: Random draws of as many units as are chosen by descriptions.
-        alike: Random draws of as many candidates as descriptions give.
-        tolerance: See ``UnitChooser``.
-        most: Units of an edit at most.
-        seed: Of the draws.
-        layouts: Of the network.
+        validation: Validation sets by name; in one named ``adversarial`` the feature misleads.
+        config: Draws, tolerance and the most units of an edit.
+        layouts: Layouts of the network's layers, where they cannot be inferred.
 
     Returns:
-        The choice by descriptions, one per random draw, and those of the other ways. Where nothing
+        The choice by descriptions, one per random draw, and those of the other ways. If nothing
         matches there is one choice only: no unit.
 
     Raises:
         InputError: If there are no validation images.
     """
-    chooser = UnitChooser(bench, validation, most, tolerance)
+    config = config or EditConfig()
+    chooser = UnitChooser(evaluator, validation, config.max_units, config.tolerance)
     if not matched:
         return [chooser.nothing(DESCRIPTIONS)]
-    everything = units_of(bench.sites)
-    chooser.effects(everything)
+    all_units = units_of(evaluator.sites)
+    chooser.effects(all_units)
     ours = chooser.choose(matched, DESCRIPTIONS)
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(config.seed)
     choices = [ours]
-    for trial in range(trials):
-        drawn = random_like(ours.units, bench.sites, rng)
+    for trial in range(config.trials):
+        drawn = random_like(ours.units, evaluator.sites, rng)
         counts = tuple(sorted({0, ours.count}))
         choices.append(UnitChoice(RANDOM, trial, tuple(drawn), (), counts, (), ours.count))
     choices += [
-        chooser.choose(random_like(matched, bench.sites, rng), SELECTED, trial)
-        for trial in range(alike)
+        chooser.choose(random_like(matched, evaluator.sites, rng), SELECTED, trial)
+        for trial in range(config.candidate_draws)
     ]
     adversarial = validation.get(ADVERSARIAL)
     plain = next((v for k, v in validation.items() if k != ADVERSARIAL), None)
-    how: dict[str, Any] = {"device": bench.device, "batch_size": bench.batch_size}
+    first = next(iter(validation.values()))
     ranked = {
         ACTIVATION: by_activation(
-            bench.model,
-            bench.sites,
-            plain or next(iter(validation.values())),
-            adversarial if plain else None,
-            layouts=layouts,
-            **how,
+            evaluator, plain or first, adversarial if plain else None, layouts=layouts
         ),
-        GRADIENT: by_gradient(
-            bench.model,
-            bench.sites,
-            adversarial or next(iter(validation.values())),
-            fill=bench.fill,
-            **how,
-        ),
-        EFFECT: chooser.sorted(everything),
+        GRADIENT: by_gradient(evaluator, adversarial or first),
+        EFFECT: chooser.sorted(all_units),
     }
     size = len(dict.fromkeys(matched))
     return choices + [chooser.choose(order[:size], name) for name, order in ranked.items()]
@@ -151,7 +132,7 @@ def save_choices(choices: Sequence[UnitChoice], path: Path) -> None:
 
 
 def evaluate(
-    bench: AblationEvaluator,
+    evaluator: AblationEvaluator,
     choices: Sequence[UnitChoice],
     tests: Mapping[str, Callable[[], ClassImages]],
     resamples: int = 1000,
@@ -159,7 +140,7 @@ def evaluate(
     """Measure what was chosen on test images, which are opened here and nowhere before.
 
     Args:
-        bench: Measures the network.
+        evaluator: Measures the network.
         choices: Made already.
         tests: What opens each test set, by name.
         resamples: Bootstrap resamples of the images.
@@ -170,7 +151,7 @@ def evaluate(
         # Of random draws a few numbers are enough for their band.
         counts = [c.few(_FEW) if c.method == SELECTED else c.counts for c in choices]
         ablations = [a for c, some in zip(choices, counts, strict=True) for a in c.ablations(some)]
-        found = bench.measure(images, ablations, f"Testing: {name}")
+        found = evaluator.measure(images, ablations, f"Testing: {name}")
         begin = 0
         for choice, some in zip(choices, counts, strict=True):
             here = found.correct[begin : begin + len(some)]

@@ -1,28 +1,24 @@
-"""Images with a colour for each class: a cue that is there in training and lies in testing.
+"""A colour for each class, a spurious cue.
 
 The code of the MILAN paper (Hernandez et al., ICLR 2022) has experiments on images with spurious
-colours beside those with spurious text, and looks for units described with names of colours.
+colours beside those with spurious text, and looks for units described with the names of colours.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from PIL import Image, ImageColor
 
 from applications.class_folders import named_values
 from applications.spurious_data.config import SpuriousColorConfig
-from applications.spurious_data.dataset import check_spurious, split_files, write_spurious
 from milannotations.errors import InputError, did_you_mean
 
-LISTING = "spurious-color.json"
-STYLES = ("border", "tint", "square")
 Colour = tuple[int, int, int]
-# In the order in which classes get them, sorted by their folders: names that people use.
+# Classes get these in this order, sorted by their folders: common names of colours.
 COLORS: dict[str, Colour] = {
     "red": (220, 30, 30),
     "green": (30, 160, 50),
@@ -37,94 +33,62 @@ COLORS: dict[str, Colour] = {
     "black": (0, 0, 0),
     "gray": (128, 128, 128),
 }
-_AMOUNTS = {"border": 0.08, "tint": 0.35, "square": 0.25}
 _LEAST = 16  # pixels
 
 
-@dataclass(frozen=True)
 class ColorCue:
-    """A class's colour.
+    """The colour of a class, on the whole image or a part of it.
+
+    Args:
+        config: Style, amount and colours.
+        classes: Folders of the classes.
+
+    Raises:
+        InputError: If there are too few colours, or two classes have the same one.
 
     Attributes:
-        colors: The colour of each class, and what it is called.
-        style: ``border``: a frame around the image; ``tint``: the whole image; ``square``: a
-            square at a random place.
-        amount: Width of the frame or side of the square, as a share of the image's shorter side;
-            of a tint the share of the colour in each pixel.
+        listing: Name of the JSON file that lists the images.
+        settings: What that file says about the settings of the cue.
+        facts: What else it says about the cue.
     """
 
-    colors: Mapping[str, tuple[str, Colour]]
-    style: str
-    amount: float
+    listing: ClassVar[str] = "spurious-color.json"
+
+    def __init__(self, config: SpuriousColorConfig, classes: Sequence[str]) -> None:
+        self._config = config
+        self._colors = class_colors(classes, config.colors)
+        self.settings = {"style": config.style, "amount": config.share}
+        self.facts = {
+            "colors": {
+                label: {"name": name, "rgb": list(rgb)}
+                for label, (name, rgb) in self._colors.items()
+            }
+        }
 
     def draw(
         self, image: Image.Image, label: str, rng: np.random.Generator
     ) -> tuple[Image.Image, dict[str, Any]]:
-        """Return the image with the colour of a class, the colour and the box it is in."""
-        name, color = self.colors[label]
-        drawn, box = painted(image, color, self.style, self.amount, rng)
+        """Return the image with the colour of a class, and the colour and its box."""
+        name, color = self._colors[label]
+        drawn, box = painted(image, color, self._config.style, self._config.share, rng)
         return drawn, {"color": name, "box": list(box)}
 
     def blank(self) -> dict[str, Any]:
-        """Return that there is no colour."""
+        """Return the listing's entries for an image without a colour."""
         return {"color": None, "box": None}
-
-
-def write_spurious_color(config: SpuriousColorConfig) -> Path:
-    """Write a data set whose training images have their class's colour, and tests that lie.
-
-    The folders are those of ``write_spurious_text``, with a colour in place of a text.
-    ``spurious-color.json`` lists the settings and colours, and for each file its source, split,
-    class, colour and the box (left, top, right, bottom in pixels, the ends outside) outside which
-    nothing has changed.
-
-    Returns:
-        The folder.
-
-    Raises:
-        InputError: If ``out`` exists, a setting is out of range, there are fewer than two classes,
-            too few images of one, or too few colours, two classes have the same colour, or an
-            image is unreadable.
-    """
-    check_spurious(config)
-    style = config.style
-    if style not in STYLES:
-        raise InputError(
-            f"style {style!r} of a colour{did_you_mean(style, STYLES)}; choose one of "
-            f"{', '.join(STYLES)}"
-        )
-    share = _AMOUNTS[style] if config.amount is None else config.amount
-    most = 0.5 if style == "border" else 1.0
-    if not 0 < share <= most:
-        raise InputError(f"amount of a {style} is {share}; it must be above 0 and at most {most:g}")
-    files = split_files(config.images, config.splits, config.seed)
-    colors = class_colors(sorted({file.label for file in files}), config.colors)
-    facts = {
-        "settings": {
-            "fraction": config.fraction,
-            "splits": list(config.splits),
-            "seed": config.seed,
-            "size": config.size,
-            "style": style,
-            "amount": share,
-            "format": config.image_format,
-        },
-        "colors": {
-            label: {"name": name, "rgb": list(rgb)} for label, (name, rgb) in colors.items()
-        },
-    }
-    write_spurious(config, files, ColorCue(colors, style, share), listing=LISTING, facts=facts)
-    return config.out
 
 
 def class_colors(
     classes: Sequence[str], colors: Path | Mapping[str, str] | None = None
 ) -> dict[str, tuple[str, Colour]]:
-    """Return the colour of each class, and what it is called.
+    """Return the name and colour of each class.
 
     Args:
         classes: Names of the classes' folders, sorted.
-        colors: See ``write_spurious_color``.
+        colors: Colours by class, or a JSON or CSV file of them; default: ``COLORS`` in order.
+
+    >>> class_colors(["cat", "dog"])
+    {'cat': ('red', (220, 30, 30)), 'dog': ('green', (30, 160, 50))}
 
     Raises:
         InputError: If a class has no colour, one cannot be read, or two classes have the same.
@@ -137,11 +101,11 @@ def class_colors(
             )
         names = dict(zip(classes, COLORS, strict=False))
     else:
-        given = named_values(colors, "colors") if isinstance(colors, Path) else dict(colors)
-        missing = [label for label in classes if label not in given]
+        by_class = named_values(colors, "colors") if isinstance(colors, Path) else dict(colors)
+        missing = [label for label in classes if label not in by_class]
         if missing:
             raise InputError(f"no colour is given for class {missing[0]!r}")
-        names = {label: given[label].strip() for label in classes}
+        names = {label: by_class[label].strip() for label in classes}
     named_colors: dict[str, tuple[str, Colour]] = {}
     owners: dict[Colour, str] = {}
     for label, name in names.items():
@@ -164,12 +128,14 @@ def painted(
     Args:
         image: RGB image, at least 16 × 16.
         color: Red, green and blue, 0 to 255.
-        style: See ``ColorCue``.
-        amount: See there.
-        rng: Chooses the place of a square.
+        style: ``border``, ``tint`` or ``square``; see ``SpuriousColorConfig``.
+        amount: Width of the border or side of the square, as a share of the image's shorter side;
+            of a tint, the share of the colour in each pixel.
+        rng: Chooses the position of a square.
 
     Returns:
-        A new image, and the box (left, top, right, bottom) outside which nothing has changed.
+        A new image, and the box (left, top, right, bottom in pixels, right and bottom excluded)
+        outside which nothing has changed.
 
     Raises:
         InputError: If the image is too small.
@@ -191,7 +157,7 @@ def painted(
         drawn = plain.copy()
         drawn.paste(color, box)
         return drawn, box
-    side = min(side, (min(width, height) - 1) // 2)  # something of the image is left
+    side = min(side, (min(width, height) - 1) // 2)  # leaves some of the image
     inner = (side, side, width - side, height - side)
     drawn = Image.new("RGB", plain.size, color)
     drawn.paste(plain.crop(inner), inner)

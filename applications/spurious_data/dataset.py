@@ -1,22 +1,20 @@
-"""Images with a spurious cue: it is there in training, and lies in adversarial tests.
-
-What the cue is, a class's name or its colour, is up to the caller; which images have it is decided
-here.
-"""
+"""Data sets with a spurious cue: it goes with the class in training, and misleads in tests."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from PIL import Image
 
 from applications.class_folders import classes_of, existing_splits, shares
-from applications.spurious_data.config import SpuriousConfig
+from applications.spurious_data.color_cue import ColorCue
+from applications.spurious_data.config import SpuriousColorConfig, SpuriousTextConfig
+from applications.spurious_data.text_cue import TextCue
 from milannotations.errors import InputError
 from milannotations.file_names import utf8
 from milannotations.pictures import read_rgb
@@ -29,18 +27,6 @@ ADVERSARIAL = {"validation": "validation-adversarial", "test": "test-adversarial
 FORMATS: dict[str, dict[str, Any]] = {"png": {}, "jpg": {"quality": 92}}
 
 
-class Cue(Protocol):
-    """What is put on images, one for each class."""
-
-    def draw(
-        self, image: Image.Image, label: str, rng: np.random.Generator
-    ) -> tuple[Image.Image, dict[str, Any]]:
-        """Return an image with the cue of a class, and what the listing says of it."""
-
-    def blank(self) -> dict[str, Any]:
-        """Return what the listing says of an image without a cue."""
-
-
 @dataclass(frozen=True)
 class SpuriousFile:
     """An image of the data set.
@@ -49,90 +35,100 @@ class SpuriousFile:
         split: ``train``, ``validation`` or ``test``.
         label: The folder of its class.
         source: The image it is made of.
-        place: Number of the source among its class's.
+        number: Number of the source among those of its class.
     """
 
     split: str
     label: str
     source: Path
-    place: int
+    number: int
 
 
-def check_spurious(config: SpuriousConfig) -> None:
-    """Check what all spurious data sets take.
+def write_spurious_images(config: SpuriousTextConfig | SpuriousColorConfig) -> Path:
+    """Write a data set whose training images carry a cue of their class, and tests that mislead.
 
-    Raises:
-        InputError: If ``out`` exists or lies in ``images``, or a setting is out of range.
-    """
-    images, out, fraction = config.images, config.out, config.fraction
-    check_target(out, config.overwrite)
-    target, source = out.resolve(), images.resolve()
-    if target == source or target in source.parents or source in target.parents:
-        raise InputError(f"{out} lies in {images}, or holds it; write to a folder apart")
-    if not 0 <= fraction <= 1:
-        raise InputError(f"fraction is {fraction}; it must lie between 0 and 1")
-    if config.image_format not in FORMATS:
-        raise InputError(
-            f"image format {config.image_format!r}; choose one of {', '.join(FORMATS)}"
-        )
-    if config.size is not None and config.size < 16:
-        raise InputError(f"size is {config.size}; it must be at least 16 pixels")
+    ``out`` gets the folders ``train``, ``validation``, ``validation-adversarial``, ``test`` and
+    ``test-adversarial``, each with a subfolder per class. In training, a share of each class's
+    images carry the cue of their class: its name or its colour. Validation and test images have no
+    cue; the adversarial ones are the same images, each with the cue of another class, chosen at
+    random.
 
-
-def write_spurious(
-    config: SpuriousConfig,
-    files: list[SpuriousFile],
-    cue: Cue,
-    *,
-    listing: str,
-    facts: Mapping[str, Any],
-) -> None:
-    """Write the folders of a spurious data set and its listing; see ``write_spurious_text``.
+    ``spurious-text.json`` or ``spurious-color.json`` lists the settings and, for each file, its
+    source, split, class, cue, and the box (left, top, right, bottom in pixels, right and bottom
+    excluded) outside which nothing has changed. The same seed gives the same bytes.
 
     Args:
-        config: What to write.
-        files: From ``split_files``.
-        cue: What is put on images.
-        listing: Name of the JSON file.
-        facts: What it holds beside the files.
+        config: The images, the cue and the folder to write.
+
+    Returns:
+        The folder.
 
     Raises:
-        InputError: If an image is unreadable.
+        InputError: If ``out`` exists, there are fewer than two classes or too few images of one,
+            two classes have the same cue, or an image is unreadable.
     """
-    classes = {file.label for file in files}
-    with_cue = _shown(files, config.fraction, config.seed)
+    check_target(config.out, config.overwrite)
+    target, source = config.out.resolve(), config.images.resolve()
+    if target == source or target in source.parents or source in target.parents:
+        raise InputError(
+            f"{config.out} lies in {config.images}, or holds it; write to a folder apart"
+        )
+    files = split_files(config.images, config.splits, config.seed)
+    classes = sorted({file.label for file in files})
+    cue: TextCue | ColorCue
+    if isinstance(config, SpuriousTextConfig):
+        cue = TextCue(config, classes)
+    else:
+        cue = ColorCue(config, classes)
+    with_cue = _with_cue(files, config.fraction, config.seed)
     listed: list[dict[str, Any]] = []
     with atomic_folder(config.out, config.overwrite) as folder, progress_bar() as progress:
         bar = progress.add_task("Writing images", total=len(files))
         for file in files:
             picture = _opened(file.source, config.size)
-            # The name has the source's place: two sources may be of one name but for their ending.
-            name = f"{file.place:05d}-{utf8(file.source.stem)}.{config.image_format}"
-            versions = [(file.split, file.label if file in with_cue else None)]
-            rng = _generator(config.seed, file, "draw")
-            if file.split in ADVERSARIAL:
-                wrong = sorted(classes - {file.label})
-                versions.append((ADVERSARIAL[file.split], wrong[int(rng.integers(len(wrong)))]))
-            for split, label in versions:
-                drawn, cue_facts = picture, cue.blank()
+            # The number tells apart sources whose names differ by their suffix alone.
+            name = f"{file.number:05d}-{utf8(file.source.stem)}.{config.image_format}"
+            for split, label, rng in _versions(file, classes, file in with_cue, config.seed):
+                drawn, entry = picture, cue.blank()
                 if label is not None:
-                    drawn, cue_facts = cue.draw(picture, label, rng)
-                target = folder / split / file.label / name
-                target.parent.mkdir(parents=True, exist_ok=True)
-                drawn.save(target, **FORMATS[config.image_format])
+                    drawn, entry = cue.draw(picture, label, rng)
+                path = folder / split / file.label / name
+                path.parent.mkdir(parents=True, exist_ok=True)
+                drawn.save(path, **FORMATS[config.image_format])
                 listed.append(
                     {
-                        "file": target.relative_to(folder).as_posix(),
+                        "file": path.relative_to(folder).as_posix(),
                         "split": split,
                         "class": file.label,
-                        **cue_facts,
+                        **entry,
                         "source": utf8(file.source.relative_to(config.images).as_posix()),
                     }
                 )
             progress.advance(bar)
-        content = {**facts, "files": sorted(listed, key=lambda entry: str(entry["file"]))}
+        settings = {
+            "fraction": config.fraction,
+            "splits": list(config.splits),
+            "seed": config.seed,
+            "size": config.size,
+            **cue.settings,
+            "format": config.image_format,
+        }
+        listed.sort(key=lambda entry: str(entry["file"]))
+        content = {"settings": settings, **cue.facts, "files": listed}
         text = json.dumps(content, indent=1, ensure_ascii=False) + "\n"
-        (folder / listing).write_text(text, encoding="utf-8")
+        (folder / cue.listing).write_text(text, encoding="utf-8")
+    return config.out
+
+
+def _versions(
+    file: SpuriousFile, classes: Sequence[str], with_cue: bool, seed: int
+) -> Iterator[tuple[str, str | None, np.random.Generator]]:
+    """Yield the split of each image made of a source, the class of its cue, and a generator."""
+    rng = stable_generator(seed, "draw", file.split, file.label, utf8(file.source.name))
+    yield file.split, file.label if with_cue else None, rng
+    if file.split in ADVERSARIAL:
+        others = [label for label in classes if label != file.label]
+        yield ADVERSARIAL[file.split], others[int(rng.integers(len(others)))], rng
 
 
 def split_files(images: Path, splits: tuple[float, float, float], seed: int) -> list[SpuriousFile]:
@@ -167,8 +163,8 @@ def split_files(images: Path, splits: tuple[float, float, float], seed: int) -> 
     return files
 
 
-def _shown(files: list[SpuriousFile], fraction: float, seed: int) -> set[SpuriousFile]:
-    """Return the training images that get their class's name: the same share of each class."""
+def _with_cue(files: list[SpuriousFile], fraction: float, seed: int) -> set[SpuriousFile]:
+    """Return the training images with a cue: the same share of each class."""
     of_class: dict[str, list[SpuriousFile]] = {}
     for file in files:
         if file.split == "train":
@@ -178,10 +174,6 @@ def _shown(files: list[SpuriousFile], fraction: float, seed: int) -> set[Spuriou
         order = stable_generator(seed, "shown", label).permutation(len(mine))
         with_cue |= {mine[i] for i in order[: round(fraction * len(mine))]}
     return with_cue
-
-
-def _generator(seed: int, file: SpuriousFile, purpose: str) -> np.random.Generator:
-    return stable_generator(seed, purpose, file.split, file.label, utf8(file.source.name))
 
 
 def _opened(path: Path, size: int | None) -> Image.Image:

@@ -1,10 +1,11 @@
-"""Networks for trials: trained on rendered images with a cue, and described by one describer."""
+"""Networks for trials: trained on rendered images, and described by one describer."""
 
 from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -19,21 +20,19 @@ from applications.network_descriptions import (
     describe_network,
     load_network,
 )
-from applications.spurious_data import color_cue, text_cue
-from applications.spurious_data.color_cue import write_spurious_color
-from applications.spurious_data.config import (
-    SpuriousColorConfig,
-    SpuriousConfig,
-    SpuriousTextConfig,
-)
-from applications.spurious_data.text_cue import write_spurious_text
+from applications.spurious_data.color_cue import ColorCue
+from applications.spurious_data.config import SpuriousColorConfig, SpuriousTextConfig
+from applications.spurious_data.dataset import write_spurious_images
+from applications.spurious_data.text_cue import TextCue
 from milannotations.catalog import small
+from milannotations.catalog.models import LoadedModel
 from milannotations.exemplars.options import BuildOptions
+from milannotations.hook_points.hook_point import HookPoint
 from milannotations.json_files import read_json
 from milannotations.storage import atomic_path
 from milannotations.worlds.classes import write_class_images
 
-# Options of MILAN that do at this scale.
+# Options of MILAN for this scale.
 SMALL_MILAN: dict[str, Any] = {
     "encoder": "efficientnet_lite0",
     "hidden": 128,
@@ -44,13 +43,7 @@ SMALL_MILAN: dict[str, Any] = {
     "stop_on": "loss",
     "resample": True,
 }
-# What writes the images of a cue, and its listing.
-# Of each cue: what is written, how, and the name of its listing.
-_CUES: dict[str, tuple[type[SpuriousConfig], Callable[[Any], Path], str]] = {
-    "text": (SpuriousTextConfig, write_spurious_text, text_cue.LISTING),
-    "color": (SpuriousColorConfig, write_spurious_color, color_cue.LISTING),
-}
-_PROBE = 30  # training images of each class among those exemplars are chosen from
+_PROBE = 30  # training images per class among those that exemplars are chosen from
 
 
 @dataclass(frozen=True)
@@ -58,12 +51,12 @@ class TrialScale:
     """How much is rendered and trained.
 
     Attributes:
-        classes: Classes of the task.
-        train: Training images of each.
-        validation: Validation images of each.
-        test: Test images of each.
-        epochs: Of training.
-        noise: Of the images.
+        classes: Number of classes.
+        train: Training images per class.
+        validation: Validation images per class.
+        test: Test images per class.
+        epochs: Epochs of training.
+        noise: Standard deviation of the pixels' noise, of 255.
         k: Exemplars per unit.
     """
 
@@ -85,19 +78,77 @@ EDITING = TrialScale(classes=8, train=220, validation=20, test=40, epochs=18, no
 AUDITING = TrialScale(classes=4, train=350, validation=50, test=50, epochs=24, noise=20.0)
 
 
-def speaker(method: str, k: int, device: str) -> LazyDescriber:
-    """Return a describer that has learned from the lessons, once for all networks."""
-    options = SMALL_MILAN if method == "milan" else {}
-    fresh = LazyDescriber(method, options, "lessons", k=k)
-    return replace(fresh, ready=(fresh.learned(device), fresh.identity))
+@dataclass(frozen=True)
+class Trial:
+    """One trial: its seed, and what it runs with.
 
-
-def once(path: Path, **settings: Any) -> bool:
-    """Say whether something has still to be made: nothing is there, or of other settings.
-
-    What is there of other settings is removed.
+    Attributes:
+        seed: Seed of images, training and draws.
+        folder: Folder of this seed.
+        describer: Describer of all networks.
+        device: Where networks run.
     """
-    note = path.with_name(f"{path.name}.settings.json")
+
+    seed: int
+    folder: Path
+    describer: LazyDescriber
+    device: torch.device
+
+    @property
+    def work(self) -> Path:
+        """Folder for exemplars, descriptions and measurements."""
+        return self.folder / "work"
+
+    @property
+    def facts(self) -> dict[str, str]:
+        """What reports say about the trial."""
+        return {"seed": str(self.seed), "describer": self.describer.title}
+
+    def train(self, images: Path, name: str, scale: TrialScale) -> Path:
+        """Train a small network on a folder, unless that is done; return its weights."""
+        weights = self.folder / f"{name}.safetensors"
+        settings = {"scale": asdict(scale), "seed": self.seed, "folder": images.name}
+        if is_missing(weights, **settings):
+            train_classifier(
+                ClassifierConfig(
+                    images=images,
+                    out=weights,
+                    epochs=scale.epochs,
+                    seed=self.seed,
+                    device=str(self.device),
+                )
+            )
+            record_settings(weights, **settings)
+        return weights
+
+    def describe(self, weights: Path, probe: Path, scale: TrialScale) -> DescribedNetwork:
+        """Describe a small network; exemplars are chosen from ``probe``."""
+        loaded, sites = load_network(small.NAME, str(weights), probe, (), self.device)
+        return self.describe_loaded(loaded, sites, probe, scale)
+
+    def describe_loaded(
+        self, loaded: LoadedModel, sites: Mapping[str, HookPoint], probe: Path, scale: TrialScale
+    ) -> DescribedNetwork:
+        """Describe a network that is loaded already."""
+        options = BuildOptions(k=scale.k)
+        return describe_network(
+            loaded, sites, probe, self.work, self.describer, options=options, device=self.device
+        )
+
+
+def lesson_describer(method: str, k: int, device: str) -> LazyDescriber:
+    """Return a describer that is trained on the lessons, once for all networks."""
+    options = SMALL_MILAN if method == "milan" else {}
+    untrained = LazyDescriber(method, options, "lessons", k=k)
+    return replace(untrained, trained=(untrained.get(device), untrained.identity))
+
+
+def is_missing(path: Path, **settings: Any) -> bool:
+    """Return whether a file or folder must be made: none is there, or one of other settings.
+
+    One of other settings is removed.
+    """
+    note = _settings_file(path)
     wanted = json.dumps(settings, sort_keys=True, default=str)
     if path.exists() and note.is_file() and note.read_text(encoding="utf-8") == wanted:
         return False
@@ -108,105 +159,79 @@ def once(path: Path, **settings: Any) -> bool:
     return True
 
 
-def made(path: Path, **settings: Any) -> None:
-    """Note that something has been made."""
-    with atomic_path(path.with_name(f"{path.name}.settings.json")) as note:
+def record_settings(path: Path, **settings: Any) -> None:
+    """Record that a file or folder is complete, and the settings that it was made with."""
+    with atomic_path(_settings_file(path)) as note:
         note.write_text(json.dumps(settings, sort_keys=True, default=str), encoding="utf-8")
 
 
-def cue_images(place: Path, scale: TrialScale, seed: int, cue: str) -> Path:
-    """Render the task with a spurious cue, and the same training images without; return where.
+def _settings_file(path: Path) -> Path:
+    return path.with_name(f"{path.name}.settings.json")
 
-    Beside the folder named as the cue there is ``plain``, the images without it, and a folder that
-    exemplars are chosen from (see ``probe_of``): validation images with and without the cue and
-    some training images, no test images.
+
+def cue_images(folder: Path, scale: TrialScale, seed: int, cue: str) -> Path:
+    """Render the task with a spurious cue, and the same training images without.
+
+    The folder named as the cue is returned. Beside it are ``plain``, the images without the cue,
+    and a folder that exemplars are chosen from (see ``probe_of``): validation images with and
+    without the cue and some training images, but no test images.
 
     Args:
-        place: A folder.
+        folder: A folder.
         scale: How much is rendered.
-        seed: Of the images and the cue.
+        seed: Seed of the images and the cue.
         cue: ``text`` or ``color``.
     """
     settings = {"scale": asdict(scale), "seed": seed}
-    out = place / cue
-    if not once(out, **settings):
+    out = folder / cue
+    if not is_missing(out, **settings):
         return out
-    plain, probe = place / "plain", probe_of(place, cue)
-    if once(plain, **settings):
-        write_class_images(
-            plain,
-            classes=scale.classes,
-            per_class=scale.per_class,
-            seed=seed,
-            noise=scale.noise,
-            overwrite=True,
-        )
-        made(plain, **settings)
-    config, write, listing = _CUES[cue]
-    write(config(images=plain, out=out, seed=seed, overwrite=True))
+    plain, probe = folder / "plain", probe_of(folder, cue)
+    if is_missing(plain, **settings):
+        _render(plain, scale, seed)
+        record_settings(plain, **settings)
+    is_text = cue == "text"
+    config = SpuriousTextConfig if is_text else SpuriousColorConfig
+    write_spurious_images(config(images=plain, out=out, fraction=0.5, seed=seed, overwrite=True))
     shutil.rmtree(probe, ignore_errors=True)
-    seen: dict[str, int] = {}
+    training_images: Counter[str] = Counter()
+    listing = TextCue.listing if is_text else ColorCue.listing
     for entry in read_json(out / listing, dict)["files"]:
         if entry["split"].startswith("test"):
             continue
         if entry["split"] == "train":
-            seen[entry["class"]] = seen.get(entry["class"], 0) + 1
-            if seen[entry["class"]] > _PROBE:
+            training_images[entry["class"]] += 1
+            if training_images[entry["class"]] > _PROBE:
                 continue
-        target = probe / entry["file"]
-        target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(out / entry["file"], target)
-    made(out, **settings)
+        copy = probe / entry["file"]
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(out / entry["file"], copy)
+    record_settings(out, **settings)
     return out
 
 
-def probe_of(place: Path, cue: str) -> Path:
+def probe_of(folder: Path, cue: str) -> Path:
     """Return the folder of images that exemplars are chosen from."""
-    return place / ("probe" if cue == "text" else f"probe-{cue}")
+    return folder / ("probe" if cue == "text" else f"probe-{cue}")
 
 
-def face_images(place: Path, scale: TrialScale, seed: int, blurred: bool) -> Path:
-    """Render the task with faces; return where."""
+def face_images(folder: Path, scale: TrialScale, seed: int, blurred: bool) -> Path:
+    """Render the task with faces, blurred in training or not; return the folder."""
     settings = {"scale": asdict(scale), "seed": seed, "blurred": blurred}
-    out = place / ("blurred" if blurred else "unblurred")
-    if once(out, **settings):
-        write_class_images(
-            out,
-            classes=scale.classes,
-            per_class=scale.per_class,
-            seed=seed,
-            noise=scale.noise,
-            faces=True,
-            blurred=blurred,
-            overwrite=True,
-        )
-        made(out, **settings)
+    out = folder / ("blurred" if blurred else "unblurred")
+    if is_missing(out, **settings):
+        _render(out, scale, seed, faces=True, blurred=blurred)
+        record_settings(out, **settings)
     return out
 
 
-def trained(folder: Path, weights: Path, scale: TrialScale, seed: int, device: str) -> Path:
-    """Train a small network on a folder, unless that is done; return its weights."""
-    settings = {"scale": asdict(scale), "seed": seed, "folder": folder.name}
-    if once(weights, **settings):
-        train_classifier(
-            ClassifierConfig(
-                images=folder, out=weights, epochs=scale.epochs, seed=seed, device=device
-            )
-        )
-        made(weights, **settings)
-    return weights
-
-
-def described(
-    weights: Path,
-    images: Path,
-    work: Path,
-    who: LazyDescriber,
-    scale: TrialScale,
-    device: torch.device,
-) -> DescribedNetwork:
-    """Describe a small network."""
-    loaded, sites = load_network(small.NAME, str(weights), images, (), device)
-    return describe_network(
-        loaded, sites, images, work, who, options=BuildOptions(k=scale.k), device=device
+def _render(out: Path, scale: TrialScale, seed: int, **options: bool) -> None:
+    write_class_images(
+        out,
+        classes=scale.classes,
+        per_class=scale.per_class,
+        seed=seed,
+        noise=scale.noise,
+        overwrite=True,
+        **options,
     )

@@ -13,7 +13,7 @@ from applications.analysis.class_accuracy import (
     classes_in,
     differences,
 )
-from applications.analysis.importance import (
+from applications.analysis.property_importance import (
     RANDOM,
     AblationSchedule,
     curve_table,

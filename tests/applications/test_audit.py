@@ -10,7 +10,7 @@ import pytest
 import torch
 from scipy import stats
 
-from applications.audit.audit_report import said_of, write_report
+from applications.audit.audit_report import write_report
 from applications.audit.conditions import MatchCount, compare, parse_name
 from applications.audit.decoys import make_decoys
 from applications.audit.false_matches import (
@@ -20,7 +20,12 @@ from applications.audit.false_matches import (
     estimate_false_matches,
     prediction,
 )
-from applications.audit.pipeline import audit, layer_table, unit_table, write_tables
+from applications.audit.network_audit import (
+    audit_descriptions,
+    layer_table,
+    unit_table,
+    write_tables,
+)
 from applications.network_descriptions import DescribedNetwork, LazyDescriber
 from applications.word_search import WordSearch, some_matches
 from milannotations.describer import Description
@@ -248,8 +253,8 @@ def described(neurons, name="net"):
 def test_an_audit_from_beginning_to_end(neurons, tmp_path):
     networks = {"plain/0": described(neurons), "blurred/0": described(neurons.select(range(40)))}
     search = WordSearch.of(["face"])
-    speaker = LazyDescriber(ready=(Parrot(), "parrot"))
-    found = audit(networks, search, speaker, tmp_path)
+    speaker = LazyDescriber(trained=(Parrot(), "parrot"))
+    found = audit_descriptions(networks, search, speaker, tmp_path)
     truth = {u for u in networks["plain/0"].units if u[1] % 3 == 0}
     assert set(found.networks[0].matches) == truth
     assert found.networks[0].false_matches.matched_nulls == 0
@@ -271,9 +276,11 @@ def test_an_audit_from_beginning_to_end(neurons, tmp_path):
 def test_finding_nothing_is_a_result(neurons, tmp_path):
     net = described(neurons)
     search = WordSearch.of(["zebra (.*)"])
-    found = audit({"net": net}, search, LazyDescriber(ready=(Parrot(), "parrot")), tmp_path)
+    found = audit_descriptions(
+        {"net": net}, search, LazyDescriber(trained=(Parrot(), "parrot")), tmp_path
+    )
     assert found.networks[0].matches == {}
-    assert said_of(found.networks[0]) == "net: 0 of 85 units match"
+    assert found.networks[0].summary == "net: 0 of 85 units match"
     write_tables(found, tmp_path)
     card = pd.read_csv(tmp_path / "model-card.csv")
     assert card["matching"].sum() == 0 and card["false_discovery"].isna().all()
@@ -286,15 +293,17 @@ def test_finding_nothing_is_a_result(neurons, tmp_path):
 def test_a_network_with_random_weights_is_no_better_than_itself(neurons, tmp_path):
     """Units that match for no reason are all false by a control, and hardly any by decoys."""
     net, others = described(neurons), [described(neurons, f"random-{n}") for n in range(3)]
-    search, speaker = WordSearch.of(["face"]), LazyDescriber(ready=(Parrot(), "parrot"))
-    found = audit({"net": net}, search, speaker, tmp_path, controls={"net": others}).networks[0]
+    search, speaker = WordSearch.of(["face"]), LazyDescriber(trained=(Parrot(), "parrot"))
+    found = audit_descriptions(
+        {"net": net}, search, speaker, tmp_path, controls={"net": others}
+    ).networks[0]
     assert found.decoys.rate < 0.05
     assert found.control.rate == pytest.approx(1.0) and found.false_matches is found.control
     assert found.control.low < 1.0 == found.control.high
     assert found.control.confident() == 0
     assert found.untrained_share() == len(found.matches) / len(net.units)
     half = [replace(one, texts=["nothing" for _ in one.texts]) for one in others]
-    whole = audit({"net": net}, search, speaker, tmp_path, controls={"net": half})
+    whole = audit_descriptions({"net": net}, search, speaker, tmp_path, controls={"net": half})
     assert whole.networks[0].control.rate < 0.05
     write_tables(whole, tmp_path)
     table = pd.read_csv(tmp_path / "random-weights.csv")

@@ -9,6 +9,7 @@ import torch
 from PIL import Image
 from torch import nn
 
+from applications.config import EditConfig
 from applications.editing.candidates import by_activation, by_gradient, random_like
 from applications.editing.finetune import finetune, last_layer
 from applications.editing.selection import (
@@ -105,7 +106,7 @@ def test_finds_exactly_the_unit_that_reads_and_restores_accuracy(data, tmp_path)
     bench = bench_of(data, work=tmp_path / "work")
     tests = {n: (lambda n=n: opened(data, n)) for n in ("test", "test-adversarial")}
     matched = [TEXT, ("seen", 3), ("seen", 0)]  # one that nothing reads, one wrongly described
-    choices = choose_all(bench, matched, validation_of(data), trials=5)
+    choices = choose_all(bench, matched, validation_of(data), EditConfig(trials=5))
     outcomes = {(o.method, o.trial, o.test): o for o in evaluate(bench, choices, tests)}
     ours = outcomes[DESCRIPTIONS, 0, "test-adversarial"]
     assert choices[0].units == (TEXT,)
@@ -130,7 +131,9 @@ def test_nothing_of_the_test_images_reaches_a_choice(data, monkeypatch):
     def no_test_images(*_args, **_kwargs):
         raise AssertionError("a test image was opened")
 
-    honest = choose_all(bench_of(data), [TEXT, ("seen", 0)], validation_of(data), trials=3, seed=4)
+    honest = choose_all(
+        bench_of(data), [TEXT, ("seen", 0)], validation_of(data), EditConfig(trials=3, seed=4)
+    )
     for name in ("test", "test-adversarial"):  # the choice needs no test images to be there
         shutil.move(data / name, data / f"away-{name}")
     real_open = Image.open
@@ -140,13 +143,15 @@ def test_nothing_of_the_test_images_reaches_a_choice(data, monkeypatch):
         return real_open(path, *args, **kwargs)
 
     monkeypatch.setattr(Image, "open", spying_open)
-    again = choose_all(bench_of(data), [TEXT, ("seen", 0)], validation_of(data), trials=3, seed=4)
+    again = choose_all(
+        bench_of(data), [TEXT, ("seen", 0)], validation_of(data), EditConfig(trials=3, seed=4)
+    )
     assert again == honest
 
 
 def test_an_edit_that_only_hurts_is_not_made(data):
     choices = choose_all(bench_of(data), [("seen", 0), ("seen", 1)],
-                         validation_of(data), trials=1)  # fmt: skip
+                         validation_of(data), EditConfig(trials=1))  # fmt: skip
     assert choices[0].count == 0 and choices[0].units == ()
     (outcome, *_) = evaluate(bench_of(data), choices, {"test": lambda: opened(data, "test")})
     assert outcome.gain.value == 0
@@ -155,7 +160,7 @@ def test_an_edit_that_only_hurts_is_not_made(data):
 def test_without_adversarial_images_as_many_as_cost_nothing(data):
     only_plain = {"plain": opened(data, "validation")}
     choices = choose_all(bench_of(data), [TEXT, ("seen", 3), ("seen", 0), ("seen", 1)], only_plain,
-                         trials=1, tolerance=0.0)  # fmt: skip
+                         EditConfig(trials=1, tolerance=0.0))  # fmt: skip
     assert set(choices[0].units) >= {TEXT, ("seen", 3)}
     assert not {("seen", 0), ("seen", 1)} <= set(choices[0].units)
     with pytest.raises(InputError, match="tolerance is 1"):
@@ -210,7 +215,9 @@ def test_random_draws_are_of_all_units_alike(data):
 def test_random_baseline_is_unbiased(data):
     """The mean gain of draws is that of all choices of as many units, enumerated."""
     bench = bench_of(data)
-    choices = choose_all(bench, [TEXT, ("seen", 3)], validation_of(data), trials=400, alike=0)
+    choices = choose_all(
+        bench, [TEXT, ("seen", 3)], validation_of(data), EditConfig(trials=400, candidate_draws=0)
+    )
     images = opened(data, "test-adversarial")
     outcomes = evaluate(bench, choices, {"test": lambda: images})
     gains = [o.gain.value for o in outcomes if o.method == RANDOM]
@@ -224,9 +231,9 @@ def test_random_baseline_is_unbiased(data):
 def test_activation_and_gradient_rank_the_reader_first(data):
     bench = bench_of(data)
     plain, adversarial = opened(data, "validation"), opened(data, "validation-adversarial")
-    by_difference = by_activation(bench.model, bench.sites, plain, adversarial)
+    by_difference = by_activation(bench, plain, adversarial)
     assert set(by_difference[:2]) == {TEXT, ("seen", 3)}
-    assert by_gradient(bench.model, bench.sites, adversarial, batch_size=5)[0] == TEXT
+    assert by_gradient(bench, adversarial)[0] == TEXT
     assert all(p.grad is None for p in bench.model.parameters())
 
 
@@ -234,7 +241,7 @@ def test_gradient_equals_the_difference_of_losses_of_small_changes(data):
     bench = bench_of(data)
     images = opened(data, "validation-adversarial")
     inputs = torch.stack([images.source.inputs(i) for i in range(len(images))])
-    order = by_gradient(bench.model, bench.sites, images)
+    order = by_gradient(bench, images)
     step = 1e-3
     gains = []
     for unit in range(6):
@@ -256,8 +263,8 @@ def test_last_layer_is_trained_from_what_is_left(data):
     train = opened(data, "train-adversarial")
     assert last_layer(bench.model, train.example()) == "fc"
     before = {k: v.clone() for k, v in bench.model.state_dict().items()}
-    found = finetune(bench.model, bench.sites, {"seen": [0]}, train, validation_of(data),
-                     epochs=60, learning_rate=0.1, batch_size=5)  # fmt: skip
+    found = finetune(bench, {"seen": [0]}, train, validation_of(data),
+                     epochs=60, learning_rate=0.1)  # fmt: skip
     assert all(torch.equal(v, before[k]) for k, v in bench.model.state_dict().items())
     assert found.layer == "fc" and found.scores[found.epochs] == max(found.scores)
     assert found.scores[found.epochs] > found.scores[0]
@@ -269,11 +276,13 @@ def test_last_layer_is_trained_from_what_is_left(data):
             assert rate >= 0.5, name
     fc = find_hook_points(bench.model, ["seen", "fc"], (train.example(),))
     with pytest.raises(InputError, match="'fc'"):
-        finetune(bench.model, fc, {"fc": [1]}, train, validation_of(data))
+        finetune(AblationEvaluator(bench.model, fc, train), {"fc": [1]}, train, validation_of(data))
 
 
 def test_choices_are_written_whole(data, tmp_path):
-    choices = choose_all(bench_of(data), [TEXT], {"plain": opened(data, "validation")}, trials=1)
+    choices = choose_all(
+        bench_of(data), [TEXT], {"plain": opened(data, "validation")}, EditConfig(trials=1)
+    )
     save_choices(choices, tmp_path / "choices.json")
     read = json.loads((tmp_path / "choices.json").read_text())
     assert [entry["method"] for entry in read] == [c.method for c in choices]

@@ -49,7 +49,7 @@ def test_described_once(network, tmp_path, monkeypatch):
     loaded, sites = network
     who = Counting()
     options = BuildOptions(k=3, size=16)
-    speaker = LazyDescriber(ready=(who, "counting"))
+    speaker = LazyDescriber(trained=(who, "counting"))
     usual = (tmp_path / "images", tmp_path / "work", speaker)
     first = describe_network(loaded, sites, *usual, options=options)
     assert first.units == [("1", u) for u in range(4)]
@@ -62,7 +62,7 @@ def test_described_once(network, tmp_path, monkeypatch):
     assert second.texts == first.texts and who.calls == 1 and not builds
     # Another describer describes the same exemplars; another network has its own.
     describe_network(
-        loaded, sites, *usual[:2], LazyDescriber(ready=(who, "other")), options=options
+        loaded, sites, *usual[:2], LazyDescriber(trained=(who, "other")), options=options
     )
     assert who.calls == 2 and not builds
     loaded.module[0].weight.data.neg_()
@@ -92,4 +92,4 @@ def test_describers_are_named():
     assert LazyDescriber("retrieval", train=None).title == "retrieval"
     assert LazyDescriber().identity != LazyDescriber(k=3).identity
     with pytest.raises(InputError, match="references"):
-        LazyDescriber("oracle", train=None).learned("cpu")
+        LazyDescriber("oracle", train=None).get("cpu")

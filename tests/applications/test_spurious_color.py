@@ -11,14 +11,12 @@ from PIL import Image
 
 from applications.spurious_data.color_cue import (
     COLORS,
-    LISTING,
-    STYLES,
+    ColorCue,
     class_colors,
     painted,
-    write_spurious_color,
 )
-from applications.spurious_data.config import SpuriousColorConfig, SpuriousTextConfig
-from applications.spurious_data.text_cue import write_spurious_text
+from applications.spurious_data.config import SHARES, SpuriousColorConfig, SpuriousTextConfig
+from applications.spurious_data.dataset import write_spurious_images
 from milannotations.errors import InputError
 
 _CLASSES = ("cat", "n01", "polar_bear")
@@ -36,7 +34,7 @@ def images(tmp_path: Path) -> Path:
 
 
 def _listing(out: Path) -> list[dict]:
-    files: list[dict] = json.loads((out / LISTING).read_text())["files"]
+    files: list[dict] = json.loads((out / ColorCue.listing).read_text())["files"]
     return files
 
 
@@ -56,7 +54,7 @@ def test_colours_are_true_in_training_and_lie_in_adversarial_images(
     fraction: float, images: Path, tmp_path: Path
 ) -> None:
     files = _listing(
-        write_spurious_color(
+        write_spurious_images(
             SpuriousColorConfig(images=images, out=tmp_path / "out", fraction=fraction)
         )
     )
@@ -71,12 +69,12 @@ def test_colours_are_true_in_training_and_lie_in_adversarial_images(
             assert entry["color"] is None and entry["box"] is None
         if entry["split"].endswith("-adversarial"):
             assert entry["color"] in set(own.values()) - {own[entry["class"]]}
-    assert {entry["file"] for entry in files} == set(_all(tmp_path / "out")) - {LISTING}
+    assert {entry["file"] for entry in files} == set(_all(tmp_path / "out")) - {ColorCue.listing}
 
 
-@pytest.mark.parametrize("style", STYLES)
+@pytest.mark.parametrize("style", tuple(SHARES))
 def test_pixels_are_what_the_style_says(style: str, images: Path, tmp_path: Path) -> None:
-    out = write_spurious_color(
+    out = write_spurious_images(
         SpuriousColorConfig(images=images, out=tmp_path / "out", fraction=1, style=style)
     )
     coloured = [entry for entry in _listing(out) if entry["color"]]
@@ -104,8 +102,8 @@ def test_which_images_have_the_cue_is_the_same_for_text_and_colour(
     images: Path, tmp_path: Path
 ) -> None:
     """Both cues are compared on the same images."""
-    write_spurious_text(SpuriousTextConfig(images=images, out=tmp_path / "text", seed=4))
-    write_spurious_color(SpuriousColorConfig(images=images, out=tmp_path / "color", seed=4))
+    write_spurious_images(SpuriousTextConfig(images=images, out=tmp_path / "text", seed=4))
+    write_spurious_images(SpuriousColorConfig(images=images, out=tmp_path / "color", seed=4))
     text = json.loads((tmp_path / "text" / "spurious-text.json").read_text())["files"]
     color = _listing(tmp_path / "color")
     for one, other in zip(text, color, strict=True):
@@ -116,17 +114,17 @@ def test_which_images_have_the_cue_is_the_same_for_text_and_colour(
 def test_the_same_seed_gives_the_same_bytes(images: Path, tmp_path: Path) -> None:
     options = {"style": "square", "size": 32}
     first = _all(
-        write_spurious_color(
+        write_spurious_images(
             SpuriousColorConfig(images=images, out=tmp_path / "a", seed=1, **options)
         )
     )
     again = _all(
-        write_spurious_color(
+        write_spurious_images(
             SpuriousColorConfig(images=images, out=tmp_path / "b", seed=1, **options)
         )
     )
     other = _all(
-        write_spurious_color(
+        write_spurious_images(
             SpuriousColorConfig(images=images, out=tmp_path / "c", seed=2, **options)
         )
     )
@@ -138,8 +136,8 @@ def test_colours_of_the_users_choice(images: Path, tmp_path: Path) -> None:
     (tmp_path / "colors.csv").write_text("class,name\ncat,cyan\nn01,#102030\npolar_bear,salmon\n")
     colors = tmp_path / "colors.csv"
     config = SpuriousColorConfig(images=images, out=tmp_path / "out", fraction=1, colors=colors)
-    out = write_spurious_color(config)
-    facts = json.loads((out / LISTING).read_text())
+    out = write_spurious_images(config)
+    facts = json.loads((out / ColorCue.listing).read_text())
     assert facts["colors"]["n01"] == {"name": "#102030", "rgb": [16, 32, 48]}
     assert facts["colors"]["polar_bear"]["rgb"] == [250, 128, 114]
     assert facts["settings"]["style"] == "border" and facts["settings"]["amount"] == 0.08
@@ -150,7 +148,7 @@ def test_colours_of_the_users_choice(images: Path, tmp_path: Path) -> None:
 def test_mistakes_are_named_and_leave_nothing(images: Path, tmp_path: Path) -> None:
     def fails(message: str, **options: object) -> None:
         with pytest.raises(InputError, match=message):
-            write_spurious_color(
+            write_spurious_images(
                 SpuriousColorConfig(images=images, out=tmp_path / "out", **options)
             )  # type: ignore[arg-type]
         assert not (tmp_path / "out").exists()

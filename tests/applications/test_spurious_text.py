@@ -11,7 +11,8 @@ from PIL import Image
 
 from applications.class_folders import class_texts, shares
 from applications.spurious_data.config import SpuriousTextConfig
-from applications.spurious_data.text_cue import LISTING, write_spurious_text
+from applications.spurious_data.dataset import write_spurious_images
+from applications.spurious_data.text_cue import TextCue
 from milannotations.errors import InputError
 
 _CLASSES = ("n01", "polar_bear", "cat")
@@ -33,7 +34,7 @@ def _write(folder: Path, count: int, classes: tuple[str, ...] = _CLASSES) -> Non
 
 
 def _listing(out: Path) -> list[dict]:
-    files: list[dict] = json.loads((out / LISTING).read_text())["files"]
+    files: list[dict] = json.loads((out / TextCue.listing).read_text())["files"]
     return files
 
 
@@ -44,7 +45,7 @@ def _all(folder: Path) -> dict[str, bytes]:
 
 
 def test_splits_are_disjoint_and_every_image_is_used_once(images: Path, tmp_path: Path) -> None:
-    files = _listing(write_spurious_text(SpuriousTextConfig(images=images, out=tmp_path / "out")))
+    files = _listing(write_spurious_images(SpuriousTextConfig(images=images, out=tmp_path / "out")))
     of_split: dict[str, set[str]] = {}
     for entry in files:
         of_split.setdefault(entry["split"], set()).add(entry["source"])
@@ -53,7 +54,7 @@ def test_splits_are_disjoint_and_every_image_is_used_once(images: Path, tmp_path
     assert len(set.union(*plain)) == sum(map(len, plain)) == 30
     assert of_split["validation-adversarial"] == of_split["validation"]
     assert of_split["test-adversarial"] == of_split["test"]
-    assert {entry["file"] for entry in files} == set(_all(tmp_path / "out")) - {LISTING}
+    assert {entry["file"] for entry in files} == set(_all(tmp_path / "out")) - {TextCue.listing}
     assert all(entry["source"].startswith(entry["class"] + "/") for entry in files)
 
 
@@ -62,7 +63,7 @@ def test_text_is_true_in_training_absent_in_tests_and_a_lie_in_adversarial_ones(
     fraction: float, images: Path, tmp_path: Path
 ) -> None:
     files = _listing(
-        write_spurious_text(
+        write_spurious_images(
             SpuriousTextConfig(images=images, out=tmp_path / "out", fraction=fraction)
         )
     )
@@ -79,7 +80,7 @@ def test_text_is_true_in_training_absent_in_tests_and_a_lie_in_adversarial_ones(
 
 
 def test_only_the_box_that_is_listed_changes(images: Path, tmp_path: Path) -> None:
-    out = write_spurious_text(SpuriousTextConfig(images=images, out=tmp_path / "out", fraction=1))
+    out = write_spurious_images(SpuriousTextConfig(images=images, out=tmp_path / "out", fraction=1))
     for entry in _listing(out):
         with Image.open(out / entry["file"]) as a, Image.open(images / entry["source"]) as b:
             changed = (np.asarray(a) != np.asarray(b)).any(2)
@@ -92,7 +93,7 @@ def test_only_the_box_that_is_listed_changes(images: Path, tmp_path: Path) -> No
 
 def test_same_seed_same_bytes(images: Path, tmp_path: Path) -> None:
     for name, seed in (("a", 0), ("b", 0), ("c", 1)):
-        write_spurious_text(
+        write_spurious_images(
             SpuriousTextConfig(images=images, out=tmp_path / name, seed=seed, size=32)
         )
     assert _all(tmp_path / "a") == _all(tmp_path / "b") != _all(tmp_path / "c")
@@ -104,7 +105,7 @@ def test_splits_that_are_there_are_kept(tmp_path: Path) -> None:
     for split, count in (("train", 4), ("val", 2), ("test", 3)):
         _write(tmp_path / "images" / split, count)
     files = _listing(
-        write_spurious_text(SpuriousTextConfig(images=tmp_path / "images", out=tmp_path / "out"))
+        write_spurious_images(SpuriousTextConfig(images=tmp_path / "images", out=tmp_path / "out"))
     )
     spelling = {"train": "train", "validation": "val", "test": "test"}
     for entry in files:
@@ -122,7 +123,7 @@ def test_splits_that_are_there_are_kept(tmp_path: Path) -> None:
 )
 def test_names_come_from_a_file(file: str, content: str, images: Path, tmp_path: Path) -> None:
     (tmp_path / file).write_text(content)
-    out = write_spurious_text(
+    out = write_spurious_images(
         SpuriousTextConfig(images=images, out=tmp_path / "out", fraction=1, names=tmp_path / file)
     )
     texts = {e["class"]: e["text"] for e in _listing(out) if e["split"] == "train"}
@@ -132,7 +133,9 @@ def test_names_come_from_a_file(file: str, content: str, images: Path, tmp_path:
 def test_mistakes_are_named_and_leave_nothing(images: Path, tmp_path: Path) -> None:
     def fails(message: str, source: Path = images, **options: object) -> None:
         with pytest.raises(InputError, match=message):
-            write_spurious_text(SpuriousTextConfig(images=source, out=tmp_path / "out", **options))  # type: ignore[arg-type]
+            write_spurious_images(
+                SpuriousTextConfig(images=source, out=tmp_path / "out", **options)
+            )  # type: ignore[arg-type]
         assert not (tmp_path / "out").exists()
 
     fails("fraction is 1.5", fraction=1.5)
@@ -155,7 +158,7 @@ def test_mistakes_are_named_and_leave_nothing(images: Path, tmp_path: Path) -> N
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "file").touch()
     with pytest.raises(InputError, match="not empty"):
-        write_spurious_text(SpuriousTextConfig(images=images, out=tmp_path / "full"))
+        write_spurious_images(SpuriousTextConfig(images=images, out=tmp_path / "full"))
 
 
 def test_shares_and_names() -> None:

@@ -74,13 +74,15 @@ def test_published_numbers_are_those_of_the_shared_file():
 
 def test_what_is_made_once(tmp_path):
     target = tmp_path / "thing"
-    assert scenes.once(target, seed=1)
+    assert scenes.is_missing(target, seed=1)
     target.mkdir()
-    assert scenes.once(target, seed=1) and not target.exists()  # no note: it may be unfinished
+    assert (
+        scenes.is_missing(target, seed=1) and not target.exists()
+    )  # no note: it may be unfinished
     target.mkdir()
-    scenes.made(target, seed=1)
-    assert not scenes.once(target, seed=1)
-    assert scenes.once(target, seed=2) and not target.exists()
+    scenes.record_settings(target, seed=1)
+    assert not scenes.is_missing(target, seed=1)
+    assert scenes.is_missing(target, seed=2) and not target.exists()
 
 
 @pytest.mark.slow

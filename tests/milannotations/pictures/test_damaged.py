@@ -18,7 +18,7 @@ import milannotations
 from applications.classifier import read_images
 from applications.labelled import ClassImages
 from applications.spurious_data.config import SpuriousTextConfig
-from applications.spurious_data.text_cue import write_spurious_text
+from applications.spurious_data.dataset import write_spurious_images
 from milannotations.attach.sources import FolderSource
 from milannotations.errors import InputError
 from milannotations.exemplars.build import build
@@ -182,7 +182,7 @@ OTHERS: list[Callable[[Path], object]] = [
     lambda folder: FolderSource(folder).image(0),
     lambda folder: list(ClassImages(folder, WHOLE).batches(4)),
     lambda folder: read_images(folder, WHOLE),
-    lambda folder: write_spurious_text(
+    lambda folder: write_spurious_images(
         SpuriousTextConfig(images=folder, out=folder.parent / "out", splits=(0.4, 0.3, 0.3))
     ),
 ]

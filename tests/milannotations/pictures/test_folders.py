@@ -23,7 +23,8 @@ from applications.class_folders import classes_of
 from applications.classifier import read_images
 from applications.labelled import ClassImages
 from applications.spurious_data.config import SpuriousTextConfig
-from applications.spurious_data.text_cue import LISTING, write_spurious_text
+from applications.spurious_data.dataset import write_spurious_images
+from applications.spurious_data.text_cue import TextCue
 from baselines.concepts.names import open_concepts
 from baselines.concepts.segmented import PictureFolder
 from milannotations.attach.attach import attach_images
@@ -244,10 +245,10 @@ def test_names_that_are_not_utf8_are_written_and_compared(odd: Path, tmp_path: P
 
 
 def test_applications_write_names_that_are_not_utf8(odd: Path, tmp_path: Path) -> None:
-    write_spurious_text(
+    write_spurious_images(
         SpuriousTextConfig(images=odd, out=tmp_path / "text", splits=(0.4, 0.3, 0.3))
     )
-    facts = json.loads((tmp_path / "text" / LISTING).read_text(encoding="utf-8"))
+    facts = json.loads((tmp_path / "text" / TextCue.listing).read_text(encoding="utf-8"))
     assert set(facts["names"]) == {"a", "b\\xff"}
     assert len({entry["source"] for entry in facts["files"]}) == 8
     labelled = ClassImages(odd, WHOLE)

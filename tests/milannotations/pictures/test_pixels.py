@@ -15,7 +15,7 @@ from PIL import Image
 from applications.classifier import read_images
 from applications.labelled import ClassImages
 from applications.spurious_data.config import SpuriousTextConfig
-from applications.spurious_data.text_cue import write_spurious_text
+from applications.spurious_data.dataset import write_spurious_images
 from baselines.concepts.segmented import PictureFolder
 from milannotations.attach.sources import FolderSource, HubSource
 from milannotations.inputs.preprocessing import Preprocessing
@@ -149,7 +149,7 @@ def _from_classifier(folder: Path) -> Image.Image:
 
 def _from_spurious_text(folder: Path) -> Image.Image:
     out = folder.parent / "written"
-    write_spurious_text(
+    write_spurious_images(
         SpuriousTextConfig(images=folder, out=out, fraction=0, splits=(0.4, 0.3, 0.3))
     )
     return Image.open(next((out / "train" / "a").iterdir()))
