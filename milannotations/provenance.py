@@ -119,12 +119,13 @@ def published_training_data(group: str) -> TrainingData:
     """
     sources = (
         NeuronSource(
-            model=release.model, dataset=release.dataset,
+            model=release.model,
+            dataset=release.dataset,
             pictures=_named(release.model, release.dataset) or "photographs",
             neurons=release.units,
         )
         for release in (RELEASES[name] for name in members(group))
-    )  # fmt: skip
+    )
     return TrainingData(sources=tuple(sources), config=group)
 
 

@@ -120,9 +120,11 @@ class Scan:
             if width > 1 and not any(cell.strip() for cell in cells):
                 continue  # a line of spaces, or of delimiters alone, as spreadsheets leave them
             if len(cells) != width:
-                few = "a cell is missing" if len(cells) < width else (
-                    f"a text with the delimiter {mark!r} needs quotes around it"
-                )  # fmt: skip
+                few = (
+                    "a cell is missing"
+                    if len(cells) < width
+                    else (f"a text with the delimiter {mark!r} needs quotes around it")
+                )
                 yield line._replace(fault=f"{len(cells)} cells, but the header has {width}; {few}")
                 continue
             if any(_holds_rows(cell, width, mark, unit) for cell in cells):

@@ -164,9 +164,13 @@ def _entry(point: HookPoint, units: Any, mean: Tensor | None) -> dict[str, Any]:
     channels = point.mask(units).nonzero().flatten().tolist()
     values = [0.0] * len(channels) if mean is None else mean[channels].tolist()
     return {
-        "module": point.spec.module, "input": point.spec.is_input, "item": point.spec.item,
-        "axis": point.axis, "channels": channels, "values": values,
-    }  # fmt: skip
+        "module": point.spec.module,
+        "input": point.spec.is_input,
+        "item": point.spec.item,
+        "axis": point.axis,
+        "channels": channels,
+        "values": values,
+    }
 
 
 def _check(model: nn.Module, folder: Path, inputs: tuple[Tensor, ...], expected: Tensor) -> None:

@@ -40,7 +40,12 @@ def mean_activations(
         if point.channels != point.units:
             raise InputError(f"layer {layer!r}: heads have no mean to be set to; set them to 0")
     means = responses(
-        model, list(points), images, reduction="mean", layouts=layouts, device=device,
+        model,
+        list(points),
+        images,
+        reduction="mean",
+        layouts=layouts,
+        device=device,
         batch_size=batch_size,
-    )  # fmt: skip
+    )
     return {layer: values.mean(0) for layer, values in means.items()}

@@ -31,9 +31,12 @@ from milannotations.errors import InputError, did_you_mean
 from milannotations.numerals import NumeralError, count_of, decimal, shown
 
 _ACTIVATIONS: dict[str, Activation] = {
-    "relu": "relu", "topk": "topk", "jumprelu": "jumprelu", "batchtopk": "jumprelu",
+    "relu": "relu",
+    "topk": "topk",
+    "jumprelu": "jumprelu",
+    "batchtopk": "jumprelu",
     "gated": "gated",
-}  # fmt: skip
+}
 _SHIFTS = ("b_dec", "bias", "pre_bias", "decoder_bias", "decoder.bias")
 _BATCH_TOPK = ("BatchTopKSAE", "MatryoshkaBatchTopKSAE")
 
@@ -85,9 +88,10 @@ def split_statement(path: Path) -> tuple[Path, Statement]:
             raise InputError(f"{path}: {text!r} is no NAME=VALUE of {', '.join(names)}{hint}")
         options[key] = value
     choices = {
-        "activation": tuple(_ACTIVATIONS), "subtract": ("yes", "no"),
+        "activation": tuple(_ACTIVATIONS),
+        "subtract": ("yes", "no"),
         "normalize": ("none", "layer_norm", "constant_norm_rescale"),
-    }  # fmt: skip
+    }
     for key, values in choices.items():
         if key in options and options[key] not in values:
             raise InputError(f"{path}: {key} is {options[key]!r}; it is one of {', '.join(values)}")
@@ -190,9 +194,14 @@ def _stated(state: Mapping[str, Tensor], statement: Statement) -> SparseAutoenco
         threshold = _stated_threshold(statement.threshold) if statement.threshold else _cut(state)
     gate = (needed(state, "b_gate"), needed(state, "r_mag")) if activation == "gated" else None
     return SparseAutoencoder(
-        *encoder_of(state), activation, shift=shift if statement.subtract == "yes" else None, k=k,
-        threshold=threshold, gate=gate, normalization=normalization,
-    )  # fmt: skip
+        *encoder_of(state),
+        activation,
+        shift=shift if statement.subtract == "yes" else None,
+        k=k,
+        threshold=threshold,
+        gate=gate,
+        normalization=normalization,
+    )
 
 
 def _openai(state: Mapping[str, Tensor], named: tuple[str, Any] | None) -> SparseAutoencoder:
@@ -210,9 +219,12 @@ def _openai(state: Mapping[str, Tensor], named: tuple[str, Any] | None) -> Spars
             raise InputError("its TopK is not followed by a ReLU; latents must be 0 or more")
         k, normalization = whole(settings.get("k")), "layer_norm"
     return SparseAutoencoder(
-        *encoder_of(state), "topk" if k else "relu", shift=state["pre_bias"], k=k,
+        *encoder_of(state),
+        "topk" if k else "relu",
+        shift=state["pre_bias"],
+        k=k,
         normalization=normalization,
-    )  # fmt: skip
+    )
 
 
 def _plain(state: Mapping[str, Tensor], shift: Tensor | None) -> SparseAutoencoder:
@@ -234,9 +246,12 @@ def _gated(state: Mapping[str, Tensor]) -> SparseAutoencoder:
     norms = torch.linalg.vector_norm(needed(state, "decoder.weight"), dim=0)
     scale = needed(state, "r_mag") + norms.log()
     return SparseAutoencoder(
-        needed(state, "encoder.weight").T, needed(state, "mag_bias") * norms, "gated",
-        shift=needed(state, "decoder_bias"), gate=(needed(state, "gate_bias"), scale),
-    )  # fmt: skip
+        needed(state, "encoder.weight").T,
+        needed(state, "mag_bias") * norms,
+        "gated",
+        shift=needed(state, "decoder_bias"),
+        gate=(needed(state, "gate_bias"), scale),
+    )
 
 
 def _jump_relu(state: Mapping[str, Tensor]) -> SparseAutoencoder:

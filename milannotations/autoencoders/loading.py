@@ -121,8 +121,9 @@ def _from_prisma(
             f"computed and did not use; state which: PATH?normalize={named} or PATH?normalize=none"
         )
     chosen = statement.normalize if statement.normalize is not None else named
-    return _from_saelens(state, {**config, "normalize_activations": chosen,
-                                 "apply_b_dec_to_input": True})  # fmt: skip
+    return _from_saelens(
+        state, {**config, "normalize_activations": chosen, "apply_b_dec_to_input": True}
+    )
 
 
 def _from_saelens(state: Mapping[str, Tensor], config: Mapping[str, Any]) -> SparseAutoencoder:
@@ -134,9 +135,13 @@ def _from_saelens(state: Mapping[str, Tensor], config: Mapping[str, Any]) -> Spa
     if function == "topk" and architecture == "standard":
         architecture, function = "topk", "relu"
     kinds: dict[str, Activation] = {
-        "standard": "relu", "topk": "topk", "jumprelu": "jumprelu", "gated": "gated",
-        "batchtopk": "jumprelu", "matryoshka_batchtopk": "jumprelu",
-    }  # fmt: skip
+        "standard": "relu",
+        "topk": "topk",
+        "jumprelu": "jumprelu",
+        "gated": "gated",
+        "batchtopk": "jumprelu",
+        "matryoshka_batchtopk": "jumprelu",
+    }
     if architecture not in kinds:
         raise InputError(f"architecture {architecture!r}; known are {', '.join(kinds)}")
     if function not in ("relu", "topk"):

@@ -90,11 +90,13 @@ class SparseAutoencoder(nn.Module):
         parts = {
             "bias": (bias, latents),
             "shift": (torch.zeros(units) if shift is None else shift, units),
-            "threshold": (threshold.expand(latents) if threshold.numel() == 1 else threshold,
-                          latents),
+            "threshold": (
+                threshold.expand(latents) if threshold.numel() == 1 else threshold,
+                latents,
+            ),
             "gate": (gate_bias, latents),
             "log_scale": (log_scale, latents),
-        }  # fmt: skip
+        }
         self.register_buffer("weight", weight.contiguous())
         for name, (tensor, length) in parts.items():
             if tensor.shape != (length,):

@@ -11,9 +11,8 @@ from milannotations.inputs.generators import LatentSpace
 LAYERS = tuple(f"layer{index}" for index in range(6))
 _IMAGENET = "http://ganocracy.csail.mit.edu/models/tfbiggan_256-a4cf3382.pth"
 _PLACES = (
-    "http://pretorched-x.csail.mit.edu/gans/BigGAN/"
-    "biggan256_G_ema_ch128_places365-6fb66feb.pth"
-)  # fmt: skip
+    "http://pretorched-x.csail.mit.edu/gans/BigGAN/biggan256_G_ema_ch128_places365-6fb66feb.pth"
+)
 
 
 def _entry(dataset: str, url: str, epsilon: float, **sizes: int) -> CatalogEntry:
@@ -28,7 +27,7 @@ def _entry(dataset: str, url: str, epsilon: float, **sizes: int) -> CatalogEntry
 
     return CatalogEntry(
         "biggan", dataset, make, LAYERS, url, from_url(url), convert, latents=_latents
-    )  # fmt: skip
+    )
 
 
 def _latents(module: nn.Module) -> LatentSpace:

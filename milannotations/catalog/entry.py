@@ -193,7 +193,7 @@ def blurred_entry(name: str, layers: tuple[str, ...], drive: str) -> CatalogEntr
 
     return CatalogEntry(
         name, "imagenet-blurred", make, layers, f"https://drive.google.com/uc?id={drive}"
-    )  # fmt: skip
+    )
 
 
 def converted(entry: CatalogEntry, state: State) -> State:

@@ -46,7 +46,7 @@ def load(
             config = transformers.AutoConfig.from_pretrained(source, trust_remote_code=False)
             processor = transformers.AutoImageProcessor.from_pretrained(
                 source, trust_remote_code=False
-            )  # fmt: skip
+            )
             kind: Any = transformers.AutoModel
             if hasattr(config, "vision_config"):
                 kind = _tower(config)

@@ -64,7 +64,12 @@ ENTRIES = (
     *(blurred_entry(name, LAYERS, drive) for name, drive in _DRIVE.items()),
     CatalogEntry("resnet18", "places365", _places18, LAYERS, _PLACES18, from_url(_PLACES18)),
     CatalogEntry(
-        "resnet152", "places365", _places152, ("0", "4", "5", "6", "7"), _PLACES152,
-        from_url(_PLACES152), _rename_places152,
+        "resnet152",
+        "places365",
+        _places152,
+        ("0", "4", "5", "6", "7"),
+        _PLACES152,
+        from_url(_PLACES152),
+        _rename_places152,
     ),
-)  # fmt: skip
+)

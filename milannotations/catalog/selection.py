@@ -107,8 +107,11 @@ def misfit(wanted: State, state: State) -> str:
     whole = sum(map(_counts, wanted))
     fitting = whole - len(missing)
     parts = [f"{fitting} of its {whole} parameters are in the file"]
-    for what, names in (("Missing keys", missing), ("Unexpected keys", more),
-                        ("Other shapes", shapes)):  # fmt: skip
+    for what, names in (
+        ("Missing keys", missing),
+        ("Unexpected keys", more),
+        ("Other shapes", shapes),
+    ):
         if names:
             parts.append(f"{what}: {len(names)} ({_some(names)})")
     return ". ".join(parts)

@@ -88,7 +88,12 @@ def _fetch() -> State:
 
 ENTRIES = (
     CatalogEntry(
-        NAME, "rendered", for_state, LAYERS, "none: to be trained", _fetch,
+        NAME,
+        "rendered",
+        for_state,
+        LAYERS,
+        "none: to be trained",
+        _fetch,
         preprocessing=PREPROCESSING,
     ),
-)  # fmt: skip
+)

@@ -65,7 +65,12 @@ ENTRIES = (
     *(torchvision_entry(name, _layers(name)) for name in _LAYERS),
     *(blurred_entry(name, _layers(name), drive) for name, drive in _DRIVE.items()),
     CatalogEntry(
-        "vgg16", "places365", _places, _layers("vgg16"), _PLACES_URL, from_url(_PLACES_URL),
+        "vgg16",
+        "places365",
+        _places,
+        _layers("vgg16"),
+        _PLACES_URL,
+        from_url(_PLACES_URL),
         _rename_places,
     ),
-)  # fmt: skip
+)

@@ -20,9 +20,7 @@ _CLIP = Preprocessing(
     mean=(0.48145466, 0.4578275, 0.40821073),
     std=(0.26862954, 0.26130258, 0.27577711),
 )
-_SIGLIP = Preprocessing(
-    size=224, resize=(224, 224), interpolation="bicubic", mean=_HALF, std=_HALF
-)  # fmt: skip
+_SIGLIP = Preprocessing(size=224, resize=(224, 224), interpolation="bicubic", mean=_HALF, std=_HALF)
 _BICUBIC = Preprocessing(interpolation="bicubic")
 # Name: timm's name, data set, preprocessing at 224 pixels as the authors evaluate. OpenAI's CLIP
 # was trained with QuickGELU: the shorter names of timm load its weights, but compute GELU.
@@ -65,9 +63,7 @@ def _entry(name: str) -> CatalogEntry:
         return timm_models.make(timm_name, pretrained=True, **options).state_dict()
 
     source = f"timm, {timm_name}"
-    return CatalogEntry(
-        name, dataset, make, _NEURONS, source, fetch, preprocessing=preprocessing
-    )  # fmt: skip
+    return CatalogEntry(name, dataset, make, _NEURONS, source, fetch, preprocessing=preprocessing)
 
 
 ENTRIES = (
@@ -75,8 +71,13 @@ ENTRIES = (
     # authors' network, unlike above, they come before the activation function. DINO was evaluated
     # on images resized bicubically, but dissected, for the published data, like all networks.
     CatalogEntry(
-        "dino_vits8", "imagenet", _dino, ("blocks.*.mlp.fc1",), _DINO, from_url(_DINO),
+        "dino_vits8",
+        "imagenet",
+        _dino,
+        ("blocks.*.mlp.fc1",),
+        _DINO,
+        from_url(_DINO),
         units="0:100",
     ),
     *(_entry(name) for name in _MODELS),
-)  # fmt: skip
+)

@@ -22,9 +22,12 @@ from milannotations.inputs.sources import Inputs
 
 WIDTH = 80
 _KINDS = {
-    "spatial": "maps", "channels_last": "maps, units last", "tokens": "tokens",
-    "tokens_last": "tokens, tokens last", "vector": "vector",
-}  # fmt: skip
+    "spatial": "maps",
+    "channels_last": "maps, units last",
+    "tokens": "tokens",
+    "tokens_last": "tokens, tokens last",
+    "vector": "vector",
+}
 
 
 @dataclass(frozen=True)

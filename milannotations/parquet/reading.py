@@ -237,8 +237,9 @@ def _opened(source: Source, leaves: Sequence[str] = ()) -> pq.ParquetFile:
     # Buffering ahead would in the end hold all that was read of the file.
     return pq.ParquetFile(
         pa.BufferReader(source) if isinstance(source, bytes) else source,
-        read_dictionary=list(leaves), pre_buffer=False,
-    )  # fmt: skip
+        read_dictionary=list(leaves),
+        pre_buffer=False,
+    )
 
 
 def _check_ends(source: Source, name: str) -> int:

@@ -79,8 +79,12 @@ def _list_sizes(array: Any, overhead: int) -> Sizes:
 
 def _leaf_sizes(array: pa.Array) -> Sizes:
     kind = array.type
-    binary = (pa.types.is_binary, pa.types.is_large_binary, pa.types.is_string,
-              pa.types.is_large_string)  # fmt: skip
+    binary = (
+        pa.types.is_binary,
+        pa.types.is_large_binary,
+        pa.types.is_string,
+        pa.types.is_large_string,
+    )
     if any(is_kind(kind) for is_kind in binary):
         lengths = pc.fill_null(pc.binary_length(array), 0).to_numpy(zero_copy_only=False)
         return lengths.astype(np.int64)

@@ -24,8 +24,9 @@ def original_pitfalls(units: Mapping[str, Sequence[int]]) -> list[str]:
     }
     displaced = {layer: count for layer, count in displaced.items() if count}
     if displaced:
-        layers = [f"{layer} ({count} of {len(units[layer])} units)" for layer, count in
-                  displaced.items()]  # fmt: skip
+        layers = [
+            f"{layer} ({count} of {len(units[layer])} units)" for layer, count in displaced.items()
+        ]
         warnings.append(
             f"units do not stand at the position of their number: {_listed(layers)}. The "
             "original code looks units up by position when an annotation count is set (for the "

@@ -124,10 +124,15 @@ def write_class_images(
                     progress.advance(bar)
             number += count
         facts = {
-            "classes": {name: list(CLASSES[name]) for name in names}, "per_class": per_class,
-            "seed": seed, "size": size, "noise": noise, "faces": faces, "blurred": blurred,
+            "classes": {name: list(CLASSES[name]) for name in names},
+            "per_class": per_class,
+            "seed": seed,
+            "size": size,
+            "noise": noise,
+            "faces": faces,
+            "blurred": blurred,
             "files": listed,
-        }  # fmt: skip
+        }
         (folder / LISTING).write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
     return out
 

@@ -56,10 +56,17 @@ _WORDS = (
     "hot soup", "no entry", "open", "SALE", "Exit", "EAST 12", "k 42", "Bus stop", "milk",
 )  # fmt: skip
 _LETTERS: dict[str, Colour] = {
-    "white": (255, 255, 255), "black": (0, 0, 0), "red": (200, 20, 30), "yellow": (250, 220, 30),
-}  # fmt: skip
-_BOXES: dict[str, Colour] = {"white": (0, 0, 0), "black": (255, 255, 255), "red": (255, 255, 255),
-                             "yellow": (20, 30, 90)}  # fmt: skip
+    "white": (255, 255, 255),
+    "black": (0, 0, 0),
+    "red": (200, 20, 30),
+    "yellow": (250, 220, 30),
+}
+_BOXES: dict[str, Colour] = {
+    "white": (0, 0, 0),
+    "black": (255, 255, 255),
+    "red": (255, 255, 255),
+    "yellow": (20, 30, 90),
+}
 # Neurons of each concept; those that most units of small networks are like come oftener.
 _TEXTS, _FACES, _OTHER = 5, 5, 2
 
@@ -169,9 +176,13 @@ def make_lesson_scene(seed: int, index: int) -> LessonScene:
         colour = str(rng.choice(list(_LETTERS)))
         words = " ".join(rng.choice(_WORDS, size=int(rng.integers(1, 3))))
         image, mask = draw_text(
-            image, words, rng, height=float(rng.uniform(0.08, 0.2)), font=str(rng.choice(FONTS)),
+            image,
+            words,
+            rng,
+            height=float(rng.uniform(0.08, 0.2)),
+            font=str(rng.choice(FONTS)),
             colours=(_LETTERS[colour], _BOXES[colour] if rng.random() < 0.7 else None),
-        )  # fmt: skip
+        )
         drawn.append(Drawn("text", mask, colour))
     owner = base.owner.copy()
     for position, shape in enumerate(drawn):
@@ -199,16 +210,25 @@ def _curriculum() -> list[tuple[str, Concept]]:
     texts: list[Concept] = [text, text, text, *(Overlay("text", c) for c in _LETTERS)]
     texts += [Edges("strokes")] * 2
     common: list[Concept] = [
-        *(Ground(kind) for kind in BACKGROUNDS), Light("dark"), Light("bright"),
-        Edges("horizontal"), Edges("vertical"), Edges("any"),
-    ]  # fmt: skip
+        *(Ground(kind) for kind in BACKGROUNDS),
+        Light("dark"),
+        Light("bright"),
+        Edges("horizontal"),
+        Edges("vertical"),
+        Edges("any"),
+    ]
     other: list[Concept] = [
-        *shapes, *colours, *textures, *(Attribute("size", value) for value in SIZES), Anything(),
+        *shapes,
+        *colours,
+        *textures,
+        *(Attribute("size", value) for value in SIZES),
+        Anything(),
         *(And(a, b) for a in shapes for b in textures[1:]),
         *(Or(a, b) for a, b in zip(colours, [*colours[1:], colours[0]], strict=True)),
         *(Part(side, Anything()) for side in PARTS),
-        *common, *common,
-    ]  # fmt: skip
+        *common,
+        *common,
+    ]
     curriculum: list[tuple[str, Concept]] = [
         ("text", concept) for concept in texts for _ in range(_TEXTS)
     ]

@@ -23,11 +23,21 @@ Colour = tuple[int, int, int]
 FONTS = ("DejaVuSans", "DejaVuSans-Bold", "DejaVuSerif", "DejaVuSerif-Bold", "DejaVuSansMono")
 PLACES = ("random", "top left", "top right", "bottom left", "bottom right", "centre")
 SKINS: tuple[Colour, ...] = (
-    (255, 224, 196), (241, 194, 150), (224, 172, 116), (198, 134, 86), (141, 85, 46), (92, 56, 34),
-)  # fmt: skip
+    (255, 224, 196),
+    (241, 194, 150),
+    (224, 172, 116),
+    (198, 134, 86),
+    (141, 85, 46),
+    (92, 56, 34),
+)
 _HAIRS: tuple[Colour, ...] = (
-    (32, 26, 24), (84, 52, 28), (150, 96, 44), (222, 186, 96), (176, 174, 172), (168, 70, 34),
-)  # fmt: skip
+    (32, 26, 24),
+    (84, 52, 28),
+    (150, 96, 44),
+    (222, 186, 96),
+    (176, 174, 172),
+    (168, 70, 34),
+)
 _WHITE, _BLACK = (255, 255, 255), (0, 0, 0)
 _FINE = 4  # supersampling of faces
 _LEAST = 4  # pixels: no smaller letters
@@ -132,8 +142,9 @@ def draw_face(
     r = max(3.0, float(rng.uniform(least, greatest)) * min(width, height))
     margin = 1.25 * r  # hair and ears
     x, y = centre or (
-        float(rng.uniform(margin, width - margin)), float(rng.uniform(margin, height - margin))
-    )  # fmt: skip
+        float(rng.uniform(margin, width - margin)),
+        float(rng.uniform(margin, height - margin)),
+    )
     skin = skins[int(rng.integers(len(skins)))]
     hair = _HAIRS[int(rng.integers(len(_HAIRS)))]
     turn = float(rng.uniform(-18, 18))
@@ -281,8 +292,9 @@ def _icon(side: int, r: float, skin: Colour, hair: Colour | None, cut: int) -> I
         oval(x, -0.08, 0.1, 0.13, dark)
         draw.line(
             ((c + (x - 0.2) * r, c - 0.32 * r), (c + (x + 0.2) * r, c - 0.32 * r)),
-            fill=dark, width=max(1, round(0.09 * r)),
-        )  # fmt: skip
+            fill=dark,
+            width=max(1, round(0.09 * r)),
+        )
     oval(0, 0.2, 0.1, 0.14, tuple(int(0.75 * v) for v in skin))
     draw.chord((c - 0.45 * r, c + 0.1 * r, c + 0.45 * r, c + 0.78 * r), 15, 165, fill=(178, 34, 44))
     draw.chord((c - 0.3 * r, c + 0.34 * r, c + 0.3 * r, c + 0.64 * r), 15, 165, fill=_WHITE)
