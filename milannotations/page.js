@@ -1,4 +1,4 @@
-// What the scripts of all pages share. Texts of others become text nodes, never markup.
+// Functions that the scripts of all pages share. Strangers' texts become text nodes, never markup.
 const page = (() => {
   "use strict";
   const byId = (id) => document.getElementById(id);
@@ -41,7 +41,7 @@ const page = (() => {
     return loading.get(key);
   };
 
-  /** Decode a component of an address; one that is malformed stays as it is. */
+  /** Decode a component of an address; a malformed one stays unchanged. */
   const decoded = (text) => {
     try {
       return decodeURIComponent(text);
@@ -50,7 +50,7 @@ const page = (() => {
     }
   };
 
-  /** Split what was typed into a search field into words. */
+  /** Split the text of a search field into words. */
   const wordsIn = (input) => input.value.toLowerCase().split(/\s+/).filter(Boolean);
 
   for (const element of document.querySelectorAll("[data-needs-script]")) element.hidden = false;

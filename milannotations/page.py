@@ -114,12 +114,12 @@ def environment(*folders: Path) -> Environment:
     return jinja
 
 
-def markdown_environment(templates: Path) -> Environment:
+def markdown_environment(*folders: Path) -> Environment:
     """Return a Jinja environment for cards in Markdown, with the filter ``plain``.
 
     Nothing is escaped automatically: texts that others wrote must go through ``plain``.
     """
-    jinja = _environment(templates, autoescape=False, keep_trailing_newline=True)
+    jinja = _environment(*folders, autoescape=False, keep_trailing_newline=True)
     jinja.filters["plain"] = as_markdown
     return jinja
 

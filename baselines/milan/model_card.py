@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import jinja2
-
 from baselines.milan.config import MilanConfig
-from milannotations.untrusted_text import as_markdown
+from milannotations.page import markdown_environment
 
 _CARD = """\
 ---
@@ -34,12 +32,12 @@ model.describe(neurons)          # a dataset of neuron records with {{ config.k 
 (config.language_model.layers, config.language_model.hidden) }} |
 | search | {{ config.decoding.strategy }}, beam {{ config.decoding.beam }}, \
 PMI weight {{ config.decoding.pmi }}, {{ config.decoding.length }} tokens |
-{%- if config.trained_on %}
-| trained on | {{ config.trained_on | cell }} |
-{%- endif %}
-{%- for name, value in config.training.items() %}
-| {{ name | replace("_", " ") }} | {{ value | cell }} |
-{%- endfor %}
+{% if config.trained_on %}
+| trained on | {{ config.trained_on | in_words | plain }} |
+{% endif %}
+{% for name, value in config.training.items() %}
+| {{ name | replace("_", " ") }} | {{ value | in_words | plain }} |
+{% endfor %}
 
 Descriptions are what people would probably write about the exemplars, not what the neuron computes.
 The model only knows the words of its training data, and uses them for neurons of other kinds of
@@ -59,7 +57,6 @@ def _in_words(value: object) -> str:
 
 def card(config: MilanConfig) -> str:
     """Return the model card of a configuration, as Markdown."""
-    # Markdown, not HTML: the filter `cell` escapes what is written.
-    environment = jinja2.Environment(keep_trailing_newline=True, undefined=jinja2.StrictUndefined)
-    environment.filters["cell"] = lambda value: as_markdown(_in_words(value))
+    environment = markdown_environment()
+    environment.filters["in_words"] = _in_words
     return environment.from_string(_CARD).render(config=config)

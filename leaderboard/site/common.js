@@ -1,9 +1,9 @@
-// What the pages that load data share.
+// Functions that the pages which load data share.
 const site = (() => {
   "use strict";
   const { data } = page;
 
-  /** Undo what `leaderboard.site_data` did: base64, gzip, JSON. */
+  /** Unpack what `leaderboard.site_data` packed: base64, gzip, JSON. */
   const unpack = async (packed) => {
     const bytes = Uint8Array.from(atob(packed), (character) => character.charCodeAt(0));
     const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
@@ -13,7 +13,7 @@ const site = (() => {
   /** Load one of the site's data files. */
   const load = (name) => page.load(`data/${name}.js`, name, unpack);
 
-  /** All neurons of a split: layers, and where each begins. */
+  /** Return the layers of a split, each with the index of its first neuron. */
   const layersOf = (index) => {
     let start = 0;
     return index.groups.map(([model, dataset, layer, units]) => {
@@ -26,19 +26,19 @@ const site = (() => {
   const groupAt = (layers, place) =>
     layers.findLast((group) => group.start <= place && place < group.start + group.units.length);
 
-  /** What addresses call a neuron of a split. */
+  /** Return the key of a neuron in addresses. */
   const keyOf = (group, unit) =>
     [group.model, group.dataset, group.layer, unit].map(encodeURIComponent).join("/");
 
-  /** The address of a neuron on its page. */
+  /** Return the address of a neuron's page. */
   const linkTo = (split, group, unit) =>
     `neuron.html#${encodeURIComponent(split)}/${keyOf(group, unit)}`;
 
-  /** Undo `leaderboard.site_data.quantize` for one value. */
+  /** Decode one value that `leaderboard.site_data.quantize` encoded. */
   const valueOf = (step, low, size) =>
     step === "-" ? NaN : low + (step.charCodeAt(0) - 0x100) * size;
 
-  /** The words on one neuron. */
+  /** Load the descriptions, values and references of one neuron. */
   const wordsOf = async (split, place) => {
     const chunk = await load(`split-${split}/words-${Math.floor(place / data.chunk)}`);
     const at = place % data.chunk;

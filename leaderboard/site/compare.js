@@ -1,4 +1,4 @@
-// Two methods on the same neurons: a scatter, the paired difference, the largest differences.
+// Two methods on the same neurons: scatter plot, paired difference, largest differences.
 (() => {
   "use strict";
   const { byId, data, make } = page;
@@ -26,7 +26,7 @@
     if (field.selectedIndex < 0) field.selectedIndex = 0;
   };
 
-  /** Take the choice from the address; what it lacks is the first that there is. */
+  /** Read the choice from the address; the first option is the default. */
   const read = () => {
     const asked = state();
     const ranked = data.methods.filter((method) => method.kind === "method").map((method) => method.name);
@@ -40,10 +40,10 @@
   const write = (neuron = "") => {
     const entries = [...Object.entries(fields).map(([name, field]) => [name, field.value]), ["neuron", neuron]];
     const next = new URLSearchParams(entries.filter(([, value]) => value));
-    if (`#${next}` !== location.hash) location.hash = next; // draws by its event
+    if (`#${next}` !== location.hash) location.hash = next; // the hashchange event draws the page
   };
 
-  /** Say why there is nothing to compare, and offer no choice that would change nothing. */
+  /** Report why there is nothing to compare, and disable choices without effect. */
   const nothing = (reason) => {
     now = null;
     byId("comparison").hidden = true;
@@ -144,7 +144,7 @@
     return make("a", { href: linkTo(now.split.title, group, unit) }, make("bdi", {}, group.layer), ` unit ${unit}`);
   };
 
-  /** Put both methods' words on a neuron into an element, when they are there. */
+  /** Add both methods' descriptions of a neuron to an element once they are loaded. */
   const showWords = async (element, point) => {
     const { split, rows } = now;
     const words = await wordsOf(split.number, point.place);
@@ -159,7 +159,7 @@
   const PAD = { left: 64, right: 16, top: 12, bottom: 52 };
   const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 
-  /** Round values between two ends, five of them or so, and how many digits they need. */
+  /** Return about five round values between two ends, and the digits that they need. */
   const ticksOf = (low, high) => {
     const power = 10 ** Math.floor(Math.log10((high - low) / 5));
     const step = [1, 2, 5, 10].map((factor) => factor * power).find((size) => size >= (high - low) / 5);
@@ -245,7 +245,7 @@
     }
   };
 
-  /** Mark a neuron in the plot and show its words; none where nothing was chosen. */
+  /** Mark the chosen neuron in the plot and show its descriptions; null clears both. */
   const drawChosen = (point) => {
     chosen = point ?? null;
     drawScatter(chosen);

@@ -1,5 +1,5 @@
-// Sorting, filtering and switching. Everything works on elements that are already on the page;
-// no text of a result ever becomes markup here.
+// Sorting, filtering and switching. The script works on elements that are already on the page; texts
+// of results never become markup.
 (() => {
   "use strict";
   const { byId, data, make, wordsIn } = page;
@@ -49,8 +49,8 @@
   }
 
   // Addresses --------------------------------------------------------------------------------
-  // All that is chosen stands in the fragment, so that every state has an address. What is typed
-  // replaces the address; what is clicked adds one, to which "back" returns.
+  // The fragment holds every choice, so that every state has an address. Typing replaces the address;
+  // a click adds one, so that "back" returns to the previous state.
   const state = () => new URLSearchParams(location.hash.includes("=") ? location.hash.slice(1) : "");
 
   const go = (changes, replace = false) => {
@@ -62,7 +62,7 @@
     const text = `#${next}`;
     if (replace) history.replaceState(null, "", text);
     else if (text !== location.hash) location.hash = text;
-    restore(); // at once; the event of a new address comes later, and changes nothing more
+    restore(); // at once; the later hashchange event then changes nothing
   };
 
   const matches = (text, wanted) => wanted.every((word) => text.includes(word));
@@ -153,7 +153,7 @@
     const before = layerFilter.value;
     const layers = [...new Set(neurons.filter(inSplit).map((neuron) => neuron.layer))];
     layerFilter.length = 1; // keeps "All layers"
-    // The prefix tells a layer with an empty name from "All layers".
+    // The prefix distinguishes a layer with an empty name from "All layers".
     for (const layer of layers) layerFilter.add(new Option(layer, `=${layer}`));
     layerFilter.value = layers.includes(before.slice(1)) ? before : "";
   };

@@ -122,7 +122,7 @@
   byId("previous").addEventListener("click", () => step(-1));
   byId("next").addEventListener("click", () => step(1));
   toggle.addEventListener("change", () => {
-    // It replaces the address: "back" leads to the neuron before, not to the switch.
+    // Replaces the address, so that "back" returns to the previous neuron.
     history.replaceState(null, "", `#${location.hash.slice(1).split("?")[0]}${masks()}`);
     showMasks();
   });
