@@ -121,8 +121,8 @@ class BoardDefinition(_Definition):
         if isinstance(value, str) and _DAY.fullmatch(value):
             return datetime.date.fromisoformat(value)
         raise ValueError(
-            f"{str(value)[:40]!r} is no day; write one as 2027-01-31, from whose beginning (UTC) "
-            "the board takes no more submissions"
+            f"{str(value)[:40]!r} is not a day; write one as 2027-01-31, from whose beginning "
+            "(UTC) the board takes no more submissions"
         )
 
     @field_validator("metrics")
@@ -268,7 +268,7 @@ def read_board(name: str | Path = DEFAULT) -> BoardDefinition:
     try:
         plain, lines = read_mapping(read_bytes(file, MAX_BYTES))
         if "folder" in plain:
-            raise YamlError(lines["folder"], "'folder' is no field of a board; take it out")
+            raise YamlError(lines["folder"], "'folder' is not a field of a board; remove it")
         # As JSON: pydantic then reads lists and dates as YAML writes them, but no text as a number.
         written = json.dumps({**plain, "folder": str(file.parent)})
         return BoardDefinition.model_validate_json(written, strict=True)

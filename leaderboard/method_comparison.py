@@ -176,7 +176,7 @@ def comparison_lines(
     ]
     d = comparison.difference
     if d is None:
-        lines.append("  no paired test: this metric is no mean over neurons")
+        lines.append("  no paired test: this metric is not a mean over neurons")
     else:
         lines.append(
             f"  difference {d.value:+.4f} [{d.low:+.4f}, {d.high:+.4f}], p = {d.p:.4f}, "

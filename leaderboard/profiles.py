@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from urllib.parse import quote
 
 import numpy as np
@@ -126,14 +126,11 @@ def _placed(means: list[LayerMean], chance: float | None) -> tuple[list[LayerMea
         return round(PADDING + share * (WIDTH - 2 * PADDING), 1)
 
     placed = [
-        LayerMean(
-            m.layer,
-            m.n,
-            m.mean,
-            m.half,
-            position(m.mean),
-            position(m.mean - (m.half or 0.0)),
-            position(m.mean + (m.half or 0.0)),
+        replace(
+            m,
+            at=position(m.mean),
+            at_low=position(m.mean - (m.half or 0.0)),
+            at_high=position(m.mean + (m.half or 0.0)),
         )
         for m in means
     ]

@@ -77,8 +77,9 @@ def selections_of(
         return matches
     hint = _near(name, known_names(board))
     raise InputError(
-        f"{name!r} is no config, group, split of one, or published split{hint or '.'} Data without "
-        "annotations of neurons (ImageNet, LAION, …) belong in `pretrained_on`; none at all is []"
+        f"{name!r} is not a config, group, split of a config, or published split{hint or '.'} Data "
+        "without annotations of neurons (ImageNet, LAION, …) belong in `pretrained_on`; write [] for "
+        "no data"
     )
 
 

@@ -192,7 +192,7 @@ def _check_ours(hub: Repository, repo_id: str, kind: Kind, present: Present) -> 
         tags = []
     if not isinstance(tags, list) or TAG not in tags:
         raise InputError(
-            f"{repo_id} holds something that is no leaderboard (its card lacks the tag {TAG}); "
+            f"{repo_id} holds something other than a leaderboard (its card lacks the tag {TAG}); "
             "name another repository"
         )
 

@@ -99,12 +99,12 @@ def site_files(site: Path, title: str, repo_id: str = "") -> Files:
     """
     if not is_site(site):
         raise InputError(
-            f"{site} is no site of a leaderboard; `milannotations leaderboard render` writes one"
+            f"{site} is not a leaderboard site; `milannotations leaderboard render` writes one"
         )
     files: Files = {}
     for path in sorted(site.rglob("*")):
         if path.is_symlink() or (path.is_file() and path.suffix not in _SITE_FILES):
-            raise InputError(f"{path} is no file of a site: take it out, or render the site anew")
+            raise InputError(f"{path} is not part of a site: remove it, or render the site again")
         if path.is_file():
             files[path.relative_to(site).as_posix()] = path
     metadata = {

@@ -126,7 +126,7 @@ def _check_training_data(
         except InputError as error:  # noqa: PERF203
             add("training_data", f"training_data: {error}")
     if NONE in submission.training_data and len(submission.training_data) > 1:
-        add("training_data", f"training_data: {NONE!r} stands beside other names; leave it out")
+        add("training_data", f"training_data: {NONE!r} is given beside other names; leave it out")
     if submission.kind == "method":
         for field in ("annotations_seen", "pretrained_on"):
             for name in mentioned(getattr(submission, field)):

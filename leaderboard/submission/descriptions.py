@@ -190,7 +190,7 @@ def _header(
     for column in header:
         if column not in expected and column.casefold() not in IGNORED:
             hint = did_you_mean(column[:60], expected)
-            message = f"the column {column[:60]!r} is not read{hint}; take it out"
+            message = f"the column {column[:60]!r} is not read{hint}; remove it"
             problems.add(name, line, "columns", message)
     for column in expected:
         if list(header).count(column) > 1:

@@ -152,7 +152,7 @@ def _add_fault(fault: ErrorDetails, lines: dict[str, int], problems: Problems) -
     message = f"{'.'.join(path)}: {fault['msg'].removeprefix('Value error, ')}"
     if fault["type"] == "extra_forbidden":
         hint = did_you_mean(key, Submission.model_fields)
-        message = f"{key!r} is no field of a submission{hint}"
+        message = f"{key!r} is not a field of a submission{hint}"
     elif fault["type"] == "missing":
         message = f"the field {key!r} is missing"
     elif not isinstance(fault["input"], (dict, list)):

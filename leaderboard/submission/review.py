@@ -92,7 +92,7 @@ def review(
         board, name, file = match.groups()
         reviewed = submissions.setdefault((board, name), ReviewedSubmission(board, name))
         if file not in (METADATA, *TABLES):
-            reviewed.problems.append(f"{file}: no file of a submission; take it out")
+            reviewed.problems.append(f"{file}: not part of a submission; remove it")
     by_board: dict[str, list[ReviewedSubmission]] = {}
     for reviewed in submissions.values():
         by_board.setdefault(reviewed.board, []).append(reviewed)
@@ -117,7 +117,7 @@ def changed(checkout: Path, base: str) -> list[str]:
         InputError: If the checkout or the commit does not exist.
     """
     if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_./-]*", base):
-        raise InputError(f"{base!r} is no commit")
+        raise InputError(f"{base!r} is not a commit")
     done = subprocess.run(
         [
             "git",
@@ -204,7 +204,7 @@ def summary(review: Review) -> str:
     if not review.submissions:
         lines += ["This change adds or changes none.", ""]
     for reviewed in review.submissions:
-        verdict = "cannot be taken" if reviewed.problems else "is sound"
+        verdict = "cannot be accepted" if reviewed.problems else "is valid"
         lines += [f"## {as_markdown(reviewed.name)} on {as_markdown(reviewed.board)} {verdict}", ""]
         lines += [f"- {as_markdown(line)}" for line in reviewed.problems[:_LISTED]]
         if len(reviewed.problems) > _LISTED:

@@ -49,3 +49,17 @@ def test_policy_admits_by_hash() -> None:
     assert policy.startswith("default-src 'none';")
     assert "script-src 'sha256-bhHHL3z2vDgxUt0W3dWQOrprscmda2Y5pLsLg4GF+pI='" in policy
     assert "unsafe" not in policy
+
+
+def test_every_page_has_its_policy_from_the_kit() -> None:
+    root = Path(__file__).parents[2]
+    templates = {
+        path.relative_to(root).as_posix(): path.read_text(encoding="utf-8")
+        for package in ("milannotations", "benchmark", "baselines", "applications", "leaderboard")
+        for path in (root / package).rglob("*.html.j2")
+    }
+    assert len(templates) > 5
+    with_policy = [name for name, text in templates.items() if "Content-Security-Policy" in text]
+    assert with_policy == ["milannotations/base.html.j2"]
+    for name, text in templates.items():
+        assert name in with_policy or text.startswith('{% extends "base.html.j2" %}'), name

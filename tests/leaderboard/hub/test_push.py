@@ -177,7 +177,7 @@ def test_what_is_no_board_is_not_written_over(
     where: dict[str, Any] = (
         {"repo_id": "user/other"} if kind == "dataset" else {"space": "user/other", "site": site}
     )
-    with pytest.raises(InputError, match="holds something that is no leaderboard"):
+    with pytest.raises(InputError, match="holds something other than a leaderboard"):
         push(results, private=False, api=api, **where)
     assert repo.files == before
 
@@ -223,7 +223,7 @@ def test_a_dry_run_writes_nothing(
         ({"space": SPACE, "site": True, "models": {"alpha": MODEL}}, "pass --repo"),
         ({"repo_id": REPO, "models": {"alpah": MODEL}}, "did you mean 'alpha'"),
         ({"repo_id": REPO, "models": {"alpha": "here"}}, "write it as USER/NAME"),
-        ({"repo_id": REPO, "site": "elsewhere", "space": SPACE}, "is no site"),
+        ({"repo_id": REPO, "site": "elsewhere", "space": SPACE}, "is not a leaderboard site"),
     ],
 )
 def test_mistakes_are_told_before_anything_is_asked(
@@ -240,11 +240,11 @@ def test_mistakes_are_told_before_anything_is_asked(
 
 def test_only_files_of_a_site_are_uploaded(api: HfApi, results: Path, site: Path) -> None:
     (site / "id_rsa").write_text("secret")
-    with pytest.raises(InputError, match="id_rsa is no file of a site"):
+    with pytest.raises(InputError, match="id_rsa is not part of a site"):
         push(results, space=SPACE, site=site, api=api)
     (site / "id_rsa").unlink()
     (site / "data" / "x.json").symlink_to("/etc/hostname")
-    with pytest.raises(InputError, match="is no file of a site"):
+    with pytest.raises(InputError, match="is not part of a site"):
         push(results, space=SPACE, site=site, api=api)
 
 

@@ -82,7 +82,7 @@ def test_a_sound_submission_is_scored(
     assert read_result(saved).splits["first"].scores == one.result.splits["first"].scores  # type: ignore[union-attr]
     assert len(read_result_files(saved).per_neuron) == 8
     text = (tmp_path / "out" / "summary.md").read_text()
-    assert "## mine on small is sound" in text
+    assert "## mine on small is valid" in text
     value = read_result(saved).splits["first"].scores["content"].value
     assert f"| {value:.4f} |" in text
 
@@ -104,7 +104,7 @@ def test_all_of_a_change_is_told(
     found = review(checkout, "base", tmp_path / "out")
     assert not found.good
     by_name = {one.name: one for one in found.submissions}
-    assert by_name["mine"].problems == ["run.py: no file of a submission; take it out"]
+    assert by_name["mine"].problems == ["run.py: not part of a submission; remove it"]
     assert "7 of 8 neurons of split first are not described" in by_name["short"].problems[0]
     assert by_name["other-name"].problems == [
         "submission.yaml: the name is 'mine', but the folder 'other-name'"
@@ -218,7 +218,7 @@ def test_only_this_project_s_anchors_are_made_of_references(
 
 @pytest.mark.parametrize("base", ["nowhere", "--output=/tmp/x", "", "base; true"])
 def test_commits_that_there_are_not(checkout: Path, base: str) -> None:
-    with pytest.raises(InputError, match=r"is no commit|git cannot compare"):
+    with pytest.raises(InputError, match=r"is not a commit|git cannot compare"):
         changed(checkout, base)
 
 
@@ -299,8 +299,8 @@ def test_the_workflow_s_commands_run(tmp_path: Path) -> None:
         codes[name] = done.returncode
     assert codes == {"Bring both histories together": 0, "Review": 1, "Say what was found": 0}
     text = report.read_text()
-    assert "## good on demo is sound" in text
-    assert "## bad on demo cannot be taken" in text
+    assert "## good on demo is valid" in text
+    assert "## bad on demo cannot be accepted" in text
     assert "nowhere:1" in text
     kept = ROOT / "leaderboard" / "boards" / "demo" / "results" / "compexp.json"
     ours, theirs = read_result(kept), read_result(work / "review/results/demo/good.json")

@@ -273,7 +273,7 @@ def test_compare(make: Make, board: BoardDefinition, keys: list[NeuronKey], tmp_
     with (tmp_path / "pairs.csv").open(newline="") as file:
         assert all(row["said_second"].startswith("'=red") for row in csv.DictReader(file))
     corpus = compare(good, bad, "first", "bleu-1")
-    assert corpus.difference is None  # BLEU is no mean over neurons
+    assert corpus.difference is None  # BLEU is not a mean over neurons
     with pytest.raises(InputError, match="no bleu on split 'first'"):
         compare(good, bad, "first", "bleu")
 
