@@ -1,4 +1,4 @@
-"""What the commands of ``milannotations leaderboard``, and ``milannotations demo``, do."""
+"""Configs of ``milannotations leaderboard`` and ``milannotations demo``."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ DEFAULT_BOARD = "demo"
 GALLERY_SIZE = 48  # neurons on the first page
 PICTURES = 300  # neurons whose exemplars are drawn
 _BOARD = "demo, milannotations, or a folder with board.yaml"
-Submission = Annotated[
+SubmissionArgument = Annotated[
     Path,
     typer.Argument(metavar="SUBMISSION"),
     Field(description="Folder or zip of a submission."),
@@ -40,7 +40,7 @@ class BoardConfig(Config):
 
 
 class InitConfig(Config):
-    """Which submission is begun.
+    """An empty submission to write.
 
     Attributes:
         method: Short name of your method.
@@ -55,18 +55,18 @@ class InitConfig(Config):
 
 
 class ValidateConfig(BoardConfig):
-    """Which submission is checked.
+    """A submission to check.
 
     Attributes:
         all_problems: List every problem, not a few of each kind.
     """
 
-    submission: Submission
+    submission: SubmissionArgument
     all_problems: Annotated[bool, typer.Option("--all")] = False
 
 
 class ScoreSubmissionsConfig(BoardConfig, DeviceConfig):
-    """Which submissions are scored.
+    """Submissions to score.
 
     Attributes:
         submissions: Folders or zips of submissions.
@@ -80,7 +80,7 @@ class ScoreSubmissionsConfig(BoardConfig, DeviceConfig):
 
 
 class VerifyConfig(BoardConfig, DeviceConfig):
-    """Which row is computed again.
+    """A row to verify.
 
     Attributes:
         result: JSON of a row, with its table beside it.
@@ -92,7 +92,7 @@ class VerifyConfig(BoardConfig, DeviceConfig):
 
 
 class CompareConfig(Config):
-    """Which rows are compared.
+    """Two rows to compare.
 
     Attributes:
         first: JSON of a row.
@@ -112,7 +112,7 @@ class CompareConfig(Config):
 
 
 class ReviewConfig(DeviceConfig):
-    """Which change is reviewed.
+    """A change to review.
 
     Attributes:
         checkout: Git checkout of a change.
@@ -126,7 +126,7 @@ class ReviewConfig(DeviceConfig):
 
 
 class RowsConfig(DeviceConfig):
-    """Which of this project's own rows are made.
+    """This project's own rows to make.
 
     Attributes:
         out: Folder for submissions and results; default the board's.
@@ -147,7 +147,7 @@ class RowsConfig(DeviceConfig):
 
 
 class RenderConfig(Config):
-    """Which site is written.
+    """A site to write.
 
     Attributes:
         results: Folder of <method>.json and <method>.per_neuron.parquet.
@@ -190,7 +190,7 @@ class RenderConfig(Config):
 
 
 class PushBoardConfig(Config):
-    """What of a board is uploaded, and where to.
+    """What to upload of a board, and where.
 
     Attributes:
         results: Folder of results; default the board's.

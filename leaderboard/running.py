@@ -1,4 +1,4 @@
-"""Makes rows, renders and uploads boards, and runs the demo, as their configs say."""
+"""What the commands on boards do: make rows, render and upload boards, run the demo."""
 
 from __future__ import annotations
 

@@ -78,8 +78,8 @@ def selections_of(
     hint = _near(name, known_names(board))
     raise InputError(
         f"{name!r} is not a config, group, split of a config, or published split{hint or '.'} Data "
-        "without annotations of neurons (ImageNet, LAION, …) belong in `pretrained_on`; write [] for "
-        "no data"
+        "without annotations of neurons (ImageNet, LAION, …) belong in `pretrained_on`; [] stands "
+        "for no data"
     )
 
 

@@ -1,4 +1,4 @@
-"""Begins, checks, scores, verifies and compares submissions, and reviews changes that add some."""
+"""What the commands on submissions do: begin, check, score, verify, compare and review them."""
 
 from __future__ import annotations
 

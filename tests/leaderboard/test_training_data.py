@@ -136,5 +136,5 @@ def test_no_slip_makes_harmless_what_is_not(board: str) -> None:
 
 @pytest.mark.parametrize("name", ["ImageNet-1k", "LAION-2B", "within-network/resnet", "x/y"])
 def test_what_is_no_data_of_ours_is_an_error(release: BoardDefinition, name: str) -> None:
-    with pytest.raises(InputError, match=r"no config|no published|no split"):
+    with pytest.raises(InputError, match=r"not a config|no published|no split"):
         _refused(release, name)

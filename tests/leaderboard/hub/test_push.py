@@ -187,7 +187,7 @@ def test_nothing_is_written_where_one_of_two_is_refused(
 ) -> None:
     api.create_repo(SPACE, repo_type="space", space_sdk="static", private=True)
     hub.repos[f"spaces/{SPACE}"].commit("main", {"game.js": b"1"})
-    with pytest.raises(InputError, match="no leaderboard"):
+    with pytest.raises(InputError, match="something other than a leaderboard"):
         push(results, repo_id=REPO, site=site, space=SPACE, api=api)
     assert REPO not in hub.repos
 

@@ -15,7 +15,7 @@ from tests.leaderboard.submission.conftest import Make
     ("fields", "told"),
     [
         ({"training_data": ["demo/tset", "base/x"]}, ["'demo/tset' is no", "'base/x' is no"]),
-        ({"training_data": ["none", "demo/train"]}, ["'none' stands beside other names"]),
+        ({"training_data": ["none", "demo/train"]}, ["'none' is given beside other names"]),
         ({"annotations_seen": "Demo/test"}, ["annotations_seen names 'demo/test'"]),
         ({"pretrained_on": "ImageNet, alexnet-imagenet"}, ["pretrained_on names 'alexnet-im"]),
         ({"annotations_seen": "demo/test", "training_data": ["demo"]}, []),
