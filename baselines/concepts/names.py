@@ -1,9 +1,8 @@
-"""Labelled images by name, as they are given on the command line.
+"""Labelled images by name, as the command line takes them: ``KIND:LOCATION?OPTION=VALUE``.
 
-A kind of labelled images is a function that takes what stands after the colon, as a text, and the
-options after the question mark as further arguments, texts as well; where it has an argument
-``device``, it gets that of the command. ``register`` adds one; ``milannotations.registry`` says in
-which modules it is found.
+A function opens each kind of labelled images. Its first argument is the location; its further
+arguments are the options, which are texts as well. An argument ``device`` is the device of the
+command. ``register`` adds a kind; ``milannotations.registry`` says in which modules it is found.
 """
 
 from __future__ import annotations
@@ -42,7 +41,7 @@ def open_concepts(name: str, device: str = "auto") -> LabelledImages:
     5
 
     Args:
-        name: The kind, what it needs and options, as ``CONCEPTS_HELP`` says.
+        name: Kind, location and options; see ``CONCEPTS_HELP``.
         device: Where a segmentation model runs.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Metrics by name, so that commands, boards and suites take the same ones.
+"""Metrics by name, for commands, boards and experiments alike.
 
 To add one, decorate a subclass of ``Metric`` with ``@register``; ``milannotations.registry`` says
 in which modules it is found.
@@ -28,11 +28,14 @@ _M = TypeVar("_M", bound=type[Metric])
 
 @dataclass(frozen=True)
 class MetricSettings:
-    """What metrics that read sentences need.
+    """The text encoders of the metrics, and the device they run on.
+
+    >>> MetricSettings(device="cuda").device
+    'cuda'
 
     Attributes:
         bertscore_encoder: The encoder of BERTScore; see ``benchmark.text_encoders``.
-        sentence_encoder: The encoder of identification, similarity and metrics that others add.
+        sentence_encoder: The encoder of identification, similarity and added metrics.
         device: Where the encoders run.
     """
 
@@ -50,7 +53,7 @@ class MetricSettings:
         )
 
 
-# Arguments of the metrics that are variants of another one.
+# Constructor arguments of metrics that are variants of another one.
 _ROUGE_PAIRS: dict[str, Mapping[str, Any]] = {
     f"rouge-{variant}-pairs{'' if statistic == 'f1' else f'-{statistic}'}": {
         "variant": variant,
@@ -71,9 +74,9 @@ _ARGUMENTS: dict[str, Mapping[str, Any]] = {
 
 
 def _check(name: str, metric: Any) -> None:
-    """Raise InputError if what others register is no metric, or has no name of its own."""
+    """Raise InputError if an added object is not a metric, or lacks a name of its own."""
     if not (inspect.isclass(metric) and issubclass(metric, Metric)):
-        raise InputError(f"{metric!r} is no subclass of benchmark.metrics.base.Metric")
+        raise InputError(f"{metric!r} is not a subclass of benchmark.metrics.base.Metric")
     source = f"{metric.__module__}: the metric {metric.__name__}"
     if not isinstance(getattr(metric, "name", None), str) or not hasattr(metric, "info"):
         raise InputError(f"{source} needs a name and info")
@@ -108,10 +111,10 @@ METRICS: Registry[type[Metric]] = Registry(
     package="benchmark.metrics",
     check=_check,
 )
-# What a board shows unless it is told otherwise, the main number first.
+# The default metrics of scores and boards; the first one ranks.
 USUAL = ("identification", "bleu", "bertscore")
-# What ``all`` stands for, beside the metrics that others have added: all that need no data beyond
-# the encoders, but only one of the ROUGE family.
+# ``all`` stands for these and for added metrics. METEOR is left out because it needs WordNet, and
+# the ROUGE family is represented by one member.
 EVERY = tuple(
     name
     for name in METRICS.built_in
@@ -120,10 +123,10 @@ EVERY = tuple(
 
 
 def register(metric: _M) -> _M:
-    """Make a metric available under its ``name``; a class decorator.
+    """Add a metric under its ``name``; used as a class decorator.
 
     Raises:
-        InputError: If it has no name or info, or the name is taken.
+        InputError: If the class lacks a name or info, or the name is taken.
     """
     return METRICS.register(getattr(metric, "name", ""))(metric)
 
@@ -135,14 +138,14 @@ def names() -> list[str]:
 
 
 def check_names(wanted: Sequence[str], protocol: Protocol = HELD_OUT) -> list[str]:
-    """Return names of metrics, ``all`` replaced by the names it stands for, each once.
+    """Return distinct names of metrics, with ``all`` replaced by the names it stands for.
 
     >>> check_names(["bleu", "bleu-corrected", "bleu"])
     ['bleu', 'bleu-corrected']
 
     Raises:
-        InputError: If no metric has one of the names, or a metric needs an annotation held out and
-            the protocol holds none out.
+        InputError: If a name belongs to no metric, or a metric needs a held-out annotation and the
+            protocol holds none out.
     """
     expanded: list[str] = []
     for name in wanted:
@@ -164,13 +167,13 @@ def check_names(wanted: Sequence[str], protocol: Protocol = HELD_OUT) -> list[st
 
 
 def make_metrics(wanted: Sequence[str], settings: MetricSettings) -> list[Metric]:
-    """Make metrics by name; ``<name>-corrected`` is the chance-corrected one.
+    """Create metrics by name; ``NAME-corrected`` is the chance-corrected variant of ``NAME``.
 
     >>> [metric.name for metric in make_metrics(["bleu-2"], MetricSettings())]
     ['bleu-2']
 
     Raises:
-        InputError: If no metric has one of the names, or a metric cannot be made.
+        InputError: If a name belongs to no metric, or a metric cannot be created.
     """
     plain: dict[str, Metric] = {}
     metrics = []
@@ -183,7 +186,7 @@ def make_metrics(wanted: Sequence[str], settings: MetricSettings) -> list[Metric
 
 
 def _make(name: str, settings: MetricSettings) -> Metric:
-    """Make one metric; arguments ``encoder`` and ``device`` of its class come from the settings."""
+    """Create a metric, passing it an encoder and the device if its class takes them."""
     metric = METRICS.get(name)
     arguments = dict(_ARGUMENTS.get(name, {}))
     accepted = inspect.signature(metric).parameters
