@@ -1,7 +1,7 @@
 """Reading sparse autoencoders from the files of the libraries that train them.
 
-Every library's own configuration is read; where a file does not say what its latents are, it is
-refused, and what is missing can be stated after the path, as ``sae.pt?activation=topk&k=32``.
+Each library's own configuration is read. A file that does not define its latents is refused; what
+is missing can be stated after the path, as in ``sae.pt?activation=topk&k=32``.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ _HELP = (
     "of ViT-Prisma (config.json and weights), and files of tensors, as of OpenAI's "
     "sparse_autoencoder or with W_enc and b_enc, or encoder.weight and encoder.bias"
 )
-# All that the known formats hold. The decoder is not needed, nor are scales of its input.
+# All tensors of the known formats. The decoder and scales of its input are not needed.
 _KNOWN = frozenset(
     {"W_enc", "b_enc", "W_dec", "b_dec", "threshold", "log_threshold", "topk_threshold", "k",
      "b_gate", "b_mag", "r_mag", "scaling_factor", "finetuning_scaling_factor", "bias", "W_skip",
@@ -59,11 +59,11 @@ def load_autoencoder(path: Path) -> SparseAutoencoder:
     Args:
         path: A folder as SAELens, EleutherAI's sparsify, dictionary_learning or ViT-Prisma write
             it, or a ``.safetensors``, ``.pt`` or ``.pth`` file of tensors. What the file does not
-            say may follow: ``PATH?activation=topk&k=32&subtract=yes``; see ``Statement``.
+            define may follow: ``PATH?activation=topk&k=32&subtract=yes``; see ``Statement``.
 
     Raises:
-        InputError: If it is not there, damaged, of a kind that is not known here, or does not say
-            what its latents are.
+        InputError: If it is missing, damaged, of an unknown format, or does not define its
+            latents.
     """
     bare_path, statement = split_statement(path)
     try:
@@ -107,10 +107,10 @@ def _read(path: Path, statement: Statement) -> SparseAutoencoder:
 def _from_prisma(
     state: Mapping[str, Tensor], config: Mapping[str, Any], statement: Statement
 ) -> SparseAutoencoder:
-    """Read an autoencoder of ViT-Prisma: the decoder's bias always comes off the input.
+    """Read an autoencoder of ViT-Prisma: the decoder's bias is always subtracted from the input.
 
     Its releases differ in whether the normalization that the configuration names was applied to
-    the input, so that has to be stated.
+    the input, so this has to be stated.
     """
     if "activation_fn_str" not in config:
         raise InputError(f"config.json names no activation_fn_str; {_HELP}")
@@ -127,7 +127,7 @@ def _from_prisma(
 
 
 def _from_saelens(state: Mapping[str, Tensor], config: Mapping[str, Any]) -> SparseAutoencoder:
-    # Before version 6 the keys were others, and top-k was an activation, not an architecture.
+    # Before version 6 keys had other names, and top-k was an activation, not an architecture.
     options = config.get("activation_fn_kwargs") or {}
     k = config.get("k", options.get("k") if isinstance(options, dict) else None)
     function = str(config.get("activation_fn", config.get("activation_fn_str", "relu")))
@@ -167,7 +167,7 @@ def _from_sparsify(state: Mapping[str, Tensor], config: Mapping[str, Any]) -> Sp
     activation = config.get("activation", "topk")
     if activation not in ("topk", "groupmax"):
         raise InputError(f"activation {activation!r}; known are topk and groupmax")
-    # A transcoder's b_dec is of its output, not of its input.
+    # A transcoder's b_dec belongs to its output, not its input.
     shift = None if config.get("transcode") else needed(state, "b_dec")
     return SparseAutoencoder(*encoder_of(state), activation, shift=shift, k=whole(config.get("k")))
 

@@ -14,12 +14,12 @@ Normalization = Literal["none", "layer_norm", "constant_norm_rescale"]
 
 
 class SparseAutoencoder(nn.Module):
-    """The encoder of a sparse autoencoder.
+    """The encoder of a sparse autoencoder, as a module.
 
     With ``z = (x - shift) weight``, latents are
 
     - ``relu``: max(0, z + bias);
-    - ``topk``: of these the k largest, the others 0 (Gao et al., 2024, arXiv 2406.04093);
+    - ``topk``: the k largest of these, the others 0 (Gao et al., 2024, arXiv 2406.04093);
     - ``groupmax``: the largest of each of k groups of neighbours;
     - ``jumprelu``: those whose z + bias is above the threshold (Rajamanoharan et al., 2024, arXiv
       2407.14435), which is also how a batch top-k is used after training (Bussmann et al., 2024,
@@ -35,11 +35,15 @@ class SparseAutoencoder(nn.Module):
         k: For ``topk`` and ``groupmax``.
         threshold: For ``jumprelu``: shape (latents,) or ().
         gate: For ``gated``: the gate's bias and the logarithm of the scale, each (latents,).
-        normalization: Of each input: ``layer_norm`` to mean 0 and standard deviation 1,
-            ``constant_norm_rescale`` to the norm √units.
+        normalization: Normalization of each input: ``layer_norm`` to mean 0 and standard deviation
+            1, ``constant_norm_rescale`` to the norm √units.
 
     Raises:
         InputError: If these do not fit together.
+
+    >>> encoder = SparseAutoencoder(torch.eye(2), torch.tensor([0.0, -1.0]))
+    >>> encoder(torch.tensor([3.0, 0.5])).tolist()
+    [3.0, 0.0]
     """
 
     weight: Tensor
@@ -62,7 +66,7 @@ class SparseAutoencoder(nn.Module):
         normalization: Normalization = "none",
     ) -> None:
         super().__init__()
-        self.origin = ""  # absolute path of what it was read from
+        self.origin = ""  # absolute path of the file or folder it was read from
         if weight.ndim != 2:
             raise InputError(f"encoder weights of shape {tuple(weight.shape)}; they have two axes")
         if activation not in get_args(Activation):
@@ -105,22 +109,22 @@ class SparseAutoencoder(nn.Module):
                     f"{units} units × {latents} latents"
                 )
             self.register_buffer(name, tensor.contiguous())
-        # Settings that change the latents are part of the state, which stands for the whole.
+        # Settings that change the latents are part of the state, so that its hash covers them.
         settings = f"{activation} {k} {normalization}".encode()
         self.register_buffer("settings", torch.frombuffer(bytearray(settings), dtype=torch.uint8))
 
     @property
     def units(self) -> int:
-        """How many units of the layer it takes."""
+        """Number of units of the layer."""
         return self.weight.shape[0]
 
     @property
     def latents(self) -> int:
-        """How many latents it has."""
+        """Number of latents."""
         return self.weight.shape[1]
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return latents, 0 or more, of shape (…, latents) for a layer's output (…, units).
+        """Return nonnegative latents of shape (…, latents) for a layer's output (…, units).
 
         Raises:
             ValueError: If the layer has another number of units.

@@ -19,13 +19,13 @@ _NAMES = (
     "conv5", "relu5", "pool5",
 )  # fmt: skip
 _HEAD = ("dropout6", "fc6", "relu6", "dropout7", "fc7", "relu7", "fc8")
-# Under these names the annotated layers are in the published data.
+# The names of the annotated layers in the published data.
 LAYERS = ("conv1", "conv2", "conv3", "conv4", "conv5")
 _FEATURES = ("features.0", "features.3", "features.6", "features.8", "features.10")
 
 
 def _in_order(module: nn.Module) -> nn.Module:
-    """Return torchvision's AlexNet as one sequence with a name for every step."""
+    """Return torchvision's AlexNet as one sequence with named steps."""
     parts = OrderedDict(zip(_NAMES, module.get_submodule("features").children(), strict=True))
     parts["avgpool"] = module.get_submodule("avgpool")
     parts["flatten"] = nn.Flatten()
@@ -60,8 +60,8 @@ def _places(_: State | None) -> nn.Module:
         if pool:
             steps.append((f"pool{name}", nn.MaxPool2d(3, 2)))
         channels = width
-    # It was trained on 227 pixels, where this does nothing; the published exemplars are of 224,
-    # where the head would not fit.
+    # The network was trained on 227 pixels, where this does nothing; for the published exemplars,
+    # of 224 pixels, the head would not fit without it.
     steps += [("avgpool", nn.AdaptiveAvgPool2d(6)), ("flatten", nn.Flatten())]
     for name, (width, following) in {"6": (9216, 4096), "7": (4096, 4096)}.items():
         steps += [(f"fc{name}", nn.Linear(width, following)), (f"relu{name}", nn.ReLU())]

@@ -21,7 +21,7 @@ def _entry(dataset: str, url: str, epsilon: float, **sizes: int) -> CatalogEntry
             if state is not None:
                 return for_state(state, epsilon)
         except (KeyError, IndexError, ValueError):
-            # They are of another network: loading them will say what does not fit.
+            # Weights of another network: loading them reports what does not fit.
             pass
         return BigGAN(**sizes, epsilon=epsilon)
 
@@ -37,8 +37,8 @@ def _latents(module: nn.Module) -> LatentSpace:
 
 ENTRIES = (
     _entry("imagenet", _IMAGENET, 1e-4),
-    # Its configuration lies in a second file, with objects that are not tensors. So the sizes of
-    # the latent and of the embedding, and where attention is, are taken from the shapes of the
-    # weights; those here, of random weights, and the epsilon are of the public training scripts.
+    # The configuration is in a second file, with objects that are not tensors. The sizes of the
+    # latent and the embedding, and the position of attention, are therefore read from the shapes of
+    # the weights. Those here, for random weights, and epsilon are of the public training scripts.
     _entry("places365", _PLACES, 1e-5, width=128, classes=365, chunk=17, attention=3),
 )

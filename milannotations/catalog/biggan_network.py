@@ -1,7 +1,7 @@
 """The generator of BigGAN at 256 × 256 pixels (Brock et al., ICLR 2019, appendix B).
 
 Weights of the public PyTorch release load after ``convert``, which also divides each weight by
-its spectral norm, once: when images are made the norm no longer changes.
+its spectral norm, once: after training the norm no longer changes.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-# Of the spectral norm. The releases differ (1e-4, 1e-6), which only matters for a norm near 0.
+# For the spectral norm. The releases differ (1e-4, 1e-6), which matters only for norms near 0.
 _SPECTRAL_EPSILON = 1e-4
 _BOTTOM = 4  # side of the first map
 # Widths of the blocks' inputs and outputs, as multiples of the last one's.
@@ -86,12 +86,12 @@ class BigGAN(nn.Module):
     Args:
         width: Channels of the last block (96 on ImageNet, 128 on Places365).
         classes: Number of classes.
-        chunk: The latent vector is cut into seven chunks of this length: one for the start, and
+        chunk: Length of each of the seven chunks of the latent vector: one for the first map, and
             one for the condition of each block.
         shared: Length of a class's embedding.
-        attention: After which block there is attention; None for nowhere.
-        epsilon: Of conditional normalization: 1e-4 in DeepMind's networks, 1e-5 in those trained
-            with the public PyTorch code.
+        attention: Number of the block followed by attention; None for no attention.
+        epsilon: Epsilon of conditional normalization: 1e-4 in DeepMind's networks, 1e-5 in those
+            trained with the public PyTorch code.
     """
 
     def __init__(
@@ -141,10 +141,10 @@ class BigGAN(nn.Module):
 
 
 def for_state(state: Mapping[str, Tensor], epsilon: float = 1e-4) -> BigGAN:
-    """Return the network that converted weights fit, by their shapes; see ``BigGAN``.
+    """Return the network that fits converted weights, by their shapes; see ``BigGAN``.
 
     Raises:
-        KeyError, IndexError, ValueError: If they are of another network.
+        KeyError, IndexError, ValueError: If they belong to another network.
     """
     classes, shared = state["shared.weight"].shape
     attention = [int(key[4]) for key in state if re.fullmatch(r"attn\d\.gamma", key)]
@@ -159,7 +159,7 @@ def for_state(state: Mapping[str, Tensor], epsilon: float = 1e-4) -> BigGAN:
 
 
 def convert(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Turn weights of the public release into those of ``BigGAN``."""
+    """Convert weights of the public release to those of ``BigGAN``."""
     converted: OrderedDict[str, Tensor] = OrderedDict()
     for key, tensor in state.items():
         name, _, what = key.rpartition(".")
@@ -167,7 +167,7 @@ def convert(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
             continue
         vector = state.get(f"{name}.u0") if what == "weight" else None
         value = tensor if vector is None else _normalized(tensor, vector)
-        # With two of the options of training, the statistics lie one module deeper.
+        # With two of the training options, the statistics are one module deeper.
         key = re.sub(r"\.bn\.(?:running|stored)_(mean|var)$", r".stored_\1", key)
         key = re.sub(r"^blocks\.(\d)\.0\.", r"layer\1.", key)
         key = re.sub(r"^blocks\.(\d)\.1\.", r"attn\1.", key)

@@ -14,7 +14,7 @@ _DRIVE = {
 
 
 def _rename(state: State) -> State:
-    """Turn the names of old checkpoints, ``denselayer1.norm.1.weight``, into today's."""
+    """Convert the names of old checkpoints, ``denselayer1.norm.1.weight``, to current ones."""
     old = r"(denselayer\d+\.(?:norm|relu|conv))\.([12])\."
     return {re.sub(old, r"\1\2.", key): value for key, value in state.items()}
 

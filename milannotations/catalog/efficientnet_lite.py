@@ -1,4 +1,4 @@
-"""EfficientNet-Lite0, trained on ImageNet; its weights install from the package index."""
+"""EfficientNet-Lite0, trained on ImageNet; its weights are installed from the package index."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the catalog says of a model, and how an entry becomes a network."""
+"""The entries of the catalog, and how an entry becomes a network."""
 
 from __future__ import annotations
 
@@ -33,16 +33,16 @@ class CatalogEntry:
 
     Attributes:
         name: Architecture, as records name it.
-        dataset: What its published weights were trained on.
-        make: Makes the network without its weights. It is given the weights that will be loaded,
-            which some networks take their sizes from; None for random ones.
-        layers: Layers that are dissected where the user names none.
+        dataset: The data its published weights were trained on.
+        make: Constructs the network without its weights. Its argument is the state dictionary that
+            will be loaded, from which some networks take their sizes; None for random weights.
+        layers: The layers that are dissected by default.
         source: Where the published weights are, for people.
-        fetch: Downloads them; None if they have to be downloaded by hand.
-        convert: Turns the published state dictionary into that of the network.
-        preprocessing: What turns an image into the network's input.
-        layouts: Layouts of layers, by pattern, where they cannot be told.
-        latents: What a generator takes.
+        fetch: Downloads the weights; None if they have to be downloaded by hand.
+        convert: Converts the published state dictionary to that of the network.
+        preprocessing: How an image becomes the network's input.
+        layouts: Layouts by layer pattern, where they cannot be detected.
+        latents: The latents that a generator takes.
         units: Which units of ``layers`` were published; None for all. See ``UnitChoice``.
     """
 
@@ -60,20 +60,20 @@ class CatalogEntry:
 
     @property
     def config(self) -> str:
-        """Name and data set, as ``resnet18-imagenet``."""
+        """Name and dataset, such as ``resnet18-imagenet``."""
         return f"{self.name}-{self.dataset}"
 
     @property
     def original(self) -> bool:
         """Whether the code of the MILAN paper lists this model.
 
-        Its exemplars are then built as that code builds them where the user does not say otherwise.
+        By default its exemplars are then built as that code builds them.
         """
         return self.config in ORIGINAL_MODELS
 
 
 def seeded(make: Callable[[], nn.Module]) -> nn.Module:
-    """Make a network whose random weights are the same each time, for each ``weights_seed``."""
+    """Construct a network whose random weights are the same each time, per ``weights_seed``."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(_weights_seed.get())
         return make()
@@ -81,7 +81,7 @@ def seeded(make: Callable[[], nn.Module]) -> nn.Module:
 
 @contextmanager
 def weights_seed(seed: int) -> Iterator[None]:
-    """Draw random weights from another seed than ``SEED`` while the context lasts."""
+    """Draw random weights from another seed than ``SEED`` in the ``with`` block."""
     token = _weights_seed.set(seed)
     try:
         yield
@@ -90,7 +90,7 @@ def weights_seed(seed: int) -> Iterator[None]:
 
 
 def from_url(url: str) -> Callable[[], State]:
-    """Return what downloads a state dictionary, and checks its hash if the name has one."""
+    """Return a function that downloads a state dictionary and checks the hash in its name."""
 
     def fetch() -> State:
         named = re.search(r"-[0-9a-f]{8,}\.", url) is not None
@@ -115,8 +115,8 @@ def torchvision_entry(
     Args:
         name: Torchvision's name.
         layers: See ``CatalogEntry``.
-        weights: Which of torchvision's; the first version is what the MILAN paper used.
-        arrange: Puts the modules into another order or under other names.
+        weights: Which of torchvision's weights; the MILAN paper used the first version.
+        arrange: Reorders or renames the modules.
         convert: Renames the keys accordingly.
     """
     published = torchvision.models.get_model_weights(name)[weights]
@@ -141,18 +141,18 @@ def torchvision_network(
     state: State | None = None,
     arrange: Callable[[nn.Module], nn.Module] | None = None,
 ) -> nn.Module:
-    """Make a classifier of torchvision, with the classes of the weights it will be given.
+    """Construct a classifier of torchvision with as many classes as its weights have.
 
     Args:
         name: Torchvision's name.
-        state: The weights, by the names that the arranged network has; None for 1000 classes.
+        state: The weights, under the names of the arranged network; None for 1000 classes.
         arrange: See ``torchvision_entry``.
     """
     arrange = arrange or _as_it_is
     if state is not None:
-        with torch.device("meta"):  # shapes alone, which takes no time
+        with torch.device("meta"):  # only shapes, which takes no time
             usual = arrange(torchvision.models.get_model(name, weights=None)).state_dict()
-        # The head: what has a row for each of ImageNet's classes (an auxiliary one comes before).
+        # The head has a row for each of ImageNet's classes (an auxiliary head comes before it).
         heads = [key for key, value in usual.items() if value.shape[:1] == (_IMAGENET,)]
         last = state.get(heads[-1]) if heads else None
         if last is not None and last.ndim and len(last) not in (0, _IMAGENET):
@@ -180,7 +180,7 @@ def blurred_entry(name: str, layers: tuple[str, ...], drive: str) -> CatalogEntr
     """Return the entry of a torchvision classifier trained on ImageNet with blurred faces.
 
     The weights are those of Yang et al., "A Study of Face Obfuscation in ImageNet" (ICML 2022,
-    arXiv 2103.06191), which lie on Google Drive.
+    arXiv 2103.06191), which are on Google Drive.
 
     Args:
         name: Torchvision's name.
@@ -197,7 +197,7 @@ def blurred_entry(name: str, layers: tuple[str, ...], drive: str) -> CatalogEntr
 
 
 def converted(entry: CatalogEntry, state: State) -> State:
-    """Give weights the network's own names; weights of another network may stay as they are."""
+    """Convert weights to the network's own names; those of another network may stay unchanged."""
     try:
         return entry.convert(state)
     except (KeyError, IndexError, ValueError, RuntimeError):
@@ -208,7 +208,7 @@ def published_state(entry: CatalogEntry) -> State:
     """Download an entry's published weights.
 
     Raises:
-        InputError: If they have to be downloaded by hand, or cannot be had.
+        InputError: If they have to be downloaded by hand, or the download fails.
     """
     if entry.fetch is None:
         raise InputError(

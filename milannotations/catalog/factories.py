@@ -1,4 +1,4 @@
-"""Networks that a function of the user's own makes."""
+"""Networks that a user's own function constructs."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ HOW = "write it as package.module:factory"
 
 
 def factory_of(spec: str) -> Callable[[], Any]:
-    """Return the function that a spelling ``package.module:factory`` names.
+    """Return the function that ``package.module:factory`` names.
 
-    The module may be installed or lie in the working folder.
+    The module may be installed or in the working folder.
 
     Raises:
         InputError: If the module cannot be imported, or has no such function: names the exception
@@ -54,6 +54,6 @@ def call_factory(factory: Callable[[], Any], spec: str) -> Any:
         return factory()
     except InputError:
         raise
-    except (Exception, SystemExit) as error:  # whatever the user's code raises
+    except (Exception, SystemExit) as error:  # the user's code may raise anything
         name = getattr(factory, "__name__", spec)
         raise InputError(f"model {spec!r}: {name} raises {raised(error)}") from error

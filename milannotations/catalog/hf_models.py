@@ -1,4 +1,4 @@
-"""Any vision model that ``transformers`` knows, from a hub or a local folder."""
+"""Any vision model that ``transformers`` supports, from a hub or a local folder."""
 
 from __future__ import annotations
 
@@ -26,17 +26,17 @@ _ERRORS = (
 def load(
     name: str, published: bool, state: Mapping[str, Tensor] | None = None
 ) -> tuple[nn.Module, Preprocessing]:
-    """Load a model; of models of pictures and texts the vision tower.
+    """Load a model; for models of images and texts, the vision tower.
 
     Code that comes with a model is never run, and pickled weights are read as tensors only.
 
     Args:
-        name: As on a hub, or a local folder.
-        published: With its weights; otherwise random ones.
-        state: Weights to be used instead, by the names that are on the hub.
+        name: OWNER/NAME on a hub, or a local folder.
+        published: Whether to load its weights instead of random ones.
+        state: Weights to use instead, under the names that they have on the hub.
 
     Raises:
-        InputError: If it cannot be had, lacks weights, or is not of a kind known here.
+        InputError: If it cannot be loaded, lacks weights, or is of an unsupported kind.
     """
     import transformers
 
@@ -63,20 +63,20 @@ def load(
                     kind.from_config(config) if kind is transformers.AutoModel else kind(config)
                 )
             if state is not None:
-                # Names in files are not always those of the modules; transformers translates them.
+                # Names in files may differ from those of the modules; transformers translates them.
                 network, info = type(network).from_pretrained(
                     None, config=config, state_dict=dict(state), output_loading_info=True
                 )
             lacking = sorted(key for key in info["missing_keys"] if "pooler" not in key)
     except InputError:
         raise
-    except Exception as error:  # transformers and tokenizers raise whatever comes of a file
+    except Exception as error:  # transformers and tokenizers may raise anything
         raise InputError(
             f"model hf:{name} cannot be loaded: {reason(error)}\n(a gated model needs "
             "`hf auth login` and its licence accepted; without a connection, name a local folder)"
         ) from error
     if lacking:
-        # transformers itself makes random ones in their place.
+        # transformers itself initializes them at random.
         raise InputError(
             f"model hf:{name}: the weights lack {len(lacking)} parameters, such as "
             f"{', '.join(lacking[:3])}; pass --weights random if none are wanted"
@@ -109,9 +109,9 @@ def _tower(config: Any) -> Any:
 def _in_order(
     module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    """Have a masked autoencoder's encoder see all patches, in their order.
+    """Make a masked autoencoder's encoder process all patches, in order.
 
-    By itself it drops three in four and shuffles the rest, by sorting random numbers.
+    By default it drops three in four and shuffles the rest, by sorting random numbers.
     """
     pixels: Tensor = args[0] if args else kwargs["pixel_values"]
     patches: Any = module.get_submodule("embeddings.patch_embeddings").num_patches
@@ -120,10 +120,10 @@ def _in_order(
 
 
 def preprocessing(processor: Any) -> Preprocessing:
-    """Return what an image processor of ``transformers`` does to an image.
+    """Return the preprocessing that an image processor of ``transformers`` performs.
 
     Raises:
-        InputError: If it does anything that is not known here.
+        InputError: If it does anything that is not supported here.
     """
     size = _lengths(processor, "size")
     resize: int | tuple[int, int] = size
@@ -132,7 +132,7 @@ def preprocessing(processor: Any) -> Preprocessing:
     if getattr(processor, "do_center_crop", False):
         crop = _lengths(processor, "crop_size")
     elif isinstance(size, int) and share and size < 384:
-        # ConvNeXt's: the shorter side is made so much longer, and the middle cut out.
+        # ConvNeXt's: the shorter side is resized to a larger length, and the centre is cropped.
         resize = int(size / share)
     elif isinstance(size, int) and share:
         resize = (size, size)
@@ -141,7 +141,7 @@ def preprocessing(processor: Any) -> Preprocessing:
             f"the image processor makes the shorter side {size} and crops nothing, so images "
             "differ in size; such models cannot be dissected in batches"
         )
-    # Pixels in [0, 1] times this are what its mean and deviation are meant for.
+    # Its mean and deviation apply to pixels in [0, 1] times this factor.
     scale = 255 * processor.rescale_factor if getattr(processor, "do_rescale", True) else 255.0
     mean, std = (0.0,) * 3, (1.0,) * 3
     if getattr(processor, "do_normalize", True):
@@ -162,7 +162,7 @@ def _lengths(processor: Any, name: str) -> int | tuple[int, int]:
     lengths = getattr(processor, name, None)
     if isinstance(lengths, int):
         return lengths if name == "size" else (lengths, lengths)
-    # A dictionary, or with newer versions of transformers an object like one.
+    # A dictionary, or in newer versions of transformers an object like one.
     get: Any = getattr(lengths, "get", lambda _: None)
     edge, height, width = get("shortest_edge"), get("height"), get("width")
     if edge:
@@ -176,7 +176,7 @@ def _lengths(processor: Any, name: str) -> int | tuple[int, int]:
 
 
 def _check(preprocessing: Preprocessing, processor: Any) -> None:
-    """Compare with what the processor makes of an image: some do more than their options say."""
+    """Compare with the processor's output for an image, as some do more than their options say."""
     generator = torch.Generator().manual_seed(0)
     coarse = torch.randint(0, 256, (40, 30, 3), generator=generator, dtype=torch.uint8)
     side = 2 * max(preprocessing.shape)

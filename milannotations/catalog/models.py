@@ -1,4 +1,4 @@
-"""Models that can be named on the command line, each with its weights and preprocessing."""
+"""Loading models by name, each with its weights and preprocessing."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ from milannotations.inputs.preprocessing import Preprocessing
 from milannotations.registry import Registry
 from milannotations.rules import InPlace, MaskRule
 
-# What the records say of networks whose data nobody has named.
+# The dataset in records of networks whose training data is unknown.
 UNKNOWN = "unknown"
 _FAMILIES = (
     alexnet, vgg, resnet, densenet, mobile, biggan, vision_transformers, modern,
@@ -57,7 +57,7 @@ def _check_model(name: str, factory: object) -> None:
         raise InputError(f"a model cannot be named {name!r}: the name has ':' or '/' in it")
 
 
-# Factories that others have registered, beside the catalog's entries.
+# The catalog's entries, and factories that other packages have registered.
 MODELS: Registry[CatalogEntry | Callable[[], Any]] = Registry(
     "model", ENTRIES, group="milannotations.models", check=_check_model
 )
@@ -71,18 +71,18 @@ class LoadedModel:
     Attributes:
         module: The network with its weights.
         name: Architecture, as records name it.
-        dataset: What it was trained on, as records name it.
-        preprocessing: What turns an image into its input.
-        layers: The layers that are dissected where the user names none.
-        layouts: Layouts of layers, by pattern, where they cannot be told from the outputs.
-        latents: What a generator takes; None for networks that take images.
-        in_place: Whether outputs that are changed in place are read before or after that where
-            the user does not say; see ``milannotations.hook_points.in_place``.
-        masks: The rule for masks where the user does not say; see ``render_masks``.
-        spec: The name that ``load_model`` loaded it by; empty if it was made otherwise.
+        dataset: The data it was trained on, as records name it.
+        preprocessing: How an image becomes its input.
+        layers: The layers that are dissected by default.
+        layouts: Layouts by layer pattern, where they cannot be detected.
+        latents: The latents that a generator takes; None for networks that take images.
+        in_place: Whether outputs that are changed in place are read before or after that, by
+            default; see ``milannotations.hook_points.in_place``.
+        masks: The default rule for masks; see ``render_masks``.
+        spec: The name that ``load_model`` loaded it by; empty if it was constructed otherwise.
         weights: ``published``, ``random``, or the absolute path of a file.
-        autoencoders: Sparse autoencoders, by the layer on top of which they are.
-        units: Which units of ``layers`` are dissected where the user names neither; None for all.
+        autoencoders: Sparse autoencoders, by the name of the layer whose units they encode.
+        units: Which units of ``layers`` are dissected by default; None for all.
     """
 
     module: nn.Module
@@ -117,7 +117,7 @@ _origins: WeakKeyDictionary[nn.Module, ModelOrigin] = WeakKeyDictionary()
 
 
 def origin_of(module: nn.Module) -> ModelOrigin | None:
-    """Return how ``load_model`` loaded a network; None for a network that was made otherwise."""
+    """Return how ``load_model`` loaded a network; None for networks constructed otherwise."""
     return _origins.get(module)
 
 
@@ -132,24 +132,24 @@ def load_model(
     """Load a model by name.
 
     Args:
-        spec: A model of the catalog, as ``resnet18``, ``resnet18/places365`` or
+        spec: A model of the catalog, such as ``resnet18``, ``resnet18/places365`` or
             ``resnet18-places365``; any classifier of torchvision, as ``torchvision:resnet18`` or
             by its bare name; ``timm:NAME``; ``hf:OWNER/NAME`` or ``hf:FOLDER`` (of
             ``transformers``); ``hub:OWNER/REPO:ENTRY`` (of ``torch.hub``; a branch or tag may
             stand between the two, ``hub:OWNER/REPO:REF:ENTRY``);
             ``package.module:factory``, a function without arguments that returns an
             ``nn.Module`` (ImageNet preprocessing at 224) or a ``LoadedModel``; or the name under
-            which such a function was registered. The last three run the code they name: name only
+            which such a function was registered. The last three run the code they name: use only
             code that you trust.
         weights: ``published``, ``random`` (the same each time), or a file with a state
             dictionary.
-        dataset: What the weights were trained on, for the records; default the published
-            weights' own, what a factory's ``LoadedModel`` says, or the name of the file.
+        dataset: The data the weights were trained on, for the records; default that of the
+            published weights, that of a factory's ``LoadedModel``, or the name of the file.
         name: What the records call the network; default the model's own name.
-        inputs: Changes of its preprocessing.
+        inputs: Changes to its preprocessing.
 
     Raises:
-        InputError: If there is no such model, or its weights cannot be had or do not fit.
+        InputError: If there is no such model, or its weights cannot be loaded or do not fit.
     """
     entry = _entry(spec)
     if entry is not None:
@@ -159,7 +159,7 @@ def load_model(
         if weights not in ("published", "random"):
             loaded = _with_file(loaded, spec, weights)
     trained_on = loaded.dataset
-    # What the user's own factory says of its data is the user's choice already.
+    # The dataset of a user's own factory is the user's choice already.
     chosen = trained_on != UNKNOWN and (is_factory(spec) or spec in MODELS.added())
     if weights == "random" and not chosen:
         trained_on = "random"
@@ -180,7 +180,7 @@ def load_model(
 
 
 def is_factory(spec: str) -> bool:
-    """Say whether a model is made by a function of the user's own, ``package.module:factory``."""
+    """Return whether a model is constructed by a user's function, ``package.module:factory``."""
     kind, colon, _ = spec.partition(":")
     return bool(colon) and kind not in ("torchvision", "timm", "hf", "hub")
 
@@ -192,7 +192,7 @@ def _checked_name(option: str, text: str) -> str:
 
 
 def _origin(spec: str, weights: str) -> ModelOrigin:
-    """Return a name and weights that mean the same in every working folder."""
+    """Return a name and weights that mean the same from any working folder."""
     kind, _, name = spec.partition(":")
     if kind == "hf" and Path(name).is_dir():
         spec = f"hf:{Path(name).absolute()}"
@@ -283,7 +283,7 @@ def _from_entry(entry: CatalogEntry, weights: str) -> LoadedModel:
 
 
 def _state_for(entry: CatalogEntry, weights: str) -> State:
-    """Return the weights of a file: the published one, or one that has the network's own names."""
+    """Return the weights in a file: published ones, or ones under the network's own names."""
     path, label = split_part(weights)
     checkpoint, source_name = read_checkpoint(path), f"file {path}"
 
@@ -311,7 +311,7 @@ def _with_file(loaded: LoadedModel, spec: str, weights: str) -> LoadedModel:
     if kind == "hf":
         return seeded_model(spec, False, state)  # transformers renames and loads them itself
     if kind == "torchvision" or not colon:
-        loaded = seeded_model(spec, False, state)  # with as many classes as the file has
+        loaded = seeded_model(spec, False, state)  # with the number of classes in the file
     fit(loaded.module, state, weights)
     return loaded
 
@@ -321,9 +321,9 @@ def _from_hub(spec: str, published: bool) -> nn.Module:
     if repository.count("/") != 1 or repository.count(":") > 1 or not entry:
         raise InputError(f"model {spec!r}; write it as hub:OWNER/REPO:ENTRY")
     try:
-        # Naming the repository is the consent that torch.hub would ask for at a terminal.
+        # By naming the repository, the user gives the consent that torch.hub would ask for.
         module = torch.hub.load(repository, entry, pretrained=published, trust_repo=True)
-    except Exception as error:  # whatever that repository's code raises
+    except Exception as error:  # the repository's code may raise anything
         raise InputError(f"model {spec!r} cannot be loaded: {raised(error)}") from error
     if not isinstance(module, nn.Module):
         raise InputError(f"model {spec!r} gives a {type(module).__name__}, not a torch.nn.Module")

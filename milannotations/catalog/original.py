@@ -1,4 +1,4 @@
-"""The models that the code of the MILAN paper lists, whose defaults are that code's.
+"""The models that the code of the MILAN paper lists, which have the defaults of that code.
 
 The list is ``src/exemplars/models.py`` of https://github.com/evandez/neuron-descriptions.
 """
@@ -10,7 +10,7 @@ _CLASSIFIERS = (
     "resnet152", "shufflenet_v2_x1_0", "squeezenet1_0", "vgg11", "vgg13", "vgg16", "vgg19",
     "alexnet",
 )  # fmt: skip
-# As ``Entry.config`` has them.
+# As in ``CatalogEntry.config``.
 ORIGINAL_MODELS = frozenset(
     [
         *(f"{name}-imagenet" for name in (*_CLASSIFIERS, "biggan", "dino_vits8")),

@@ -11,19 +11,19 @@ from dataclasses import dataclass
 
 from milannotations.errors import InputError, did_you_mean
 
-# Where the authors published the data; see the README of the original code.
+# The host on which the authors published the data; see the README of the original code.
 HOST = "http://milan.csail.mit.edu/data"
 
 
 @dataclass(frozen=True)
 class SourceImages:
-    """The images a release's ``ids.csv`` counts, in the order of torchvision's ImageFolder.
+    """The images that a release's ``ids.csv`` counts, in the order of torchvision's ImageFolder.
 
     Attributes:
-        title: What the user has to have.
-        images: How many there are.
-        folders: How many class folders they lie in.
-        per_folder: Images in each folder, where that is one number.
+        title: The dataset that the user needs.
+        images: Number of images.
+        folders: Number of class folders.
+        per_folder: Number of images in each folder, if they are all the same.
     """
 
     title: str
@@ -46,9 +46,9 @@ class Release:
         model: Architecture.
         dataset: Data it was trained on.
         units: Annotated units (MILAN paper, table 1).
-        layers: Layers as the release names its folders, with the number of units where the
-            published sources give it.
-        has_images: Whether the published zip holds the exemplars' images.
+        layers: Layers as the release names its folders, with the number of units if the published
+            sources give it.
+        has_images: Whether the published zip contains the exemplars' images.
         source: Key of ``SOURCES`` for the images that ``ids.csv`` counts; None for generators,
             whose images come from latents.
     """
@@ -114,7 +114,7 @@ TEXT_ONLY = "-annotations"
 
 
 def canonical(name: str) -> str:
-    """Return a name as configs and groups are spelled: with hyphens for slashes.
+    """Return a name in the spelling of configs and groups, with hyphens for slashes.
 
     >>> canonical("alexnet/imagenet")
     'alexnet-imagenet'
@@ -123,7 +123,7 @@ def canonical(name: str) -> str:
 
 
 def is_known(name: str) -> bool:
-    """Say whether a name is one of a config or of a group."""
+    """Return whether a name is that of a config or a group."""
     spelled = canonical(name)
     return spelled in GROUPS or spelled.removesuffix(TEXT_ONLY) in RELEASES
 
@@ -135,7 +135,7 @@ def members(name: str) -> tuple[str, ...]:
     ('biggan-imagenet', 'biggan-places365')
 
     Raises:
-        InputError: If there is no such name; near ones are suggested.
+        InputError: If there is no such name; similar names are suggested.
     """
     spelled = canonical(name)
     if spelled.removesuffix(TEXT_ONLY) in RELEASES:

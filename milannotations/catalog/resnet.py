@@ -44,7 +44,7 @@ def _places152(_: State | None) -> nn.Module:
 
 
 def _rename_places152(state: State) -> State:
-    """Turn the names of the checkpoint, as ``4.0.0.0.3.weight``, into torchvision's."""
+    """Convert the names of the checkpoint, such as ``4.0.0.0.3.weight``, to torchvision's."""
 
     def rename(key: str) -> str:
         match = re.fullmatch(r"([4-7])\.(\d+)\.0\.0\.(\d)\.(\w+)", key)
@@ -53,7 +53,7 @@ def _rename_places152(state: State) -> State:
         match = re.fullmatch(r"([4-7])\.0\.0\.1\.([01])\.(\w+)", key)
         if match:
             return f"{match[1]}.0.downsample.{match[2]}.{match[3]}"
-        # The head is a sequence of a step without weights and the linear layer.
+        # The head is a sequence of a step without weights and a linear layer.
         return re.sub(r"^10\.1\.", "10.", key)
 
     return {rename(key): value for key, value in state.items()}

@@ -1,8 +1,8 @@
 """Finding a network's state dictionary in what training scripts save.
 
 Checkpoints nest state dictionaries (``model``, ``state_dict``, ``teacher``, …) and prefix names
-(``module.``, ``_orig_mod.``, ``model.``, ``backbone.``, …). Neither is guessed by its name: where
-the network is known, what fits its parameters is taken.
+(``module.``, ``_orig_mod.``, ``model.``, ``backbone.``, …). Neither is guessed from its name: if
+the network is known, the state dictionary that fits its parameters is taken.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ State = Mapping[str, Tensor]
 _DEEPEST = 4  # dictionaries within dictionaries
 _SHOWN = 4  # names in a message
 _PREFIXES = 8  # that are tried
-# What DataParallel, torch.compile, FSDP and activation checkpointing put between names.
+# What DataParallel, torch.compile, FSDP and activation checkpointing insert into names.
 _WRAPPERS = frozenset(
     {"module", "_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module", "_forward_module"}
 )
 _NOT_WEIGHTS = re.compile(r"optim|sched|scaler|callback|loops|history|rng", re.IGNORECASE)
-# Of an averaged network and the one it is averaged from, the averaged one is what authors
-# evaluate: timm loads "state_dict_ema" first, DINO's evaluation the teacher, I-JEPA's the target.
-# Of MoCo's two encoders it is encoder_q.
+# If there is a network and an average of it, authors evaluate the average: timm loads
+# "state_dict_ema" first, DINO's evaluation the teacher, I-JEPA's the target. Of MoCo's two
+# encoders, they evaluate encoder_q.
 _AVERAGED = re.compile(r"(^|[._])(ema|swa|avg|averaged|teacher|target)([._]|$)")
 _SECONDARY = re.compile(r"(^|[._])(student|online|context|encoder_k|momentum)([._]|$)")
 
@@ -40,9 +40,9 @@ class Candidate:
     """A state dictionary in a checkpoint.
 
     Attributes:
-        label: Where it is, for people: keys of dictionaries and the prefix, joined by dots.
-        state: Its tensors, by names without the prefix.
-        left: Names of tensors beside it, under other prefixes.
+        label: Its position, for people: keys of dictionaries and the prefix, joined by dots.
+        state: Its tensors, under their names without the prefix.
+        left: Names of other tensors, under other prefixes.
     """
 
     label: str
@@ -61,16 +61,16 @@ def chosen_state(
     """Return the state dictionary of a network in a checkpoint.
 
     Args:
-        checkpoint: What ``read_checkpoint`` gave.
-        wanted: The network's own state dictionary, of which names and shapes count; None if it is
-            not known: names then lose what wrappers add, and nothing else.
-        source_name: What to call the checkpoint.
-        label: Which state dictionary is meant, by its label or the beginning of it.
-        convert: Turns published names into the network's own; names may be its own already.
-        say: Called with one line where there was a choice; default prints to standard error.
+        checkpoint: The result of ``read_checkpoint``.
+        wanted: The network's own state dictionary, for its names and shapes; None if it is unknown:
+            names then only lose what wrappers add.
+        source_name: Name of the checkpoint, for messages.
+        label: Label of the state dictionary, or the beginning of its label.
+        convert: Converts published names to the network's own; names may be its own already.
+        say: Called with one line if there was a choice; by default prints to standard error.
 
     Raises:
-        InputError: If there is none, none of that label, or several among which there is no rule.
+        InputError: If there is none, none with that label, or several without a rule to choose.
     """
     dictionaries = list(_dictionaries(checkpoint))
     if not dictionaries:
@@ -82,7 +82,7 @@ def chosen_state(
         candidates = _named(candidates, label, source_name)
     candidates = _distinct(_largest(candidates) if wanted is None else _best(candidates, wanted))
     if wanted is not None and _lacks(candidates[0], wanted)[:2] != (0, 0):
-        return candidates[0].state  # none fits, which loading it says
+        return candidates[0].state  # none fits, which loading it reports
     tell = say or (lambda line: print(line, file=sys.stderr))
     chosen = _preferred(candidates, source_name, tell)
     if chosen.left and wanted is not None:
@@ -94,7 +94,7 @@ def chosen_state(
 
 
 def misfit(wanted: State, state: State) -> str:
-    """Return in one line why a state dictionary does not fit a network; empty if it does."""
+    """Return one line on why a state dictionary does not fit a network; empty if it fits."""
     missing = [name for name in wanted if name not in state and _counts(name)]
     more = [name for name in state if name not in wanted]
     shapes = [
@@ -137,7 +137,7 @@ def _dictionaries(tree: Any, label: tuple[str, ...] = ()) -> Iterator[Candidate]
 def _variants(
     base: Candidate, wanted: State | None, convert: Callable[[State], State] | None
 ) -> list[Candidate]:
-    """Return a dictionary under the names that it has without wrappers and prefixes."""
+    """Return a dictionary under its names without wrappers and prefixes."""
     plain = _without_wrappers(base.state, wanted)
     if wanted is None:
         return [Candidate(base.label, plain)]
@@ -166,7 +166,7 @@ def _without_wrappers(state: State, wanted: State | None) -> dict[str, Tensor]:
 
 
 def _prefixes(state: State, wanted: State) -> list[str]:
-    """Return the prefixes under which most of the network's names are; at least the empty one."""
+    """Return the prefixes of most of the network's names; at least the empty one."""
     counts: Counter[str] = Counter({"": 0})
     for name in state:
         start = 0
@@ -179,7 +179,7 @@ def _prefixes(state: State, wanted: State) -> list[str]:
 
 
 def _leading(state: State) -> list[str]:
-    """Return the empty prefix, and those of up to three parts that a tenth of all names have."""
+    """Return the empty prefix, and prefixes of up to three parts that a tenth of all names have."""
     counts: Counter[str] = Counter()
     for name in state:
         parts = name.split(".")
@@ -219,7 +219,7 @@ def _best(candidates: list[Candidate], wanted: State) -> list[Candidate]:
 
 
 def _lacks(candidate: Candidate, wanted: State) -> tuple[int, int, int]:
-    """Return how many names are missing, how many are unexpected, how many shapes differ."""
+    """Return the numbers of missing names, unexpected names, and shapes that differ."""
     missing = sum(name not in candidate.state for name in wanted if _counts(name))
     more = sum(name not in wanted for name in candidate.state)
     shapes = sum(
@@ -238,7 +238,7 @@ def _largest(candidates: list[Candidate]) -> list[Candidate]:
 
 
 def _distinct(candidates: list[Candidate]) -> list[Candidate]:
-    """Leave out candidates that hold the very tensors of an earlier one."""
+    """Leave out candidates that hold the same tensors as an earlier one."""
     distinct: list[Candidate] = []
     for candidate in candidates:
         if not any(_equal(candidate.state, other.state) for other in distinct):

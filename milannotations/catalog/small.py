@@ -1,4 +1,4 @@
-"""A small plain convolutional network, to be trained on a few thousand images on a processor."""
+"""A small convolutional network that can be trained on a few thousand images on a CPU."""
 
 from __future__ import annotations
 
@@ -19,23 +19,23 @@ LAYERS = tuple(f"conv{number}" for number in range(1, len(WIDTHS) + 1))
 PREPROCESSING = Preprocessing(SIZE, SIZE, mean=(0.5, 0.5, 0.5), std=(0.25, 0.25, 0.25))
 _CLASSES = 10
 # Side of the kernel, and whether maps are halved before the layer. Images of 96 pixels give maps
-# of 48, 24, 24, 12 and 12: masks made of the last still say where.
+# of 48, 24, 24, 12 and 12: even the last ones locate what they respond to.
 _KERNELS = (5, 3, 3, 3, 3)
 _HALVED = (False, True, False, True, False)
 
 
 class SmallNet(nn.Module):
-    """Five layers of convolution, batch normalization and ReLU, an average, and a classifier.
+    """Five layers of convolution, batch normalization and ReLU, average pooling, and a classifier.
 
     The layers are the submodules ``conv1`` to ``conv5``, whose outputs are those of the ReLU;
     ``fc`` classifies the average of the last maps.
 
     Args:
-        classes: How many classes there are.
+        classes: Number of classes.
         widths: Units of each layer.
 
     Raises:
-        InputError: If there is not a width for each layer, or a number is below 1.
+        InputError: If the number of widths is not that of the layers, or a number is below 1.
     """
 
     def __init__(self, classes: int = _CLASSES, widths: Sequence[int] = WIDTHS) -> None:
@@ -59,7 +59,7 @@ class SmallNet(nn.Module):
         self.fc = nn.Linear(before, classes)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Return the classes' scores, (n, classes), of images (n, 3, height, width)."""
+        """Return logits, (n, classes), of images (n, 3, height, width)."""
         maps = images
         for name in LAYERS:
             maps = self.get_submodule(name)(maps)
@@ -68,10 +68,10 @@ class SmallNet(nn.Module):
 
 
 def for_state(state: State | None) -> SmallNet:
-    """Make the network that a state dictionary is of; one of 10 classes without, or if unlike."""
+    """Construct the network of a state dictionary; with 10 classes if there is none that fits."""
     keys = [f"{name}.conv.weight" for name in LAYERS]
     if state is None or not {*keys, "fc.weight"} <= state.keys():
-        return SmallNet()  # what is missing is then said when the state is loaded
+        return SmallNet()  # loading the state then reports what is missing
     shapes: list[torch.Size] = [state[key].shape for key in [*keys, "fc.weight"]]
     if not all(shapes):  # a scalar
         return SmallNet()

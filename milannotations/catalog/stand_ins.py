@@ -1,9 +1,9 @@
-"""Reading checkpoints without running their code: inert stand-ins for what stands beside tensors.
+"""Reading checkpoints without running their code: inert stand-ins for objects other than tensors.
 
 Training scripts save arguments, paths, dates, random states and numpy scalars with the weights.
 ``torch.load(weights_only=True)`` refuses files that name such classes. Here each of a short list of
-names is read as an object that keeps nothing and does nothing; the class itself is neither
-imported nor called. Any other class is refused, and ``foreign_objects`` says where it stands.
+names is read as an object that stores nothing and does nothing; the class itself is neither
+imported nor called. Any other class is refused, and ``foreign_objects`` reports its position.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ _LEGACY_HEADERS = 3  # pickles before the object in PyTorch's format before 1.6
 
 
 class _Nothing:
-    """Stands for an object whose content is not looked at."""
+    """Stands for an object whose content is ignored."""
 
     def __new__(cls, *_: object, **__: object) -> Any:
         return super().__new__(cls)
 
     def __setstate__(self, state: object) -> None:
-        """Drop the state."""
+        """Discard the state."""
 
 
 class _Entries:
@@ -80,7 +80,7 @@ _HARMLESS = frozenset((*_OBJECTS, *_DICTIONARIES))
 
 
 class _Mark(dict[Any, Any]):
-    """Stands for any object of a pickle in an outline: it takes all calls and does nothing."""
+    """Stands for any object of a pickle in an outline: it accepts all calls and does nothing."""
 
     qualified = ""
 
@@ -97,13 +97,13 @@ class _Mark(dict[Any, Any]):
         self["its state"] = state
 
     def append(self, item: object) -> None:
-        """Keep an item."""
+        """Store an item."""
         self[len(self)] = item
 
     add = append
 
     def extend(self, items: Any) -> None:
-        """Keep several items."""
+        """Store several items."""
         for item in items:
             self.append(item)
 
@@ -112,7 +112,7 @@ class _Mark(dict[Any, Any]):
 
 
 class _Outline(pickle.Unpickler):
-    """Reads what stands where in a pickle; no class or function that it names is looked up."""
+    """Reads the structure of a pickle; no class or function that it names is looked up."""
 
     def find_class(self, module: str, name: str) -> Any:
         if (module, name) == ("collections", "OrderedDict"):
@@ -120,30 +120,30 @@ class _Outline(pickle.Unpickler):
         return type(name, (_Mark,), {"qualified": f"{module}.{name}"})
 
     def persistent_load(self, pid: object) -> Any:
-        # PyTorch's format before 1.6 keeps the classes of modules so, with their source code.
+        # PyTorch's format before 1.6 stores the classes of modules and their source code here.
         is_class = isinstance(pid, tuple) and len(pid) > 1 and pid[0] == "module"
         return pid[1] if is_class else _Mark()  # type: ignore[index]
 
 
 def foreign_objects(path: Path) -> list[tuple[str, str]]:
-    """Return where in a checkpoint objects stand that are not read, and of which class each is.
+    """Return the objects in a checkpoint that are not read: the position and class of each.
 
     Args:
         path: A file that ``torch.save`` wrote.
 
     Returns:
         Pairs such as ``("['hyper']['loss']", "my.package.Loss")``; an empty list if there are none,
-        or if the file cannot be read. The place of the whole file is an empty string.
+        or if the file cannot be read. The position of the whole file is an empty string.
     """
     try:
         tree = _outline(path)
-    except Exception:  # a damaged or hostile pickle raises anything
+    except Exception:  # a damaged or hostile pickle may raise anything
         return []
     return list(_foreign(tree))
 
 
 def tensor_place(path: Path) -> str:
-    """Return where most tensors of a checkpoint stand, as ``['state_dict']``; empty if nowhere."""
+    """Return where most tensors of a checkpoint are, such as ``['state_dict']``; empty if none."""
     try:
         tree = _outline(path)
     except Exception:
@@ -171,7 +171,7 @@ def _outline(path: Path) -> Any:
 
 
 def _walk(tree: Any) -> Iterator[tuple[str, Any]]:
-    """Yield each object with its place, the outermost first."""
+    """Yield each object with its position, the outermost first."""
     waiting: list[tuple[str, Any]] = [("", tree)]
     seen: set[int] = set()
     while waiting and len(seen) < _MOST_OBJECTS:

@@ -16,7 +16,7 @@ from milannotations.inputs.preprocessing import Preprocessing
 
 
 def make(name: str, pretrained: bool = False, **options: Any) -> nn.Module:
-    """Make a model of timm.
+    """Construct a model of timm.
 
     Raises:
         InputError: If timm is not installed, there is no such model, or its weights cannot be
@@ -44,7 +44,7 @@ def preprocessing(module: nn.Module) -> Preprocessing:
     """Return the preprocessing that timm evaluates a model with.
 
     Raises:
-        InputError: If it is of a kind that is not known here.
+        InputError: If it is of an unsupported kind.
     """
     from timm.data import resolve_model_data_config
 

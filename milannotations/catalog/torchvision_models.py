@@ -25,12 +25,12 @@ def load(name: str, published: bool, state: State | None = None) -> tuple[nn.Mod
     module = torchvision_network(name, state)
     try:
         if published:
-            # Torchvision's own way to load would admit pickled code.
+            # Torchvision's own loading would admit pickled code.
             state = weights.get_state_dict(
                 progress=True, map_location="cpu", check_hash=True, weights_only=True
             )
             module.load_state_dict(state)
-    except (OSError, RuntimeError) as error:  # the latter if the checksum does not fit
+    except (OSError, RuntimeError) as error:  # RuntimeError if the checksum does not match
         raise InputError(
             f"the published weights of {name} cannot be downloaded from {weights.url} ({error}); "
             "pass --weights FILE, or --weights random"

@@ -15,8 +15,8 @@ from milannotations.catalog.entry import (
     torchvision_entry,
 )
 
-# The last convolution of every block: of those without normalization the original code dissects
-# them, of the others they are the same ones.
+# The last convolution of every block: those that the original code dissects in networks without
+# normalization, and the same ones in networks with it.
 _LAYERS = {
     "vgg11": (0, 3, 8, 13, 18),
     "vgg13": (2, 7, 12, 17, 22),
@@ -44,7 +44,7 @@ def _layers(name: str) -> tuple[str, ...]:
 
 
 def _rename_places(state: State) -> State:
-    """Turn Caffe's names, ``features.conv3_2.weight``, into torchvision's."""
+    """Convert Caffe's names, ``features.conv3_2.weight``, to torchvision's."""
 
     def rename(key: str) -> str:
         block, middle, what = key.split(".")

@@ -17,13 +17,13 @@ from milannotations.defaults import DEFAULT_SIZE
 from milannotations.errors import InputError
 from milannotations.inputs.sources import Inputs
 
-# Images of exemplars are asked for from several threads; of the generator there is one.
+# Several threads ask for the images of exemplars, and there is only one generator.
 _RUNNING = threading.Lock()
 
 
 @dataclass(frozen=True)
 class LatentSpace:
-    """What a generator takes.
+    """The latents that a generator takes.
 
     Attributes:
         shape: Shape of one latent vector, such as (120,) or (100, 1, 1).
@@ -35,23 +35,23 @@ class LatentSpace:
 
 
 class Latents:
-    """Latents as a source: what the generator makes of each is its image.
+    """Latents as a source: the image of each is the generator's output.
 
-    A latent depends on the seed and its index alone: independent normal numbers, and where the
-    generator has classes one of them, each as likely.
+    A latent depends only on the seed and its index. It consists of independent normal numbers and,
+    if the generator has classes, of a class drawn uniformly.
 
     Args:
-        generator: Called with latents of shape (images, \\*shape), and labels of shape (images,)
-            where there are classes; gives images of shape (images, 3, height, width) in [-1, 1].
-        space: What it takes.
-        count: How many latents there are.
+        generator: Called with latents of shape (images, \\*shape), and labels of shape (images,) if
+            there are classes; returns images of shape (images, 3, height, width) in [-1, 1].
+        space: The latents that it takes.
+        count: Number of latents.
         seed: Latents of different seeds differ.
         truncation: Numbers beyond it, on either side, are drawn again; None draws from the whole
-            normal distribution (Brock et al., ICLR 2019, section 3.1, use down to 0.04).
+            normal distribution (Brock et al., ICLR 2019, section 3.1, use values down to 0.04).
         size: Side of the exemplars shown to people, in pixels.
 
     Raises:
-        InputError: If the number, the seed or the truncation makes no sense.
+        InputError: If the number, the seed or the truncation is out of range.
     """
 
     def __init__(
@@ -80,7 +80,7 @@ class Latents:
         return self.count
 
     def inputs(self, index: int) -> Inputs:
-        """Return a latent, float32 of ``space.shape``, and where there are classes a label."""
+        """Return a latent, float32 of ``space.shape``, and a label if there are classes."""
         rng = np.random.default_rng([self.seed, index])
         if self.truncation is None:
             drawn = rng.standard_normal(self.space.shape)
@@ -93,9 +93,9 @@ class Latents:
         return latent, torch.tensor(int(rng.integers(self.space.classes)))
 
     def image(self, index: int) -> Image.Image:
-        """Return what the generator makes of a latent, ``size`` × ``size``.
+        """Return the generator's image of a latent, ``size`` × ``size``.
 
-        It is made alone, not in a batch, so that it is the same however it came to be wanted.
+        It is generated alone, not in a batch, so that it does not depend on other latents.
 
         Raises:
             InputError: If the generator's output is not an image.
@@ -122,7 +122,7 @@ class Latents:
         return f"seed-{self.seed}/latent-{index:06d}{label}"
 
     def checksum(self, index: int) -> int:
-        """Return 0: a latent depends on the seed and its index alone."""
+        """Return 0: a latent depends only on the seed and its index."""
         return 0
 
     def check(self) -> list[str]:
@@ -130,7 +130,7 @@ class Latents:
         return []
 
     def identity(self) -> dict[str, Any]:
-        """Return all that the latents depend on."""
+        """Return everything that the latents depend on."""
         return {
             "images": self.count,
             "latents": {**asdict(self.space), "seed": self.seed, "truncation": self.truncation},

@@ -1,4 +1,4 @@
-"""Another input than a network's usual one: size, channels and normalization, as options."""
+"""Options that change a network's usual input: size, channels and normalization."""
 
 from __future__ import annotations
 
@@ -93,17 +93,17 @@ class InputOptions(Config):
     std: Annotated[_Numbers, _numbers("--std", lambda value: value > 0), _TEXT] = None
 
     def applied(self, usual: Preprocessing) -> Preprocessing:
-        """Return a network's preprocessing with what is said here changed.
+        """Return a network's preprocessing with these changes.
 
         Raises:
-            InputError: If mean and std are of more channels than there are, or an image would be
-                smaller than what is cut out of it.
+            InputError: If mean and std have more channels than there are, or the crop is larger
+                than the resized image.
         """
         if self == InputOptions():
             return usual
         size = usual.size if self.size is None else self.size
         channels = self.channels or max(len(self.mean or ()), len(self.std or ()))
-        if channels in (0, 1) and self.channels is None:  # one number for all that there are
+        if channels in (0, 1) and self.channels is None:  # one number for all channels
             channels = len(usual.mean)
         changed = replace(
             usual,
@@ -131,7 +131,7 @@ class InputOptions(Config):
         height, width = (self.size, self.size) if isinstance(self.size, int) else self.size
         if isinstance(usual.resize, int):
             share = usual.resize / min(usual.shape)
-            # The shorter side is resized: of a wide input that is not the longer one.
+            # ``resize`` is the length of the shorter side, which for a wide input is the height.
             return max(math.floor(min(height, width) * share), height, width)
         return (
             max(height, round(height * usual.resize[0] / usual.shape[0])),

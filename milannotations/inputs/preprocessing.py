@@ -31,7 +31,7 @@ class Preprocessing:
         std: Each channel is divided by it.
 
     Raises:
-        InputError: If mean and std are of neither one channel nor three.
+        InputError: If mean and std have neither one channel nor three.
     """
 
     size: int | tuple[int, int] = DEFAULT_SIZE
@@ -49,7 +49,7 @@ class Preprocessing:
 
     @classmethod
     def from_json(cls, plain: Mapping[str, Any]) -> Preprocessing:
-        """Return what ``asdict`` gave, after it has been JSON."""
+        """Restore what ``asdict`` gave, after it has been JSON."""
         values: dict[str, Any] = {
             name: tuple(value) if isinstance(value, list) else value
             for name, value in plain.items()
@@ -64,10 +64,10 @@ class Preprocessing:
     def view(self, image: Image.Image) -> Image.Image:
         """Return the part of the image that the network sees, of ``shape``.
 
-        It is RGB; for a network that takes greyscale, with three equal channels.
+        It is RGB, with three equal channels for a network that takes greyscale images.
 
         Raises:
-            PictureError: If its pixels have no known range, or it would become too large.
+            PictureError: If the range of its pixels is unknown, or it would become too large.
         """
         image = to_rgb(image)
         height, width = self.shape
@@ -86,7 +86,7 @@ class Preprocessing:
         return transforms.normalize(scaled, list(self.mean), list(self.std))
 
     def _check_resized(self, image: Image.Image) -> None:
-        """Refuse a picture so narrow that its longer side would become immense."""
+        """Refuse a picture so narrow that its longer side would become too long."""
         if isinstance(self.resize, int):
             shorter, longer = sorted(image.size)
             if self.resize**2 * longer / shorter > MAX_PIXELS:

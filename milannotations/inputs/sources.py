@@ -1,4 +1,4 @@
-"""Where the images come from."""
+"""Sources of images."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Inputs = tuple[Tensor, ...]
 
 
 class Source(Protocol):
-    """A sequence of images, as the network sees them and as people do."""
+    """A sequence of images, as the network receives them and as people see them."""
 
     def __len__(self) -> int: ...
 
@@ -32,26 +32,26 @@ class Source(Protocol):
         """Return what the network receives for one image, without a batch dimension."""
 
     def image(self, index: int) -> Image.Image:
-        """Return the same image as an exemplar: square, RGB, what the network saw of it."""
+        """Return the same image as an exemplar: the part that the network saw, square, RGB."""
 
     def name(self, index: int) -> str:
         """Return a name for people, such as the file's path."""
 
     def checksum(self, index: int) -> int:
-        """Return a number that changes if the image does; 0 for an image that never can."""
+        """Return a number that changes if the image does; 0 for an image that cannot change."""
 
     def identity(self) -> dict[str, Any]:
-        """Return what tells these images, as the network sees them, from others, as JSON.
+        """Return what distinguishes these images, as the network receives them, as JSON.
 
-        It is the same on every machine that has the same images.
+        It is the same on every machine with the same images.
         """
 
 
 class ImageFolder:
-    """All images below a folder, in the order of torchvision's ImageFolder; see ``list_images``.
+    """All images in a folder and its subfolders, in the order of torchvision's ImageFolder.
 
     Args:
-        root: The folder; it is searched recursively.
+        root: The folder; see ``list_images``.
         preprocessing: The network's own.
         size: Side of the exemplars shown to people, in pixels.
 
@@ -115,7 +115,7 @@ class ImageFolder:
         """Open the header of every image, which takes about 0.1 ms each.
 
         Returns:
-            For each image that has none, a message that names the file.
+            For each image without one, a message that names the file.
         """
         with ThreadPoolExecutor(threads) as pool:
             return [problem for problem in pool.map(problem_of, self.paths) if problem]
@@ -126,7 +126,7 @@ class ImageFolder:
 
 
 class Pictures(Protocol):
-    """Whole pictures by index, as ``milannotations.attach.sources`` gives them."""
+    """Whole pictures by index, such as the sources of ``milannotations.attach.sources``."""
 
     def __len__(self) -> int: ...
 
@@ -137,11 +137,11 @@ class Pictures(Protocol):
         """Return a name for people."""
 
     def identity(self) -> Mapping[str, Any]:
-        """Return what tells these pictures from others, as JSON."""
+        """Return what distinguishes these pictures from others, as JSON."""
 
 
 class PictureSource:
-    """Whole pictures, such as those of a data set on a hub, as a network sees them.
+    """Whole pictures, such as those of a dataset on a hub, as a network receives them.
 
     Args:
         pictures: The pictures.
@@ -179,11 +179,11 @@ class PictureSource:
         return as_exemplar(self._view(index), self.size)
 
     def check(self) -> list[str]:
-        """Return nothing: these pictures are only read when they are needed."""
+        """Return an empty list: these pictures are read only when they are needed."""
         return []
 
     def checksum(self, index: int) -> int:
-        """Return 0: ``identity`` has the fingerprint of a data set that does not change."""
+        """Return 0: ``identity`` has the fingerprint of the dataset, which does not change."""
         return 0
 
     def identity(self) -> dict[str, Any]:
@@ -201,7 +201,7 @@ class PictureSource:
 
 
 def as_exemplar(view: Image.Image, size: int) -> Image.Image:
-    """Return what a network saw as people are shown it: ``size`` × ``size`` pixels."""
+    """Return what a network saw as an exemplar of ``size`` × ``size`` pixels."""
     return view if view.size == (size, size) else view.resize((size, size))
 
 
@@ -216,5 +216,5 @@ def hash_of(entries: Iterable[str]) -> str:
 def _bytes_of(path: Path) -> int:
     try:
         return path.stat().st_size
-    except OSError:  # to read it will fail, too, and say why
+    except OSError:  # reading it will fail, too, and report why
         return -1
