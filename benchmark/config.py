@@ -29,17 +29,17 @@ class ResamplesConfig(Config):
 
 
 class BootstrapConfig(ResamplesConfig):
-    """How intervals are estimated, and what is drawn.
+    """How intervals are estimated, and the seed.
 
     Attributes:
-        seed: Seed of all that is drawn.
+        seed: Seed of everything that is drawn.
     """
 
     seed: Annotated[int, Field(ge=0)] = 0
 
 
 class EncodersConfig(Config):
-    """Which encoders metrics read sentences with.
+    """The encoders of metrics that embed sentences.
 
     Attributes:
         bertscore_encoder: Encoder of BERTScore.
@@ -54,13 +54,13 @@ class EncodersConfig(Config):
 
 
 class ProtocolConfig(Config):
-    """Which references a description meets."""
+    """The references that a description is scored against."""
 
     protocol: Annotated[str, Field(description=f"{PROTOCOL_HELP}.")] = HELD_OUT
 
 
 class ScoreConfig(BootstrapConfig, DeviceConfig):
-    """Which descriptions are scored, against what, and by which metrics.
+    """The descriptions, annotations and metrics of a scoring run.
 
     Attributes:
         references: CSV with layer, unit, summary.

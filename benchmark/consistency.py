@@ -30,6 +30,9 @@ class Disagreement(NamedTuple):
     Attributes:
         field: Its path, such as ``splits.test.scores.bleu.n``.
         message: Its value, and the value that the table implies.
+
+    >>> Disagreement("splits.test.neurons", "splits.test.neurons is 3, but …").field
+    'splits.test.neurons'
     """
 
     field: str

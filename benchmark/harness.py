@@ -45,6 +45,12 @@ class Task:
         folds: The references of the scorable neurons.
         groups: The layer of each scorable neuron, unique across models.
         protocol: Whether one annotation is held out; see ``benchmark.references``.
+
+    >>> from milannotations.annotations import to_dataset
+    >>> key = NeuronKey("alexnet", "imagenet", "conv1", 0)
+    >>> task = make_task("test", to_dataset({key: ["a dog", "dogs"]}))
+    >>> task.positions, len(task.folds), task.groups
+    ([0], 2, ['alexnet/imagenet/conv1'])
     """
 
     name: str
@@ -74,6 +80,9 @@ class Predictions:
         descriptions: One description per neuron, as the method wrote it.
         by_fold: For each fold one normalized description per scorable neuron.
         seconds: Time it took to describe.
+
+    >>> Predictions(["A dog."], [["a dog"]]).by_fold[0]
+    ['a dog']
     """
 
     descriptions: list[str]

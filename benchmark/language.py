@@ -61,6 +61,9 @@ class Word(NamedTuple):
         text: The word in lower case.
         lemma: Its base form in lower case.
         tag: Its part of speech in Universal Dependencies: NOUN, PROPN, VERB, ADJ, ADP, …
+
+    >>> Word("dogs", "dog", "NOUN").lemma
+    'dog'
     """
 
     text: str
@@ -69,7 +72,11 @@ class Word(NamedTuple):
 
 
 class Link(NamedTuple):
-    """The lemmas of two nouns and of the adposition or verb that links them."""
+    """The lemmas of two nouns and of the adposition or verb that links them.
+
+    >>> Link("top", "of", "building").by
+    'of'
+    """
 
     left: str
     by: str

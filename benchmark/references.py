@@ -40,6 +40,9 @@ class Fold:
         held_out: The annotation held out, one per neuron, as it was written; an empty text if none
             is held out.
         references: The other annotations, normalized, one non-empty list per neuron.
+
+    >>> Fold(held_out=["A dog."], references=[["dogs"]]).references
+    [['dogs']]
     """
 
     held_out: list[str]

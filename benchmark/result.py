@@ -82,7 +82,11 @@ class Method(StrictModel):
 
 
 class SplitResult(StrictModel):
-    """All scores of a method on one split."""
+    """All scores of a method on one split.
+
+    >>> SplitResult(fingerprint="182bdea121edd803", neurons=400, scored=390).protocol
+    'held-out'
+    """
 
     fingerprint: str = Field(description="content hash of the split's neurons")
     config: str = Field(default="", description="config or config/split known to have it")

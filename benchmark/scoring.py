@@ -1,4 +1,4 @@
-"""Scores description files against an annotation file, and reports."""
+"""Scores files of descriptions against a file of annotations, and writes the results."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ _CONSTANTS = ("objects", "depictions", "animals and objects")
 
 @dataclass(frozen=True)
 class FileScores:
-    """What files of descriptions have scored.
+    """The scores of files of descriptions.
 
     Attributes:
-        scored: Each method's, person's and control's scores, by name.
+        scored: Scores of methods, people and controls, by name.
         split: Name of the annotation file.
-        comparisons: A row for each pair of methods.
-        remarks: The comparisons in words.
-        sanity: Which metrics can be fooled; None if this was not checked.
+        comparisons: One row for each pair of methods.
+        remarks: The comparisons as sentences.
+        sanity: Results of the sanity checks of the metrics; None if they were not run.
     """
 
     scored: dict[str, Scored]

@@ -35,6 +35,9 @@ class Encoder:
         location: Where transformers loads it from: a hub id or a folder.
         label: Its name in signatures, never a path of this machine. The label of a folder contains
             a hash of the folder's content, so that two folders with one name differ.
+
+    >>> resolve_encoder("roberta-large").label
+    'roberta-large'
     """
 
     location: str
@@ -43,9 +46,6 @@ class Encoder:
 
 def resolve_encoder(name: str) -> Encoder:
     """Find an encoder by name, without loading it.
-
-    >>> resolve_encoder("roberta-large")
-    Encoder(location='roberta-large', label='roberta-large')
 
     Raises:
         InputError: If it is the packaged encoder and the package is not installed, or a folder that

@@ -1,4 +1,4 @@
-"""What ``milannotations experiment generalization`` and ``baselines`` run."""
+"""The options of ``milannotations experiment generalization`` and ``baselines``."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from milannotations.shared_options import DeviceConfig
 
 
 class ExperimentConfig(ProtocolConfig, ResamplesConfig, DeviceConfig):
-    """Which methods are compared, and how often.
+    """The methods and metrics of an experiment, and the number of trials.
 
     Attributes:
         out: Folder for tables, figures and finished cells.
@@ -35,7 +35,7 @@ class ExperimentConfig(ProtocolConfig, ResamplesConfig, DeviceConfig):
 
 
 class GeneralizationConfig(ExperimentConfig):
-    """Splits on some of whose networks methods learn, to describe the others.
+    """The families of splits for the paper's table 3.
 
     Attributes:
         family: Family of splits; default those of the paper.
@@ -46,7 +46,7 @@ class GeneralizationConfig(ExperimentConfig):
 
 
 class BaselinesTableConfig(ExperimentConfig):
-    """The methods beside which MILAN is shown.
+    """The baselines for the paper's table 2.
 
     Attributes:
         concepts: Labelled images for the two dissection baselines, as --concepts of

@@ -1,4 +1,4 @@
-"""The paper's tables of generalization and of the baselines."""
+"""Runs the experiments of the paper's tables 2 and 3."""
 
 from __future__ import annotations
 
@@ -62,9 +62,9 @@ def baselines(config: BaselinesTableConfig) -> None:
     training = _SMALL_MILAN if config.data != "release" else {}
     usual = [
         MethodConfig("milan", "milan", {**training, **RECIPES["milan"][1]}),
-        # As published: greedy, so that the search differs from MILAN's too.
+        # As published: greedy, so its search differs from MILAN's as well.
         MethodConfig("milan-no-pmi", "milan", {**training, **RECIPES["milan-no-pmi"][1]}),
-        # MILAN's own search without the weight of p(d).
+        # The search of MILAN without the weight of p(d).
         MethodConfig("milan-beam", "milan", {**training, "variant": "beam"}),
         MethodConfig("retrieval", "retrieval", {}),
     ]
@@ -83,10 +83,10 @@ def _run(
     names = check_names(config.metrics or USUAL, protocol)
     networks = find_networks(config.data)
     for family in families:
-        splits_of(family, ())  # a wrong name is refused before anything is built
+        splits_of(family, ())  # raises for a wrong name before anything is built
     methods = [parse_method(text) for text in config.methods] or usual
     for method in methods:
-        check_options(method.describer, method.options)  # and so are wrong options
+        check_options(method.describer, method.options)  # likewise for wrong options
     settings = MetricSettings(
         config.encoder or DEFAULT_BERTSCORE_ENCODER,
         config.encoder or DEFAULT_SENTENCE_ENCODER,

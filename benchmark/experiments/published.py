@@ -17,7 +17,7 @@ import pandas as pd
 from benchmark.experiments.cells import CONTROLS, Cell
 from benchmark.references import ORIGINAL
 from benchmark.splits.definitions import published as published_splits
-from benchmark.splits.released import released
+from benchmark.splits.released import count_neurons
 
 PUBLISHED = Path(__file__).parent / "published.csv"
 RELEASE = "release"
@@ -104,16 +104,12 @@ def _fields(signature: str) -> dict[str, str]:
 
 def _units(cell: Cell) -> int:
     """Return the number of neurons that the published split of a cell describes."""
-    sizes = {n.name: sum(map(len, n.layers.values())) for n in released()}
-    chosen = next(
+    split = next(
         split
         for split in published_splits(cell.family)
         if (split.train, split.test) == (cell.train, cell.test)
     )
-    return sum(
-        sizes[side.config] if side.units is None else sum(map(len, side.units.values()))
-        for side in chosen.describe
-    )
+    return count_neurons(split.describe)
 
 
 @cache

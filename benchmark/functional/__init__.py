@@ -1,1 +1,1 @@
-"""Scores that need no annotations: does a description predict what activates its neuron?"""
+"""Metrics that need no annotations: how well a description predicts its neuron's responses."""

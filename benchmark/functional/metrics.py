@@ -33,6 +33,11 @@ class Probe:
         responses: Responses by neuron, shape (images,).
         scorer: Scores how much of a text each image shows.
         networks: Hash of the networks' weights; empty if only one network is possible.
+
+    >>> from benchmark.functional.scorers import WorldScorer
+    >>> from milannotations.worlds import World
+    >>> Probe({}, WorldScorer(World(0, 4))).scorer.signature
+    'scorer:truth|images:worlds-0-4'
     """
 
     responses: Mapping[NeuronKey, NDArray[np.float32]]

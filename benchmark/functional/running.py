@@ -1,4 +1,4 @@
-"""Scores descriptions by the activations they predict, and reports."""
+"""Scores descriptions by how well they predict activations, and writes the results."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def score_functionally(config: FunctionalConfig) -> None:
 def _methods(
     files: dict[str, dict[NeuronKey, str]], task: Task, seed: int
 ) -> tuple[dict[str, Method], dict[tuple[str, str], Predictions]]:
-    """Return each file as a method, and beside it a control: its texts at the wrong neurons."""
+    """Return each file as a method, and as a control: its descriptions at the wrong neurons."""
     methods: dict[str, Method] = {}
     predictions: dict[tuple[str, str], Predictions] = {}
     for name, descriptions in files.items():

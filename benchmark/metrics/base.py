@@ -103,9 +103,9 @@ class References:
 class Metric(ABC):
     """A metric; subclasses declare ``name`` and ``info``.
 
-    A metric is called with predictions and references, and returns its value::
-
-        Bleu()(["a dog"], [["a dog", "dogs"]])
+    >>> from benchmark.metrics.rouge import RougeL
+    >>> RougeL()(["a red dog"], [["a dog", "dogs"]])
+    0.8
     """
 
     name: str
@@ -179,7 +179,12 @@ class Metric(ABC):
 
 
 class MeanMetric(Metric):
-    """A mean of one value per neuron and fold: the statistics are (sum, count)."""
+    """A mean of one value per neuron and fold: the statistics are (sum, count).
+
+    >>> from benchmark.metrics.rouge import RougeL
+    >>> RougeL().method_statistics(["a dog", "sky"], [["a dog"], ["wheels"]]).tolist()
+    [[1.0, 1.0], [0.0, 1.0]]
+    """
 
     def aggregate(self, sums: Floats) -> Floats:
         """Return sum / count; NaN where the count is 0."""

@@ -14,6 +14,7 @@ from benchmark.metrics.base import (
     PredictionsByFold,
     References,
 )
+from benchmark.metrics.bounds import CORRECTED
 from benchmark.result import MetricInfo
 from benchmark.tokenization import normalize
 from milannotations.errors import InputError
@@ -56,7 +57,7 @@ class Corrected(Metric):
         self.base = metric
         self._permutations = permutations
         self._seed = seed
-        self.name = f"{metric.name}-corrected"
+        self.name = f"{metric.name}{CORRECTED}"
         self.info = MetricInfo(
             title=f"{metric.info.title}, corrected",
             higher_is_better=True,

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from benchmark.config import EncodersConfig
 from benchmark.metrics.base import Metric
+from benchmark.metrics.bounds import CORRECTED
 from benchmark.metrics.corrected import Corrected
 from benchmark.references import HELD_OUT, Protocol
 from benchmark.text_encoders import DEFAULT_BERTSCORE_ENCODER, DEFAULT_SENTENCE_ENCODER
@@ -22,7 +23,6 @@ from milannotations.registry import Registry
 if TYPE_CHECKING:
     import torch
 
-CORRECTED = "-corrected"
 _M = TypeVar("_M", bound=type[Metric])
 
 

@@ -45,6 +45,9 @@ class Counts(StrictModel):
         annotations: Number of annotations of all neurons, including junk.
         per_neuron: Number of neurons by their number of annotations.
         repeated_keys: Number of records with the key of an earlier record.
+
+    >>> Counts(neurons=2, annotations=5, per_neuron={2: 1, 3: 1}).repeated_keys
+    0
     """
 
     neurons: int

@@ -30,6 +30,9 @@ class SummaryTable:
         rows: Cells; no rows if there is nothing to measure, and then ``note`` says why.
         note: How to read the table.
         words: Columns that hold words; the others hold numbers.
+
+    >>> SummaryTable("Neurons", ["layer", "neurons"], [["conv1", "64"]]).rows
+    [['conv1', '64']]
     """
 
     title: str

@@ -25,6 +25,9 @@ class CheckOutcome(StrictModel):
         passed: Whether the value is on the good side of the check's bound.
         score: The value of the metric itself.
         detail: The description, if it is the same for all neurons.
+
+    >>> CheckOutcome(value=0.02, low=0.0, high=0.04, passed=True, score=0.5).passed
+    True
     """
 
     value: float | None

@@ -1,4 +1,4 @@
-"""Checks metrics on annotations, and reports which can be fooled."""
+"""Runs the sanity checks of metrics on annotations, and writes the report."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the commands of ``milannotations splits`` show."""
+"""The options of ``milannotations splits``."""
 
 from __future__ import annotations
 

@@ -35,6 +35,10 @@ class Network:
         layers: Its layers from input to output, with the units of each.
         task: Whether it is a classifier or a generator.
         base: Whether methods may be trained on it; other networks are for testing only.
+
+    >>> network = Network("alexnet-imagenet", "alexnet", "imagenet", {"conv1": range(64)})
+    >>> [split.test for split in splits_of("within-network", [network])]
+    ['alexnet-imagenet']
     """
 
     name: str
@@ -51,6 +55,9 @@ class Selection(StrictModel):
     Attributes:
         config: The config.
         units: Units by layer; None for all neurons.
+
+    >>> Selection(config="alexnet-imagenet", units={"conv1": [0, 3]}).units
+    {'conv1': [0, 3]}
     """
 
     model_config = ConfigDict(frozen=True)

@@ -22,6 +22,9 @@ class Leakage:
             neuron; None if neither images nor image ids are known.
         shared_annotations: Share of the test annotations that a training neuron has word for word.
         neurons_with_images: Share of the test neurons with at least one shared image.
+
+    >>> Leakage(0, None, 0.25, None).lines()
+    ['25% of the test annotations occur in training']
     """
 
     neurons: int

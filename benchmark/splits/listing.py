@@ -1,4 +1,4 @@
-"""Lists splits, with what they leak and how many neurons they have."""
+"""Lists splits with their numbers of neurons and their leakage."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from benchmark.splits import FAMILIES, published
 from benchmark.splits.categories import by_category
 from benchmark.splits.config import CategoriesConfig, LeakageConfig, SplitListConfig
 from benchmark.splits.leakage import leakage
-from benchmark.splits.released import released
+from benchmark.splits.released import count_neurons
 from benchmark.splits.selecting import select
 from benchmark.tasks import load_task
 from milannotations.errors import InputError
@@ -18,18 +18,11 @@ from milannotations.terminal import Console, FittedTable
 
 def print_splits(config: SplitListConfig) -> None:
     """Print a table of the published splits with their numbers of neurons."""
-    units = {n.name: sum(map(len, n.layers.values())) for n in released()}
     rows = []
     for family in [config.family] if config.family else FAMILIES:
         for split in published(family):
-            counts = [
-                sum(
-                    units[s.config] if s.units is None else sum(map(len, s.units.values()))
-                    for s in side
-                )
-                for side in (split.learn, split.describe)
-            ]
-            rows.append([family, split.train, split.test, *(f"{count:,}" for count in counts)])
+            counts = [f"{count_neurons(side):,}" for side in (split.learn, split.describe)]
+            rows.append([family, split.train, split.test, *counts])
     head = ["family", "train", "test", "neurons to learn", "neurons to describe"]
     Console().print(
         FittedTable("Published splits of MILANNOTATIONS", head, rows, words=(0, 1, 2), keys=3)
@@ -37,7 +30,7 @@ def print_splits(config: SplitListConfig) -> None:
 
 
 def leakage_of(config: LeakageConfig) -> Iterator[tuple[str, list[str]]]:
-    """Yield each split's name, and what its test neurons share with its training neurons.
+    """Yield each split's name and the overlap of its test neurons with its training neurons.
 
     Raises:
         InputError: If there is no such family or split, or its neurons cannot be loaded.

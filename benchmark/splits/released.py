@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from benchmark.splits.definitions import Network
+from collections.abc import Sequence
+
+from benchmark.splits.definitions import Network, Selection
 from milannotations.catalog.releases import GROUPS, RELEASES
 
 
@@ -19,3 +21,18 @@ def released() -> list[Network]:
         )
         for name, release in RELEASES.items()
     ]
+
+
+def count_neurons(selections: Sequence[Selection]) -> int:
+    """Return the number of neurons in selections from the annotated networks.
+
+    >>> count_neurons([Selection(config="alexnet-imagenet", units={"conv1": [0, 3]})])
+    2
+    """
+    sizes = {network.name: sum(map(len, network.layers.values())) for network in released()}
+    return sum(
+        sizes[selection.config]
+        if selection.units is None
+        else sum(map(len, selection.units.values()))
+        for selection in selections
+    )
