@@ -12,15 +12,13 @@ from applications.ablation_schedule import AblationSchedule
 from applications.validators import one_of, within
 from benchmark.config import BootstrapConfig
 from benchmark.text_encoders import DEFAULT_SENTENCE_ENCODER, ENCODER_HELP
-from milannotations.command_options import Config, Only, PythonOnly
+from milannotations.command_options import Config, FormerName, Only, PythonOnly
 from milannotations.errors import InputError
 from milannotations.exemplars.config import DEFAULT_WEIGHTS
 from milannotations.exemplars.options import BuildOptions
 from milannotations.shared_options import DescriberOptions, DeviceConfig, Names
 
-AblationKind = Annotated[
-    str, typer.Option("--ablation", "--fill"), one_of(("zero", "mean"), "--ablation")
-]
+AblationKind = Annotated[str, FormerName("--fill"), one_of(("zero", "mean"), "--ablation")]
 """Zero or mean ablation; ``--fill`` is the former name of the option."""
 
 
@@ -200,9 +198,9 @@ class EditConfig(BootstrapConfig, BatchConfig):
     """
 
     ablation: AblationKind = "zero"
-    max_units: Annotated[int | None, Field(ge=1), typer.Option("--max-units", "--most")] = None
+    max_units: Annotated[int | None, Field(ge=1), FormerName("--most")] = None
     trials: Annotated[int, Field(ge=1)] = 50
-    candidate_draws: Annotated[int, Field(ge=0), typer.Option("--candidate-draws", "--alike")] = 5
+    candidate_draws: Annotated[int, Field(ge=0), FormerName("--alike")] = 5
     tolerance: float = 0.02
     finetune: Annotated[int, Field(ge=0)] = 0
 

@@ -71,7 +71,7 @@ _RENDER = "leaderboard render --board board --results results --out site"
 _APPLIED = "--method random-train --train neurons.parquet --train-split train --device cpu"
 _EDIT = (
     "experiment edit smallnet --weights weights.safetensors --data lessons --layers conv1 "
-    f"--remove red --exact --k 2 --trials 2 --alike 1 {_APPLIED}"
+    f"--remove red --exact --k 2 --trials 2 --candidate-draws 1 {_APPLIED}"
 )
 
 CASES = [
