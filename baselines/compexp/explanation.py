@@ -15,6 +15,7 @@ from milannotations.json_files import read_json
 from milannotations.notices import notify
 from milannotations.reading import is_there
 from milannotations.storage import atomic_path
+from milannotations.storage.tidying import tidy_up
 
 
 class Explanation(BaseModel):
@@ -72,6 +73,7 @@ class ExplanationCache:
             digest.update(array.astype("<i8").tobytes())
         self.path = folder / f"formulas-{digest.hexdigest()[:16]}.json"
         self.explanations: dict[int, Explanation] = {}
+        tidy_up(self.path)  # what a process left that was killed when its file was complete
         if not is_there(self.path):
             return
         try:

@@ -14,6 +14,8 @@ Tree: TypeAlias = "dict[str, str]"
 Normalise: TypeAlias = "Callable[[str, bytes], bytes]"
 _STAGED = re.compile(r"([^/]*)\.[0-9a-f]{16}\.per_neuron\.parquet$")
 _TABLE_HASH = re.compile(rb'"table": "([0-9a-f]{64})"')
+# With a file of this content Python tries whether its temporary folder can be written to.
+_PYTHONS_TRIAL = b"blat"
 CACHES = ("hf",)  # caches of other libraries, which clean them up themselves
 
 
@@ -37,8 +39,8 @@ def snapshot(root: Path, normalise: Normalise, skip: tuple[str, ...] = CACHES) -
                 tree[relative] = f"link to {path.readlink()}"
             elif path.is_dir():
                 tree[relative] = "folder"
-            else:
-                content = normalise(relative, path.read_bytes())
+            elif (content := path.read_bytes()) != _PYTHONS_TRIAL:
+                content = normalise(relative, content)
                 # A table that waits for its result, and is not looked for by another name.
                 relative = _STAGED.sub(r".\1", relative)
                 tree[relative] = hashlib.sha256(content).hexdigest()
