@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import csc_array, csr_array
+from scipy.sparse import csc_array
 
 from milannotations.errors import InputError
 
@@ -151,11 +151,6 @@ def _last(text: str, position: dict[str, int]) -> list[tuple[str, tuple[int, int
             if name in position:
                 splits.append((before, (2, position[name])))
     return splits
-
-
-def by_columns(holds: csr_array) -> csc_array:
-    """Return which atoms have each label, as ``Formula.atoms`` takes it."""
-    return csc_array(holds)
 
 
 def _column(columns: csc_array, label: int) -> NDArray[np.int32]:

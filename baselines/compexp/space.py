@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csc_array, csr_array
 
-from baselines.compexp.formula import Formula, by_columns
+from baselines.compexp.formula import Formula
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -42,7 +42,7 @@ class Space:
     def __init__(self, holds: csr_array, areas: Ints) -> None:
         self.holds = holds
         self.areas = areas.astype(np.float64)
-        self.columns: csc_array = by_columns(holds)
+        self.columns = csc_array(holds)
         self.labels = np.flatnonzero(self.concept_areas > 0)
         self._covered: OrderedDict[Formula, Covered] = OrderedDict()
         self._bytes = 0

@@ -28,6 +28,7 @@ from baselines.concepts.atoms import atoms_of_image, united
 from baselines.concepts.images import check_frame, framed_labels
 from baselines.concepts.labelled_images import MOST_CONCEPTS, LabelledImages, VisualConcept
 from baselines.concepts.partition import Partition
+from baselines.identity import identity_hash
 from milannotations.arrays import read_array
 from milannotations.data_home import home
 from milannotations.errors import InputError
@@ -133,7 +134,7 @@ def packed(
         "frame": frame,
         "shape": list(wanted),
     }
-    target = folder or home() / "concepts" / _hash(json.dumps(identity, sort_keys=True))[:16]
+    target = folder or home() / "concepts" / identity_hash(identity)[:16]
     opened = _opened(target, identity, source)
     if opened is not None:
         tidy_up(target)
@@ -288,7 +289,3 @@ def _maps_file(number: int) -> str:
 
 def _lists_file(number: int) -> str:
     return f"lists-{number:05d}.safetensors"
-
-
-def _hash(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()

@@ -9,7 +9,6 @@ cached on disk: the network runs once, and thresholds are exact. More would not 
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -24,6 +23,7 @@ from baselines.concepts.counting import LayerCounter, Masking, Upsampler, united
 from baselines.concepts.packing import PackedConcepts
 from baselines.concepts.tally import Tally
 from baselines.concepts.unfinished_tallies import begin, begun, remove_finished
+from baselines.identity import identity_hash
 from milannotations.errors import InputError
 from milannotations.exemplars.histogram import QuantileHistogram
 from milannotations.exemplars.quantile import quantile_of
@@ -69,8 +69,7 @@ def tallies(
         "shape": list(concepts.shape),
         "masking": vars(masking),
     }
-    digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
-    target = folder / digest[:16]
+    target = folder / identity_hash(identity)[:16]
     notice = f"what was finished is kept in {unfinished_folder(target)}: {AGAIN}"
     with locked(target, wait=True), saying_what_is_kept(lambda: notice):
         target.mkdir(parents=True, exist_ok=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 from collections.abc import Iterable, Sequence
@@ -18,6 +17,7 @@ from torch import Tensor
 
 from baselines.features.encoder import PyramidEncoder
 from baselines.features.exemplars import DistinctExemplars
+from baselines.identity import identity_hash
 from milannotations.arrays import read_array
 from milannotations.data_home import home, make_folder
 from milannotations.errors import InputError
@@ -83,7 +83,7 @@ def cached_features(
         "shape": [len(neurons), exemplars.k, encoder.width],
         "computed": _rounding(device, batch_size),
     }
-    name = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:24]
+    name = identity_hash(identity)[:24]
     target = make_folder(work or home() / "features") / name
     if _is_complete(target, identity):
         tidy_up(target)

@@ -63,8 +63,8 @@ class MilanDescriber(ConfiguredDescriber[MilanDescriberConfig]):
             self._searching["seed"] = options["seed"]
         self._training = checked(TrainingConfig, options, "milan")
         if config.masks not in (None, *get_args(Resizing)):
-            known = ", ".join(get_args(Resizing))
-            raise InputError(f"masks={config.masks!r}; choose one of {known}")
+            choices = ", ".join(get_args(Resizing))
+            raise InputError(f"masks={config.masks!r}; choose one of {choices}")
         self._variant = named_variant(config.variant) if config.variant else None
         # An invalid search is reported before anything is loaded or trained.
         self._decoding(self._variant or Decoding())
