@@ -74,6 +74,13 @@ class Config(BaseModel):
 
     Raises:
         InputError: If a value is of another type or out of range, or there is no such field.
+
+    >>> from milannotations.shared_options import DeviceConfig
+    >>> DeviceConfig(device="cpu").device
+    'cpu'
+    >>> DeviceConfig(devise="cpu")
+    Traceback (most recent call last):
+    milannotations.errors.InputError: DeviceConfig has no option 'devise'; did you mean 'device'?
     """
 
     model_config = ConfigDict(

@@ -132,6 +132,10 @@ class ConfigOption:
 def options_of_config(config: type[Any]) -> list[ConfigOption]:
     """Return the options of a config and of the configs in it.
 
+    >>> from milannotations.shared_options import OverwriteConfig
+    >>> [(option.name, option.default) for option in options_of_config(OverwriteConfig)]
+    [('overwrite', False)]
+
     Raises:
         TypeError: If two have the same name, or one has no help.
     """
