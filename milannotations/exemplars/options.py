@@ -55,24 +55,24 @@ class BuildOptions:
 
     def check(self, images: int) -> None:
         """Raise InputError for values that cannot work with that many images."""
-        if self.k < 1:
-            raise InputError(f"k is {self.k}; it must be at least 1")
+        for name, value, least in (
+            ("k", self.k, 1),
+            ("batch size", self.batch_size, 1),
+            ("size", self.size, 1),
+            ("readers", self.readers, 0),
+        ):
+            if value < least:
+                raise InputError(f"{name} is {value}; it must be at least {least}")
         if self.k > images:
             raise InputError(f"k is {self.k}, but there are only {images} images")
         if not 0 < self.quantile < 1:
             raise InputError(f"quantile is {self.quantile}; it must lie between 0 and 1")
         if self.units is not None:
             UnitChoice.parse(self.units)
-        if self.batch_size < 1:
-            raise InputError(f"batch size is {self.batch_size}; it must be at least 1")
-        if self.size < 1:
-            raise InputError(f"size is {self.size}; it must be at least 1 pixel")
         if self.image_format not in IMAGE_FORMATS:
             raise InputError(
                 f"image format {self.image_format!r}; choose one of {sorted(IMAGE_FORMATS)}"
             )
-        if self.readers < 0:
-            raise InputError(f"readers is {self.readers}; it must be 0 or more")
         if self.dtype not in DTYPES:
             raise InputError(f"dtype {self.dtype!r}; choose one of {', '.join(DTYPES)}")
         checked_in_place(self.in_place)

@@ -54,15 +54,82 @@ def activations(
     Raises:
         InputError: In a forward pass, if a layer's maps are not what the hook point says.
     """
-    encoders = autoencoders or {}
-    waiting: set[str] = set()
-    running = False
-    later = {point.layer: ChangedBy(*point.changed_by) for point in points if point.changed_by}
-    deferred = Deferred(later)
+    reading = _Reading(model, points, on_maps, autoencoders or {}, stop_early)
+    with reading.attached():
+        yield reading.run
 
-    def on_tensor(point: HookPoint, tensor: Tensor) -> None:
+
+class _Reading:
+    """The hooks of ``activations``, and what they have seen in the current pass."""
+
+    def __init__(
+        self,
+        model: nn.Module,
+        points: Sequence[HookPoint],
+        on_maps: OnMaps,
+        autoencoders: Mapping[str, nn.Module],
+        stop_early: bool,
+    ) -> None:
+        self._model = model
+        self._points = points
+        self._on_maps = on_maps
+        self._autoencoders = autoencoders
+        self._stop_early = stop_early
+        self._waiting: set[str] = set()
+        self._running = False
+        self._later = {p.layer: ChangedBy(*p.changed_by) for p in points if p.changed_by}
+        self._deferred = Deferred(self._later)
+
+    @contextmanager
+    def attached(self) -> Iterator[None]:
+        """Attach the hooks."""
+        with ExitStack() as stack:
+            for point in self._points:
+                stack.callback(attach(self._model, point.spec, partial(self._see, point)).remove)
+                if point.layer in self._later:
+                    changer = self._model.get_submodule(self._later[point.layer].module)
+                    handle = changer.register_forward_hook(partial(self._see_change, point))
+                    stack.callback(handle.remove)
+            yield
+
+    def run(self, *inputs: Tensor) -> Any:
+        """Call the model; return its output, or None if the pass was left early."""
+        self._deferred.clear()
+        self._waiting.update(point.layer for point in self._points)
+        self._running = True
         try:
-            maps = to_maps(point.spec, point.layout, tensor, encoders)
+            output = self._model(*inputs)
+        except _AllSeen:
+            return None
+        finally:
+            self._running = False
+        layer = self._deferred.overdue()
+        if layer is not None:
+            raise InputError(
+                f"layer {layer!r} was changed in place by module {self._later[layer].module!r} in "
+                "the probe, and not in this pass: its network does not do the same for all images; "
+                "pass --in-place before"
+            )
+        return output
+
+    def _see(self, point: HookPoint, call: HookedCall) -> None:
+        try:
+            tensor = call.tensor()
+        except ValueError as error:
+            raise InputError(f"layer {point.layer!r} {error}") from error
+        if point.layer in self._later:
+            self._deferred.hold(point.layer, tensor)
+        else:
+            self._deliver(point, tensor)
+
+    def _see_change(self, point: HookPoint, *_: Any) -> None:
+        tensor = self._deferred.due(point.layer)
+        if tensor is not None:
+            self._deliver(point, tensor)
+
+    def _deliver(self, point: HookPoint, tensor: Tensor) -> None:
+        try:
+            maps = to_maps(point.spec, point.layout, tensor, self._autoencoders)
         except ValueError as error:
             raise InputError(f"layer {point.layer!r} {error}") from error
         if tuple(maps.shape[1:]) != (point.units, point.height, point.width):
@@ -70,51 +137,7 @@ def activations(
                 f"layer {point.layer!r} gives maps of {shape_of(maps[0])}, and of {point.units} × "
                 f"{point.height} × {point.width} in the probe; all inputs must be of one size"
             )
-        on_maps(point.layer, point.picked(maps))
-        waiting.discard(point.layer)
-        if stop_early and running and not waiting:
+        self._on_maps(point.layer, point.picked(maps))
+        self._waiting.discard(point.layer)
+        if self._stop_early and self._running and not self._waiting:
             raise _AllSeen
-
-    def on_call(point: HookPoint, call: HookedCall) -> None:
-        try:
-            tensor = call.tensor()
-        except ValueError as error:
-            raise InputError(f"layer {point.layer!r} {error}") from error
-        if point.layer in later:
-            deferred.hold(point.layer, tensor)
-        else:
-            on_tensor(point, tensor)
-
-    def on_change(point: HookPoint, *_: Any) -> None:
-        tensor = deferred.due(point.layer)
-        if tensor is not None:
-            on_tensor(point, tensor)
-
-    def run(*inputs: Tensor) -> Any:
-        nonlocal running
-        deferred.clear()
-        waiting.update(point.layer for point in points)
-        running = True
-        try:
-            output = model(*inputs)
-        except _AllSeen:
-            return None
-        finally:
-            running = False
-        layer = deferred.overdue()
-        if layer is not None:
-            raise InputError(
-                f"layer {layer!r} was changed in place by module {later[layer].module!r} in the "
-                "probe, and not in this pass: its network does not do the same for all images; "
-                "pass --in-place before"
-            )
-        return output
-
-    with ExitStack() as stack:
-        for point in points:
-            stack.callback(attach(model, point.spec, partial(on_call, point)).remove)
-            if point.layer in later:
-                changer = model.get_submodule(later[point.layer].module)
-                handle = changer.register_forward_hook(partial(on_change, point))
-                stack.callback(handle.remove)
-        yield run
