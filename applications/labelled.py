@@ -26,6 +26,7 @@ from milannotations.numerals import count_of
 from milannotations.progress import progress_bar
 from milannotations.rows import read_rows
 from milannotations.storage import atomic_path
+from milannotations.storage.tidying import tidy_up
 
 _HELD = 2_000_000_000  # bytes of inputs that are kept in memory
 _AT_ONCE = 64  # ablations whose results are saved together
@@ -276,6 +277,7 @@ class AblationEvaluator:
         if self._work is not None:
             name = "\n".join([self._network, images.identity, *part])
             kept = self._work / f"{hashlib.sha256(name.encode()).hexdigest()[:32]}.npy"
+            tidy_up(kept)
             if kept.is_file():
                 values = read_array(kept, "f").astype(np.float32)
                 if values.shape != (len(part), len(images), 2):

@@ -39,6 +39,7 @@ from milannotations.reading import is_there
 from milannotations.record import keys_of
 from milannotations.rows import read_rows
 from milannotations.storage import atomic_path
+from milannotations.storage.tidying import tidy_up
 from milannotations.worlds.lessons import lessons
 
 LESSONS = "lessons"
@@ -294,6 +295,7 @@ def describe(neurons: Dataset, work: Path, describer: LazyDescriber, device: str
     """Return descriptions and scores of neurons, in their order, kept in ``work``."""
     order = [(key.layer, key.unit) for key in keys_of(neurons)]
     saved = work / f"descriptions-{_hash([fingerprint(neurons), describer.identity])}.csv"
+    tidy_up(saved)
     if is_there(saved):
         try:
             return _read_descriptions(saved, order)

@@ -30,6 +30,7 @@ from milannotations.exemplars.options import BuildOptions
 from milannotations.hook_points.hook_point import HookPoint
 from milannotations.json_files import read_json
 from milannotations.storage import atomic_path
+from milannotations.storage.tidying import tidy_up
 from milannotations.worlds.classes import write_class_images
 
 # Options of MILAN for this scale.
@@ -149,6 +150,8 @@ def is_missing(path: Path, **settings: Any) -> bool:
     One of other settings is removed.
     """
     note = _settings_file(path)
+    for finished in (path, note):
+        tidy_up(finished)
     wanted = json.dumps(settings, sort_keys=True, default=str)
     if path.exists() and note.is_file() and note.read_text(encoding="utf-8") == wanted:
         return False

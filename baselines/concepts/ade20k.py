@@ -29,6 +29,7 @@ from milannotations.numerals import count_of
 from milannotations.progress import progress_bar
 from milannotations.reading import is_there, read_bytes, text_lines
 from milannotations.storage import atomic_path
+from milannotations.storage.tidying import tidy_up
 
 SPLITS = ("training", "validation")
 
@@ -130,6 +131,7 @@ def _maps_of(image: Path) -> list[Path]:
 def _vocabulary(folder: Path, images: Sequence[Path], key: str) -> list[VisualConcept]:
     """Return the classes of all JSON files; they are read once, and kept in a file."""
     cache = home() / "concepts" / f"ade20k-{hashlib.sha256(key.encode()).hexdigest()[:16]}.json"
+    tidy_up(cache)
     if is_there(cache):
         try:
             plain = read_json(cache, dict)

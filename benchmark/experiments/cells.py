@@ -30,6 +30,7 @@ from milannotations.json_files import StrictModel, read_model
 from milannotations.notices import notify
 from milannotations.reading import is_there
 from milannotations.storage import atomic_path
+from milannotations.storage.tidying import tidy_up
 from milannotations.untrusted_text import clip
 
 # Controls that are scored on every test set; they define the scale for the methods.
@@ -192,6 +193,7 @@ def _described(
 
 
 def _finished(file: Path) -> Cell | None:
+    tidy_up(file)
     if not is_there(file):
         return None
     try:
