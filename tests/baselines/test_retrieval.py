@@ -10,7 +10,7 @@ from torchvision.transforms.v2.functional import pil_to_tensor
 
 from baselines.features.cache import exemplar_features
 from baselines.features.encoder import EncoderSpec, PyramidEncoder
-from baselines.retrieval import Retrieval
+from baselines.retrieval.describer import Retrieval
 from milannotations.catalog.models import LoadedModel
 from milannotations.errors import InputError
 from milannotations.inputs.preprocessing import Preprocessing
