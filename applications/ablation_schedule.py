@@ -1,4 +1,4 @@
-"""How many units are ablated at a time, and how often in random order."""
+"""How many units are ablated, in how many steps, and how often in random order."""
 
 from __future__ import annotations
 
@@ -14,12 +14,15 @@ from milannotations.errors import InputError
 class AblationSchedule:
     """How units are ablated.
 
+    >>> AblationSchedule(steps=5).fraction
+    0.5
+
     Attributes:
-        fraction: Share of the units that the last step has ablated.
+        fraction: Share of the units that are ablated after the last step.
         steps: Number of steps.
-        trials: Random orders.
-        ties: Orders of units that are equal in the property.
-        seed: Seed of all that is drawn.
+        trials: Number of random orders.
+        ties: Number of orders that are drawn for a property on which units tie.
+        seed: Seed of all random draws.
 
     Raises:
         InputError: If a value is out of range.

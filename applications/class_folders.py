@@ -1,4 +1,4 @@
-"""Folders of images with one folder for each class, and what the classes are called."""
+"""Folders of images with one subfolder per class, and names of the classes."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ _SPELLINGS = {"train": ("train",), "validation": ("validation", "val"), "test": 
 
 
 def classes_of(folder: Path, least: int = 1) -> dict[str, list[Path]]:
-    """Return the classes of a folder in the order of their names, each with its images.
+    """Return the classes of a folder in alphabetical order, each with its images.
 
     Args:
-        folder: It has one folder for each class, searched as ``list_images`` does.
-        least: How many images a class must have.
+        folder: Folder with one subfolder per class, which is searched as by ``list_images``.
+        least: Fewest images that a class may have.
 
     Raises:
-        InputError: If there is no such folder, or fewer than two classes, or too few images.
+        InputError: If there is no such folder, fewer than two classes, or too few images.
     """
     classes: dict[str, list[Path]] = {
         utf8(subfolder.name): [] for subfolder in class_folders(folder)
@@ -46,35 +46,35 @@ def classes_of(folder: Path, least: int = 1) -> dict[str, list[Path]]:
 
 
 def existing_splits(images: Path) -> dict[str, Path] | None:
-    """Return the folders of the splits a folder has; None if it has none.
+    """Return the subfolders of train, validation and test; None if there are none.
 
     Raises:
-        InputError: If it has some of the three only, or their classes differ.
+        InputError: If only some of the three are there, or their classes differ.
     """
-    found = {
+    folders = {
         split: images / spelling
         for split, spellings in _SPELLINGS.items()
         for spelling in spellings
         if (images / spelling).is_dir() and class_folders(images / spelling)
     }
-    if "train" not in found or len(found) == 1:
-        return None  # a class may be called so
-    if len(found) < len(_SPELLINGS):
-        lacking = ", ".join(set(_SPELLINGS) - set(found))
+    if "train" not in folders or len(folders) == 1:
+        return None  # a class may have such a name
+    if len(folders) < len(_SPELLINGS):
+        lacking = ", ".join(set(_SPELLINGS) - set(folders))
         raise InputError(
             f"image folder {images} has splits, but none named {lacking}; give it all of "
             f"{', '.join(_SPELLINGS)}, or name a folder of classes"
         )
-    classes = {split: set(classes_of(folder)) for split, folder in found.items()}
+    classes = {split: set(classes_of(folder)) for split, folder in folders.items()}
     for split, names in classes.items():
         if names != classes["train"]:
             odd = ", ".join(sorted(names ^ classes["train"])[:5])
             raise InputError(f"image folder {images}: train and {split} differ in classes: {odd}")
-    return found
+    return folders
 
 
-def shares(count: int, parts: Sequence[float]) -> list[int]:
-    """Divide a number of things by shares, at least one to each.
+def shares(count: int, fractions: Sequence[float]) -> list[int]:
+    """Divide a number by shares; each gets at least 1.
 
     >>> shares(10, (0.7, 0.1, 0.2))
     [7, 1, 2]
@@ -82,40 +82,45 @@ def shares(count: int, parts: Sequence[float]) -> list[int]:
     [1, 1, 1]
 
     Raises:
-        InputError: If a share is not above 0, or they are more than 1 in sum.
+        InputError: If a share is not above 0, or their sum exceeds 1.
     """
-    if min(parts) <= 0 or sum(parts) > 1 + 1e-9:
-        raise InputError(f"shares of splits {tuple(parts)}; each must be above 0, their sum 1")
-    later = [max(1, round(count * part)) for part in parts[1:]]
-    rest = count - sum(later)
-    return [rest if sum(parts) > 1 - 1e-9 else min(max(1, round(count * parts[0])), rest), *later]
+    if min(fractions) <= 0 or sum(fractions) > 1 + 1e-9:
+        raise InputError(f"shares of splits {tuple(fractions)}; each must be above 0, their sum 1")
+    later = [max(1, round(count * fraction)) for fraction in fractions[1:]]
+    first = count - sum(later)
+    if sum(fractions) < 1 - 1e-9:
+        first = min(max(1, round(count * fractions[0])), first)
+    return [first, *later]
 
 
 def class_texts(
     classes: Sequence[str], names: Path | Mapping[str, str] | None = None
 ) -> dict[str, str]:
-    """Return what each class is called.
+    """Return a name for each class.
 
     Args:
-        classes: Names of the classes' folders.
-        names: Names of some, or a JSON or CSV file of them; the rest keep the folder's.
+        classes: Folders of the classes.
+        names: Names of some classes, or a JSON or CSV file of them; others keep the folder's name.
+
+    >>> class_texts(["polar_bear", "n02"], {"n02": "tench"})
+    {'polar_bear': 'polar bear', 'n02': 'tench'}
 
     Raises:
-        InputError: If the file cannot be read, or two classes are called the same.
+        InputError: If the file cannot be read, or two classes have the same name.
     """
-    given = named_values(names, "names") if isinstance(names, Path) else dict(names or {})
-    texts = {name: " ".join(given.get(name, name).replace("_", " ").split()) for name in classes}
-    known: dict[str, str] = {}
+    by_class = named_values(names, "names") if isinstance(names, Path) else dict(names or {})
+    texts = {name: " ".join(by_class.get(name, name).replace("_", " ").split()) for name in classes}
+    owners: dict[str, str] = {}
     for name, text in texts.items():
         if not text:
             raise InputError(f"class {name!r} has an empty name; give it one")
         plain = text.casefold()
-        if plain in known:
+        if plain in owners:
             raise InputError(
-                f"classes {known[plain]!r} and {name!r} are both called {text!r}; give them "
+                f"classes {owners[plain]!r} and {name!r} are both called {text!r}; give them "
                 "different names"
             )
-        known[plain] = name
+        owners[plain] = name
     return texts
 
 
@@ -123,8 +128,8 @@ def named_values(path: Path, what: str) -> dict[str, str]:
     """Read a JSON or CSV file with a text for each class.
 
     Args:
-        path: JSON ``{class: text}``, or a CSV with the columns class and name.
-        what: What the texts are, for messages.
+        path: JSON ``{class: text}``, or CSV with the columns class and name.
+        what: Name of the texts in messages.
 
     Raises:
         InputError: If it cannot be read.
@@ -140,7 +145,7 @@ def named_values(path: Path, what: str) -> dict[str, str]:
 
 
 def _pairs(path: Path, how: str) -> dict[str, str]:
-    """Return the first column's texts by the second's, with or without a header."""
+    """Read class and name from a CSV, with or without a header."""
     try:
         scan = Scan(decode(content_of(path)), ("class", "name"))
     except TableError as error:

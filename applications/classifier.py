@@ -1,4 +1,4 @@
-"""Training a classifier on folders of images, and measuring it on others."""
+"""Training a classifier on a folder of images, and its accuracy on others."""
 
 from __future__ import annotations
 
@@ -37,9 +37,9 @@ class TrainedClassifier:
 
     Attributes:
         module: The network, in evaluation mode.
-        preprocessing: What turns an image into its input.
+        preprocessing: Turns an image into an input.
         classes: Its classes, in the order of its outputs.
-        train_accuracy: Share of the training images it gets right.
+        train_accuracy: Accuracy on the training images, 0 to 1.
         losses: Mean loss of each epoch.
     """
 
@@ -56,9 +56,9 @@ class ImageTensors:
 
     Attributes:
         pixels: uint8, (images, 3, height, width).
-        labels: int64, (images,): places in ``classes``.
+        labels: int64, (images,): indices into ``classes``.
         classes: Names of the classes.
-        preprocessing: What turns them into inputs.
+        preprocessing: Turns images into inputs.
     """
 
     pixels: Tensor
@@ -67,7 +67,7 @@ class ImageTensors:
     preprocessing: Preprocessing
 
     def inputs(self, indices: Tensor, device: torch.device) -> Tensor:
-        """Return images as a network takes them, float32 (n, 3, height, width)."""
+        """Return normalized images, float32 (n, 3, height, width)."""
         scaled = self.pixels[indices].to(device).float() / 255
         mean, std = (
             torch.tensor(values, device=device).view(1, -1, 1, 1)
@@ -102,7 +102,7 @@ def train_classifier(config: ClassifierConfig) -> TrainedClassifier:
     generator = torch.Generator().manual_seed(config.seed)
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         torch.manual_seed(config.seed)
-        module = _made(config.architecture, len(images.classes)).to(device)
+        module = _initialized(config.architecture, len(images.classes)).to(device)
         losses = _fit(module, images, generator, device, config)
     module = module.cpu().eval().to(memory_format=torch.contiguous_format)
     right = accuracy(predictions(module, images, str(device)), images.labels)
@@ -143,7 +143,7 @@ def load_classifier(weights: Path) -> TrainedClassifier:
     except (ValueError, KeyError, TypeError) as error:
         why = str(error) if isinstance(error, InputError) else repr(error)
         raise InputError(
-            f"{beside}, which says what {weights} are the weights of, cannot be read ({why}); "
+            f"{beside}, which describes the classifier of {weights}, cannot be read ({why}); "
             "train the classifier again"
         ) from error
     loaded = load_model(architecture, str(weights))
@@ -153,22 +153,22 @@ def load_classifier(weights: Path) -> TrainedClassifier:
 def read_images(
     folder: Path, preprocessing: Preprocessing, classes: Sequence[str] | None = None
 ) -> ImageTensors:
-    """Read a folder with one folder of images for each class into memory.
+    """Read a folder with one subfolder per class into memory.
 
     Args:
         folder: The folder.
-        preprocessing: Of the network.
-        classes: The classes that it must have, in this order; default those it has.
+        preprocessing: Preprocessing of the network.
+        classes: The classes that it must have, in this order; default: those it has.
 
     Raises:
         InputError: If an image is unreadable, or classes differ or have no images.
     """
-    found = classes_of(folder)
-    names = tuple(classes) if classes is not None else tuple(found)
-    if set(names) != set(found):
-        odd = ", ".join(sorted(set(names) ^ set(found))[:5])
+    paths = classes_of(folder)
+    names = tuple(classes) if classes is not None else tuple(paths)
+    if set(names) != set(paths):
+        odd = ", ".join(sorted(set(names) ^ set(paths))[:5])
         raise InputError(f"image folder {folder} has other classes than the network: {odd}")
-    pairs = [(path, place) for place, name in enumerate(names) for path in found[name]]
+    pairs = [(path, index) for index, name in enumerate(names) for path in paths[name]]
     height, width = preprocessing.shape
     pixels = torch.empty(len(pairs), 3, height, width, dtype=torch.uint8)
 
@@ -181,7 +181,7 @@ def read_images(
         reads = pool.map(read, range(len(pairs)))
         for _ in progress.track(reads, total=len(pairs), description="Reading images"):
             pass
-    return ImageTensors(pixels, torch.tensor([place for _, place in pairs]), names, preprocessing)
+    return ImageTensors(pixels, torch.tensor([index for _, index in pairs]), names, preprocessing)
 
 
 @torch.no_grad()
@@ -189,10 +189,10 @@ def predictions(module: nn.Module, images: ImageTensors, device: str = "auto") -
     """Return the network's scores of images, float32 (images, classes), on the CPU."""
     processor = resolve_device(device)
     module = module.to(processor).eval()
-    parts = torch.arange(len(images.labels)).split(_EVALUATED)
-    found = torch.cat([module(images.inputs(part, processor)).float().cpu() for part in parts])
+    batches = torch.arange(len(images.labels)).split(_EVALUATED)
+    scores = torch.cat([module(images.inputs(rows, processor)).float().cpu() for rows in batches])
     module.cpu()
-    return found
+    return scores
 
 
 def accuracy(scores: Tensor, labels: Tensor) -> float:
@@ -207,16 +207,16 @@ def accuracy(scores: Tensor, labels: Tensor) -> float:
 def _preprocessing(architecture: str) -> Preprocessing:
     if architecture == small.NAME:
         return small.PREPROCESSING
-    known = [small.NAME, *torchvision_models.names()]
-    if architecture not in known:
+    names = [small.NAME, *torchvision_models.names()]
+    if architecture not in names:
         raise InputError(
-            f"no architecture is named {architecture!r}{did_you_mean(architecture, known)}; take "
+            f"no architecture is named {architecture!r}{did_you_mean(architecture, names)}; take "
             f"{small.NAME} or a classifier of torchvision"
         )
     return load_model(architecture, "random").preprocessing
 
 
-def _made(architecture: str, classes: int) -> nn.Module:
+def _initialized(architecture: str, classes: int) -> nn.Module:
     if architecture == small.NAME:
         return small.SmallNet(classes)
     # Not the catalog's own, which may have other names for some layers: it reads these as well.
@@ -251,23 +251,23 @@ def _fit(
             order = torch.randperm(count, generator=generator)
             total = 0.0
             for first in steps:
-                part = order[first : first + batch_size]
-                inputs = _varied(images.inputs(part, device), config.shift, generator)
+                batch = order[first : first + batch_size]
+                inputs = _augmented(images.inputs(batch, device), config.shift, generator)
                 output = module(inputs.contiguous(memory_format=torch.channels_last))
                 scores = output if isinstance(output, Tensor) else output[0]  # auxiliary heads
-                loss = functional.cross_entropy(scores, images.labels[part].to(device))
+                loss = functional.cross_entropy(scores, images.labels[batch].to(device))
                 optimizer.zero_grad()
                 loss.backward()
                 optimizer.step()
                 schedule.step()
-                total += loss.item() * len(part)
+                total += loss.item() * len(batch)
                 progress.advance(bar)
             losses.append(total / count)
     return losses
 
 
-def _varied(inputs: Tensor, shift: int, generator: torch.Generator) -> Tensor:
-    """Move each image by its own number of pixels, and change its brightness and contrast."""
+def _augmented(inputs: Tensor, shift: int, generator: torch.Generator) -> Tensor:
+    """Shift each image by its own number of pixels, and change its brightness and contrast."""
     count = len(inputs)
     moves = torch.randint(0, 2 * shift + 1, (count, 2), generator=generator).tolist()
     light = torch.rand(count, 2, generator=generator).to(inputs.device) - 0.5

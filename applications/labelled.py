@@ -1,4 +1,4 @@
-"""Labelled images, and how well a network with ablations does on them."""
+"""Labelled images, and the accuracy of a network under ablations on them."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ from milannotations.rows import read_rows
 from milannotations.storage import atomic_path
 from milannotations.storage.tidying import tidy_up
 
-_HELD = 2_000_000_000  # bytes of inputs that are kept in memory
-_AT_ONCE = 64  # ablations whose results are saved together
+_CACHED_BYTES = 2_000_000_000  # of inputs that stay in memory
+_CHUNK = 64  # ablations whose results are saved together
 Floats = NDArray[np.float64]
 
 
@@ -39,19 +39,19 @@ class ClassImages:
     Args:
         root: The folder.
         preprocessing: The network's own.
-        classes: Of subfolders, what the class is called and which output of the network it is,
-            where not the subfolder's name and place; see ``read_classes``.
+        classes: By subfolder, the name of the class and its output of the network; see
+            ``read_classes``. Default: the subfolders' names, and outputs in their order.
 
     Attributes:
         folders: The subfolders, sorted.
-        classes: What they are called.
-        indices: Which outputs of the network they are.
-        listed: Whether a list said so.
+        classes: Names of the classes.
+        indices: Outputs of the network that stand for them.
+        listed: Whether ``classes`` was given.
         labels: int64 (images,).
 
     Raises:
-        InputError: If there is no such folder, fewer than two classes, an image that belongs to
-            none, or a name for a class that is not there.
+        InputError: If there is no such folder, there are fewer than two classes, an image belongs
+            to none, or ``classes`` lacks a subfolder.
     """
 
     def __init__(
@@ -62,33 +62,34 @@ class ClassImages:
     ) -> None:
         self.root = root
         self.source = ImageFolder(root, preprocessing)
-        parts = [Path(self.source.name(i)).parts for i in range(len(self.source))]
-        loose = [names[0] for names in parts if len(names) == 1]
+        paths = [Path(self.source.name(i)).parts for i in range(len(self.source))]
+        loose = [names[0] for names in paths if len(names) == 1]
         if loose:
             raise InputError(
                 f"{root}: image {loose[0]} is in no subfolder; labelled images lie in one "
                 "subfolder per class"
             )
-        # Sorted, as they are listed.
-        self.folders = tuple(dict.fromkeys(names[0] for names in parts))
+        # Sorted, since the images are.
+        self.folders = tuple(dict.fromkeys(names[0] for names in paths))
         if len(self.folders) < 2:
             raise InputError(
                 f"{root} has images of one class only ({self.folders[0]}): accuracy on them says "
                 "nothing; give at least two"
             )
-        given = classes or {f: (f, i) for i, f in enumerate(self.folders)}
-        unknown = [folder for folder in self.folders if folder not in given]
+        class_of = classes or {f: (f, i) for i, f in enumerate(self.folders)}
+        unknown = [folder for folder in self.folders if folder not in class_of]
         if unknown:
             raise InputError(
-                f"{root}: the list of classes lacks {unknown[0]!r}{did_you_mean(unknown[0], given)}"
+                f"{root}: the list of classes lacks {unknown[0]!r}"
+                f"{did_you_mean(unknown[0], class_of)}"
             )
-        self.classes = tuple(given[folder][0] for folder in self.folders)
-        self.indices = tuple(given[folder][1] for folder in self.folders)
+        self.classes = tuple(class_of[folder][0] for folder in self.folders)
+        self.indices = tuple(class_of[folder][1] for folder in self.folders)
         if len(set(self.indices)) < len(self.indices):
             raise InputError(f"{root}: two classes have the same index in the list of classes")
-        self.labels = torch.tensor([given[names[0]][1] for names in parts])
+        self.labels = torch.tensor([class_of[names[0]][1] for names in paths])
         self.listed = classes is not None
-        self._kept: list[tuple[Tensor, Tensor]] = []
+        self._cached: list[tuple[Tensor, Tensor]] = []
 
     def __len__(self) -> int:
         return len(self.source)
@@ -101,33 +102,33 @@ class ClassImages:
         return hashlib.sha256(text.encode()).hexdigest()
 
     def batches(self, size: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """Yield inputs and labels; what fits in memory is read once.
+        """Yield inputs and labels; images that fit in memory are read once.
 
         Raises:
             InputError: If an image cannot be read; names it.
         """
-        if self._kept and len(self._kept[0][0]) == min(size, len(self)):
-            yield from self._kept
+        if self._cached and len(self._cached[0][0]) == min(size, len(self)):
+            yield from self._cached
             return
         loader: torch.utils.data.DataLoader[Batch] = torch.utils.data.DataLoader(
             Loadable(self.source),  # type: ignore[arg-type]
             batch_size=size,
             collate_fn=collate,
         )
-        kept: list[tuple[Tensor, Tensor]] = []
-        held = 0
+        batches_read: list[tuple[Tensor, Tensor]] = []
+        bytes_read = 0
         for batch in loader:
             if batch.unreadable or batch.inputs is None:
                 raise InputError(f"{batch.unreadable[0]}; remove or mend it")
             pair = (batch.inputs[0], self.labels[batch.ids])
-            held += pair[0].nbytes
-            if held <= _HELD:
-                kept.append(pair)
+            bytes_read += pair[0].nbytes
+            if bytes_read <= _CACHED_BYTES:
+                batches_read.append(pair)
             else:
-                kept.clear()
+                batches_read.clear()
             yield pair
-        if held <= _HELD:
-            self._kept = kept
+        if bytes_read <= _CACHED_BYTES:
+            self._cached = batches_read
 
     @property
     def class_of_folder(self) -> dict[str, tuple[str, int]]:
@@ -164,7 +165,7 @@ def read_classes(path: Path) -> dict[str, tuple[str, int]]:
 
 
 def check_alike(sets: Mapping[str, ClassImages], outputs: int) -> None:
-    """Check that sets of images have the same classes, and that they are a network's.
+    """Check that sets of images have the same classes, which must be those of a network.
 
     Raises:
         InputError: Names the folders and classes.
@@ -187,11 +188,12 @@ def check_alike(sets: Mapping[str, ClassImages], outputs: int) -> None:
 
 @dataclass
 class AblationResults:
-    """How a network did under some ablations.
+    """Results of a network under some ablations.
 
     Attributes:
-        correct: Whether each image was told right, float32 (ablations, images), 0 or 1.
-        logp: Log-probability of the right class, of the same shape.
+        correct: 1 for each image that is classified correctly, else 0, float32 (ablations,
+            images).
+        logp: Log-probability of the correct class, of the same shape.
     """
 
     correct: NDArray[np.float32]
@@ -199,19 +201,19 @@ class AblationResults:
 
     @property
     def accuracy(self) -> Floats:
-        """Share of images told right, float64 (ablations,)."""
+        """Share of images classified correctly, float64 (ablations,)."""
         return np.asarray(self.correct.mean(1, dtype=np.float64))
 
 
 class AblationEvaluator:
-    """Measures a network under many ablations; what was measured is kept on disk.
+    """Measures a network under many ablations, and keeps the results on disk.
 
     Args:
         model: The network, in evaluation mode, on its device.
         sites: The layers that may be ablated.
-        images: A labelled set, to look at the network with; others may follow.
-        fill: What units are set to.
-        work: Folder for finished parts; None to keep none.
+        images: A labelled set, whose first images trace the network; others can be measured, too.
+        fill: What ablated units are set to, by layer; default: zero.
+        work: Folder for results; None to keep none.
         device: Where the network is.
         batch_size: Images per forward pass.
     """
@@ -239,30 +241,31 @@ class AblationEvaluator:
     def measure(
         self, images: ClassImages, ablations: Sequence[Ablation], title: str = "Ablating"
     ) -> AblationResults:
-        """Measure all ablations on all images, going on from what is kept.
+        """Measure all ablations on all images; results that are kept are not computed again.
 
         Args:
             images: A labelled set with the network's classes.
             ablations: In any order; equal ones are measured once.
-            title: What the progress bar says.
+            title: Title of the progress bar.
         """
         keys = [_canonical(ablation) for ablation in ablations]
         distinct = dict.fromkeys(keys)
         order = sorted(distinct, key=self._depth)
-        found: dict[str, NDArray[np.float32]] = {}
-        # Both orders: neighbours begin at the same layer, and parts are the same in each run.
-        parts = [order[i : i + _AT_ONCE] for i in range(0, len(order), _AT_ONCE)]
+        results: dict[str, NDArray[np.float32]] = {}
+        # Sorted by first layer, then by text, so that neighbours begin at the same layer and chunks
+        # are the same in each run.
+        chunks = [order[i : i + _CHUNK] for i in range(0, len(order), _CHUNK)]
         with progress_bar() as progress:
             task = progress.add_task(title, total=len(order) * len(images))
-            for part in parts:
-                found.update(
+            for chunk in chunks:
+                results.update(
                     zip(
-                        part,
-                        self._part(images, part, lambda n: progress.advance(task, n)),
+                        chunk,
+                        self._measure_chunk(images, chunk, lambda n: progress.advance(task, n)),
                         strict=True,
                     )
                 )
-        both = np.stack([found[key] for key in keys])
+        both = np.stack([results[key] for key in keys])
         return AblationResults(both[..., 0], both[..., 1])
 
     def _depth(self, key: str) -> tuple[int, str]:
@@ -270,43 +273,43 @@ class AblationEvaluator:
         return min((self._runner.depth(layer) for layer in layers), default=-1), key
 
     @torch.no_grad()
-    def _part(
-        self, images: ClassImages, part: Sequence[str], advance: Callable[[int], None]
+    def _measure_chunk(
+        self, images: ClassImages, chunk: Sequence[str], advance: Callable[[int], None]
     ) -> NDArray[np.float32]:
-        kept = None
+        result_file = None
         if self._work is not None:
-            name = "\n".join([self._network, images.identity, *part])
-            kept = self._work / f"{hashlib.sha256(name.encode()).hexdigest()[:32]}.npy"
-            tidy_up(kept)
-            if kept.is_file():
-                values = read_array(kept, "f").astype(np.float32)
-                if values.shape != (len(part), len(images), 2):
+            identity = "\n".join([self._network, images.identity, *chunk])
+            result_file = self._work / f"{hashlib.sha256(identity.encode()).hexdigest()[:32]}.npy"
+            tidy_up(result_file)
+            if result_file.is_file():
+                values = read_array(result_file, "f").astype(np.float32)
+                if values.shape != (len(chunk), len(images), 2):
                     raise InputError(
-                        f"{kept} holds results of shape {values.shape}, not "
-                        f"{(len(part), len(images), 2)}; delete it, and they are computed again"
+                        f"{result_file} holds results of shape {values.shape}, not "
+                        f"{(len(chunk), len(images), 2)}; delete it, and they are computed again"
                     )
-                advance(len(part) * len(images))
+                advance(len(chunk) * len(images))
                 return values
-        ablations = [json.loads(key) for key in part]
-        values = np.zeros((len(part), len(images), 2), dtype=np.float32)
+        ablations = [json.loads(key) for key in chunk]
+        values = np.zeros((len(chunk), len(images), 2), dtype=np.float32)
         begin = 0
         for inputs, labels in images.batches(self.batch_size):
-            given, target = inputs.to(self.device), labels.to(self.device)
-            for position, scores in self._runner.outputs((given,), ablations):
+            batch, target = inputs.to(self.device), labels.to(self.device)
+            for position, scores in self._runner.outputs((batch,), ablations):
                 logp = scores.float().log_softmax(1).gather(1, target[:, None])[:, 0]
-                here = values[position, begin : begin + len(labels)]
-                here[:, 0] = (scores.argmax(1) == target).cpu().numpy()
-                here[:, 1] = logp.cpu().numpy()
+                rows = values[position, begin : begin + len(labels)]
+                rows[:, 0] = (scores.argmax(1) == target).cpu().numpy()
+                rows[:, 1] = logp.cpu().numpy()
             begin += len(labels)
-            advance(len(part) * len(labels))
-        if kept is not None:
-            with atomic_path(kept) as path, path.open("wb") as file:
+            advance(len(chunk) * len(labels))
+        if result_file is not None:
+            with atomic_path(result_file) as path, path.open("wb") as file:
                 np.save(file, values)
         return values
 
 
 def fingerprint(model: nn.Module, fill: Means | None = None) -> str:
-    """Return a hash of a network's weights, and of what its units are set to."""
+    """Return a hash of a network's weights, and of what ablated units are set to."""
     digest = hashlib.sha256()
     for name, tensor in [*model.state_dict().items(), *(fill or {}).items()]:
         digest.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}\n".encode())

@@ -1,7 +1,7 @@
-"""A report on a network as one page without a script: to read on a screen, or to print.
+"""A report on a network: one page without scripts, for the screen and for print.
 
-Everything on it that others wrote (descriptions, names of layers and classes) is escaped, and the
-page's policy admits its own style and pictures that are in the file, nothing else.
+Text from other sources (descriptions, names of layers and classes) is escaped, and the page's
+content-security policy admits only its own style and the pictures embedded in it.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ from milannotations.viewer.sheets import DrawnSheet, data_uri, draw_sheet
 
 _SITE = Path(__file__).parent / "site"
 _LONGEST = 400  # characters of a description
-_SHORT_CELL = 28  # characters of a cell that is kept on one line
-_LONG_WORD = 24  # letters; a column with longer words may break them
-_MANY_COLUMNS = 8  # from here on a table is set smaller on paper
-_SCREEN = 1.3  # figures are drawn for the width of a sheet of paper; a screen has more room
+_SHORT_CELL = 28  # most characters of a cell that stays on one line
+_LONG_WORD = 24  # letters; columns with longer words may break them
+_MANY_COLUMNS = 8  # tables with as many columns are set smaller on paper
+_SCREEN = 1.3  # scale of figures on screen, which are drawn for the width of a sheet of paper
 _WIDE = 640  # CSS pixels; a wider figure scrolls on a phone instead of becoming illegible
 _NUMBERS = re.compile(r"(?:[\d\s.,:;%‰±+\-−–—~<>=≤≥×/()\[\]…]|of|to|pp|n/a)*", re.IGNORECASE)
 
@@ -37,8 +37,8 @@ class KeyFigure:
     """A key figure at the top of the page.
 
     Attributes:
-        label: What it is.
-        value: The figure, formatted.
+        label: Name of the figure.
+        value: The formatted value.
         note: A remark below it, such as an interval.
     """
 
@@ -49,17 +49,20 @@ class KeyFigure:
 
 @dataclass(frozen=True)
 class ReportTable:
-    """A table of formatted texts; columns that hold only numbers are aligned to the right.
+    """A table of formatted texts; columns of numbers are aligned to the right.
+
+    >>> ReportTable("Layers", ["layer", "units"], [["conv1", "64"]]).rows
+    [['conv1', '64']]
 
     Attributes:
-        title: Stands above it.
-        columns: Heads of the columns; the first column names the rows.
-        rows: Cells, as many per row as there are columns.
-        note: A remark below it.
-        strong: Rows in bold, counted from 0.
+        title: Title above the table.
+        columns: Column heads; the first column names the rows.
+        rows: Rows of cells, one cell per column.
+        note: A remark below the table.
+        strong: Indices of rows in bold.
 
     Raises:
-        ValueError: If a row has another number of cells.
+        ValueError: If a row has a different number of cells.
     """
 
     title: str
@@ -79,9 +82,9 @@ class ReportFigure:
     """A figure.
 
     Attributes:
-        caption: Stands below it.
-        path: A PNG file; it becomes part of the page.
-        alt: What it shows, for those who cannot see it.
+        caption: Caption below the figure.
+        path: A PNG file, which is embedded in the page.
+        alt: Alternative text.
     """
 
     caption: str
@@ -94,11 +97,11 @@ class NeuronCard:
     """A neuron.
 
     Attributes:
-        title: Its name.
-        text: What is said of it.
-        facts: Short remarks below that.
-        marked: Words, or words that follow one another, to highlight in ``text``.
-        sheet: Its exemplars; None shows none.
+        title: Name of the neuron.
+        text: Its description.
+        facts: Short remarks below the description.
+        marked: Words or phrases to highlight in ``text``.
+        sheet: Its exemplars; None to show none.
     """
 
     title: str
@@ -113,7 +116,7 @@ class NeuronCards:
     """Neurons side by side.
 
     Attributes:
-        title: Stands above them.
+        title: Title above the cards.
         cards: The neurons.
         note: A remark below the title.
     """
@@ -128,9 +131,9 @@ class ReportSection:
     """A section of the page.
 
     Attributes:
-        title: Its title.
+        title: Title of the section.
         text: Paragraphs.
-        parts: What follows these, in order.
+        parts: Tables, figures and cards that follow, in order.
     """
 
     title: str
@@ -148,23 +151,23 @@ def render(
     sections: Sequence[ReportSection],
     facts: Mapping[str, str],
 ) -> None:
-    """Write the page: one file that needs nothing else.
+    """Write the page as one self-contained file.
 
     Args:
         path: The HTML file.
-        title: Its title.
-        eyebrow: What kind of report it is, in a few words above the title.
-        lead: A sentence or two below the title: what was found.
+        title: Title of the page.
+        eyebrow: Kind of report, a few words above the title.
+        lead: A sentence or two below the title with the main finding.
         numbers: Key figures.
         sections: The body.
-        facts: How this was made: settings and versions, by name.
+        facts: Settings and versions, by name.
     """
     sheets = [
         card.sheet
         for section in sections
-        for part in section.parts
-        if isinstance(part, NeuronCards)
-        for card in part.cards
+        for block in section.parts
+        if isinstance(block, NeuronCards)
+        for card in block.cards
         if card.sheet is not None
     ]
     text = PageKit(_SITE, style="report.css").render(
@@ -175,7 +178,7 @@ def render(
         lead=lead,
         numbers=numbers,
         sections=[
-            {"title": s.title, "text": s.text, "parts": [_part(part) for part in s.parts]}
+            {"title": s.title, "text": s.text, "parts": [_part(block) for block in s.parts]}
             for s in sections
         ],
         facts=facts,
@@ -192,7 +195,7 @@ def sheet_of(
     Args:
         record: A decoded neuron record.
         columns: Exemplars per row.
-        count: How many at most.
+        count: Most exemplars.
         tile: Side of an exemplar in pixels.
 
     Returns:
@@ -204,30 +207,30 @@ def sheet_of(
     return draw_sheet(images, list(record.get("masks") or ())[:count], columns, tile)
 
 
-def _part(part: ReportTable | ReportFigure | NeuronCards) -> dict[str, Any]:
-    if isinstance(part, ReportTable):
-        kinds = [_kind([row[i] for row in part.rows]) for i in range(len(part.columns))]
+def _part(block: ReportTable | ReportFigure | NeuronCards) -> dict[str, Any]:
+    if isinstance(block, ReportTable):
+        kinds = [_kind([row[i] for row in block.rows]) for i in range(len(block.columns))]
         kinds[:1] = ["head text" if kind == "text" else "head short" for kind in kinds[:1]]
-        many = len(part.columns) >= _MANY_COLUMNS
-        return {"is": "table", "table": part, "kinds": kinds, "many": many}
-    if isinstance(part, ReportFigure):
-        with PILImage.open(part.path) as image:
+        many = len(block.columns) >= _MANY_COLUMNS
+        return {"is": "table", "table": block, "kinds": kinds, "many": many}
+    if isinstance(block, ReportFigure):
+        with PILImage.open(block.path) as image:
             (width, height), dpi = image.size, image.info.get("dpi", (96, 96))[0]
         shown = round(width * 96 / dpi * _SCREEN)
         return {
             "is": "picture",
-            "picture": part,
+            "picture": block,
             "wide": shown > _WIDE,
             "width": shown,
             "height": round(shown * height / width),
-            "source": data_uri(part.path.read_bytes(), "image/png"),
+            "source": data_uri(block.path.read_bytes(), "image/png"),
         }
-    cards = [_card(card) for card in part.cards]
+    cards = [_card(card) for card in block.cards]
     return {
         "is": "cards",
         "cards": cards,
-        "title": part.title,
-        "note": part.note,
+        "title": block.title,
+        "note": block.note,
         "masked": any(card["mask"] for card in cards),
     }
 
@@ -252,7 +255,7 @@ def _layout_name(sheet: DrawnSheet) -> str:
 
 
 def _layout(sheet: DrawnSheet) -> str:
-    """Return the rule of a sheet of this shape: the policy admits no style in an element."""
+    """Return the CSS rule of a sheet of this shape; the policy admits no inline styles."""
     missing = sheet.columns * sheet.rows - sheet.count
     return (
         f".{_layout_name(sheet)} {{ --columns: {sheet.columns}; --rows: {sheet.rows}; "
@@ -261,11 +264,11 @@ def _layout(sheet: DrawnSheet) -> str:
 
 
 def _highlighted(text: str, marked: Sequence[str]) -> Markup:
-    """Escape a text and put ``<mark>`` around words of it, which must be whole."""
-    # Composed letters, else an accent would end a word.
+    """Escape a text, and put ``<mark>`` around whole words of it."""
+    # Letters are composed first, or an accent would end a word.
     shown = clip(clean(unicodedata.normalize("NFC", text)), _LONGEST)
-    found = list(SIGNED_WORD.finditer(shown))
-    words = [match.group().casefold() for match in found]
+    words_found = list(SIGNED_WORD.finditer(shown))
+    words = [match.group().casefold() for match in words_found]
     spans = []
     for term in marked:
         wanted = [
@@ -273,21 +276,23 @@ def _highlighted(text: str, marked: Sequence[str]) -> Markup:
         ]
         size = len(wanted)
         spans += [
-            (found[start].start(), found[start + size - 1].end())
+            (words_found[start].start(), words_found[start + size - 1].end())
             for start in range(len(words) - size + 1)
             if wanted and words[start : start + size] == wanted
         ]
-    made, done = Markup(), 0
+    marked_up, done = Markup(), 0
     for start, end in sorted(spans):
         if end > done:
             start = max(start, done)
-            made += escape(shown[done:start]) + Markup("<mark>{}</mark>").format(shown[start:end])
+            marked_up += escape(shown[done:start]) + Markup("<mark>{}</mark>").format(
+                shown[start:end]
+            )
             done = end
-    return made + escape(shown[done:])
+    return marked_up + escape(shown[done:])
 
 
 def _kind(cells: Sequence[str]) -> str:
-    """Say how a column is set: numbers, short texts on one line, or texts that are broken."""
+    """Return how a column is set: ``number``, ``short`` texts on one line, or ``text``."""
     if any(c.isdigit() for cell in cells for c in cell) and all(map(_NUMBERS.fullmatch, cells)):
         return "number"
     longest = max((len(word) for cell in cells for word in cell.split()), default=0)

@@ -1,4 +1,4 @@
-"""Lists of words that descriptions are searched for, as an audit or an edit names them."""
+"""Lists of words that descriptions are searched for."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from benchmark.tokenization import SIGNED_WORD, normalize
 from milannotations.errors import InputError, did_you_mean
 
 HOWS = ("none", "wordnet", "embeddings")
-# Read by hand for 16 terms ("face", "dog", "red", …) and the 3,182 words of the descriptions of
-# ResNet-152's neurons, with the packaged MiniLM: of the words that a cosine of .7 adds 45 of 67
-# belong to the term, between .6 and .7 about two in five. Colours do worst: "red" adds "blue".
+# Judged by hand for 16 terms ("face", "dog", "red", …) and the 3,182 words of the descriptions of
+# ResNet-152's neurons, with the packaged MiniLM: 45 of the 67 words that a cosine of .7 adds belong
+# to the term; between .6 and .7 about two in five do. Colours do worst: "red" adds "blue".
 THRESHOLD = 0.7
 _porter = PorterStemmer()
 
@@ -27,14 +27,14 @@ _porter = PorterStemmer()
 class WordList:
     """Terms to search descriptions for: literal text, never regular expressions.
 
-    A term is found by its words, which must follow one another. A word is a run of letters and
-    digits, with signs such as those of "c++" at its end, in lower case; what stands between words,
-    hyphens too, does not matter. Words are compared by their Porter stems, so that "faces" finds
-    "face". Stems also join some words of different meanings ("facing" too is found), and do not
-    join all of one ("leaf" does not find "leaves").
+    A term matches where its words occur next to one another. A word is a run of letters and digits
+    in lower case, with signs such as those of "c++" at its end; characters between words, hyphens
+    included, do not matter. Words are compared by their Porter stems, so that "faces" finds "face".
+    Some words of different meanings have one stem ("facing" is found as well), and some forms of
+    one word do not ("leaf" does not find "leaves").
 
     Args:
-        terms: One or more, each with a letter or a digit.
+        terms: One or more terms, each with a letter or a digit.
         exact: Compare words as they are written, not by their stems.
 
     Raises:
@@ -59,34 +59,34 @@ class WordList:
         """Read terms as they are written on the command line.
 
         Args:
-            texts: Each one or more terms, separated by commas.
+            texts: Each holds one or more terms, separated by commas.
             exact: See the class.
 
         >>> WordList.parse("faces, stop sign", "dog").terms
         ('faces', 'stop sign', 'dog')
 
         Raises:
-            InputError: See the class; also of nothing between two commas.
+            InputError: See the class; also if there is nothing between two commas.
         """
         terms = [" ".join(term.split()) for text in texts for term in text.split(",")]
         return cls(tuple(dict.fromkeys(terms)), exact)
 
     def matches(self, description: str) -> tuple[str, ...]:
-        """Return what of a description matches, in lower case and order, each once; () if nothing.
+        """Return the parts of a description that match, in lower case and in order, each once.
 
         >>> WordList.parse("faces, stop sign").matches("A face, two stop signs and texture")
         ('face', 'stop signs')
         """
         words = _words(description)
         compared = self._compared(words)
-        found = {}
+        matched = {}
         for term in self.terms:
             wanted = self._compared(_words(term))
             size = len(wanted)
             for start in range(len(words) - size + 1):
                 if compared[start : start + size] == wanted:
-                    found[start, size] = " ".join(words[start : start + size])
-        return tuple(dict.fromkeys(found[place] for place in sorted(found)))
+                    matched[start, size] = " ".join(words[start : start + size])
+        return tuple(dict.fromkeys(matched[position] for position in sorted(matched)))
 
     def _compared(self, words: Sequence[str]) -> list[str]:
         return list(words) if self.exact else [_stem(word) for word in words]
@@ -94,12 +94,12 @@ class WordList:
 
 @dataclass(frozen=True)
 class SearchWord:
-    """A word to search for and why.
+    """A word to search for, and the term that it comes from.
 
     Attributes:
-        word: To search for.
-        source: The term that it comes from; the word itself if it was given.
-        similarity: Its cosine with the term, −1 to 1; None if it does not come from vectors.
+        word: The word.
+        source: The term that it comes from; the word itself if it is a term.
+        similarity: Its cosine with the term, −1 to 1; None if it was not found by embeddings.
     """
 
     word: str
@@ -117,22 +117,22 @@ def expand(
     senses: int = 1,
     hyponyms: bool = False,
 ) -> list[SearchWord]:
-    """Return the terms of a list, then words that mean nearly the same, in order of the terms.
+    """Return the terms of a list, then words that mean nearly the same, in the order of the terms.
 
-    Words that the list finds anyway are not added, and none twice: it stays with the term it is
-    most similar to, of equals the first.
+    Words that the list matches already are not added. A word that several terms would add comes
+    once, with the term that it is most similar to, or the first such term.
 
     Args:
         words: The list.
-        how: One of ``HOWS``. ``wordnet`` adds synonyms, the other lemmas of a term's noun synsets;
-            ``embeddings`` words of the vocabulary with similar vectors.
-        vocabulary: For ``embeddings``, the words that occur in the descriptions.
-        encoder: For ``embeddings``.
-        threshold: For ``embeddings``, the least cosine, −1 to 1.
-        senses: For ``wordnet``, how many of a term's senses are meant, from the most frequent on.
-            One by default: synonyms of all senses of "face" would add "side" and "cheek". Senses
-            that are single persons or places ("Crane", the writer) do not count.
-        hyponyms: For ``wordnet``, add the direct hyponyms too: of "dog" also "puppy".
+        how: One of ``HOWS``. ``wordnet`` adds synonyms: the other lemmas of a term's noun synsets;
+            ``embeddings`` adds words of the vocabulary with similar vectors.
+        vocabulary: For ``embeddings``: the words that occur in the descriptions.
+        encoder: For ``embeddings``: a sentence encoder.
+        threshold: For ``embeddings``: the least cosine, −1 to 1.
+        senses: For ``wordnet``: number of senses of a term that are used, most frequent first. The
+            default is one, because synonyms of all senses of "face" would add "side" and "cheek".
+            Senses that are individual persons or places ("Crane", the writer) do not count.
+        hyponyms: For ``wordnet``: add direct hyponyms as well, such as "puppy" for "dog".
 
     Raises:
         InputError: If ``how`` is unknown, WordNet's data is not installed, or a value is out of
@@ -150,12 +150,12 @@ def expand(
     else:
         added = []
     best: dict[str, SearchWord] = {}
-    for one in added:
-        known = best.get(one.word)
-        if known is None or (one.similarity or 0) > (known.similarity or 0):
-            best[one.word] = one
-    new = [one for one in best.values() if not words.matches(one.word)]
-    new.sort(key=lambda one: (words.terms.index(one.source), -(one.similarity or 0)))
+    for entry in added:
+        previous = best.get(entry.word)
+        if previous is None or (entry.similarity or 0) > (previous.similarity or 0):
+            best[entry.word] = entry
+    new = [entry for entry in best.values() if not words.matches(entry.word)]
+    new.sort(key=lambda entry: (words.terms.index(entry.source), -(entry.similarity or 0)))
     return [SearchWord(term, term) for term in words.terms] + new
 
 
@@ -169,15 +169,15 @@ def _synonyms(terms: Sequence[str], senses: int, hyponyms: bool) -> list[SearchW
             "expanding words by wordnet needs WordNet: run `python -m nltk.downloader wordnet`, "
             "or expand by embeddings or none instead"
         ) from error
-    found = []
+    entries = []
     for term in terms:
         name = "_".join(normalize(term).split())
         synsets = [one for one in wordnet.synsets(name, pos="n") if not one.instance_hypernyms()]
         for synset in synsets[:senses]:
             meant = [synset, *(synset.hyponyms() if hyponyms else ())]
             names = [lemma.replace("_", " ") for one in meant for lemma in one.lemma_names()]
-            found += [SearchWord(normalize(lemma), term) for lemma in names]
-    return found
+            entries += [SearchWord(normalize(lemma), term) for lemma in names]
+    return entries
 
 
 def _neighbours(
@@ -198,7 +198,7 @@ def _neighbours(
 
 
 def _words(text: str) -> list[str]:
-    # Composed letters: else an accent would end a word.
+    # Letters are composed first, or an accent would end a word.
     return SIGNED_WORD.findall(normalize(unicodedata.normalize("NFKC", text)))
 
 

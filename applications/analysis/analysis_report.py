@@ -1,4 +1,4 @@
-"""The report of an analysis: what layers are described as, and which properties matter."""
+"""The report of an analysis: descriptions by layer, and the properties that matter."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from applications.analysis.property_importance import (
     curve_table,
     importance_table,
 )
-from applications.figures.panels import LayerPanel, Line, Panel, by_layer, curves
+from applications.figures.panels import LayerPanel, Panel, PlotLine, by_layer, curves
 from applications.network_descriptions import DescribedNetwork
 from applications.report_page import (
     KeyFigure,
@@ -47,21 +47,21 @@ _LINES: dict[str, tuple[str, Literal["method", "other"]]] = {
 }
 _ORDERS: dict[Order, str] = {
     "network": "All layers together",
-    "layer": "As large a share of each layer",
+    "layer": "The same share of each layer",
 }
 
 
 @dataclass(frozen=True)
 class Analysis:
-    """What was found.
+    """The result of an analysis.
 
     Attributes:
         described: The network and its descriptions.
-        layers: From ``kinds.layer_table``.
+        layers: Statistics of layers, from ``layer_table``.
         properties: A column per property, a row per unit.
         forms: The form of each description.
-        curves: Of accuracy, from ``importance``; empty if it was not measured.
-        images: How many labelled images accuracy is over.
+        curves: Accuracy under ablation, from ``importance``; empty if it was not measured.
+        images: Number of labelled images.
         classes: Their classes; None if accuracy was not measured.
     """
 
@@ -79,55 +79,55 @@ class Analysis:
         return [curve for curve in self.curves if curve.name != RANDOM and curve.significant]
 
 
-def write_analysis(found: Analysis, out: Path, facts: Mapping[str, str]) -> Path:
+def write_analysis(analysis: Analysis, out: Path, facts: Mapping[str, str]) -> Path:
     """Write tables as CSV, figures and ``report.html``.
 
     Args:
-        found: The analysis.
+        analysis: The analysis.
         out: An existing folder.
-        facts: How it was made.
+        facts: Settings of the analysis, by name.
     """
-    units = found.described.table()
+    units = analysis.described.table()
     units["description"] = [as_cell(text) for text in units["description"]]
-    units["form"] = list(found.forms)
-    for name in found.properties:
-        units[name] = found.properties[name].to_numpy()
-    tables = {"units.csv": units, "layers.csv": found.layers.reset_index()}
-    if found.curves:
-        tables["importance.csv"] = importance_table(found.curves, PROPERTIES)
-        tables["curves.csv"] = curve_table(found.curves)
-        if found.classes is not None:
-            tables["classes.csv"] = class_table(found.curves, found.classes)
+    units["form"] = list(analysis.forms)
+    for name in analysis.properties:
+        units[name] = analysis.properties[name].to_numpy()
+    tables = {"units.csv": units, "layers.csv": analysis.layers.reset_index()}
+    if analysis.curves:
+        tables["importance.csv"] = importance_table(analysis.curves, PROPERTIES)
+        tables["curves.csv"] = curve_table(analysis.curves)
+        if analysis.classes is not None:
+            tables["classes.csv"] = class_table(analysis.curves, analysis.classes)
             tables["classes.csv"]["class"] = [
                 as_cell(name) for name in tables["classes.csv"]["class"]
             ]
     write_csv_tables(tables, out)
-    texts = found.described.texts
+    texts = analysis.described.texts
     vocabulary = len({word for text in texts for word in compound_words(text)})
     numbers = [
-        KeyFigure("units described", f"{len(texts):,}", f"{len(found.described.layers)} layers"),
+        KeyFigure("units described", f"{len(texts):,}", f"{len(analysis.described.layers)} layers"),
         KeyFigure(
             "different descriptions", f"{len(set(texts)):,}", f"of {vocabulary:,} different words"
         ),
-        KeyFigure("mean length", f"{found.properties['length'].mean():.1f} words"),
+        KeyFigure("mean length", f"{analysis.properties['length'].mean():.1f} words"),
     ]
-    if found.curves:
-        whole = found.curves[0].accuracy[0]
-        numbers.append(KeyFigure("accuracy", f"{100 * whole:.1f} %", f"{found.images:,} images"))
-    sections = [_by_layer(found, out)]
-    if found.curves:
-        sections.append(_importance(found, out))
-        if found.classes is not None:
-            sections.append(_classes(found, found.classes, out))
-    sections.append(_examples(found))
+    if analysis.curves:
+        whole = analysis.curves[0].accuracy[0]
+        numbers.append(KeyFigure("accuracy", f"{100 * whole:.1f} %", f"{analysis.images:,} images"))
+    sections = [_by_layer(analysis, out)]
+    if analysis.curves:
+        sections.append(_importance(analysis, out))
+        if analysis.classes is not None:
+            sections.append(_classes(analysis, analysis.classes, out))
+    sections.append(_examples(analysis))
     path = out / "report.html"
-    network = found.described.loaded
+    network = analysis.described.loaded
     render(
         path,
         title=f"What the units of {network.name} are described as",
         eyebrow="Analysis",
         lead=f"Descriptions of {network.name} trained on {network.dataset}, layer by layer, and "
-        "what becomes of its accuracy when units that are described in some way are ablated.",
+        "its accuracy when units with some property of their descriptions are ablated.",
         numbers=numbers,
         sections=sections,
         facts=facts,
@@ -135,8 +135,8 @@ def write_analysis(found: Analysis, out: Path, facts: Mapping[str, str]) -> Path
     return path
 
 
-def _by_layer(found: Analysis, out: Path) -> ReportSection:
-    table, layers = found.layers, list(found.layers.index)
+def _by_layer(analysis: Analysis, out: Path) -> ReportSection:
+    table, layers = analysis.layers, list(analysis.layers.index)
 
     def line(name: str, interval: bool = True) -> list[tuple[float, float, float]]:
         low, high = (f"{name}_low", f"{name}_high") if interval else (name, name)
@@ -176,7 +176,7 @@ def _by_layer(found: Analysis, out: Path) -> ReportSection:
         for layer, row in table.iterrows()
     ]
     return ReportSection(
-        "What is said, by layer",
+        "Descriptions by layer",
         [
             "A description may have several forms: it names a category (“dogs”), an attribute "
             "(“red”, “striped”) or a relation (“wheels under cars”). Topics overlap too."
@@ -196,10 +196,10 @@ def _by_layer(found: Analysis, out: Path) -> ReportSection:
     )
 
 
-def _importance(found: Analysis, out: Path) -> ReportSection:
-    parts: list[ReportFigure | ReportTable] = []
+def _importance(analysis: Analysis, out: Path) -> ReportSection:
+    blocks: list[ReportFigure | ReportTable] = []
     for order, title in _ORDERS.items():
-        some = [curve for curve in found.curves if curve.order == order]
+        some = [curve for curve in analysis.curves if curve.order == order]
         if not some:
             continue
         random = next(curve for curve in some if curve.name == RANDOM)
@@ -221,7 +221,7 @@ def _importance(found: Analysis, out: Path) -> ReportSection:
             for name in named
         ]
         figure = curves(out / f"importance-{order}.png", panels, same_y=True)
-        parts.append(
+        blocks.append(
             ReportFigure(
                 f"{title}: accuracy as units are ablated, those highest or lowest in a property "
                 "first. Grey: random orders, the middle 95 %.",
@@ -229,17 +229,17 @@ def _importance(found: Analysis, out: Path) -> ReportSection:
                 "small plots: accuracy against share of units ablated, one for each property",
             )
         )
-        parts.append(_tested([curve for curve in some if curve.name != RANDOM], title))
+        blocks.append(_tested([curve for curve in some if curve.name != RANDOM], title))
     return ReportSection(
         "Which properties matter",
         [
-            "Units are ablated in the order of a property of their descriptions: those highest in "
-            "it first, or those lowest. Where the property matters, accuracy falls sooner than at "
-            "random in one of the two orders, and later in the other. Over all layers together a "
-            "property may seem to matter because it is frequent in layers that do; with as large "
-            "a share of each layer it cannot."
+            "Units are ablated in the order of a property of their descriptions, the highest or "
+            "the lowest values first. If the property matters, accuracy falls sooner than with "
+            "random orders in one of the two directions, and later in the other. Over all "
+            "layers together a property may seem to matter because it is frequent in layers "
+            "that do; with the same share of each layer it cannot."
         ],
-        parts,
+        blocks,
     )
 
 
@@ -260,16 +260,16 @@ def _tested(some: Sequence[AblationCurve], title: str) -> ReportTable:
         f"{title}: mean accuracy while units are ablated, against random orders",
         ["property", "direction", "values", "accuracy", "points", "p", "p (Holm)"],
         rows,
-        note="Points below 0: the units ablated first, those high or low in the property, "
-        "matter more than others. p: could this be one more random order? By Student's t from "
-        "those that were drawn; Holm's correction is for all rows of this table. Properties with "
-        "few values hardly order units.",
+        note="Points below 0: the units ablated first, those high or low in the property, matter "
+        "more than others. p: two-sided p-value for this being one more random order, by Student's "
+        "t. Holm's correction is for all rows of this table. Properties with few values hardly "
+        "order units.",
         strong=[i for i, curve in enumerate(some) if curve.significant],
     )
 
 
 def _classes(analysis: Analysis, classes: ClassCounts, out: Path) -> ReportSection:
-    parts: list[ReportFigure | ReportTable] = []
+    blocks: list[ReportFigure | ReportTable] = []
     several = dict.fromkeys(curve.direction for curve in analysis.curves if curve.name != RANDOM)
     heads = [head for d in several for head in (f"{_LINES[d][0]}: worst", "points")]
     for order, title in _ORDERS.items():
@@ -278,14 +278,14 @@ def _classes(analysis: Analysis, classes: ClassCounts, out: Path) -> ReportSecti
         figure = draw_classes(
             out / f"classes-{order}.png", analysis.curves, order, classes, PROPERTIES
         )
-        parts.append(
+        blocks.append(
             ReportFigure(
                 f"{title}: accuracy on each class while units are ablated, against random orders.",
                 figure,
                 "coloured table: points of accuracy, classes by properties",
             )
         )
-        parts.append(
+        blocks.append(
             ReportTable(
                 f"Accuracy by class: {title[0].lower()}{title[1:]}",
                 ["class", "images", "accuracy", "random order", *heads],
@@ -301,23 +301,23 @@ def _classes(analysis: Analysis, classes: ClassCounts, out: Path) -> ReportSecti
             "classes that are alike have in common. All classes, properties and steps are in "
             f"classes.csv; of {len(classes.names):,} classes those that differ most are shown."
         ],
-        parts,
+        blocks,
     )
 
 
-def _series(curve: AblationCurve, name: str, kind: str) -> Line:
+def _series(curve: AblationCurve, name: str, kind: str) -> PlotLine:
     low, high = zip(*curve.spread, strict=True)
     percent = [100 * fraction for fraction in curve.fractions]
-    return Line(name, percent, curve.accuracy, low, high, kind)  # type: ignore[arg-type]
+    return PlotLine(name, percent, curve.accuracy, low, high, kind)  # type: ignore[arg-type]
 
 
-def _examples(found: Analysis) -> ReportSection:
-    parts = []
-    described = found.described
+def _examples(analysis: Analysis) -> ReportSection:
+    blocks = []
+    described = analysis.described
     for name, title in PROPERTIES.items():
-        if name not in found.properties or not found.properties[name].any():
+        if name not in analysis.properties or not analysis.properties[name].any():
             continue
-        order = found.properties[name].to_numpy(dtype=float).argsort(kind="stable")[::-1]
+        order = analysis.properties[name].to_numpy(dtype=float).argsort(kind="stable")[::-1]
         cards = []
         for row in order[:_EXAMPLES]:
             unit = described.units[row]
@@ -326,9 +326,9 @@ def _examples(found: Analysis) -> ReportSection:
                 NeuronCard(
                     f"{unit[0]} · {unit[1]}",
                     described.texts[row],
-                    [f"{title}: {found.properties[name].iloc[row]:.3g}"],
+                    [f"{title}: {analysis.properties[name].iloc[row]:.3g}"],
                     sheet=sheet_of(record) if record else None,
                 )
             )
-        parts.append(NeuronCards(title, cards))
-    return ReportSection("Units highest in each property", [], parts)
+        blocks.append(NeuronCards(title, cards))
+    return ReportSection("Units highest in each property", [], blocks)

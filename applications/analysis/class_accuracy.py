@@ -1,4 +1,4 @@
-"""Accuracy on each class as units are ablated: which classes lean on which kind of units."""
+"""Accuracy on each class as units are ablated: which classes depend on which units."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from applications.figures.heat_maps import HeatMap, heat_maps
 from applications.labelled import ClassImages
 
 Floats = NDArray[np.float64]
-_SHOWN = 24  # classes of the figure and the table
+_SHOWN = 24  # classes in the figure and the table
 _TITLES = {"highest": "Highest first", "lowest": "Lowest first"}
 
 
 @dataclass(frozen=True)
 class ClassCounts:
-    """The classes that accuracy is over.
+    """The classes of labelled images.
 
     Attributes:
-        names: What they are called, in the order of ``AblationCurve.by_class``.
-        images: How many images each has.
+        names: Names of the classes, in the order of ``AblationCurve.by_class``.
+        images: Number of images of each class.
     """
 
     names: tuple[str, ...]
@@ -64,7 +64,7 @@ def class_table(curves: Sequence[AblationCurve], classes: ClassCounts) -> pd.Dat
 def differences(
     curves: Sequence[AblationCurve], order: Order, direction: str
 ) -> tuple[list[str], Floats]:
-    """Return how far accuracy on each class is from that of random orders.
+    """Return how much accuracy on each class differs from that of random orders.
 
     Args:
         curves: From ``importance``.
@@ -72,7 +72,7 @@ def differences(
         direction: The direction.
 
     Returns:
-        The properties, and for each class and property the mean over all fractions but 0 of the
+        The properties; and for each class and property the mean over all fractions but 0 of the
         accuracy minus that of random orders, -1 to 1, float64 (classes, properties).
     """
     some = [curve for curve in curves if curve.order == order]
@@ -86,11 +86,11 @@ def differences(
 def class_rows(
     curves: Sequence[AblationCurve], order: Order, classes: ClassCounts, titles: Mapping[str, str]
 ) -> list[list[str]]:
-    """Return rows for people: classes with the property whose ablation changes them most.
+    """Return table rows: classes, each with the property whose ablation costs it most.
 
-    Columns are class, images, accuracy, accuracy while random units are ablated, and, for each
-    direction, property and points of the greatest loss against random orders; dashes if no
-    property costs more than these.
+    Columns are class, images, accuracy, accuracy while random units are ablated, and for each
+    direction the property with the greatest loss against random orders and that loss in points;
+    dashes if no property costs more than random orders.
     """
     random = next(c for c in curves if c.order == order and c.name == RANDOM)
     chance = _areas(random)
@@ -114,7 +114,7 @@ def class_rows(
 
 
 def shown(curves: Sequence[AblationCurve], order: Order) -> list[int]:
-    """Return the places of the classes to show: those that differ most from random orders."""
+    """Return the indices of the classes to show: those that differ most from random orders."""
     directions = dict.fromkeys(c.direction for c in curves if c.name != RANDOM)
     gaps = np.concatenate([differences(curves, order, d)[1] for d in directions], axis=1)
     most = np.argsort(-np.abs(gaps).max(1), kind="stable")[:_SHOWN]
@@ -128,16 +128,16 @@ def draw_classes(
     classes: ClassCounts,
     titles: Mapping[str, str],
 ) -> Path:
-    """Draw for each direction how far accuracy on each class is from that of random orders."""
-    places = shown(curves, order)
+    """Draw, for each direction, how accuracy on each class differs from that of random orders."""
+    indices = shown(curves, order)
     grids = []
     for direction, title in _TITLES.items():
         names, gaps = differences(curves, order, direction)
         if names:
             grids.append(
-                HeatMap(title, [titles.get(name, name) for name in names], 100 * gaps[places])
+                HeatMap(title, [titles.get(name, name) for name in names], 100 * gaps[indices])
             )
-    return heat_maps(path, grids, [classes.names[i] for i in places], "points of accuracy")
+    return heat_maps(path, grids, [classes.names[i] for i in indices], "points of accuracy")
 
 
 def _areas(curve: AblationCurve) -> Floats:

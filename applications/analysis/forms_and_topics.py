@@ -1,9 +1,8 @@
-"""What kinds of descriptions there are, and how the layers of a network differ in them.
+"""Forms and topics of descriptions, and how the layers of a network differ in them.
 
-A description has a form (does it say how something looks, what it is, or how two things stand to
-each other?) and topics (what is it about?). Both are rules over parsed words and lists of words,
-so that they can be repeated; the topics go beyond those of ``benchmark.splits.categories``, whose
-lists they use.
+The form of a description says whether it tells how something looks, what it is, or how two things
+relate; its topics say what it is about. Both follow from fixed rules over parsed words and lists of
+words. The topics extend those of ``benchmark.splits.categories``, whose lists they use.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ from benchmark.splits.categories import CATEGORIES, category_of
 from benchmark.splits.categories import OTHER as OBJECTS
 from benchmark.tokenization import normalize
 
-# In the order in which the one label of a description is looked for.
+# In order of precedence.
 FORMS = ("relation", "category", "attribute")
 NO_FORM = "other"
 PARTS = "parts"
@@ -33,8 +32,8 @@ def _words(text: str) -> frozenset[str]:
     return frozenset(text.split())
 
 
-_LOOKS = {"textures", "colors", "shapes"}  # topics whose words say how things look
-# Nouns that say nothing about what a thing is.
+_LOOKS = {"textures", "colors", "shapes"}  # topics whose words describe appearance
+# Nouns that do not name a kind of thing.
 _GENERIC = _words(
     """
     object objects thing things item items area areas region regions spot place places stuff
@@ -47,7 +46,7 @@ _GENERIC = _words(
     mix combination series row rows couple random other others
     """
 )
-# Nouns that are no partners in a relation: pictures; amounts before "of"; places after "in".
+# Nouns that take no part in a relation: pictures; amounts before "of"; locations after "in".
 _PICTURES = _words("image picture photo photograph pic shade tone hue")
 _AMOUNTS = _words(
     """
@@ -56,8 +55,8 @@ _AMOUNTS = _words(
     """
 )
 _PLACES = _words("background foreground focus distance view front middle group row")
-_EXAMPLES = frozenset({"as", "like", "include", "than"})  # they name examples, not relations
-# Adjectives that do not say how something looks.
+_EXAMPLES = frozenset({"as", "like", "include", "than"})  # they introduce examples, not relations
+# Adjectives that do not describe appearance.
 _NO_LOOK = _words(
     """
     other different various multiple several many few such same similar main certain like likely
@@ -94,7 +93,7 @@ _THING_PARTS = _words(
     rooftop rooftops nail nails hood brim strap straps collar collars sleeve blade blades
     """
 )
-# Words beside those of ``benchmark.splits.categories``; a word here is not looked for there.
+# Words in addition to those of ``benchmark.splits.categories``, over which they take precedence.
 _MORE = {
     "text": "alphabet character characters font fonts digit digits signage watermark written "
     "caption captions logos wording graffiti typography",
@@ -137,13 +136,13 @@ _LOOKUP = {word: topic for topic, words in _MORE.items() for word in words.split
 
 @dataclass(frozen=True)
 class FormsAndTopics:
-    """What kind of description one is.
+    """Forms and topics of a description.
 
     Attributes:
-        forms: Those of ``FORMS`` that it has.
-        form: The first of ``FORMS`` that it has, or ``NO_FORM``. A relation is between things that
-            have a category, and a thing with attributes has one, so each says more than the next.
-        topics: Those of ``TOPICS`` that it is about.
+        forms: All of ``FORMS`` that it has.
+        form: The first of ``FORMS`` that it has, or ``NO_FORM``. Relations hold between things with
+            categories, and attributes belong to such things, so each form implies the next.
+        topics: All of ``TOPICS`` that it is about.
     """
 
     forms: frozenset[str]
@@ -151,25 +150,25 @@ class FormsAndTopics:
     topics: frozenset[str]
 
 
-def forms_and_topics(found: Properties) -> FormsAndTopics:
-    """Return the kinds of a description.
+def forms_and_topics(parsed: Properties) -> FormsAndTopics:
+    """Return the forms and topics of a description.
 
-    - A relation has two nouns and between them an adposition or a verb that links them. The noun
-      may be general ("edges of objects"), but no colour, amount or picture ("areas in the
+    - A relation has two nouns that an adposition or a verb between them links. The nouns may be
+      general ("edges of objects"), but not a colour, an amount or a picture ("areas in the
       picture", "a group of dogs", "objects of the color red").
-    - A category is a noun that names a thing: not general ("objects", "areas"), no place on a
-      thing ("edges"), and none that says how something looks ("stripes").
-    - An attribute is an adjective that says how something looks, or a word of any part of speech
-      for a colour, a texture or a shape.
+    - A category is a noun that names a thing. General nouns ("objects", "areas"), locations on a
+      thing ("edges") and nouns of appearance ("stripes") are none.
+    - An attribute is an adjective that describes appearance, or a word of any part of speech for a
+      colour, a texture or a shape.
     """
-    topics_of = [_topics(word, before) for before, word in _with_before(found.tokens)]
+    topics_of = [_topics(word, before) for before, word in _with_before(parsed.tokens)]
     topics = {topic for some in topics_of for topic in some}
-    if _BODY.intersection(word.text for word in found.tokens) and "animals" not in topics:
-        topics.add("people")  # body parts of which nothing else is said
+    if _BODY.intersection(word.text for word in parsed.tokens) and "animals" not in topics:
+        topics.add("people")  # body parts, unless they are said to be those of animals
     forms = set()
-    if any(map(_relates, found.links)):
+    if any(map(_relates, parsed.links)):
         forms.add("relation")
-    for word, own in zip(found.tokens, topics_of, strict=True):
+    for word, own in zip(parsed.tokens, topics_of, strict=True):
         plain = word.tag == "ADJ" and not own and word.lemma not in _NO_LOOK | _LOCATIONS
         if own & _LOOKS or plain:
             forms.add("attribute")
@@ -185,20 +184,20 @@ def layer_table(
     """Compare the descriptions of layers.
 
     Args:
-        layers: Of each description its layer; one description for each neuron, or the intervals
-            are too narrow.
+        layers: The layer of each description. There must be one description per neuron, or the
+            intervals are too narrow.
         texts: The descriptions.
-        properties: Of them, from ``benchmark.language.properties``.
+        properties: The parsed descriptions, from ``benchmark.language.properties``.
 
     Returns:
-        One row per layer, in the order in which they are first named, with its name as index and
-        the columns ``neurons``; ``length``, mean words; ``vocabulary``, distinct words;
-        ``type_token``, distinct words over words, which falls as neurons grow in number, so that
-        only layers of one size compare; ``distinct``, the share of distinct descriptions; the
-        shares of ``FORMS`` and of ``TOPICS``; and the means of ``MEANS``. Shares are 0 to 1. Mean
-        length has a percentile bootstrap interval over neurons, shares of forms and topics Wilson
-        score intervals (Wilson, 1927), both of 95 %, in columns ending in ``_low`` and ``_high``.
-        Where there is nothing to divide by the value is NaN.
+        One row per layer, in the order in which they first occur, with its name as index and these
+        columns: ``neurons``; ``length``, the mean number of words; ``vocabulary``, the number of
+        distinct words; ``type_token``, distinct words over words, which falls with the number of
+        neurons, so that only layers of one size compare; ``distinct``, the share of distinct
+        descriptions; the shares of ``FORMS`` and of ``TOPICS``; and the means of ``MEANS``. Shares
+        are 0 to 1. Mean length has a percentile bootstrap interval over neurons, shares of forms
+        and topics have Wilson score intervals (Wilson, 1927), both of 95 %, in columns that end in
+        ``_low`` and ``_high``. A value is NaN if it would be divided by 0.
     """
     rows: dict[str, list[int]] = {}
     for row, (layer, _, _) in enumerate(zip(layers, texts, properties, strict=True)):
@@ -210,32 +209,35 @@ def layer_table(
     return pd.DataFrame.from_dict(table, orient="index").rename_axis("layer")
 
 
-def _layer(texts: Sequence[str], found: Sequence[Properties]) -> dict[str, float]:
-    kinds = [forms_and_topics(one) for one in found]
-    lengths = np.array([one.words for one in found], dtype=np.float64)
-    statistics = np.stack([lengths, np.ones(len(found))], axis=1)
+def _layer(texts: Sequence[str], parsed: Sequence[Properties]) -> dict[str, float]:
+    kinds = [forms_and_topics(description) for description in parsed]
+    lengths = np.array([description.words for description in parsed], dtype=np.float64)
+    statistics = np.stack([lengths, np.ones(len(parsed))], axis=1)
     mean = interval(lambda sums: sums[..., 0] / sums[..., 1], statistics)
-    words = [word.text for one in found for word in one.tokens]
+    words = [word.text for description in parsed for word in description.tokens]
     vocabulary = len(set(words))
     row = {
-        "neurons": len(found),
+        "neurons": len(parsed),
         "length": mean.value,
-        "length_low": mean.low if len(found) > 1 else float("nan"),
-        "length_high": mean.high if len(found) > 1 else float("nan"),
+        "length_low": mean.low if len(parsed) > 1 else float("nan"),
+        "length_high": mean.high if len(parsed) > 1 else float("nan"),
         "vocabulary": vocabulary,
         "type_token": vocabulary / len(words) if words else float("nan"),
         "distinct": len(set(map(normalize, texts))) / len(texts),
     }
     for form in FORMS:
-        row |= _share(form, sum(form in one.forms for one in kinds), len(found))
+        row |= _share(form, sum(form in description.forms for description in kinds), len(parsed))
     for topic in TOPICS:
-        row |= _share(topic, sum(topic in one.topics for one in kinds), len(found))
-    return row | {name: float(np.mean([getattr(one, name) for one in found])) for name in MEANS}
+        row |= _share(topic, sum(topic in description.topics for description in kinds), len(parsed))
+    return row | {
+        name: float(np.mean([getattr(description, name) for description in parsed]))
+        for name in MEANS
+    }
 
 
 def _share(name: str, count: int, total: int) -> dict[str, float]:
-    found = wilson(count, total)
-    return {name: found.value, f"{name}_low": found.low, f"{name}_high": found.high}
+    proportion = wilson(count, total)
+    return {name: proportion.value, f"{name}_low": proportion.low, f"{name}_high": proportion.high}
 
 
 def _with_before(words: Sequence[Word]) -> list[tuple[Word | None, Word]]:
@@ -243,9 +245,9 @@ def _with_before(words: Sequence[Word]) -> list[tuple[Word | None, Word]]:
 
 
 def _topics(word: Word, before: Word | None) -> frozenset[str]:
-    """Return the topics of a word; of a noun that has no other, and is not general, "objects"."""
+    """Return the topics of a word; a noun without any that is not general has "objects"."""
     if word.text in _LOCATIONS:
-        # "on top of", "in front of": where two things are, not a part of one.
+        # "on top of" and "in front of" are positions, not parts of a thing.
         placed = before is not None and before.tag == "ADP" and before.text in ("on", "in")
         return frozenset() if placed or word.tag == "ADV" else frozenset({PARTS})
     named = _named(word.text) or _named(word.lemma)
@@ -256,7 +258,7 @@ def _topics(word: Word, before: Word | None) -> frozenset[str]:
 
 @lru_cache(maxsize=100_000)
 def _named(word: str) -> frozenset[str]:
-    """Return the topics that the lists give a word."""
+    """Return the topics of a word by the lists."""
     if word in _BODY or word in _THING_PARTS:
         return frozenset({PARTS})
     if word in _ANIMAL_PARTS:

@@ -1,8 +1,8 @@
-"""Which units matter, by what is said of them: ablation in the order of a property.
+"""Which units matter, by a property of their descriptions.
 
-MILAN paper, section 5: units are ablated in the order of a property of their descriptions, and
-accuracy is compared with that of as many units ablated in random order. Either the units highest in
-the property come first, or the lowest.
+As in section 5 of the MILAN paper, units are ablated in the order of a property of their
+descriptions, and accuracy is compared with that of as many units ablated in random order. Either
+the units with the highest values of the property come first, or those with the lowest.
 """
 
 from __future__ import annotations
@@ -34,21 +34,22 @@ class AblationCurve:
 
     Attributes:
         name: The property.
-        order: ``network``: over all layers together; ``layer``: as large a share of each layer.
+        order: ``network``: over all layers together; ``layer``: the same share of each layer.
         direction: Which units come first: those ``highest`` in the property, or the ``lowest``.
-            That of random orders means nothing.
-        fractions: Shares of the units that are ablated.
-        accuracy: Accuracy at each, the mean over ways of ordering units that are alike.
-        spread: Least and greatest of those, or of the random orders 2.5 and 97.5 %.
+            It has no meaning for random orders.
+        fractions: Shares of the units that are ablated, ascending from 0.
+        accuracy: Accuracy at each fraction, the mean over several orders of units that tie.
+        spread: Lowest and highest accuracy over those orders; for random orders, the 2.5 and 97.5
+            percentiles.
         area: Mean accuracy over all fractions but 0.
         difference: ``area`` minus that of random orders.
-        p: Two-sided: could the area be that of one more random order? By Student's t for a
-            prediction from those that were drawn, which takes their areas as normal. For units
-            that are alike in the property it is the mean over several orders, and p too large.
-        adjusted: The same for all properties and directions of an order (Holm).
-        values: How many different values the property has.
-        by_class: For each class of the images, in the order of their folders, the accuracy on its
-            images at each fraction.
+        p: Two-sided p-value for the area being that of one more random order, from Student's t
+            prediction interval, which assumes that the areas are normal. If units tie, the area is
+            a mean over several orders, and p is conservative.
+        adjusted: ``p`` after Holm's correction for all properties and directions of an order.
+        values: Number of distinct values of the property.
+        by_class: For each class, in the order of the folders, the accuracy on its images at each
+            fraction.
     """
 
     name: str
@@ -73,6 +74,9 @@ class AblationCurve:
 def directions_of(first: str) -> tuple[Direction, ...]:
     """Return the directions that an option names: ``highest``, ``lowest`` or ``both``.
 
+    >>> directions_of("both")
+    ('highest', 'lowest')
+
     Raises:
         InputError: If it names none.
     """
@@ -86,90 +90,90 @@ def directions_of(first: str) -> tuple[Direction, ...]:
 
 
 def importance(
-    bench: AblationEvaluator,
+    evaluator: AblationEvaluator,
     images: ClassImages,
     units: Sequence[Unit],
     properties: pd.DataFrame,
-    plan: AblationSchedule,
+    schedule: AblationSchedule,
     orders: Sequence[Order] = get_args(Order),
     directions: Sequence[Direction] = get_args(Direction),
 ) -> list[AblationCurve]:
     """Ablate units in the order of each property.
 
-    A property may matter only because it is frequent in layers that matter: the order ``layer``,
-    which takes as large a share of each layer, tells.
+    A property may seem to matter only because it is frequent in layers that do. The order
+    ``layer``, which takes the same share of each layer, excludes this.
 
     Args:
-        bench: Measures the network.
+        evaluator: Measures the network.
         images: Labelled images.
         units: The described units.
         properties: A column per property, a row per unit.
-        plan: How.
+        schedule: Fractions, and numbers of random orders.
         orders: Over all layers together, or layer by layer.
         directions: The highest first, or the lowest.
 
     Returns:
-        For each order the curve of random orders, then one for each direction and property.
+        For each order, the curve of random orders, then one for each direction and property.
     """
     return [
         curve
         for order in orders
-        for curve in _of(order, bench, images, units, properties, plan, directions)
+        for curve in _of(order, evaluator, images, units, properties, schedule, directions)
     ]
 
 
 def _of(
     order: Order,
-    bench: AblationEvaluator,
+    evaluator: AblationEvaluator,
     images: ClassImages,
     units: Sequence[Unit],
     properties: pd.DataFrame,
-    plan: AblationSchedule,
+    schedule: AblationSchedule,
     directions: Sequence[Direction],
 ) -> list[AblationCurve]:
     layers = np.array([layer for layer, _ in units])
-    rng = np.random.default_rng((plan.seed, len(order)))
-    fractions = np.linspace(0, plan.fraction, plan.steps + 1)
-    nothing = np.zeros(len(units))
-    jobs = [(RANDOM, "", ranks(nothing, layers, order, rng)) for _ in range(plan.trials)]
+    rng = np.random.default_rng((schedule.seed, len(order)))
+    fractions = np.linspace(0, schedule.fraction, schedule.steps + 1)
+    no_values = np.zeros(len(units))
+    ranked = [ranks(no_values, layers, order, rng) for _ in range(schedule.trials)]
+    rows: dict[tuple[str, Direction], list[int]] = {}
     for direction in directions:
         for name in properties:
             values = properties[name].to_numpy(dtype=float)
-            repeats = plan.ties if len(np.unique(values)) < len(values) else 1
+            repeats = schedule.ties if len(np.unique(values)) < len(values) else 1
             signed = values if direction == "highest" else -values
-            jobs += [(name, direction, ranks(signed, layers, order, rng)) for _ in range(repeats)]
+            rows[name, direction] = list(range(len(ranked), len(ranked) + repeats))
+            ranked += [ranks(signed, layers, order, rng) for _ in range(repeats)]
     ablations = [
         grouped(units[i] for i in chosen)
-        for *_, ranked in jobs
-        for chosen in nested(ranked, layers, order, fractions)
+        for row in ranked
+        for chosen in nested(row, layers, order, fractions)
     ]
-    outcome = bench.measure(images, ablations, f"Ablating by {order}")
-    curves = outcome.accuracy.reshape(len(jobs), len(fractions))
-    of_classes = class_accuracy(outcome.correct, images).reshape(len(jobs), len(fractions), -1)
-    random = curves[: plan.trials]
+    results = evaluator.measure(images, ablations, f"Ablating by {order}")
+    curves = results.accuracy.reshape(len(ranked), len(fractions))
+    by_class = class_accuracy(results.correct, images).reshape(len(ranked), len(fractions), -1)
+    random, random_by_class = curves[: schedule.trials], by_class[: schedule.trials]
     chance = random[:, 1:].mean(1)
     measured = []
-    for direction in directions:
-        for name in properties:
-            rows = [i for i, (*job, _) in enumerate(jobs) if job == [name, direction]]
-            own = curves[rows]
-            area = float(own[:, 1:].mean())
-            measured.append(
-                AblationCurve(
-                    name,
-                    order,
-                    direction,
-                    tuple(fractions),
-                    tuple(own.mean(0)),
-                    _extremes(own, (0, 1)),
-                    area,
-                    area - float(chance.mean()),
-                    predicted(area, chance),
-                    float("nan"),
-                    int(properties[name].nunique()),
-                    _by_class(of_classes[rows]),
-                )
+    for (name, direction), own_rows in rows.items():
+        own = curves[own_rows]
+        area = float(own[:, 1:].mean())
+        measured.append(
+            AblationCurve(
+                name,
+                order,
+                direction,
+                tuple(fractions),
+                tuple(own.mean(0)),
+                _quantiles(own, (0, 1)),
+                area,
+                area - float(chance.mean()),
+                predicted(area, chance),
+                float("nan"),
+                int(properties[name].nunique()),
+                _by_class(by_class[own_rows]),
             )
+        )
     adjusted = holm([curve.p for curve in measured])
     by_chance = AblationCurve(
         RANDOM,
@@ -177,13 +181,13 @@ def _of(
         "highest",
         tuple(fractions),
         tuple(random.mean(0)),
-        _extremes(random, (0.025, 0.975)),
+        _quantiles(random, (0.025, 0.975)),
         float(chance.mean()),
         0.0,
         float("nan"),
         float("nan"),
         0,
-        _by_class(of_classes[: plan.trials]),
+        _by_class(random_by_class),
     )
     return [
         by_chance,
@@ -195,7 +199,7 @@ def class_accuracy(correct: NDArray[np.float32], images: ClassImages) -> Floats:
     """Return the accuracy on the images of each class.
 
     Args:
-        correct: Whether each image was told right, (ablations, images).
+        correct: 1 for each image that is classified correctly, else 0, (ablations, images).
         images: The images.
 
     Returns:
@@ -207,7 +211,7 @@ def class_accuracy(correct: NDArray[np.float32], images: ClassImages) -> Floats:
 
 
 def _by_class(curves: Floats) -> tuple[tuple[float, ...], ...]:
-    """Return for each class the mean over curves at each fraction.
+    """Return, for each class, the mean over curves at each fraction.
 
     Args:
         curves: Accuracies, (curves, fractions, classes).
@@ -216,7 +220,7 @@ def _by_class(curves: Floats) -> tuple[tuple[float, ...], ...]:
 
 
 def predicted(value: float, drawn: Floats) -> float:
-    """Return a two-sided p-value for a value being another draw, by Student's t.
+    """Return a two-sided p-value for a value being one more draw, by Student's t.
 
     Args:
         value: The value.
@@ -229,16 +233,16 @@ def predicted(value: float, drawn: Floats) -> float:
     scale = float(drawn.std(ddof=1)) * np.sqrt(1 + 1 / len(drawn))
     if gap < 1e-12:
         return 1.0
-    # Where random orders do not vary a value apart from them is no draw.
+    # If the draws do not vary, a value that differs from them is none.
     return float(2 * stats.t.sf(gap / scale, len(drawn) - 1)) if scale > 0 else 0.0
 
 
 def ranks(
     values: Floats, layers: NDArray[np.str_], order: Order, rng: np.random.Generator
 ) -> Integers:
-    """Return the units' places, highest value first, those that are alike in random order.
+    """Return the indices of units, highest value first, with ties in random order.
 
-    With the order ``layer`` the units of each layer come together.
+    With the order ``layer``, the units of each layer are contiguous.
     """
     keys: list[NDArray[np.generic]] = [rng.random(len(values)), -values]
     if order == "layer":
@@ -249,7 +253,7 @@ def ranks(
 def nested(
     ranked: Integers, layers: NDArray[np.str_], order: Order, fractions: Floats
 ) -> list[Integers]:
-    """Return which units are ablated at each fraction: the first of all, or of each layer."""
+    """Return the units that are ablated at each fraction: the first of all, or of each layer."""
     if order == "network":
         return [ranked[: round(fraction * len(ranked))] for fraction in fractions]
     of_layer = [ranked[layers[ranked] == layer] for layer in dict.fromkeys(layers[ranked])]
@@ -259,7 +263,7 @@ def nested(
     ]
 
 
-def _extremes(curves: Floats, at: tuple[float, float]) -> tuple[tuple[float, float], ...]:
+def _quantiles(curves: Floats, at: tuple[float, float]) -> tuple[tuple[float, float], ...]:
     low, high = np.quantile(curves, at, axis=0)
     return tuple(zip(low.tolist(), high.tolist(), strict=True))
 

@@ -29,30 +29,30 @@ _CARDS = 12  # of a network
 _NETWORKS = 4  # with cards
 
 
-def write_report(found: Audit, out: Path, facts: Mapping[str, str]) -> Path:
+def write_report(audit: Audit, out: Path, facts: Mapping[str, str]) -> Path:
     """Write ``report.html`` and its figures.
 
     Args:
-        found: The audit.
+        audit: The audit.
         out: An existing folder.
         facts: How it was made.
     """
-    words = found.search.title
-    sections = [_counts(found, out)]
-    if any(audited.untrained for audited in found.networks):
-        sections.append(_controls(found, out))
-    if found.effects:
-        sections.append(_comparison(found, out))
-    shown = [audited for audited in found.networks if audited.matches][:_NETWORKS]
-    sections += [_units(audited, found) for audited in shown]
-    if found.search.added:
-        sections.append(_words(found))
-    matched = sum(len(audited.matches) for audited in found.networks)
-    total = sum(len(audited.described.units) for audited in found.networks)
+    words = audit.search.title
+    sections = [_counts(audit, out)]
+    if any(network.untrained for network in audit.networks):
+        sections.append(_controls(audit, out))
+    if audit.effects:
+        sections.append(_comparison(audit, out))
+    shown = [network for network in audit.networks if network.matches][:_NETWORKS]
+    sections += [_units(network, audit) for network in shown]
+    if audit.search.added:
+        sections.append(_words(audit))
+    matched = sum(len(network.matches) for network in audit.networks)
+    total = sum(len(network.described.units) for network in audit.networks)
     estimates = [
-        audited.false_matches
-        for audited in found.networks
-        if audited.false_matches and audited.matches
+        network.false_matches
+        for network in audit.networks
+        if network.false_matches and network.matches
     ]
     numbers = [
         KeyFigure(
@@ -67,15 +67,15 @@ def write_report(found: Audit, out: Path, facts: Mapping[str, str]) -> Path:
             f"{100 * e.difference.value:+.1f} points",
             f"95 % interval {100 * e.difference.low:+.1f} to {100 * e.difference.high:+.1f}",
         )
-        for e in found.effects[:2]
+        for e in audit.effects[:2]
     ]
     path = out / "report.html"
-    names = ", ".join(audited.name for audited in found.networks[:6])
+    names = ", ".join(network.name for network in audit.networks[:6])
     render(
         path,
         title=f"Which units respond to {words}?",
         eyebrow="Audit",
-        lead=_lead(found, names),
+        lead=_lead(audit, names),
         numbers=numbers,
         sections=sections,
         facts=facts,
@@ -83,20 +83,24 @@ def write_report(found: Audit, out: Path, facts: Mapping[str, str]) -> Path:
     return path
 
 
-def _counts(found: Audit, out: Path) -> ReportSection:
-    layers = list(dict.fromkeys(la for one in found.networks for la in one.described.layers))
-    shares = {one.name: [_of_layer(one, layer) for layer in layers] for one in found.networks}
+def _counts(audit: Audit, out: Path) -> ReportSection:
+    layers = list(
+        dict.fromkeys(la for network in audit.networks for la in network.described.layers)
+    )
+    shares = {
+        network.name: [_of_layer(network, layer) for layer in layers] for network in audit.networks
+    }
     rows = [
         [
-            one.name,
-            f"{len(one.described.units):,}",
-            f"{len(one.matches):,}",
-            _percent(wilson(len(one.matches), len(one.described.units))),
-            *_false(one),
+            network.name,
+            f"{len(network.described.units):,}",
+            f"{len(network.matches):,}",
+            _percent(wilson(len(network.matches), len(network.described.units))),
+            *_false(network),
         ]
-        for one in found.networks
+        for network in audit.networks
     ]
-    parts: list[ReportTable | ReportFigure] = [
+    blocks: list[ReportTable | ReportFigure] = [
         ReportTable(
             "Matching units",
             [
@@ -112,54 +116,54 @@ def _counts(found: Audit, out: Path) -> ReportSection:
             rows,
         )
     ]
-    if len(found.networks) <= _NETWORKS:
+    if len(audit.networks) <= _NETWORKS:
         figure = matches_by_layer(
             out / "matches-by-layer.png", shares, layers, "Share of units that match, by layer"
         )
-        parts.append(
+        blocks.append(
             ReportFigure(
                 "Share of units that match, by layer, with 95 % intervals.",
                 figure,
                 "bars: share of matching units of each layer",
             )
         )
-    return ReportSection("How many units match", _explained(found), parts)
+    return ReportSection("How many units match", _explained(audit), blocks)
 
 
 def _explained(audit: Audit) -> list[str]:
     text = [
-        "A match is false, in this estimate, where a unit that has learned nothing would be "
-        "described so too. Two kinds of units have learned nothing. A decoy is a made-up unit that "
-        "does not care what it sees: images drawn at random, under masks of the layer's units. "
-        "Units of the same architecture with random weights are selective for something, and may "
-        "match because what they prefer (contrast, say) comes with it. How many of the network's "
-        "matches are like theirs is told by the matches that the describer is least sure of, or, "
-        "where it has no confidence, by the units that do not match. The kind that gives the "
-        "greater estimate counts."
+        "A match counts as false here if a unit that has learned nothing would be described in the "
+        "same way. Two kinds of units have learned nothing. A decoy is an artificial unit that is "
+        "selective for nothing: random images, under masks of the layer's units. Units of the same "
+        "architecture with random weights are selective for something, such as contrast, and may "
+        "match because the words describe something that goes with it. The number of such matches "
+        "in the network is estimated from the matches in which the describer has least confidence "
+        "or, if it gives no confidence, from the units that do not match. The greater of the two "
+        "estimates counts."
     ]
-    texts = [text for audited in audit.networks for text in audited.described.texts]
-    if not any(audited.matches for audited in audit.networks):
+    texts = [text for network in audit.networks for text in network.described.texts]
+    if not any(network.matches for network in audit.networks):
         nothing = audit.search.no_match(texts)
         text.insert(0, f"{nothing[0].upper()}{nothing[1:]}.")
-    elif all(audited.control is None for audited in audit.networks):
+    elif all(network.control is None for network in audit.networks):
         text.append(
-            "There is no network with random weights here, so the estimate is by decoys alone: "
-            "it is too low wherever units match without having learned anything."
+            "There is no network with random weights here, so the estimate comes from decoys "
+            "alone. It is too low if units match without having learned anything."
         )
     return text
 
 
 def _controls(audit: Audit, out: Path) -> ReportSection:
     rows = []
-    for audited in (audited for audited in audit.networks if audited.control):
-        for layer in [*audited.described.layers, "all"]:
-            units = [unit for unit in audited.described.units if layer in (unit[0], "all")]
-            ours = sum(unit in audited.matches for unit in units)
-            each = [_share_of(network, layer) for network in audited.untrained]
+    for network in (network for network in audit.networks if network.control):
+        for layer in [*network.described.layers, "all"]:
+            units = network.described.units_in(layer)
+            ours = sum(unit in network.matches for unit in units)
+            each = [_share_of(control, layer) for control in network.untrained]
             p = predicted(ours / len(units), np.array(each)) if len(each) > 1 else math.nan
             rows.append(
                 [
-                    audited.name,
+                    network.name,
                     layer,
                     f"{ours:,} of {len(units):,}",
                     _percent(wilson(ours, len(units))),
@@ -168,7 +172,7 @@ def _controls(audit: Audit, out: Path) -> ReportSection:
                     "—" if math.isnan(p) else f"{p:.2g}",
                 ]
             )
-    parts: list[ReportTable | ReportFigure] = [
+    blocks: list[ReportTable | ReportFigure] = [
         ReportTable(
             "Matching units, beside networks with random weights",
             [
@@ -181,22 +185,22 @@ def _controls(audit: Audit, out: Path) -> ReportSection:
                 "p",
             ],
             rows,
-            note="p: could the share be that of one more network with random weights? Two-sided, "
-            "by Student's t from those that were described, not adjusted for the number of rows.",
+            note="p: two-sided p-value for the share being that of one more network with random "
+            "weights, by Student's t; not adjusted for the number of rows.",
         )
     ]
-    some = [audited for audited in audit.networks if audited.control][:_NETWORKS]
-    layers = list(dict.fromkeys(layer for audited in some for layer in audited.described.layers))
+    some = [network for network in audit.networks if network.control][:_NETWORKS]
+    layers = list(dict.fromkeys(layer for network in some for layer in network.described.layers))
     shares = {}
-    for audited in some:
-        shares[audited.name] = [_of_layer(audited, layer) for layer in layers]
-        shares[f"{audited.name}, random weights"] = [
-            _of_untrained(audited, layer) for layer in layers
+    for network in some:
+        shares[network.name] = [_of_layer(network, layer) for layer in layers]
+        shares[f"{network.name}, random weights"] = [
+            _of_untrained(network, layer) for layer in layers
         ]
     figure = matches_by_layer(
         out / "random-weights.png", shares, layers, "Share of units that match, by layer"
     )
-    parts.append(
+    blocks.append(
         ReportFigure(
             "Each network beside its architecture with random weights: mean, and 95 % "
             "interval for one more such network.",
@@ -212,13 +216,13 @@ def _controls(audit: Audit, out: Path) -> ReportSection:
             f"{'network' if count == 1 else 'networks'}: the same layers, images, number of "
             "exemplars and describer."
         ],
-        parts,
+        blocks,
     )
 
 
-def _comparison(found: Audit, out: Path) -> ReportSection:
-    parts: list[ReportTable | ReportFigure] = []
-    for number, effect in enumerate(found.effects):
+def _comparison(audit: Audit, out: Path) -> ReportSection:
+    blocks: list[ReportTable | ReportFigure] = []
+    for number, effect in enumerate(audit.effects):
         dots = [
             (pair, {effect.first: _triple(a), effect.second: _triple(b)})
             for pair, (a, b) in effect.pairs.items()
@@ -230,7 +234,7 @@ def _comparison(found: Audit, out: Path) -> ReportSection:
             "share of units that match",
             percent=True,
         )
-        parts.append(
+        blocks.append(
             ReportFigure(
                 f"{effect.first} and {effect.second}: {_said(effect)}",
                 figure,
@@ -246,75 +250,74 @@ def _comparison(found: Audit, out: Path) -> ReportSection:
             f"{len(e.pairs)}",
             "—" if math.isnan(e.p) else f"{e.p:.3g}",
         ]
-        for e in found.effects
+        for e in audit.effects
     ]
-    parts.append(
+    blocks.append(
         ReportTable(
             "Difference in the share of matching units",
             ["conditions", "matching", "points", "95 % interval", "pairs", "p"],
             rows,
-            note="With three pairs or more the interval is Student's over pairs: what other pairs "
-            "would give. With fewer it is a bootstrap over units: it says nothing "
-            "of other networks. p is exact, from exchanging the conditions within pairs.",
+            note="With three pairs or more the interval is Student's over pairs, and covers other "
+            "pairs. With fewer it is a bootstrap over units, and does not cover other networks. p "
+            "is exact, from exchanging the conditions within pairs.",
         )
     )
-    return ReportSection("How the networks differ", [], parts)
+    return ReportSection("How the networks differ", [], blocks)
 
 
-def _units(one: NetworkAudit, found: Audit) -> ReportSection:
-    score = dict(zip(one.described.units, one.described.scores, strict=True))
-    text = dict(zip(one.described.units, one.described.texts, strict=True))
+def _units(network: NetworkAudit, audit: Audit) -> ReportSection:
+    scores, texts = network.described.score_of, network.described.text_of
     cards = []
-    for unit in one.sorted()[:_CARDS]:
+    for unit in network.sorted()[:_CARDS]:
         facts = []
-        value = score[unit]
-        if value is not None:
-            facts.append(f"confidence {value:.3g}")
-        if one.false_matches and not math.isnan(one.false_matches.q[unit]):
-            facts.append(f"false discovery {one.false_matches.q[unit]:.2f}")
-        record = one.described.record(unit)
+        score = scores[unit]
+        if score is not None:
+            facts.append(f"confidence {score:.3g}")
+        if network.false_matches and not math.isnan(network.false_matches.q[unit]):
+            facts.append(f"false discovery {network.false_matches.q[unit]:.2f}")
+        record = network.described.record(unit)
         cards.append(
             NeuronCard(
                 f"{unit[0]} · {unit[1]}",
-                text[unit],
+                texts[unit],
                 facts,
-                one.matches[unit],
+                network.matches[unit],
                 sheet_of(record) if record else None,
             )
         )
-    more = len(one.matches) - len(cards)
+    more = len(network.matches) - len(cards)
     note = f"{more} more are in units.csv." if more > 0 else ""
     return ReportSection(
-        f"Units of {one.name}", [], [NeuronCards("The most confident first", cards, note)]
+        f"Units of {network.name}", [], [NeuronCards("The most confident first", cards, note)]
     )
 
 
-def _words(found: Audit) -> ReportSection:
+def _words(audit: Audit) -> ReportSection:
     rows = [
-        [one.word, one.source, "—" if one.similarity is None else f"{one.similarity:.2f}"]
-        for one in found.search.added
+        [entry.word, entry.source, "—" if entry.similarity is None else f"{entry.similarity:.2f}"]
+        for entry in audit.search.added
     ]
     return ReportSection(
         "Words that were added",
-        ["Every word below counts as a match; look for those that should not."],
+        ["Every word below counts as a match; check that it should."],
         [ReportTable("Added words", ["word", "because of", "similarity"], rows)],
     )
 
 
-def _of_layer(one: NetworkAudit, layer: str) -> tuple[float, float, float]:
-    units = [unit for unit in one.described.units if unit[0] == layer]
+def _of_layer(network: NetworkAudit, layer: str) -> tuple[float, float, float]:
+    units = network.described.units_in(layer)
     if not units:
         return (math.nan, math.nan, math.nan)
-    return _triple(wilson(sum(unit in one.matches for unit in units), len(units)))
+    return _triple(wilson(sum(unit in network.matches for unit in units), len(units)))
 
 
-def _share_of(network: Mapping[str, tuple[bool, ...]], layer: str) -> float:
-    flags = [flag for name, own in network.items() if layer in (name, "all") for flag in own]
+def _share_of(control: Mapping[str, tuple[bool, ...]], layer: str) -> float:
+    flags = [flag for name, own in control.items() if layer in (name, "all") for flag in own]
     return sum(flags) / len(flags) if flags else 0.0
 
 
-def _of_untrained(audited: NetworkAudit, layer: str) -> tuple[float, float, float]:
-    each = [_share_of(network, layer) for network in audited.untrained if layer in network]
+def _of_untrained(network: NetworkAudit, layer: str) -> tuple[float, float, float]:
+    each = [_share_of(control, layer) for control in network.untrained if layer in control]
     if not each:
         return (math.nan, math.nan, math.nan)
     low, high = prediction(each)
@@ -322,16 +325,16 @@ def _of_untrained(audited: NetworkAudit, layer: str) -> tuple[float, float, floa
     return (mean, mean, mean) if math.isnan(low) else (mean, low, high)
 
 
-def _false(audited: NetworkAudit) -> tuple[str, str, str, str]:
-    estimate = audited.false_matches
+def _false(network: NetworkAudit) -> tuple[str, str, str, str]:
+    estimate = network.false_matches
     if estimate is None:
         return "—", "—", "—", "—"
     shown = (
         f"{each.matched_nulls} of {each.nulls}" if each else "—"
-        for each in (audited.decoys, audited.control)
+        for each in (network.decoys, network.control)
     )
     by_decoys, by_control = shown
-    if not audited.matches:
+    if not network.matches:
         return by_decoys, by_control, "—", "—"
     rate = f"{100 * estimate.rate:.0f} %"
     if not math.isnan(estimate.low):
@@ -349,15 +352,15 @@ def _said(effect: ConditionDifference) -> str:
 
 def _lead(audit: Audit, names: str) -> str:
     words = audit.search.title
-    if not any(audited.matches for audited in audit.networks):
+    if not any(network.matches for network in audit.networks):
         return (
             f"No unit of {names} is described with {words}. A unit may respond to it all the same: "
-            "a description names what the images that activate it most have in common."
+            "a description names what the images that activate the unit most have in common."
         )
     return (
         f"Units of {names} whose descriptions name {words}. A description says what the images "
-        "that activate a unit most have in common; it does not say what the network does with the "
-        "unit, and a unit that is described otherwise may respond to this too."
+        "that activate a unit most have in common. It does not say what the network does with the "
+        "unit, and units with other descriptions may respond to the same thing."
     )
 
 

@@ -11,19 +11,23 @@ from scipy import stats
 from benchmark.intervals import RESAMPLES, Interval, interval, over_trials, wilson
 from milannotations.errors import InputError
 
-_SEVERAL = 3  # pairs from which on the interval is over pairs
+_SEVERAL = 3  # fewest pairs for an interval over pairs
 
 
 @dataclass(frozen=True)
 class MatchCount:
     """Matching units of one network.
 
+    >>> MatchCount("blurred/1", "blurred", "1", (True, False), ("conv1", "conv1")).share.value
+    0.5
+
     Attributes:
-        name: The network's.
-        condition: As ``unblurred``; the part of the name before the slash.
-        pair: What it is paired by, as its architecture or its seed; the part after the slash.
-        flags: Of each described unit, whether it matches.
-        layers: Of each, its layer.
+        name: Name of the network.
+        condition: The part of the name before the slash, such as ``unblurred``.
+        pair: The part after the slash, such as an architecture or a seed; networks of different
+            conditions are paired by it.
+        flags: Whether each described unit matches.
+        layers: Layer of each unit.
     """
 
     name: str
@@ -34,28 +38,29 @@ class MatchCount:
 
     @property
     def matched(self) -> int:
-        """How many match."""
+        """Number of matching units."""
         return sum(self.flags)
 
     @property
     def share(self) -> Interval:
-        """Their share, with its 95 % Wilson interval."""
+        """Share of matching units, with its 95 % Wilson interval."""
         return wilson(self.matched, len(self.flags))
 
 
 @dataclass(frozen=True)
 class ConditionDifference:
-    """How two conditions differ.
+    """Difference between two conditions in the share of matching units.
 
     Attributes:
         first: A condition.
-        second: Another.
-        totals: Matching units of each, over all pairs.
-        pairs: For each pair the shares of both.
-        difference: Mean over pairs of the first's share minus the second's.
+        second: Another condition.
+        totals: Numbers of matching units of both, over all pairs.
+        pairs: For each pair, the shares of both.
+        difference: Mean over pairs of the first share minus the second, -1 to 1.
         over: What the interval is over: ``pairs`` (Student's t) or ``units`` (bootstrap within
             layers).
-        p: Two-sided; exact permutation of the conditions within pairs, or NaN for one pair.
+        p: Two-sided p-value of an exact permutation test that exchanges conditions within pairs;
+            NaN for one pair.
     """
 
     first: str
@@ -72,18 +77,18 @@ def compare(
 ) -> list[ConditionDifference]:
     """Compare each two conditions on the pairs that both have.
 
-    With three pairs or more the interval says what other pairs would give; with fewer it only says
-    what other units of these networks would.
+    With three pairs or more the interval is over pairs, and covers other pairs. With fewer it is
+    over units, and covers other units of these networks only.
     """
     conditions = list(dict.fromkeys(count.condition for count in counts))
-    by_place = {(count.condition, count.pair): count for count in counts}
+    by_name = {(count.condition, count.pair): count for count in counts}
     effects = []
-    for place, first in enumerate(conditions):
-        for second in conditions[place + 1 :]:
+    for number, first in enumerate(conditions):
+        for second in conditions[number + 1 :]:
             both = [
-                (by_place[first, pair], by_place[second, pair])
+                (by_name[first, pair], by_name[second, pair])
                 for pair in dict.fromkeys(count.pair for count in counts)
-                if (first, pair) in by_place and (second, pair) in by_place
+                if (first, pair) in by_name and (second, pair) in by_name
             ]
             if both:
                 effects.append(_effect(first, second, both, resamples, seed))
@@ -100,7 +105,7 @@ def _effect(
     gaps = np.array([a.share.value - b.share.value for a, b in both])
     p = float("nan")
     if len(both) > 1:
-        found = stats.permutation_test(
+        test = stats.permutation_test(
             (gaps, np.zeros(len(gaps))),
             lambda x, y, axis: np.mean(x - y, axis=axis),
             permutation_type="samples",
@@ -108,7 +113,7 @@ def _effect(
             n_resamples=99_999,
             random_state=seed,
         )
-        p = float(found.pvalue)
+        p = float(test.pvalue)
     if len(both) >= _SEVERAL:
         over = "pairs"
         difference = over_trials(gaps.tolist(), (-1, 1))  # differences of two shares
@@ -129,7 +134,7 @@ def _effect(
 def _over_units(
     both: Sequence[tuple[MatchCount, MatchCount]], resamples: int, seed: int
 ) -> Interval:
-    """Bootstrap units within the layers of each network."""
+    """Return a bootstrap interval over units, resampled within the layers of each network."""
     rows, strata = [], []
     for number, pair in enumerate(both):
         for side, count in enumerate(pair):
@@ -140,10 +145,10 @@ def _over_units(
 
 
 def comparable(names: Sequence[str]) -> None:
-    """Check that some two conditions have a pair in common.
+    """Check that at least two conditions have a pair in common.
 
     Raises:
-        InputError: If not: nothing could be compared.
+        InputError: If none have: nothing could be compared.
     """
     parsed = [parse_name(name) for name in names]
     if not any(

@@ -1,13 +1,13 @@
-"""Decoys: made-up units that do not care what they see.
+"""Decoys: artificial units that are selective for nothing.
 
-A decoy has as many exemplars as a unit, each an image drawn from all that exemplars are chosen
-from, under the mask of some unit of the layer. Its regions are as those of the layer's units, and
-show nothing in common.
+A decoy has as many exemplars as a unit. Each is a random image of those that exemplars are chosen
+from, under the mask of some unit of the layer, so that its regions look like those of real units
+but have nothing in common.
 
-Decoys show how often a describer names a word where there is no selectivity at all. They do not
-show how often it names one of a unit that is selective without having learned anything: a filter
-with random weights prefers some contrast, so that its exemplars do have something in common, and
-where images hold text that is often the text. Such units are the control in ``untrained``.
+Decoys show how often a describer uses a word when there is no selectivity at all. They do not show
+how often it uses the word for a unit that is selective without having learned anything: a filter
+with random weights prefers some contrast, so its exemplars do have something in common, which in
+images with writing is often the text. Such units are the control in ``untrained``.
 """
 
 from __future__ import annotations
@@ -23,37 +23,37 @@ from milannotations.inputs.sources import Source
 from milannotations.networks.record import attach_records, records_in
 from milannotations.record import FEATURES, encode_image, encoded_records
 
-_MOST = 200  # decoys of a layer
-_POOL = 500  # images that decoys are made of
+_MAX_DECOYS = 200  # per layer
+_POOL = 500  # images that decoys are drawn from
 
 
 @dataclass(frozen=True)
 class Decoys:
-    """Decoys and where they come from.
+    """Decoys of a network.
 
     Attributes:
-        neurons: Records; ``unit`` counts the decoys of each layer.
-        layers: The layer of each.
+        neurons: Their records; ``unit`` numbers the decoys of each layer.
+        layers: Layer of each decoy.
     """
 
     neurons: Dataset
     layers: tuple[str, ...]
 
 
-def make_decoys(neurons: Dataset, images: Source, seed: int = 0, most: int = _MOST) -> Decoys:
-    """Make decoys of the units of each layer: as many as there are, ``most`` at most.
+def make_decoys(neurons: Dataset, images: Source, seed: int = 0, most: int = _MAX_DECOYS) -> Decoys:
+    """Make a decoy for each unit, but at most ``most`` per layer.
 
     Args:
-        neurons: Records with exemplars.
-        images: What their exemplars were chosen from, with exemplars of the same size.
-        seed: Of what goes where.
-        most: Decoys of a layer at most.
+        neurons: Records of units with exemplars.
+        images: Images that their exemplars were chosen from, at the size of the exemplars.
+        seed: Seed of all random draws.
+        most: Most decoys per layer.
     """
     rng = np.random.default_rng(seed)
     rows: dict[str, list[int]] = {}
     for row, layer in enumerate(neurons["layer"]):
         rows.setdefault(str(layer), []).append(row)
-    made: list[dict[str, Any]] = []
+    decoy_records: list[dict[str, Any]] = []
     drawn = rng.permutation(len(images))[:_POOL].tolist()
     pool = {
         index: {"bytes": encode_image(images.image(index), "jpeg"), "path": None} for index in drawn
@@ -62,12 +62,14 @@ def make_decoys(neurons: Dataset, images: Source, seed: int = 0, most: int = _MO
     for layer, members in rows.items():
         some = rng.permutation(members)[:most].tolist()
         records = list(encoded_records(neurons.select(some), columns))
-        made += _indifferent(layer, records, pool, rng)
-    decoys = Dataset.from_list(made, features=FEATURES) if made else neurons.select([])
+        decoy_records += _indifferent(layer, records, pool, rng)
+    decoys = neurons.select([])
+    if decoy_records:
+        decoys = Dataset.from_list(decoy_records, features=FEATURES)
     attach_records(decoys, [replace(record, dataset="decoys") for record in records_in(neurons)])
     return Decoys(
         decoys,
-        tuple(record["layer"] for record in made),
+        tuple(record["layer"] for record in decoy_records),
     )
 
 
@@ -78,12 +80,12 @@ def _indifferent(
     rng: np.random.Generator,
 ) -> list[dict[str, Any]]:
     masks = [mask for record in records for mask in record["masks"]]
-    made = []
+    decoys = []
     for unit, record in enumerate(records):
         depth = len(record["masks"])
         ids = rng.choice(list(pool), size=depth, replace=depth > len(pool)).tolist()
         under = rng.integers(0, len(masks), depth)
-        made.append(
+        decoys.append(
             {
                 "model": record["model"],
                 "dataset": "decoys",
@@ -97,4 +99,4 @@ def _indifferent(
                 "annotations": [],
             }
         )
-    return made
+    return decoys

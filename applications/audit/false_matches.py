@@ -1,18 +1,19 @@
-"""How many matches are false: by units of which it is known that they cannot truly match.
+"""Estimates of false matches, from null units that cannot truly match.
 
-Null units are described and searched as the network's own. Two kinds serve: decoys, which do not
-care what they see, and units of networks with random weights, which have learned nothing. Their
-matches stand for the false ones, as decoy sequences do in proteomics (Elias and Gygi, Nature
-Methods 4, 2007). How many of a network's units are like them is not known: units that truly match
-are not, nor are those that have learned something else. It is estimated from the matches that the
-describer is least sure of, which are taken to be false (after Storey, J. R. Statist. Soc. B 64,
-2002): if half of the null matches have a confidence of at most .7, false matches are twice the
-matches with such a confidence. Without confidences, or with few null matches, it is estimated from
-the units that do not match, which are all taken to be null.
+Null units are described and searched like the network's own units. There are two kinds: decoys,
+which are selective for nothing, and units of networks with random weights, which have learned
+nothing. Their matches stand for false matches, as decoy sequences do in proteomics (Elias and Gygi,
+Nature Methods 4, 2007). What share of the network's units are null is unknown: units that truly
+match are not, nor are units that have learned something else. This share is estimated from the
+matches with the least confidence, which are taken to be false (after Storey, J. R. Statist. Soc. B
+64, 2002): if half of the null matches have a confidence of at most .7, the number of false matches
+is twice the number of matches with such a confidence. Without confidences, or with few null
+matches, it is estimated from the units that do not match, which are all taken to be null.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -25,20 +26,20 @@ from milannotations.ablation import Unit
 
 CONFIDENT = 0.1
 DECOYS, UNTRAINED = "decoys", "random weights"
-_ENOUGH = 20  # null matches, from which on the distribution of their confidence is known
+_ENOUGH = 20  # fewest null matches whose confidences are used
 Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
 class NullUnits:
-    """Units that cannot truly match, and whether they do.
+    """Units that cannot truly match, and whether their descriptions do.
 
     Attributes:
         kind: ``DECOYS`` or ``UNTRAINED``.
-        layers: The layer of each.
+        layers: Layer of each unit.
         matched: Whether its description matches.
-        scores: The describer's confidence; None where it has none.
-        networks: For each the number of the network with random weights that it is of; of decoys 0.
+        scores: The describer's confidence; None if it gives none.
+        networks: Number of the network with random weights that each belongs to; 0 for decoys.
     """
 
     kind: str
@@ -50,21 +51,21 @@ class NullUnits:
 
 @dataclass(frozen=True)
 class FalseMatchEstimate:
-    """How many matches are false, by estimate.
+    """An estimate of how many matches are false.
 
     Attributes:
         kind: The kind of null units; see ``NullUnits``.
-        matched: Units that match.
-        nulls: Null units.
-        matched_nulls: Null units that match.
-        shares: Share of null units that match, 0 to 1, of each network with random weights.
-        false: Units expected to match falsely, one more than were seen counted.
-        rate: Expected share of the matches that is false, 0 to 1; 1 if nothing matches.
+        matched: Number of units that match.
+        nulls: Number of null units.
+        matched_nulls: Number of null units that match.
+        shares: Share of null units that match, 0 to 1, for each network with random weights.
+        false: Expected number of false matches, counting one null match more than was seen.
+        rate: Expected share of false matches, 0 to 1; 1 if nothing matches.
         low: Lower end of the 95 % interval of ``rate``; see ``estimate_false_matches``. NaN for
             fewer than two networks with random weights.
         high: Its upper end.
-        q: For each matching unit, the least rate among the matches that are at least as confident
-            as some match no more confident than it; NaN without confidences.
+        q: The q-value of each matching unit: the lowest rate of any set of most confident matches
+            that includes it; NaN without confidences.
     """
 
     kind: str
@@ -79,7 +80,7 @@ class FalseMatchEstimate:
     q: dict[Unit, float]
 
     def confident(self, rate: float = CONFIDENT) -> int:
-        """Return how many matches can be taken such that at most this share is false."""
+        """Return how many of the most confident matches can be taken with at most this rate."""
         return sum(value <= rate for value in self.q.values())
 
 
@@ -88,15 +89,21 @@ def estimate_false_matches(
 ) -> FalseMatchEstimate:
     """Estimate how many of the matches are false.
 
-    One match more than was seen is counted, as an estimate of 0 from few null units would promise
-    too much. The interval is Student's for a prediction: it holds what differs between networks
-    with random weights, and the chance in the number of matches with little confidence. It does
-    not hold that units that have learned something else may match with another confidence.
+    One null match more than was seen is counted, since an estimate of 0 from few null units would
+    promise too much. The interval is Student's prediction interval. It covers the variation between
+    networks with random weights, and chance in the number of matches with little confidence, but
+    not that units that have learned something else may match with another confidence.
 
     Args:
         units: All described units.
-        matched: Confidence of each that matches; None where the describer has none.
-        nulls: The null units: at least one in each layer.
+        matched: Confidence of each matching unit; None if the describer gives none.
+        nulls: The null units, at least one in each layer.
+
+    >>> units = [("conv1", unit) for unit in range(10)]
+    >>> matched = (True, *(False,) * 9)
+    >>> nulls = NullUnits(DECOYS, ("conv1",) * 10, matched, (None,) * 10, (0,) * 10)
+    >>> round(estimate_false_matches(units, dict.fromkeys(units[:4]), nulls).rate, 2)
+    0.44
     """
     weights = _weights(units, nulls.layers)
     hits = np.array(nulls.matched, dtype=bool)
@@ -128,7 +135,7 @@ def estimate_false_matches(
 
 
 def _levels(matched: Mapping[Unit, float | None], nulls: NullUnits) -> Floats | None:
-    """Return the confidences of null units; None if some unit has none."""
+    """Return the confidences of null units; None if any unit lacks one."""
     if any(score is None for score in [*matched.values(), *nulls.scores]):
         return None
     return np.array(nulls.scores, dtype=float)
@@ -140,8 +147,8 @@ def _by_confidence(
     """Estimate from the matches that are at most as confident as half of the null matches.
 
     Returns:
-        The number of false matches; for each network alone the share of the matches that is false;
-        and the standard error of that share from the number of matches with little confidence.
+        The number of false matches; the share of false matches by each network alone; and the
+        standard error of that share that stems from the number of matches with little confidence.
     """
     hits = np.array(nulls.matched, dtype=bool)
     scores = np.array([matched[unit] for unit in matched], dtype=float)
@@ -169,7 +176,7 @@ def _by_counts(
     weights: Floats,
     mean_weight: float,
 ) -> tuple[float, list[float], float]:
-    """Estimate from the share of null units that match; returns what ``_by_confidence`` does."""
+    """Estimate from the share of null units that match; returns the same as ``_by_confidence``."""
     hits = np.array(nulls.matched, dtype=bool)
     networks = np.array(nulls.networks)
     each = [networks == number for number in dict.fromkeys(nulls.networks)]
@@ -183,38 +190,34 @@ def _by_counts(
 
 
 def _weights(units: Sequence[Unit], layers: Sequence[str]) -> Floats:
-    """Return for each null unit how many units of its layer it stands for."""
-    of_units: dict[str, int] = {}
-    for layer, _ in units:
-        of_units[layer] = of_units.get(layer, 0) + 1
-    of_nulls: dict[str, int] = {}
-    for layer in layers:
-        of_nulls[layer] = of_nulls.get(layer, 0) + 1
-    return np.array([of_units.get(layer, 0) / of_nulls[layer] for layer in layers], dtype=float)
+    """Return the number of units of its layer that each null unit stands for."""
+    units_in = Counter(layer for layer, _ in units)
+    nulls_in = Counter(layers)
+    return np.array([units_in[layer] / nulls_in[layer] for layer in layers], dtype=float)
 
 
 def _null_share(units: int, matched: int, expected: float) -> float:
-    """Return the share of units that is null, if all that truly respond match.
+    """Return the share of units that are null, if all units that are not match.
 
-    One more than do not match is counted as null, so that it is never 0.
+    One more unit than does not match is counted as null, so that the share is never 0.
 
     Args:
-        units: How many units there are.
-        matched: How many match.
-        expected: How many would match if all were null.
+        units: Number of units.
+        matched: Number of units that match.
+        expected: Number of units that would match if all were null.
     """
-    rest = units - expected
-    return min(1.0, (units - matched + 1) / rest) if rest > 0 else 1.0
+    unexpected = units - expected
+    return min(1.0, (units - matched + 1) / unexpected) if unexpected > 0 else 1.0
 
 
 def prediction(shares: Sequence[float], error: float = 0.0) -> tuple[float, float]:
-    """Return the 95 % interval for one more share of the same kind, by Student's t.
+    """Return Student's 95 % prediction interval for one more share, clipped to 0 and 1.
 
-    It is cut at 0 and 1; NaN for fewer than two shares.
+    Both ends are NaN for fewer than two shares.
 
     Args:
         shares: The shares, 0 to 1.
-        error: Standard error of each from something that they have in common.
+        error: Standard error that all shares have in common.
     """
     if len(shares) < 2:
         return float("nan"), float("nan")

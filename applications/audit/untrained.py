@@ -1,4 +1,4 @@
-"""The same architecture with random weights: a control whose units have learned nothing."""
+"""Controls with random weights: the same architecture, whose units have learned nothing."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from milannotations.errors import InputError
 from milannotations.hook_points.hook_point import HookPoint
 from milannotations.hook_points.matching import find_hook_points
 
-# `--weights random` has seed 0: a network that is audited must not be its own control.
+# `--weights random` has seed 0; a network must not be its own control.
 FIRST_SEED = 1
 
 
@@ -27,24 +27,24 @@ def untrained(
     seed: int,
     spec: str | None = None,
 ) -> tuple[LoadedModel, dict[str, HookPoint]]:
-    """Make a network like another one, with random weights.
+    """Return a network of the same architecture with random weights.
 
-    The architecture's own initialization is taken where ``spec`` names a model whose layers have
-    as many units. Otherwise the network is copied and each of its modules is initialized again as
-    PyTorch does by default.
+    If ``spec`` names a model whose layers have the same numbers of units, that model initializes
+    itself. Otherwise the network is copied, and each module of the copy is initialized again by
+    PyTorch's defaults.
 
     Args:
         loaded: The network, on its device.
         sites: Its layers.
         inputs: A batch of inputs, on the same device.
-        seed: Of the weights.
-        spec: What the network was loaded by; see ``load_model``.
+        seed: Seed of the weights.
+        spec: The model that the network was loaded from; see ``load_model``.
 
     Returns:
-        The network, in evaluation mode on the same device, and its layers.
+        The new network, in evaluation mode on the same device, and its layers.
 
     Raises:
-        InputError: If some of its parameters cannot be initialized; names the module.
+        InputError: If a module's parameters cannot be initialized; names the module.
     """
     module = _by_name(spec, sites, inputs, loaded, seed) if spec else None
     if module is None:
@@ -59,16 +59,16 @@ def untrained_networks(
     count: int,
     describe: Callable[[LoadedModel, dict[str, HookPoint]], DescribedNetwork],
 ) -> tuple[list[DescribedNetwork], str]:
-    """Describe networks with random weights, of the architecture of another.
+    """Describe networks with random weights, of the architecture of a described network.
 
     Args:
-        described: That other network.
-        spec: What it was loaded by; None if by nothing that can be named.
-        count: How many networks.
-        describe: Describes a network as the other was described.
+        described: The described network.
+        spec: The model that it was loaded from; None if it has no name.
+        count: Number of networks.
+        describe: Describes a network in the same way.
 
     Returns:
-        The networks, and why there are none; empty if there are as many as were asked for.
+        The networks, and the reason if there are none, else an empty text.
     """
     if not count:
         return [], ""
@@ -91,23 +91,23 @@ def _by_name(
 ) -> nn.Module | None:
     kind, _, name = spec.partition(":")
     if name and kind not in ("torchvision", "timm", "hf"):
-        return None  # a factory or a hub's entry may load weights whatever it is told
+        return None  # factories and hub entries may load weights whatever is asked for
     try:
         with weights_seed(seed):
             module = load_model(spec, "random").module.eval().to(inputs.device)
         module_sites = find_hook_points(module, list(sites), (inputs,), loaded.layouts)
     except InputError:
         return None
-    alike = all(module_sites[layer].units == site.units for layer, site in sites.items())
-    return module if alike else None
+    same = all(module_sites[layer].units == site.units for layer, site in sites.items())
+    return module if same else None
 
 
 def initialized_again(module: nn.Module, seed: int) -> nn.Module:
-    """Copy a network and initialize every module of the copy again.
+    """Copy a network, and initialize every module of the copy again.
 
     Args:
         module: The network.
-        seed: Of the weights.
+        seed: Seed of the weights.
 
     Raises:
         InputError: If a module has parameters of its own and no ``reset_parameters``.

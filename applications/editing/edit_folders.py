@@ -18,8 +18,8 @@ class EditFolders:
 
     Attributes:
         train: Training images; None if there are none.
-        validation: Validation sets: ``plain`` and, where there is one, ``adversarial``.
-        tests: Test sets, likewise.
+        validation: Validation sets: ``plain`` and, if there is one, ``adversarial``.
+        tests: Test sets, with the same names.
     """
 
     train: Path | None
@@ -34,36 +34,36 @@ class EditFolders:
             InputError: If ``config.data`` has no subfolder for an edit.
         """
         data = config.data
-        given = [
+        named = [
             config.train_images,
             config.validation,
             config.validation_adversarial,
             config.test,
             config.test_adversarial,
         ]
-        places = dict(zip(_NAMES, given, strict=True))
+        folders = dict(zip(_NAMES, named, strict=True))
         if data is not None:
             if not any((data / name).is_dir() for name in _NAMES):
                 raise InputError(f"{data} has none of the subfolders {', '.join(_NAMES)}")
             for name in _NAMES:
-                if places[name] is None and (data / name).is_dir():
-                    places[name] = data / name
+                if folders[name] is None and (data / name).is_dir():
+                    folders[name] = data / name
 
         def pair(name: str) -> dict[str, Path]:
-            found = {"plain": places[name], "adversarial": places[f"{name}-adversarial"]}
-            return {kind: place for kind, place in found.items() if place is not None}
+            sets = {"plain": folders[name], "adversarial": folders[f"{name}-adversarial"]}
+            return {kind: folder for kind, folder in sets.items() if folder is not None}
 
-        return cls(places["train"], pair("validation"), pair("test"))
+        return cls(folders["train"], pair("validation"), pair("test"))
 
     def check(self, needs_train: bool, images: Path | None = None) -> None:
-        """Check that the folders are there, apart, and of the same classes; opens no image.
+        """Check that the folders exist, do not overlap and have the same classes; opens no image.
 
         Args:
             needs_train: Whether training images are needed.
-            images: Where exemplars are chosen from.
+            images: Folder that exemplars are chosen from.
 
         Raises:
-            InputError: If one is missing, or validation and test images lie in the same folder.
+            InputError: If one is missing, test images overlap with others, or classes differ.
         """
         if not self.validation:
             raise InputError("an edit is chosen on validation images: give --validation or --data")
@@ -74,29 +74,29 @@ class EditFolders:
         others = [*self.validation.values(), *(p for p in (self.train, images) if p)]
         for test in self.tests.values():
             for other in others:
-                one, two = test.resolve(), other.resolve()
-                if one == two or one in two.parents or two in one.parents:
+                a, b = test.resolve(), other.resolve()
+                if a.is_relative_to(b) or b.is_relative_to(a):
                     raise InputError(
                         f"test images {test} and {other} overlap: an edit that is chosen on test "
                         "images says nothing"
                     )
-        first, *rest = [*self.validation.values(), *self.tests.values()]
+        first, *others = [*self.validation.values(), *self.tests.values()]
         classes = _subfolders(first)
         if len(classes) < 2:
             raise InputError(
                 f"{first} has images of one class only ({', '.join(classes) or 'none'}): accuracy "
                 "on them says nothing; give at least two"
             )
-        for place in rest:
-            odd = classes ^ _subfolders(place)
+        for folder in others:
+            odd = classes ^ _subfolders(folder)
             if odd:
                 raise InputError(
-                    f"{first} and {place} have different classes: only one of them has "
+                    f"{first} and {folder} have different classes: only one of them has "
                     f"{', '.join(sorted(odd)[:5])}"
                 )
 
 
-def _subfolders(place: Path) -> set[str]:
-    if not place.is_dir():
-        raise InputError(f"folder {place} does not exist")
-    return {path.name for path in class_folders(place)}
+def _subfolders(folder: Path) -> set[str]:
+    if not folder.is_dir():
+        raise InputError(f"folder {folder} does not exist")
+    return {path.name for path in class_folders(folder)}

@@ -1,4 +1,4 @@
-"""The report of an edit: what was taken out, how it was chosen, and what it does on test images."""
+"""The report of an edit: the ablated units, how they were chosen, and results on test images."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from applications.editing.selection import (
     ChoiceResult,
     better_than_random,
 )
-from applications.editing.unit_chooser import UnitChoice
-from applications.figures.panels import Line, Panel, curves
+from applications.editing.unit_chooser import EditChoice
+from applications.figures.panels import Panel, PlotLine, curves
 from applications.network_descriptions import DescribedNetwork
 from applications.report_page import (
     KeyFigure,
@@ -46,25 +46,25 @@ _SHOWN = 24  # units on the curves, at least
 
 @dataclass(frozen=True)
 class Edit:
-    """What an edit came to.
+    """The result of an edit.
 
     Attributes:
         described: The network and its descriptions.
         search: Words that descriptions were searched for.
-        matches: What matched of each unit that does.
-        choices: What was chosen, on validation images.
-        outcomes: What that did on test images.
-        validation: Images of each validation set.
-        tests: Images of each test set.
-        written: The edited network.
-        finetuned: Accuracies on test sets after the last layer was trained again, by what was
-            trained and test set; empty if it was not.
+        matches: The matching units, each with the words of its description that matched.
+        choices: The choices on validation images.
+        outcomes: The results of the choices on test images.
+        validation: Number of images of each validation set.
+        tests: Number of images of each test set.
+        written: The edited network; None if nothing was ablated.
+        finetuned: Accuracies on test sets after training the last layer, by network (``edited`` or
+            ``not edited``) and test set; empty if it was not trained.
     """
 
     described: DescribedNetwork
     search: WordSearch
     matches: Mapping[Unit, tuple[str, ...]]
-    choices: Sequence[UnitChoice]
+    choices: Sequence[EditChoice]
     outcomes: Sequence[ChoiceResult]
     validation: Mapping[str, int]
     tests: Mapping[str, int]
@@ -72,12 +72,12 @@ class Edit:
     finetuned: Mapping[str, Mapping[str, Interval]]
 
     @property
-    def choice(self) -> UnitChoice:
+    def choice(self) -> EditChoice:
         """The choice by descriptions."""
         return next(choice for choice in self.choices if choice.method == DESCRIPTIONS)
 
     def outcome(self, test: str, method: str = DESCRIPTIONS) -> ChoiceResult:
-        """Return what a choice did on a test set; of random ones the first."""
+        """Return the result of a way of choosing on a test set; the first, if there are several."""
         return next(o for o in self.outcomes if o.test == test and o.method == method)
 
 
@@ -122,10 +122,10 @@ def write_edit(edit: Edit, out: Path, facts: Mapping[str, str]) -> Path:
     Args:
         edit: The edit.
         out: An existing folder.
-        facts: How it was made.
+        facts: Settings of the edit, by name.
     """
     choice = edit.choice
-    text = dict(zip(edit.described.units, edit.described.texts, strict=True))
+    text = edit.described.text_of
     units = pd.DataFrame(
         [
             [
@@ -134,9 +134,9 @@ def write_edit(edit: Edit, out: Path, facts: Mapping[str, str]) -> Path:
                 as_cell(text[layer, unit]),
                 "; ".join(edit.matches[layer, unit]),
                 effect,
-                place < choice.count,
+                rank < choice.count,
             ]
-            for place, ((layer, unit), effect) in enumerate(
+            for rank, ((layer, unit), effect) in enumerate(
                 zip(choice.order, choice.effects, strict=True)
             )
         ],
@@ -225,8 +225,9 @@ def _results(edit: Edit) -> ReportSection:
     return ReportSection(
         "On test images",
         [
-            "Every way of choosing but plain random draws has as many candidates as descriptions "
-            "give, sorts them by their effects and chooses how many, on the same validation images."
+            "Every way of choosing except plain random draws has as many candidates as "
+            "descriptions give, sorts them by effect, and chooses their number on the same "
+            "validation images."
         ],
         [*tables, ways],
     )
@@ -251,8 +252,8 @@ def _result(edit: Edit, test: str) -> ReportTable:
             continue
         if method == DESCRIPTIONS:
             strong.append(len(rows))
-        one = some[0]
-        rows.append([method, _range(one.after), _points(one.gain), str(one.count), ""])
+        outcome = some[0]
+        rows.append([method, _range(outcome.after), _points(outcome.gain), str(outcome.count), ""])
     for what, of in edit.finetuned.items():
         gain = f"{100 * (of[test].value - whole.value):+.1f}"
         rows.append([f"{what}, last layer trained again", _range(of[test]), gain, "", ""])
@@ -260,9 +261,10 @@ def _result(edit: Edit, test: str) -> ReportTable:
         f"Accuracy on {test} images ({edit.tests[test]:,})",
         ["choice", "accuracy (95 %)", "gain in points (95 %)", "units", "p"],
         rows,
-        note="Accuracies have Wilson intervals, gains paired bootstrap intervals over images; of "
-        "random draws the middle 95 %. p: share of the draws, this edit counted as one, that gain "
-        "at least as much as the edit by descriptions; random draws may hold the same units.",
+        note="Accuracies have Wilson intervals, gains have paired bootstrap intervals over images; "
+        "for random draws, the middle 95 % of gains is shown. p: share of the draws, counting this "
+        "edit as one, that gain at least as much as the edit by descriptions. Random draws may "
+        "contain the same units.",
         strong=strong,
     )
 
@@ -297,7 +299,7 @@ def _chosen(edit: Edit, out: Path) -> ReportSection:
             values = np.array([o.curve for o in random])
             low, high = np.quantile(values, [0.025, 0.975], axis=0)
             series.append(
-                Line(
+                PlotLine(
                     RANDOM,
                     random[0].counts,
                     values.mean(0).tolist(),
@@ -342,13 +344,13 @@ def _chosen(edit: Edit, out: Path) -> ReportSection:
 
 def _units(edit: Edit) -> ReportSection:
     choice = edit.choice
-    text = dict(zip(edit.described.units, edit.described.texts, strict=True))
+    text = edit.described.text_of
     cards = []
-    for place, (unit, effect) in enumerate(zip(choice.order, choice.effects, strict=True)):
-        if place >= _CARDS:
+    for rank, (unit, effect) in enumerate(zip(choice.order, choice.effects, strict=True)):
+        if rank >= _CARDS:
             break
         record = edit.described.record(unit)
-        state = "ablated" if place < choice.count else "kept"
+        state = "ablated" if rank < choice.count else "kept"
         cards.append(
             NeuronCard(
                 f"{unit[0]} · {unit[1]}",
@@ -375,14 +377,14 @@ def _written(edit: Edit) -> ReportSection:
                 "It is the whole edit: load it into the architecture with torch.load(…, "
                 "weights_only=True) and load_state_dict."
                 if written.folded
-                else "No weights alone can hold these units: edited/load_edited.py, which needs "
-                "torch alone, loads them and puts the masks of edited/masks.json on."
+                else "Weights alone cannot ablate these units: edited/load_edited.py, which needs "
+                "only torch, loads them and applies the masks of edited/masks.json."
             )
         ]
         if edit.finetuned:
             text.append(
-                "The last layer of this network was trained again: its accuracy stands in the "
-                "table above as “edited, last layer trained again”."
+                "The last layer of this network was trained again; the table above gives its "
+                "accuracy as “edited, last layer trained again”."
             )
         text.append(
             "edited/model.pt2 is the same as a program: torch.export.load(…).module()."
@@ -409,10 +411,10 @@ def _cut(
     values: Sequence[float],
     most: int,
     marks: Mapping[float, str] | None,
-) -> Line:
-    """Return a curve up to so many units: what follows would press the choice to the edge."""
-    shown = [place for place, count in enumerate(counts) if count <= most]
-    return Line(
+) -> PlotLine:
+    """Return a curve up to ``most`` units; a longer one would push the choice to the edge."""
+    shown = [index for index, count in enumerate(counts) if count <= most]
+    return PlotLine(
         method,
         [counts[i] for i in shown],
         [values[i] for i in shown],

@@ -17,7 +17,7 @@ from applications.editing.candidates import (
     random_like,
     units_of,
 )
-from applications.editing.unit_chooser import ADVERSARIAL, UnitChoice, UnitChooser
+from applications.editing.unit_chooser import ADVERSARIAL, EditChoice, UnitChooser
 from applications.labelled import AblationEvaluator, ClassImages
 from benchmark.intervals import Interval, interval, wilson
 from milannotations.ablation import Unit
@@ -28,30 +28,30 @@ DESCRIPTIONS, RANDOM, SELECTED = "descriptions", "random", "random, chosen alike
 ACTIVATION, GRADIENT, EFFECT = "activation", "gradient", "effect alone"
 METHODS = {
     DESCRIPTIONS: "units whose descriptions name the feature",
-    RANDOM: "as many units as were ablated, drawn at random of the same layers",
-    SELECTED: "as many candidates as match, drawn at random of the same layers",
-    ACTIVATION: "the units that are most more active on adversarial than on plain images (or, "
-    "without adversarial ones, most active)",
-    GRADIENT: "the units whose ablation saves most loss, to first order",
-    EFFECT: "all units, by what ablating each alone does",
+    RANDOM: "as many units as were ablated, drawn at random from the same layers",
+    SELECTED: "as many candidates as match, drawn at random from the same layers",
+    ACTIVATION: "the units whose activation rises most from plain to adversarial images (without "
+    "adversarial ones: the most active units)",
+    GRADIENT: "the units whose ablation lowers the loss most, to first order",
+    EFFECT: "the units with the best effects when each is ablated alone",
 }
-_FEW = 6
+_FEW_COUNTS = 6
 Flags = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
 class ChoiceResult:
-    """How one choice did on one test set.
+    """The result of one choice on one test set.
 
     Attributes:
-        method: See ``UnitChoice``.
-        trial: See ``UnitChoice``.
+        method: See ``EditChoice``.
+        trial: See ``EditChoice``.
         test: Name of the test set.
         counts: Numbers of ablated units.
         curve: Accuracy for each of them.
-        count: The number chosen on validation images.
-        before: Accuracy of the whole network, with its 95 % interval over images.
-        after: Accuracy of the edited network.
+        count: The number that was chosen on validation images.
+        before: Accuracy of the original network, with its 95 % interval over images.
+        after: Accuracy of the edited network, with such an interval.
         gain: Their difference, paired by image.
     """
 
@@ -73,7 +73,7 @@ def choose_all(
     config: EditConfig | None = None,
     *,
     layouts: Mapping[str, Layout] | None = None,
-) -> list[UnitChoice]:
+) -> list[EditChoice]:
     """Choose an edit by descriptions and by each other way, on validation images alone.
 
     Every way but plain random draws gets as many candidates as the descriptions give, and chooses
@@ -105,7 +105,7 @@ def choose_all(
     for trial in range(config.trials):
         drawn = random_like(ours.units, evaluator.sites, rng)
         counts = tuple(sorted({0, ours.count}))
-        choices.append(UnitChoice(RANDOM, trial, tuple(drawn), (), counts, (), ours.count))
+        choices.append(EditChoice(RANDOM, trial, tuple(drawn), (), counts, (), ours.count))
     choices += [
         chooser.choose(random_like(matched, evaluator.sites, rng), SELECTED, trial)
         for trial in range(config.candidate_draws)
@@ -124,8 +124,8 @@ def choose_all(
     return choices + [chooser.choose(order[:size], name) for name, order in ranked.items()]
 
 
-def save_choices(choices: Sequence[UnitChoice], path: Path) -> None:
-    """Write what was chosen, before any test image is opened."""
+def save_choices(choices: Sequence[EditChoice], path: Path) -> None:
+    """Write choices as JSON, before any test image is opened."""
     content = [{**asdict(choice), "units": choice.units} for choice in choices]
     with atomic_path(path) as partial:
         partial.write_text(json.dumps(content, indent=1), encoding="utf-8")
@@ -133,37 +133,41 @@ def save_choices(choices: Sequence[UnitChoice], path: Path) -> None:
 
 def evaluate(
     evaluator: AblationEvaluator,
-    choices: Sequence[UnitChoice],
+    choices: Sequence[EditChoice],
     tests: Mapping[str, Callable[[], ClassImages]],
     resamples: int = 1000,
 ) -> list[ChoiceResult]:
-    """Measure what was chosen on test images, which are opened here and nowhere before.
+    """Measure choices on test images, which are opened here for the first time.
 
     Args:
         evaluator: Measures the network.
-        choices: Made already.
-        tests: What opens each test set, by name.
+        choices: The choices.
+        tests: Functions that open the test sets, by name.
         resamples: Bootstrap resamples of the images.
     """
     outcomes = []
     for name, opened in tests.items():
         images = opened()
-        # Of random draws a few numbers are enough for their band.
-        counts = [c.few(_FEW) if c.method == SELECTED else c.counts for c in choices]
-        ablations = [a for c, some in zip(choices, counts, strict=True) for a in c.ablations(some)]
-        found = evaluator.measure(images, ablations, f"Testing: {name}")
+        # A few numbers of units suffice for the band of random draws.
+        counts = [c.few(_FEW_COUNTS) if c.method == SELECTED else c.counts for c in choices]
+        ablations = [
+            a
+            for c, own_counts in zip(choices, counts, strict=True)
+            for a in c.ablations(own_counts)
+        ]
+        results = evaluator.measure(images, ablations, f"Testing: {name}")
         begin = 0
-        for choice, some in zip(choices, counts, strict=True):
-            here = found.correct[begin : begin + len(some)]
-            begin += len(some)
-            before, after = here[0], here[some.index(choice.count)]
+        for choice, own_counts in zip(choices, counts, strict=True):
+            correct = results.correct[begin : begin + len(own_counts)]
+            begin += len(own_counts)
+            before, after = correct[0], correct[own_counts.index(choice.count)]
             outcomes.append(
                 ChoiceResult(
                     choice.method,
                     choice.trial,
                     name,
-                    some,
-                    tuple(here.mean(1).tolist()),
+                    own_counts,
+                    tuple(correct.mean(1).tolist()),
                     choice.count,
                     proportion(before),
                     proportion(after),
@@ -179,7 +183,7 @@ def proportion(correct: Flags) -> Interval:
 
 
 def paired(after: Flags, before: Flags, resamples: int = 1000) -> Interval:
-    """Return a difference of accuracies on the same images with its bootstrap interval."""
+    """Return a difference of accuracies on the same images, with its bootstrap interval."""
     both = np.stack([after - before, np.ones(len(after))], axis=1).astype(np.float64)
     return interval(lambda sums: sums[..., 0] / sums[..., 1], both, resamples)
 
@@ -187,14 +191,14 @@ def paired(after: Flags, before: Flags, resamples: int = 1000) -> Interval:
 def better_than_random(
     outcomes: Sequence[ChoiceResult], test: str, method: str = RANDOM
 ) -> tuple[float, int]:
-    """Return a p-value for the gain by descriptions, and of how many draws.
+    """Return a p-value for the gain by descriptions, and the number of random draws.
 
-    The share of draws, the choice itself counted as one, whose gain is at least as great. It cannot
-    be below 1 / (draws + 1).
+    The p-value is the share of draws, counting the choice itself as one, whose gain is at least as
+    great. It cannot be below 1 / (draws + 1).
 
     Args:
-        outcomes: Of one edit.
-        test: A test set.
+        outcomes: Results of one edit.
+        test: Name of a test set.
         method: ``RANDOM`` or ``SELECTED``.
     """
     here = [o for o in outcomes if o.test == test]

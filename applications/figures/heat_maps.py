@@ -1,4 +1,4 @@
-"""Tables of numbers as figures: a colour for each, and the number in it."""
+"""Heat maps with the numbers in their cells."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from applications.figures.style import SMALL, finish, grid, name, say_empty, short
 
-_DARK = 0.6  # share of the greatest value from which on a number is white
-_MAP = "PuOr"  # purple and orange, which the colour-blind tell apart; white at 0
+_DARK = 0.6  # numbers above this share of the greatest value are white
+_MAP = "PuOr"  # purple and orange, safe for the colour-blind; white at 0
 
 
 @dataclass(frozen=True)

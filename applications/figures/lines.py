@@ -1,4 +1,4 @@
-"""Lines of what happens as more and more units are ablated."""
+"""Line plots of accuracy against the number of ablated units."""
 
 from __future__ import annotations
 
@@ -18,17 +18,20 @@ _FLAT = 0.15  # slope on the plot, as a share of its height over its width
 
 
 @dataclass(frozen=True)
-class Line:
+class PlotLine:
     """A line of a panel.
 
+    >>> PlotLine("random order", [0, 1, 2], [0.9, 0.8, 0.5]).kind
+    'other'
+
     Attributes:
-        name: In the legend; the same name looks the same in every panel.
+        name: Name in the legend; lines of one name look the same in every panel.
         x: Numbers of units, ascending.
         y: Values there, such as accuracies from 0 to 1.
         low: Lower ends of the band around it.
         high: Upper ends.
-        kind: ``method`` is what the report is about, ``random`` what chance would do.
-        marks: Points to emphasize, by x: a short text each.
+        kind: ``method`` for the subject of the report, ``random`` for chance.
+        marks: Short texts for points to emphasize, by x.
 
     Raises:
         ValueError: If they are not equally long.
@@ -48,19 +51,19 @@ class Line:
             raise ValueError(f"x, y, low and high of {self.name!r} must be equally long")
 
 
-def looks_of(series: Iterable[Line]) -> dict[str, dict[str, Any]]:
-    """Choose how each name is drawn, the same in all panels."""
+def looks_of(series: Iterable[PlotLine]) -> dict[str, dict[str, Any]]:
+    """Return the style of each name, the same in all panels."""
     looks: dict[str, dict[str, Any]] = {}
     others = 0
-    for one in series:
-        if one.name in looks:
+    for line in series:
+        if line.name in looks:
             continue
-        if one.kind == "method":
-            looks[one.name] = {"color": BLUE, "linewidth": 2.2, "zorder": 4}
-        elif one.kind == "random":
-            looks[one.name] = {"color": GREY, "linewidth": 1.3, "zorder": 2}
+        if line.kind == "method":
+            looks[line.name] = {"color": BLUE, "linewidth": 2.2, "zorder": 4}
+        elif line.kind == "random":
+            looks[line.name] = {"color": GREY, "linewidth": 1.3, "zorder": 2}
         else:
-            looks[one.name] = {
+            looks[line.name] = {
                 "color": COLOURS[1 + others % (len(COLOURS) - 1)],
                 "linewidth": 1.2,
                 "linestyle": _DASHES[others % len(_DASHES)],
@@ -70,8 +73,8 @@ def looks_of(series: Iterable[Line]) -> dict[str, dict[str, Any]]:
     return looks
 
 
-def draw_line(axis: Axes, series: Line, look: Mapping[str, Any]) -> Any:
-    """Draw a line and its band, and return what stands for it in a legend."""
+def draw_line(axis: Axes, series: PlotLine, look: Mapping[str, Any]) -> Any:
+    """Draw a line and its band, and return its legend handle."""
     (line,) = axis.plot(series.x, series.y, **look, marker="o" if len(series.x) == 1 else "")
     if series.low is None or series.high is None:
         return line
@@ -82,10 +85,10 @@ def draw_line(axis: Axes, series: Line, look: Mapping[str, Any]) -> Any:
     return line, band
 
 
-def mark_points(axis: Axes, series: Line, beside: Sequence[Line], shade: str) -> None:
-    """Emphasize the marked points of a line; call this when the axes have their limits.
+def mark_points(axis: Axes, series: PlotLine, beside: Sequence[PlotLine], shade: str) -> None:
+    """Emphasize the marked points of a line, after the limits of the axes are set.
 
-    A text goes to the side on which fewer of the lines beside it are, and away from its own line.
+    A text goes to the side with fewer other lines, and away from its own line.
     """
     if not len(series.x):
         return
@@ -93,14 +96,14 @@ def mark_points(axis: Axes, series: Line, beside: Sequence[Line], shade: str) ->
     step = 0.1 * (right - left)
     for x, label in (series.marks or {}).items():
         y = _at(series, x)
-        others = [_at(one, x) for one in beside if one is not series and len(one.x)]
+        others = [_at(line, x) for line in beside if line is not series and len(line.x)]
         up = sum(other >= y for other in others) <= sum(other < y for other in others)
         slope = (_at(series, x + step) - _at(series, x - step)) / (top - bottom) / 0.2
         side = "center" if abs(slope) < _FLAT else "left" if (slope < 0) == up else "right"
-        place = (x - left) / (right - left)
-        if place < 0.25:
+        position = (x - left) / (right - left)
+        if position < 0.25:
             side = "left"
-        elif place > 0.75:
+        elif position > 0.75:
             side = "right"
         shift = {"left": 3, "center": 0, "right": -3}[side]
         axis.plot([x], [y], "o", color=shade, markeredgecolor="white", markersize=5.5, zorder=5)
@@ -119,5 +122,5 @@ def mark_points(axis: Axes, series: Line, beside: Sequence[Line], shade: str) ->
         )
 
 
-def _at(series: Line, x: float) -> float:
+def _at(series: PlotLine, x: float) -> float:
     return float(np.interp(x, series.x, series.y))

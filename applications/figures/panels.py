@@ -11,7 +11,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
-from applications.figures.lines import Line, draw_line, looks_of, mark_points
+from applications.figures.lines import PlotLine, draw_line, looks_of, mark_points
 from applications.figures.style import (
     WIDTH,
     Interval,
@@ -47,7 +47,7 @@ class Panel:
     """
 
     title: str
-    series: Sequence[Line]
+    series: Sequence[PlotLine]
     x: str
     y: str
     level: float | None = None
@@ -78,7 +78,7 @@ def curves(
     columns: int = 4,
     same_y: bool = False,
 ) -> Path:
-    """Draw small plots of what happens as more and more units are ablated.
+    """Draw small plots of accuracy against the number of ablated units.
 
     Args:
         path: The PNG file.
@@ -103,7 +103,7 @@ def curves(
         axis.margins(x=0.06, y=0.16)
     if not panels:
         say_empty(axes[0])
-    # Only now: plots may share an axis, whose limits all their lines decide.
+    # After all lines are drawn, because plots may share an axis and its limits.
     for at, (axis, panel) in enumerate(zip(axes, panels, strict=False)):
         _stay_in_range(axis, panel)
         for series in panel.series:
@@ -144,10 +144,10 @@ def by_layer(
     handles: dict[str, Any] = {}
     for at, (axis, panel) in enumerate(zip(axes, panels, strict=False)):
         own: dict[str, Any] = {}
-        for place, (who, values) in enumerate(panel.lines.items()):
+        for index, (who, values) in enumerate(panel.lines.items()):
             several = len(panel.lines)
-            shift = 0.16 * (place - (several - 1) / 2) if several < 5 else 0.0
-            own[who] = points(axis, np.arange(len(layers)) + shift, values, place, line=True)
+            shift = 0.16 * (index - (several - 1) / 2) if several < 5 else 0.0
+            own[who] = points(axis, np.arange(len(layers)) + shift, values, index, line=True)
         if len(together) == 1:  # one legend for all
             handles |= own
         elif len(own) > 1:
@@ -171,7 +171,7 @@ def matches_by_layer(
     title: str,
     note: str = "",
 ) -> Path:
-    """Draw the share of neurons that match, by layer, models side by side.
+    """Draw bars of the share of neurons that match, by layer, with models side by side.
 
     Args:
         path: The PNG file.
@@ -186,10 +186,10 @@ def matches_by_layer(
     figure, (axis,) = grid(1, 1, 2.6)
     width = 0.78 / max(1, len(models))
     handles: dict[str, Any] = {}
-    for place, (who, values) in enumerate(models.items()):
+    for index, (who, values) in enumerate(models.items()):
         data = intervals(values, len(layers))
-        rows = np.arange(len(layers)) + (place - (len(models) - 1) / 2) * width
-        bars = axis.bar(rows, data[0], 0.92 * width, color=colour(place))
+        rows = np.arange(len(layers)) + (index - (len(models) - 1) / 2) * width
+        bars = axis.bar(rows, data[0], 0.92 * width, color=colour(index))
         axis.errorbar(
             rows, data[0], data[1:], fmt="none", ecolor="black", elinewidth=0.9, capsize=2
         )
@@ -212,7 +212,7 @@ def pairs(
     note: str = "",
     percent: bool = False,
 ) -> Path:
-    """Draw a few values of each of several things, one row each, with their intervals.
+    """Draw a row of values with their intervals for each of several items.
 
     Args:
         path: The PNG file.
@@ -228,11 +228,11 @@ def pairs(
     figure, (axis,) = grid(1, 1, 0.75 + 0.25 * max(2, len(shown)))
     names = list(dict.fromkeys(who for _, values in shown for who in values))
     handles: dict[str, Any] = {}
-    for place, who in enumerate(names):
+    for index, who in enumerate(names):
         have = [(row, values[who]) for row, (_, values) in enumerate(shown) if who in values]
-        shift = (place - (len(names) - 1) / 2) * min(0.22, 0.7 / len(names))
+        shift = (index - (len(names) - 1) / 2) * min(0.22, 0.7 / len(names))
         where = np.array([row for row, _ in have]) + shift
-        handles[who] = points(axis, where, [v for _, v in have], place, upright=False)
+        handles[who] = points(axis, where, [v for _, v in have], index, upright=False)
     if not shown:
         say_empty(axis)
     axis.set_yticks(range(len(shown)), [short(label) for label, _ in shown], parse_math=False)
@@ -246,7 +246,7 @@ def pairs(
 
 
 def _stay_in_range(axis: Axes, panel: Panel) -> None:
-    """Take from the margins what is below 0 or above 100 %, where no share can be."""
+    """Cut margins below 0 and above 100 %, if all values are shares."""
     values = [y for series in panel.series for y in series.y if np.isfinite(y)]
     if values and min(values) >= 0 and max(values) <= 1:
         low, high = axis.get_ylim()

@@ -1,6 +1,6 @@
-"""What the figures of the reports have in common: their size, looks, texts, and how they end.
+"""Style of the figures of reports: sizes, colours, labels, legends and files.
 
-They are drawn as wide as a sheet of paper, so that their small print can still be read there.
+Figures have the width of a sheet of paper, so that small print stays legible there.
 """
 
 from __future__ import annotations
@@ -30,21 +30,21 @@ SMALL = 7.5  # points
 _MARKERS = ("o", "s", "^", "D", "v", "P")
 _TITLE = 8.5  # points
 _DPI = 160
-_NOTE = 118  # characters of a line below a figure
+_NOTE = 118  # characters per line of the note below a figure
 _LABEL = 34  # characters
 _UPRIGHT = 28  # characters beside a plot
 _LETTER = 0.065  # inches, on average, of a letter of a title
 
 
-def colour(place: int) -> str:
-    """Return the colour of the nth of several things."""
-    return COLOURS[place % len(COLOURS)]
+def colour(index: int) -> str:
+    """Return the colour of the series with this index."""
+    return COLOURS[index % len(COLOURS)]
 
 
 def short(text: str, limit: int = _LABEL) -> str:
-    """Return a text as a label: one line without invisible characters, its middle cut out.
+    """Return a text as a one-line label without invisible characters, its middle elided if long.
 
-    The end stays, since it is what tells names of layers apart.
+    The end is kept, because it tells the names of layers apart.
     """
     line = " ".join(clean(text).split())
     if len(line) <= limit:
@@ -54,7 +54,7 @@ def short(text: str, limit: int = _LABEL) -> str:
 
 
 def fitting(count: int, columns: int) -> int:
-    """Return how many columns, at most ``columns``, fill the rows of ``count`` plots best."""
+    """Return the number of columns, at most ``columns``, that fills the rows of plots best."""
     rows = math.ceil(count / max(1, columns))
     return math.ceil(count / rows) if rows else 1
 
@@ -62,24 +62,24 @@ def fitting(count: int, columns: int) -> int:
 def grid(
     count: int, columns: int, height: float, same_y: bool = False
 ) -> tuple[Figure, list[Axes]]:
-    """Return a figure of ``count`` plots, at least one, ``height`` inches each."""
+    """Return a figure with ``count`` plots, at least one, of ``height`` inches each."""
     columns = fitting(count, columns)
     rows = math.ceil(max(1, count) / columns)
     figure = Figure(figsize=(WIDTH, rows * height + 0.6), layout="constrained")
     axes = list(figure.subplots(rows, columns, squeeze=False, sharey=same_y).flat)
-    for place, axis in enumerate(axes):
+    for index, axis in enumerate(axes):
         axis.spines[["top", "right"]].set_visible(False)
         axis.spines[["left", "bottom"]].set_color(GREY)
         axis.grid(alpha=0.25, linewidth=0.6)
         axis.set_axisbelow(True)
         axis.tick_params(labelsize=SMALL, color=GREY, length=2.5)
-        if place >= max(1, count):
+        if index >= max(1, count):
             axis.set_visible(False)
     return figure, axes[: max(1, count)]
 
 
 def name(axis: Axes, title: str, x: str, y: str, columns: int) -> None:
-    """Write what a plot shows. What others wrote is no formula, whatever dollar signs it holds."""
+    """Set the title and axis labels of a plot; dollar signs in them do not start formulas."""
     letters = int((WIDTH / columns - 0.45) / _LETTER)
     lines = textwrap.wrap(short(title, 2 * letters - 4), letters)
     options: dict[str, Any] = {"parse_math": False, "fontsize": SMALL}
@@ -89,10 +89,10 @@ def name(axis: Axes, title: str, x: str, y: str, columns: int) -> None:
 
 
 def name_layers(axis: Axes, layers: Sequence[str], width: float, shown: bool = True) -> None:
-    """Write the names of layers below a plot of a width in inches: aslant, or upright if many."""
-    names = [short(one, 18) if shown else "" for one in layers]
+    """Write layer names below a plot of a width in inches: slanted, or vertical if many."""
+    names = [short(text, 18) if shown else "" for text in layers]
     space = (width - 0.6) / max(1, len(layers))  # inches of one
-    flat = all(len(one) * _LETTER < 0.9 * space for one in names)
+    flat = all(len(text) * _LETTER < 0.9 * space for text in names)
     steep = space < 0.22
     axis.set_xticks(
         range(len(layers)),
@@ -112,12 +112,12 @@ def points(
     axis: Axes,
     where: np.ndarray,
     values: Sequence[Interval],
-    place: int,
+    index: int,
     *,
     line: bool = False,
     upright: bool = True,
 ) -> Any:
-    """Draw values with their intervals, as the nth of several things."""
+    """Draw values with their intervals, in the style of the series with this index."""
     data = intervals(values, len(where))
     across, up = (where, data[0]) if upright else (data[0], where)
     return axis.errorbar(
@@ -125,8 +125,8 @@ def points(
         up,
         yerr=data[1:] if upright else None,
         xerr=None if upright else data[1:],
-        color=colour(place),
-        marker=_MARKERS[place % len(_MARKERS)],
+        color=colour(index),
+        marker=_MARKERS[index % len(_MARKERS)],
         markersize=4,
         linestyle="-" if line else "none",
         linewidth=1.2,
@@ -136,10 +136,10 @@ def points(
 
 
 def intervals(values: Sequence[Interval], count: int) -> np.ndarray:
-    """Return values, and how far below and above them their intervals reach, float64 (3, count).
+    """Return values, and the distances to the ends of their intervals, float64 (3, count).
 
     Raises:
-        ValueError: If there are not as many.
+        ValueError: If the number of values is not ``count``.
     """
     if len(values) != count:
         raise ValueError(f"{len(values)} values for {count} places")
@@ -148,12 +148,12 @@ def intervals(values: Sequence[Interval], count: int) -> np.ndarray:
 
 
 def as_percent() -> FuncFormatter:
-    """Return what writes shares at the ticks, with as few digits as they need."""
+    """Return a formatter of ticks that writes shares as percentages."""
     return FuncFormatter(lambda share, _: f"{100 * share:.4g}%")
 
 
 def say_empty(axis: Axes) -> None:
-    """Say in a plot that there is nothing to draw."""
+    """Write "no data" into a plot."""
     axis.tick_params(labelbottom=False, labelleft=False, length=0)
     axis.grid(visible=False)
     axis.text(
@@ -169,10 +169,10 @@ def say_empty(axis: Axes) -> None:
 
 
 def beside(axis: Axes, handles: Mapping[str, Any]) -> None:
-    """Put a legend beside a plot, where plots show different things."""
+    """Put a legend beside a plot, if plots have different series."""
     legend = axis.legend(
         list(handles.values()),
-        [short(one, 16) for one in handles],
+        [short(label, 16) for label in handles],
         loc="upper left",
         bbox_to_anchor=(1.0, 1.06),
         frameon=False,
@@ -187,14 +187,14 @@ def beside(axis: Axes, handles: Mapping[str, Any]) -> None:
 
 
 def finish(figure: Figure, path: Path, handles: Mapping[str, Any], note: str) -> Path:
-    """Add the legend and the note below a figure, and write it as a PNG."""
+    """Add the legend and the note below a figure, and write it as PNG."""
     remark = "\n".join(textwrap.wrap(clean(note), _NOTE))
     if handles or remark:
-        names = [short(one, 44) for one in handles]
+        names = [short(label, 44) for label in handles]
         legend = figure.legend(
             list(handles.values()),
             # A leading underscore would hide an entry.
-            [f" {one}" if one.startswith("_") else one for one in names],
+            [f" {label}" if label.startswith("_") else label for label in names],
             loc="outside lower center",
             ncols=_columns(names),
             frameon=False,
@@ -210,13 +210,13 @@ def finish(figure: Figure, path: Path, handles: Mapping[str, Any], note: str) ->
             text.set_parse_math(False)
         legend.get_title().set_color("#444444")
     with atomic_path(path) as partial, _quiet():
-        # No version of the library inside: the same numbers give the same file.
+        # Without the library's version, so that the same numbers give the same file.
         figure.savefig(partial, format="png", dpi=_DPI, metadata={"Software": None})
     return path
 
 
 def _columns(names: Sequence[str]) -> int:
-    """Return how many entries of a legend fit beside one another."""
+    """Return the number of legend entries that fit on a line."""
     if not names:
         return 1
     return max(1, min(len(names), int(WIDTH / (max(map(len, names)) * 0.058 + 0.6))))
@@ -225,6 +225,6 @@ def _columns(names: Sequence[str]) -> int:
 @contextmanager
 def _quiet() -> Iterator[None]:
     with warnings.catch_warnings():
-        # A script that the font lacks is shown as boxes; there is nothing the user could do.
+        # Scripts that the font lacks are drawn as boxes; the user can do nothing about it.
         warnings.filterwarnings("ignore", message="Glyph .* missing")
         yield

@@ -62,6 +62,9 @@ class SpuriousTextConfig(SpuriousConfig):
 class SpuriousColorConfig(SpuriousConfig):
     """Images that have the colour of a class.
 
+    >>> SpuriousColorConfig(images="images", out="color", style="tint").share
+    0.35
+
     Attributes:
         fraction: Share of each class's training images with its colour.
         style: border (a frame), tint (the whole image) or square (at a random position).

@@ -1,4 +1,4 @@
-"""Trials together: means over seeds with intervals, beside what the paper reports."""
+"""Summaries of trials: means over seeds with intervals, beside the numbers of the paper."""
 
 from __future__ import annotations
 
@@ -18,32 +18,32 @@ from milannotations.untrusted_text import as_markdown
 
 PUBLISHED = Path(__file__).parent / "published.csv"
 Results = Mapping[int, Mapping[str, Any]]
-# What a mean can be, by its unit; intervals over trials end there.
+# Range of a mean, by its unit; intervals over trials are clipped to it.
 BOUNDS = {"%": (0.0, 100.0), "points": (-100.0, 100.0), "units": (0.0, math.inf)}
 _COLUMNS = ["what", "mean", "low", "high", "unit", "published"]
 
 
 def summarize(what: str, results: Results) -> pd.DataFrame:
-    """Return what the trials of an application gave.
+    """Summarize the trials of an application.
 
     Args:
         what: ``edit``, ``analyze`` or ``audit``.
-        results: By seed, from ``run_trials``.
+        results: Results by seed, from ``run_trials``.
 
     Returns:
         A row per quantity: mean over seeds, Student's 95 % interval within the range of its unit
-        (see ``BOUNDS``), unit, and the paper's number
-        where it reports one (of other networks and images: for comparison of directions).
+        (see ``BOUNDS``), unit, and the paper's number, if it reports one. The paper's networks and
+        images are others, so only directions compare.
     """
     rows = {"edit": _edit, "analyze": _analyze, "audit": _audit}[what](results)
     published = pd.read_csv(PUBLISHED)
-    known = {
+    paper_values = {
         name: f"{value:g}"
         for name, value in published[published["application"] == what][["what", "value"]].values
     }
     return pd.DataFrame(
         [
-            [name, value.value, value.low, value.high, unit, known.get(key, "")]
+            [name, value.value, value.low, value.high, unit, paper_values.get(key, "")]
             for name, value, unit, key in rows
         ],
         columns=_COLUMNS,
@@ -59,7 +59,7 @@ def _edit(results: Results) -> list[tuple[str, Interval, str, str]]:
 
     trials = list(results.values())
     cue = trials[0].get("cue", "text")
-    reported = cue == "text"  # what the paper reports numbers of
+    reported = cue == "text"  # the cue that the paper reports numbers for
     for test in trials[0]["tests"]:
         ours = [trial["tests"][test] for trial in trials]
         add(
@@ -69,7 +69,7 @@ def _edit(results: Results) -> list[tuple[str, Interval, str, str]]:
             if reported and test == "adversarial"
             else "",
         )
-        # A trial in which nothing was described so has no other ways of choosing.
+        # A trial in which no unit matched has no other ways of choosing.
         for method in [
             m for m in ours[0]["after"] if all(m in outcome["after"] for outcome in ours)
         ]:
@@ -175,12 +175,12 @@ def draw(what: str, results: Results, path: Path) -> Path:
         rows = []
         cue = next(iter(results.values())).get("cue", "text")
         for seed, trial in results.items():
-            one = trial["tests"]["adversarial"]
+            outcome = trial["tests"]["adversarial"]
             values = {
-                f"trained with {cue}": one["before"],
-                "edited by descriptions": one["after"]["descriptions"],
-                "edited at random": one["after"].get("random", one["before"]),
-                f"trained without {cue}": one[f"trained without {cue}"],
+                f"trained with {cue}": outcome["before"],
+                "edited by descriptions": outcome["after"]["descriptions"],
+                "edited at random": outcome["after"].get("random", outcome["before"]),
+                f"trained without {cue}": outcome[f"trained without {cue}"],
             }
             rows.append((f"seed {seed}", {k: (v, v, v) for k, v in values.items()}))
         return pairs(
@@ -225,7 +225,7 @@ def write_summary(
 
 
 def shown(mean: float, low: float, high: float, unit: str) -> str:
-    """Return a mean with its interval for people.
+    """Return a mean with its interval as text.
 
     >>> shown(4.9, 1.0, 8.8, "points")
     '+4.9 (+1.0 to +8.8) points'

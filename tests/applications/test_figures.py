@@ -11,8 +11,8 @@ from PIL import Image
 
 from applications.figures.panels import (
     LayerPanel,
-    Line,
     Panel,
+    PlotLine,
     by_layer,
     curves,
     matches_by_layer,
@@ -32,13 +32,13 @@ def size(path: Path) -> tuple[int, int]:
         return image.size
 
 
-def lines(text: str = "a line", count: int = 11) -> list[Line]:
+def lines(text: str = "a line", count: int = 11) -> list[PlotLine]:
     x = [10.0 * i for i in range(count)]
     down = [0.9 - 0.03 * i for i in range(count)]
     return [
-        Line("random", x, down, [y - 0.02 for y in down], [y + 0.02 for y in down], "random"),
-        Line(text, x, [y * y for y in down], kind="method", marks={15.0: text, 100.0: "end"}),
-        *(Line(f"{text} {i}", x, [y / i for y in down]) for i in range(1, 8)),
+        PlotLine("random", x, down, [y - 0.02 for y in down], [y + 0.02 for y in down], "random"),
+        PlotLine(text, x, [y * y for y in down], kind="method", marks={15.0: text, 100.0: "end"}),
+        *(PlotLine(f"{text} {i}", x, [y / i for y in down]) for i in range(1, 8)),
     ]
 
 
@@ -84,10 +84,12 @@ def test_the_same_numbers_give_the_same_file(tmp_path: Path, drawer: str) -> Non
 
 
 def test_nothing_to_draw_is_said(tmp_path: Path) -> None:
-    empty = Line("empty", [], [], [], [], "random", {3.0: "mark"})
+    empty = PlotLine("empty", [], [], [], [], "random", {3.0: "mark"})
     panels = [Panel("no lines", [], "x", "y"), Panel("empty", [empty], "x", "y", level=0.5)]
-    unknown = Panel("unknown", [Line("n", [0, 1], [NAN, NAN], marks={1: "?"})], "x", "y")
-    single = Panel("one point", [Line("n", [5], [0.5], kind="method", marks={5: "5"})], "x", "y")
+    unknown = Panel("unknown", [PlotLine("n", [0, 1], [NAN, NAN], marks={1: "?"})], "x", "y")
+    single = Panel(
+        "one point", [PlotLine("n", [5], [0.5], kind="method", marks={5: "5"})], "x", "y"
+    )
     assert size(curves(tmp_path / "a.png", []))[0] == 1200
     assert size(curves(tmp_path / "b.png", [*panels, unknown, single], same_y=True))[0] == 1200
     assert size(by_layer(tmp_path / "c.png", [], []))[0] == 1200
@@ -106,9 +108,9 @@ def test_many_rows_are_cut_so_that_they_can_be_read(tmp_path: Path) -> None:
 
 def test_lengths_that_differ_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="'a' must be equally long"):
-        Line("a", [1, 2], [1])
+        PlotLine("a", [1, 2], [1])
     with pytest.raises(ValueError, match="'a' must be equally long"):
-        Line("a", [1], [1], low=[0])
+        PlotLine("a", [1], [1], low=[0])
     with pytest.raises(ValueError, match="1 values for 2 places"):
         matches_by_layer(tmp_path / "a.png", {"m": [value(0.5)]}, ["x", "y"], "t")
     assert not list(tmp_path.iterdir())
