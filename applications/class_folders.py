@@ -10,7 +10,7 @@ from milannotations.errors import InputError
 from milannotations.file_names import utf8
 from milannotations.json_files import read_json
 from milannotations.pictures import class_folders, list_images
-from milannotations.rows import Line, Scan, content_of
+from milannotations.rows import Scan, TableLine, content_of
 from milannotations.tables import TableError, decode
 
 _SPELLINGS = {"train": ("train",), "validation": ("validation", "val"), "test": ("test",)}
@@ -150,7 +150,7 @@ def _pairs(path: Path, how: str) -> dict[str, str]:
         scan = Scan(decode(content_of(path)), ("class", "name"))
     except TableError as error:
         raise InputError(f"{how} ({error})") from error
-    rows = [] if scan.header[:1] == ["class"] else [Line(scan.header_line, scan.header)]
+    rows = [] if scan.header[:1] == ["class"] else [TableLine(scan.header_line, scan.header)]
     names: dict[str, str] = {}
     try:
         for line in [*rows, *scan]:

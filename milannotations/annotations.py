@@ -15,7 +15,7 @@ from milannotations.numerals import NumeralError, count_of, decimal, shown
 from milannotations.parquet.words import read_words
 from milannotations.reading import check_file
 from milannotations.record import FEATURES, NeuronKey
-from milannotations.rows import Line, Rows, read_rows
+from milannotations.rows import Rows, TableLine, read_rows
 from milannotations.tables import canonical
 from milannotations.texts import fault_of, is_blank
 
@@ -256,7 +256,9 @@ def _read_parquet(path: Path, wanted: Sequence[str], needed: Sequence[str]) -> R
     header = [name for name in wanted if name in table.columns]
     texts = [["" if pd.isna(cell) else str(cell) for cell in table[name]] for name in header]
     cells = map(list, zip(*texts, strict=True))
-    return Rows(header, [Line(row, row_cells) for row, row_cells in enumerate(cells, 1)], "row")
+    return Rows(
+        header, [TableLine(row, row_cells) for row, row_cells in enumerate(cells, 1)], "row"
+    )
 
 
 def _keys(path: Path, rows: Rows) -> list[NeuronKey]:

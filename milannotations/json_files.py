@@ -74,7 +74,7 @@ def parse_json(
 ) -> Any:
     """Return what JSON holds; ``name`` is what messages call it. See ``read_json``."""
     raw = data.encode("utf-8", "surrogatepass") if isinstance(data, str) else data
-    reading = _Reading(raw, str(name), remedy, constants)
+    reading = _JsonText(raw, str(name), remedy, constants)
     value = reading.parse()
     if kind is not None and not isinstance(value, kind):
         raise JsonError(f"{name} holds {_named(value)}, not {_KINDS[kind]}{_then(remedy)}")
@@ -114,7 +114,7 @@ def read_model(
         raise JsonError(f"{path}: {wrong_fields(error, whole)}{_then(remedy)}") from error
 
 
-class _Reading:
+class _JsonText:
     """One text that is being read, for messages with its name and line."""
 
     def __init__(self, data: bytes, name: str, remedy: str, constants: bool) -> None:

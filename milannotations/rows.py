@@ -41,7 +41,7 @@ _CHUNK = 1 << 20
 _MARK_INSIDE = re.compile("[\r\n]\ufeff")
 
 
-class Line(NamedTuple):
+class TableLine(NamedTuple):
     """A row: the line on which it begins, from 1; its cells; and what is wrong with it, if any."""
 
     number: int
@@ -107,7 +107,7 @@ class Scan:
                 told.append(f"the column {column!r} is read, and {others[0]!r} is not")
         return told
 
-    def __iter__(self) -> Iterator[Line]:
+    def __iter__(self) -> Iterator[TableLine]:
         """Yield the rows after the header; a row that cannot be used has a ``fault``.
 
         Raises:
@@ -147,7 +147,7 @@ class Rows:
     """
 
     header: list[str]
-    lines: list[Line]
+    lines: list[TableLine]
     counted: str = field(default="line")
 
     def column(self, name: str) -> list[str]:
@@ -206,7 +206,7 @@ def read_rows(
     return Rows(scan.header, lines)
 
 
-def plain_rows(data: bytes) -> list[Line]:
+def plain_rows(data: bytes) -> list[TableLine]:
     """Return the rows of a table that has no header, separated by commas.
 
     Raises:
@@ -261,7 +261,7 @@ def content_of(path: Path, stream: IO[bytes] | None = None) -> bytes:
     return b"".join(pieces)
 
 
-def _csv_lines(text: str, layout: TableLayout) -> Iterator[Line]:
+def _csv_lines(text: str, layout: TableLayout) -> Iterator[TableLine]:
     """Yield every row from the header on, however many cells it has."""
     lines = io.StringIO(text, newline="")
     for _ in range(layout.skip):
@@ -274,7 +274,7 @@ def _csv_lines(text: str, layout: TableLayout) -> Iterator[Line]:
             if cells:
                 if max(map(len, cells)) > MAX_CELL:
                     raise csv.Error("field larger than field limit")
-                yield Line(start, cells)
+                yield TableLine(start, cells)
     except csv.Error as error:
         raise TableError(_explained(str(error)), number) from error
 

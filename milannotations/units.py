@@ -14,7 +14,7 @@ _INCLUSIVE = re.compile(r"([0-9]{1,9})-([0-9]{1,9})", re.ASCII)
 
 
 @dataclass(frozen=True)
-class UnitChoice:
+class UnitSelection:
     """Some units of every layer.
 
     Attributes:
@@ -26,10 +26,10 @@ class UnitChoice:
     parts: tuple[int | slice, ...]
 
     @classmethod
-    def parse(cls, text: str) -> UnitChoice:
+    def parse(cls, text: str) -> UnitSelection:
         """Read numbers and ranges, separated by commas.
 
-        >>> UnitChoice.parse("0:3, 7, -1").of(10, "conv")
+        >>> UnitSelection.parse("0:3, 7, -1").of(10, "conv")
         [0, 1, 2, 7, 9]
 
         Raises:

@@ -43,7 +43,7 @@ class CatalogEntry:
         preprocessing: How an image becomes the network's input.
         layouts: Layouts by layer pattern, where they cannot be detected.
         latents: The latents that a generator takes.
-        units: Which units of ``layers`` were published; None for all. See ``UnitChoice``.
+        units: Which units of ``layers`` were published; None for all. See ``UnitSelection``.
     """
 
     name: str

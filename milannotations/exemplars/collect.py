@@ -25,7 +25,7 @@ from milannotations.hook_points.reading import activations
 from milannotations.inputs.sources import Inputs, Source
 from milannotations.interruption import held_back, leave_to_parent
 from milannotations.tensors import check_network
-from milannotations.units import UnitChoice
+from milannotations.units import UnitSelection
 from milannotations.weights_hash import hash_of_weights
 
 TORCH_DTYPES = {"float32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
@@ -90,7 +90,7 @@ def prepare(request: PassRequest) -> Job:
         in_place=options.in_place,
     )
     if options.units is not None:
-        choice = UnitChoice.parse(options.units)
+        choice = UnitSelection.parse(options.units)
         points = {name: _restricted(point, choice) for name, point in points.items()}
     if encoders:
         weights += "".join(f"+{hash_of_weights(encoder)}" for encoder in encoders.values())
@@ -121,7 +121,7 @@ def prepare(request: PassRequest) -> Job:
     return Job(module, source, list(points.values()), plan, options, encoders)
 
 
-def _restricted(point: HookPoint, choice: UnitChoice) -> HookPoint:
+def _restricted(point: HookPoint, choice: UnitSelection) -> HookPoint:
     """Return a hook point that reads only some of its layer's units."""
     numbers = choice.of(point.units, point.layer)
     return point if len(numbers) == point.units else replace(point, numbers=tuple(numbers))

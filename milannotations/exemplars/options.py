@@ -11,7 +11,7 @@ from pydantic import Field
 from milannotations.defaults import DEFAULT_K, DEFAULT_QUANTILE, DEFAULT_SIZE, IMAGE_FORMATS
 from milannotations.errors import InputError
 from milannotations.rules import InPlace, MaskRule, checked_in_place, checked_mask_rule
-from milannotations.units import UnitChoice
+from milannotations.units import UnitSelection
 
 DTYPES = ("float32", "bf16", "fp16")
 
@@ -26,7 +26,7 @@ class BuildOptions:
         size: Side of exemplars and masks in pixels.
         batch_size: Images per forward pass; halved where memory does not suffice.
         readers: Processes that read images; 0 reads in the main process.
-        units: Which units of every layer, see ``UnitChoice``; None for all.
+        units: Which units of every layer, see ``UnitSelection``; None for all.
         image_format: jpeg, or lossless png or webp.
         skip_unreadable: Leave out images that cannot be read, and report them, instead of stopping.
         dtype: What the network computes in: float32, bf16 or fp16. Statistics are always float32.
@@ -68,7 +68,7 @@ class BuildOptions:
         if not 0 < self.quantile < 1:
             raise InputError(f"quantile is {self.quantile}; it must lie between 0 and 1")
         if self.units is not None:
-            UnitChoice.parse(self.units)
+            UnitSelection.parse(self.units)
         if self.image_format not in IMAGE_FORMATS:
             raise InputError(
                 f"image format {self.image_format!r}; choose one of {sorted(IMAGE_FORMATS)}"

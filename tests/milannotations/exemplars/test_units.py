@@ -18,7 +18,7 @@ from milannotations.exemplars.options import BuildOptions
 from milannotations.exemplars.request import BuildRequest, DatasetRequest
 from milannotations.inputs.sources import ImageFolder
 from milannotations.record import NeuronKey
-from milannotations.units import UnitChoice
+from milannotations.units import UnitSelection
 from milannotations.viewer.choice import choose
 from tests.milannotations.exemplars.networks import IDENTITY
 from tests.milannotations.exemplars.test_commands import _built
@@ -39,20 +39,20 @@ from tests.milannotations.exemplars.test_resume import load_rows
     ],
 )
 def test_numbers_and_ranges(text: str, expected: list[int]) -> None:
-    assert UnitChoice.parse(text).of(12, "conv") == expected
+    assert UnitSelection.parse(text).of(12, "conv") == expected
 
 
 @pytest.mark.parametrize("text", ["", "a", "1,,2", "3-1", "0:4:0", "1.5", "0:4:-1"])
 def test_what_is_not_so_written(text: str) -> None:
     with pytest.raises(InputError, match="as 0:100"):
-        UnitChoice.parse(text)
+        UnitSelection.parse(text)
 
 
 def test_units_that_a_layer_lacks() -> None:
     with pytest.raises(InputError, match="layer 'conv' has units 0 to 11, no 12"):
-        UnitChoice.parse("3,12").of(12, "conv")
+        UnitSelection.parse("3,12").of(12, "conv")
     with pytest.raises(InputError, match="leaves none of the 12 units of 'conv'"):
-        UnitChoice.parse("12:").of(12, "conv")
+        UnitSelection.parse("12:").of(12, "conv")
 
 
 class Two(nn.Module):
