@@ -210,9 +210,9 @@ class AblationEvaluator:
 
     Args:
         model: The network, in evaluation mode, on its device.
-        sites: The layers that may be ablated.
+        points: The layers that may be ablated.
         images: A labelled set, whose first images trace the network; others can be measured, too.
-        fill: What ablated units are set to, by layer; default: zero.
+        means: What ablated units are set to, by layer; default: zero.
         work: Folder for results; None to keep none.
         device: Where the network is.
         batch_size: Images per forward pass.
@@ -221,22 +221,27 @@ class AblationEvaluator:
     def __init__(
         self,
         model: nn.Module,
-        sites: Mapping[str, HookPoint],
+        points: Mapping[str, HookPoint],
         images: ClassImages,
         *,
-        fill: Means | None = None,
+        means: Means | None = None,
         work: Path | None = None,
         device: torch.device | str = "cpu",
         batch_size: int = 32,
     ) -> None:
-        self.model, self.sites, self.fill, self.device = model, sites, fill, torch.device(device)
+        self.model, self.points, self.means, self.device = (
+            model,
+            points,
+            means,
+            torch.device(device),
+        )
         self.batch_size = max(2, batch_size)
         example = images.example().to(self.device)
-        self._runner = AblationRunner(model, sites, (example,), fill)
+        self._runner = AblationRunner(model, points, (example,), means)
         self._work = work
         if work is not None:
             work.mkdir(parents=True, exist_ok=True)
-        self._network = fingerprint(model, fill)
+        self._network = fingerprint(model, means)
 
     def measure(
         self, images: ClassImages, ablations: Sequence[Ablation], title: str = "Ablating"
@@ -308,10 +313,10 @@ class AblationEvaluator:
         return values
 
 
-def fingerprint(model: nn.Module, fill: Means | None = None) -> str:
+def fingerprint(model: nn.Module, means: Means | None = None) -> str:
     """Return a hash of a network's weights, and of what ablated units are set to."""
     digest = hashlib.sha256()
-    for name, tensor in [*model.state_dict().items(), *(fill or {}).items()]:
+    for name, tensor in [*model.state_dict().items(), *(means or {}).items()]:
         digest.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}\n".encode())
         digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
     return digest.hexdigest()

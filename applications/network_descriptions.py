@@ -15,7 +15,7 @@ from datasets import Dataset
 from torch import Tensor
 
 from applications.labelled import fingerprint as weights_of
-from milannotations.ablation import Unit
+from milannotations.ablation import LayerUnit
 from milannotations.ablation.runner import logits_of
 from milannotations.annotations import read_scored_descriptions
 from milannotations.catalog.models import LoadedModel, load_model
@@ -120,7 +120,7 @@ class DescribedNetwork:
     Attributes:
         loaded: The network, in evaluation mode on its device.
         device: Where it is.
-        sites: Its layers, from the input on.
+        points: Its layers, from the input on.
         units: The described units.
         texts: Description of each unit.
         scores: The describer's confidence in each; None if it gives none.
@@ -130,8 +130,8 @@ class DescribedNetwork:
 
     loaded: LoadedModel
     device: torch.device
-    sites: dict[str, HookPoint]
-    units: list[Unit]
+    points: dict[str, HookPoint]
+    units: list[LayerUnit]
     texts: list[str]
     scores: list[float | None]
     exemplars: Dataset | None = None
@@ -141,19 +141,19 @@ class DescribedNetwork:
     def layers(self) -> list[str]:
         """The layers that have described units, from the input on."""
         described = {layer for layer, _ in self.units}
-        return [layer for layer in self.sites if layer in described]
+        return [layer for layer in self.points if layer in described]
 
     @property
-    def text_of(self) -> dict[Unit, str]:
+    def text_of(self) -> dict[LayerUnit, str]:
         """Descriptions by unit."""
         return dict(zip(self.units, self.texts, strict=True))
 
     @property
-    def score_of(self) -> dict[Unit, float | None]:
+    def score_of(self) -> dict[LayerUnit, float | None]:
         """Confidences by unit."""
         return dict(zip(self.units, self.scores, strict=True))
 
-    def units_in(self, layer: str) -> list[Unit]:
+    def units_in(self, layer: str) -> list[LayerUnit]:
         """Return the described units of a layer, or of all layers for ``all``."""
         return [unit for unit in self.units if layer in (unit[0], "all")]
 
@@ -169,7 +169,7 @@ class DescribedNetwork:
             columns=["model", "dataset", "layer", "unit", "description", "score"],
         )
 
-    def record(self, unit: Unit) -> dict[str, Any] | None:
+    def record(self, unit: LayerUnit) -> dict[str, Any] | None:
         """Return the decoded record of a unit; None without exemplars."""
         if self.exemplars is None:
             return None
@@ -205,8 +205,8 @@ def load_network(
     module = loaded.module.eval().to(device)
     source = ImageFolder(example, loaded.preprocessing)
     inputs = torch.stack([source.inputs(i) for i in range(min(2, len(source)))]).to(device)
-    sites = find_hook_points(module, names, (inputs,), loaded.layouts)
-    return replace(loaded, module=module), sites
+    points = find_hook_points(module, names, (inputs,), loaded.layouts)
+    return replace(loaded, module=module), points
 
 
 def outputs_of(loaded: LoadedModel, inputs: Tensor) -> int:
@@ -224,7 +224,7 @@ def outputs_of(loaded: LoadedModel, inputs: Tensor) -> int:
 
 def describe_network(
     loaded: LoadedModel,
-    sites: Mapping[str, HookPoint],
+    points: Mapping[str, HookPoint],
     images: Path,
     work: Path,
     describer: LazyDescriber,
@@ -236,7 +236,7 @@ def describe_network(
 
     Args:
         loaded: The network.
-        sites: Its layers.
+        points: Its layers.
         images: Folder of images to choose exemplars from.
         work: Folder for exemplars and descriptions.
         describer: The describer.
@@ -251,7 +251,7 @@ def describe_network(
     identity = [
         weights_of(loaded.module),
         loaded.name,
-        list(sites),
+        list(points),
         source.identity(),
         [source.checksum(i) for i in range(len(source))],
         asdict(options),
@@ -263,7 +263,7 @@ def describe_network(
             BuildRequest(
                 module=loaded.module,
                 source=source,
-                layers=list(sites),
+                layers=list(points),
                 out=folder,
                 model=loaded.name,
                 dataset=loaded.dataset,
@@ -282,7 +282,7 @@ def describe_network(
     return DescribedNetwork(
         loaded,
         torch.device(device),
-        dict(sites),
+        dict(points),
         units,
         described["description"].tolist(),
         [None if pd.isna(s) else float(s) for s in described["score"]],
@@ -312,7 +312,7 @@ def describe(neurons: Dataset, work: Path, describer: LazyDescriber, device: str
     return _read_descriptions(saved, order)
 
 
-def _read_descriptions(path: Path, order: Sequence[Unit]) -> pd.DataFrame:
+def _read_descriptions(path: Path, order: Sequence[LayerUnit]) -> pd.DataFrame:
     """Return the descriptions of a file, in the order of some units.
 
     Raises:
@@ -333,7 +333,7 @@ def _read_descriptions(path: Path, order: Sequence[Unit]) -> pd.DataFrame:
 
 def described_by_file(
     loaded: LoadedModel,
-    sites: Mapping[str, HookPoint],
+    points: Mapping[str, HookPoint],
     path: Path,
     exemplars: str | None = None,
     device: torch.device | str = "cpu",
@@ -342,7 +342,7 @@ def described_by_file(
 
     Args:
         loaded: The network.
-        sites: Its layers.
+        points: Its layers.
         path: A CSV with the columns layer, unit, description and, optionally, score.
         exemplars: A dataset with the exemplars of these units, to show them.
         device: Where the network runs.
@@ -351,17 +351,17 @@ def described_by_file(
         InputError: If it describes units that the network does not have, or none of its layers.
     """
     descriptions = read_scored_descriptions(path)
-    texts: dict[Unit, str] = {}
-    scores: dict[Unit, float] = {}
+    texts: dict[LayerUnit, str] = {}
+    scores: dict[LayerUnit, float] = {}
     for key, (text, score) in descriptions.items():
         other = (key.model not in ("", loaded.name)) or (key.dataset not in ("", loaded.dataset))
-        if other or key.layer not in sites:
+        if other or key.layer not in points:
             continue
         unit = (key.layer, key.unit)
-        if key.unit >= sites[key.layer].units:
+        if key.unit >= points[key.layer].units:
             raise InputError(
                 f"{path} describes {key.layer}:{key.unit}, and layer {key.layer!r} of "
-                f"{loaded.name} has {sites[key.layer].units} units"
+                f"{loaded.name} has {points[key.layer].units} units"
             )
         if unit in texts:
             raise InputError(f"{path} describes {key.layer}:{key.unit} of {loaded.name} twice")
@@ -373,10 +373,10 @@ def described_by_file(
             dict.fromkeys(f"{key.model or '(any)'} {key.layer}" for key in descriptions)
         )
         raise InputError(
-            f"{path} describes no unit of the layers {', '.join(sites)} of {loaded.name} trained "
+            f"{path} describes no unit of the layers {', '.join(points)} of {loaded.name} trained "
             f"on {loaded.dataset}; it has {others[:200]}"
         )
-    order = {layer: number for number, layer in enumerate(sites)}
+    order = {layer: number for number, layer in enumerate(points)}
     units = sorted(texts, key=lambda unit: (order[unit[0]], unit[1]))
     neurons = None
     if exemplars is not None:
@@ -395,7 +395,7 @@ def described_by_file(
     return DescribedNetwork(
         loaded,
         torch.device(device),
-        dict(sites),
+        dict(points),
         units,
         [texts[u] for u in units],
         [scores.get(u) for u in units],

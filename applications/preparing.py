@@ -82,13 +82,13 @@ def describe(
     config: DescriptionConfig,
     describer: LazyDescriber,
     loaded: LoadedModel,
-    sites: Mapping[str, HookPoint],
+    points: Mapping[str, HookPoint],
     work: Path,
     device: torch.device,
 ) -> DescribedNetwork:
     """Return the network with descriptions from a file, or from the describer."""
     if config.descriptions is not None:
-        return described_by_file(loaded, sites, config.descriptions, config.exemplars, device)
+        return described_by_file(loaded, points, config.descriptions, config.exemplars, device)
     assert config.images is not None
     options = dataclasses.replace(
         config.options,
@@ -97,7 +97,7 @@ def describe(
         masks=loaded.masks,
     )
     return describe_network(
-        loaded, sites, config.images, work, describer, options=options, device=device
+        loaded, points, config.images, work, describer, options=options, device=device
     )
 
 
@@ -152,7 +152,7 @@ def labelled_sets(
 def ablation_values(
     ablation: str,
     loaded: LoadedModel,
-    sites: Mapping[str, HookPoint],
+    points: Mapping[str, HookPoint],
     images: Source | None,
     device: torch.device,
     batch_size: int,
@@ -162,7 +162,7 @@ def ablation_values(
         return None
     assert images is not None
     return mean_activations(
-        loaded.module, sites, images, layouts=loaded.layouts, device=device, batch_size=batch_size
+        loaded.module, points, images, layouts=loaded.layouts, device=device, batch_size=batch_size
     )
 
 

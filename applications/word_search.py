@@ -10,7 +10,7 @@ from typing import Any
 from applications.network_descriptions import DescribedNetwork
 from applications.word_lists import THRESHOLD, SearchWord, WordList, expand
 from benchmark.tokenization import compound_words
-from milannotations.ablation import Unit
+from milannotations.ablation import LayerUnit
 from milannotations.errors import InputError
 
 
@@ -71,7 +71,9 @@ class WordSearch:
         more = f" (and {len(self.added)} words like them)" if self.added else ""
         return ", ".join(self.terms) + more
 
-    def matches(self, units: Sequence[Unit], texts: Sequence[str]) -> dict[Unit, tuple[str, ...]]:
+    def matches(
+        self, units: Sequence[LayerUnit], texts: Sequence[str]
+    ) -> dict[LayerUnit, tuple[str, ...]]:
         """Return the matching units, each with the words of its description that matched."""
         matches = {unit: self.words.matches(text) for unit, text in zip(units, texts, strict=True)}
         return {unit: words for unit, words in matches.items() if words}
@@ -84,7 +86,9 @@ class WordSearch:
         )
 
 
-def some_matches(search: WordSearch, described: DescribedNetwork) -> Mapping[Unit, tuple[str, ...]]:
+def some_matches(
+    search: WordSearch, described: DescribedNetwork
+) -> Mapping[LayerUnit, tuple[str, ...]]:
     """Return the matching units of a network, and what matched in their descriptions.
 
     Raises:

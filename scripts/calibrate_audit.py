@@ -158,9 +158,9 @@ def described(
     loaded = LoadedModel(net.eval(), small.NAME, name, small.PREPROCESSING, small.LAYERS)
     source = ImageFolder(probe, small.PREPROCESSING)
     inputs = torch.stack([source.inputs(0), source.inputs(1)])
-    sites = find_hook_points(net, small.LAYERS, (inputs,))
+    points = find_hook_points(net, small.LAYERS, (inputs,))
     return describe_network(
-        loaded, sites, probe, work, who, options=BuildOptions(k=SCALE.k), device="cpu"
+        loaded, points, probe, work, who, options=BuildOptions(k=SCALE.k), device="cpu"
     )
 
 

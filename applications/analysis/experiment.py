@@ -53,16 +53,16 @@ def analyze(config: AnalyzeConfig) -> Analysis:
         raise InputError("give --labelled: with descriptions alone no network can be run")
     parser, encoder = load_parser(config.parser), sentence_encoder(config.encoder, str(device))
     network = config.network
-    loaded, sites = load_network(network.model, network.weights, example, network.layers, device)
+    loaded, points = load_network(network.model, network.weights, example, network.layers, device)
     labelled = _labelled(config, loaded, device)
     work = prepare_out(config.out, config.overwrite)
-    described = describe(description, describer, loaded, sites, work, device)
+    described = describe(description, describer, loaded, points, work, device)
     names = labelled.classes if labelled else None
     table = property_table(described.texts, names, parser, encoder)
     parsed = properties(described.texts, parser)
     curves: list[AblationCurve] = []
     if labelled:
-        evaluator = _evaluator(config, loaded, sites, labelled, work, device)
+        evaluator = _evaluator(config, loaded, points, labelled, work, device)
         curves = importance(
             evaluator, labelled, described.units, table, config.schedule, directions=directions
         )
@@ -77,7 +77,7 @@ def analyze(config: AnalyzeConfig) -> Analysis:
     )
     facts = {
         "network": f"{loaded.name} trained on {loaded.dataset}",
-        "layers": ", ".join(sites),
+        "layers": ", ".join(points),
         **description_facts(description, describer),
         "parser": parser.signature,
         "encoder": encoder.signature,
@@ -100,7 +100,7 @@ def _labelled(
 def _evaluator(
     config: AnalyzeConfig,
     loaded: LoadedModel,
-    sites: Mapping[str, HookPoint],
+    points: Mapping[str, HookPoint],
     labelled: ClassImages,
     work: Path,
     device: torch.device,
@@ -109,9 +109,9 @@ def _evaluator(
     probe = ImageFolder(images, loaded.preprocessing) if images else None
     return AblationEvaluator(
         loaded.module,
-        sites,
+        points,
         labelled,
-        fill=ablation_values(config.ablation, loaded, sites, probe, device, batch_size),
+        means=ablation_values(config.ablation, loaded, points, probe, device, batch_size),
         work=work / "measured",
         device=device,
         batch_size=batch_size,

@@ -19,7 +19,7 @@ from scipy import stats
 from applications.ablation_schedule import AblationSchedule
 from applications.labelled import AblationEvaluator, ClassImages, Floats
 from benchmark.significance import ALPHA, holm
-from milannotations.ablation import Unit, grouped
+from milannotations.ablation import LayerUnit, grouped
 from milannotations.errors import InputError
 
 Order = Literal["network", "layer"]
@@ -92,7 +92,7 @@ def directions_of(first: str) -> tuple[Direction, ...]:
 def importance(
     evaluator: AblationEvaluator,
     images: ClassImages,
-    units: Sequence[Unit],
+    units: Sequence[LayerUnit],
     properties: pd.DataFrame,
     schedule: AblationSchedule,
     orders: Sequence[Order] = get_args(Order),
@@ -126,7 +126,7 @@ def _of(
     order: Order,
     evaluator: AblationEvaluator,
     images: ClassImages,
-    units: Sequence[Unit],
+    units: Sequence[LayerUnit],
     properties: pd.DataFrame,
     schedule: AblationSchedule,
     directions: Sequence[Direction],

@@ -58,10 +58,10 @@ def audit_networks(config: AuditConfig) -> Audit:
     described: dict[str, DescribedNetwork] = {}
     untrained: dict[str, Sequence[DescribedNetwork]] = {}
     problems: dict[str, str] = {}
-    for (name, (loaded, sites)), file in zip(networks.items(), files, strict=True):
+    for (name, (loaded, points)), file in zip(networks.items(), files, strict=True):
         from_file = {"images": None if file else images, "descriptions": file}
         source = description.model_copy(update=from_file)
-        described[name] = describe(source, describer, loaded, sites, work, device)
+        described[name] = describe(source, describer, loaded, points, work, device)
         if file is None:
             untrained[name], problems[name] = untrained_networks(
                 described[name],

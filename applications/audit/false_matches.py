@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from benchmark.intervals import COVERAGE
-from milannotations.ablation import Unit
+from milannotations.ablation import LayerUnit
 
 CONFIDENT = 0.1
 DECOYS, UNTRAINED = "decoys", "random weights"
@@ -77,7 +77,7 @@ class FalseMatchEstimate:
     rate: float
     low: float
     high: float
-    q: dict[Unit, float]
+    q: dict[LayerUnit, float]
 
     def confident(self, rate: float = CONFIDENT) -> int:
         """Return how many of the most confident matches can be taken with at most this rate."""
@@ -85,7 +85,7 @@ class FalseMatchEstimate:
 
 
 def estimate_false_matches(
-    units: Sequence[Unit], matched: Mapping[Unit, float | None], nulls: NullUnits
+    units: Sequence[LayerUnit], matched: Mapping[LayerUnit, float | None], nulls: NullUnits
 ) -> FalseMatchEstimate:
     """Estimate how many of the matches are false.
 
@@ -134,7 +134,7 @@ def estimate_false_matches(
     )
 
 
-def _levels(matched: Mapping[Unit, float | None], nulls: NullUnits) -> Floats | None:
+def _levels(matched: Mapping[LayerUnit, float | None], nulls: NullUnits) -> Floats | None:
     """Return the confidences of null units; None if any unit lacks one."""
     if any(score is None for score in [*matched.values(), *nulls.scores]):
         return None
@@ -142,7 +142,7 @@ def _levels(matched: Mapping[Unit, float | None], nulls: NullUnits) -> Floats | 
 
 
 def _by_confidence(
-    matched: Mapping[Unit, float | None], nulls: NullUnits, weights: Floats, level: Floats
+    matched: Mapping[LayerUnit, float | None], nulls: NullUnits, weights: Floats, level: Floats
 ) -> tuple[float, list[float], float]:
     """Estimate from the matches that are at most as confident as half of the null matches.
 
@@ -170,8 +170,8 @@ def _by_confidence(
 
 
 def _by_counts(
-    units: Sequence[Unit],
-    matched: Mapping[Unit, float | None],
+    units: Sequence[LayerUnit],
+    matched: Mapping[LayerUnit, float | None],
     nulls: NullUnits,
     weights: Floats,
     mean_weight: float,
@@ -189,7 +189,7 @@ def _by_counts(
     return _null_share(len(units), len(matched), expected) * expected + mean_weight, rates, 0.0
 
 
-def _weights(units: Sequence[Unit], layers: Sequence[str]) -> Floats:
+def _weights(units: Sequence[LayerUnit], layers: Sequence[str]) -> Floats:
     """Return the number of units of its layer that each null unit stands for."""
     units_in = Counter(layer for layer, _ in units)
     nulls_in = Counter(layers)
@@ -228,12 +228,12 @@ def prediction(shares: Sequence[float], error: float = 0.0) -> tuple[float, floa
 
 
 def _q_values(
-    matched: Mapping[Unit, float | None],
+    matched: Mapping[LayerUnit, float | None],
     hits: NDArray[np.bool_],
     level: Floats | None,
     weights: Floats,
     mean_weight: float,
-) -> dict[Unit, float]:
+) -> dict[LayerUnit, float]:
     if level is None:
         return {unit: float("nan") for unit in matched}
     scores = np.array([matched[unit] for unit in matched], dtype=float)

@@ -23,7 +23,7 @@ from applications.network_descriptions import DescribedNetwork, LazyDescriber, d
 from applications.tables import write_csv_tables
 from applications.word_search import WordSearch
 from benchmark.intervals import wilson
-from milannotations.ablation import Unit
+from milannotations.ablation import LayerUnit
 from milannotations.networks.lookup import network_at_hand
 from milannotations.untrusted_text import as_cell
 
@@ -43,7 +43,7 @@ class NetworkAudit:
 
     name: str
     described: DescribedNetwork
-    matches: Mapping[Unit, tuple[str, ...]]
+    matches: Mapping[LayerUnit, tuple[str, ...]]
     decoys: FalseMatchEstimate | None = None
     control: FalseMatchEstimate | None = None
     untrained: tuple[Mapping[str, tuple[bool, ...]], ...] = ()
@@ -88,11 +88,11 @@ class NetworkAudit:
             tuple(layer for layer, _ in units),
         )
 
-    def sorted(self) -> list[Unit]:
+    def sorted(self) -> list[LayerUnit]:
         """Return the matching units, the most confident first."""
         scores = self.described.score_of
 
-        def confidence(unit: Unit) -> float:
+        def confidence(unit: LayerUnit) -> float:
             score = scores[unit]
             return -math.inf if score is None else score
 

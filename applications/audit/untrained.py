@@ -22,7 +22,7 @@ FIRST_SEED = 1
 
 def untrained(
     loaded: LoadedModel,
-    sites: Mapping[str, HookPoint],
+    points: Mapping[str, HookPoint],
     inputs: Tensor,
     seed: int,
     spec: str | None = None,
@@ -35,7 +35,7 @@ def untrained(
 
     Args:
         loaded: The network, on its device.
-        sites: Its layers.
+        points: Its layers.
         inputs: A batch of inputs, on the same device.
         seed: Seed of the weights.
         spec: The model that the network was loaded from; see ``load_model``.
@@ -46,11 +46,11 @@ def untrained(
     Raises:
         InputError: If a module's parameters cannot be initialized; names the module.
     """
-    module = _by_name(spec, sites, inputs, loaded, seed) if spec else None
+    module = _by_name(spec, points, inputs, loaded, seed) if spec else None
     if module is None:
         module = initialized_again(loaded.module, seed)
     control = replace(loaded, module=module.eval(), dataset=f"random-{seed}")
-    return control, find_hook_points(control.module, list(sites), (inputs,), loaded.layouts)
+    return control, find_hook_points(control.module, list(points), (inputs,), loaded.layouts)
 
 
 def untrained_networks(
@@ -79,15 +79,15 @@ def untrained_networks(
     controls = []
     for seed in range(FIRST_SEED, FIRST_SEED + count):
         try:
-            network, sites = untrained(described.loaded, described.sites, inputs, seed, spec)
+            network, points = untrained(described.loaded, described.points, inputs, seed, spec)
         except InputError as error:
             return [], str(error)
-        controls.append(describe(network, sites))
+        controls.append(describe(network, points))
     return controls, ""
 
 
 def _by_name(
-    spec: str, sites: Mapping[str, HookPoint], inputs: Tensor, loaded: LoadedModel, seed: int
+    spec: str, points: Mapping[str, HookPoint], inputs: Tensor, loaded: LoadedModel, seed: int
 ) -> nn.Module | None:
     kind, _, name = spec.partition(":")
     if name and kind not in ("torchvision", "timm", "hf"):
@@ -95,10 +95,10 @@ def _by_name(
     try:
         with weights_seed(seed):
             module = load_model(spec, "random").module.eval().to(inputs.device)
-        module_sites = find_hook_points(module, list(sites), (inputs,), loaded.layouts)
+        module_sites = find_hook_points(module, list(points), (inputs,), loaded.layouts)
     except InputError:
         return None
-    same = all(module_sites[layer].units == site.units for layer, site in sites.items())
+    same = all(module_sites[layer].units == point.units for layer, point in points.items())
     return module if same else None
 
 

@@ -35,7 +35,7 @@ from applications.report_page import (
 from applications.tables import write_csv_tables
 from applications.word_search import WordSearch, frequent
 from benchmark.intervals import Interval
-from milannotations.ablation import Unit
+from milannotations.ablation import LayerUnit
 from milannotations.ablation.edited import Written
 from milannotations.storage import atomic_path
 from milannotations.untrusted_text import as_cell
@@ -63,7 +63,7 @@ class Edit:
 
     described: DescribedNetwork
     search: WordSearch
-    matches: Mapping[Unit, tuple[str, ...]]
+    matches: Mapping[LayerUnit, tuple[str, ...]]
     choices: Sequence[EditChoice]
     outcomes: Sequence[ChoiceResult]
     validation: Mapping[str, int]

@@ -44,18 +44,18 @@ def edit_and_report(config: EditNetworkConfig) -> Edit:
     description = _with_images(config.description, folders.train)
     network = config.network
     example = next(iter(folders.validation.values()))
-    loaded, sites = load_network(network.model, network.weights, example, network.layers, device)
+    loaded, points = load_network(network.model, network.weights, example, network.layers, device)
     validation = labelled_sets(folders.validation, loaded, config.classes, device)
     if config.edit.finetune:  # before long work: it may have none
         last_layer(loaded.module, next(iter(validation.values())).example().to(device))
     work = prepare_out(config.out, config.overwrite)
-    described = describe(description, describer, loaded, sites, work, device)
+    described = describe(description, describer, loaded, points, work, device)
     search = search_of(config.search, config.remove, described.texts, device)
     settings = config.edit.model_copy(update={"batch_size": description.batch_size})
     edit = edit_network(described, search, validation, folders, config.out, settings)
     facts = {
         "network": f"{loaded.name} trained on {loaded.dataset}",
-        "layers": ", ".join(sites),
+        "layers": ", ".join(points),
         **description_facts(description, describer),
         "words": ", ".join(search.words.terms),
         "words added by": config.search.expand,

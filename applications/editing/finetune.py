@@ -90,7 +90,7 @@ def finetune(
     edited = copy.deepcopy(evaluator.model).eval()
     name = last_layer(edited, train.example().to(evaluator.device))
     if any(
-        len(units) and evaluator.sites[layer].spec.module == name
+        len(units) and evaluator.points[layer].spec.module == name
         for layer, units in ablation.items()
     ):
         raise InputError(f"units of the last layer {name!r} are ablated: it cannot be trained too")
@@ -138,7 +138,7 @@ def _features(
     labels: list[Tensor] = []
     handle = head.register_forward_pre_hook(lambda _m, args: inputs.append(args[0].detach()))
     try:
-        with torch.no_grad(), ablated(model, evaluator.sites, ablation, evaluator.fill):
+        with torch.no_grad(), ablated(model, evaluator.points, ablation, evaluator.means):
             for batch, batch_labels in images.batches(evaluator.batch_size):
                 model(batch.to(evaluator.device))
                 labels.append(batch_labels)

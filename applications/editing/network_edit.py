@@ -47,7 +47,7 @@ def edit_network(
     Raises:
         InputError: If all units match, or an image cannot be read.
     """
-    loaded, sites, device = described.loaded, described.sites, described.device
+    loaded, points, device = described.loaded, described.points, described.device
     matches = some_matches(search, described)
     example = next(iter(validation.values()))
     # All images have the labels of the validation images, whatever subfolders there are.
@@ -57,19 +57,19 @@ def edit_network(
     train = None
     if folders.train and (config.finetune or config.ablation == "mean"):
         train = opened(folders.train)
-    fill = ablation_values(
+    means = ablation_values(
         config.ablation,
         loaded,
-        sites,
+        points,
         train.source if train else None,
         device,
         config.batch_size,
     )
     evaluator = AblationEvaluator(
         loaded.module,
-        sites,
+        points,
         example,
-        fill=fill,
+        means=means,
         work=(work or out / "work") / "measured",
         device=device,
         batch_size=config.batch_size,
@@ -90,14 +90,14 @@ def edit_network(
             )
             retrained[name] = (ablated_units, result.model)
     module = retrained["edited"][1] if retrained and chosen else loaded.module
-    written = _write(described, module, chosen, fill, example, out)
+    written = _write(described, module, chosen, means, example, out)
     # Test images may be opened from here on, and not before.
     tests = {name: partial(opened, folder) for name, folder in folders.tests.items()}
     outcomes = evaluate(evaluator, choices, tests, config.resamples)
     finetuned: dict[str, dict[str, Interval]] = {}
     for name, (units, network) in retrained.items():
         other = AblationEvaluator(
-            network, sites, example, fill=fill, device=device, batch_size=config.batch_size
+            network, points, example, means=means, device=device, batch_size=config.batch_size
         )
         finetuned[name] = {
             test: proportion(other.measure(images(), [units], f"Testing: {name}").correct[0])
@@ -120,7 +120,7 @@ def _write(
     described: DescribedNetwork,
     module: nn.Module,
     ablation: Mapping[str, list[int]],
-    fill: dict[str, Tensor] | None,
+    means: dict[str, Tensor] | None,
     images: ClassImages,
     out: Path,
 ) -> Written | None:
@@ -128,11 +128,11 @@ def _write(
         return None
     return write_edited(
         module,
-        described.sites,
+        described.points,
         ablation,
         out / "edited",
         (images.example(4).to(described.device),),
-        means=fill,
+        means=means,
         facts={
             "model": described.loaded.name,
             "dataset": described.loaded.dataset,

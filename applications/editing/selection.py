@@ -20,7 +20,7 @@ from applications.editing.candidates import (
 from applications.editing.unit_chooser import ADVERSARIAL, EditChoice, UnitChooser
 from applications.labelled import AblationEvaluator, ClassImages
 from benchmark.intervals import Interval, interval, wilson
-from milannotations.ablation import Unit
+from milannotations.ablation import LayerUnit
 from milannotations.hook_points.layout import Layout
 from milannotations.storage import atomic_path
 
@@ -68,7 +68,7 @@ class ChoiceResult:
 
 def choose_all(
     evaluator: AblationEvaluator,
-    matched: Sequence[Unit],
+    matched: Sequence[LayerUnit],
     validation: Mapping[str, ClassImages],
     config: EditConfig | None = None,
     *,
@@ -97,17 +97,17 @@ def choose_all(
     chooser = UnitChooser(evaluator, validation, config.max_units, config.tolerance)
     if not matched:
         return [chooser.nothing(DESCRIPTIONS)]
-    all_units = units_of(evaluator.sites)
+    all_units = units_of(evaluator.points)
     chooser.effects(all_units)
     ours = chooser.choose(matched, DESCRIPTIONS)
     rng = np.random.default_rng(config.seed)
     choices = [ours]
     for trial in range(config.trials):
-        drawn = random_like(ours.units, evaluator.sites, rng)
+        drawn = random_like(ours.units, evaluator.points, rng)
         counts = tuple(sorted({0, ours.count}))
         choices.append(EditChoice(RANDOM, trial, tuple(drawn), (), counts, (), ours.count))
     choices += [
-        chooser.choose(random_like(matched, evaluator.sites, rng), SELECTED, trial)
+        chooser.choose(random_like(matched, evaluator.points, rng), SELECTED, trial)
         for trial in range(config.candidate_draws)
     ]
     adversarial = validation.get(ADVERSARIAL)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from applications.labelled import AblationEvaluator, ClassImages, Floats
-from milannotations.ablation import Unit, grouped
+from milannotations.ablation import LayerUnit, grouped
 from milannotations.errors import InputError
 
 ADVERSARIAL = "adversarial"
@@ -41,14 +41,14 @@ class EditChoice:
 
     method: str
     trial: int
-    order: tuple[Unit, ...]
+    order: tuple[LayerUnit, ...]
     effects: tuple[float, ...]
     counts: tuple[int, ...]
     scores: tuple[float, ...]
     count: int
 
     @property
-    def units(self) -> tuple[Unit, ...]:
+    def units(self) -> tuple[LayerUnit, ...]:
         """The units of the edit."""
         return self.order[: self.count]
 
@@ -92,15 +92,15 @@ class UnitChooser:
             raise InputError(f"tolerance is {tolerance}; it must be at least 0 and below 1")
         self._evaluator, self._sets, self._max_units = evaluator, validation, max_units
         self._tolerance = None if ADVERSARIAL in validation else tolerance
-        self._alone: dict[Unit, tuple[float, float]] = {}
+        self._alone: dict[LayerUnit, tuple[float, float]] = {}
         self._base = self._scores([{}], "Validation")[0]
 
-    def effects(self, units: Sequence[Unit]) -> dict[Unit, float]:
+    def effects(self, units: Sequence[LayerUnit]) -> dict[LayerUnit, float]:
         """Return the effect of ablating each unit alone on the validation score, -1 to 1."""
         self._look(units)
         return {unit: self._alone[unit][0] - self._base[0] for unit in units}
 
-    def choose(self, candidates: Sequence[Unit], method: str, trial: int = 0) -> EditChoice:
+    def choose(self, candidates: Sequence[LayerUnit], method: str, trial: int = 0) -> EditChoice:
         """Sort candidates by their effects and choose how many of them to ablate.
 
         Among equal scores the one with fewer units is chosen; without adversarial images, see
@@ -133,7 +133,7 @@ class UnitChooser:
         """Return the choice of no unit, if there are no candidates."""
         return EditChoice(method, 0, (), (), (0,), (self._base[0],), 0)
 
-    def sorted(self, units: Sequence[Unit]) -> list[Unit]:
+    def sorted(self, units: Sequence[LayerUnit]) -> list[LayerUnit]:
         """Return units by descending effect of ablating each alone.
 
         The many ties in accuracy are broken by the log-probability of the correct class.
@@ -141,7 +141,7 @@ class UnitChooser:
         self._look(units)
         return sorted(dict.fromkeys(units), key=lambda unit: self._alone[unit], reverse=True)
 
-    def _look(self, units: Sequence[Unit]) -> None:
+    def _look(self, units: Sequence[LayerUnit]) -> None:
         new = [unit for unit in dict.fromkeys(units) if unit not in self._alone]
         scores = self._scores([{layer: [unit]} for layer, unit in new], "Each unit alone")
         self._alone.update(zip(new, scores, strict=True))

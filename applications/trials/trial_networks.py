@@ -124,16 +124,16 @@ class Trial:
 
     def describe(self, weights: Path, probe: Path, scale: TrialScale) -> DescribedNetwork:
         """Describe a small network; exemplars are chosen from ``probe``."""
-        loaded, sites = load_network(small.NAME, str(weights), probe, (), self.device)
-        return self.describe_loaded(loaded, sites, probe, scale)
+        loaded, points = load_network(small.NAME, str(weights), probe, (), self.device)
+        return self.describe_loaded(loaded, points, probe, scale)
 
     def describe_loaded(
-        self, loaded: LoadedModel, sites: Mapping[str, HookPoint], probe: Path, scale: TrialScale
+        self, loaded: LoadedModel, points: Mapping[str, HookPoint], probe: Path, scale: TrialScale
     ) -> DescribedNetwork:
         """Describe a network that is loaded already."""
         options = BuildOptions(k=scale.k)
         return describe_network(
-            loaded, sites, probe, self.work, self.describer, options=options, device=self.device
+            loaded, points, probe, self.work, self.describer, options=options, device=self.device
         )
 
 

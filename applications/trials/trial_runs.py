@@ -135,7 +135,7 @@ def edit_trial(trial: Trial, cue: str = "text") -> dict[str, Any]:
     for test, folder in folders.tests.items():
         images = ClassImages(folder, network.loaded.preprocessing)
         evaluator = AblationEvaluator(
-            without.loaded.module, without.sites, images, device=trial.device
+            without.loaded.module, without.points, images, device=trial.device
         )
         clean_accuracy = proportion(evaluator.measure(images, [{}]).correct[0]).value
         result["tests"][test] = {
@@ -178,7 +178,7 @@ def analyze_trial(trial: Trial) -> dict[str, Any]:
     table = property_table(network.texts, images.classes, parser, encoder)
     evaluator = AblationEvaluator(
         network.loaded.module,
-        network.sites,
+        network.points,
         images,
         work=trial.work / "measured",
         device=trial.device,
@@ -229,7 +229,7 @@ def audit_trial(trial: Trial) -> dict[str, Any]:
         for other in folders:
             images = ClassImages(other / "test", network.loaded.preprocessing)
             evaluator = AblationEvaluator(
-                network.loaded.module, network.sites, images, device=trial.device
+                network.loaded.module, network.points, images, device=trial.device
             )
             accuracy = evaluator.measure(images, [{}]).accuracy[0]
             accuracies[f"{folder.name}, tested {other.name}"] = float(accuracy)

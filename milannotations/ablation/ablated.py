@@ -12,8 +12,8 @@ from milannotations.errors import InputError, did_you_mean
 from milannotations.hook_points.hook_point import HookPoint
 from milannotations.hook_points.hooks import replace_tensor
 
-# A layer and the number of one of its units.
-Unit = tuple[str, int]
+# A layer and the number of one of its units: the last two fields of a ``NeuronKey``.
+LayerUnit = tuple[str, int]
 # Units to be ablated together, by layer.
 Ablation = Mapping[str, Sequence[int]]
 # For mean ablation: what channels are set to, float (channels,) of each layer; layers that are
@@ -111,7 +111,7 @@ def fixed(tensor: Tensor, point: HookPoint, masks: Tensor, mean: Tensor | None) 
     return where(mask, value, groups).flatten(0, 1)
 
 
-def grouped(units: Iterable[Unit]) -> dict[str, list[int]]:
+def grouped(units: Iterable[LayerUnit]) -> dict[str, list[int]]:
     """Return units, given as pairs of layer and unit, by layer.
 
     >>> grouped([("conv1", 3), ("conv2", 0), ("conv1", 1)])

@@ -66,8 +66,8 @@ def bench(tmp_path):
     model = Voters().eval()
     model.early.weight.data = model.early.weight.data[:, [1, 0, 2]]
     images = ClassImages(tmp_path / "images", PLAIN)
-    sites = find_hook_points(model, ["early", "late"], (images.example(),))
-    return AblationEvaluator(model, sites, images), images
+    points = find_hook_points(model, ["early", "late"], (images.example(),))
+    return AblationEvaluator(model, points, images), images
 
 
 UNITS = [(layer, unit) for layer in ("early", "late") for unit in range(10)]

@@ -244,9 +244,9 @@ def described(neurons, name="net"):
     parrot = Parrot()
     said = parrot.describe(neurons)
     units = list(zip(map(str, neurons["layer"]), map(int, neurons["unit"]), strict=True))
-    sites = {layer: SimpleNamespace(units=1000) for layer in dict.fromkeys(u[0] for u in units)}
+    points = {layer: SimpleNamespace(units=1000) for layer in dict.fromkeys(u[0] for u in units)}
     loaded = SimpleNamespace(name=name, dataset="demo")
-    return DescribedNetwork(loaded, torch.device("cpu"), sites, units, [d.text for d in said],
+    return DescribedNetwork(loaded, torch.device("cpu"), points, units, [d.text for d in said],
                      [d.score for d in said], neurons, Pictures(neurons))  # fmt: skip
 
 

@@ -91,8 +91,8 @@ def opened(data, name):
 def bench_of(data, **how):
     model = Reader().eval()
     validation = opened(data, "validation")
-    sites = find_hook_points(model, ["seen"], (validation.example(),))
-    return AblationEvaluator(model, sites, validation, batch_size=7, **how)
+    points = find_hook_points(model, ["seen"], (validation.example(),))
+    return AblationEvaluator(model, points, validation, batch_size=7, **how)
 
 
 def validation_of(data):
@@ -181,7 +181,7 @@ def test_goes_on_from_what_was_measured(data, tmp_path, monkeypatch):
     other = bench_of(data, work=work)
     other.model.fc.weight.data *= 2
     assert bench_of(data)._network != AblationEvaluator(
-        other.model, other.sites, images, batch_size=4
+        other.model, other.points, images, batch_size=4
     )._network  # fmt: skip
 
 
@@ -192,7 +192,7 @@ def test_measures_what_a_plain_loop_does(data):
     found = bench.measure(images, ablations)
     inputs = torch.stack([images.source.inputs(i) for i in range(len(images))])
     for row, ablation in enumerate(ablations):
-        with torch.no_grad(), ablated(bench.model, bench.sites, ablation):
+        with torch.no_grad(), ablated(bench.model, bench.points, ablation):
             logp = bench.model(inputs).log_softmax(1)
         assert np.array_equal(found.correct[row], (logp.argmax(1) == images.labels).numpy())
         expected = logp[torch.arange(len(images)), images.labels].numpy()
@@ -204,7 +204,7 @@ def test_random_draws_are_of_all_units_alike(data):
     rng = np.random.default_rng(0)
     counts = np.zeros(6)
     for _ in range(3000):
-        drawn = random_like([TEXT, ("seen", 5)], bench.sites, rng)
+        drawn = random_like([TEXT, ("seen", 5)], bench.points, rng)
         assert len(set(drawn)) == 2
         for _, unit in drawn:
             counts[unit] += 1
@@ -271,7 +271,7 @@ def test_last_layer_is_trained_from_what_is_left(data):
     with torch.no_grad():
         for name, images in validation_of(data).items():
             inputs = torch.stack([images.source.inputs(i) for i in range(len(images))])
-            with ablated(found.model, bench.sites, {"seen": [0]}):
+            with ablated(found.model, bench.points, {"seen": [0]}):
                 rate = float((found.model(inputs).argmax(1) == images.labels).float().mean())
             assert rate >= 0.5, name
     fc = find_hook_points(bench.model, ["seen", "fc"], (train.example(),))

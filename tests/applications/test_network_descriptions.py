@@ -46,32 +46,32 @@ def network(tmp_path):
 
 
 def test_described_once(network, tmp_path, monkeypatch):
-    loaded, sites = network
+    loaded, points = network
     who = Counting()
     options = BuildOptions(k=3, size=16)
     speaker = LazyDescriber(trained=(who, "counting"))
     usual = (tmp_path / "images", tmp_path / "work", speaker)
-    first = describe_network(loaded, sites, *usual, options=options)
+    first = describe_network(loaded, points, *usual, options=options)
     assert first.units == [("1", u) for u in range(4)]
     assert first.texts[2] == 'unit, 2 "quoted"' and first.scores == [None] * 4
     assert len(first.record(("1", 3))["images"]) == 3
     builds = []
     real = described.build
     monkeypatch.setattr(described, "build", lambda *a, **k: builds.append(1) or real(*a, **k))
-    second = describe_network(loaded, sites, *usual, options=options)
+    second = describe_network(loaded, points, *usual, options=options)
     assert second.texts == first.texts and who.calls == 1 and not builds
     # Another describer describes the same exemplars; another network has its own.
     describe_network(
-        loaded, sites, *usual[:2], LazyDescriber(trained=(who, "other")), options=options
+        loaded, points, *usual[:2], LazyDescriber(trained=(who, "other")), options=options
     )
     assert who.calls == 2 and not builds
     loaded.module[0].weight.data.neg_()
-    describe_network(loaded, sites, *usual, options=options)
+    describe_network(loaded, points, *usual, options=options)
     assert who.calls == 3 and builds
 
 
 def test_descriptions_of_a_file(network, tmp_path):
-    loaded, sites = network
+    loaded, points = network
     path = tmp_path / "said.csv"
     pd.DataFrame(
         {
@@ -79,12 +79,12 @@ def test_descriptions_of_a_file(network, tmp_path):
             "score": [0.5, None, 1],
         }
     ).to_csv(path, index=False)  # fmt: skip
-    found = described_by_file(loaded, sites, path)
+    found = described_by_file(loaded, points, path)
     assert found.units == [("1", 1), ("1", 3)] and found.texts == ["b", "a"]
     assert found.scores == [None, 0.5] and found.exemplars is None
     pd.DataFrame({"layer": ["9"], "unit": [3], "description": ["a"]}).to_csv(path, index=False)
     with pytest.raises(InputError, match=r"it has \(any\) 9"):
-        described_by_file(loaded, sites, path)
+        described_by_file(loaded, points, path)
 
 
 def test_describers_are_named():

@@ -26,10 +26,10 @@ def network(module):
 
 
 def test_the_architectures_own_weights_by_seed():
-    loaded, sites = network(small.SmallNet(4))
-    one, found = untrained(loaded, sites, INPUTS, 1, "smallnet")
-    again, _ = untrained(loaded, sites, INPUTS, 1, "smallnet")
-    other, _ = untrained(loaded, sites, INPUTS, 2, "smallnet")
+    loaded, points = network(small.SmallNet(4))
+    one, found = untrained(loaded, points, INPUTS, 1, "smallnet")
+    again, _ = untrained(loaded, points, INPUTS, 1, "smallnet")
+    other, _ = untrained(loaded, points, INPUTS, 2, "smallnet")
     assert same(one.module, again.module) and not same(one.module, other.module)
     assert list(found) == list(small.LAYERS) and not one.module.training
     assert (one.name, one.dataset) == ("net", "random-1")
@@ -43,8 +43,8 @@ def test_the_architectures_own_weights_by_seed():
 
 
 def test_a_network_of_other_widths_is_initialized_again():
-    loaded, sites = network(small.SmallNet(4, (3, 4, 5, 6, 7)))
-    found, places = untrained(loaded, sites, INPUTS, 1, "smallnet")
+    loaded, points = network(small.SmallNet(4, (3, 4, 5, 6, 7)))
+    found, places = untrained(loaded, points, INPUTS, 1, "smallnet")
     assert [places[layer].units for layer in small.LAYERS] == [3, 4, 5, 6, 7]
     assert not same(found.module, loaded.module)
 
@@ -79,6 +79,6 @@ def test_what_cannot_be_made_random_is_named():
     module = Token().eval()
     loaded = LoadedModel(module, "token", "images", Preprocessing(8, 8), ("seen",))
     inputs = torch.rand(2, 3, 8, 8)
-    sites = find_hook_points(module, ["seen"], (inputs,))
+    points = find_hook_points(module, ["seen"], (inputs,))
     with pytest.raises(InputError, match=r"\(Token\) has parameters and no reset_parameters"):
-        untrained(loaded, sites, inputs, 1, "package.module:factory")
+        untrained(loaded, points, inputs, 1, "package.module:factory")
