@@ -172,10 +172,12 @@ def _synonyms(terms: Sequence[str], senses: int, hyponyms: bool) -> list[SearchW
     entries = []
     for term in terms:
         name = "_".join(normalize(term).split())
-        synsets = [one for one in wordnet.synsets(name, pos="n") if not one.instance_hypernyms()]
+        synsets = [
+            synset for synset in wordnet.synsets(name, pos="n") if not synset.instance_hypernyms()
+        ]
         for synset in synsets[:senses]:
             meant = [synset, *(synset.hyponyms() if hyponyms else ())]
-            names = [lemma.replace("_", " ") for one in meant for lemma in one.lemma_names()]
+            names = [lemma.replace("_", " ") for sense in meant for lemma in sense.lemma_names()]
             entries += [SearchWord(normalize(lemma), term) for lemma in names]
     return entries
 

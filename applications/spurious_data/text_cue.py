@@ -61,4 +61,4 @@ class TextCue:
         self, image: Image.Image, text: str, rng: np.random.Generator
     ) -> tuple[Image.Image, np.ndarray]:
         config = self._config
-        return draw_text(image, text, rng, place=config.position, height=config.height)
+        return draw_text(image, text, rng, position=config.position, height=config.height)

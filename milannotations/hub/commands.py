@@ -24,8 +24,8 @@ def push(config: PushConfig, report: PushReport) -> None:
         typer.echo(f"{size:>14,}  {path}")
     for path in report.deleted:
         typer.echo(f"{'deleted':>14}  {path}")
-    if report.kept:
-        typer.echo(f"kept as they are: {', '.join(report.kept)}")
+    if report.unchanged:
+        typer.echo(f"kept as they are: {', '.join(report.unchanged)}")
     for note in report.notes:
         typer.echo(f"note: {note}", err=True)
     total = sum(size for _, size in report.files) / 1e6

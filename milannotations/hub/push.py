@@ -35,7 +35,7 @@ class PushReport:
         repo_id: ``user/name``.
         files: Path in the repository and size in bytes of each file that is written.
         deleted: Paths that are deleted: shards of an earlier push.
-        kept: Configs of the repository that stay as they are.
+        unchanged: Configs of the repository that stay as they are.
         card: The new ``README.md``.
         dry_run: Whether nothing was uploaded.
         url: The commit; empty in a dry run.
@@ -45,7 +45,7 @@ class PushReport:
     repo_id: str
     files: list[tuple[str, int]]
     deleted: list[str]
-    kept: list[str]
+    unchanged: list[str]
     card: str
     dry_run: bool
     url: str = ""

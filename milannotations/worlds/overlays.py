@@ -21,7 +21,7 @@ Colour = tuple[int, int, int]
 
 # Fonts that matplotlib brings along, so that images are the same on every machine.
 FONTS = ("DejaVuSans", "DejaVuSans-Bold", "DejaVuSerif", "DejaVuSerif-Bold", "DejaVuSansMono")
-PLACES = ("random", "top left", "top right", "bottom left", "bottom right", "centre")
+POSITIONS = ("random", "top left", "top right", "bottom left", "bottom right", "centre")
 SKINS: tuple[Colour, ...] = (
     (255, 224, 196),
     (241, 194, 150),
@@ -49,7 +49,7 @@ def draw_text(
     text: str,
     rng: np.random.Generator,
     *,
-    place: str = "random",
+    position: str = "random",
     height: float = 0.13,
     font: str = "DejaVuSans-Bold",
     colours: tuple[Colour, Colour | None] | None = None,
@@ -63,8 +63,8 @@ def draw_text(
     Args:
         image: RGB image, at least 16 × 16.
         text: The text.
-        rng: Chooses place and colours where they are not given.
-        place: One of ``PLACES``.
+        rng: Chooses position and colours where they are not given.
+        position: One of ``POSITIONS``.
         height: Height of the letters as a share of the image's shorter side, above 0 and at most 1.
         font: One of ``FONTS``.
         colours: Of the letters and of the box; without a box the letters get an outline, white
@@ -80,8 +80,8 @@ def draw_text(
     words = " ".join(text.replace("_", " ").split())
     if not words:
         raise InputError(f"text {text!r} to draw has no letters")
-    if place not in PLACES:
-        raise InputError(f"place {place!r} of a text{did_you_mean(place, PLACES)}")
+    if position not in POSITIONS:
+        raise InputError(f"position {position!r} of a text{did_you_mean(position, POSITIONS)}")
     if not 0 < height <= 1:
         raise InputError(f"height of the text is {height}; it must be above 0 and at most 1")
     width, tall = image.size
@@ -94,7 +94,7 @@ def draw_text(
     wanted = max(_LEAST, round(height * min(width, tall)))
     stencil = _fitted(words, font, wanted, (width - 2 * pad, tall - 2 * pad))
     wide, high = stencil.width + 2 * pad, stencil.height + 2 * pad
-    left, top = _corner(place, (width - wide, tall - high), rng)
+    left, top = _corner(position, (width - wide, tall - high), rng)
     drawn = image.convert("RGB").copy()
     if box is not None:
         drawn.paste(box, (left, top, left + wide, top + high))

@@ -251,7 +251,7 @@ def test_other_configs_stay_and_stale_shards_go(
     assert api.parent == "a" * 40
     assert sorted(api.deleted) == ["data/a-b/001-conv2-00000.parquet", "data/a-b/009-gone.parquet"]
     assert not [path for path in api.added if path.startswith("data/c-d")]
-    assert report.kept == ["theirs", "c-d"]
+    assert report.unchanged == ["theirs", "c-d"]
     metadata = read_metadata(report.card)
     assert metadata["extra_gated_prompt"] == "ask"
     assert metadata["license"] == "mit"

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from milannotations.errors import InputError
-from milannotations.worlds.overlays import FONTS, PLACES, blur, draw_face, draw_text
+from milannotations.worlds.overlays import FONTS, POSITIONS, blur, draw_face, draw_text
 
 
 def _noise(width: int = 90, height: int = 70) -> Image.Image:
@@ -22,10 +22,10 @@ def _changed(before: Image.Image, after: Image.Image) -> np.ndarray:
 @pytest.mark.parametrize(
     "text", ["dog", "great_white_shark", "a" * 200, "many words " * 20, "привет мир", "狗", "gjpq|"]
 )
-@pytest.mark.parametrize("place", PLACES)
-def test_a_box_of_text_is_exactly_what_changes(text: str, place: str) -> None:
+@pytest.mark.parametrize("position", POSITIONS)
+def test_a_box_of_text_is_exactly_what_changes(text: str, position: str) -> None:
     image = _noise()
-    drawn, mask = draw_text(image, text, np.random.default_rng(0), place=place)
+    drawn, mask = draw_text(image, text, np.random.default_rng(0), position=position)
     # Noise has neither white nor black, so every pixel of the box has changed.
     assert np.array_equal(_changed(image, drawn), mask)
     rows, columns = (np.flatnonzero(mask.any(axis)) for axis in (1, 0))
@@ -33,7 +33,7 @@ def test_a_box_of_text_is_exactly_what_changes(text: str, place: str) -> None:
     inside = np.asarray(drawn)[mask]
     assert inside.max() > 190  # the smallest letters are not quite black or white
     assert inside.min() < 60
-    if place == "bottom right":
+    if position == "bottom right":
         assert (rows[-1], columns[-1]) == (69, 89)
 
 
@@ -67,7 +67,7 @@ def test_same_generator_same_picture_and_another_place_for_another() -> None:
     ("text", "options", "message"),
     [
         ("_ _", {}, "no letters"),
-        ("a", {"place": "botom left"}, "did you mean 'bottom left'"),
+        ("a", {"position": "botom left"}, "did you mean 'bottom left'"),
         ("a", {"height": 0.0}, "above 0"),
         ("a", {"font": "Comic"}, "choose of DejaVuSans"),
     ],
