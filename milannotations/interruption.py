@@ -1,4 +1,4 @@
-"""Ctrl-C in the middle of long work: what is kept, and that the next run goes on with it."""
+"""Ctrl-C during long work: reports what is kept, so that the next run can continue from it."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ AGAIN = "run the same command again to go on with it"
 
 @contextmanager
 def saying_what_is_kept(what: Callable[[], str]) -> Iterator[None]:
-    """When Ctrl-C ends the work inside, say what of it is kept, in one line.
+    """If Ctrl-C ends the work inside the block, print one line that says what is kept.
 
-    Of several such blocks around the same work the innermost one speaks.
+    If several such blocks are nested, only the innermost one prints its line.
 
     Args:
-        what: Called then; returns a sentence without its full stop.
+        what: Called on Ctrl-C; returns a sentence without its full stop.
     """
     try:
         yield
@@ -36,12 +36,14 @@ def saying_what_is_kept(what: Callable[[], str]) -> Iterator[None]:
 
 @contextmanager
 def held_back() -> Iterator[Callable[[], bool]]:
-    """Hold Ctrl-C back while something must not be left half-done.
+    """Defer Ctrl-C while something must not be left half-done.
 
-    Gives:
-        What says whether Ctrl-C has been pressed; whoever asks then saves, and raises
-        KeyboardInterrupt. A second Ctrl-C is not held back. Outside the main thread, and where
-        interruptions are ignored or handled by others, nothing is changed.
+    A second Ctrl-C is not deferred. Outside the main thread, and where SIGINT is ignored or has
+    another handler, nothing changes.
+
+    Yields:
+        A function that says whether Ctrl-C has been pressed; if so, the caller saves its work and
+        raises KeyboardInterrupt.
     """
     before = signal.getsignal(signal.SIGINT)
     main = threading.current_thread() is threading.main_thread()
@@ -65,5 +67,5 @@ def held_back() -> Iterator[Callable[[], bool]]:
 
 
 def leave_to_parent(_worker: int = 0) -> None:
-    """Ignore Ctrl-C in a process that reads images: its parent decides when to end it."""
+    """Ignore Ctrl-C in a process that reads images: its parent decides when it ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -1,8 +1,8 @@
-"""JSON, read in one place: from strangers, from people, and from this project's own files.
+"""The one reader of JSON: files from strangers, files written by hand, and this project's own.
 
-Python's reader takes what JSON is not (``NaN``), keeps the last of two equal keys, turns ``1e999``
-into infinity, and ends in other errors than its own for deep nesting and long integers. Here each
-of these is one sentence with the file, the line and what to do.
+Python's reader accepts ``NaN``, which is not JSON, keeps the last of two equal keys, turns
+``1e999`` into infinity, and raises unrelated errors for deep nesting and long integers. Here each
+of these is one error message with the file, the line and what to do.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from milannotations.errors import InputError, wrong_fields
 from milannotations.numerals import MAX_DIGITS, NumeralError, decimal
 from milannotations.reading import read_bytes
 
-MAX_JSON = 64 * 2**20  # bytes, where a reader does not say otherwise
-# Numbers that may not fit, wherever they stand; only then each number is looked at.
+MAX_JSON = 64 * 2**20  # bytes; the default limit
+# Numbers that may not fit, anywhere in the file; each number is checked only if this matches.
 _EXTREME = re.compile(rb"[eE][+-]?[0-9]{3}|[0-9]{40}")
 _SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 _KINDS = {dict: "an object {…}", list: "a list […]"}
@@ -28,7 +28,7 @@ _Model = TypeVar("_Model", bound=BaseModel)
 
 
 class StrictModel(BaseModel):
-    """A record as JSON holds it: unknown fields and numbers that JSON does not have are refused."""
+    """A record read from JSON: unknown fields, NaN and infinity are refused."""
 
     model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
 
@@ -45,17 +45,17 @@ def read_json(
     remedy: str = "",
     constants: bool = False,
 ) -> Any:
-    """Return what a JSON file holds.
+    """Return the value in a JSON file.
 
     Args:
         path: The file.
-        kind: What it must hold as a whole, ``dict`` or ``list``; default anything.
-        limit: The most bytes that it may have.
-        remedy: What to do about a damaged file, after a semicolon.
-        constants: Whether ``NaN`` and ``Infinity`` are taken, as this project once wrote them.
+        kind: The type that the whole value must have, ``dict`` or ``list``; default any.
+        limit: The greatest size of the file, in bytes.
+        remedy: What to do about a damaged file; follows a semicolon in the message.
+        constants: Whether to accept ``NaN`` and ``Infinity``, which this project once wrote.
 
     Raises:
-        JsonError: Names the file, the line where it has one, and the remedy.
+        JsonError: Names the file, the line if it is known, and the remedy.
     """
     try:
         data = read_bytes(path, limit)
@@ -72,7 +72,7 @@ def parse_json(
     remedy: str = "",
     constants: bool = False,
 ) -> Any:
-    """Return what JSON holds; ``name`` is what messages call it. See ``read_json``."""
+    """Return the value of JSON text, which messages call ``name``. See ``read_json``."""
     raw = data.encode("utf-8", "surrogatepass") if isinstance(data, str) else data
     reading = _JsonText(raw, str(name), remedy, constants)
     value = reading.parse()
@@ -96,12 +96,12 @@ def read_model(
         path: The file.
         kind: The model.
         whole: What the file is, for messages.
-        limit: The most bytes that it may have.
+        limit: The greatest size of the file, in bytes.
         remedy: What to do about a damaged file.
-        strict: Whether texts and truth values are refused where numbers are wanted.
+        strict: Whether strings and booleans are refused where numbers are expected.
 
     Raises:
-        JsonError: Names the file, every field that is wrong up to five, and the remedy.
+        JsonError: Names the file, up to five wrong fields, and the remedy.
     """
     try:
         data = read_bytes(path, limit)
@@ -115,13 +115,13 @@ def read_model(
 
 
 class _JsonText:
-    """One text that is being read, for messages with its name and line."""
+    """A text that is being parsed; its errors name the file and the line."""
 
     def __init__(self, data: bytes, name: str, remedy: str, constants: bool) -> None:
         self._data, self._name, self._remedy, self._constants = data, name, remedy, constants
 
     def parse(self) -> Any:
-        """Return what the text holds."""
+        """Return the value of the text."""
         text = self._text()
         hooks: dict[str, Any] = {}
         if _EXTREME.search(self._data):

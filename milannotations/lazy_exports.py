@@ -1,7 +1,7 @@
 """Names that a package exports, imported on first use.
 
 The ``__init__`` of a package runs before any of its modules, so a package with a light module, such
-as the config of a command, must not import its heavy ones there.
+as a command's config, must not import its heavy modules there.
 """
 
 from __future__ import annotations

@@ -59,28 +59,29 @@ def load(
     revision: str | None = None,
     check: bool = True,
 ) -> Loaded:
-    """Load neuron records: memory-mapped, whatever their size.
+    """Load neuron records, memory-mapped whatever their size.
 
     Args:
-        name: A config (``alexnet-imagenet``, also ``alexnet/imagenet``), a group (``base``,
-            ``not-biggan-imagenet``), ``demo``; a dataset folder, also one that ``save_to_disk``
-            wrote; a Parquet file; a CSV of annotations; or a repository on the hub.
-        split: One split; default the only one, or all of them by name if there are several.
+        name: A config (``alexnet-imagenet``, also ``alexnet/imagenet``); a group (``base``,
+            ``not-biggan-imagenet``); ``demo``; a dataset folder, including one written by
+            ``save_to_disk``; a Parquet file; a CSV of annotations; or a repository on the hub.
+        split: One split; default the only one, or a dictionary of all splits if there are several.
         layers: Keep only these layers.
         units: Keep only these units of each layer.
-        streaming: Yield records one after the other, without copying anything into the cache.
-        config: Which config, where a folder or repository has several.
+        streaming: Yield records one by one, without copying anything into the cache.
+        config: Which config, if a folder or repository has several.
         revision: Which revision of a repository.
-        check: Refuse records whose cells make no sense, such as lists of different lengths; see
+        check: Refuse invalid records, such as those with lists of different lengths; see
             ``milannotations.record_checks``. `milannotations quality` counts them instead.
 
     Returns:
-        A dataset with ``milannotations.record.FEATURES``, or several by split. With
-        ``with_format("torch")`` a record's images are uint8 of shape (k, 3, height, width), its
-        masks boolean of shape (k, 1, height, width).
+        A dataset with ``milannotations.record.FEATURES``, or a dictionary of datasets by split.
+        With ``with_format("torch")``, a record's images are uint8 of shape (k, 3, height, width)
+        and its masks are boolean of shape (k, 1, height, width).
 
     Raises:
-        InputError: If there is no such data, split, layer or unit, or it holds no neuron records.
+        InputError: If the data, split, layer or unit does not exist, or the data are not neuron
+            records.
     """
     wanted = [layers] if isinstance(layers, str) else list(layers) if layers is not None else None
     numbers = [int(unit) for unit in units] if units is not None else None
@@ -94,7 +95,7 @@ def load(
     loaded = _open(str(name), options)
     splits = loaded if isinstance(loaded, dict) else {"train": loaded}
     for dataset in splits.values():
-        features = dataset.features or FEATURES  # a stream may not know them yet
+        features = dataset.features or FEATURES  # a stream may not know its features yet
         lacking = [column for column in FEATURES if column not in features]
         if lacking:
             raise InputError(f"{name} lacks the columns {lacking}; are these neuron records?")
@@ -116,7 +117,7 @@ def load(
 def _checked_splits(
     splits: Mapping[str, Dataset], name: str | Path, revision: str | None, check: bool
 ) -> dict[str, Dataset]:
-    """Return splits with the records of their networks; arguments and errors as in ``load``."""
+    """Return splits with their networks' records; arguments and errors are those of ``load``."""
     splits = {key: _as_records(dataset, name) for key, dataset in splits.items()}
     # Our own records were checked when they were written.
     is_foreign = name != DEMO and not is_known(str(name))
@@ -131,10 +132,10 @@ def _checked_splits(
 
 
 def load_split(name: str | Path, split: str | None = None, **options: Any) -> Dataset:
-    """Load one split, as ``load`` does.
+    """Load one split; see ``load``.
 
     Raises:
-        InputError: Also if there are several splits and none is named.
+        InputError: As in ``load``, and if there are several splits and none is named.
     """
     loaded = load(name, split, **options)
     if isinstance(loaded, DatasetDict):
@@ -149,15 +150,15 @@ def lookup(
     """Return the record of one neuron.
 
     Args:
-        neurons: Records; the keys are indexed on the first call, which is then kept.
+        neurons: Records; the first call indexes their keys, and the index is kept.
         layer: Name of the layer; a number such as 4 is taken as its name.
         unit: Number of the unit.
-        model: Needed where several networks have such a neuron.
+        model: Needed if several networks have such a neuron.
         dataset: Likewise.
 
     Raises:
-        NoNeuronError: If there is no such neuron.
-        InputError: If there are several.
+        NoNeuronError: If the neuron does not exist.
+        InputError: If several neurons match.
     """
     rows = _rows.get(neurons)
     if rows is None:
@@ -186,7 +187,7 @@ def lookup(
 
 
 def _open(name: str, options: dict[str, Any]) -> Loaded:
-    """Return what a name stands for."""
+    """Return the data that a name refers to."""
     path = Path(name).expanduser()
     streaming = options["streaming"]
     if name == DEMO or is_known(name):
@@ -213,7 +214,7 @@ def _open(name: str, options: dict[str, Any]) -> Loaded:
             return load_dataset(name, **options)
     except InputError:
         raise
-    except Exception as error:  # `datasets` raises a dozen kinds of its own and of pyarrow's
+    except Exception as error:  # `datasets` raises a dozen kinds, its own and pyarrow's
         what = "folder or file" if path.exists() else "folder here nor a repository on the hub"
         hint = "" if path.exists() else did_you_mean(canonical(name), [*RELEASES, *GROUPS])
         cause = error.__cause__ or error
@@ -248,12 +249,12 @@ def _local(local_path: Path, options: dict[str, Any]) -> Loaded:
         return _load_files("parquet", {"train": [str(local_path)]}, options)
     if any((local_path / file).is_file() for file in _SAVED) and not options["streaming"]:
         return load_from_disk(str(local_path))
-    # Not load_dataset(folder): where a card lists the data files, `datasets` caches by the
-    # folder's last name alone, and gives the old records after a folder was written anew.
+    # Not load_dataset(folder): if a card lists the data files, `datasets` caches them under the
+    # folder's last name alone, and returns the old records after the folder was rewritten.
     builder = load_dataset_builder(str(local_path), options.pop("name", None))
     for paths in builder.config.data_files.values():
         check_resolved(local_path, paths)
-    # Names of files, no longer patterns.
+    # These are file names, no longer patterns.
     files = {
         split: [str(path) for path in paths] for split, paths in builder.config.data_files.items()
     }
@@ -261,18 +262,19 @@ def _local(local_path: Path, options: dict[str, Any]) -> Loaded:
 
 
 def _load_files(kind: str, files: dict[str, list[str]], options: dict[str, Any]) -> Loaded:
-    """Load files of one kind by split, Parquet files after they have been looked at.
+    """Load files of one kind by split; Parquet files are checked first.
 
-    `datasets` takes row groups whole. What it has copied into its cache was looked at before.
+    `datasets` reads whole row groups. Files that it has already copied into its cache have been
+    checked before.
 
     Raises:
-        InputError: If a Parquet file is damaged, or unpacks to far more than it has.
+        InputError: If a Parquet file is damaged, or unpacks to far more than its own size.
     """
     escaped = {split: [escape(path) for path in paths] for split, paths in files.items()}
     tables = [Path(path) for paths in files.values() for path in paths if _is_local_table(path)]
     if options["streaming"]:
         for path in tables:
-            with open_parquet(path):  # its footer alone: nothing is to be read before it is asked
+            with open_parquet(path):  # checks the footer alone: a stream reads nothing in advance
                 pass
     elif not Path(load_dataset_builder(kind, data_files=escaped).cache_dir).is_dir():
         check_unpacked(tables)
@@ -284,7 +286,7 @@ def _is_local_table(path: str) -> bool:
 
 
 def _as_records(dataset: Dataset, name: str | Path) -> Dataset:
-    """Return the columns of the schema, in its order and with its types."""
+    """Return the schema's columns, in its order and with its types."""
     if dataset.features == FEATURES:
         return dataset
     dataset = dataset.select_columns(list(FEATURES))
@@ -302,7 +304,7 @@ def _condition(layers: Sequence[str] | None, units: Sequence[int] | None) -> lis
 
 
 def _filter(dataset: Any, layers: Sequence[str] | None, units: Sequence[int] | None) -> Any:
-    """Keep some layers and units; a stream has left the others out already."""
+    """Keep some layers and units; a stream has already left out the others."""
     if isinstance(dataset, IterableDataset) or (layers is None and units is None):
         return dataset
     keys = keys_of(dataset)

@@ -1,9 +1,9 @@
 """Local data for ``datasets``, whatever its path and its links.
 
-``datasets`` takes every path for a pattern: a folder ``[x]`` is not found, and of ``a*b`` it reads
-``a-b``, too. It leaves folders out that are links, and Arrow holds no path that is not UTF-8. Such
-data is read through a folder of links with plain names. Its place depends on the path alone: so the
-cache of ``datasets`` knows it again, and a stream can be read later.
+``datasets`` treats every path as a pattern: it does not find a folder ``[x]``, and for ``a*b`` it
+reads ``a-b`` too. It skips folders that are links, and Arrow cannot hold a path that is not UTF-8.
+Such data are read through a folder of links with plain names. Its place depends on the path alone,
+so that the cache of ``datasets`` recognizes it and a stream can still be read later.
 """
 
 from __future__ import annotations
@@ -23,19 +23,19 @@ _SPECIAL = frozenset("*?[]{}")
 
 
 def plain_path(path: Path, tell: bool = False) -> Path:
-    """Return a path at which ``datasets`` finds all of a folder, or a file, and nothing else.
+    """Return a path at which ``datasets`` finds exactly the content of a folder, or a file.
 
     Args:
-        path: A file or folder that exists.
-        tell: Say once what ``list_files`` leaves out of a folder.
+        path: An existing file or folder.
+        tell: Log once what ``list_files`` leaves out of a folder.
 
     Returns:
-        ``path`` itself if its path is plain, no folder in it is a link, and ``datasets`` leaves
-        the same files out; else what stands for it below ``home()``: a link, or folders of links.
+        ``path`` itself if it is plain, no folder in it is a link, and ``datasets`` leaves out the
+        same files; otherwise its stand-in below ``home()``: a link, or folders of links.
 
     Raises:
-        InputError: If links are needed and cannot be made, or ``home()`` is not plain either; also
-            if a folder cannot be listed, or its card names data elsewhere.
+        InputError: If links are needed but cannot be made or ``home()`` is not plain either, or if
+            a folder cannot be listed or its card names data outside it.
     """
     listing = list_files(path) if path.is_dir() else None
     if listing is not None:
@@ -46,7 +46,7 @@ def plain_path(path: Path, tell: bool = False) -> Path:
         return path
     real = path.resolve()
     name = hashlib.sha256(os.fsencode(real)).hexdigest()[:32]
-    # The ending tells `datasets` what a single file is.
+    # From the ending `datasets` infers the kind of a single file.
     ending = real.suffix if listing is None and _is_plain(Path(real.suffix)) else ""
     stand_in = home() / "links" / f"{name}{ending}"
     if not _is_plain(stand_in.absolute()):
@@ -69,13 +69,13 @@ def plain_path(path: Path, tell: bool = False) -> Path:
 
 
 def _needs_links(listing: Listing) -> bool:
-    """Say whether ``datasets`` would leave a folder out, or read what an operating system left."""
+    """Say whether ``datasets`` would skip a folder, or read files that an operating system left."""
     read_anyway = [path for path in listing.hidden if not path.name.startswith((".", "__"))]
     return bool(listing.linked or read_anyway)
 
 
 def _mirror(stand_in: Path, files: dict[str, Path]) -> None:
-    """Make folders with a link to each file, by its name below them, and no other link."""
+    """Make folders with a link to each file, by its relative name, and remove all other links."""
     make_folder(stand_in)
     for path in stand_in.rglob("*"):
         target = files.get(str(path.relative_to(stand_in)))
@@ -88,7 +88,7 @@ def _mirror(stand_in: Path, files: dict[str, Path]) -> None:
 
 def _link(link: Path, target: Path) -> None:
     if not link.is_symlink():
-        with suppress(FileExistsError):  # by another process, in this moment
+        with suppress(FileExistsError):  # another process may just have made it
             link.symlink_to(target)
 
 

@@ -1,4 +1,4 @@
-"""Warnings to the user: one line each, which stop nothing."""
+"""Warnings to the user: one line each; they never stop the work."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from milannotations.streams import readable
 
 
 class Notice(UserWarning):
-    """Something that a user should know and that is no error."""
+    """Something that the user should know but that is not an error."""
 
 
 def notify(text: str) -> None:
     """Warn the user.
 
-    From Python this is a warning of category ``Notice``, which can be filtered or turned into an
-    error as any other; the command line prints it as one line to standard error.
+    In Python this is a warning of category ``Notice``, which can be filtered or turned into an
+    error like any other; the command line prints it as one line on standard error.
     """
     warnings.warn(readable(text), Notice, stacklevel=3)
 
 
 def show_on_command_line() -> None:
-    """Print notices as ``warning: …``, without the line of code they come from."""
+    """Print notices as ``warning: …``, without the line of code that they come from."""
     usual = warnings.showwarning
 
     def show(

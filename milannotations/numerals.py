@@ -1,9 +1,9 @@
-"""Numbers as they are written, read strictly: in tables, JSON, YAML and options.
+"""Strict reading of written numbers: in tables, JSON, YAML and options.
 
-Python reads ``1_0`` as ten, YAML ``0777`` as 511 and ``1:30:00`` as 5400, both read ``1e999`` as
-infinity. None of these is what its writer meant, or not surely. A number is read here only if it
-has one meaning everywhere: ASCII digits, a decimal point, an exponent. It must be finite, and a
-number other than 0 must not become 0.
+Python reads ``1_0`` as ten; YAML reads ``0777`` as 511 and ``1:30:00`` as 5400; both read ``1e999``
+as infinity. It is uncertain that the writer meant any of these. A number is accepted here only if
+it has the same meaning everywhere: ASCII digits, a decimal point, an exponent. It must be finite,
+and a nonzero number must not become 0.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from __future__ import annotations
 import math
 import re
 
-MAX_DIGITS = 40  # of a whole number; Python itself refuses some thousands
-# A spreadsheet's 32.0 and 32.00; a point before three digits is a thousands separator to many.
+MAX_DIGITS = 40  # of a whole number; Python's own limit is some thousands
+# Spreadsheets write 32.0 and 32.00; many read a point before three digits as a thousands separator.
 _COUNT = re.compile(r"([0-9]{1,9})(?:\.0{1,2})?", re.ASCII)
 _WHOLE = re.compile(r"[+-]?[0-9]+", re.ASCII)
 _DECIMAL = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?", re.ASCII)
@@ -26,7 +26,7 @@ class NumeralError(ValueError):
 
 
 def count_of(text: str) -> int | None:
-    """Return a number that counts from 0, of at most nine digits; None if it is not one.
+    """Return a whole number from 0, of at most nine digits; None if the text is not one.
 
     >>> count_of("32.0"), count_of(" 7 "), count_of("3.7"), count_of("-1"), count_of("1.000")
     (32, 7, None, None, None)
@@ -42,7 +42,7 @@ def integer(text: str) -> int:
     -12
 
     Raises:
-        NumeralError: If it is not plainly written, or has more than ``MAX_DIGITS`` digits.
+        NumeralError: If it is not written plainly, or has more than ``MAX_DIGITS`` digits.
     """
     written = text.strip()
     if not _WHOLE.fullmatch(written):
@@ -59,8 +59,8 @@ def decimal(text: str) -> float:
     (-5.0, 12.0)
 
     Raises:
-        NumeralError: If it is not plainly written, or lies beyond float64: infinite, or 0 though it
-            is not.
+        NumeralError: If it is not written plainly, or is out of the range of float64, so that it
+            would become infinite or 0.
     """
     written = text.strip()
     if _NOT_FINITE.fullmatch(written):
@@ -84,7 +84,7 @@ def is_numeral(text: str) -> bool:
 
 
 def is_ambiguous(text: str) -> bool:
-    """Say whether Python would read a number where a person need not.
+    """Say whether Python would read a text as a number although a person might not.
 
     >>> is_ambiguous("1_0"), is_ambiguous("١٢"), is_ambiguous("12"), is_ambiguous("dog 1")
     (True, True, False, False)
@@ -99,5 +99,5 @@ def is_ambiguous(text: str) -> bool:
 
 
 def shown(text: str) -> str:
-    """Return a text for a message, shortened."""
+    """Return a text, shortened for a message."""
     return repr(text if len(text) <= 40 else f"{text[:40]}…")

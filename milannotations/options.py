@@ -1,4 +1,4 @@
-"""Options of describers as they are written on the command line."""
+"""Describers' options as they are written on the command line."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ _Model = TypeVar("_Model", bound=BaseModel)
 
 
 def read_options(texts: Sequence[str]) -> dict[str, Value]:
-    """Read ``NAME=VALUE`` options; what looks like a number becomes one.
+    """Read ``NAME=VALUE`` options; values that look like numbers become numbers.
 
     >>> read_options(["length=3", "quantile=.01", "concepts=broden:data?index=a.csv"])
     {'length': 3, 'quantile': 0.01, 'concepts': 'broden:data?index=a.csv'}
 
     Raises:
-        InputError: If one is not so written.
+        InputError: If an option is not written in this form.
     """
     options: dict[str, Value] = {}
     for text in texts:
@@ -57,7 +57,7 @@ def assignments(option: str, texts: Sequence[str]) -> dict[str, str]:
     {'test': 'written by a grammar, p = 1'}
 
     Raises:
-        InputError: If one has no name or no value, or a name comes twice.
+        InputError: If a text has no name or no value, or a name occurs twice.
     """
     options: dict[str, str] = {}
     for text in texts:
@@ -74,15 +74,15 @@ def _value(text: str) -> Value:
     if re.fullmatch(r"[+-]?[0-9]+", text):
         return integer(text)
     if is_numeral(text) or is_ambiguous(text):
-        return decimal(text)  # of an ambiguous one it says why it is no number
+        return decimal(text)  # for an ambiguous text its error says why it is not a number
     return text
 
 
 def checked(kind: type[_Model], values: Mapping[str, Any], who: str) -> _Model:
-    """Return settings, checked.
+    """Return checked settings.
 
     Raises:
-        InputError: If one is unknown or out of range; names it.
+        InputError: If a setting is unknown or out of range; the message names it.
     """
     try:
         options = kind.model_validate(dict(values))
@@ -94,7 +94,7 @@ def checked(kind: type[_Model], values: Mapping[str, Any], who: str) -> _Model:
 
 
 def input_error(error: ValidationError, kind: type[BaseModel], who: str) -> InputError:
-    """Return what pydantic found wrong with the settings of ``who``, as one sentence."""
+    """Return the first fault that pydantic found in the settings of ``who``, as one sentence."""
     first = error.errors()[0]
     name = ".".join(str(step) for step in first["loc"])
     if isinstance(cause := first.get("ctx", {}).get("error"), InputError):
@@ -107,6 +107,6 @@ def input_error(error: ValidationError, kind: type[BaseModel], who: str) -> Inpu
 
 
 def _check_finite(what: str, value: object) -> None:
-    """Refuse NaN and infinity, which are numbers to Python's reader alone."""
+    """Refuse NaN and infinity, which only Python's reader takes for numbers."""
     if isinstance(value, float) and not math.isfinite(value):
         raise InputError(f"{what} is {value}; it must be a finite number")

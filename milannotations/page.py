@@ -1,8 +1,8 @@
-"""The kit that every page of this project is made with: templates, theme, scripts and policies.
+"""The kit from which every page of this project is made: templates, theme, scripts and policies.
 
 Texts on a page were written by others. Jinja escapes them, ``untrusted_text.clean`` removes
-characters that reorder or hide text, and a page's Content-Security-Policy admits, by hash, only the
-styles and scripts of this package.
+characters that reorder or hide text, and a page's Content-Security-Policy admits, by hash, only
+this package's styles and scripts.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ class PageKit:
         folder: Holds the templates, the style sheet and the scripts. Templates extend
             ``base.html.j2`` and fill its blocks ``heading`` (the title) and ``body``.
         style: Name of the style sheet, which follows the theme.
-        site: Whether the pages form a folder that holds their pictures; otherwise each page is one
-            file.
+        site: Whether the pages form a folder that holds their pictures; otherwise each page is a
+            single file.
         linked_style: Whether pages link to ``style.css`` in that folder instead of holding it.
         generator: Names the program in the pages' metadata.
         filters: Further filters for the templates.
@@ -149,8 +149,9 @@ def content_policies(
 ) -> list[str]:
     """Return the Content-Security-Policies of a page; a browser enforces all of them.
 
-    A page that loads scripts needs two. By the first, scripts run only if they are the page's own
-    or were loaded by it, not by markup. By the second, they are loaded only from the page's folder.
+    A page that loads scripts needs two. Under the first, scripts run only if they are the page's
+    own or were loaded by its own script, not by markup. Under the second, they are loaded only
+    from the page's folder.
 
     Args:
         style: The inline style sheet; None for one in the site's folder.
@@ -175,7 +176,7 @@ def content_policies(
 
 
 def as_json(data: Any) -> Markup:
-    """Serialize for a script element: no character that HTML could read as markup is left.
+    """Serialize for a script element, without characters that HTML could read as markup.
 
     Raises:
         ValueError: If a number is not finite.

@@ -1,4 +1,4 @@
-"""The user's own modules, which are imported by name and may add objects to the registries."""
+"""The user's own modules: they are imported by name and may add objects to the registries."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ PLUGINS_VARIABLE = "MILANNOTATIONS_PLUGINS"
 
 
 def add_plugins(modules: Sequence[str]) -> None:
-    """Add modules to ``MILANNOTATIONS_PLUGINS``, for this process and those that it starts."""
+    """Add modules to ``MILANNOTATIONS_PLUGINS``, for this process and the processes it starts."""
     named = [os.environ.get(PLUGINS_VARIABLE, ""), *modules]
     os.environ[PLUGINS_VARIABLE] = ",".join(filter(None, named))
 

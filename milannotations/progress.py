@@ -1,4 +1,4 @@
-"""How all long work reports: on standard error, so that output can be piped."""
+"""Progress of long work, reported on standard error so that output can be piped."""
 
 from __future__ import annotations
 
@@ -25,20 +25,20 @@ from rich.progress import (
 
 from milannotations.terminal import Console
 
-# Seconds until a task's first line, and between two lines at most: the gaps double in between.
+# Seconds until a task's first line, and the longest gap between lines, up to which gaps double.
 _FIRST_LINE, _LONGEST_GAP = 5.0, 60.0
-_SPEED_PERIOD = 600.0  # seconds that the time left is estimated from
+_SPEED_PERIOD = 600.0  # seconds from which the time left is estimated
 
 
 class ProgressLines(Progress):
-    """Progress where no bar can be drawn, as in a cluster's log or Jupyter: a line now and then.
+    """Progress as occasional lines, where no bar can be drawn, as in a cluster's log or Jupyter.
 
-    A task says nothing in its first seconds; then the gaps between its lines grow to a minute.
+    A task prints nothing in its first seconds; then the gaps between its lines grow to a minute.
 
     Args:
-        amount: Writes a number of steps for people.
-        write: Takes the lines; default standard error.
-        **options: Of ``rich.progress.Progress``.
+        amount: Formats a number of steps for people.
+        write: Receives the lines; default standard error.
+        **options: Options of ``rich.progress.Progress``.
     """
 
     def __init__(
@@ -53,12 +53,12 @@ class ProgressLines(Progress):
         self._due: dict[TaskID, float] = {}
 
     def advance(self, task_id: TaskID, advance: float = 1) -> None:
-        """Move on, and write a line if it is time for one."""
+        """Advance a task, and write a line if one is due."""
         super().advance(task_id, advance)
         self._tell(task_id)
 
     def update(self, task_id: TaskID, *args: Any, **changes: Any) -> None:
-        """Change a task, and write a line if it is time for one."""
+        """Change a task, and write a line if one is due."""
         super().update(task_id, *args, **changes)
         self._tell(task_id)
 
@@ -87,15 +87,15 @@ class ProgressLines(Progress):
 
 
 def progress_bar() -> Progress:
-    """Return what long work reports to, to be used in a ``with`` block.
+    """Return the progress display of long work, for use in a ``with`` block.
 
-    It is a bar on a terminal, and elsewhere a line every so often.
+    On a terminal it is a bar; elsewhere it is an occasional line.
     """
     return _bar(MofNCompleteColumn(), TimeElapsedColumn())
 
 
 def byte_bar() -> Progress:
-    """Return the same for transfers, which counts bytes."""
+    """Return a progress display for transfers, which counts bytes."""
     return _bar(DownloadColumn(), TransferSpeedColumn(), amount=lambda count: decimal(int(count)))
 
 
@@ -121,7 +121,7 @@ def _duration(seconds: float) -> str:
 
 
 def note(message: str) -> None:
-    """Tell the user something in one line, also where there is no terminal."""
+    """Print a note of one line, even without a terminal."""
     Console(stderr=True).print(f"note: {message}", markup=False, highlight=False, soft_wrap=True)
 
 
@@ -135,18 +135,18 @@ def silence_libraries() -> None:
 
 
 class Bar:
-    """One task of a progress bar, for code that knows nothing of the bar."""
+    """One task of a progress bar, for code that does not know the bar."""
 
     def __init__(self, progress: Progress, title: str, total: int) -> None:
         self._progress = progress
         self._task = progress.add_task(title, total=total)
 
     def advance(self, count: int) -> None:
-        """Move on."""
+        """Advance by a number of steps."""
         self._progress.advance(self._task, count)
 
     def say(self, message: str) -> None:
-        """Print a message above the bar, also where there is no terminal."""
+        """Print a message above the bar, even without a terminal."""
         self._progress.console.print(message, markup=False, highlight=False, soft_wrap=True)
 
 

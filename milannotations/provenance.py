@@ -1,7 +1,7 @@
-"""What a describer has learnt from, and a warning where it describes neurons of another kind.
+"""What a describer has learnt from, and a warning if it describes neurons of another kind.
 
 A describer that learns sets ``trained_on`` in ``fit``, or reads it from its model's files; one that
-learns nothing has none. Whoever lets a describer describe calls ``warn_of_other_kind`` before.
+learns nothing lacks the attribute. Callers of a describer call ``warn_of_other_kind`` first.
 """
 
 from __future__ import annotations
@@ -21,21 +21,21 @@ from milannotations.pictures import read_rgb
 from milannotations.record import encoded_records
 
 Pictures = Literal["photographs", "generated images", "rendered scenes", "unknown pictures"]
-# Of the demo's exemplars the median share of flat pixels is .90 in rendered scenes and .44 in
+# In the demo's exemplars the median share of flat pixels is .90 for rendered scenes and .44 for
 # photographs (JPEG); the threshold lies between the two.
 FLAT = 0.7
 _RENDERED = ("worlds", "lessons")
-_SAMPLED = 48  # exemplars of a network that are looked at
+_SAMPLED = 48  # exemplars of a network whose pixels are examined
 
 
 class NeuronSource(BaseModel):
     """Neurons of one network.
 
     Attributes:
-        model: Its name.
-        dataset: The data it was trained on.
-        pictures: What its exemplars are.
-        neurons: How many neurons.
+        model: Name of the network.
+        dataset: The data that it was trained on.
+        pictures: The kind of its exemplars.
+        neurons: Number of neurons.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
@@ -54,8 +54,8 @@ class TrainingData(BaseModel):
 
     Attributes:
         sources: The networks whose annotated neurons it was given.
-        fingerprint: Of the data set; empty where it was not at hand.
-        config: The config, group or split it is known as, if it is known.
+        fingerprint: Fingerprint of the data set; empty if the data set was not at hand.
+        config: The config, group or split that has this fingerprint; empty if none is known.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -78,11 +78,11 @@ class TrainingData(BaseModel):
 
 
 def sources_of(neurons: Dataset, annotated: bool = False) -> tuple[NeuronSource, ...]:
-    """Return the networks of neurons and what their exemplars are.
+    """Return the networks of neurons and the kinds of their exemplars.
 
     Args:
         neurons: Records.
-        annotated: Whether only annotated ones count.
+        annotated: Whether to count only annotated neurons.
     """
     rows: dict[tuple[str, str], list[int]] = {}
     texts = neurons["annotations"] if annotated else None
@@ -97,11 +97,11 @@ def sources_of(neurons: Dataset, annotated: bool = False) -> tuple[NeuronSource,
 
 
 def training_data(neurons: Dataset, whole: bool = False) -> TrainingData:
-    """Return what a describer learns from the annotated ones of some neurons.
+    """Return the training data that the annotated neurons in a data set make up.
 
     Args:
         neurons: Records.
-        whole: Whether to work out the fingerprint, for which all masks are read.
+        whole: Whether to compute the fingerprint, which reads all masks.
     """
     digest = fingerprint(neurons) if whole else ""
     return TrainingData(
@@ -112,10 +112,10 @@ def training_data(neurons: Dataset, whole: bool = False) -> TrainingData:
 
 
 def published_training_data(group: str) -> TrainingData:
-    """Return what the authors' model of a group of releases has learnt from.
+    """Return the training data of the authors' model for a group of releases.
 
     Raises:
-        InputError: If there is no such group.
+        InputError: If the group is unknown.
     """
     sources = (
         NeuronSource(
@@ -130,12 +130,12 @@ def published_training_data(group: str) -> TrainingData:
 
 
 def other_kind(trained: TrainingData, neurons: Dataset, who: str) -> str | None:
-    """Return a warning if neurons have exemplars of a kind that was not learnt from; else None.
+    """Return a warning if exemplars are of a kind that is not in the training data, else None.
 
     Args:
-        trained: What was learnt from.
-        neurons: What is to be described.
-        who: The describer, as the sentence names it.
+        trained: The training data.
+        neurons: The neurons to describe.
+        who: The describer's name in the sentence.
     """
     kinds = [kind for kind in trained.pictures if kind != "unknown pictures"]
     other: Counter[str] = Counter()
@@ -156,12 +156,12 @@ def other_kind(trained: TrainingData, neurons: Dataset, who: str) -> str | None:
 
 
 def warn_of_other_kind(describer: object, neurons: Dataset, who: str = "") -> None:
-    """Warn if a describer's training neurons are of another kind than those it is to describe.
+    """Warn if a describer was trained on neurons of another kind than those it is to describe.
 
     Args:
-        describer: Anything; nothing is said of one without ``trained_on``.
-        neurons: What is to be described.
-        who: Its name; default that of its class.
+        describer: Any describer; there is no warning for one without ``trained_on``.
+        neurons: The neurons to describe.
+        who: The describer's name; default the name of its class.
     """
     trained = getattr(describer, "trained_on", None)
     if isinstance(trained, TrainingData) and len(neurons):
@@ -171,7 +171,7 @@ def warn_of_other_kind(describer: object, neurons: Dataset, who: str = "") -> No
 
 
 def _pictures(model: str, dataset: str, neurons: Dataset, rows: list[int]) -> Pictures:
-    """Return what exemplars are: by their names where these tell, else by their pixels."""
+    """Return the kind of exemplars, judged by the network's names or else by their pixels."""
     named = _named(model, dataset)
     if named is not None:
         return named
@@ -183,24 +183,27 @@ def _pictures(model: str, dataset: str, neurons: Dataset, rows: list[int]) -> Pi
             shares.append(_flat(encoded))
     usable = [share for share in shares if share is not None]
     if not usable:
-        # Published data sets come without images, and theirs are photographs.
+        # Published data sets come without images; their exemplars are photographs.
         return "photographs" if f"{model}-{dataset}" in RELEASES else "unknown pictures"
     return "rendered scenes" if float(np.median(usable)) >= FLAT else "photographs"
 
 
 def _named(model: str, dataset: str) -> Pictures | None:
-    """Return what exemplars are if the names tell; not even an ImageNet network must see photos."""
+    """Return the kind of exemplars if the names tell; else None.
+
+    An ImageNet network is not enough: its exemplars need not be photographs.
+    """
     if dataset.startswith(_RENDERED):
         return "rendered scenes"
     return "generated images" if model.startswith("biggan") else None
 
 
 def _flat(encoded: bytes) -> float | None:
-    """Return the share of pixels that differ by at most 1 of 255 from their right neighbour."""
+    """Return the share of pixels that differ by at most 1/255 from their right neighbour."""
     try:
         pixels = np.asarray(read_rgb(encoded, "exemplar"), dtype=np.int16)
     except InputError:
-        return None  # whoever needs the image says so
+        return None  # the code that needs the image reports the error
     if pixels.shape[1] < 2:
         return None
     return float((np.abs(np.diff(pixels, axis=1)).max(-1) <= 1).mean())
