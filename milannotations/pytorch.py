@@ -1,4 +1,4 @@
-"""Records as a PyTorch dataset of the tuples that the original code trains on."""
+"""Records as a PyTorch dataset of the tuples on which the original code trains."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from milannotations.loading import lookup
 from milannotations.record import encoded_records, key_of
 from milannotations.record_checks import decoded_record
 
-_COLUMNS = 5  # of a grid, as in the original code
+_COLUMNS = 5  # per grid, as in the original code
 
 
 class TopImages(NamedTuple):
-    """One neuron without annotations, as the original's ``TopImages``.
+    """One neuron without annotations, like the original's ``TopImages``.
 
     Attributes:
         layer: Name of the layer.
@@ -40,7 +40,7 @@ class TopImages(NamedTuple):
         return self.images * torch.where(self.masks == 0, 1 - opacity, self.masks)
 
     def as_pil_images(self, opacity: float = 0.75) -> list[Image.Image]:
-        """Return the masked images, most activating first."""
+        """Return the masked images, the most activating first."""
         from torchvision.transforms.functional import to_pil_image
 
         return [to_pil_image(image) for image in self.as_masked_images_tensor(opacity)]
@@ -52,8 +52,8 @@ class TopImages(NamedTuple):
 
         Args:
             opacity: See ``as_masked_images_tensor``.
-            limit: Only so many of the images; default all.
-            **options: Of ``torchvision.utils.make_grid``; ``nrow`` is the number in a row.
+            limit: How many of the images to show; default all.
+            **options: Options of ``torchvision.utils.make_grid``; ``nrow`` is the row length.
 
         Raises:
             InputError: If the limit is below 1.
@@ -68,14 +68,14 @@ class TopImages(NamedTuple):
 
 
 class Exemplars(NamedTuple):
-    """One neuron, as the original's ``AnnotatedTopImages``.
+    """One neuron, like the original's ``AnnotatedTopImages``.
 
     Attributes:
         layer: Name of the layer.
         unit: Number of the unit.
         images: float32 in [0, 1], of shape (k, 3, height, width).
         masks: float32, 0 or 1, of shape (k, 1, height, width).
-        annotations: What people said.
+        annotations: People's descriptions.
     """
 
     layer: str
@@ -106,22 +106,22 @@ class Exemplars(NamedTuple):
 class ExemplarDataset(torch.utils.data.Dataset[Exemplars]):
     """A map-style dataset of ``(layer, unit, images, masks, annotations)``, read on demand.
 
-    It answers as the original's ``AnnotatedTopImagesDataset`` does, except that neurons stand in
-    the order of the layers, not in that of the annotation file, that nothing is read in advance,
-    and that neurons are looked up by the number of the unit, whatever its position.
+    It behaves like the original's ``AnnotatedTopImagesDataset`` with three differences: neurons
+    follow the order of the layers, not of the annotation file; nothing is read in advance; and
+    neurons are looked up by unit number, whatever their position.
 
     Args:
         neurons: Records with images.
-        annotation_count: Leave out neurons with fewer annotations and take only so many of the
-            others; None keeps all.
+        annotation_count: Leave out neurons with fewer annotations, and keep only this many of each
+            other neuron's; None keeps all.
         transform_images: Applied to a neuron's images, as loaded.
         transform_masks: Applied to a neuron's masks.
         transform_annotations: Applied to a neuron's annotations.
-        device: Where tensors are put.
-        name: What to call it; default model and data set, as ``alexnet/imagenet``.
+        device: Device of the tensors.
+        name: Name of the dataset; default model and data set, as in ``alexnet/imagenet``.
 
     Raises:
-        InputError: If no neuron is left, or they have no images.
+        InputError: If no neuron is left, or the neurons have no images.
     """
 
     def __init__(
@@ -161,25 +161,25 @@ class ExemplarDataset(torch.utils.data.Dataset[Exemplars]):
 
     @property
     def samples(self) -> Samples:
-        """All neurons, as a sequence that reads each when it is asked for."""
+        """All neurons, as a sequence that reads each on demand."""
         return Samples(self)
 
     def lookup(self, layer: str | int, unit: int, **network: str) -> Exemplars:
-        """Return one neuron; ``model`` and ``dataset`` where several networks are in it.
+        """Return one neuron; give ``model`` and ``dataset`` if there are several networks.
 
         Raises:
-            NoNeuronError: If there is no such neuron; it is a ``KeyError``.
-            InputError: If there are several.
+            NoNeuronError: If the neuron does not exist; it is a ``KeyError``.
+            InputError: If several neurons match.
         """
         return self._view(lookup(self.neurons, str(layer), unit, **network))
 
     def unit(self, index: int) -> tuple[str, int]:
-        """Return layer and unit of the neuron at an index."""
+        """Return the layer and unit of the neuron at an index."""
         record = self.neurons.select_columns(["layer", "unit"])[index]
         return record["layer"], int(record["unit"])
 
     def units(self, indices: Sequence[int]) -> tuple[tuple[str, int], ...]:
-        """Return layers and units of the neurons at some indices."""
+        """Return the layers and units of the neurons at some indices."""
         return tuple(self.unit(index) for index in indices)
 
     @property
@@ -189,7 +189,7 @@ class ExemplarDataset(torch.utils.data.Dataset[Exemplars]):
 
     @property
     def units_by_layer(self) -> dict[str, Tensor]:
-        """Numbers of each layer's units, int64, in the order in which they stand here."""
+        """Numbers of each layer's units, int64, in the order of this dataset."""
         plain = self.neurons.with_format(None)
         numbers: dict[str, list[int]] = {layer: [] for layer in self.layers}
         for layer, unit in zip(plain["layer"], plain["unit"], strict=True):

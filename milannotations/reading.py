@@ -1,7 +1,7 @@
-"""Small files, read whole: JSON, tables and settings, from people and from this project itself.
+"""Small files that are read whole: JSON, tables and settings, from people and from this project.
 
-What is no file is named before it is opened: reading from a pipe could wait for ever. Of a file no
-more is read than its kind can have.
+Anything that is not a regular file is refused before it is opened, as reading from a pipe could
+wait for ever. No more is read of a file than its kind may have.
 """
 
 from __future__ import annotations
@@ -14,16 +14,16 @@ from milannotations.errors import InputError
 
 
 def check_file(path: Path) -> int:
-    """Return the size in bytes of a regular file, links followed.
+    """Return the size in bytes of a regular file; links are followed.
 
     Raises:
-        InputError: If there is none, or a folder, pipe or device has its name.
+        InputError: If the path does not exist, or is a folder, pipe or device.
     """
     try:
         status = path.stat()
     except FileNotFoundError as error:
         raise InputError(f"{path} does not exist") from error
-    except (OSError, ValueError) as error:  # a ValueError where the name holds a NUL
+    except (OSError, ValueError) as error:  # a ValueError if the name holds a NUL
         raise unreadable(path, error) from error
     if stat.S_ISDIR(status.st_mode):
         raise InputError(f"{path} is a folder; name a file")
@@ -37,10 +37,10 @@ def read_bytes(path: Path, limit: int) -> bytes:
 
     Args:
         path: A regular file, or a link to one.
-        limit: The most bytes that it may have.
+        limit: The greatest size of the file, in bytes.
 
     Raises:
-        InputError: If it is missing, no file, too large, or cannot be read.
+        InputError: If it is missing, not a regular file, too large, or cannot be read.
     """
     size = check_file(path)
     if size > limit:
@@ -50,24 +50,24 @@ def read_bytes(path: Path, limit: int) -> bytes:
             data = file.read(limit + 1)
     except OSError as error:
         raise unreadable(path, error) from error
-    if len(data) > limit:  # it grows, or lies in /proc
+    if len(data) > limit:  # it is growing, or lies in /proc
         raise too_large(path, len(data), limit)
     return data
 
 
 def too_large(path: Path, size: int, limit: int) -> InputError:
-    """Return the error of a file that has too many bytes."""
+    """Return the error for a file that has too many bytes."""
     return InputError(f"{path} has {size:,} bytes; at most {limit:,} are read")
 
 
 def unreadable(path: Path, error: Exception) -> InputError:
-    """Return the error of a file that the system does not let us read."""
+    """Return the error for a file that the system does not let us read."""
     why = error.strerror if isinstance(error, OSError) and error.strerror else error
     return InputError(f"{path} cannot be read: {why}")
 
 
 def text_lines(path: Path, limit: int = 64 * 2**20) -> list[str]:
-    """Return the lines of a text that are not blank.
+    """Return the lines of a text file that are not blank.
 
     Raises:
         InputError: If it cannot be read, is too large, or is not UTF-8.
@@ -83,5 +83,5 @@ def text_lines(path: Path, limit: int = 64 * 2**20) -> list[str]:
 
 
 def is_there(path: Path) -> bool:
-    """Say whether anything has this name: also a folder, a pipe, or a link to nothing."""
+    """Say whether a path exists, be it a file, a folder, a pipe or a dangling link."""
     return os.path.lexists(path)

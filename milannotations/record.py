@@ -1,8 +1,9 @@
-"""The neuron record: what is stored about one neuron, checked and made visible.
+"""The neuron record: the data stored about one neuron, with functions to check and show them.
 
 A record holds one neuron of one layer: its exemplars (the images that activate it most), the
-mask of each exemplar (where it is activated), and what people said of them. The schema is
-``FEATURES``; every dataset of this project, on disk or on a hub, has exactly these columns.
+mask of each exemplar (where the neuron is activated), and people's descriptions of them. The
+schema is ``FEATURES``; every dataset of this project, on disk or on a hub, has exactly these
+columns.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ FEATURES = Features(
 
 
 class NeuronKey(NamedTuple):
-    """What identifies a neuron; every table of this project joins on it."""
+    """The key of a neuron; all tables of this project are joined on it."""
 
     model: str
     dataset: str
@@ -60,7 +61,7 @@ def key_of(record: Mapping[str, Any]) -> NeuronKey:
 
 
 def keys_of(neurons: Dataset) -> list[NeuronKey]:
-    """Return the keys of all neurons, in order, without decoding a single image."""
+    """Return the keys of all neurons, in order, without decoding any image."""
     columns = (neurons[name] for name in NeuronKey._fields)
     return [
         NeuronKey(str(m), str(d), str(la), int(u)) for m, d, la, u in zip(*columns, strict=True)
@@ -70,7 +71,7 @@ def keys_of(neurons: Dataset) -> list[NeuronKey]:
 def undecoded(neurons: Dataset) -> Dataset:
     """Return the same neurons with images and masks as ``{"bytes", "path"}``, not PIL images.
 
-    This copies them: for anything large use ``encoded_records``.
+    This copies them; for large datasets use ``encoded_records``.
     """
     encoded = List(Image(decode=False))
     for column in ("images", "masks"):
@@ -94,7 +95,7 @@ def encoded_records(
 
 
 def validate(record: Mapping[str, Any]) -> None:
-    """Check one decoded record against everything the schema alone cannot say.
+    """Check one decoded record for everything that the schema alone does not ensure.
 
     Images, activations, image_ids and threshold may be absent: releases lack some of them.
 
@@ -102,7 +103,7 @@ def validate(record: Mapping[str, Any]) -> None:
         record: One row of a dataset with ``FEATURES``; images and masks as PIL images.
 
     Raises:
-        InputError: Names the neuron and lists every problem found.
+        InputError: If the record is invalid; names the neuron and lists every problem.
     """
     missing = [name for name in FEATURES if name not in record]
     if missing:
@@ -145,7 +146,7 @@ def _problems_of_pictures(record: Mapping[str, Any]) -> Iterator[str]:
 
 def encode_mask(mask: np.ndarray) -> bytes:
     """Encode a boolean array of shape (height, width) as a one-bit PNG."""
-    # Written chunk by chunk: for files this small Pillow's own overhead is more than the
+    # Written chunk by chunk: for files this small Pillow's overhead costs more than the
     # compression, and a build writes fifteen of them per unit.
     height, width = mask.shape
     rows = np.pad(np.packbits(mask, axis=1), ((0, 0), (1, 0)))  # a leading 0: unfiltered
@@ -161,7 +162,7 @@ def encode_mask(mask: np.ndarray) -> bytes:
 
 
 def encode_image(image: PILImage.Image, image_format: str = "jpeg") -> bytes:
-    """Encode an exemplar as ``jpeg`` (quality 92), or lossless as ``png`` or ``webp``."""
+    """Encode an exemplar as ``jpeg`` (quality 92), or losslessly as ``png`` or ``webp``."""
     if image_format not in IMAGE_FORMATS:
         raise InputError(f"image format {image_format!r}; choose one of {sorted(IMAGE_FORMATS)}")
     buffer = io.BytesIO()
@@ -177,7 +178,7 @@ def masked_image(
     Args:
         image: RGB exemplar.
         mask: One-bit mask of the same size.
-        opacity: How much of the image outside the mask is hidden: 0 shows all of it, 1 none.
+        opacity: How much of the image outside the mask is hidden, from 0 (none) to 1 (all).
 
     Returns:
         An RGB image of the same size: ``image * (mask + (1 - mask) * (1 - opacity))``.
@@ -205,12 +206,12 @@ def masked_images(record: Mapping[str, Any], opacity: float = 0.75) -> list[PILI
 def image_grid(
     images: Sequence[PILImage.Image], columns: int = 5, size: int | None = None, gap: int = 2
 ) -> PILImage.Image:
-    """Lay images out row by row on a white background.
+    """Arrange images row by row on a white background.
 
     Args:
-        images: One or more images; each is resized to ``size`` × ``size`` if that is given.
+        images: One or more images; each is resized to the size of a cell.
         columns: Images per row.
-        size: Side of a cell in pixels; default the first image's own size.
+        size: Side of a square cell in pixels; default the first image's size.
         gap: White pixels between cells.
 
     Raises:

@@ -1,7 +1,7 @@
-"""Records of anyone: what every reader of them relies on, checked once when they are loaded.
+"""Checks of records from unknown sources, made once when they are loaded.
 
-The types of the columns say neither that a cell is there nor that an image's bytes are. An image
-that is only named would be opened by whoever decodes it, wherever its name leads.
+The types of the columns ensure neither that a cell has a value nor that an image has its bytes.
+An image of which there is only a path would be opened when it is decoded, wherever that path leads.
 """
 
 from __future__ import annotations
@@ -27,34 +27,34 @@ _ROWS = 1_000
 
 
 def check_records(neurons: Dataset, name: str | Path) -> None:
-    """Check the cells of all records, without reading a single image.
+    """Check the cells of all records, without reading any image.
 
     Args:
         neurons: Records with ``milannotations.record.FEATURES``.
-        name: Of the data set, for messages.
+        name: Name of the data set, for messages.
 
     Raises:
-        InputError: If a record lacks part of its key or a list, has a number that makes no sense,
-            lists of different lengths, or an image or mask without bytes; names the row, the
-            neuron and the exemplar, and says what to do.
+        InputError: If a record lacks part of its key or a list, or has an invalid number, lists
+            of different lengths, or an image or mask without bytes; names the row, the neuron and
+            the exemplar, and says what to do.
     """
     for first, table in enumerate(neurons.with_format("arrow").iter(_ROWS)):
         check_table(table, name, first * _ROWS)
 
 
 def check_table(table: pa.Table | pa.RecordBatch, name: str | Path, first: int = 0) -> None:
-    """Check some records, by the columns that are there; see ``check_records``.
+    """Check some records in the columns that the table has; see ``check_records``.
 
     Args:
         table: Records, with their keys.
-        name: Of the file or data set, for messages.
+        name: Name of the file or data set, for messages.
         first: Number of the first row, from 0.
     """
     _refuse(next(_problems(table), None), table, name, first)
 
 
 def check_keys(table: pa.Table | pa.RecordBatch, name: str | Path, first: int = 0) -> None:
-    """Check of some records only that all have a model, a dataset, a layer and a unit from 0.
+    """Check only that all records have a model, a dataset, a layer and a unit of at least 0.
 
     Raises:
         InputError: See ``check_records``.
@@ -74,10 +74,10 @@ def _refuse(
 
 
 def check_image_headers(file: OpenParquet) -> None:
-    """Check that the images of records begin as images, without decoding them.
+    """Check the headers of the records' images, without decoding the images.
 
     Raises:
-        InputError: Names the row, the neuron and the image.
+        InputError: If a record is invalid; names the row, the neuron and the image.
     """
     row = 0
     for batch in file.batches([*_KEYS, *_LISTS], _ROWS):
@@ -96,8 +96,8 @@ def unreadable_exemplar(record: dict[str, Any], name: str) -> InputError | None:
     """Return what is wrong with a record's images and masks, or None if all can be decoded.
 
     Args:
-        record: With images and masks as ``{"bytes", "path"}``.
-        name: Of the neuron or where it is from, for the message.
+        record: A record with images and masks as ``{"bytes", "path"}``.
+        name: Name or source of the neuron, for the message.
     """
     sizes: dict[tuple[int, int], str] = {}
     for column, word in _PICTURES.items():
@@ -116,10 +116,10 @@ def unreadable_exemplar(record: dict[str, Any], name: str) -> InputError | None:
 
 
 def decoded_record(neurons: Dataset, row: int) -> dict[str, Any]:
-    """Return a record as the data set's format has it, its images decoded.
+    """Return a record in the data set's format, with its images decoded.
 
     Raises:
-        IndexError: If there is no such row.
+        IndexError: If the row does not exist.
         InputError: If an image or mask cannot be read; names the neuron and the exemplar.
     """
     try:
@@ -144,7 +144,7 @@ _REMEDY = "build or import the records again, or leave this neuron's row out"
 
 
 def _problems(table: pa.Table | pa.RecordBatch) -> Iterator[tuple[int, str]]:
-    """Yield rows and what is wrong with them."""
+    """Yield pairs of a row and what is wrong with it."""
     yield from _keyless(table)
     there = [column for column in (*_LISTS, "annotations") if column in table.schema.names]
     for column in there:
@@ -186,7 +186,7 @@ def _elements(lists: Any, column: str) -> Iterator[tuple[int, str]]:
 
 def _pictures(lists: Any, word: str) -> Iterator[tuple[int, str]]:
     pictures = pc.list_flatten(lists)
-    if pictures.type.get_field_index("bytes") < 0:  # a reader that does not need them
+    if pictures.type.get_field_index("bytes") < 0:  # the table was read without them
         return
     element = _first(lists, pc.is_null(pc.struct_field(pictures, "bytes")))
     if element is not None:
@@ -201,7 +201,7 @@ def _pictures(lists: Any, word: str) -> Iterator[tuple[int, str]]:
 
 
 def _first(lists: Any, wrong: Any) -> tuple[int, int] | None:
-    """Return the row of the first element that is wrong, and its number in that row's list."""
+    """Return the row of the first wrong element, and the element's number in that row's list."""
     flags = pc.fill_null(wrong, True).to_numpy(zero_copy_only=False)
     if not flags.any():
         return None
@@ -213,7 +213,7 @@ def _first(lists: Any, wrong: Any) -> tuple[int, int] | None:
 
 
 def _lengths(table: pa.Table | pa.RecordBatch) -> Iterator[tuple[int, str]]:
-    """Yield the first record whose lists, where they are not empty, differ in length."""
+    """Yield the first record whose nonempty lists differ in length."""
     there = [column for column in _LISTS if column in table.schema.names]
     counted = (pc.list_value_length(table.column(column)) for column in there)
     lengths = np.stack([pc.fill_null(n, 0).to_numpy(zero_copy_only=False) for n in counted])

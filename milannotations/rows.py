@@ -1,8 +1,8 @@
-"""The rows of a table of text: one reader for every command, which guesses at no cell.
+"""The rows of a text table: one reader for every command, which never guesses a cell.
 
-A row with fewer or more cells than the header, a quote that is not closed or that swallows the rows
-after it, a NUL byte and a byte-order mark in the middle are faults with a line, never values. Cells
-are texts as they stand: ``NA``, ``None`` and ``1e300`` are words.
+These are faults with a line number, never values: a row with fewer or more cells than the header, a
+quote that is never closed or that swallows the rows after it, a NUL byte, and a byte-order mark in
+the middle. Cells are texts, taken literally: ``NA``, ``None`` and ``1e300`` are words.
 """
 
 from __future__ import annotations
@@ -35,14 +35,14 @@ from milannotations.tables import (
 )
 
 MAX_CELL = 131_072  # characters
-# What a packed table may unpack to: at most so many times its size, from so many bytes on.
+# A packed table may unpack to at most this many times its size; fewer bytes are always allowed.
 _MAX_RATIO, _SURE = 200, 64 * 2**20
 _CHUNK = 1 << 20
 _MARK_INSIDE = re.compile("[\r\n]\ufeff")
 
 
 class TableLine(NamedTuple):
-    """A row: the line on which it begins, from 1; its cells; and what is wrong with it, if any."""
+    """A row: the line on which it begins, from 1; its cells; and its fault, if it has one."""
 
     number: int
     cells: list[str]
@@ -54,14 +54,14 @@ class Scan:
 
     Args:
         text: The table, without a byte-order mark.
-        wanted: Columns that are looked for; see ``tables.canonical``.
+        wanted: Columns to look for; see ``tables.canonical``.
 
     Attributes:
-        layout: How it is written.
-        header: The names of its columns, wanted ones as ``wanted`` has them.
+        layout: How the table is written.
+        header: The names of its columns; wanted ones are spelt as in ``wanted``.
 
     Raises:
-        TableError: If it cannot be a table, or names a wanted column twice.
+        TableError: If the text cannot be a table, or names a wanted column twice.
     """
 
     def __init__(self, text: str, wanted: Sequence[str]) -> None:
@@ -82,7 +82,7 @@ class Scan:
             raise TableError(
                 f"it has {len(written):,} columns; at most {MAX_COLUMNS:,} are read", self._line
             )
-        # Another name of a wanted column must not come twice either: only one would be read.
+        # An alias of a wanted column must not occur twice either: only one would be read.
         names = [name.casefold() for name in written]
         for column in self._wanted:
             for name in (column, *ALIASES.get(column, ())):
@@ -95,7 +95,7 @@ class Scan:
         return self._line
 
     def notices(self) -> list[str]:
-        """Return what is read otherwise than its writer may think."""
+        """Return warnings of what is read differently from what the table's writer may expect."""
         told = []
         unnamed = self.header.count("")
         if unnamed:
@@ -111,7 +111,7 @@ class Scan:
         """Yield the rows after the header; a row that cannot be used has a ``fault``.
 
         Raises:
-            TableError: If the rest cannot be told into rows.
+            TableError: If the rest cannot be split into rows.
         """
         width, mark = len(self.header), self.layout.delimiter
         unit = self.header.index("unit") if "unit" in self.header else None
@@ -141,9 +141,9 @@ class Rows:
     """A whole table.
 
     Attributes:
-        header: Names of its columns, wanted ones as they were looked for.
+        header: Names of its columns; wanted ones are spelt as they were asked for.
         lines: The rows, each with as many cells as the header.
-        counted: What a row's number counts: ``line`` of a text, ``row`` of Parquet.
+        counted: What a row's number counts: ``line`` for text, ``row`` for Parquet.
     """
 
     header: list[str]
@@ -151,18 +151,18 @@ class Rows:
     counted: str = field(default="line")
 
     def column(self, name: str) -> list[str]:
-        """Return the cells of a column; empty texts if there is none of that name."""
+        """Return the cells of a column; empty texts if the table lacks the column."""
         if name not in self.header:
             return [""] * len(self.lines)
         at = self.header.index(name)
         return [line.cells[at] for line in self.lines]
 
     def where(self, index: int) -> str:
-        """Say where a row stands: ``line 7``."""
+        """Return where a row stands, such as ``line 7``."""
         return f"{self.counted} {self.lines[index].number}"
 
     def mappings(self) -> list[dict[str, str]]:
-        """Return the rows by the names of their columns."""
+        """Return the rows as dictionaries by column name."""
         return [dict(zip(self.header, line.cells, strict=True)) for line in self.lines]
 
 
@@ -172,16 +172,16 @@ def read_rows(
     needed: Sequence[str] = (),
     stream: IO[bytes] | None = None,
 ) -> Rows:
-    """Read a table of text, plain or packed; what is read otherwise than it may seem is told.
+    """Read a text table, plain or packed, and warn about what may be read unexpectedly.
 
     Args:
-        path: The file; or only its name, where ``stream`` is its content.
-        wanted: Columns that are looked for.
-        needed: Columns that it must have.
-        stream: The content, where it is no file of its own.
+        path: The file; only its name if ``stream`` is given.
+        wanted: Columns to look for.
+        needed: Columns that the table must have.
+        stream: The content, if it is not a separate file.
 
     Raises:
-        InputError: Names the file, the line and what is wrong.
+        InputError: If the table cannot be read; names the file, the line and what is wrong.
     """
     try:
         scan = Scan(decode(content_of(path, stream)), wanted)
@@ -207,7 +207,7 @@ def read_rows(
 
 
 def plain_rows(data: bytes) -> list[TableLine]:
-    """Return the rows of a table that has no header, separated by commas.
+    """Return the rows of a comma-separated table without a header.
 
     Raises:
         TableError: If it cannot be read.
@@ -218,10 +218,10 @@ def plain_rows(data: bytes) -> list[TableLine]:
 
 
 def check_characters(text: str) -> None:
-    """Refuse what no table of text holds.
+    """Refuse characters that do not belong in a text table.
 
     Raises:
-        TableError: Names the line.
+        TableError: If there is one; names the line.
     """
     if (at := text.find("\0")) >= 0:
         line = text.count("\n", 0, at) + 1
@@ -232,7 +232,7 @@ def check_characters(text: str) -> None:
 
 
 def content_of(path: Path, stream: IO[bytes] | None = None) -> bytes:
-    """Return the content of a table's file, unpacked.
+    """Return the unpacked content of a table's file.
 
     Raises:
         InputError: If it cannot be read, or is too large.
@@ -262,7 +262,7 @@ def content_of(path: Path, stream: IO[bytes] | None = None) -> bytes:
 
 
 def _csv_lines(text: str, layout: TableLayout) -> Iterator[TableLine]:
-    """Yield every row from the header on, however many cells it has."""
+    """Yield every row, beginning with the header, however many cells it has."""
     lines = io.StringIO(text, newline="")
     for _ in range(layout.skip):
         lines.readline()
@@ -280,7 +280,7 @@ def _csv_lines(text: str, layout: TableLayout) -> Iterator[TableLine]:
 
 
 def _holds_rows(cell: str, width: int, mark: str, unit: int | None) -> bool:
-    """Say whether a cell of several lines holds a row of the table: its quote was never closed."""
+    """Say whether a multi-line cell holds a row of the table, as if its quote was never closed."""
     if width < 2 or ("\n" not in cell and "\r" not in cell):
         return False
     for line in io.StringIO(cell, newline=None):

@@ -1,6 +1,6 @@
-"""Two rules by which the code of the MILAN paper differs from the default of this package.
+"""Two rules in which the MILAN paper's code differs from this package's defaults.
 
-``InPlace`` says when an output that a later module changes in place is read, and ``MaskRule`` how
+``InPlace`` says when to read an output that a later module changes in place, and ``MaskRule`` how
 an activation map becomes a mask.
 """
 
@@ -16,7 +16,7 @@ MaskRule = Literal["bilinear", "original"]
 
 
 def checked_in_place(rule: str) -> InPlace:
-    """Return a rule for outputs that are changed in place.
+    """Return a checked rule for outputs that are changed in place.
 
     Raises:
         InputError: If it is neither ``before`` nor ``after``.
@@ -29,10 +29,10 @@ def checked_in_place(rule: str) -> InPlace:
 
 
 def checked_mask_rule(rule: str) -> MaskRule:
-    """Return a rule for masks.
+    """Return a checked rule for masks.
 
     Raises:
-        InputError: If there is no such rule.
+        InputError: If the rule is unknown.
     """
     for choice in get_args(MaskRule):
         if rule == choice:

@@ -1,4 +1,4 @@
-"""Seeds and random generators that depend on names, and are the same on every machine."""
+"""Seeds and random generators that depend on names and are the same on every machine."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 
 
 def stable_seed(*parts: object) -> int:
-    """Return a seed of 64 bits that depends on the parts' texts alone.
+    """Return a 64-bit seed that depends only on the parts' texts.
 
     >>> stable_seed("layer1", 3)
     1795958039395972716
@@ -18,7 +18,7 @@ def stable_seed(*parts: object) -> int:
 
 
 def stable_generator(*parts: object) -> np.random.Generator:
-    """Return a random generator that is seeded by the parts' texts.
+    """Return a random generator seeded by the parts' texts.
 
     >>> int(stable_generator("layer1", 3).integers(100))
     41

@@ -1,9 +1,9 @@
-"""Files of the user's that have the names of our packages.
+"""The user's files that have the same names as our packages.
 
 The names ``benchmark``, ``baselines``, ``applications`` and ``leaderboard`` are common, and Python
 prefers a file in the working folder to an installed package. The command line searches for our
-packages first. In a program or a notebook, importing a package that needs a hidden one raises an
-error that names the file.
+packages first. In a program or a notebook, importing a package that needs a hidden package raises
+an error that names the file.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ _ROOT = Path(__file__).resolve().parents[1]
 
 
 class ShadowedPackageError(InputError, ImportError):
-    """A file of the user's would be imported instead of one of our packages."""
+    """One of the user's files would be imported instead of one of our packages."""
 
 
 def require_own_packages(*names: str) -> None:
-    """Check that packages of these names, if imported, are ours.
+    """Check that imports of these names would give our packages.
 
     >>> require_own_packages("benchmark", "baselines")
 
@@ -45,7 +45,7 @@ def put_own_packages_first() -> None:
 
 
 def _location(name: str) -> Path | None:
-    """Return the file or folder that an import of that name loads, or None if nothing has it."""
+    """Return the file or folder that an import of the name would load; None if there is none."""
     module = sys.modules.get(name)
     spec = module.__spec__ if module is not None else importlib.util.find_spec(name)
     if spec is None:

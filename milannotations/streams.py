@@ -1,8 +1,8 @@
-"""Standard output and error of the command line: whatever they are, no result is lost to them.
+"""The command line's standard output and error: whatever they are, no result is lost to them.
 
-A terminal may have another encoding, a pipe's reader may be gone, a disk may be full. What is
-printed also holds text of other people's, such as names of layers and descriptions, and a terminal
-obeys the control characters in it: those are shown, not obeyed.
+A terminal may have another encoding, a pipe's reader may be gone, a disk may be full. Printed text
+may also come from other people, such as names of layers and descriptions, and a terminal would obey
+the control characters in it; they are shown instead.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ from typing import Any, TextIO, cast
 
 _ENCODING_ERRORS = "milannotations.readable"
 
-# C0 and C1 control characters but for the line feed and tab, line separators, and what changes
-# the direction of text (https://trojansource.codes). A carriage return may end a line.
+# C0 and C1 control characters except the line feed and tab, line separators, and characters that
+# change the direction of text (https://trojansource.codes). A carriage return may end a line.
 _CONTROL = re.compile(
     "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]|\r(?!\n)"
 )
-# What rich writes: styles, and the moves of its progress bars.
+# What rich writes: styles, and the cursor movements of its progress bars.
 _STYLING = re.compile("(\x1b\\[(?:[0-9;]*m|2K|[0-9]*A|\\?25[lh])|\r)")
 _BAR_MOVES = re.compile("\n*(?:\x1b\\[A)*")  # what tqdm writes to reach another bar's line
 
-# ASCII for the characters that this project's own messages are set with.
+# ASCII for the special characters in this project's own messages.
 _PLAIN = {
     "…": "...", "–": "-", "—": "-", "−": "-", "‐": "-", "‑": "-", "·": "-", "•": "*", "×": "x",
     "±": "+/-", "≈": "~", "≤": "<=", "≥": ">=", "→": "->", "←": "<-", "‘": "'", "’": "'",
@@ -37,13 +37,13 @@ _PLAIN = {
     "√": "root of ", "²": "^2", "‰": " per mille", "\xa0": " ", "\u202f": " ",
     "━": "-", "─": "-", "╸": "-", "╺": "-", "│": "|", "┃": "|", "█": "#",
 }  # fmt: skip
-_SPINNERS = range(0x2800, 0x2900)  # braille patterns, of which spinners are made
+_SPINNERS = range(0x2800, 0x2900)  # braille patterns, from which spinners are made
 
 
 def readable(text: str) -> str:
-    r"""Return a text in which control characters are written out, so that none is obeyed.
+    r"""Return a text with its control characters escaped, so that a terminal does not obey them.
 
-    Line feeds and tabs stay.
+    Line feeds and tabs are kept.
 
     >>> readable("conv1\x1b[2J")
     'conv1\\x1b[2J'
@@ -55,16 +55,16 @@ def readable(text: str) -> str:
 
 @contextmanager
 def guarded_streams() -> Iterator[list[GuardedStream]]:
-    """Make standard output and error such that printing never fails, for the time being.
+    """Guard standard output and error inside the block, so that printing never fails.
 
-    - What the encoding lacks is replaced.
+    - Characters that the encoding lacks are replaced.
     - Once a stream cannot be written, the rest is dropped, and ``lost`` says why.
-    - Control characters are written out; ``rich`` may still style text on a terminal.
-    - A stream that was closed from the start is opened on the null device, so that no file that
-      is opened later takes its number and gets what is printed.
+    - Control characters are escaped; ``rich`` may still style text on a terminal.
+    - A stream that was closed from the start is opened on the null device; otherwise a file opened
+      later could take its number and receive what is printed.
 
-    Gives:
-        The two streams. Those that are no files, as in a notebook, are left as they are.
+    Yields:
+        The guarded streams. Streams that are not files, as in a notebook, are left unchanged.
     """
     _open_closed_ones()
     before = sys.stdout, sys.stderr
@@ -80,11 +80,11 @@ def guarded_streams() -> Iterator[list[GuardedStream]]:
 
 
 class GuardedStream:
-    """A text stream that can always be written to; the rest is as in the stream that it wraps.
+    """A text stream that can always be written to; otherwise it acts as the stream that it wraps.
 
     Attributes:
-        stream: What is wrapped.
-        lost: Why output was lost, if it was.
+        stream: The wrapped stream.
+        lost: The error by which output was lost, if it was.
     """
 
     def __init__(self, stream: io.TextIOWrapper) -> None:
@@ -94,12 +94,12 @@ class GuardedStream:
 
     @property
     def buffer(self) -> Any:
-        """There is none: click would write UTF-8 past this stream where the encoding is ASCII."""
+        """Missing: click would write UTF-8 past this stream where the encoding is ASCII."""
         raise AttributeError("a guarded stream takes text alone")
 
     @property
     def rich_proxied_file(self) -> Any:
-        """What consoles of ``rich`` write to (its own name for the file behind a wrapper)."""
+        """The stream that ``rich`` consoles write to (``rich``'s name for a wrapped file)."""
         return _StyledStream(self) if _shows_styles(self.stream) else self
 
     @property
@@ -108,13 +108,13 @@ class GuardedStream:
         return isinstance(self.lost, OSError) and self.lost.errno in (errno.EPIPE, errno.EINVAL)
 
     def write(self, text: str) -> int:
-        """Write a text; its control characters are written out."""
+        """Write a text with its control characters escaped."""
         if not isinstance(text, str):
             raise TypeError(f"a text stream takes str, not {type(text).__name__}")
         if _BAR_MOVES.fullmatch(text):
             self.put(text)
             return len(text)
-        # Bars of tqdm begin with a carriage return, and end with one when they are wiped.
+        # tqdm's bars begin with a carriage return, and end with one when they are cleared.
         head = "\r" if text.startswith("\r") else ""
         tail = "\r" if text.endswith("\r") and len(text) > 1 else ""
         inside = text[len(head) : len(text) - len(tail)]
@@ -127,7 +127,7 @@ class GuardedStream:
             self.write(line)
 
     def put(self, text: str) -> None:
-        """Write a text as it is, unless the stream is lost."""
+        """Write a text unchanged, unless the stream is lost."""
         if self.lost is None:
             try:
                 self.stream.write(text)
@@ -135,7 +135,7 @@ class GuardedStream:
                 self._lose(error)
 
     def flush(self) -> None:
-        """Send off what is written so far."""
+        """Flush what has been written so far."""
         if self.lost is None:
             try:
                 self.stream.flush()
@@ -144,7 +144,7 @@ class GuardedStream:
 
     def _lose(self, error: Exception) -> None:
         self.lost = error
-        # What is still in buffers would fail again when Python ends.
+        # Writing what is left in the buffers would fail again when Python exits.
         with suppress(OSError, ValueError):
             null = os.open(os.devnull, os.O_WRONLY)
             os.dup2(null, self.stream.fileno())
@@ -171,7 +171,7 @@ class GuardedStream:
 
 
 class _StyledStream:
-    """The same for ``rich``, whose styles and moves reach the terminal, and nothing else does."""
+    """A guarded stream for ``rich``: its styles and cursor movements alone are not escaped."""
 
     def __init__(self, guarded: GuardedStream) -> None:
         self._guarded = guarded
@@ -196,7 +196,7 @@ def _shows_styles(stream: io.TextIOWrapper) -> bool:
 def _open_closed_ones() -> None:
     for number in (0, 1, 2):
         if not _is_open(number):
-            os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free: this one
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest free number, which is this one
     for name in ("stdin", "stdout", "stderr"):
         if getattr(sys, name) is None:
             mode = "r" if name == "stdin" else "w"

@@ -1,8 +1,8 @@
-"""Tables as people make them: one reader of what stands in front of the rows.
+"""Tables as people make them: one reader of their encoding, delimiter and header.
 
 Spreadsheets write commas, semicolons or tabs, put a byte-order mark or a line ``sep=;`` before the
-header, and turn numbers into ``32.0``. Every command that reads a table of words finds out here
-which of these it has; what cannot be read is named.
+header, and turn numbers into ``32.0``. Every command that reads a table of words detects these
+here; what cannot be read is reported.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from typing import IO, Any
 
 MAX_TABLE_BYTES = 1_000_000_000
 DELIMITERS = (",", ";", "\t")
-# Other names of columns, where the usual one is missing.
+# Names that stand for a column if its usual name is missing.
 ALIASES = {
     "unit": ("neuron",),
     "description": ("summary",),
     "summary": ("description",),
 }
 MAX_COLUMNS = 1_000
-# How files of other kinds begin, in small letters, and what to say of them.
+# How files of other kinds begin, in lower case, and the message for each.
 _UTF_16 = "it looks like UTF-16; save it as UTF-8 (in Excel: CSV UTF-8)"
 _WORKBOOK = "it is a workbook or an archive; save the sheet as CSV UTF-8"
 _OTHERS = {
@@ -44,7 +44,7 @@ _OTHERS = {
 _SEPARATOR = re.compile(r"sep=(.)", re.IGNORECASE)
 _TEXTS = frozenset({".csv", ".tsv", ".tab", ".txt"})
 _WORKBOOKS = frozenset({".xlsx", ".xlsm", ".xls", ".ods"})
-# Each opens a file's bytes, unpacked.
+# Each opens a file for reading its unpacked bytes.
 _OPENERS: dict[str, Callable[[Path], Any]] = {
     ".gz": gzip.open,
     ".bz2": bz2.open,
@@ -53,7 +53,7 @@ _OPENERS: dict[str, Callable[[Path], Any]] = {
 
 
 class TableError(ValueError):
-    """What is wrong with a table as a whole; ``line`` counts from 1."""
+    """A fault of a table as a whole; ``line`` counts from 1."""
 
     def __init__(self, message: str, line: int = 1) -> None:
         super().__init__(message)
@@ -65,9 +65,9 @@ class TableLayout:
     """How a table is written.
 
     Attributes:
-        delimiter: What stands between cells.
-        skip: Lines before the header.
-        header: The columns as ``canonical`` names them; empty where the table is.
+        delimiter: The character between cells.
+        skip: Number of lines before the header.
+        header: The columns as ``canonical`` names them; empty if the table is empty.
     """
 
     delimiter: str
@@ -76,7 +76,9 @@ class TableLayout:
 
 
 def is_table(path: Path) -> bool:
-    """Say whether a file is a table of text by its name; workbooks count, so that they are named.
+    """Say by its name whether a file is a text table.
+
+    Workbooks count as well, so that the reader can refuse them by name.
 
     >>> is_table(Path("a.CSV")), is_table(Path("a.parquet"))
     (True, False)
@@ -89,7 +91,8 @@ def decode(data: bytes) -> str:
     """Return a table's text, without a byte-order mark.
 
     Raises:
-        TableError: If it is not UTF-8; it says what it seems to be, and where.
+        TableError: If it is not UTF-8; says which format it seems to have, or where the first
+            wrong byte is.
     """
     for beginning, what in _OTHERS.items():
         if data[: len(beginning)].lower() == beginning:
@@ -105,17 +108,17 @@ def decode(data: bytes) -> str:
 
 
 def layout_of(text: str, wanted: Sequence[str]) -> TableLayout:
-    """Find out how a table is written, from its beginning.
+    """Detect how a table is written, from its beginning.
 
-    The delimiter is the one that gives the header most of the wanted columns, or that a line
-    ``sep=;`` names, as Excel writes it.
+    The delimiter is the one that finds the most wanted columns in the header, or the one named by a
+    line such as ``sep=;``, which Excel writes.
 
     >>> layout_of("sep=;\\nLayer;Neuron;description\\n", ("layer", "unit", "description"))
     TableLayout(delimiter=';', skip=1, header=('layer', 'unit', 'description'))
     """
     lines: list[str] = []
     skip = 0
-    for line in io.StringIO(text, newline=""):  # as the csv module tells lines apart
+    for line in io.StringIO(text, newline=""):  # splits lines as the csv module does
         lines.append(line.rstrip("\r\n"))
         if lines[skip].strip():
             if len(lines) > skip + 1 or not _SEPARATOR.fullmatch(_named(lines[skip])):
@@ -133,7 +136,7 @@ def layout_of(text: str, wanted: Sequence[str]) -> TableLayout:
 
     def fit(mark: str) -> tuple[int, int]:
         columns = len(set(wanted) & set(headers[mark]))
-        # Where no column is known, the one that makes most cells shows best what stands there.
+        # If no column is known, the delimiter that makes the most cells shows best what is there.
         return columns, 0 if columns else len(headers[mark])
 
     delimiter = max(candidates, key=fit)
@@ -143,8 +146,8 @@ def layout_of(text: str, wanted: Sequence[str]) -> TableLayout:
 def canonical(header: Sequence[str], wanted: Sequence[str]) -> list[str]:
     """Return a header in which wanted columns have their usual names.
 
-    Capitals and spaces around a name do not count; another name of a column stands for it where
-    the column itself is missing (see ``ALIASES``).
+    Case and surrounding spaces are ignored; an alias stands for a column if the column itself is
+    missing (see ``ALIASES``).
 
     >>> canonical(["Layer ", "neuron", "summary", "Score"], ["layer", "unit", "description"])
     ['layer', 'unit', 'description', 'Score']
@@ -161,18 +164,18 @@ def canonical(header: Sequence[str], wanted: Sequence[str]) -> list[str]:
 
 
 def is_packed(path: Path) -> bool:
-    """Say whether a table is packed, by its name."""
+    """Say by its name whether a table is packed."""
     return path.suffix.lower() in _OPENERS
 
 
 def open_packed(path: Path) -> IO[bytes]:
-    """Open what a packed table unpacks to."""
+    """Open a packed table for reading its unpacked bytes."""
     opened: IO[bytes] = _OPENERS[path.suffix.lower()](path)
     return opened
 
 
 def _named(line: str) -> str:
-    """Return a line as it would be if it named the delimiter."""
+    """Return a line such as ``sep=;`` without what spreadsheets add to it; strip other lines."""
     inner = line.strip(" ,;\t\r").strip('"')
     return inner if _SEPARATOR.fullmatch(inner) else line.strip(" \r")
 

@@ -1,4 +1,4 @@
-"""Tensors from files that may come from anyone, and numbers that no network can run with."""
+"""Tensors from untrusted files, and checks for numbers that no network can run with."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from milannotations.errors import InputError
 
-# What a file of PyTorch may unpack to: torch.save stores tensors as they are.
+# Limits on what a PyTorch file may unpack to: torch.save stores tensors uncompressed.
 _UNPACKED_BYTES, _MAX_RATIO = 2**28, 16
 _LONGEST_REASON = 300
 
@@ -21,20 +21,19 @@ def read_safetensors(path: Path) -> dict[str, Tensor]:
     """Read a file of tensors.
 
     Raises:
-        InputError: If it is missing or damaged, or has types that are not known here; names the
-            file.
+        InputError: If it is missing or damaged, or has unknown data types; names the file.
     """
     if not path.is_file():
         raise InputError(f"{path} does not exist, or is no file; name a .safetensors file")
     try:
         return load_file(path)
-    except Exception as error:  # its own derives from Exception alone; torch has others
+    except Exception as error:  # safetensors' own error derives from Exception; torch raises others
         detail = " ".join(str(error).split())[:_LONGEST_REASON] or type(error).__name__
         raise InputError(f"{path} is no sound file of tensors: {detail}") from error
 
 
 def check_torch_file(path: Path) -> None:
-    """Raise InputError if a file of ``torch.save`` would take far more memory than it has bytes."""
+    """Raise InputError if a file of ``torch.save`` would unpack to far more bytes than it has."""
     if not zipfile.is_zipfile(path):
         return
     try:
@@ -50,11 +49,11 @@ def check_torch_file(path: Path) -> None:
 
 
 def check_plain(tensors: Mapping[str, Tensor], name: str) -> None:
-    """Raise InputError if a tensor holds no numbers of its own, or not one for each place.
+    """Raise InputError if a tensor does not store one plain number for each element.
 
     Args:
-        tensors: By name.
-        name: Where they are from, for messages.
+        tensors: Tensors by name.
+        name: Source of the tensors, for messages.
     """
     for key, tensor in tensors.items():
         if tensor.is_meta:
@@ -72,8 +71,8 @@ def check_finite(tensors: Iterable[tuple[str, Tensor]], name: str, infinity: boo
     """Raise InputError if a tensor holds NaN or infinity.
 
     Args:
-        tensors: Their names, and they.
-        name: Where they are from, for messages.
+        tensors: Pairs of a name and a tensor.
+        name: Source of the tensors, for messages.
         infinity: Allow infinity.
     """
     for key, tensor in tensors:
@@ -92,7 +91,7 @@ def check_finite(tensors: Iterable[tuple[str, Tensor]], name: str, infinity: boo
 def check_network(module: nn.Module, name: str) -> None:
     """Raise InputError if a network has parameters that are not finite, or buffers with NaN.
 
-    Buffers may hold infinity, as masks of attention do.
+    Buffers may hold infinity, as attention masks do.
     """
     check_finite(module.named_parameters(), name)
     check_finite(module.named_buffers(), name, infinity=True)

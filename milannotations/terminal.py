@@ -1,6 +1,7 @@
-"""What is printed for people: on a terminal, into a pipe or a log.
+"""Output for people: on a terminal, into a pipe or a log.
 
-Text of other people's is shown and never obeyed. Tables fit the width, and no number is ever cut.
+Control characters in other people's texts are shown and never obeyed. Tables fit the width, and no
+number is ever cut.
 """
 
 from __future__ import annotations
@@ -18,20 +19,20 @@ from rich.text import Text
 
 from milannotations.streams import readable
 
-_WORDS = 14  # cells that a column of words has at least, where its words are longer
-_PADDING = 3  # of a column, its line included
+_WORDS = 14  # least width in cells of a column of words that has longer words
+_PADDING = 3  # per column, including its line
 
 
 class Console(rich.console.Console):
-    """The console that everything here prints to: control characters in what it is given are shown.
+    """The console that all code here prints to; it shows control characters in the given text.
 
-    The styles and moves that ``rich`` itself adds are kept.
+    The styles and cursor movements that ``rich`` itself adds are kept.
     """
 
     def render(
         self, renderable: RenderableType, options: ConsoleOptions | None = None
     ) -> Iterable[Segment]:
-        """Turn something into pieces of text with styles."""
+        """Turn a renderable into pieces of styled text."""
         for segment in super().render(renderable, options):
             if segment.control:
                 yield segment
@@ -40,18 +41,18 @@ class Console(rich.console.Console):
 
 
 class FittedTable:
-    """A table that fits whatever width it is printed in.
+    """A table that fits any width in which it is printed.
 
-    Columns of words wrap; cells of numbers break between numbers alone. Columns that have no room
-    stand in a further table below, in which the first columns are repeated.
+    Columns of words wrap; cells of numbers break only between numbers. Columns for which there is
+    no room move to a further table below, which repeats the first columns.
 
     Args:
-        title: Above the table.
+        title: Text above the table.
         head: Names of the columns.
         rows: The cells.
-        caption: Below the last table.
-        words: Which columns hold words and stand at the left; the others hold numbers.
-        keys: How many of the first columns name a row.
+        caption: Text below the last table.
+        words: Which columns hold words and are aligned left; the others hold numbers.
+        keys: How many of the first columns identify a row.
     """
 
     def __init__(
@@ -71,7 +72,7 @@ class FittedTable:
     def __rich_console__(
         self, console: rich.console.Console, options: ConsoleOptions
     ) -> RenderResult:
-        """Yield one table, or several below one another."""
+        """Yield one table, or several to be printed below one another."""
         blocks = list(self._blocks(options.max_width))
         for number, columns in enumerate(blocks):
             yield self._table(
@@ -122,7 +123,10 @@ class FittedTable:
         return table
 
     def _widths(self, columns: Sequence[int], width: int) -> list[int]:
-        """Share out the room: each column's least first, then what numbers need in one line."""
+        """Divide the width: each column's least first, then what numbers need to stay in one line.
+
+        Words get what is left.
+        """
         sizes = {column: self._least(column) for column in columns}
         room = width - 1 - sum(size + _PADDING for size in sizes.values())
         for column in sorted(columns, key=lambda column: column in self._words):
@@ -135,7 +139,7 @@ class FittedTable:
         return [self.head[column], *(row[column] for row in self.rows)]
 
     def _most(self, column: int) -> int:
-        """Return the width at which no cell is broken; names of columns of numbers may be."""
+        """Return the width at which no cell breaks; the heads of number columns may break."""
         cells = self._cells(column)[0 if column in self._words else 1 :]
         lines = (line for cell in cells for line in cell.splitlines() or [""])
         return max(map(cell_len, lines), default=1)
@@ -160,7 +164,7 @@ class FittedTable:
 
 
 def _pieces(cell: str) -> list[str]:
-    """Split a cell where it may be broken: an interval stays in one line.
+    """Split a cell where it may break: an interval stays in one line.
 
     >>> _pieces("0.704 [0.697, 0.711]")
     ['0.704', '[0.697, 0.711]']

@@ -1,4 +1,4 @@
-"""Which characters a description may hold: those that a reader sees."""
+"""Which characters a description may hold: those that a reader can see."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import sys
 import unicodedata
 from functools import cache
 
-MAX_MARKS = 4  # combining marks in a row; more are drawn over other lines
+MAX_MARKS = 4  # combining marks in a row; more would be drawn over other lines
 
 _NAMES = {
     "Cc": "a control character",
@@ -18,25 +18,25 @@ _NAMES = {
     "Zl": "a line separator",
     "Zp": "a paragraph separator",
 }
-# Joiners are part of how some scripts and emoji are written.
+# Some scripts and emoji are written with joiners.
 _JOINERS = {0x200C, 0x200D}
-# Characters of other categories that show nothing: fillers of Hangul, Braille without a dot, what
-# stands for an object that is not there, and the musical note without a head.
+# Characters of other categories that show nothing: Hangul fillers, blank Braille, the object
+# replacement character, and the musical note without a head.
 _FILLERS = frozenset("\u115f\u1160\u2800\u3164\uffa0\ufffc\U0001d159")
-# Marks show something only with a letter that they stand on, which makes a text no blank one.
+# A mark shows something only on a letter, and a text with a letter is not blank anyway.
 _UNSEEN = frozenset({"Cc", "Cf", "Co", "Cs", "Mc", "Me", "Mn", "Zl", "Zp", "Zs"})
-# Unassigned, but set aside for characters that show nothing (Unicode's Default_Ignorable).
+# Unassigned, but reserved for characters that show nothing (Unicode's Default_Ignorable).
 _IGNORABLE = ((0x2065, 0x2065), (0xFFF0, 0xFFF8), (0xE0000, 0xE0FFF))
 _LINES = frozenset("\t\n\r")
 
 
 def fault_of(text: str, limit: int | None = None, lines: bool = False) -> str:
-    """Say what is wrong with a text; empty if nothing is.
+    """Say what is wrong with a text; return an empty string if nothing is.
 
     Args:
         text: The text.
-        limit: Most characters it may have; default any number.
-        lines: Whether it may have several lines.
+        limit: The greatest number of characters; default any number.
+        lines: Whether the text may have several lines.
 
     >>> fault_of("a dog\\x07")
     'has a control character (U+0007) at character 6'
@@ -62,7 +62,7 @@ def fault_of(text: str, limit: int | None = None, lines: bool = False) -> str:
 
 
 def is_blank(text: str) -> bool:
-    """Say whether a text shows nothing but spaces and full stops, so that nothing can be scored.
+    """Say whether a text shows nothing but spaces and full stops, so that it cannot be scored.
 
     >>> is_blank(" . "), is_blank("\\u200b\\u3164"), is_blank("?")
     (True, True, False)
@@ -80,13 +80,13 @@ def _shows(character: str) -> bool:
 
 
 def _is_noncharacter(code: int) -> bool:
-    """Tell what will never be a character from what the next version of Unicode may assign."""
+    """Tell code points that will never be characters from those that Unicode may yet assign."""
     return code & 0xFFFE == 0xFFFE or 0xFDD0 <= code <= 0xFDEF
 
 
 @cache
 def _forbidden() -> re.Pattern[str]:
-    """Match what no text may hold, told by Unicode's general category."""
+    """Return a pattern for the forbidden characters, found by Unicode's general category."""
     ranges: list[list[int]] = []
     for code in range(sys.maxunicode + 1):
         category = unicodedata.category(chr(code))

@@ -1,10 +1,10 @@
-"""Using several processors so that the numbers do not depend on how many there are.
+"""Using several processors such that results do not depend on their number.
 
 A library that splits one sum among threads rounds it differently for each number of threads, and a
-network that is given many images at once is computed by other kernels than for one. Descriptions
-are chosen by comparing such numbers, and training feeds them back, so that the last digit decides.
-On a CPU, therefore, each image goes through the network by itself, in a single thread, and several
-images side by side. What that costs stands in docs/performance.md.
+network computes many images at once with other kernels than a single image. Descriptions are chosen
+by comparing such numbers, and training feeds them back, so that the last digit can decide. On a
+CPU, therefore, each image passes through the network by itself, in a single thread, and several
+images are computed side by side. docs/performance.md says what that costs.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ R = TypeVar("R")
 
 @contextmanager
 def one_thread() -> Iterator[int]:
-    """Have torch compute each operation in a single thread; gives the number that was set."""
+    """Have torch compute each operation in a single thread; yields the previous number."""
     threads = torch.get_num_threads()
     with fixed_threads(1):
         yield threads
@@ -34,7 +34,7 @@ def one_thread() -> Iterator[int]:
 
 @contextmanager
 def fixed_threads(count: int) -> Iterator[None]:
-    """Have torch compute each operation in so many threads, whatever the machine has."""
+    """Have torch compute each operation in this many threads, whatever the machine has."""
     threads = torch.get_num_threads()
     torch.set_num_threads(count)
     try:
@@ -44,13 +44,13 @@ def fixed_threads(count: int) -> Iterator[None]:
 
 
 def side_by_side(function: Callable[[T], R], items: Iterable[T]) -> list[R]:
-    """Return ``function(item)`` of all items, each computed in one thread.
+    """Return ``function(item)`` for all items, each computed in one thread.
 
-    As many items are computed at once as torch has threads.
+    The number of items computed at once is torch's number of threads.
 
     Args:
-        function: Is called from several threads at once, so it must change nothing.
-        items: What it is given, one after the other.
+        function: Called from several threads at once, so it must change nothing.
+        items: The items.
 
     Returns:
         The results in the order of the items; they do not depend on the number of threads.
@@ -65,15 +65,15 @@ def side_by_side(function: Callable[[T], R], items: Iterable[T]) -> list[R]:
 
 
 def in_copies(module: M, function: Callable[[M, T], R], items: Iterable[T]) -> list[R]:
-    """Do the same with a module that ``function`` sets hooks or attributes of.
+    """Like ``side_by_side``, with a module on which ``function`` may set hooks or attributes.
 
-    Every thread has a copy of the module that shares its parameters, so that hooks meet nobody
-    else's images.
+    Every thread has its own copy of the module, which shares the parameters, so that hooks never
+    see another thread's images.
 
     Args:
-        module: On the CPU.
-        function: Must change no parameter.
-        items: What it is given, one after the other.
+        module: A module on the CPU.
+        function: Called with a copy of the module and an item; must not change parameters.
+        items: The items.
     """
     todo = list(items)
     copies: queue.SimpleQueue[M] = queue.SimpleQueue()

@@ -13,7 +13,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-MAX_TEXT = 2000  # characters of any one text; longer is a mistake or an attack
+MAX_TEXT = 2000  # characters of a text; a longer one is a mistake or an attack
 
 # Unicode's bidirectional controls (marks, embeddings, overrides, isolates) change the reading
 # direction of what follows, so that "gnp.exe" could be displayed as "exe.png".
@@ -28,7 +28,7 @@ _FORMULA = frozenset("=+-@|%\uff1d\uff0b\uff0d\uff20")
 _LINKED = re.compile(
     r"//|@|www[.\u3002\uff61]|#\d|\bgh-\d"
     r"|(?<![^\W\d_])(?:data|file|ftp|https?|javascript|mailto|vbscript|xmpp):"
-    # example.com, but not file names with suffixes that are no domains.
+    # example.com, but not file names whose suffixes are not domains.
     r"|[^\s.][.\u3002\uff61](?!(?:csv|tsv|parquet|json|yaml|yml|npy|npz|txt|png|jpg|jpeg|html)\b)"
     r"[^\W\d_]{2,}"
     r"|(?<![0-9a-z])[0-9a-f]{7,64}(?![0-9a-z])",  # a commit
@@ -37,7 +37,7 @@ _LINKED = re.compile(
 
 
 def clip(text: str, limit: int = 280) -> str:
-    """Shorten a text that is too long, and mark it with an ellipsis.
+    """Shorten a text that is too long, and end it with an ellipsis.
 
     >>> clip("a long text", 7)
     'a long…'
@@ -69,7 +69,8 @@ def clean(value: Any, limit: int = MAX_TEXT) -> Any:
 def as_cell(text: str) -> str:
     """Return a text as a CSV cell that no spreadsheet reads as a formula.
 
-    A quote is put before a text that would be one, even after spaces (OWASP, "CSV Injection").
+    A text that would be a formula, even after spaces, gets a quote before it (OWASP, "CSV
+    Injection").
 
     >>> as_cell("=HYPERLINK(1)")
     "'=HYPERLINK(1)"
@@ -85,12 +86,12 @@ def as_markdown(text: str, escape: Callable[[str], str] | None = None) -> str:
 
     Args:
         text: Any text.
-        escape: How words that are not links are escaped; default with a backslash before each
-            character that has a meaning in Markdown.
+        escape: Escapes words that are not links; default a backslash before each character that
+            has a meaning in Markdown.
 
-    Texts that Markdown renderers or GitHub link automatically (addresses, also without a scheme,
-    e-mail addresses, ``@someone``, ``#12``, hashes of commits) become code, since a backslash does
-    not prevent the link.
+    Texts that Markdown renderers or GitHub link automatically (addresses with or without a scheme,
+    e-mail addresses, ``@someone``, ``#12``, commit hashes) become code, since a backslash does not
+    prevent the link.
 
     >>> print(as_markdown("*a* <b> | c"))
     \\*a\\* \\<b\\> \\| c
@@ -112,7 +113,7 @@ def _is_linked(text: str) -> bool:
 
 
 def _as_code(word: str) -> str:
-    """Write the links of a word as code, and what surrounds them with backslashes."""
+    """Write the links in a word as code, and escape the rest with backslashes."""
     written = []
     for piece in re.split(r"([\[\]()<>*\\])", word):
         core = piece.strip("\"',;.!?“”‘’") if _is_linked(piece) else ""

@@ -1,4 +1,4 @@
-"""A hash of a network's weights, by which records, caches and results know it."""
+"""A hash of a network's weights, which identifies it in records, caches and results."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Opening zips that may come from anyone: checked before anything in them is unpacked."""
+"""Opening zips from untrusted sources: they are checked before anything in them is unpacked."""
 
 from __future__ import annotations
 
@@ -15,29 +15,29 @@ from pathlib import Path, PurePosixPath
 
 from milannotations.errors import InputError
 
-# Deflate cannot compress better than 1,032 : 1; what claims more lies about its sizes.
+# Deflate cannot compress better than 1,032 : 1; a member that claims more lies about its sizes.
 MAX_RATIO = 1_032
-# zipfile makes an object for every entry before it can be asked how many there are.
+# zipfile makes an object for every entry before it can say how many there are.
 _DIRECTORY_BYTES = 16 * 2**20
 _METHODS = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}
 _ENCRYPTED = 0x1
 _LOCAL_HEADER = 30  # bytes, without the name
-# Records at a zip's end; see APPNOTE.TXT 4.3.14 to 4.3.16 of PKWARE.
+# Records at a zip's end; see PKWARE's APPNOTE.TXT, 4.3.14 to 4.3.16.
 _END, _END_BYTES, _LONGEST_COMMENT = b"PK\x05\x06", 22, 65_535
 _LOCATOR, _LOCATOR_BYTES = b"PK\x06\x07", 20
 _END64, _END64_BYTES = b"PK\x06\x06", 56
 
 
 def open_zip(path: Path, most: int, total_bytes: int) -> zipfile.ZipFile:
-    """Open a zip for reading, after everything that can be checked without unpacking.
+    """Open a zip for reading, after all checks that need no unpacking.
 
     A zip must start with its first member and end with its directory, so that all programs read
     the same members from it.
 
     Args:
         path: The zip.
-        most: How many members it may have.
-        total_bytes: How much its members may take unpacked.
+        most: The greatest number of members.
+        total_bytes: The greatest total size of the unpacked members.
 
     Raises:
         InputError: If it is damaged or holds anything that cannot be trusted; see
@@ -61,18 +61,18 @@ def zip_errors(name: Path | str, problem: str = "cannot be read") -> Iterator[No
     """Turn what ``zipfile`` raises for damaged files into an error that names the file.
 
     Args:
-        name: Of the zip, or of a member.
-        problem: What is said of it, before what was raised.
+        name: Name of the zip or of a member.
+        problem: The beginning of the message, before the original error.
 
     Raises:
-        InputError: In place of any of them.
+        InputError: In place of any of these errors.
     """
     try:
         yield
     except InputError:
         raise
     except OSError as error:
-        if error.errno != errno.EINVAL:  # of an offset that no file has; others are the disk's
+        if error.errno != errno.EINVAL:  # an impossible offset; other errors are the disk's
             raise
         raise InputError(f"{name} {problem} (it names impossible offsets)") from error
     except (
@@ -86,11 +86,11 @@ def zip_errors(name: Path | str, problem: str = "cannot be read") -> Iterator[No
 
 
 def check_members(path: Path, members: list[zipfile.ZipInfo], most: int, total_bytes: int) -> None:
-    """Look for members that cannot be trusted, before anything of a zip is read.
+    """Refuse members that cannot be trusted, before anything in a zip is read.
 
     Raises:
-        InputError: Names the zip and the member; also if there are more than ``most`` or if they
-            would take more than ``total_bytes``.
+        InputError: If a member cannot be trusted, there are more than ``most``, or they would take
+            more than ``total_bytes``; names the zip and the member.
     """
     if len(members) > most:
         raise InputError(f"{path} has {len(members)} members; at most {most} are read")
@@ -112,7 +112,7 @@ def check_members(path: Path, members: list[zipfile.ZipInfo], most: int, total_b
         if problem:
             raise InputError(f"{path}: member {member.filename!r} {problem}; it is not trusted")
         names.add(name)
-    # Members that share compressed bytes make a small file of any size ("zip bomb").
+    # With members that share compressed bytes, a small file unpacks to any size ("zip bomb").
     ordered = sorted(members, key=lambda m: m.header_offset)
     for member, following in pairwise(ordered):
         if member.header_offset + member.compress_size > following.header_offset:
@@ -128,7 +128,7 @@ def clean_name(name: str) -> str:
 
 
 def folded_name(name: str) -> str:
-    """Return a name as file systems compare it that ignore case and forms of Unicode.
+    """Return a name as file systems that ignore case and Unicode forms compare it.
 
     >>> folded_name("Conv1") == folded_name("conv1")
     True
@@ -139,7 +139,7 @@ def folded_name(name: str) -> str:
 
 
 def _problem(member: zipfile.ZipInfo) -> str:
-    """Say why a member cannot be trusted; empty if it can."""
+    """Say why a member cannot be trusted; return an empty string if it can."""
     name = member.filename
     inside = PurePosixPath(name)
     outside = not inside.parts or inside.is_absolute() or ".." in inside.parts
@@ -162,7 +162,7 @@ def _problem(member: zipfile.ZipInfo) -> str:
 
 
 def _check_bounds(path: Path, archive: zipfile.ZipFile) -> None:
-    """Raise InputError if something stands before the members, or a member reaches beyond them."""
+    """Raise InputError if bytes precede the first member or the last reaches into the directory."""
     members = sorted(archive.infolist(), key=lambda m: m.header_offset)
     if not members:
         return
@@ -214,6 +214,6 @@ def _check_end(path: Path) -> None:
 
 
 def _claims_the_rest(tail: bytes, at: int) -> bool:
-    """Say whether a record that may be a zip's end has a comment up to the end of the file."""
+    """Say whether a record that may be a zip's end has a comment that ends with the file."""
     (comment,) = struct.unpack("<20xH", tail[at : at + _END_BYTES])
     return bool(len(tail) - at - _END_BYTES == comment)
