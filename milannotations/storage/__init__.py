@@ -1,6 +1,6 @@
-"""Writing so that nothing half-written is ever taken for complete, and nothing is left behind.
+"""Safe writing: nothing half-written passes for complete, and nothing is left behind.
 
-``docs/reliability.md`` says what is promised.
+``docs/reliability.md`` lists the guarantees.
 """
 
 from milannotations.storage.atomic import atomic_folder, atomic_path, reserved_file

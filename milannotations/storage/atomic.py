@@ -1,4 +1,4 @@
-"""Files and folders that appear whole: written beside their target, then renamed."""
+"""Files and folders that appear only once complete: written beside their target, then renamed."""
 
 from __future__ import annotations
 
@@ -27,24 +27,24 @@ from milannotations.storage.tidying import recover, remove_partial
 
 _UMASK = threading.Lock()
 _LOST = (errno.ENOSPC, errno.EDQUOT, errno.EIO)
-_FLUSHERS = 8  # files that are flushed at once: a disk that has many to write does it in one go
+_FLUSHERS = 8  # files flushed at the same time: a disk handles many pending writes in one go
 
 
 @contextmanager
 def atomic_path(target: Path, alone: bool = False) -> Iterator[Path]:
-    """Give a temporary path beside ``target``; flush it and rename it to ``target`` on success.
+    """Yield a temporary path beside ``target``; on success, flush it and rename it to ``target``.
 
-    On any exception, Ctrl-C included, the temporary file is removed and ``target`` is left as
-    it was. What a killed process has left of it is removed first. If another process is writing
-    the same file it is waited for. A device or a pipe is written to directly.
+    On any exception, including Ctrl-C, the temporary file is removed and ``target`` stays as it
+    was. Leftovers of a killed process are removed first. If another process is writing the same
+    file, this one waits for it. A device or a pipe is written to directly.
 
     Args:
-        target: The file to be.
-        alone: Give a path in a folder of its own, for libraries that write temporaries themselves:
-            safetensors leaves ``.tmp…`` beside its file if its process is killed.
+        target: The file to write.
+        alone: Yield a path in a separate folder, for libraries that write temporary files
+            themselves: safetensors leaves ``.tmp…`` beside its file if its process is killed.
 
     Raises:
-        InputError: If it cannot be written; or if the disk is full.
+        InputError: If the file cannot be written, or the disk is full.
     """
     check_path(target)
     if is_special(target):
@@ -74,30 +74,30 @@ def atomic_path(target: Path, alone: bool = False) -> Iterator[Path]:
 def reserved_file(target: Path, overwrite: bool = False) -> Iterator[None]:
     """Keep other processes from writing a file during the long work that ends in ``atomic_path``.
 
-    Otherwise two that were both told that there is no such file would replace each other's.
+    Without it, two processes that both found no such file would overwrite each other's result.
 
     Raises:
-        InputError: As ``check_file``; or if another process is writing it.
+        InputError: As in ``check_file``; or if another process is writing the file.
     """
     check_file(target, overwrite)
     if is_special(target):
         yield
         return
     with locked(target):
-        check_file(target, overwrite)  # another may have ended in between
+        check_file(target, overwrite)  # another process may have finished in between
         yield
 
 
 @contextmanager
 def atomic_folder(target: Path, overwrite: bool = False) -> Iterator[Path]:
-    """Give a temporary folder beside ``target``; flush it and rename it to ``target`` on success.
+    """Yield a temporary folder beside ``target``; on success, flush it and rename it to ``target``.
 
-    What killed processes have left of it is removed first, and a folder that one of them was
-    replacing is put back.
+    Leftovers of killed processes are removed first, and a folder that one of them was replacing
+    is put back.
 
     Raises:
-        InputError: At once, if ``target`` exists and ``overwrite`` is not set, or is a file, if
-            another process is writing it, or it cannot be written; later, if the disk is full.
+        InputError: At once, if ``target`` exists and ``overwrite`` is not set, or if it is a file,
+            is being written by another process or cannot be written; later, if the disk is full.
     """
     target = real_folder(target)
     with explaining(target), locked(target) as hold, _in_use(hold, target):
@@ -113,10 +113,10 @@ def atomic_folder(target: Path, overwrite: bool = False) -> Iterator[Path]:
 
 
 def real_folder(target: Path) -> Path:
-    """Return the folder that a link leads to, since the link is kept when that is replaced.
+    """Return the folder that a link leads to, since replacing that folder keeps the link.
 
     Raises:
-        InputError: If there can be no such path, or it is a link that leads nowhere.
+        InputError: If the path cannot exist, or is a link that leads nowhere.
     """
     check_path(target)
     linked = target.is_symlink() and target.is_dir()
@@ -129,7 +129,7 @@ def put_in_place(finished: Path, target: Path) -> None:
     if not target.exists():
         finished.replace(target)
     else:
-        # `recover` sees from the inode in the name how far a killed process came.
+        # The inode in the name shows `recover` how far a killed process got.
         old = old_folder(target, finished.lstat().st_ino)
         finished.replace(old)
         exchanged = False
@@ -139,7 +139,7 @@ def put_in_place(finished: Path, target: Path) -> None:
             if not exchanged:
                 old.replace(finished)
         if not exchanged:
-            # Not in one step, then: in between, there is nothing at the target.
+            # Two renames instead: between them, the target does not exist.
             target.replace(old)
             finished.replace(target)
         shutil.rmtree(old)
@@ -147,7 +147,7 @@ def put_in_place(finished: Path, target: Path) -> None:
 
 @contextmanager
 def _in_use(hold: Hold, target: Path) -> Iterator[None]:
-    """Refuse a second use of the one temporary beside a target, in the same thread."""
+    """Refuse a second use, by the same thread, of the one temporary path beside a target."""
     if hold.writing:
         raise InputError(f"{shown(target)} is being written by another process, or by this one")
     hold.writing = True
@@ -180,14 +180,14 @@ def _new_folder(target: Path, hold: Hold) -> Path:
 
 
 def _flush_all(folder: Path) -> None:
-    """Have all files of a folder written to the disk, so that a power cut leaves none empty."""
+    """Flush all files of a folder to the disk, so that a power cut leaves none of them empty."""
     paths = [path for path in folder.rglob("*") if not path.is_symlink()]
     with ThreadPoolExecutor(_FLUSHERS) as pool:
         list(pool.map(_flush, [*paths, folder]))
 
 
 def _flush(path: Path) -> None:
-    # What cannot be flushed (a folder on Windows, some network drives) is left to the system.
+    # What cannot be flushed (folders on Windows, some network drives) is left to the system.
     try:
         descriptor = os.open(path, os.O_RDONLY)
     except OSError:
@@ -202,8 +202,8 @@ def _flush(path: Path) -> None:
 
 
 def _apply_umask(path: Path, mode: int) -> None:
-    """Give a path the permissions it would have had without a temporary file (those are 0600)."""
-    # The mask belongs to the process: of two threads at once, one would read the other's 0.
+    """Give a path the permissions of a file written directly; temporary files have 0600."""
+    # The mask belongs to the process: of two threads here at once, one would read the other's 0.
     with _UMASK:
         mask = os.umask(0)
         os.umask(mask)

@@ -1,4 +1,4 @@
-"""Two paths that change places in one step, where the operating system can do that."""
+"""Swapping two paths in one step, where the operating system can do that."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from pathlib import Path
 
 _AT_FDCWD = -100
 _EXCHANGE = 2  # RENAME_EXCHANGE of Linux and RENAME_SWAP of macOS have the same value
-# What kernels and file systems answer that cannot do it: NFS, some of FUSE, old ones.
+# Errors of kernels and file systems that cannot do it: old ones, NFS, some FUSE file systems.
 _CANNOT = (errno.ENOSYS, errno.EINVAL, errno.EOPNOTSUPP)
 
 
 def exchange(first: Path, second: Path) -> bool:
-    """Let two existing files or folders of one file system change their names, in one step.
+    """Swap the names of two existing files or folders on one file system, in one step.
 
     Returns:
-        False if that cannot be done here; then nothing has changed.
+        False if that cannot be done here; nothing has changed then.
 
     Raises:
-        OSError: If it fails for a reason of the paths' own.
+        OSError: If it fails for a reason that lies in the paths themselves.
     """
     names = os.fsencode(first), os.fsencode(second)
     try:

@@ -1,4 +1,4 @@
-"""What a failed system call says to a user: path, cause and remedy, in one line."""
+"""How a failed system call is reported to the user: path, cause and remedy, in one line."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from milannotations.storage.names import belongs_to
 
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _AGAIN = "and run the same command again"
-# Errors without a number: Rust's and Arrow's name it in their text; NumPy, torch and Pillow only
-# say that less was written than should have been.
+# Errors without a number as an attribute: those of Rust and Arrow give it in their text; NumPy,
+# torch and Pillow only say that less was written than should have been.
 _NUMBER_IN_TEXT = re.compile(r"\(os error (\d+)\)|\[errno (\d+)\]|\bcode: (\d+)\b", re.IGNORECASE)
 _WROTE_LESS = re.compile(
     r"\d+ requested and \d+ written|PytorchStreamWriter failed writing|inline_container\.cc"
@@ -29,15 +29,15 @@ _WROTE_LESS = re.compile(
 
 
 def explained(error: BaseException, target: Path | None = None) -> InputError | None:
-    """Return what to tell the user of an error that the file system has caused.
+    """Return what to tell the user about an error that the file system caused.
 
     Args:
         error: As raised by Python, Arrow, safetensors, torch, NumPy or Pillow.
         target: The file or folder that was being written, if any.
 
     Returns:
-        One line that names the path, the cause and the remedy; None if ``error`` is no failure of
-        the file system, or names no path and there is no ``target``.
+        One line that names the path, the cause and the remedy; None if ``error`` is not a failure
+        of the file system, or if it names no path and ``target`` is None.
 
     >>> error = OSError(errno.EROFS, "Read-only file system")
     >>> str(explained(error, Path("out.csv")))[:61]
@@ -64,10 +64,10 @@ def explaining(target: Path, ending: str = "") -> Iterator[None]:
 
     Args:
         target: What is written inside the block.
-        ending: Follows the sentence about a full disk.
+        ending: Text to append to the sentence about a full disk.
 
     Raises:
-        InputError: Instead of the failure.
+        InputError: In place of the failure.
     """
     try:
         yield
@@ -80,14 +80,14 @@ def explaining(target: Path, ending: str = "") -> Iterator[None]:
         named = _named(error)
         if _code(error) in _NO_ROOM:
             raise InputError(f"{sentence}{ending}") from error
-        # A failure to read something else is for those who read it.
+        # A failure to read another file is left to the code that reads it.
         if named is None or not _is_part(named, target):
             raise
         raise sentence from error
 
 
 def _code(error: BaseException) -> int | None:
-    """Return the number of the system's error; ``ENOSPC`` where less was written than was due."""
+    """Return the system's error number; ``ENOSPC`` if less was written than should have been."""
     if isinstance(error, OSError) and error.errno is not None:
         return error.errno
     text = str(error)

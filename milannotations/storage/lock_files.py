@@ -1,8 +1,8 @@
-"""The file of a lock: taking it, removing it, and whose it is.
+"""The file behind a lock: taking it, removing it, and recording who holds it.
 
-The lock itself is the kernel's (``flock``), so that it ends with its process however that ends.
-Whoever gets it looks whether the file is still the one at its path: it may have been removed, and
-another made, while the lock was waited for. So two processes never hold "the" lock at once.
+The lock itself is the kernel's (``flock``), so it ends with its process, however that ends.
+Whoever gets it checks that the file is still the one at its path: while they were waiting, it may
+have been removed and another created. So two processes never hold "the" lock at once.
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ try:
     import fcntl
 
     _HAS_FLOCK = True
-except ImportError:  # Windows, where a file that is open cannot be removed
+except ImportError:  # Windows, where an open file cannot be removed
     _HAS_FLOCK = False
 
 MARK = "milannotations lock"
-# The mode of a new lock file: the sticky bit, which means nothing on files, tells it from those of
-# other programs even while it is empty.
+# The mode of a new lock file: the sticky bit, which has no effect on files, distinguishes it from
+# those of other programs even while it is empty.
 MODE = stat.S_ISVTX | 0o666
 _BUSY = (errno.EAGAIN, errno.EACCES, errno.EWOULDBLOCK)
-# What file systems without locks answer: NFS without its lock service, Lustre, some of FUSE.
+# Errors of file systems without locks: NFS without its lock service, Lustre, some FUSE ones.
 _WITHOUT_LOCKS = (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP, errno.EINVAL)
 
 
@@ -39,11 +39,11 @@ class LocksMissing(Exception):
 
 
 class LockFile:
-    """A lock file whose lock this process has.
+    """A lock file whose lock this process holds.
 
     Args:
         path: The file.
-        descriptor: It is open, and locked; None where ``lock`` keeps it.
+        descriptor: The open, locked file; None if ``lock`` holds it.
         lock: The library's lock, on systems without ``flock``.
     """
 
@@ -54,7 +54,7 @@ class LockFile:
         self._signed = False
 
     def sign(self) -> None:
-        """Write into the file whose it is, for messages; on a full disk nothing is written."""
+        """Write into the file who holds it, for messages; on a full disk nothing is written."""
         if self._descriptor is not None and not self._signed:
             self._signed = True
             text = f"{MARK}\n{os.getpid()}\n{socket.gethostname()}\n"
@@ -62,11 +62,11 @@ class LockFile:
                 os.write(self._descriptor, text.encode())
 
     def release(self) -> None:
-        """Remove the file and end the lock."""
+        """Remove the file and release the lock."""
         if self._lock is not None:
             self._lock.release()
         if self._descriptor is not None:
-            # Removed while it is held, as afterwards it may be another's.
+            # Removed while the lock is held: afterwards the file may be another process's.
             with suppress(OSError):
                 self._path.unlink()
             os.close(self._descriptor)
@@ -82,7 +82,7 @@ def take(path: Path) -> LockFile | None:
     """Take a lock at once; None if another process or thread holds it.
 
     Raises:
-        OSError: If the file cannot be made or opened.
+        OSError: If the file cannot be created or opened.
         LocksMissing: If the file system has no locks.
     """
     if not _HAS_FLOCK:
@@ -93,7 +93,7 @@ def take(path: Path) -> LockFile | None:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             if _is_at(descriptor, path):
                 break
-            os.close(descriptor)  # removed while it was opened
+            os.close(descriptor)  # removed while it was being opened
         except OSError as error:
             os.close(descriptor)
             if error.errno in _WITHOUT_LOCKS:
@@ -103,16 +103,16 @@ def take(path: Path) -> LockFile | None:
                 return None
             raise
     with suppress(OSError):
-        if os.fstat(descriptor).st_size:  # says that a killed process holds it
+        if os.fstat(descriptor).st_size:  # names a killed process as the holder
             os.ftruncate(descriptor, 0)
     return LockFile(path, descriptor)
 
 
 def is_taken(path: Path) -> bool:
-    """Say whether somebody holds a lock; nothing is created or removed.
+    """Say whether anyone holds a lock; nothing is created or removed.
 
     Raises:
-        OSError: If that cannot be found out.
+        OSError: If that cannot be determined.
     """
     if not _HAS_FLOCK:
         raise OSError(errno.ENOSYS, "locks cannot be looked at on this system")
@@ -132,7 +132,7 @@ def is_taken(path: Path) -> bool:
 
 
 def holder(path: Path) -> str:
-    """Say which process holds a lock, as far as its file tells: `` (number 123 on node7)``."""
+    """Say which process holds a lock, if its file names one: `` (number 123 on node7)``."""
     try:
         mark, process, host = path.read_text(encoding="utf-8").split("\n")[:3]
     except (OSError, ValueError):
@@ -155,7 +155,7 @@ def _take_with_library(path: Path) -> LockFile | None:
 
 
 def _opened(path: Path) -> int:
-    """Open a lock file, which is made where it is missing; links are not followed."""
+    """Open a lock file, creating it if it is missing; links are not followed."""
     flags = os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW
     while True:
         try:
@@ -166,7 +166,7 @@ def _opened(path: Path) -> int:
             return os.open(path, flags)
         except FileNotFoundError:
             continue
-        except PermissionError:  # of another user; a local file system locks it all the same
+        except PermissionError:  # another user's; a local file system can lock it anyway
             return os.open(path, flags & ~os.O_RDWR | os.O_RDONLY)
 
 

@@ -1,6 +1,6 @@
-"""Keeping others from writing a target: one lock for each, beside it, for as long as it is written.
+"""Keeping others from writing a target: each has a lock beside it while it is being written.
 
-A thread that has a target's lock may take it again, as functions that call each other do.
+A thread that holds a target's lock may take it again, as functions that call each other do.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from milannotations.storage.failures import explained
 from milannotations.storage.lock_files import LockFile, LocksMissing, holder, is_taken, take
 from milannotations.storage.names import lock_file
 
-_PATIENCE_S = 1.0  # until whoever waits says so, or gives up
+_PATIENCE_S = 1.0  # before a waiting process says so, or gives up
 _POLL_S = 0.05
 
 
@@ -32,8 +32,8 @@ class Hold:
         path: The lock file's path.
         thread: The thread.
         file: The lock file; None where the file system has no locks.
-        depth: How often the thread has taken it.
-        writing: Whether the temporary beside the target is in use.
+        depth: How many times the thread has taken it.
+        writing: Whether the temporary path beside the target is in use.
     """
 
     path: Path
@@ -56,15 +56,15 @@ _WARNED: set[int] = set()  # file systems
 def locked(target: Path, wait: bool = False, brief: bool = False) -> Iterator[Hold]:
     """Keep other processes, and other threads, from writing ``target``.
 
-    The folder that ``target`` lies in is created where it is missing. A thread that holds the lock
-    gets it again. Where the file system has no locks a note says so, once.
+    The folder that contains ``target`` is created if it is missing. A thread that holds the lock
+    gets it again. If the file system has no locks, a note says so once.
 
     Args:
         target: The file or folder to be written.
-        wait: Wait for as long as another process holds the lock, after saying so; by default only
-            for a second.
-        brief: Do not write into the lock file which process holds it, which takes longer than to
-            write a small file.
+        wait: Wait, after saying so, for as long as another process holds the lock; the default is
+            to give up after a second.
+        brief: Do not record in the lock file which process holds it, since that takes longer than
+            writing a small file.
 
     Raises:
         InputError: If another process is writing it, or its folder cannot be written to.
@@ -83,10 +83,10 @@ def locked(target: Path, wait: bool = False, brief: bool = False) -> Iterator[Ho
 
 
 def take_now(path: Path) -> LockFile | None:
-    """Take the lock of a lock file's path at once; None if it is held, by this process or another.
+    """Take the lock at a lock file's path at once; None if this process or another holds it.
 
     Raises:
-        OSError: If the file cannot be made or opened.
+        OSError: If the file cannot be created or opened.
         LocksMissing: If the file system has no locks.
     """
     path = _absolute(path)
@@ -94,10 +94,10 @@ def take_now(path: Path) -> LockFile | None:
 
 
 def is_held(path: Path) -> bool:
-    """Say whether somebody holds the lock of a lock file; nothing is created or removed.
+    """Say whether anyone holds the lock of a lock file; nothing is created or removed.
 
     Raises:
-        OSError: If that cannot be found out.
+        OSError: If that cannot be determined.
     """
     path = _absolute(path)
     return path in _HOLDS or is_taken(path)
@@ -150,12 +150,12 @@ def _warn(folder: Path, reason: str) -> None:
 
 
 def _absolute(path: Path) -> Path:
-    # Of the folder alone: two names of one folder are one, and a target that is a link is itself.
+    # Only the folder is resolved: its names are all one place, but a link is a separate target.
     return path.parent.resolve() / path.name
 
 
 def _forget_in_child() -> None:
-    """Let a forked process hold nothing: its parent's locks end with its parent."""
+    """Make a forked process hold no locks: they are its parent's, and end with the parent."""
     for hold in _HOLDS.values():
         if hold.file:
             hold.file.forget()

@@ -1,8 +1,8 @@
 """The hidden files and folders beside a target while it is written.
 
 For a target ``name`` they are ``.name.lock``, ``.name.partial``, ``.name.<number>.old``,
-``.name.unfinished`` and ``.name.unfinished.json``. Only the holder of the lock may make, use or
-remove the others, so whoever gets the lock knows that what lies there is nobody's.
+``.name.unfinished`` and ``.name.unfinished.json``. Only the holder of the lock may create, use or
+remove the others, so whoever gets the lock knows that nobody else is using them.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-# Ends of the names, and what else stands in them: eight characters of `tempfile` where a file
-# system has no locks, and in earlier versions; the inode number of the new folder in an `.old`.
+# Endings of the names. Before the ending, a name may have eight random characters of `tempfile`
+# (without locks, and in earlier versions); an `.old` has the inode number of the new folder.
 LOCK, PARTIAL, OLD, UNFINISHED, STATE = (
     ".lock",
     ".partial",
@@ -28,7 +28,7 @@ def lock_file(target: Path) -> Path:
 
 
 def partial_path(target: Path) -> Path:
-    """Return the path at which a target is written before it gets its name."""
+    """Return the path where a target is written before it gets its final name."""
     return _beside(target, PARTIAL)
 
 
@@ -38,23 +38,23 @@ def unfinished_folder(target: Path) -> Path:
 
 
 def state_file(target: Path) -> Path:
-    """Return the file that says of complete work, while it is moved to ``target``, what it is."""
+    """Return the file that identifies complete work while it is being moved to ``target``."""
     return _beside(target, STATE)
 
 
 def old_folder(target: Path, inode: int) -> Path:
-    """Return where the folder at ``target`` waits while another takes its place.
+    """Return the path where the folder at ``target`` is kept while another takes its place.
 
     Args:
-        target: The folder that is replaced.
-        inode: The inode number of the folder that takes its place, which tells later whether it
-            has.
+        target: The folder to be replaced.
+        inode: The inode number of the folder that takes its place; it shows later whether that
+            has happened.
     """
     return _beside(target, f".{inode}{OLD}")
 
 
 def old_folders(target: Path) -> list[tuple[Path, int]]:
-    """Return the replaced folders beside a target, and the inode number in the name of each."""
+    """Return the replaced folders beside a target, each with the inode number in its name."""
     matches = [_OLD_NAME.fullmatch(path.name) for path in target.parent.glob(".*.old")]
     return sorted(
         (target.parent / match.group(), int(match["inode"]))
@@ -70,7 +70,7 @@ def _beside(target: Path, ending: str) -> Path:
 
 
 def belongs_to(path: Path, target: Path) -> bool:
-    """Say whether a path is a target, in it, or one of the hidden ones beside it, or in those."""
+    """Say whether a path is a target or one of the hidden paths beside it, or lies inside one."""
     ours = {target, lock_file(target), partial_path(target), unfinished_folder(target)}
     ours.add(state_file(target))
     return bool(ours & {path, *path.parents})

@@ -1,4 +1,4 @@
-"""Folders that outlive an interruption: the next run goes on with what is finished in them."""
+"""Folders that survive an interruption: the next run continues from what is finished in them."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ _STATE = "unfinished.json"
 def resumable_folder(
     target: Path, identity: Mapping[str, Any], overwrite: bool = False
 ) -> Iterator[Path]:
-    """Give a working folder beside ``target`` that outlives an interruption; rename on success.
+    """Yield a working folder beside ``target`` that survives interruptions; rename it on success.
 
-    Whoever uses it writes each file atomically and skips the files that are there already.
+    The caller writes each file atomically and skips files that already exist.
 
     Args:
-        target: The folder to be.
-        identity: What the work is made from and how, as JSON; unfinished work is gone on with
-            only if it says the same, and is thrown away otherwise.
+        target: The folder to write.
+        identity: What the work is made from and how, as JSON; unfinished work is resumed only if
+            its identity is the same, and is discarded otherwise.
         overwrite: Replace ``target`` if it exists.
 
     Raises:
@@ -54,8 +54,8 @@ def resumable_folder(
             notice = f"what was finished is kept in {work}: {AGAIN}"
             with saying_what_is_kept(lambda: notice):
                 yield work
-            # The state must not lie in the folder when that gets its name. Beside it, it tells the
-            # next run that the work is complete if this one is killed between the two renames.
+            # The state file must leave the folder before that gets its final name. Beside it, the
+            # file tells the next run, if this one is killed in between, that the work is complete.
             (work / _STATE).replace(state_file(target))
             put_in_place(work, target)
             state_file(target).unlink(missing_ok=True)
@@ -64,9 +64,9 @@ def resumable_folder(
 
 
 def remove_dead(work: Path) -> None:
-    """Remove the temporaries and locks that killed processes have left in unfinished work.
+    """Remove temporary files and locks that killed processes have left in unfinished work.
 
-    The caller holds the lock of its target.
+    The caller holds the target's lock.
     """
     for path in [*work.rglob(f".*{PARTIAL}"), *work.rglob(f".*{LOCK}")]:
         if path.is_dir() and not path.is_symlink():
@@ -76,9 +76,9 @@ def remove_dead(work: Path) -> None:
 
 
 def _begin(target: Path, work: Path, identity: str) -> None:
-    """Make the working folder, or leave in it what may be gone on with."""
+    """Create the working folder, or keep what can be resumed in it."""
     state, aside = work / _STATE, state_file(target)
-    if aside.is_file():  # killed when all was done but the last rename
+    if aside.is_file():  # killed when only the last rename was left
         if work.is_dir():
             aside.replace(state)
         else:

@@ -1,4 +1,4 @@
-"""Looking at a target before long work: whether it can be written, and may be."""
+"""Checking a target before long work: whether it can be written, and may be."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from milannotations.storage.tidying import tidy_up
 
 
 def check_target(target: Path, overwrite: bool = False) -> None:
-    """Raise InputError if ``target`` cannot be written, is a file, or a folder that is not empty.
+    """Raise InputError if ``target`` cannot be written, is a file, or is a non-empty folder.
 
     Args:
         target: The folder to write.
-        overwrite: Let it be replaced.
+        overwrite: Allow a non-empty folder to be replaced.
     """
     name = str(target.absolute())
     if utf8(name) != name:
@@ -35,14 +35,14 @@ def check_target(target: Path, overwrite: bool = False) -> None:
             f"as {target / 'out'}"
         )
     _check_name(target)
-    # It is written beside its target, whichever links lead there.
+    # A folder is written beside its real location, whichever links lead there.
     _check_writable(target.resolve().parent, target)
 
 
 def check_file(target: Path, overwrite: bool = False) -> None:
-    """Raise InputError if a file cannot be written, or would replace another unasked.
+    """Raise InputError if a file cannot be written, or would replace another without permission.
 
-    What is no regular file, such as ``/dev/stdout``, is written to as it is.
+    Anything that is not a regular file, such as ``/dev/stdout``, is written to directly.
     """
     check_path(target)
     if target.is_dir():
@@ -66,11 +66,11 @@ def check_folder(folder: Path) -> None:
 
 
 def check_outputs(folder: Path | None, *files: Path | None) -> None:
-    """Raise InputError if a folder cannot take results, or a file among them cannot be replaced.
+    """Raise InputError if results cannot be written into a folder, or to one of some files.
 
     Args:
-        folder: Folder for results, which need not exist yet; None if there is none.
-        *files: Files that are written over if they exist; None for none.
+        folder: Folder for results, which need not exist yet; None for no folder.
+        *files: Files, which are overwritten if they exist; None is skipped.
     """
     if folder is not None:
         check_folder(folder)
@@ -80,12 +80,12 @@ def check_outputs(folder: Path | None, *files: Path | None) -> None:
 
 
 def is_special(target: Path) -> bool:
-    """Say whether a target is a device or a pipe: these are written to, not replaced."""
+    """Say whether a target is a device or a pipe, which is written to and not replaced."""
     return target.exists() and not target.is_file() and not target.is_dir()
 
 
 def check_path(target: Path) -> None:
-    """Raise InputError if there can be no such path, or it is a link that leads nowhere."""
+    """Raise InputError if a path cannot exist, or is a link that leads nowhere."""
     try:
         target.lstat()
     except FileNotFoundError:
@@ -110,16 +110,16 @@ def _check_name(target: Path) -> None:
 
 
 def _check_writable(folder: Path, target: Path) -> None:
-    """Try to write in a folder, or in the nearest one above it that exists."""
+    """Try to write in a folder, or in its nearest existing parent."""
     while not folder.exists() and folder != folder.parent:
         folder = folder.parent
     try:
-        # Asking for permissions is not enough: root has them on a network drive that refuses it.
-        # On Linux this file never has a name, so nothing is left if the process is killed.
+        # Checking permissions is not enough: root has them even on a network drive that refuses
+        # writes. On Linux this file never has a name, so a killed process leaves nothing behind.
         with tempfile.TemporaryFile(dir=folder):
             pass
     except OSError as error:
-        error.filename = None  # a name that nobody knows: what cannot be written is the target
+        error.filename = None  # a random name: what the user cannot write is the target
         raise explained(error, target) or InputError(
             f"{target} cannot be written: {error}"
         ) from error

@@ -1,6 +1,6 @@
 """Removing what killed processes have left beside a target that is complete.
 
-Unfinished work stays, as it may be gone on with, unless it says itself which folder it has become.
+Unfinished work stays, since it can be resumed, unless it records which folder it has become.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from milannotations.storage.names import (
     unfinished_folder,
 )
 
-_PLACED = "placed"  # in unfinished work: the inode number of the folder that it has become
+_PLACED = "placed"  # file in unfinished work: the inode number of the folder it has become
 
 
 def recover(target: Path, hold: Hold) -> None:
-    """Undo, or complete, the replacement of a folder in which a process was killed."""
+    """Undo or complete the replacement of a folder during which a process was killed."""
     if not hold.exclusive:
         return
     for old, inode in old_folders(target):
@@ -44,9 +44,9 @@ def recover(target: Path, hold: Hold) -> None:
 
 
 def _take_back(finished: Path, target: Path) -> None:
-    """Take a folder back that was finished, and had not yet changed places with its target."""
+    """Take back a finished folder that had not yet changed places with its target."""
     if state_file(target).is_file() and not unfinished_folder(target).exists():
-        finished.replace(unfinished_folder(target))  # to be gone on with
+        finished.replace(unfinished_folder(target))  # to be resumed
     else:
         shutil.rmtree(finished)
 
@@ -61,7 +61,7 @@ def remove_partial(target: Path) -> None:
 
 
 def mark_placed(work: Path, finished: Path) -> None:
-    """Note in unfinished work that a folder, which is about to be renamed, holds all of it."""
+    """Record in unfinished work that a folder about to be renamed holds all of it."""
     if work.is_dir():
         (work / _PLACED).write_text(str(finished.lstat().st_ino), encoding="ascii")
 
@@ -69,7 +69,7 @@ def mark_placed(work: Path, finished: Path) -> None:
 def discard_work(target: Path) -> None:
     """Remove unfinished work on a target, whose lock the caller holds.
 
-    A process that is killed in between leaves all of the work, or what any next run removes.
+    A process killed midway leaves either all of the work, or only what any later run removes.
     """
     work = unfinished_folder(target)
     if work.is_dir():
@@ -81,7 +81,7 @@ def discard_work(target: Path) -> None:
 def tidy_up(target: Path) -> None:
     """Remove what killed processes have left of a target, if it is complete and not in use.
 
-    Nothing is raised: what cannot be removed stays, for ``milannotations clean`` to list.
+    It raises no errors: what cannot be removed stays, for ``milannotations clean`` to list.
     """
     beside = (lock_file(target), partial_path(target), state_file(target))
     work = unfinished_folder(target)
