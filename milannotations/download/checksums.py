@@ -1,7 +1,7 @@
 """Checksums of whole zips.
 
-The authors publish no checksums, so the first complete zip of a config sets the SHA-256 that
-later ones, from whatever host, are held to: ``checksums.json`` in the folder of downloads.
+The authors publish no checksums, so the first complete zip of a config sets the SHA-256 that later
+ones, from any host, must match. It is kept in ``checksums.json`` in the folder of downloads.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ _CHUNK = 2**20
 
 
 class Checksum(BaseModel):
-    """What is known of a config's zip.
+    """What is known about a config's zip.
 
     Attributes:
         sha256: 64 hex digits.
         size: Bytes.
-        url: Where it came from; ``file:`` for one that the user had.
+        url: Where it came from; a ``file:`` URL for a zip that the user already had.
         date: When it was recorded, in UTC, as ISO 8601.
     """
 
@@ -48,7 +48,7 @@ def published(config: str) -> Release:
     """Return the release of a config.
 
     Raises:
-        InputError: If there is none of that name; near names are suggested.
+        InputError: If no config has that name; similar names are suggested.
     """
     name = canonical(config)
     if name not in RELEASES:
@@ -58,18 +58,18 @@ def published(config: str) -> Release:
 
 
 def adopt(config: str, zip_path: Path, *, force: bool = False) -> Path:
-    """Take a zip that the user has for the one of a config: it is checked, not copied.
+    """Accept a zip that the user has as that of a config: it is checked, not copied.
 
     Args:
         config: ``alexnet-imagenet`` and so on.
         zip_path: The zip.
-        force: Record its checksum in place of another.
+        force: Record its checksum in place of another one.
 
     Returns:
         ``zip_path``.
 
     Raises:
-        InputError: If it is no zip, or its checksum is not the recorded one.
+        InputError: If it is not a zip, or its checksum is not the recorded one.
     """
     name = published(config).name
     if not zip_path.is_file():
@@ -86,10 +86,10 @@ def adopt(config: str, zip_path: Path, *, force: bool = False) -> Path:
 
 
 def is_good(config: str, target: Path, bar: Progress) -> bool:
-    """Say whether a zip that is there is the recorded one; record the first of its config.
+    """Say whether an existing zip matches its recorded checksum; record a config's first zip.
 
     Raises:
-        InputError: If the file of checksums is damaged.
+        InputError: If the checksum file is damaged.
     """
     recorded = _read().get(config)
     if recorded:
@@ -104,12 +104,12 @@ def settle(config: str, path: Path, url: str, bar: Progress, *, force: bool, way
     """Record the checksum of a config's zip, or compare it with the one recorded before.
 
     Args:
-        config: Its name.
-        path: The zip, which is whole.
+        config: Name of the config.
+        path: The zip, which is complete.
         url: Where it came from.
         bar: Shows how much of it has been read.
-        force: Record it in place of another.
-        way_out: Ends the message of the error: what to do.
+        force: Record it in place of another checksum.
+        way_out: End of the error message: what to do.
 
     Raises:
         InputError: If another checksum is recorded and ``force`` is not set.
@@ -136,10 +136,10 @@ def settle(config: str, path: Path, url: str, bar: Progress, *, force: bool, way
 
 
 def recorded(name: str) -> Checksum | None:
-    """Return what is known of a file by its name; None if nothing is.
+    """Return what is recorded about a file, by its name; None if nothing is.
 
     Raises:
-        InputError: If the file of checksums is damaged.
+        InputError: If the checksum file is damaged.
     """
     return _read().get(name)
 

@@ -1,4 +1,4 @@
-"""Putting a config where ``load`` finds it: its zip fetched, checked and imported."""
+"""Putting a config where ``load`` finds it: its zip is fetched, checked and imported."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from milannotations.storage import check_target
 def install(
     config: str, *, from_zip: Path | None = None, force: bool = False, out: Path | None = None
 ) -> ImportReport:
-    """Fetch a config's zip unless it is here, and import it.
+    """Fetch a config's zip, unless it is already here, and import it.
 
     Args:
         config: ``alexnet-imagenet`` and so on.
-        from_zip: The zip, if it is at hand: nothing is fetched.
+        from_zip: The zip, if the user has it; nothing is fetched then.
         force: Fetch again, accept another checksum, and replace what is there.
-        out: Folder to write; default where ``load`` finds it.
+        out: Folder to write; by default, where ``load`` finds it.
 
     Raises:
-        InputError: If no host gives it, or it cannot be imported.
+        InputError: If no host provides the zip, or it cannot be imported.
     """
     target = out or config_folder(config)
     make_folder(target.parent)

@@ -1,4 +1,4 @@
-"""Parts of zips on disk, and what they are parts of, so that a transfer can go on."""
+"""Parts of zips on disk, with a record of their origin, so that a transfer can be resumed."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ _DATE = r"^[\x20-\x7e]+$"
 
 
 class Origin(BaseModel):
-    """What a partial file is a part of.
+    """What a partial file is part of.
 
     Attributes:
         url: Where it comes from.
-        etag: Strong ETag that the host gave, if any.
-        last_modified: Date that the host gave, if any.
-        total: Bytes of the whole, if the host told.
+        etag: Strong ETag from the host, if any.
+        last_modified: Date from the host, if any.
+        total: Size of the whole file in bytes, if the host stated it.
     """
 
     url: str
@@ -38,7 +38,7 @@ class Origin(BaseModel):
 
     @classmethod
     def of(cls, url: str, headers: Mapping[str, str], total: int | None) -> Origin:
-        """Return the origin of a file that comes with these headers."""
+        """Return the origin of a file that was sent with these headers."""
         etag, date = headers.get("ETag", ""), headers.get("Last-Modified", "")
         return cls(
             url=url,
@@ -49,14 +49,14 @@ class Origin(BaseModel):
 
     @property
     def validator(self) -> tuple[str, str] | None:
-        """Header that tells one version of the file from another, and its value."""
+        """Header that distinguishes versions of the file, and its value."""
         if self.etag:
             return "ETag", self.etag
         return ("Last-Modified", self.last_modified) if self.last_modified else None
 
 
 class Partial:
-    """A part of a zip, ``<config>.zip.partial``, and its origin in a ``.json`` beside it."""
+    """Part of a zip, ``<config>.zip.partial``, with its origin in a ``.json`` beside it."""
 
     def __init__(self, target: Path) -> None:
         self.data = target.with_name(f"{target.name}.partial")
@@ -64,12 +64,12 @@ class Partial:
 
     @property
     def size(self) -> int:
-        """Bytes that are here."""
+        """Bytes received so far."""
         return self.data.stat().st_size if self.data.is_file() else 0
 
     @property
     def origin(self) -> Origin | None:
-        """What it is a part of; None if there is none, or one that cannot be relied on."""
+        """What it is part of; None if no origin is recorded, or not a reliable one."""
         try:
             return read_model(self._origin, Origin) if is_there(self._origin) else None
         except InputError as error:
@@ -77,24 +77,24 @@ class Partial:
             return None
 
     def is_whole(self) -> bool:
-        """Say whether nothing is missing."""
+        """Say whether the file is complete."""
         origin = self.origin
         return origin is not None and origin.total == self.size and zipfile.is_zipfile(self.data)
 
     def begin(self, origin: Origin) -> None:
-        """Throw away what is here, and begin a part of something else."""
-        # Emptied first: old bytes must never stand beside a new origin.
+        """Discard what is here, and start a file with another origin."""
+        # Emptied first: old bytes must never be paired with a new origin.
         self.data.write_bytes(b"")
         with atomic_path(self._origin) as path:
             path.write_text(origin.model_dump_json(indent=1) + "\n", encoding="utf-8")
 
     def finish(self, target: Path) -> None:
-        """Give the whole file its name."""
+        """Give the complete file its final name."""
         self.data.replace(target)
         self._origin.unlink(missing_ok=True)
 
     def discard(self) -> None:
-        """Throw away what is here."""
+        """Discard what is here."""
         self.data.unlink(missing_ok=True)
         self._origin.unlink(missing_ok=True)
 
@@ -104,7 +104,7 @@ def alone(target: Path) -> Iterator[None]:
     """Keep other processes from fetching the same zip.
 
     Raises:
-        InputError: If one is fetching it, or the disk is full or cannot be written.
+        InputError: If another process is fetching it, or the disk is full or cannot be written.
     """
     try:
         with locked(target):

@@ -15,7 +15,7 @@ from milannotations.storage.tidying import tidy_up
 
 
 def run_download(config: DownloadConfig) -> Iterator[str]:
-    """Fetch releases and import them, and yield lines of text on each as soon as it is done.
+    """Fetch and import releases, and yield lines of text about each as soon as it is done.
 
     Raises:
         InputError: If options contradict each other, or a release cannot be fetched or imported.

@@ -1,4 +1,4 @@
-"""Fetching the zip of an original release: resumed, checked, and from mirrors if there are any."""
+"""Fetching the zip of an original release: resumed, checked, and from mirrors if any are set."""
 
 from __future__ import annotations
 
@@ -35,55 +35,57 @@ __all__ = ["MIRRORS_VARIABLE", "Wanted", "adopt", "check_web", "fetch", "fetch_f
 MIRRORS_VARIABLE = "MILANNOTATIONS_MIRRORS"
 CONNECT_S = 10.0
 READ_S = 60.0
-# Breaks in a row without a byte gained, after which a host is given up.
+# Consecutive breaks without a byte gained, after which a host is given up.
 BREAKS = 4
 BACKOFF_S = 1.0
 REDIRECTS = 10
 MAX_BYTES = 200 * 10**9
-# What a break can lose, and how often the progress bar moves.
+# How much a break can lose, and how often the progress bar moves.
 CHUNK = 2**17
 _SCHEMES = ("http", "https")
 _CONTENT_RANGE = re.compile(r"bytes ([0-9]{1,18})-[0-9]{1,18}/([0-9]{1,18})")
 
 
 class _Failed(Exception):
-    """This URL does not give the zip."""
+    """This URL does not provide the zip."""
 
 
 class _Broken(Exception):
-    """The transfer broke off; going on may succeed."""
+    """The transfer broke off; resuming it may succeed."""
 
 
 class _Unreachable(_Broken):
-    """There was no answer, or one that the host is out of order."""
+    """There was no answer, or the host reported a failure or too many requests."""
 
 
 class _Changed(Exception):
-    """The host cannot go on with the part that is here."""
+    """The host cannot continue the part that is here."""
 
 
 def fetch(config: str, *, mirrors: Sequence[str] | None = None, force: bool = False) -> Path:
-    """Return the zip of a release, after fetching it if it is not here.
+    """Return the zip of a release, fetching it first if it is not here.
 
-    A zip that is here and has the recorded checksum is used without network, as is one that was
-    put there by hand before any was recorded; any other is replaced. An interrupted transfer is
-    gone on with where it stopped; it then begins with the host it was from, whatever the order of
-    mirrors. Where the host gives neither a strong ETag nor a date, which would tell whether the
-    file has changed, it is begun anew. A second process that fetches the same config is refused.
+    A zip that is here and matches the recorded checksum is used without the network, as is one
+    that was put there by hand before any checksum was recorded; any other is replaced. An
+    interrupted transfer is resumed where it stopped, starting with the host it came from, whatever
+    the order of mirrors. If the host gave neither a strong ETag nor a date, which would show
+    whether the file has changed, it starts over. A second process that fetches the same config is
+    refused.
 
     Args:
         config: ``alexnet-imagenet`` and so on.
-        mirrors: Base URLs that are asked for ``<base>/<config>.zip`` before the authors' host, in
-            order; default those of ``MILANNOTATIONS_MIRRORS``, between commas or spaces.
+        mirrors: Base URLs, asked in order for ``<base>/<config>.zip`` before the authors' host; by
+            default those in ``MILANNOTATIONS_MIRRORS``, separated by commas or spaces.
         force: Fetch it again even if it is here, and record its checksum in place of another.
 
     Returns:
         The zip, in the folder of downloads.
 
     Raises:
-        InputError: If the config or a mirror is no such thing; if no host gives a whole zip (what
-            went wrong with each is told); if its checksum is not the recorded one; if there is no
-            room, the folder cannot be written, or another process fetches the same config.
+        InputError: If the config is unknown or a mirror is not valid; if no host provides a
+            complete zip (the message says what went wrong with each); if its checksum is not the
+            recorded one; if there is no room, the folder cannot be written, or another process is
+            fetching the same config.
     """
     release = published(config)
     name = release.name
@@ -93,13 +95,13 @@ def fetch(config: str, *, mirrors: Sequence[str] | None = None, force: bool = Fa
 
 @dataclass(frozen=True)
 class Wanted:
-    """A file to fetch, which is a zip whatever its name: releases are, and checkpoints of PyTorch.
+    """A file to fetch, which is a zip whatever its name, as releases and PyTorch checkpoints are.
 
     Attributes:
         name: Its key among the recorded checksums.
         file: Its name in the folder of downloads, and on mirrors.
         url: Where it is published.
-        remedy: What to do if no host gives it, as the second half of a sentence.
+        remedy: What to do if no host provides it, as the second half of a sentence.
         mirrored: Whether mirrors are asked for it.
     """
 
@@ -111,10 +113,10 @@ class Wanted:
 
 
 def fetch_file(wanted: Wanted, mirrors: Sequence[str] | None = None, force: bool = False) -> Path:
-    """Return a file, after fetching it if it is not here; as ``fetch`` does with a release.
+    """Return a file, fetching it first if it is not here, as ``fetch`` does with a release.
 
     Raises:
-        InputError: As ``fetch``.
+        InputError: As in ``fetch``.
     """
     name = wanted.name
     urls = _urls(wanted, mirrors)
@@ -123,7 +125,7 @@ def fetch_file(wanted: Wanted, mirrors: Sequence[str] | None = None, force: bool
         if target.is_file() and not force and is_good(name, target, bar):
             return target
         partial = Partial(target)
-        if not partial.is_whole():  # it is, after a checksum that was refused
+        if not partial.is_whole():  # it is after a refused checksum
             if partial.size:
                 note(f"going on: {partial.size / 1e6:.1f} MB of {name} were fetched before")
             with saying_what_is_kept(
@@ -139,7 +141,7 @@ def fetch_file(wanted: Wanted, mirrors: Sequence[str] | None = None, force: bool
 
 
 def check_web(url: str) -> None:
-    """Raise InputError if a URL is not one of http or https with a host."""
+    """Raise InputError unless a URL uses http or https and names a host."""
     try:
         parts = urlsplit(url)
         usable = parts.scheme in _SCHEMES and bool(parts.hostname)
@@ -170,13 +172,13 @@ def _urls(wanted: Wanted, mirrors: Sequence[str] | None) -> list[str]:
 
 
 def _shown(url: str) -> str:
-    """Return a URL without user name and password, to be printed or kept."""
+    """Return a URL without user name and password, to be printed or stored."""
     parts = urlsplit(url)
     return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
 
 
 def _transfer_from_any(wanted: Wanted, urls: list[str], partial: Partial, bar: Progress) -> None:
-    """Receive the whole zip from the first host that gives it."""
+    """Receive the whole zip from the first host that provides it."""
     origin = partial.origin
     task = bar.add_task(f"Downloading {wanted.name}", total=None)
     problems = [f"{wanted.file} could not be fetched:"]
@@ -203,7 +205,7 @@ def _capital(text: str) -> str:
 def _transfer(
     session: requests.Session, url: str, partial: Partial, bar: Progress, task: TaskID
 ) -> None:
-    """Receive the zip from one host, going on after breaks unless nothing more comes."""
+    """Receive the zip from one host, resuming after breaks for as long as more of it comes."""
     furthest = breaks = 0
     wait, reason, reached, anew = 0.0, "", False, False
     while breaks < BREAKS:
@@ -233,7 +235,7 @@ def _transfer(
 def _receive(
     session: requests.Session, url: str, partial: Partial, anew: bool, bar: Progress, task: TaskID
 ) -> None:
-    """Make one request and keep what comes: the rest of the partial file, or all anew."""
+    """Make one request and keep what comes: the rest of the partial file, or a whole new one."""
     origin, have = partial.origin, partial.size
     headers = {"Accept-Encoding": "identity"}
     if origin and not anew and (version := origin.validator) and origin.url == _shown(url):
@@ -246,8 +248,8 @@ def _receive(
             total: int | None = _total_of_part(response, origin, have)
             _check_size(total or 0, partial)
         else:
-            # Looked at before anything here is thrown away: the login page of a network answers
-            # every request, and must not cost what was received of the zip.
+            # Checked before anything here is discarded: a network's login page answers every
+            # request, and must not cost what was already received of the zip.
             first = next(chunks, b"")
             if not first or not b"PK".startswith(first[:2]):
                 kind = response.headers.get("Content-Type", "no type")[:60]
@@ -273,10 +275,10 @@ def _receive(
 
 
 def _answer(session: requests.Session, url: str, headers: dict[str, str]) -> requests.Response:
-    """Return the answer to a request, of which only the headers have been read."""
+    """Return the answer to a request, with only its headers read."""
     for _ in range(REDIRECTS + 1):
         try:
-            # Redirections are followed here, as `requests` would read their body, of any size.
+            # Redirects are followed here, since `requests` would read their bodies, of any size.
             limits = (CONNECT_S, READ_S)
             response = session.get(
                 url, headers=headers, stream=True, timeout=limits, allow_redirects=False
@@ -308,7 +310,7 @@ def _check_answer(response: requests.Response, part_asked: bool) -> None:
 
 
 def _total_of_part(response: requests.Response, origin: Origin, have: int) -> int:
-    """Return the size of the whole file, after checking that this is the part asked for."""
+    """Return the size of the whole file, after checking that this is the requested part."""
     match = _CONTENT_RANGE.fullmatch(response.headers.get("Content-Range", ""))
     if not match or int(match[1]) != have or int(match[2]) != (origin.total or int(match[2])):
         raise _Changed
@@ -338,7 +340,7 @@ def _chunks(response: requests.Response) -> Iterator[bytes]:
 
 
 def _reason(error: Exception) -> str:
-    """Say in a few words what went wrong; `requests` nests its errors."""
+    """Say briefly what went wrong; `requests` nests its errors."""
     if isinstance(error, requests.ConnectTimeout):
         return f"no connection within {CONNECT_S:g} s"
     if isinstance(error, requests.Timeout):

@@ -1,4 +1,4 @@
-"""The files of a release, in a zip or in a folder; a zip is never extracted and never trusted."""
+"""The files of a release, in a zip or a folder; a zip is neither extracted nor trusted."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ class Files(ABC):
 
     Attributes:
         path: The zip or folder, for messages.
-        sizes: Bytes of each file, by its name with forward slashes.
-        ignored: Names that the layout does not have; they are never opened.
+        sizes: Size of each file in bytes, by its name with forward slashes.
+        ignored: Names of files outside the layout; they are never opened.
     """
 
     def __init__(self, path: Path, sizes: dict[str, int]) -> None:
@@ -45,7 +45,7 @@ class Files(ABC):
         return sorted({name.split("/")[0] for name in self.sizes if "/" in name})
 
     def name(self, name: str) -> str:
-        """Return a file's full place, for messages."""
+        """Return a file's full location, for messages."""
         return f"{self.path}: {self._names.get(name, name)}"
 
     def open(self, name: str) -> IO[bytes]:
@@ -53,10 +53,10 @@ class Files(ABC):
         return self._open(self._names[name])
 
     def read(self, name: str) -> bytes:
-        """Return a small file's bytes.
+        """Return the bytes of a small file.
 
         Raises:
-            InputError: If it is damaged, or above 1 GB.
+            InputError: If it is damaged, or larger than 1 GB.
         """
         if self.sizes[name] > MAX_TABLE_BYTES:
             raise InputError(
@@ -70,15 +70,15 @@ class Files(ABC):
 
     @abstractmethod
     def identity(self) -> dict[str, Any]:
-        """Return what tells this release from another one, as JSON."""
+        """Return what distinguishes this release from others, as JSON."""
 
     @abstractmethod
     def close(self) -> None:
-        """Release what is held open."""
+        """Close what is open."""
 
 
 class FolderFiles(Files):
-    """The files of a folder, such as the original code extracts or writes."""
+    """The files of a folder, as the original code extracts or writes it."""
 
     def __init__(self, folder: Path) -> None:
         sizes = {
@@ -91,7 +91,7 @@ class FolderFiles(Files):
         return (self.path / full).open("rb")
 
     def identity(self) -> dict[str, Any]:
-        """Return the folder's name, and sizes and times of its files."""
+        """Return the folder's name, and the sizes and times of its files."""
         times = {n: (self.path / full).stat().st_mtime_ns for n, full in self._names.items()}
         return {"path": str(self.path.resolve()), "sizes": self.sizes, "times": times}
 
@@ -103,9 +103,9 @@ class ZipFiles(Files):
     """The files of a zip, read without extracting it.
 
     Raises:
-        InputError: If it is damaged, or holds anything that a release has no reason to hold:
-            names that lead elsewhere, links, encryption, members that share bytes, too many
-            members, or sizes out of all proportion.
+        InputError: If it is damaged, or contains anything that a release has no reason to
+            contain: names that lead elsewhere, links, encryption, members that share bytes, too
+            many members, or sizes out of all proportion.
     """
 
     def __init__(self, path: Path) -> None:
@@ -138,7 +138,7 @@ def open_files(path: Path) -> Files:
     """Open a release: a folder, or a zip.
 
     Raises:
-        InputError: If it is neither, or not to be trusted; see ``ZipFiles``.
+        InputError: If it is neither, or cannot be trusted; see ``ZipFiles``.
     """
     if path.is_dir():
         return FolderFiles(path)
@@ -148,7 +148,7 @@ def open_files(path: Path) -> Files:
 
 
 def _prefix(path: Path, sizes: dict[str, int]) -> str:
-    """Return the folder inside the zip or folder in which the layers lie, '' or ending in '/'."""
+    """Return the subfolder of a zip or folder that holds the layers: '' or ending in '/'."""
     roots = {
         "/".join(name.split("/")[:-2])
         for name in sizes
@@ -159,7 +159,7 @@ def _prefix(path: Path, sizes: dict[str, int]) -> str:
             f"{path} has no layer folder with masks.npy; a release holds annotations.csv and "
             "<layer>/masks.npy"
         )
-    # An unfinished copy may lie deeper; the release itself is what lies highest.
+    # An unfinished copy may lie deeper; the release itself lies highest.
     depth = min(len(root.split("/")) if root else 0 for root in roots)
     highest = [r for r in roots if (len(r.split("/")) if r else 0) == depth]
     if len(highest) > 1:

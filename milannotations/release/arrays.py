@@ -1,4 +1,4 @@
-"""Arrays of a release's ``.npy`` files, read row by row."""
+"""Arrays in a release's ``.npy`` files, read row by row."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from milannotations.errors import InputError
 from milannotations.release.archive import Files
 from milannotations.zips import zip_errors
 
-_MAX_ROW_BYTES = 2**30  # a row is held in memory; a unit's images are about 2 MB
+_MAX_ROW_BYTES = 2**30  # a row is held in memory; a unit's images take about 2 MB
 
 
 class ArrayStream:
-    """One ``.npy`` file whose header has been checked against its size.
+    """A ``.npy`` file whose header has been checked against its size.
 
     Attributes:
-        place: File, for messages.
+        place: The file, for messages.
         shape: Its shape; rows run along the first axis.
-        dtype: Its type: never an object.
+        dtype: Its type, never an object type.
 
     Raises:
-        InputError: If the header is damaged, the type or number of dimensions is none of those
-            asked for, a row is too large for memory, or the file has another size than the header
-            says.
+        InputError: If the header is damaged, the type or the number of dimensions is not as
+            requested, a row is too large for memory, or the file's size differs from what the
+            header says.
     """
 
     def __init__(self, files: Files, name: str, dtypes: tuple[str, ...], dimensions: int) -> None:

@@ -20,25 +20,25 @@ from milannotations.release.arrays import ArrayStream
 from milannotations.release.layout import ReleaseLayer, ReleaseLayout
 from milannotations.storage import atomic_path
 
-# Shards of a size that a hub takes well; what an interruption can cost.
+# A size of shards that suits a hub; also the most work that an interruption can cost.
 SHARD_BYTES = 256 * 2**20
-_AHEAD = 2  # units that are read while others are encoded
+_AHEAD = 2  # units read while others are encoded
 
 
 def convert(
     layout: ReleaseLayout, work: Path, model: str, dataset: str, image_format: str
 ) -> dict[str, tuple[str, int]]:
-    """Write all shards of a release that are not there yet.
+    """Write all shards of a release that do not exist yet.
 
     Args:
         layout: The release.
-        work: A resumable folder; shards go below ``data``, each atomically.
+        work: A resumable folder; shards go below ``data``, each written atomically.
         model: Name of the architecture.
         dataset: Name of the data it was trained on.
         image_format: See ``milannotations.record.IMAGE_FORMATS``.
 
     Returns:
-        For each layer the type of its masks and the value that stands for "activated".
+        For each layer, the type of its masks and the value that stands for "activated".
 
     Raises:
         InputError: If a file is damaged, or masks hold more than two values.
@@ -84,7 +84,7 @@ class _MaskValues:
         return self._seen or 1
 
     def check(self, masks: np.ndarray, unit: int) -> np.ndarray:
-        """Return masks as booleans after checking that they hold nothing but two values."""
+        """Return masks as booleans, after checking that they hold no more than two values."""
         if masks.dtype == np.bool_:
             return masks
         greatest = int(masks.max())
@@ -105,7 +105,7 @@ class _MaskValues:
 
 
 class _Rows:
-    """Rows of an array by number: one after the other costs nothing, any other a new start."""
+    """Rows of an array by number: reading in order costs nothing, any jump restarts the stream."""
 
     def __init__(self, stream: ArrayStream) -> None:
         self._stream = stream
@@ -129,7 +129,7 @@ def _records(
     masks: _Rows,
     images: _Rows | None,
 ) -> Iterator[dict[str, Any]]:
-    """Yield the records of some units of a layer; while one is encoded the next one is read."""
+    """Yield the records of some units of a layer; while one is encoded, the next is read."""
 
     def started(row: int) -> dict[str, Any]:
         unit = layer.units[row]
@@ -155,7 +155,7 @@ def _records(
         if len(waiting) > _AHEAD:
             yield finished(waiting.popleft())
     yield from map(finished, waiting)
-    values.save()  # before the shard is complete, lest it be forgotten
+    values.save()  # before the shard is complete, so that it is not lost
 
 
 def _encode(pixels: np.ndarray, image_format: str) -> bytes:
@@ -163,9 +163,9 @@ def _encode(pixels: np.ndarray, image_format: str) -> bytes:
 
 
 def _spans(layer: ReleaseLayer) -> list[range]:
-    """Cut a layer into shards of about ``SHARD_BYTES``; the same ones on every run."""
+    """Divide a layer into shards of about ``SHARD_BYTES``, the same on every run."""
     _, k, _, height, width = layer.masks.shape
-    # About 1.2 bytes a pixel for a losslessly encoded photograph, 1/20 for a mask.
+    # About 1.2 bytes per pixel for a losslessly encoded photograph, 1/20 for a mask.
     unit = k * height * width * (1.2 if layer.images else 0.05) + 1024
     step = max(1, int(SHARD_BYTES / unit))
     count = len(layer.units)

@@ -1,4 +1,4 @@
-"""``release.json``: what an import, and whatever came after it, says of a dataset folder."""
+"""``release.json``: what an import, and any later step, records about a dataset folder."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ FACTS = "release.json"
 
 @dataclass
 class ImportReport:
-    """What an import did, also kept as ``release.json`` in the folder.
+    """What an import did; also kept as ``release.json`` in the folder.
 
     Attributes:
         config: ``<model>-<dataset>``.
@@ -26,14 +26,14 @@ class ImportReport:
         annotations: Annotations in all.
         annotated: Units with at least one.
         images: Whether every record has its images.
-        masks: For each layer, type of the original masks and value of "activated", which an
-            export writes again.
+        masks: For each layer, the type of the original masks and the value of "activated", which
+            an export uses again.
         fingerprint: See ``milannotations.fingerprints``.
-        differences: How it differs from what was published of this config.
-        ignored: Files that a release does not have; they were not read.
-        dropped: Annotated units that do not exist, if leaving them out was asked for.
+        differences: How it differs from what was published for this config.
+        ignored: Files that do not belong to a release; they were not read.
+        dropped: Annotated units that do not exist, if the user asked to leave them out.
         image_format: How images were encoded.
-        geometry: How images were cut, where they were attached afterwards.
+        geometry: How images were cut, if they were attached afterwards.
     """
 
     config: str
@@ -61,7 +61,7 @@ def write_facts(folder: Path, report: ImportReport) -> None:
 
 
 def read_raw_facts(folder: Path) -> dict[str, Any]:
-    """Read all of ``release.json``, known fields or not; an empty dictionary if there is none.
+    """Read all of ``release.json``, with unknown fields; empty if there is no such file.
 
     Raises:
         InputError: If it is damaged.
@@ -74,7 +74,7 @@ def read_raw_facts(folder: Path) -> dict[str, Any]:
 
 
 def read_facts(folder: Path) -> ImportReport | None:
-    """Read ``release.json`` of a dataset folder; None where there is none.
+    """Read the ``release.json`` of a dataset folder; None if it has none.
 
     Raises:
         InputError: If it is damaged.

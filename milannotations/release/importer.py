@@ -40,23 +40,23 @@ def import_release(
 ) -> ImportReport:
     """Convert an original release into a dataset folder of Parquet shards.
 
-    One unit is in memory at a time, and a row group of what is written. An interrupted import
-    is gone on with by calling it again: finished shards are kept.
+    Only one unit, and one row group of the output, is in memory at a time. Calling it again
+    resumes an interrupted import: finished shards are kept.
 
     Args:
         source: Zip or folder in the original layout, or its annotations.csv alone.
-        out: Folder to write; it appears only when it is complete.
-        config: ``alexnet-imagenet`` and so on; default the file's name, where it is a known one.
-        model: Name of the architecture, for releases that are none of the known.
+        out: Folder to write; it appears only once it is complete.
+        config: ``alexnet-imagenet`` and so on; by default the file's name, if it is a known config.
+        model: Name of the architecture, for releases that are not among the known ones.
         dataset: Name of the data it was trained on.
         image_format: For exemplars in the release: lossless ``webp`` or ``png``, or ``jpeg``.
         overwrite: Replace ``out`` if it exists.
-        drop_unknown: Leave out annotations of units that do not exist instead of refusing.
-        record: Remember the fingerprint under the name of the config; before ``out`` appears, so
-            that an import that is there is always known.
+        drop_unknown: Leave out annotations of units that do not exist, instead of refusing them.
+        record: Remember the fingerprint under the name of the config. This happens before ``out``
+            appears, so that every existing import is known.
 
     Raises:
-        InputError: For anything wrong with the release, before the conversion where possible.
+        InputError: If anything is wrong with the release; before the conversion where possible.
     """
     if image_format not in IMAGE_FORMATS:
         raise InputError(f"image format {image_format!r}; choose one of {sorted(IMAGE_FORMATS)}")
@@ -88,10 +88,10 @@ def import_release(
 def names(
     source: Path, config: str | None = None, model: str | None = None, dataset: str | None = None
 ) -> tuple[str, str, str]:
-    """Return model, dataset and config that a release is of.
+    """Return the model, dataset and config of a release.
 
     Raises:
-        InputError: If that is not told and the file's name is no known config.
+        InputError: If they are not given and the file's name is not a known config.
     """
     suffix = TEXT_ONLY if is_table(source) else ""
     if model and dataset:
@@ -144,7 +144,7 @@ def _import_annotations(
 
 
 def _keep(files: Files, name: str, target: Path) -> None:
-    """Keep a published file as it is: the order of its rows, and columns that records lack."""
+    """Keep a published file unchanged, with its order of rows and columns that records lack."""
     with atomic_path(target) as path:
         path.write_bytes(files.read(name))
 

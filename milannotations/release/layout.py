@@ -54,7 +54,7 @@ class ReleaseLayout:
     Attributes:
         layers: In the order in which the original code sorts them.
         annotations: By layer and unit, in the order of the file.
-        unknown: Annotated units that the arrays do not have, left out.
+        unknown: Annotated units that the arrays do not have; they are left out.
     """
 
     layers: list[ReleaseLayer]
@@ -69,11 +69,11 @@ def read_layout(
 
     Args:
         files: The release.
-        source_images: How many images ``ids.csv`` can count, where that is known.
-        drop_unknown: Leave out annotations of units that do not exist instead of refusing.
+        source_images: Number of source images that ``ids.csv`` can refer to, if known.
+        drop_unknown: Leave out annotations of units that do not exist, instead of refusing them.
 
     Raises:
-        InputError: Names the file, the row and the value.
+        InputError: If anything is wrong; names the file, the row and the value.
     """
     layers = [_read_layer(files, name, source_images) for name in files.layers]
     annotations: dict[tuple[str, int], list[str]] = {}
@@ -177,7 +177,7 @@ def _read_activations(files: Files, layer: str, units: int, k: int) -> list[list
 
 
 def _activation(text: str) -> float:
-    """Return a number that records can hold, which keep activations as float32."""
+    """Return a number that records, which keep activations as float32, can hold."""
     value = decimal(text)
     if abs(value) > np.finfo(np.float32).max:
         raise NumeralError(f"{shown(text)} is beyond what a float32 can hold, as records do")

@@ -1,4 +1,4 @@
-"""Converting a release into the folder in which ``load`` finds it, or another one."""
+"""Converting a release into the folder where ``load`` finds it, or into another one."""
 
 from __future__ import annotations
 

@@ -39,10 +39,10 @@ class ExportReport:
 
     Attributes:
         path: The folder or zip.
-        layers: How many units each layer has.
-        annotations: How many annotations there are in all.
-        images: Whether images are among it.
-        warnings: What the original code would read otherwise than it is meant.
+        layers: Number of units in each layer.
+        annotations: Number of annotations in all.
+        images: Whether images were written.
+        warnings: What the original code would misread.
     """
 
     path: Path
@@ -63,23 +63,23 @@ def export_release(
 ) -> ExportReport:
     """Write the records of one network in the original release's layout.
 
-    Importing what this writes gives the same records; exporting an imported release gives
-    ``masks.npy``, ``ids.csv`` and ``annotations.csv`` byte for byte, if they were as NumPy and
-    the original code write them.
+    Importing the result gives the same records. Exporting an imported release reproduces
+    ``masks.npy``, ``ids.csv`` and ``annotations.csv`` byte for byte, if they had the form in which
+    NumPy and the original code write them.
 
     Args:
         neurons: Records of one model and dataset, with masks.
         out: Folder to write, or a file that ends in ``.zip``.
-        images: Write ``images.npy``; default where all records have images.
-        masks: For each layer the type and the value of "activated", from
+        images: Write ``images.npy``; by default, for layers whose records all have images.
+        masks: For each layer, the type and the value of "activated", from
             ``ImportReport.masks``; default ``uint8`` and 1.
-        annotations: The published ``annotations.csv``; it is copied as it is if it says what the
-            records say, and written anew otherwise.
+        annotations: The published ``annotations.csv``; it is copied unchanged if it agrees with
+            the records, and written anew otherwise.
         overwrite: Replace ``out`` if it exists.
 
     Raises:
-        InputError: If the records are not of one network, a layer's records differ in their
-            number of exemplars or size, or a layer's name cannot be that of a folder.
+        InputError: If the records belong to several networks, the records of a layer differ in
+            size or number of exemplars, or the name of a layer cannot be that of a folder.
     """
     layers = _layers(neurons)
     plans = [_plan(neurons, layer, rows, images) for layer, rows in layers.items()]
@@ -104,7 +104,7 @@ def export_release(
 
 @dataclass
 class _ExportedLayer:
-    """One layer to write: which rows it consists of, and their common shape."""
+    """One layer to write: the rows it consists of, and their common shape."""
 
     neurons: Dataset
     layer: str
@@ -173,7 +173,7 @@ class _ExportedLayer:
 
 
 class _Folder:
-    """A folder or a zip that appears only when it is complete."""
+    """A folder or a zip that appears only once it is complete."""
 
     def __init__(self, out: Path, overwrite: bool) -> None:
         self._zipped = out.suffix == ".zip"
@@ -198,7 +198,7 @@ class _Folder:
 
     def open(self, name: str) -> IO[bytes]:
         if self._zipped:
-            # A fixed time: the same records give the same zip.
+            # A fixed time, so that the same records give the same zip.
             member = zipfile.ZipInfo(name, (2022, 1, 1, 0, 0, 0))
             member.compress_type = zipfile.ZIP_DEFLATED
             return self._zip.open(member, "w", force_zip64=True)
@@ -212,7 +212,7 @@ class _Folder:
 
 
 def _layers(neurons: Dataset) -> dict[str, list[int]]:
-    """Return the rows of each layer, after checking that all are of one network."""
+    """Return the rows of each layer, after checking that all belong to one network."""
     if not len(neurons):
         raise InputError("there are no records to export")
     networks = sorted(set(zip(neurons["model"], neurons["dataset"], strict=True)))
@@ -269,7 +269,7 @@ def _plan(neurons: Dataset, layer: str, rows: list[int], images: bool | None) ->
 
 
 def _lengths(table: Dataset, column: str) -> set[int]:
-    """Return the lengths that occur in a list column, without reading what is in the lists."""
+    """Return the lengths that occur in a list column, without reading the lists' contents."""
     column_table = table.select_columns([column]).with_format("arrow")
     return {
         length
@@ -279,7 +279,7 @@ def _lengths(table: Dataset, column: str) -> set[int]:
 
 
 def _annotation_file(neurons: Dataset, published: Path | None) -> bytes | None:
-    """Return the annotations as a CSV; the published one where it says the same."""
+    """Return the annotations as CSV: the published file if it says the same."""
     annotations = {
         (layer, int(unit)): list(texts)
         for layer, unit, texts in zip(

@@ -1,4 +1,4 @@
-"""Where the original code would read an exported release otherwise than it is meant."""
+"""Where the original code would misread an exported release."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ _NAMED = 3
 
 
 def original_pitfalls(units: Mapping[str, Sequence[int]]) -> list[str]:
-    """Return warnings about layers that the original code would misread; none if there are none.
+    """Return warnings about layers that the original code would misread.
 
-    That code finds a unit's images by its number as if it were the unit's position, in ``lookup``
-    and wherever an annotation count is set. Without an annotation count it takes a layer whose
-    name is a number for another one than the folder, and finds no annotations.
+    In ``lookup``, and wherever an annotation count is set, that code finds a unit's images by
+    taking the unit's number for its position. Without an annotation count, it does not match a
+    layer whose name is a number with its folder, and finds no annotations.
 
     Args:
         units: The units of each layer, in the order in which their arrays are written.

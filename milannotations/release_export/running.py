@@ -14,7 +14,7 @@ from milannotations.storage import check_file, check_target
 
 
 def run_export_release(config: ExportReleaseConfig) -> ExportReport:
-    """Load the records that a config names, and write them.
+    """Load the records that a config names, and write them out.
 
     Raises:
         InputError: If the records cannot be loaded or written; see ``export_release``.
