@@ -1,4 +1,4 @@
-"""Tables of words: annotation files, with several rows per neuron, and description files."""
+"""Tables of text: annotation files, with several rows per neuron, and description files."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ _UNKNOWN = ""
 
 
 def read_annotations(path: Path, stream: IO[bytes] | None = None) -> dict[NeuronKey, list[str]]:
-    """Read human annotations: the columns layer, unit and summary, any rows per neuron.
+    """Read human annotations: columns layer, unit and summary, any number of rows per neuron.
 
-    The columns model and dataset are read where they occur and are empty otherwise; other
-    columns are ignored. A neuron's annotations keep the order of the file.
+    The columns model and dataset are read if they exist and are empty otherwise; other columns
+    are ignored. A neuron's annotations keep the order of the file.
 
     Args:
-        path: A table of text as ``milannotations.tables`` reads them, or a Parquet file.
-        stream: The text itself, where it is no file of its own; ``path`` then only names it.
+        path: A text table that ``milannotations.tables`` reads, or a Parquet file.
+        stream: The text itself, if it is not in a separate file; ``path`` then only names it.
 
     Raises:
-        InputError: Names the file, the row and the value.
+        InputError: If the table is not valid; names the file, the row and the value.
     """
     rows = _read_table(path, "summary", stream)
     annotations: dict[NeuronKey, list[str]] = {}
@@ -50,22 +50,22 @@ def read_annotations(path: Path, stream: IO[bytes] | None = None) -> dict[Neuron
 
 
 def read_descriptions(path: Path) -> dict[NeuronKey, str]:
-    """Read a method's descriptions: the columns layer, unit and description, a row per neuron.
+    """Read a method's descriptions: columns layer, unit and description, one row per neuron.
 
     Raises:
-        InputError: Names the file, the row and the value. A neuron described twice, a description
-            that shows nothing and one with characters that a reader does not see are errors, as
-            they are in a submission to a leaderboard.
+        InputError: If the table is not valid; names the file, the row and the value. As in a
+            submission to a leaderboard, a neuron described twice, a blank description and one
+            with invisible characters are errors.
     """
     rows = _read_table(path, "description")
     return {key: text for key, (_, text) in _described(path, rows).items()}
 
 
 def read_scored_descriptions(path: Path) -> dict[NeuronKey, tuple[str, float | None]]:
-    """Read descriptions, each with what the column ``score`` says, None where it says nothing.
+    """Read descriptions, each with its value in the column ``score``, None if that is empty.
 
     Raises:
-        InputError: See ``read_descriptions``; also if a score is no finite number.
+        InputError: As in ``read_descriptions``; also if a score is not a finite number.
     """
     rows = _read_table(path, "description")
     scores = rows.column("score")
@@ -76,7 +76,7 @@ def read_scored_descriptions(path: Path) -> dict[NeuronKey, tuple[str, float | N
 
 
 def _described(path: Path, rows: Rows) -> dict[NeuronKey, tuple[int, str]]:
-    """Return what each neuron is described by, and the place of its row."""
+    """Return the position of each neuron's row and its description."""
     described: dict[NeuronKey, tuple[int, str]] = {}
     texts = rows.column("description")
     for at, (key, text) in enumerate(zip(_keys(path, rows), texts, strict=True)):
@@ -116,10 +116,10 @@ def align(
     descriptions: Mapping[NeuronKey, str],
     only_described: bool = False,
 ) -> list[NeuronKey]:
-    """Return the keys, in the annotations' order, of the neurons that can be scored.
+    """Return the keys of the neurons that can be scored, in the annotations' order.
 
     Raises:
-        InputError: See ``matched``.
+        InputError: As in ``matched``.
     """
     return list(matched(annotations, descriptions, only_described))
 
@@ -131,13 +131,13 @@ def matched(
 ) -> dict[NeuronKey, str]:
     """Return the descriptions by the annotations' keys, in the annotations' order.
 
-    A file that names no model or no data set is of any, as long as it is clear which neuron is
+    A file that names no model or no data set fits any, as long as it is clear which neuron is
     meant.
 
     Raises:
         InputError: If a description belongs to no annotated neuron or to several, a neuron is
             described twice or, unless ``only_described``, an annotated neuron has no description.
-            Some are named.
+            The message names examples.
     """
     index = index_of(annotations)
     described_as: dict[NeuronKey, NeuronKey] = {}
@@ -186,7 +186,7 @@ def index_of(keys: Iterable[NeuronKey]) -> dict[tuple[str, int], list[NeuronKey]
 def fitting_keys(
     key: NeuronKey, index: Mapping[tuple[str, int], Sequence[NeuronKey]]
 ) -> list[NeuronKey]:
-    """Return the neurons that a key may mean; on either side an empty model or data set is any."""
+    """Return the neurons that a key may mean; an empty model or data set, in either, fits any."""
     candidates = index.get((key.layer, key.unit), ())
     if key in candidates:
         return [key]
@@ -203,9 +203,9 @@ def to_dataset(
     """Return annotations as neuron records without exemplars.
 
     Args:
-        annotations: By neuron.
-        model: Architecture, where the keys do not name it.
-        dataset: Data it was trained on, where the keys do not name it.
+        annotations: The annotations of each neuron.
+        model: Architecture, if the keys do not name it.
+        dataset: Data it was trained on, if the keys do not name it.
     """
     rows = [
         {
@@ -238,7 +238,7 @@ def _read_table(path: Path, text_column: str, stream: IO[bytes] | None = None) -
 
 
 def _read_parquet(path: Path, wanted: Sequence[str], needed: Sequence[str]) -> Rows:
-    """Return a Parquet file's cells as texts; one that is missing is empty."""
+    """Return a Parquet file's cells as text; a missing value becomes an empty text."""
     check_file(path)
     table = read_words(path, wanted, lambda names: canonical(names, wanted))
     for column in needed:
@@ -265,8 +265,8 @@ def _keys(path: Path, rows: Rows) -> list[NeuronKey]:
     """Return the neuron of each row.
 
     Raises:
-        InputError: If a unit is no number, a layer is blank, or a name has characters that are
-            not seen; names the line.
+        InputError: If a unit is not a number, a layer is blank, or a name has invisible
+            characters; names the line.
     """
     columns = [
         [text.strip() for text in rows.column(name)]

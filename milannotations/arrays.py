@@ -1,4 +1,4 @@
-"""Arrays of ``.npy`` and ``.npz`` files: no pickle, no memory for sizes that a header invents."""
+"""Reading ``.npy`` and ``.npz`` files, without pickle and without allocating false sizes."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from milannotations.zips import open_zip, zip_errors
 MAX_HEADER_BYTES = 10_000
 MAX_BYTES = 8 * 2**30  # of an array that is read into memory
 _MAX_MEMBERS = 100
-_UNPACKED_BYTES, _MAX_RATIO = 2**28, 16  # of an .npz file; what is larger must be 1/16 as large
+_UNPACKED_BYTES, _MAX_RATIO = 2**28, 16  # an .npz file may unpack to 256 MiB + 16 × its size
 _MAX_DIMENSIONS, _MAX_SIZE = 32, 2**62
 _LONGEST_REASON = 200
 _MAGIC_BYTES = 8
-# How each version packs the length of its header, and what reads it; 3.0 differs from 2.0 in the
-# names of fields alone, which no array here has.
+# How each version packs the length of its header, and what reads it; 3.0 differs from 2.0 only in
+# the names of fields, which no array here has.
 _LENGTHS = {(1, 0): "<H", (2, 0): "<I", (3, 0): "<I"}
 _READERS = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
 _VERSIONS = "1.0, 2.0 or 3.0"
@@ -34,10 +34,10 @@ _VERSIONS = "1.0, 2.0 or 3.0"
 
 @dataclass(frozen=True)
 class ArrayHeader:
-    """What a ``.npy`` file says of its array.
+    """What a ``.npy`` file says about its array.
 
     Attributes:
-        shape: No length is negative.
+        shape: Its shape; no length is negative.
         dtype: Booleans, numbers, texts, dates …; no objects and no fields.
         column_order: Whether it is stored column by column ("Fortran order").
         offset: Bytes before the array.
@@ -55,14 +55,14 @@ class ArrayHeader:
 
 
 def read_header(stream: IO[bytes], name: str | Path) -> ArrayHeader:
-    """Read the header of a ``.npy`` file, whatever is in it.
+    """Read the header of a ``.npy`` file without trusting it.
 
     Args:
-        stream: At its start; afterwards it stands at the first byte of the array.
-        name: Of the file, for messages.
+        stream: Positioned at its start; afterwards, at the first byte of the array.
+        name: Name of the file, for messages.
 
     Raises:
-        InputError: If it is damaged, too long, or says something that no array of numbers has.
+        InputError: If it is damaged, too long, or not possible for an array of plain values.
     """
     with zip_errors(name):
         start = stream.read(_MAGIC_BYTES)
@@ -99,15 +99,15 @@ def read_array(
 
     Args:
         path: The file.
-        kinds: NumPy's letters of the kinds of numbers that are taken: ``b`` booleans, ``i`` and
-            ``u`` integers, ``f`` floating point.
-        mapped: Map it into memory, ``r`` for reading or ``c`` to copy what is written; default
-            read it whole.
+        kinds: NumPy's letters for the kinds of numbers that are accepted: ``b`` booleans, ``i``
+            and ``u`` integers, ``f`` floating point.
+        mapped: Map the file into memory, ``r`` for reading or ``c`` for copy-on-write; by default
+            it is read whole.
         most_bytes: Size of the largest file that is read whole.
 
     Raises:
-        InputError: If it is missing, damaged, of another kind or size than its header says, or
-            too large; names the file.
+        InputError: If the file is missing, damaged, too large, of a kind that is not accepted, or
+            of another size than its header says; names the file.
     """
     if not path.is_file():
         raise InputError(f"{path} does not exist, or is no file; name a .npy file")
@@ -123,7 +123,7 @@ def read_array(
         if mapped is None:
             _check_size(header, most_bytes, path)
             return _from_stream(stream, header, path)
-    if not math.prod(header.shape):  # nothing to map, which mmap refuses
+    if not math.prod(header.shape):  # mmap refuses to map nothing
         return np.zeros(header.shape, header.dtype)
     order: Literal["F", "C"] = "F" if header.column_order else "C"
     return np.memmap(
@@ -134,22 +134,22 @@ def read_array(
 def read_arrays(
     path: Path, kinds: Mapping[str, str], most_bytes: int = MAX_BYTES
 ) -> dict[str, NDArray[Any]]:
-    """Read named arrays from an ``.npz`` file; others in it are not looked at.
+    """Read named arrays from an ``.npz`` file; others in it are ignored.
 
     Args:
         path: The file.
-        kinds: The arrays to read where they occur, each with the kinds that it may have; see
+        kinds: The arrays to read if they are there, each with the kinds that it may have; see
             ``read_array``.
-        most_bytes: How much the members of the file may take unpacked.
+        most_bytes: Limit on the unpacked size of the file's members.
 
     Raises:
-        InputError: If it is missing, damaged, not to be trusted or too large, holds none of the
-            arrays, or one is of another kind; names the file.
+        InputError: If the file is missing, damaged, suspicious or too large, holds none of the
+            arrays, or one of them has another kind; names the file.
     """
     arrays = {}
     if not path.is_file():
         raise InputError(f"{path} does not exist, or is no file; name a .npz file")
-    # Numbers hardly compress: a small file of large arrays is made to fill memory.
+    # Numbers hardly compress: a small file with large arrays is meant to exhaust memory.
     proportionate = _UNPACKED_BYTES + _MAX_RATIO * path.stat().st_size
     with open_zip(path, _MAX_MEMBERS, min(most_bytes, proportionate)) as archive:
         members = {member.filename: member for member in archive.infolist()}
@@ -182,13 +182,13 @@ def _parsed(
         if version == (3, 0):
             version, header = (2, 0), header.decode("utf-8").encode("latin-1")
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of headers that Python 2 wrote, and of odd literals
+            warnings.simplefilter("ignore")  # about headers written by Python 2, and odd literals
             shape, column_order, dtype = _READERS[version](
                 io.BytesIO(packed + header), max_header_size=MAX_HEADER_BYTES
             )
     except Exception as error:
-        # NumPy has Python's own parser read the header, which raises SyntaxError, TokenError,
-        # TypeError, MemoryError, RecursionError and others, in every version differently.
+        # NumPy reads the header with Python's own parser, which raises SyntaxError, TokenError,
+        # TypeError, MemoryError, RecursionError and others, depending on the version.
         detail = " ".join(str(error).split())[:_LONGEST_REASON]
         if not isinstance(error, ValueError) or not detail:
             detail = "it is no dictionary of a type, an order and a shape"
@@ -206,7 +206,8 @@ def _check(shape: tuple[int, ...], dtype: np.dtype[Any], name: str | Path) -> No
         raise InputError(f"{name} has the impossible shape {_some(shape)}")
     if len(shape) > _MAX_DIMENSIONS:
         raise InputError(f"{name} has {len(shape)} dimensions; at most {_MAX_DIMENSIONS} are read")
-    # Of the lengths that are not 0, as NumPy counts: (10**18, 0) has no bytes, and a row too many.
+    # Lengths of 0 are left out, as in NumPy's own check: (10**18, 0) takes no bytes, but its
+    # other length is still impossible.
     if math.prod(length for length in shape if length) * max(dtype.itemsize, 1) > _MAX_SIZE:
         raise InputError(f"{name} has the impossible shape {_some(shape)}")
 

@@ -1,4 +1,4 @@
-"""Finding what interrupted runs have left, by its exact name, and whether it is still in use."""
+"""Finding what interrupted runs have left, by its exact name, and checking if it is in use."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from milannotations.storage.lock_files import MARK
 from milannotations.storage.locks import is_held
 from milannotations.storage.names import LOCK, lock_file
 
-# Files that no lock guards are taken for abandoned when they have not changed for so long.
+# Files that no lock guards are assumed to be abandoned if they have not changed for this long.
 UNGUARDED_S = 3600.0
 
-_RANDOM = "[a-z0-9_]{8}"  # of `tempfile`: without locks, and in earlier versions
+_RANDOM = "[a-z0-9_]{8}"  # from `tempfile`: without locks, and in earlier versions
 _PARTIAL = re.compile(r"\.(?P<target>.+)\.partial", re.DOTALL)
 _PARTIAL_RANDOM = re.compile(rf"\.(?P<target>.+)\.{_RANDOM}\.partial", re.DOTALL)
 _REPLACED = re.compile(rf"\.(?P<target>.+)\.(?:(?P<inode>[0-9]+)|{_RANDOM})\.old", re.DOTALL)
@@ -29,7 +29,7 @@ _STATE = re.compile(r"\.(?P<target>.+)\.unfinished\.json", re.DOTALL)
 _LOCK = re.compile(r"\.(?P<target>.+)\.lock", re.DOTALL)
 _DOWNLOAD = re.compile(r"(?P<target>[^.].*)\.partial(\.json)?", re.DOTALL)
 _HALF_COUNTED = re.compile(r"(maps|part|thresholds)-[0-9a-f]{12}(-\d{7}(-\d+)?)?\.safetensors")
-# Locks of earlier versions, which stay where they are: in the project's folder, and elsewhere.
+# Locks of earlier versions, which did not remove them: in the project's folder, and elsewhere.
 _EARLIER_LOCKS = ("fingerprints.json.lock", "code-models.json.lock")
 _EARLIER_LOCK_FOLDER = re.compile(r"milannotations-locks-.+", re.DOTALL)
 _EARLIER_LOCK = re.compile(r"[0-9a-f]{32}")
@@ -37,7 +37,7 @@ _UPLOAD = re.compile(rf"milannotations-upload-{_RANDOM}")
 
 
 class Kind(Enum):
-    """What a leftover is; the value says so to people."""
+    """What a leftover is; the value is what users see."""
 
     TEMPORARY = "half-written"
     REPLACED = "what was replaced"
@@ -48,7 +48,7 @@ class Kind(Enum):
 
     @property
     def resumable(self) -> bool:
-        """Whether running the same command again goes on with it."""
+        """Whether running the same command again resumes it."""
         return self in (Kind.UNFINISHED, Kind.DOWNLOAD)
 
 
@@ -59,9 +59,9 @@ class Leftover:
     Attributes:
         path: Where it is.
         kind: What it is.
-        target: What was being written; None for what belongs to no file.
-        bytes: Its size, with all that is in it.
-        changed: When something in it was changed last, in seconds since 1970.
+        target: What was being written; None if it belongs to no file.
+        bytes: Its size, with everything in it.
+        changed: When anything in it was last changed, in seconds since 1970.
         reason: Why it must stay; empty if it may be removed.
     """
 
@@ -74,21 +74,21 @@ class Leftover:
 
     @property
     def age(self) -> float:
-        """Seconds since it was changed."""
+        """Seconds since it was last changed."""
         return max(0.0, time.time() - self.changed)
 
 
 def default_folders() -> list[Path]:
-    """Return where leftovers are looked for if nothing is named: here, and the project's folder."""
+    """Return where to look if no folder is named: here, and in the project's folder."""
     return [Path(), *([home()] if home().is_dir() else [])]
 
 
 def find(folders: Sequence[Path], temporary: bool) -> list[Leftover]:
-    """Return all leftovers below folders, in the order of their paths; no link is followed.
+    """Return all leftovers below some folders, sorted by path; links are not followed.
 
     Args:
         folders: Where to look.
-        temporary: Look into the system's folder of temporary files, too.
+        temporary: Look in the system's folder for temporary files, too.
     """
     paths: dict[Path, Leftover] = {}
     for folder in folders:
@@ -101,11 +101,11 @@ def find(folders: Sequence[Path], temporary: bool) -> list[Leftover]:
 
 
 def looked_at(path: Path, holding: bool = False) -> Leftover | None:
-    """Return what a path is now; None if it is no leftover.
+    """Return what a path is now; None if it is not a leftover.
 
     Args:
         path: A file or folder.
-        holding: This process holds the locks that guard it.
+        holding: Whether this process holds the locks that guard it.
     """
     kind, target = _named(path)
     if kind is None or not _is_what_it_says(path, kind):
@@ -120,7 +120,7 @@ def locks_of(leftover: Leftover) -> list[Path]:
     if leftover.kind is Kind.LOCK:
         return [leftover.path]
     locks = [lock_file(leftover.target)] if leftover.target else []
-    # `.a.features.partial` may be of `a.features`, or of `a` and have eight characters by chance.
+    # `.a.features.partial` may belong to `a.features`, or to `a` with eight random characters.
     if leftover.kind is Kind.TEMPORARY and (match := _PARTIAL.fullmatch(leftover.path.name)):
         locks.append(lock_file(leftover.path.parent / match["target"]))
     return list(dict.fromkeys(locks))
@@ -137,7 +137,7 @@ def _below(folder: Path) -> Iterator[Leftover]:
 
 
 def _in_temporary(folder: Path) -> Iterator[Leftover]:
-    """Give the locks of earlier versions, and copies of what was to be uploaded."""
+    """Yield the locks of earlier versions, and copies of what was to be uploaded."""
     for path in sorted(folder.glob("milannotations-*")):
         if path.is_symlink() or not path.is_dir() or not _is_mine(path):
             continue
@@ -148,7 +148,7 @@ def _in_temporary(folder: Path) -> Iterator[Leftover]:
 
 
 def _named(path: Path) -> tuple[Kind | None, Path | None]:
-    """Return what a path is by its name, and what was written."""
+    """Return what a path is, judging by its name, and what was being written."""
     for pattern, kind in (
         (_PARTIAL_RANDOM, Kind.TEMPORARY),
         (_PARTIAL, Kind.TEMPORARY),
@@ -178,7 +178,7 @@ def _earlier_lock(path: Path) -> tuple[Kind | None, Path | None]:
 
 
 def _is_what_it_says(path: Path, kind: Kind) -> bool:
-    """Look whether something is a file or a folder as it must be; links are neither."""
+    """Check that something is a file or a folder, as its kind requires; links are neither."""
     if path.is_symlink():
         return False
     if kind is Kind.LOCK:
@@ -191,7 +191,7 @@ def _is_what_it_says(path: Path, kind: Kind) -> bool:
 
 
 def _is_our_lock(path: Path) -> bool:
-    """Look whether a lock is ours: other programs' locks have such names, too."""
+    """Check whether a lock is ours: other programs' locks have such names, too."""
     if path.parent.resolve() == downloads().resolve():
         return True
     try:
@@ -203,7 +203,7 @@ def _is_our_lock(path: Path) -> bool:
 
 
 def _reason(leftover: Leftover, holding: bool) -> str:
-    """Say why something must stay; empty if nothing speaks for it."""
+    """Say why something must stay; empty if it may be removed."""
     try:
         locks = [] if holding else locks_of(leftover)
         if any(map(is_held, locks)) or _is_held_inside(leftover):
@@ -226,27 +226,27 @@ def _still_wanted(leftover: Leftover) -> str:
     if not os.path.lexists(target):
         return f"all there is of {target.name}: the command that was replacing it puts it back"
     if not match["inode"] or int(match["inode"]) == leftover.path.lstat().st_ino:
-        return ""  # of an earlier version; or new, and had not taken the target's place
+        return ""  # from an earlier version; or a new folder that had not taken its place yet
     if int(match["inode"]) != target.lstat().st_ino:
         return f"something else was put at {target.name} since: look which of the two is wanted"
     return ""
 
 
 def _is_held_inside(leftover: Leftover) -> bool:
-    """Look for locks that are held in a folder: of shards, which several processes write."""
+    """Check whether locks are held in a folder: those of shards, which several processes write."""
     if leftover.kind is not Kind.UNFINISHED or not leftover.path.is_dir():
         return False
     return any(is_held(path) for path in leftover.path.rglob(f".*{LOCK}"))
 
 
 def _measured(path: Path) -> tuple[int, float]:
-    """Return the bytes in a file or folder, and when something in it was changed last."""
+    """Return the bytes in a file or folder, and when anything in it was last changed."""
     inside = [path, *path.rglob("*")] if path.is_dir() else [path]
     size, changed = 0, 0.0
     for each in inside:
         try:
             status = each.lstat()
-        except OSError:  # removed meanwhile
+        except OSError:  # removed in the meantime
             continue
         size += status.st_size if stat.S_ISREG(status.st_mode) else 0
         changed = max(changed, status.st_mtime)

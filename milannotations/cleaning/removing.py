@@ -1,4 +1,4 @@
-"""Removing leftovers, each while its lock is held and after another look at it."""
+"""Removing leftovers, each while its lock is held and after a second check."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from milannotations.storage.locks import take_now
 def remove(leftover: Leftover) -> str:
     """Remove a leftover; return why it stays, or an empty text.
 
-    It is looked at again under its lock, so that what a process has begun to use meanwhile stays.
+    It is checked again under its lock, so that what a process has started to use since then stays.
     """
     with ExitStack() as stack:
         try:
@@ -28,7 +28,7 @@ def remove(leftover: Leftover) -> str:
             return "whether it is in use cannot be found out: its file system has no locks"
         except OSError as error:
             return f"cannot be removed ({error.strerror})"
-    # A lock is removed when it is released; then the folder of earlier versions may be empty.
+    # Releasing a lock removes its file; the folder for locks of earlier versions may now be empty.
     if leftover.path.parent.name.startswith("milannotations-locks-"):
         with suppress(OSError):
             leftover.path.parent.rmdir()

@@ -1,4 +1,4 @@
-"""Lists what interrupted runs have left, and removes it on request."""
+"""Listing what interrupted runs have left, and removing it on request."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def _list(title: str, leftovers: Sequence[Leftover]) -> None:
     if not leftovers:
         return
     typer.echo(f"{title} ({decimal(sum(x.bytes for x in leftovers))}):")
-    # Earlier versions left a lock for every target there ever was: these are one line a folder.
+    # Earlier versions left a lock for every target ever written: these get one line per folder.
     nameless = Counter(x.path.parent for x in leftovers if x.kind is Kind.LOCK and not x.target)
     for folder, count in nameless.items():
         typer.echo(f"  {shown(folder)}: {count} locks of an earlier version")

@@ -19,13 +19,13 @@ from milannotations.json_files import parse_json
 from milannotations.page import markdown_environment
 from milannotations.record import FEATURES
 
-# Names go into YAML, Markdown tables and paths: nothing that could end any of them is let through.
+# Names go into YAML, Markdown tables and paths: nothing that could end any of them is allowed.
 NAME = r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,95}"
 SPLIT = "train"
 MAX_TEXT = 200_000
 _WORD = r"[A-Za-z0-9_.:/-]{1,200}"
 _MAX_FACTS = 10_000_000
-# The hub's own categories, https://huggingface.co/docs/hub/datasets-cards; the last has no bound.
+# The hub's own categories, https://huggingface.co/docs/hub/datasets-cards; the last is open-ended.
 _SIZES = (
     (10**3, "n<1K"),
     (10**4, "1K<n<10K"),
@@ -41,7 +41,7 @@ _Count = Annotated[int, Field(ge=0)]
 
 
 class Facts(BaseModel):
-    """What the card says of one config; kept in the repository as ``data/<config>/facts.json``.
+    """What the card says about one config; kept in the repository as ``data/<config>/facts.json``.
 
     Attributes:
         config: Name of the config.
@@ -50,12 +50,12 @@ class Facts(BaseModel):
         layers: Units of each layer.
         neurons: Units in all.
         annotations: Annotations in all.
-        with_images: Neurons whose exemplars' images are there.
+        with_images: Neurons whose exemplars have their images.
         file_bytes: Size of the shards.
         data_bytes: Size of the shards' columns before compression.
         fingerprint: See ``milannotations.fingerprints``.
-        differences: How it differs from what was published of this config.
-        quality: Data-quality tables in Markdown, or nothing.
+        differences: How it differs from what was published for this config.
+        quality: Data-quality tables in Markdown; may be empty.
     """
 
     model_config = ConfigDict(extra="ignore", frozen=True)
@@ -80,7 +80,7 @@ class Facts(BaseModel):
 
     @property
     def of_imagenet(self) -> bool:
-        """Whether the exemplars are, or for networks we do not know may be, ImageNet's images."""
+        """Whether the exemplars are ImageNet's images or, for an unknown network, may be."""
         names = (f"{self.model}-{self.dataset}", self.config)
         releases = [RELEASES[name] for name in names if name in RELEASES]
         if not releases:
@@ -89,14 +89,14 @@ class Facts(BaseModel):
 
     @property
     def images(self) -> str:
-        """Whether there are images: ``yes``, ``no``, or of how many neurons."""
+        """Whether there are images: ``yes``, ``no``, or ``of 12`` if only 12 neurons have them."""
         if self.with_images in (0, self.neurons):
             return "yes" if self.with_images else "no"
         return f"of {self.with_images}"
 
 
 def facts_from_json(text: str) -> Facts | None:
-    """Read a ``facts.json``; None if it is none that this version can use."""
+    """Read a ``facts.json``; None if this version cannot use it."""
     if len(text) > _MAX_FACTS:
         return None
     try:
@@ -106,10 +106,10 @@ def facts_from_json(text: str) -> Facts | None:
 
 
 def read_metadata(card: str) -> dict[str, Any]:
-    """Return the YAML metadata of a card, with ``configs`` as a list, maybe empty.
+    """Return the YAML metadata of a card, with ``configs`` as a list that may be empty.
 
     Raises:
-        InputError: If it is no YAML, or has configs that this project could not keep.
+        InputError: If it is not YAML, or has configs that this project could not keep.
     """
     try:
         metadata: dict[str, Any] = DatasetCard(card, ignore_metadata_errors=True).data.to_dict()
@@ -133,20 +133,20 @@ def render_card(repo_id: str, facts: Sequence[Facts], present: dict[str, Any] | 
 
     Args:
         repo_id: ``user/name`` of the repository, for the loading code.
-        facts: Of the configs whose facts are known.
-        present: Metadata of the present card, from ``read_metadata``: its other configs stay
-            listed, and so do settings that this card does not make, such as those of a gate.
+        facts: Facts of the configs for which they are known.
+        present: Metadata of the current card, from ``read_metadata``: its other configs stay
+            listed, and settings that this card does not make, such as those of a gate, are kept.
 
     Returns:
-        Markdown after a YAML block; the block was parsed again and gives the same metadata.
+        Markdown after a YAML block, which was parsed again and gives the same metadata.
 
     Raises:
-        InputError: If the metadata does not survive that, which no valid names can cause.
+        InputError: If the metadata does not survive that check, which no valid names can cause.
     """
     metadata = _metadata(list(facts), present or {})
     facts_of = {fact.config: fact for fact in facts}
     configs = [config["config_name"] for config in metadata["configs"]]
-    # What goes in is checked by Facts, or goes through the filter `plain`.
+    # Every value is checked by Facts, or goes through the filter `plain`.
     environment = markdown_environment(Path(__file__).parent)
     environment.filters["demoted"] = _demoted
     body = environment.get_template("card.md.j2").render(
@@ -165,7 +165,7 @@ def render_card(repo_id: str, facts: Sequence[Facts], present: dict[str, Any] | 
 
 
 def _metadata(facts: list[Facts], present: dict[str, Any]) -> dict[str, Any]:
-    """Return the metadata: what we know put into what is there."""
+    """Return the metadata: what we know, merged into what is there."""
     configs = {config["config_name"]: dict(config) for config in present.get("configs", [])}
     for fact in facts:
         path = f"data/{fact.config}/*.parquet"
@@ -185,7 +185,7 @@ def _metadata(facts: list[Facts], present: dict[str, Any]) -> dict[str, Any]:
         if isinstance(info, dict) and info.get("config_name") in configs
     }
     others.update({info["config_name"]: info for info in _dataset_info(facts)})
-    # A stranger's config has no facts: its neurons are counted where the metadata count them.
+    # A config of other origin has no facts; its neurons count if the metadata give their number.
     neurons = sum(_examples(info) for info in others.values())
     size = next((name for bound, name in _SIZES if neurons < bound), "n>1T")
     human = any(fact.annotated_by_people for fact in facts)
@@ -201,7 +201,7 @@ def _metadata(facts: list[Facts], present: dict[str, Any]) -> dict[str, Any]:
         "configs": list(configs.values()),
         "dataset_info": list(others.values()),
     }
-    # A licence that somebody chose stays, and so does all that this card says nothing of.
+    # A licence that somebody chose stays, and so does everything that this card does not set.
     chosen = "license" in present
     return {
         **{name: value for name, value in ours.items() if not (chosen and "license" in name)},
@@ -225,7 +225,7 @@ def _dataset_info(facts: Sequence[Facts]) -> list[dict[str, Any]]:
     data = DatasetCardData()
     DatasetInfosDict(infos).to_dataset_card_data(data)
     written = data.to_dict().get("dataset_info", [])
-    # For a single config datasets writes no list; one form is easier to merge.
+    # For a single config `datasets` writes no list; one form is easier to merge.
     listed = written if isinstance(written, list) else [{"config_name": facts[0].config, **written}]
     return [dict(info) for info in listed]
 
@@ -238,7 +238,7 @@ def _examples(info: dict[str, Any]) -> int:
 
 
 def _demoted(markdown: str, below: int = 3) -> str:
-    """Return a Markdown text whose highest headings come right below a level of another text.
+    """Return a Markdown text with its highest headings moved to just below a given level.
 
     >>> _demoted("# Quality\\n## Masks", below=2)
     '### Quality\\n#### Masks'

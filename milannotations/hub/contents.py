@@ -36,7 +36,7 @@ class Contents:
     """A dataset folder that can be uploaded.
 
     Attributes:
-        facts: What the card says of it.
+        facts: What the card says about it.
         shards: Its Parquet files, in order.
         network: The record of its network, as ``network.json``; None if it has none.
     """
@@ -50,10 +50,10 @@ def find_folders(names: Sequence[str | Path]) -> list[Path]:
     """Return the dataset folders that names stand for.
 
     Args:
-        names: Each an installed config, a group of them (``base``), or a dataset folder.
+        names: Each is an installed config, a group of them (``base``), or a dataset folder.
 
     Raises:
-        InputError: If one is neither, or one is named twice.
+        InputError: If one is none of these, or is named twice.
     """
     if not names:
         raise InputError("name at least one config or folder to push")
@@ -87,14 +87,15 @@ def _find(name: str | Path) -> list[Path]:
 
 
 def read_contents(folder: Path) -> Contents:
-    """Read a dataset folder: everything but the pixels and the fingerprint.
+    """Read everything in a dataset folder but the pixels; the fingerprint is not checked.
 
     Args:
-        folder: With ``data/*.parquet``; its config is named by ``release.json``, or as it is.
+        folder: Contains ``data/*.parquet``; its config is named in ``release.json``, or else has
+            the folder's name.
 
     Raises:
-        InputError: Names the file that is missing, cannot be read or lacks a column; also if it
-            holds no records, records of several networks, or a neuron twice.
+        InputError: If a file is missing, cannot be read or lacks a column, and names the file;
+            also if the folder holds no records, records of several networks, or a neuron twice.
     """
     shards = tuple(sorted((folder / "data").glob("*.parquet")))
     if not shards:
@@ -145,14 +146,14 @@ def read_contents(folder: Path) -> Contents:
 
 
 def with_fingerprint(contents: Contents, advance: Callable[[], object]) -> Contents:
-    """Return the same with its fingerprint, computed from the shards; this decodes all masks.
+    """Return the same contents with a fingerprint computed from the shards, decoding all masks.
 
     Args:
         contents: From ``read_contents``.
         advance: Called once per shard.
 
     Raises:
-        InputError: If a mask cannot be read, or ``release.json`` says another fingerprint.
+        InputError: If a mask cannot be read, or ``release.json`` has another fingerprint.
     """
     current = contents.shards[0]
 
@@ -183,7 +184,7 @@ def without_images(contents: Contents, folder: Path, advance: Callable[[], objec
     """Write copies of the shards whose column ``images`` holds empty lists.
 
     Args:
-        contents: What to copy; nothing of it changes.
+        contents: What to copy; it is not changed.
         folder: Where the copies are written, under the shards' own names; it is created.
         advance: Called once per shard.
     """
@@ -202,7 +203,7 @@ def without_images(contents: Contents, folder: Path, advance: Callable[[], objec
 
 
 class _Counts:
-    """What is counted over the shards of a folder, without reading a single image or mask."""
+    """Counts over the shards of a folder, made without reading a single image or mask."""
 
     def __init__(self) -> None:
         self.networks: set[tuple[str, str]] = set()
@@ -224,8 +225,8 @@ class _Counts:
         with open_parquet(shard) as file:
             _check_columns(shard, file.schema)
             self.data_bytes += _group_bytes(file)
-            # A list's length is stored with each of its leaves: the paths', which are empty, tell
-            # how many images there are.
+            # A list's length is stored with each of its leaves, so the images' paths, which are
+            # empty, show how many images there are.
             lengths = [leaf for leaf in file.leaves if re.fullmatch(r"images\..*\.path", leaf)]
             columns = ["model", "dataset", "layer", "unit", "annotations", *lengths]
             for batch in file.batches(columns, _ROWS):
@@ -242,7 +243,7 @@ class _Counts:
 
 
 def _check_columns(shard: Path, schema: pa.Schema) -> None:
-    # Without the metadata, so that only what is stored counts, not what a writer says of it.
+    # Without the metadata, so that only what is stored counts, not what a writer says about it.
     features = Features.from_arrow_schema(schema.remove_metadata())
     expected = Features.from_arrow_schema(FEATURES.arrow_schema.remove_metadata())
     wrong = [name for name in expected if name in features and features[name] != expected[name]]

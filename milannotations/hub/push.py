@@ -39,7 +39,7 @@ class PushReport:
         card: The new ``README.md``.
         dry_run: Whether nothing was uploaded.
         url: The commit; empty in a dry run.
-        notes: What a user should know of it.
+        notes: What the user should know about it.
     """
 
     repo_id: str
@@ -65,26 +65,26 @@ def push(
 ) -> PushReport:
     """Upload dataset folders as configs of one dataset repository.
 
-    Everything is checked first; then one commit writes all shards and the card, and deletes the
-    pushed configs' earlier shards. Other configs of the repository stay, and stay listed. The
-    card, ``README.md``, is written anew.
+    Everything is checked first; then one commit writes all shards and the card, and deletes
+    earlier shards of the pushed configs. Other configs in the repository stay, and stay listed.
+    The card, ``README.md``, is written anew.
 
     Args:
         names_or_folders: Installed configs, groups of them (``base``), or dataset folders.
-        repo_id: ``user/name`` on the hub; the repository is created if there is none.
-        token: Of the hub; default the one that is logged in.
-        private: Whether a new repository is private. An existing one is never changed, and a
-            public one is refused unless this is False.
-        dry_run: Upload nothing; the repository is read, if it can be.
-        revision: Branch to write; default ``main``. It is created if there is none.
-        include_images: ``"auto"`` refuses configs with images of ImageNet, whose terms forbid to
-            pass them on; False empties the column ``images`` of all configs, and True says that
-            you have the right to upload them.
+        repo_id: ``user/name`` on the hub; the repository is created if it does not exist.
+        token: Token for the hub; by default that of the current login.
+        private: Whether a new repository is private. The visibility of an existing one is never
+            changed, and a public one is refused unless this is False.
+        dry_run: Upload nothing; the repository is read, if possible.
+        revision: Branch to write; default ``main``. It is created if it does not exist.
+        include_images: ``"auto"`` refuses configs with images of ImageNet, whose terms forbid
+            redistribution; False empties the column ``images`` of all configs, and True states
+            that you have the right to upload them.
         api: Client to use, instead of a new one for the default hub.
 
     Raises:
-        InputError: For anything wrong with the names, the folders, the repository or the token;
-            and if the hub cannot be reached or refuses. Nothing was committed then.
+        InputError: If anything is wrong with the names, the folders, the repository or the token,
+            or if the hub cannot be reached or refuses. Nothing has been committed then.
     """
     if isinstance(names_or_folders, (str, Path)):
         names_or_folders = [names_or_folders]
@@ -134,7 +134,7 @@ def check_repo_id(repo_id: str) -> None:
     """Check the name of a repository.
 
     Raises:
-        InputError: If it is no ``user/name``.
+        InputError: If it does not have the form ``user/name``.
     """
     try:
         validate_repo_id(repo_id)
@@ -145,7 +145,7 @@ def check_repo_id(repo_id: str) -> None:
 
 
 def _check_configs(contents: list[Contents], include_images: bool | Literal["auto"]) -> None:
-    """Refuse configs that would share a name, and images that must not be passed on."""
+    """Refuse configs that would share a name, and images that must not be redistributed."""
     seen: dict[str, Path] = {}
     for content in contents:
         config, folder = content.facts.config, content.shards[0].parents[1]
@@ -163,7 +163,7 @@ def _check_configs(contents: list[Contents], include_images: bool | Literal["aut
 
 
 def _prepare(contents: list[Contents], folder: Path, drop_images: bool) -> list[Contents]:
-    """Return the contents as they are uploaded, with their fingerprints."""
+    """Return the contents as they will be uploaded, with their fingerprints."""
     with progress_bar() as progress:
         total = sum(len(content.shards) for content in contents)
         task = progress.add_task("Checking shards", total=total)
@@ -212,7 +212,7 @@ def _plan(
         for path, what in uploads.items()
     ]
     operations: list[Operation] = []
-    if not dry_run:  # it reads each file to hash it
+    if not dry_run:  # an addition reads its file to hash it
         operations += [CommitOperationAdd(path, what) for path, what in uploads.items()]
         operations += [CommitOperationDelete(path, is_folder=False) for path in stale]
     return PushReport(repo_id, sizes, stale, untouched, card, dry_run), operations

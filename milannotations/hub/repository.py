@@ -1,4 +1,4 @@
-"""A repository of a hub: what it holds, and committing to it."""
+"""A repository on a hub: reading what it holds, and committing to it."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ CARD = "README.md"
 FACTS = "facts.json"
 Operation = CommitOperationAdd | CommitOperationDelete
 Kind = Literal["dataset", "space", "model"]
-# What a hub itself puts into a repository when it is made.
+# What a hub itself puts into a new repository.
 _FIRST = frozenset({".gitattributes"})
 _FIRST_OF_A_SPACE = _FIRST | {CARD, "index.html", "style.css"}
 _MAX_CARD = 10_000_000
-# The client's errors derive from those of its HTTP library, which is not the same in all versions
-# that we support; RuntimeError is how a failed transfer of a large file ends.
+# The client's errors derive from those of its HTTP library, which differs between the versions
+# that we support; a failed transfer of a large file raises RuntimeError.
 _NETWORK: tuple[type[Exception], ...] = (
     *(base for base in HfHubHTTPError.__bases__ if issubclass(base, Exception)),
     OSError,
@@ -51,17 +51,17 @@ _ADVICE = {
 
 @dataclass
 class Present:
-    """What the repository holds now; ``commit`` is None where there is none."""
+    """What the repository holds now; ``commit`` is None if it does not exist."""
 
     commit: str | None = None
     private: bool | None = None
     files: set[str] = field(default_factory=set)
     metadata: dict[str, Any] = field(default_factory=lambda: {"configs": []})
     facts: dict[str, Facts] = field(default_factory=dict)
-    branch: bool = True  # whether the revision exists, if one is asked for
+    branch: bool = True  # whether the revision exists, if one is requested
 
     def is_untouched(self, kind: Kind) -> bool:
-        """Whether it holds nothing but what a hub itself puts into a new repository."""
+        """Whether it holds only what a hub itself puts into a new repository."""
         return self.files <= (_FIRST_OF_A_SPACE if kind == "space" else _FIRST)
 
     @property
@@ -71,7 +71,7 @@ class Present:
 
 
 class Repository:
-    """One repository of a hub; its errors are told as what to do about them."""
+    """One repository on a hub; errors are reported with what to do about them."""
 
     def __init__(
         self,
@@ -87,14 +87,14 @@ class Repository:
         self._where: dict[str, Any] = {"repo_id": repo_id, "repo_type": kind, "token": token}
 
     def look(self) -> Present:
-        """Return which files the repository holds, at one commit."""
+        """Return the files that the repository holds, at one commit."""
         present = Present()
         repo_id = self._where["repo_id"]
         check_hub(f"{repo_id} cannot be read", getattr(self._api, "endpoint", None))
         with self._told("read"):
             try:
                 info = self._api.repo_info(**self._where, revision=self._revision)
-            except RevisionNotFoundError:  # a branch is made from main
+            except RevisionNotFoundError:  # the branch will be created from main
                 info, present.branch = self._api.repo_info(**self._where), False
             except GatedRepoError:
                 raise
@@ -105,7 +105,7 @@ class Repository:
         return present
 
     def read(self) -> Present:
-        """Return what a repository of data sets holds, at one commit."""
+        """Return what a dataset repository holds, at one commit."""
         present = self.look()
         if CARD in present.files:
             try:
@@ -126,7 +126,7 @@ class Repository:
         present: Present,
         private: bool,
     ) -> str:
-        """Create what is missing, commit all at once, and return the commit's address."""
+        """Create what is missing, commit everything at once, and return the commit's URL."""
         with self._told("written"):
             where = dict(self._where)
             if self._kind == "space":
@@ -134,7 +134,7 @@ class Repository:
             self._api.create_repo(**where, private=private, exist_ok=True)
             parent = present.commit
             if parent is None:
-                # What the token could not read before must not be written over now.
+                # What the token could not read before must not be overwritten now.
                 info = self._api.repo_info(**self._where)
                 parent = info.sha
                 files = set(self._api.list_repo_files(**self._where, revision=parent))
@@ -156,7 +156,7 @@ class Repository:
         return str(commit.commit_url)
 
     def propose(self, operations: list[Operation], message: str) -> str:
-        """Open a pull request, and return its address; the repository itself stays as it is."""
+        """Open a pull request and return its URL; the repository itself stays as it is."""
         with self._told("written"):
             commit = self._api.create_commit(
                 **self._where, operations=operations, commit_message=message, create_pr=True
@@ -164,7 +164,7 @@ class Repository:
         return str(commit.pr_url)
 
     def text(self, path: str, present: Present) -> str:
-        """Return a text file of the commit that was looked at."""
+        """Return a text file of the commit that was read."""
         with self._told("read"):
             downloaded = Path(
                 self._api.hf_hub_download(**self._where, filename=path, revision=present.commit)

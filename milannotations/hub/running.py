@@ -13,7 +13,7 @@ def run_push(config: PushConfig) -> PushReport:
     """Upload datasets, or find out what would be uploaded.
 
     Raises:
-        InputError: If two options contradict each other; otherwise as ``push``.
+        InputError: If two options contradict each other; otherwise as in ``push``.
     """
     if config.without_images and config.may_redistribute:
         raise InputError("pass either --without-images or --i-may-redistribute-images")
