@@ -1,7 +1,7 @@
-"""What files hold, as short hashes, so that two folders of one name are told apart.
+"""Short hashes of what files hold, which tell two folders with the same name apart.
 
-Results name models, and never a path of this machine. The name of a folder says too little: whoever
-trains a second encoder into another folder called ``encoder`` gets another model.
+Results name models, never a path on this machine. The name of a folder says too little: training a
+second encoder into another folder called ``encoder`` gives a different model.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ _OF_MODELS = frozenset(
     {".bin", ".jinja", ".json", ".jsonl", ".model", ".pt", ".pth", ".safetensors", ".tiktoken",
      ".txt", ".vocab"}
 )  # fmt: skip
-# Folders with a model's copies in other formats, which are not read.
+# Folders with copies of a model in other formats, which are not read.
 _COPIES = frozenset({"coreml", "flax", "onnx", "openvino", "tf"})
 _DIGITS = 12  # of hashes in names
 
 
 def contents_of(path: Path) -> str:
-    """Return a hash of a file, or of all files in a folder and their names: 16 hex digits.
+    """Return a hash of a file, or of a folder's files and their names: 16 hex digits.
 
     Raises:
         InputError: If a file cannot be read.
@@ -50,20 +50,20 @@ def contents_of_model(folder: Path) -> str:
         for path in list_files(folder).paths
         if path.suffix in _OF_MODELS and not _COPIES & {*path.relative_to(folder).parts[:-1]}
     ]
-    # Where there are both, the safe format is read.
+    # If a folder has both formats, the safe one is read.
     safe = {path.parent for path in paths if path.suffix == ".safetensors"}
     read = [p for p in paths if p.suffix not in (".bin", ".pt", ".pth") or p.parent not in safe]
     return _hash(read, folder)
 
 
 def name_of_model(name: str) -> str:
-    """Return what results call a model of transformers: its hub id, or a folder's name and hash.
+    """Return what results call a transformers model: its hub id, or a folder's name and hash.
 
     Args:
-        name: A folder, or OWNER/NAME of the hub.
+        name: A folder, or OWNER/NAME on the hub.
 
     Raises:
-        InputError: If a folder's file cannot be read.
+        InputError: If a file in the folder cannot be read.
     """
     folder = Path(name).expanduser()
     if not folder.is_dir():
@@ -74,10 +74,10 @@ def name_of_model(name: str) -> str:
 
 
 def contents_named_in(values: Iterable[object]) -> dict[str, str]:
-    """Return the contents of the files and folders that options name, by their names.
+    """Return the hashes of files and folders that options name, by their names.
 
-    A path may stand alone or, with a slash in it, within a value such as ``broden:data/broden`` or
-    ``conv5=weights/sae.pt``.
+    A path may be the whole value or, if it contains a slash, part of a value such as
+    ``broden:data/broden`` or ``conv5=weights/sae.pt``.
 
     Raises:
         InputError: If a file cannot be read.

@@ -14,7 +14,7 @@ def home() -> Path:
     """Return the project's folder: ``$MILANNOTATIONS_HOME``, or below the user's cache folder.
 
     Raises:
-        InputError: If it is below the home of a user who has none.
+        InputError: If it is below the user's home folder and that is not known.
     """
     if folder := os.environ.get(HOME_VARIABLE):
         return _expanded(folder)
@@ -32,7 +32,7 @@ def _expanded(folder: str) -> Path:
 
 
 def config_folder(config: str) -> Path:
-    """Return the dataset folder of a config, whether or not it is there."""
+    """Return the dataset folder of a config, whether or not it exists."""
     return home() / "configs" / config
 
 

@@ -1,8 +1,8 @@
-"""Where a data set's own files say that its data lie: below its folder, and nowhere else.
+"""Checks that a data set's own files place its data below its folder, and nowhere else.
 
-``datasets`` believes a card: data files may be ``http://…``, which it asks even when it is told to
-be offline, or ``../…``. It also believes an image that is the path of a file, or an address. A
-folder may come from anybody, so all of that is looked at before ``datasets`` sees it.
+``datasets`` trusts a card: data files may be ``http://…``, which it requests even when told to be
+offline, or ``../…``. It also trusts an image that is given as a file's path or as a URL. A folder
+may come from anybody, so all of this is checked before ``datasets`` sees it.
 """
 
 from __future__ import annotations
@@ -23,18 +23,18 @@ from milannotations.errors import InputError
 from milannotations.file_names import shown
 
 CARD = "README.md"
-_CARDS = (CARD, ".huggingface.yaml")  # as ``datasets`` reads them
-_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")  # RFC 3986, section 3.1; a drive, too
+_CARDS = (CARD, ".huggingface.yaml")  # the files that ``datasets`` reads
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")  # RFC 3986, section 3.1; matches a drive, too
 _LONGEST_CARD = 4 * 2**20  # bytes
 _PICTURES = ("images", "masks")
 _REMEDY = "remove it, or bring the data into the folder"
 
 
 def check_folder_files(folder: Path) -> None:
-    """Refuse a data-set folder whose card or state names data outside of it.
+    """Refuse a data-set folder whose card or state names data outside the folder.
 
     Raises:
-        InputError: Names the file, the line and what stands there.
+        InputError: If it does; names the file, the line and the value.
     """
     for name in _CARDS:
         path = folder / name
@@ -47,26 +47,26 @@ def check_folder_files(folder: Path) -> None:
 
 
 def check_card(text: str, where: str, is_yaml: bool = False) -> None:
-    """Refuse a card that names data files or folders outside of its own.
+    """Refuse a card that names data files or folders outside its own folder.
 
     Args:
         text: The card, or YAML alone.
-        where: What to call it.
+        where: What to call it in messages.
         is_yaml: Whether the whole text is YAML.
 
     Raises:
-        InputError: Names the line and what stands there.
+        InputError: If it does, or cannot be read; names the line and the value.
     """
     try:
         if is_yaml:
             card = yaml.safe_load(text)
-        else:  # by the code that `datasets` reads it with
+        else:  # by the code that `datasets` uses
             card = DatasetCard(text, ignore_metadata_errors=False).data.to_dict()
     except (yaml.YAMLError, RecursionError, TypeError, ValueError) as error:
         raise InputError(f"{where}: its YAML cannot be read; mend or remove it") from error
     for value in _declared(card):
         if _leads_out(value):
-            written = (value, json.dumps(value)[1:-1])  # in quotes, a backslash is written twice
+            written = (value, json.dumps(value)[1:-1])  # quoted, a backslash is written twice
             lines = enumerate(text.splitlines(), 1)
             line = next(
                 (n for n, line in lines if any(reference in line for reference in written)), None
@@ -78,29 +78,29 @@ def check_card(text: str, where: str, is_yaml: bool = False) -> None:
 
 
 def check_repository_card(repo_id: str, revision: str | None) -> None:
-    """Do the same for the card of a repository on the hub, if it has one that can be had.
+    """Check the card of a repository on the hub in the same way, if it can be obtained.
 
     Raises:
-        InputError: As above.
-        HfHubHTTPError: If there is no such repository or revision.
+        InputError: As in ``check_card``.
+        HfHubHTTPError: If the repository or the revision does not exist.
     """
     try:
         path = hf_hub_download(repo_id, CARD, repo_type="dataset", revision=revision)
     except (EntryNotFoundError, LocalEntryNotFoundError):
-        return  # it has none; or the hub is not there, and `datasets` has what it has
+        return  # it has no card; or the hub is unreachable, and `datasets` uses its cache
     text = Path(path).read_text(encoding="utf-8", errors="replace")
     check_card(text, f"{CARD} of {repo_id}")
 
 
 def check_resolved(folder: Path, paths: Iterable[str]) -> None:
-    """Refuse files, as ``datasets`` has found them, that do not lie below a folder.
+    """Refuse files found by ``datasets`` that do not lie below a folder.
 
     Raises:
-        InputError: Names the first.
+        InputError: If there are any; names the first.
     """
     root = folder.resolve()
     for path in paths:
-        # Not resolved: links in the folder are its owner's, as in a hub's cache.
+        # Links are not resolved: those in the folder are its owner's own, as in a hub cache.
         data_file = Path(path)
         if "://" in path or not (
             data_file.is_relative_to(root) or data_file.is_relative_to(folder)
@@ -112,10 +112,10 @@ def check_resolved(folder: Path, paths: Iterable[str]) -> None:
 
 
 def check_pictures(split: Dataset, name: str) -> None:
-    """Refuse records whose images or masks are paths or addresses of files.
+    """Refuse records whose images or masks are file paths or URLs.
 
     Raises:
-        InputError: Names the first.
+        InputError: If there are any; names the first.
     """
     for column in _PICTURES:
         if column not in split.column_names:
@@ -129,7 +129,7 @@ def check_pictures(split: Dataset, name: str) -> None:
 
 
 def checked_stream(stream: IterableDataset, name: str) -> IterableDataset:
-    """Return a stream that refuses such records, too, as it comes to them."""
+    """Return a stream that refuses such records as it reaches them."""
     features = stream.features
     columns = [column for column in _PICTURES if features and column in features]
     if not columns:
@@ -145,7 +145,7 @@ def checked_stream(stream: IterableDataset, name: str) -> IterableDataset:
     encoded = stream
     for column in columns:
         encoded = encoded.cast_column(column, List(Image(decode=False)))
-    # Not `map(…, features=…)`: `datasets` takes what that gives for decoded already.
+    # Not `map(…, features=…)`: `datasets` assumes that its output is already decoded.
     return encoded.map(check).cast(features)
 
 
@@ -158,7 +158,7 @@ def _elsewhere(name: str, column: str, path: str | None) -> str:
 
 
 def _declared(card: object) -> Iterator[str]:
-    """Yield all that a card says of where data lie."""
+    """Yield everything that a card says about where data lie."""
     configs = card.get("configs") if isinstance(card, Mapping) else None
     for config in configs if isinstance(configs, list) else ():
         if isinstance(config, Mapping):
@@ -173,12 +173,12 @@ def _texts(value: object) -> Iterator[str]:
         if isinstance(item, str):
             yield item
         elif isinstance(item, (Mapping, list)) and id(item) not in seen:
-            seen.add(id(item))  # YAML can name one list a billion times
+            seen.add(id(item))  # YAML aliases can repeat a list a billion times
             pending += item.values() if isinstance(item, Mapping) else item
 
 
 def _leads_out(value: str) -> bool:
-    """Say whether a pattern is an address, a path from the root, or one through a parent folder."""
+    """Say whether a pattern is a URL, an absolute path, or a path through a parent folder."""
     windows = PureWindowsPath(value)
     return (
         _SCHEME.match(value) is not None
@@ -186,12 +186,12 @@ def _leads_out(value: str) -> bool:
         or value.startswith("~")
         or PurePosixPath(value).is_absolute()
         or bool(windows.root or windows.drive)
-        or ".." in windows.parts  # of both kinds of slashes
+        or ".." in windows.parts  # with either kind of slash
     )
 
 
 def _check_saved(folder: Path) -> None:
-    """Look at what ``save_to_disk`` left, for one split or for several."""
+    """Check what ``save_to_disk`` has written, for one split or for several."""
     splits = _json(folder / "dataset_dict.json").get("splits")
     names = [name for name in splits if isinstance(name, str)] if isinstance(splits, list) else []
     for name in names:
@@ -212,7 +212,7 @@ def _refuse_unless_plain(path: Path, name: str) -> None:
 
 
 def _json(path: Path) -> Mapping[str, Any]:
-    """Read a JSON object; anything else is for ``datasets`` to refuse."""
+    """Read a JSON object; anything else is left for ``datasets`` to refuse."""
     try:
         if not path.is_file() or path.stat().st_size > _LONGEST_CARD:
             return {}

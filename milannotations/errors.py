@@ -1,4 +1,4 @@
-"""The one exception for mistakes that a user can mend."""
+"""The one exception for mistakes that a user can fix."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ _SHOWN_FIELDS = 5
 
 
 class InputError(ValueError):
-    """Input that cannot be used: names the file, the value and what to do.
+    """Input that cannot be used; the message names the file, the value and what to do.
 
-    The command line prints its message alone, without a traceback, and exits with status 2. What
-    the message quotes may be anybody's: control characters in it are written out.
+    The command line prints the message alone, without a traceback, and exits with status 2. The
+    message may quote text from anybody, so control characters in it are escaped.
     """
 
     def __str__(self) -> str:
@@ -29,7 +29,7 @@ class InputError(ValueError):
 
 
 class NoNeuronError(InputError, KeyError):
-    """There is no such neuron; a ``KeyError`` too, as the original code raises."""
+    """There is no such neuron; also a ``KeyError``, which the original code raises."""
 
     def __str__(self) -> str:
         return readable(ValueError.__str__(self))  # a KeyError's would be quoted
@@ -48,7 +48,7 @@ def did_you_mean(name: str, names: Iterable[str]) -> str:
 
 
 def raised(error: BaseException) -> str:
-    """Say in one line what other people's code has raised, and where.
+    """Say in one line what other people's code raised, and where.
 
     >>> try:
     ...     {}["layer4"]
@@ -63,7 +63,7 @@ def raised(error: BaseException) -> str:
     if isinstance(error, SyntaxError) and error.filename:  # its message names the line
         return what
     frames = [*traceback.extract_tb(error.__traceback__)]
-    # The import system's own frames say nothing of where an import fails.
+    # The import system's own frames do not show where an import fails.
     frames = [frame for frame in frames if not frame.filename.startswith("<frozen ")] or frames
     if not frames:
         return what
@@ -73,11 +73,11 @@ def raised(error: BaseException) -> str:
 
 
 def wrong_fields(error: ValidationError, whole: str) -> str:
-    """Say which fields of a pydantic model are wrong and why, at most five of them.
+    """Say which fields of a pydantic model are wrong, at most five of them, and why.
 
     Args:
-        error: What pydantic has raised.
-        whole: What to call the model where it is wrong as a whole.
+        error: What pydantic raised.
+        whole: What to call the model if it is wrong as a whole.
     """
     errors = error.errors(include_url=False, include_context=False)
     lines = [

@@ -1,8 +1,8 @@
-"""The last resort of the command line: what an environment does to a command, in one line.
+"""The last resort of the command line: failures of the environment, reported in one line.
 
-Mistakes in the input are told where it is read, and failures to write where a target is known. What
-is left comes from the machine (a disk, permissions, memory, limits) and from libraries that wrap
-its errors. Anything else is a fault of the program, and shows its traceback.
+Mistakes in the input are reported where it is read, and failures to write where the target is
+known. What remains comes from the machine (disk, permissions, memory, limits) and from libraries
+that wrap its errors. Anything else is a fault of the program, and shows its traceback.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from typing import Any
 from milannotations.errors import wrong_fields
 
 TRACEBACK_VARIABLE = "MILANNOTATIONS_TRACEBACK"
-FAULT = 70  # exit status of a fault of the program: EX_SOFTWARE of sysexits.h
+FAULT = 70  # exit status for a fault of the program: EX_SOFTWARE in sysexits.h
 _LONGEST = 300  # characters of a library's message
-# What a program's own faults raise: an error of the system before them is no cause of theirs.
+# What the program's own faults raise: a system error that came before is not their cause.
 _FAULTS = (AssertionError, AttributeError, IndexError, LookupError, NameError, TypeError)
 _NO_MEMORY = re.compile(
     r"can't allocate memory|cannot allocate memory|out of memory|failed to map segment|"
@@ -37,12 +37,12 @@ _LIBRARIES = {"ArrowException": "pyarrow", "SafetensorError": "safetensors"}
 
 
 def tracebacks_wanted() -> bool:
-    """Say whether the user asks for the traceback of every error."""
+    """Say whether the user has asked for the traceback of every error."""
     return os.environ.get(TRACEBACK_VARIABLE, "") not in ("", "0")
 
 
 def sentence(error: BaseException) -> str | None:
-    """Return one line on an error that comes from the machine; None for a fault of the program.
+    """Return one line about an error that comes from the machine; None for a program fault.
 
     >>> sentence(MemoryError())[:17]
     'not enough memory'
@@ -55,10 +55,10 @@ def sentence(error: BaseException) -> str | None:
 
 
 def complete_environment() -> None:
-    """Give a user id without a name and a home, as in a container, what libraries ask for.
+    """Set the user name and the home folder that libraries ask for, if the user id has none.
 
-    ``getpass.getuser``, which torch calls, fails then; and where HOME is unset, too, the hub's
-    library would write into a folder ``~`` of the working folder.
+    That is so in some containers. ``getpass.getuser``, which torch calls, then fails; and if HOME
+    is unset as well, the hub's library would write into a folder ``~`` in the working folder.
     """
     number = os.getuid() if hasattr(os, "getuid") else 0
     try:
@@ -70,7 +70,7 @@ def complete_environment() -> None:
 
 
 def _home(folder: Path) -> Path:
-    """Return a folder of this user's own: this one, unless somebody else has made it."""
+    """Return a folder that belongs to this user: this one, unless somebody else created it."""
     with suppress(FileExistsError):
         folder.mkdir(mode=0o700)
     own = folder.is_dir() and not folder.is_symlink() and folder.stat().st_uid == os.getuid()
@@ -78,7 +78,7 @@ def _home(folder: Path) -> Path:
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:
-    """Yield an error and what has led to it."""
+    """Yield an error and what led to it."""
     seen: set[int] = set()
     cause: BaseException | None = error
     while cause is not None and id(cause) not in seen:
@@ -89,7 +89,7 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
 
 
 def _line(error: BaseException) -> str | None:
-    # Imported here: commands that do not fail, as with `--help`, need nothing of it.
+    # Imported here, since commands that do not fail, such as `--help`, do not need it.
     from milannotations.storage import explained
 
     if told := explained(error):
@@ -143,5 +143,5 @@ def _message(error: BaseException) -> str:
 
 
 def _is_named(error: BaseException, name: str) -> bool:
-    """Say whether an error is of a class, without importing the library that it is of."""
+    """Say whether an error is of a class, without importing the library of that class."""
     return any(kind.__name__ == name for kind in type(error).__mro__)

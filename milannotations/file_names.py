@@ -1,7 +1,7 @@
-"""File names as they can be written into tables and printed.
+"""File names in a form that can be written into tables and printed.
 
-On Linux a file name is any bytes. Python holds those that are not UTF-8 as lone surrogates, which
-no UTF-8 file, Parquet column or terminal takes.
+On Linux a file name can be any bytes. Python holds those that are not UTF-8 as lone surrogates,
+which no UTF-8 file, Parquet column or terminal accepts.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ def utf8(name: str) -> str:
 
 
 def shown(name: str | PurePath) -> str:
-    r"""Return a name for one line of a message: control characters are escaped, too.
+    r"""Return a name for use in one line of a message; control characters are escaped, too.
 
     >>> shown("two\nlines.png")
     'two\\nlines.png'

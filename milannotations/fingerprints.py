@@ -1,10 +1,10 @@
-"""Fingerprints: which data a result was computed on, independent of the files that hold them.
+"""Fingerprints: they identify the data behind a result, however they are stored in files.
 
 A fingerprint covers what identifies and describes the neurons: keys, masks (their pixels), image
-ids, activations, thresholds and annotations. It depends neither on the order of the rows, nor on
-their division into files or the compression. The images themselves are left out: users attach
-their own copies of the source images, which decoders of different versions read with slightly
-different pixels, and ``image_ids`` identify them.
+ids, activations, thresholds and annotations. It does not depend on the order of the rows, their
+division into files, or the compression. The images themselves are left out: users attach their own
+copies of the source images, which different versions of a decoder read with slightly different
+pixels, and ``image_ids`` identify them.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ def _records(path: Path) -> Iterator[dict[str, Any]]:
 
 
 def known_as(value: str) -> str | None:
-    """Return the config, or ``config/split``, with a fingerprint; None if it is unknown."""
+    """Return the config, or ``config/split``, that has a fingerprint; None if it is unknown."""
     for name, recorded in {**_read(_own()), **_shipped()}.items():
         if recorded == value:
             return name
@@ -61,7 +61,7 @@ def known_as(value: str) -> str | None:
 
 
 def registered() -> dict[str, str]:
-    """Return the fingerprints of all known configs: shipped ones and recorded ones."""
+    """Return the fingerprints of all known configs, both shipped and recorded."""
     return {**_read(_own()), **_shipped()}
 
 

@@ -15,14 +15,14 @@ import pyarrow.parquet as pq
 from milannotations.record import FEATURES
 from milannotations.storage import atomic_path
 
-# An image that is an exemplar of many units is stored once per row group, as an entry of the
-# column's dictionary; past this many bytes of distinct images the rest is stored plainly.
+# An image that is an exemplar of many units is stored once per row group, in the column's
+# dictionary; beyond this many bytes of distinct images, the rest are stored plainly.
 _DICTIONARY_BYTES = 256 * 2**20
 ROWS_PER_GROUP = 128
-# A reader takes a row group whole: these bound what it holds, whatever the images weigh. Larger
-# groups share more images, but cost the reader more than they save; see docs/performance.md.
-GROUP_BYTES = 32 * 2**20  # with each distinct image once
-PLAIN_BYTES = 96 * 2**20  # with every image in its place
+# A reader loads a row group whole: these limits bound its memory, whatever the images' sizes.
+# Larger groups share more images, but cost the reader more than they save; see docs/performance.md.
+GROUP_BYTES = 32 * 2**20  # with each distinct image counted once
+PLAIN_BYTES = 96 * 2**20  # with every occurrence of an image counted
 _ENCODED = ("images.list.element.bytes", "masks.list.element.bytes")
 _PLAIN = (
     *("model", "dataset", "layer", "unit", "threshold"),
@@ -31,7 +31,7 @@ _PLAIN = (
 
 
 class RecordWriter:
-    """Write neuron records to one Parquet file, a row group at a time.
+    """Write neuron records to one Parquet file, one row group at a time.
 
     Records are dictionaries with the columns of ``FEATURES``; images and masks are encoded bytes.
     The file is complete only after the ``with`` block; write it inside an atomic folder or path.
@@ -61,7 +61,7 @@ class RecordWriter:
         self._writer.close()
 
     def write(self, records: Sequence[Mapping[str, Any]]) -> None:
-        """Append records as one row group; ``ROWS_PER_GROUP`` at a time is a good number."""
+        """Append records as one row group, preferably ``ROWS_PER_GROUP`` at a time."""
         rows = [
             {
                 **record,
@@ -78,11 +78,11 @@ def write_records(path: Path, records: Iterable[Mapping[str, Any]]) -> int:
     """Write records to a Parquet file, atomically, in row groups of bounded size.
 
     Args:
-        path: The file to be; on any exception it is left as it was.
-        records: See ``RecordWriter``; they are taken one by one and never held all at once.
+        path: The file to write; on any exception it is left as it was.
+        records: See ``RecordWriter``; they are consumed one by one and never held all at once.
 
     Returns:
-        How many records there were.
+        The number of records.
     """
     count = 0
     with atomic_path(path) as temporary, RecordWriter(temporary) as writer:
@@ -108,9 +108,9 @@ def write_records(path: Path, records: Iterable[Mapping[str, Any]]) -> int:
 
 
 def write_card(folder: Path, title: str, text: str) -> None:
-    """Write the card of a folder with one split, ``train``, from all files below ``data``.
+    """Write the card of a folder with one split, ``train``, made of all files in ``data``.
 
-    Write it last: it names a checksum of those files.
+    Write it last, since it contains a checksum of those files.
     """
     (folder / "README.md").write_text(
         "---\n"
@@ -127,7 +127,7 @@ def write_card(folder: Path, title: str, text: str) -> None:
 
 
 def renew_checksum(folder: Path) -> None:
-    """Bring the checksum on a folder's card up to date, after its Parquet files have changed."""
+    """Update the checksum on a folder's card after its Parquet files have changed."""
     card = folder / "README.md"
     text = card.read_text(encoding="utf-8")
     with atomic_path(card) as path:
@@ -136,8 +136,8 @@ def renew_checksum(folder: Path) -> None:
 
 
 def _checksum(folder: Path) -> str:
-    # `datasets` tells local folders with a card apart by their last name and the card's configs
-    # alone; without the checksum it would give the old records after a folder is written anew.
+    # `datasets` distinguishes local folders with a card only by their last name and the card's
+    # configs; without the checksum it would return old records after a folder is written anew.
     digest = hashlib.sha256()
     for shard in sorted((folder / "data").glob("*.parquet")):
         digest.update(shard.name.encode())

@@ -1,8 +1,8 @@
-"""Asking the hub only where there is one: a missing hub is told in seconds.
+"""Access to the hub that reports an unreachable hub within seconds.
 
-The hub's library tries again and again for half a minute where a name cannot be resolved or nothing
-listens. One connection shows the same in moments; then the library is told that it is offline, and
-takes what its cache holds.
+If a name cannot be resolved or nothing listens, the hub's library keeps retrying for half a minute.
+A single connection shows the same in moments; the library is then told that it is offline, and uses
+what its cache holds.
 """
 
 from __future__ import annotations
@@ -22,20 +22,20 @@ from huggingface_hub import constants, utils
 
 from milannotations.errors import InputError
 
-TIMEOUT = 5.0  # seconds that a connection may take, the look-up of the name included
-_REMEMBERED = 30.0  # seconds after which a hub that was not there is looked for again
-_last: dict[str, tuple[float, str | None]] = {}  # endpoint: when, and why it cannot be reached
+TIMEOUT = 5.0  # seconds that a connection may take, including the name lookup
+_REMEMBERED = 30.0  # seconds after which an unreachable hub is tried again
+_last: dict[str, tuple[float, str | None]] = {}  # endpoint: when tried, why it is unreachable
 
 
 @contextmanager
 def asking_hub(what: str) -> Iterator[None]:
-    """Let the block ask the hub; where there is none, it has only what is in the cache.
+    """Let the block ask the hub; if the hub cannot be reached, it has only the cache.
 
     Args:
-        what: What is asked for, for the message: ``"model 'owner/name'"``.
+        what: What is requested, for the message: ``"model 'owner/name'"``.
 
     Raises:
-        InputError: In place of any error of the block, if the hub cannot be reached.
+        InputError: In place of any error in the block, if the hub cannot be reached.
     """
     problem = unreachable()
     if problem is None:
@@ -52,13 +52,13 @@ def asking_hub(what: str) -> Iterator[None]:
 
 
 def from_hub(name: str, what: str = "it") -> AbstractContextManager[None]:
-    """Return the same for the name of a model: a local folder needs no hub."""
+    """Return ``asking_hub`` for the name of a model; a local folder needs no hub."""
     return nullcontext() if Path(name).is_dir() else asking_hub(what)
 
 
 @contextmanager
 def hub_or_cache() -> Iterator[None]:
-    """Do the same, and leave errors as they are."""
+    """Do the same as ``asking_hub``, but leave errors as they are."""
     if unreachable() is None:
         yield
     else:
@@ -67,18 +67,18 @@ def hub_or_cache() -> Iterator[None]:
 
 
 def check_hub(what: str, endpoint: str | None = None) -> None:
-    """Raise InputError if the hub, without which something cannot be done, cannot be reached.
+    """Raise InputError if the hub cannot be reached, before something that needs it.
 
     Args:
-        what: What cannot be done then: ``"owner/name cannot be written"``.
-        endpoint: Of another hub than the default.
+        what: What cannot be done in that case: ``"owner/name cannot be written"``.
+        endpoint: URL of the hub, if not the default one.
     """
     if problem := unreachable(endpoint):
         raise InputError(f"{what}: {problem}; connect, and run the same command again")
 
 
 def unreachable(endpoint: str | None = None) -> str | None:
-    """Return why the hub cannot be reached; None if it can, or if nobody is to ask it."""
+    """Return why the hub cannot be reached; None if it can, or if it must not be asked."""
     if constants.HF_HUB_OFFLINE:
         return None
     endpoint = endpoint or constants.ENDPOINT
@@ -100,13 +100,13 @@ def _try(endpoint: str) -> str | None:
     try:
         port = host.port or {"https": 443, "http": 80}.get(host.scheme, 1080)
     except ValueError:
-        return None  # the library says what is wrong with such an address
+        return None  # the library reports what is wrong with such an address
     reason = _connect(host.hostname or "", port)
     return f"{what} cannot be reached ({reason})" if reason else None
 
 
 def _connect(host: str, port: int) -> str | None:
-    """Return why nothing answers. Names are looked up without a time limit: hence the thread."""
+    """Return why nothing answers. Name lookup has no time limit, hence the thread."""
     reasons: list[str | None] = []
 
     def run() -> None:
@@ -124,7 +124,7 @@ def _connect(host: str, port: int) -> str | None:
 
 @contextmanager
 def _offline() -> Iterator[None]:
-    """Set what HF_HUB_OFFLINE=1 sets, in the libraries that are loaded."""
+    """Set what HF_HUB_OFFLINE=1 sets in the libraries that are loaded."""
     settings: list[tuple[Any, str]] = [(constants, "HF_HUB_OFFLINE")]
     for module, name in (
         ("datasets.config", "HF_HUB_OFFLINE"),
@@ -146,6 +146,6 @@ def _offline() -> Iterator[None]:
 
 
 def _forget_sessions() -> None:
-    """Until version 1 of the hub's library, a session knows from the start if it is offline."""
+    """Discard sessions: before version 1 of the hub's library, each is offline or not for good."""
     if reset := getattr(utils, "reset_sessions", None):
         reset()
