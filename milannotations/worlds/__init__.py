@@ -1,8 +1,8 @@
 """Ground-truth neurons: rendered scenes, concepts with exact masks, and neurons made of them.
 
-A world holds scenes; a scene knows which object each pixel shows. A concept has an exact mask in
-every scene, and three ground-truth references in words, from a grammar, not from people. A
-synthetic neuron responds to one concept, with controlled noise.
+A world holds scenes; a scene records which object each pixel shows. A concept has an exact mask in
+every scene and three ground-truth references, which a grammar wrote, not people. A synthetic neuron
+responds to one concept, with controlled noise.
 """
 
 from milannotations.worlds.concepts import (

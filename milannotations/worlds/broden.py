@@ -1,4 +1,4 @@
-"""Images and labels written in Broden's layout, and the project's scenes so written."""
+"""Writes labelled images, including this project's scenes, in Broden's layout."""
 
 from __future__ import annotations
 
@@ -21,21 +21,20 @@ from milannotations.worlds.spatial import Part
 Entry = NDArray[np.int64] | int
 _GREATEST = 65_535
 _SCENES = ("plain", "gradient", "speckled")  # scenes with another background have no scene label
-_PARTS = ("upper edge", "outline")  # they overlap, so each has a channel
+_PARTS = ("upper edge", "outline")  # they overlap, so each has its own channel
 
 
 class BrodenWriter:
-    """Writes a labelled data set as Broden has them on the disk.
+    """Writes a labelled data set in Broden's layout on disk.
 
     Args:
         folder: An empty folder.
-        labels: The labels of each category, in the order in which they are numbered; a name that
-            occurs in two categories is one label. Those that no image has are listed with a
-            frequency of 0.
+        labels: The labels of each category, in the order of their numbers; a name in two
+            categories is one label. Labels that no image has are listed with a frequency of 0.
         first: Number of the first label.
 
     Raises:
-        InputError: If a number is not from 1 to 65,535, the most that red and green can hold.
+        InputError: If a number is outside 1 to 65,535, the greatest that red and green can hold.
     """
 
     def __init__(self, folder: Path, labels: Mapping[str, Sequence[str]], first: int = 1) -> None:
@@ -62,11 +61,11 @@ class BrodenWriter:
         """Write an image.
 
         Args:
-            name: Its name, without an ending.
-            picture: The picture.
+            name: File name of the image, without an ending.
+            picture: The image.
             shape: Height and width of its label maps.
-            entries: Of some categories, label maps of that shape (numbers, 0 for none) and
-                numbers that hold for the whole image.
+            entries: For some categories, label maps of that shape (label numbers, 0 for none) and
+                numbers of labels of the whole image.
         """
         images = self._folder / "images"
         picture.save(images / f"{name}.jpg", quality=92)
@@ -96,7 +95,7 @@ class BrodenWriter:
         """Write the tables.
 
         Args:
-            subset: How many of the first images ``index_ade20k.csv`` has; 0 for no such file.
+            subset: How many of the first images ``index_ade20k.csv`` lists; 0 writes no such file.
         """
         header = ["image", "split", "ih", "iw", "sh", "sw", *self._labels]
         self._table("index.csv", header, self._rows)
@@ -104,7 +103,7 @@ class BrodenWriter:
             self._table("index_ade20k.csv", header, self._rows[:subset])
         labels, categories = [], []
         for name, number in self.numbers.items():
-            # Never empty: the published loaders cannot read a label of no category.
+            # Never empty: the published loaders cannot read a label without a category.
             mine = [c for c in self._labels if self._frequency[c, number]] or [
                 c for c, names in self._labels.items() if name in names
             ]
@@ -138,24 +137,24 @@ class BrodenWriter:
 def write_broden(
     folder: Path, seed: int, scenes: int, size: int = 224, segmentation: int = 112, first: int = 1
 ) -> None:
-    """Write scenes in Broden's layout, with all that makes Broden's labels difficult.
+    """Write scenes in Broden's layout, with all the difficulties of Broden's labels.
 
-    Shapes and colours are labelled by pixel (colours with the suffix ``-c``), two overlapping
-    parts in a channel each, the background as a label of the whole image (suffix ``-s``) in some
-    images, as 0 or not at all in others, and textures as labels of the whole image in every third.
-    The label ``outline`` is a part, and of circles an object too.
+    Shapes and colours (with the suffix ``-c``) are labelled by pixel, and two overlapping parts in
+    separate channels. The background is a label of the whole image (suffix ``-s``) in some images,
+    0 or missing in others; textures are labels of the whole image in every third. The label
+    ``outline`` is a part and, for circles, also an object.
 
     Args:
-        folder: Folder to write; it appears when all is written.
-        seed: Of the scenes.
-        scenes: How many; ``index_ade20k.csv`` has the first half of them.
-        size: Side of the pictures: 224, or 227 as Broden for AlexNet has it.
-        segmentation: Side of the label maps: 112, or 113.
-        first: Number of the first label; above 255 the green channel is needed for all.
+        folder: Folder to write; it appears when everything is written.
+        seed: Seed of the scenes.
+        scenes: Number of scenes; ``index_ade20k.csv`` lists the first half.
+        size: Side of the pictures: 224, or 227 as in Broden for AlexNet.
+        segmentation: Side of the label maps: 112 or 113.
+        first: Number of the first label; above 255, all labels need the green channel.
 
     Raises:
-        InputError: If a count or size is below 1, a label has no number, or the folder is not
-            empty.
+        InputError: If a count or size is below 1, a label's number is out of range, or the folder
+            is not empty.
     """
     for name, value in (("scenes", scenes), ("size", size), ("segmentation", segmentation)):
         if value < 1:

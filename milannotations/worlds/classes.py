@@ -1,4 +1,4 @@
-"""A rendered classification task: in each image one object of its class, among others."""
+"""A rendered classification task: each image shows one object of its class among others."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ from milannotations.worlds.scenes import (
 )
 
 LISTING = "class-images.json"
-# Name: (shape, texture) of the object that makes an image one of the class. Neighbours differ in
-# their texture alone.
+# Name of the class: (shape, texture) of the object that defines it. Neighbours differ only in
+# texture.
 CLASSES: dict[str, tuple[str, str]] = {
     "marble": ("circle", "striped"),
     "button": ("circle", "dotted"),
@@ -41,7 +41,7 @@ CLASSES: dict[str, tuple[str, str]] = {
     "lifebuoy": ("ring", "striped"),
     "doughnut": ("ring", "dotted"),
 }
-_OFTEN, _SELDOM = 0.85, 0.05  # how often there is a face where a class has them, and elsewhere
+_OFTEN, _SELDOM = 0.85, 0.05  # share of images with faces, in classes with faces and in others
 _FACE_RADIUS = (0.1, 0.17)
 
 
@@ -51,8 +51,8 @@ class ClassImage:
 
     Attributes:
         image: RGB, 224 × 224.
-        faces: Boxes (left, top, right, bottom) of the faces in it, in pixels, the ends outside.
-        balls: The same of the balls in the colours of faces.
+        faces: Boxes (left, top, right, bottom) of its faces in pixels; right and bottom exclusive.
+        balls: Boxes of its balls in the colours of faces.
     """
 
     image: Image.Image
@@ -72,23 +72,23 @@ def write_class_images(
     blurred: bool = False,
     overwrite: bool = False,
 ) -> Path:
-    """Write the images of the task as a folder for each class, or for each split and class.
+    """Write the images of the task in a folder per class, or per split and class.
 
-    The object of the class, of any colour, size and place, is among objects of other shapes and
-    textures, on a background with noise. With ``faces`` every second class often has an icon of a
-    face, and each of the others a plain ball in the same colours instead: as people are in some of
-    ImageNet's classes, incidental, yet of use to a network.
+    The object of the class, of any colour, size and place, is among objects of other combinations
+    of shape and texture, on a noisy background. With ``faces``, images of every second class often
+    contain an icon of a face, and those of the other classes a plain ball in the same colours:
+    like the people in some of ImageNet's classes, faces are incidental, yet useful to a network.
 
     Args:
-        out: Folder to write: ``CLASS/00012.png`` or ``SPLIT/CLASS/00012.png``, and ``LISTING``,
-            with the settings, and the boxes of each file's faces and balls.
-        classes: How many of ``CLASSES``.
-        per_class: Images of each class; or of each class in each split, by the split's name.
+        out: Folder to write: ``CLASS/00012.png`` or ``SPLIT/CLASS/00012.png``, and ``LISTING``
+            with the settings and the boxes of each file's faces and balls.
+        classes: How many of ``CLASSES`` to use.
+        per_class: Images per class, or a mapping from a split's name to its images per class.
         seed: Images of different seeds differ.
         size: Side of the images, at most 224 pixels.
-        noise: The greatest standard deviation of the noise, of 255.
-        faces: Put in faces and balls.
-        blurred: The same images with each face blurred.
+        noise: The greatest standard deviation of the noise, on a scale of 255.
+        faces: Add faces and balls.
+        blurred: Write the same images with each face blurred.
         overwrite: Replace ``out`` if it exists.
 
     Returns:
@@ -109,7 +109,7 @@ def write_class_images(
     listed: list[dict[str, Any]] = []
     with atomic_folder(out, overwrite) as folder, progress_bar() as progress:
         bar = progress.add_task("Rendering images", total=classes * sum(counts.values()))
-        number = 0  # goes on over the splits, so that no image comes twice
+        number = 0  # continues across splits, so that no image occurs twice
         for split, count in counts.items():
             for name in names:
                 (folder / split / name).mkdir(parents=True)
@@ -156,18 +156,18 @@ def class_image(
     faces: bool = False,
     blurred: bool = False,
 ) -> ClassImage:
-    """Render an image of a class; the same for the same arguments.
+    """Render an image of a class; the same arguments give the same image.
 
     Args:
         name: One of ``CLASSES``.
-        seed: See ``write_class_images``, as for the rest.
+        seed: See ``write_class_images``.
         index: Which image of the class.
-        noise: See there.
-        faces: See there.
-        blurred: See there.
+        noise: See ``write_class_images``.
+        faces: See ``write_class_images``.
+        blurred: See ``write_class_images``.
 
     Raises:
-        InputError: If there is no such class.
+        InputError: If the class is unknown.
     """
     if name not in CLASSES:
         raise InputError(f"class {name!r}; choose one of {', '.join(CLASSES)}")
@@ -188,7 +188,7 @@ def class_image(
 
 
 def _arranged(shape: str, texture: str, rng: np.random.Generator) -> list[Object]:
-    """Place the class's object and three to five others, which are of no class."""
+    """Place the class's object and three to five others, which do not belong to any class."""
     of_classes = set(CLASSES.values())
     others = [(s, t) for s in SHAPES for t in TEXTURES if (s, t) not in of_classes]
     kinds = [(shape, texture)]
@@ -208,7 +208,7 @@ def _arranged(shape: str, texture: str, rng: np.random.Generator) -> list[Object
 def _degraded(image: Image.Image, rng: np.random.Generator, noise: float) -> Image.Image:
     pixels = np.asarray(image, dtype=np.float32)
     pixels = (pixels - 128) * rng.uniform(0.5, 1.1) + 128 + rng.uniform(-30, 30)
-    # Coarser than a pixel, as it would vanish when the image is made smaller.
+    # Coarser than a pixel, as finer noise would vanish when the image is made smaller.
     side = SIZE // 2
     coarse = rng.normal(0, rng.uniform(0, noise), (side, side, 3)).repeat(2, 0).repeat(2, 1)
     return Image.fromarray((pixels + coarse).clip(0, 255).astype(np.uint8))

@@ -1,6 +1,6 @@
 """Concepts: what a synthetic neuron responds to, with an exact mask in every scene.
 
-Concepts of space, parts and relations, are in ``spatial.py``.
+Spatial concepts (parts and relations) are in ``spatial.py``.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ class Concept(Protocol):
 
     @property
     def key(self) -> str:
-        """The concept combination, written so that equal concepts have equal keys."""
+        """The concept combination, spelt so that equal concepts have equal keys."""
 
     def mask(self, scene: Scene) -> Mask:
         """Return where the concept is visible, bool (224, 224)."""
 
 
 class OfObjects(ABC):
-    """A concept that is true or false of whole objects: its mask is those objects' pixels."""
+    """A concept that is true or false of whole objects; its mask is those objects' pixels."""
 
     @property
     @abstractmethod
@@ -39,10 +39,10 @@ class OfObjects(ABC):
 
     @abstractmethod
     def select(self, objects: tuple[Object, ...]) -> Mask:
-        """Return which objects it is true of."""
+        """Return of which objects it is true, bool (objects,)."""
 
     def mask(self, scene: Scene) -> Mask:
-        """Return the visible pixels of the objects it is true of."""
+        """Return the visible pixels of the objects of which it is true."""
         return scene.mask_of(self.select(scene.objects))
 
 
@@ -82,13 +82,13 @@ class Anything(OfObjects):
         return "anything"
 
     def select(self, objects: tuple[Object, ...]) -> Mask:
-        """Return True for all."""
+        """Return True for all objects."""
         return np.ones(len(objects), dtype=bool)
 
 
 @dataclass(frozen=True)
 class And(OfObjects):
-    """Objects that are both."""
+    """Objects to which both concepts apply."""
 
     first: OfObjects
     second: OfObjects
@@ -99,13 +99,13 @@ class And(OfObjects):
         return "({} AND {})".format(*sorted((self.first.key, self.second.key)))
 
     def select(self, objects: tuple[Object, ...]) -> Mask:
-        """Return which objects are both."""
+        """Return to which objects both concepts apply."""
         return self.first.select(objects) & self.second.select(objects)
 
 
 @dataclass(frozen=True)
 class Or(OfObjects):
-    """Objects that are one or the other."""
+    """Objects to which at least one of two concepts applies."""
 
     first: OfObjects
     second: OfObjects
@@ -116,13 +116,13 @@ class Or(OfObjects):
         return "({} OR {})".format(*sorted((self.first.key, self.second.key)))
 
     def select(self, objects: tuple[Object, ...]) -> Mask:
-        """Return which objects are either."""
+        """Return to which objects at least one concept applies."""
         return self.first.select(objects) | self.second.select(objects)
 
 
 @dataclass(frozen=True)
 class AndNot(OfObjects):
-    """Objects that are the first but not the second."""
+    """Objects to which the first concept applies but not the second."""
 
     first: OfObjects
     second: OfObjects
@@ -133,7 +133,7 @@ class AndNot(OfObjects):
         return f"({self.first.key} AND NOT {self.second.key})"
 
     def select(self, objects: tuple[Object, ...]) -> Mask:
-        """Return which objects are the first but not the second."""
+        """Return to which objects the first concept applies but not the second."""
         return self.first.select(objects) & ~self.second.select(objects)
 
 
@@ -158,7 +158,7 @@ class Background:
         return f"{self.kind} background"
 
     def mask(self, scene: Scene) -> Mask:
-        """Return the pixels no object covers, or none if the background is of another kind."""
+        """Return the pixels that no object covers; none if the background is of another kind."""
         return (scene.owner < 0) & (scene.background == self.kind)
 
 

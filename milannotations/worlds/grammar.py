@@ -83,7 +83,7 @@ def references(concept: Concept, rng: np.random.Generator) -> tuple[str, str, st
     """Return three different descriptions of a concept, in random order.
 
     Raises:
-        InputError: If the grammar has no words for such a concept, as for deeply nested ones.
+        InputError: If the grammar cannot express the concept, for example a deeply nested one.
     """
     first, second, third = (plural(concept, int(style)) for style in rng.permutation(STYLES))
     return first, second, third

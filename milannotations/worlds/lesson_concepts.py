@@ -1,4 +1,4 @@
-"""Concepts of the lessons, which other scenes lack: what is drawn over them, light and edges."""
+"""Concepts that only the lessons have: things drawn over a scene, light and edges."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _EDGES = {
     "any": ("edges", "lines and contours", "borders of things"),
     "strokes": ("strokes of text", "thin letters", "the outlines of letters"),
 }
-_STRONG = 25.0  # change of brightness, of 255, that makes an edge
+_STRONG = 25.0  # least change of brightness at an edge, on a scale of 255
 _LIMITS = {"dark": 70.0, "bright": 215.0}
 
 
@@ -40,8 +40,8 @@ class Drawn:
 
     Attributes:
         kind: ``text``, ``face`` or ``ball``.
-        mask: Its visible pixels, bool (224, 224); of a text, its box.
-        colour: Of a text's letters.
+        mask: Its visible pixels, bool (224, 224); for a text, its box.
+        colour: Colour of a text's letters.
     """
 
     kind: str
@@ -51,10 +51,10 @@ class Drawn:
 
 @dataclass(frozen=True)
 class LessonScene(Scene):
-    """A scene with more drawn over it; ``owner`` is -1 there.
+    """A scene with things drawn over it; ``owner`` is -1 where they are.
 
     Attributes:
-        drawn: What is drawn over it; masks do not overlap.
+        drawn: The things drawn over it; their masks do not overlap.
     """
 
     drawn: tuple[Drawn, ...] = ()
@@ -65,8 +65,8 @@ class Overlay:
     """Texts, faces or balls drawn over a scene.
 
     Attributes:
-        kind: As of ``Drawn``.
-        colour: Only texts with letters of this colour.
+        kind: ``text``, ``face`` or ``ball``.
+        colour: Only texts with letters of this colour; empty for any.
     """
 
     kind: str
@@ -78,11 +78,11 @@ class Overlay:
 
     @property
     def key(self) -> str:
-        """Colour and kind."""
+        """The colour and the kind."""
         return f"{self.colour} {self.kind}".strip()
 
     def mask(self, scene: Scene) -> Mask:
-        """Return the visible pixels of such things."""
+        """Return the visible pixels of the matching things."""
         pixels = np.zeros(scene.owner.shape, dtype=bool)
         for shape in _drawn(scene):
             if shape.kind == self.kind and self.colour in ("", shape.colour):
@@ -92,7 +92,7 @@ class Overlay:
 
 @dataclass(frozen=True)
 class Ground:
-    """What lies behind objects and all that is drawn over, in scenes with one background.
+    """What lies behind the objects and all drawings, in scenes with one kind of background.
 
     Attributes:
         kind: One of ``BACKGROUNDS``.
@@ -110,7 +110,7 @@ class Ground:
         return f"{self.kind} background"
 
     def mask(self, scene: Scene) -> Mask:
-        """Return the pixels that nothing covers, or none if the background is of another kind."""
+        """Return the pixels that nothing covers; none if the background is of another kind."""
         pixels: Mask = (scene.owner < 0) & (scene.background == self.kind)
         for shape in _drawn(scene):
             pixels = pixels & ~shape.mask
@@ -119,7 +119,7 @@ class Ground:
 
 @dataclass(frozen=True)
 class Light:
-    """Areas that are dark or bright, whatever is there.
+    """Areas that are dark or bright, whatever they show.
 
     Attributes:
         kind: ``dark`` or ``bright``.
@@ -137,7 +137,7 @@ class Light:
         return f"{self.kind} areas"
 
     def mask(self, scene: Scene) -> Mask:
-        """Return where the smoothed image is below 70 or above 215, of 255."""
+        """Return where the smoothed image is below 70 or above 215 on a scale of 255."""
         grey = ndimage.uniform_filter(_grey(scene), 5)
         pixels: Mask = grey < _LIMITS["dark"] if self.kind == "dark" else grey > _LIMITS["bright"]
         return pixels
@@ -145,9 +145,9 @@ class Light:
 
 @dataclass(frozen=True)
 class Edges:
-    """Edges of one direction, of anything but letters; or the strokes of letters.
+    """Edges in one direction of anything except letters, or the strokes of letters.
 
-    Letters are nothing but edges: a neuron that only they activate is described as one of text.
+    Letters consist of edges: a neuron that only letters activate is described as one for text.
 
     Attributes:
         kind: ``horizontal``, ``vertical``, ``any`` or ``strokes``.
@@ -165,7 +165,11 @@ class Edges:
         return "strokes of text" if self.kind == "strokes" else f"{self.kind} edges"
 
     def mask(self, scene: Scene) -> Mask:
-        """Return where brightness changes much, and in that direction at least twice as much."""
+        """Return where brightness changes strongly.
+
+        For ``horizontal`` and ``vertical`` edges, it must change more than twice as much across
+        the edge as along it.
+        """
         text = Overlay("text").mask(scene)
         grey = ndimage.gaussian_filter(_grey(scene), 2.0)
         down, right = (np.abs(ndimage.sobel(grey, axis)) / 2 for axis in (0, 1))

@@ -1,7 +1,7 @@
-"""Lessons: ground-truth neurons of text, faces and much else, for a describer to learn from.
+"""Lessons: ground-truth neurons for text, faces and much else, from which a describer learns.
 
-Like the synthetic neurons, but their scenes have words and icons of faces drawn over them, with
-exact masks, and are blurred and noisy to various degrees, as images of small networks are.
+They are like the synthetic neurons, but words and icons of faces, with exact masks, are drawn over
+their scenes, which are blurred and noisy to various degrees, like small networks' images.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ from milannotations.worlds.scenes import (
 from milannotations.worlds.source import World
 from milannotations.worlds.spatial import PARTS, Part
 
-_VERSION = 1  # of what is cached; raised when the same arguments give other neurons
+_VERSION = 1  # of the cache; raised when the same arguments give different neurons
 _WORDS = (
     "amber", "bridge", "candle", "copper", "dolphin", "engine", "forest", "garden", "harbor",
     "island", "jacket", "kettle", "ladder", "meadow", "needle", "orchid", "pepper", "quilt",
@@ -67,7 +67,7 @@ _BOXES: dict[str, Colour] = {
     "red": (255, 255, 255),
     "yellow": (20, 30, 90),
 }
-# Neurons of each concept; those that most units of small networks are like come oftener.
+# Neurons of each concept; concepts that most units of small networks respond to are more frequent.
 _TEXTS, _FACES, _OTHER = 5, 5, 2
 
 
@@ -79,7 +79,7 @@ class Lessons(World):
         count: How many scenes there are.
 
     Raises:
-        InputError: As ``World``.
+        InputError: As in ``World``.
     """
 
     def __init__(self, seed: int, count: int) -> None:
@@ -91,20 +91,20 @@ class Lessons(World):
         return super().name(index).replace("world-", "lessons-", 1)
 
     def identity(self) -> dict[str, Any]:
-        """Return the seed, the number of scenes, and which version of them this is."""
+        """Return the seed, the number of scenes, and their version."""
         return {"images": self.count, "lessons": self.seed, "version": _VERSION}
 
 
 def lessons(*, scenes: int = 400, k: int = 10, seed: int = 0) -> Dataset:
-    """Return ground-truth neurons to train a describer on; built the first time, then cached.
+    """Return ground-truth neurons on which to train a describer; built once, then cached.
 
     Args:
-        scenes: Scenes that their exemplars are chosen from.
-        k: Exemplars of each.
-        seed: Of the scenes, and of the neurons' noise.
+        scenes: Number of scenes from which exemplars are chosen.
+        k: Exemplars per neuron.
+        seed: Seed of the scenes and of the neurons' noise.
 
     Returns:
-        Neuron records with three references each, from a grammar, not from people.
+        Neuron records with three references each, which a grammar wrote, not people.
 
     Raises:
         InputError: If there are fewer scenes than exemplars or the seed is below 0.
@@ -144,7 +144,7 @@ def lessons(*, scenes: int = 400, k: int = 10, seed: int = 0) -> Dataset:
 def lesson_neurons(seed: int = 0) -> list[SyntheticNeuron]:
     """Return the neurons of the lessons, in the order of their layers and units.
 
-    Their kinds are ``text``, ``face``, ``ball`` and ``other``, and ``dead``.
+    Their kinds are ``text``, ``face``, ``ball``, ``other`` and ``dead``.
     """
     rng = np.random.default_rng((seed, 7))
     names = list(LAYERS)
@@ -165,7 +165,7 @@ def lesson_neurons(seed: int = 0) -> list[SyntheticNeuron]:
 def make_lesson_scene(seed: int, index: int) -> LessonScene:
     """Arrange and render scene ``index`` of the lessons ``seed``."""
     rng = np.random.default_rng((seed, index, 3))
-    # Other arrangements than those of the worlds of the same seed.
+    # Different arrangements from those of the world with the same seed.
     base = render(arrange(seed + 900_000, index), str(rng.choice(BACKGROUNDS)), rng)
     image, drawn = base.image, []
     for _ in range(int(rng.choice([0, 1, 2], p=[0.45, 0.4, 0.15]))):
@@ -192,7 +192,7 @@ def make_lesson_scene(seed: int, index: int) -> LessonScene:
 
 
 def _degraded(image: Image.Image, rng: np.random.Generator) -> Image.Image:
-    """Make an image as unsharp and noisy as small networks' images are, which are enlarged."""
+    """Make an image as blurred and noisy as small networks' images, which are enlarged."""
     side = int(rng.choice([80, 96, 128, SIZE]))
     small = image.resize((side, side), Image.Resampling.BOX)
     pixels = np.asarray(small, dtype=np.float32)

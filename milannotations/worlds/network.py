@@ -33,7 +33,7 @@ class _Layer(nn.Module):
             [activation_map(neuron, self.world, int(index), self.side) for neuron in self.neurons]
             for index in indices
         ]
-        # The shape is spelled out, as a batch of no scenes has none.
+        # The explicit shape is needed for an empty batch.
         shape = (len(indices), len(self.neurons), self.side, self.side)
         return torch.from_numpy(np.array(maps, dtype=np.float32).reshape(shape)).to(indices.device)
 
@@ -41,11 +41,11 @@ class _Layer(nn.Module):
 class SyntheticNetwork(nn.Module):
     """Synthetic neurons as a network: its submodules are the layers that have neurons.
 
-    Channels follow the order of each layer's neurons in the list given.
+    A layer's channels follow the order of its neurons in the given list.
 
     Args:
-        neurons: Any synthetic neurons, at least one.
-        world: The scenes that ``forward`` is given indices of.
+        neurons: Synthetic neurons, at least one.
+        world: The scenes whose indices ``forward`` takes.
 
     Raises:
         InputError: If there are no neurons.
@@ -66,10 +66,10 @@ class SyntheticNetwork(nn.Module):
         """Return the last layer's maps, float32 (images, neurons, side, side).
 
         Args:
-            indices: Integers of shape (images,): which scenes of the world.
+            indices: Indices of scenes, integers of shape (images,).
 
         Raises:
-            InputError: If indices are not integers of one dimension, or there is no such scene.
+            InputError: If the indices are not one-dimensional integers, or a scene does not exist.
         """
         if indices.ndim != 1 or indices.is_floating_point():
             raise InputError(
@@ -87,9 +87,9 @@ def activation_map(
     """Return a neuron's activation map in one scene, float32 (side, side), never negative.
 
     The concept's mask is averaged over the cells of the map and smoothed. In proportion to the
-    neuron's noise, objects differ in strength or are missed, half of a compound alone gives a
-    weak response, and a smooth random field is added. The noise depends on the neuron and the
-    scene alone.
+    neuron's noise, objects differ in strength or are missed, the first half of a compound alone
+    gives a weak response, and a smooth random field is added. The noise depends only on the neuron
+    and the scene.
     """
     scene = world.scene(index)
     if neuron.kind == "dead":
@@ -110,5 +110,5 @@ def activation_map(
 
 
 def _half_of(concept: Concept) -> OfObjects | None:
-    """Return the concept's first half, where it is a compound that a half could resemble."""
+    """Return a compound concept's first half; None for concepts that a half cannot resemble."""
     return concept.first if isinstance(concept, And | AndNot | Relation) else None

@@ -1,4 +1,4 @@
-"""Synthetic neurons: which there are, and what each responds to."""
+"""The synthetic neurons, and what each of them responds to."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from milannotations.worlds.spatial import PARTS, Part, Relation
 LAYERS = {"coarse": 7, "middle": 14, "fine": 28}  # side of each layer's activation maps
 SPLITS = ("train", "validation", "test")
 # Neurons of each kind in train, validation and test. Single concepts and dead neurons are for
-# training only: they have no combination that could be new.
+# training only, as they are not combinations that could be new.
 COUNTS = {
     "single": (38, 0, 0),
     "dead": (4, 0, 0),
@@ -40,7 +40,7 @@ COUNTS = {
     "relation": (18, 4, 11),
     "polysemantic": (16, 5, 12),
 }
-# A combination is used if it occurs in this many of the scenes looked at: then another 256 scenes
+# A combination is used if it occurs in _NEEDED of the sampled scenes: then another 256 scenes
 # practically always hold the exemplars that a neuron needs.
 _LOOKED_AT = 256
 _NEEDED = DEFAULT_K + 10
@@ -53,12 +53,12 @@ class SyntheticNeuron:
 
     Attributes:
         layer: One of ``LAYERS``.
-        unit: Its number in the layer, over all splits.
+        unit: Its number in the layer, counted over all splits.
         split: One of ``SPLITS``.
-        kind: One of ``COUNTS``.
+        kind: A key of ``COUNTS``, or a kind of the lessons.
         concept: What it responds to.
         references: Three ground-truth descriptions.
-        noise: From 0 (none) to 1: how much its maps are degraded.
+        noise: How much its maps are degraded, from 0 (not at all) to 1.
     """
 
     layer: str
@@ -73,10 +73,10 @@ class SyntheticNeuron:
 def synthetic_neurons(seed: int = 0) -> list[SyntheticNeuron]:
     """Return all synthetic neurons, in the order of their layers and units.
 
-    A concept combination (its ``key``) occurs in one split only, so that validation and test
-    hold combinations never seen in training, while each attribute, part and relation they are
-    made of occurs in training. Single concepts and dead neurons are in training only: they have
-    no combination that could be new, and would test nothing but memory.
+    A concept combination (its ``key``) occurs in only one split, so that validation and test hold
+    combinations never seen in training, while the attributes, parts and relations in them all
+    occur in training. Single concepts and dead neurons are in training only: they are not
+    combinations that could be new, and would test only memory.
 
     Raises:
         InputError: If the seed is below 0, or its scenes hold too few different combinations.
@@ -96,7 +96,7 @@ def synthetic_neurons(seed: int = 0) -> list[SyntheticNeuron]:
     units = dict.fromkeys(names, 0)
     neurons = []
     for number, (split, kind, concept) in enumerate(chosen):
-        # Single concepts come twice: a shift lets the second neuron fall into another layer.
+        # Single concepts occur twice: the shift puts the second neuron into another layer.
         layer = names[(number + number // 19) % len(names)]
         neurons.append(
             SyntheticNeuron(
@@ -116,14 +116,14 @@ def synthetic_neurons(seed: int = 0) -> list[SyntheticNeuron]:
 def _pool(
     kind: str, rng: np.random.Generator, occurrences: Callable[[Concept], int], wanted: int
 ) -> list[Concept]:
-    """Return different concepts of a kind in random order, such that early ones use every part."""
+    """Return different concepts of a kind in random order; the early ones use every part."""
     counted: dict[str, tuple[Concept, int]] = {}
     for concept in _candidates(kind, rng):
         if concept.key not in counted:
             counted[concept.key] = (concept, occurrences(concept))
     pool = [concept for concept, count in counted.values() if count >= _NEEDED]
     if len(pool) < wanted:
-        # Few seeds come here: they take what is a little rarer, the most frequent first.
+        # A few seeds need slightly rarer concepts, the most frequent of them first.
         rarer = [pair for pair in counted.values() if _NEEDED_LEAST <= pair[1] < _NEEDED]
         rarer.sort(key=lambda pair: -pair[1])
         pool += [concept for concept, _ in rarer[: wanted - len(pool)]]
@@ -153,7 +153,7 @@ def _candidates(kind: str, rng: np.random.Generator) -> Iterable[Concept]:
         pairs += itertools.product(shapes, textures)
         return _shuffled((Or(a, b) for a, b in pairs), rng)
     if kind == "and-not":
-        # No sizes: there are two, so "not small" would be "large" again.
+        # No sizes: as there are only two, "not small" would mean "large".
         pairs = [*itertools.product(shapes, [*colours, *textures])]
         pairs += itertools.product(colours, shapes)
         return _shuffled((AndNot(a, b) for a, b in pairs), rng)
@@ -162,20 +162,20 @@ def _candidates(kind: str, rng: np.random.Generator) -> Iterable[Concept]:
     if kind == "relation":
         return _relations(shapes, colours, rng)
     assert kind == "polysemantic", kind
-    # Unrelated halves: of different kinds, and never a pair that OR could have as well.
+    # Unrelated halves: of different kinds, and never a pair that OR could form too.
     pairs = [*itertools.product(shapes, colours), *itertools.product(textures, colours)]
     return _shuffled((Polysemantic(a, b) for a, b in pairs), rng)
 
 
 def _parts(shapes: list[Attribute], rng: np.random.Generator) -> list[Concept]:
-    # Each of these diagonals holds each part once, but for the one of the centre of a ring: the
-    # three that training takes hold every part at least twice.
+    # Each of these diagonals holds each part once, except the one with the centre of a ring, so
+    # the three that training takes hold every part at least twice.
     shifts = rng.permutation(len(shapes))
     return [
         Part(side, shapes[(i + int(shift)) % len(shapes)])
         for shift in shifts
         for i, side in enumerate(PARTS)
-        # The centre of a ring is its hole, which is no part of it.
+        # The centre of a ring is its hole, which is not part of it.
         if (side, shapes[(i + int(shift)) % len(shapes)].value) != ("centre", "ring")
     ]
 
@@ -189,7 +189,7 @@ def _relations(
     sides += [Relation("left of", a, b) for a, b in pairs]
     inner: list[Concept] = [Relation("inside", a, anything) for a in [*shapes, *colours]]
     inner += [Relation("inside", anything, b) for b in shapes]
-    # Two of three are sides, so that training sees all relations whatever the order.
+    # Two of every three are sides, so that training sees all relations whatever the order.
     mixed = zip(
         *[iter(_shuffled(sides, rng))] * 2, itertools.cycle(_shuffled(inner, rng)), strict=False
     )
@@ -202,7 +202,10 @@ def _shuffled(concepts: Iterable[Concept], rng: np.random.Generator) -> list[Con
 
 
 def _occurrences(seed: int) -> Callable[[Concept], int]:
-    """Return what counts the scenes a concept occurs in; scenes are arranged, not rendered."""
+    """Return a function that counts the scenes in which a concept occurs.
+
+    The scenes are arranged but not rendered.
+    """
     scenes = [arrange(stable_seed(seed, "frequency"), index) for index in range(_LOOKED_AT)]
 
     def count(concept: Concept) -> int:

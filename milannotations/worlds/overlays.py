@@ -1,4 +1,4 @@
-"""What is drawn over a finished image: words, icons of faces, and blur; each with its mask."""
+"""Drawing over a finished image: words and icons of faces, with their masks, and blur."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from milannotations.errors import InputError, did_you_mean
 Mask = NDArray[np.bool_]
 Colour = tuple[int, int, int]
 
-# Fonts that matplotlib brings along, so that images are the same on every machine.
+# Fonts that come with matplotlib, so that images are the same on every machine.
 FONTS = ("DejaVuSans", "DejaVuSans-Bold", "DejaVuSerif", "DejaVuSerif-Bold", "DejaVuSansMono")
 POSITIONS = ("random", "top left", "top right", "bottom left", "bottom right", "centre")
 SKINS: tuple[Colour, ...] = (
@@ -40,8 +40,8 @@ _HAIRS: tuple[Colour, ...] = (
 )
 _WHITE, _BLACK = (255, 255, 255), (0, 0, 0)
 _FINE = 4  # supersampling of faces
-_LEAST = 4  # pixels: no smaller letters
-_LINES = 12  # the most that a long text is broken into
+_LEAST = 4  # least height of letters, in pixels
+_LINES = 12  # greatest number of lines of a long text
 
 
 def draw_text(
@@ -56,26 +56,26 @@ def draw_text(
 ) -> tuple[Image.Image, Mask]:
     """Draw a text over an image, on a box of contrasting colour or with an outline.
 
-    Underscores become spaces. A text too wide for the image is broken into lines and made
-    smaller. The font has Latin, Greek, Cyrillic, Arabic, Hebrew and more; letters that it lacks,
-    such as Chinese ones, come out as empty frames.
+    Underscores become spaces. A text too wide for the image is broken into lines and made smaller.
+    The fonts cover Latin, Greek, Cyrillic, Arabic, Hebrew and more; characters that they lack, such
+    as Chinese ones, appear as empty frames.
 
     Args:
         image: RGB image, at least 16 × 16.
         text: The text.
-        rng: Chooses position and colours where they are not given.
+        rng: Chooses the position and the colours if they are not given.
         position: One of ``POSITIONS``.
         height: Height of the letters as a share of the image's shorter side, above 0 and at most 1.
         font: One of ``FONTS``.
-        colours: Of the letters and of the box; without a box the letters get an outline, white
-            or black. Default black on white or white on black.
+        colours: Colours of the letters and of the box; if the box is None, the letters get a white
+            or black outline. Default black on white or white on black, at random.
 
     Returns:
         A new image, and the mask of the box around the text, bool (height, width). Nothing outside
-        the mask has changed; where there is a box of a colour, all inside it is box and letters.
+        the mask has changed; a coloured box covers everything inside it except the letters.
 
     Raises:
-        InputError: If the text is empty, the image too small, or an option is unknown.
+        InputError: If the text is empty, the image is too small, or an option is unknown.
     """
     words = " ".join(text.replace("_", " ").split())
     if not words:
@@ -122,11 +122,12 @@ def draw_face(
 
     Args:
         image: RGB image.
-        rng: Chooses what is not given.
+        rng: Chooses everything that is not given.
         radius: Least and greatest radius of the head, as shares of the image's shorter side.
-        centre: Column and row of the head's centre in pixels; default such that all is visible.
-        skins: Colours of skin to choose from.
-        blank: Leave out eyes, nose, mouth and hair: a plain ball of the same colours.
+        centre: Column and row of the head's centre in pixels; by default random, with the whole
+            head visible.
+        skins: Skin colours to choose from.
+        blank: Draw a plain ball of the same colours, without eyes, nose, mouth and hair.
 
     Returns:
         A new image, and the mask of the head with its hair, bool (height, width). Nothing outside
@@ -161,23 +162,23 @@ def draw_face(
 
 
 def blur(image: Image.Image, mask: Mask, radius: float | None = None) -> Image.Image:
-    """Blur what a mask covers, as faces are in ImageNet with blurred faces.
+    """Blur what a mask covers, as in the version of ImageNet with blurred faces.
 
     Yang et al., "A Study of Face Obfuscation in ImageNet" (ICML 2022), blur in proportion to the
-    diagonal of the largest face, with a soft border; here the border is hard, so that what lies
-    outside the mask is left alone.
+    diagonal of the largest face, with a soft border; here the border is hard, so that nothing
+    outside the mask changes.
 
     Args:
         image: RGB image.
         mask: Bool (height, width).
-        radius: Standard deviation of the Gaussian in pixels; default a tenth of the diagonal of
-            the largest connected part of the mask's bounding box, and at least 1.
+        radius: Standard deviation of the Gaussian in pixels; default a tenth of the longest
+            bounding-box diagonal among the mask's connected parts, and at least 1.
 
     Returns:
         A new image; a copy if the mask is empty.
 
     Raises:
-        InputError: If the mask is of another size, or the radius not above 0.
+        InputError: If the mask has another size than the image, or the radius is not above 0.
     """
     if mask.shape != (image.height, image.width):
         raise InputError(
@@ -204,13 +205,13 @@ def _font(name: str, size: int) -> ImageFont.FreeTypeFont:
 
 
 def _fitted(words: str, font: str, wanted: int, room: tuple[int, int]) -> Image.Image:
-    """Return the letters as an L image that fits into the room, as large as they can be."""
+    """Return the letters as an L image that fits into the room, as large as possible."""
     size, broken = 0.0, words
     for lines in range(1, _LINES + 1):
         rows = _broken(words, lines)
         stencil = _letters(rows, font, wanted)
         scale = min(1.0, room[0] / stencil.width, room[1] / stencil.height)
-        if wanted * scale > 1.25 * size:  # few lines unless more make it better legible
+        if wanted * scale > 1.25 * size:  # few lines, unless more make the text more legible
             size, broken = wanted * scale, rows
         if scale == 1:
             break
@@ -218,19 +219,19 @@ def _fitted(words: str, font: str, wanted: int, room: tuple[int, int]) -> Image.
     scale = min(1.0, room[0] / stencil.width, room[1] / stencil.height)
     if scale == 1:
         return stencil
-    # The least letters are too wide still, or were rounded up.
+    # Even the smallest letters are too wide, or their size was rounded up.
     to = (max(1, int(stencil.width * scale)), max(1, int(stencil.height * scale)))
     return stencil.resize(to, Image.Resampling.BOX)
 
 
 def _broken(words: str, lines: int) -> str:
-    """Break a text into about that many lines of about equal length.
+    """Break a text into about this many lines of about equal length.
 
     >>> _broken("great white shark", 2)
     'great white\\nshark'
     """
     width = -(-len(words) // lines) + 2
-    # Words that are longer than a line are broken as well.
+    # This also breaks words that are longer than a line.
     return "\n".join(textwrap.wrap(words, width, break_on_hyphens=False))
 
 
@@ -260,7 +261,7 @@ def _rectangle(shape: tuple[int, int], left: int, top: int, width: int, height: 
 
 
 def _icon(side: int, r: float, skin: Colour, hair: Colour | None, cut: int) -> Image.Image:
-    """Return a head, RGBA, looking straight ahead; without hair it has no features either."""
+    """Return a head looking straight ahead, RGBA; if ``hair`` is None, a ball without features."""
     icon = Image.new("RGBA", (side, side), (*skin, 0))
     draw = ImageDraw.Draw(icon)
     c = side / 2

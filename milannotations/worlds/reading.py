@@ -1,4 +1,4 @@
-"""Reading descriptions: which concept of a world do words mean?"""
+"""Reading descriptions: which concept of a world a text means."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _WORDS = re.compile(r"[a-z][a-z-]*")
 
 
 def read(text: str) -> Concept | None:
-    """Return the concept that a sentence of the grammar means; None for any other sentence.
+    """Return the concept that a sentence of the grammar means; None for any other text.
 
     >>> read("Red circles.").key
     '(circle AND red)'
@@ -38,11 +38,11 @@ def read(text: str) -> Concept | None:
 
 
 def shown(text: str, scene: Scene) -> float:
-    """Return how much of what a text says a scene shows, from 0 to 1.
+    """Return how much of what a text describes is shown in a scene, from 0 to 1.
 
-    A sentence of the grammar is shown (1) where its concept is visible, and else not (0): that is
-    exact. For other texts, such as a label or a formula, it is the share of the attributes named
-    that one object has, of the object that has most; 0 for a text that names none.
+    For a sentence of the grammar this is exact: 1 if its concept is visible and 0 if not. For other
+    texts, such as a label or a formula, it is the greatest share of the named attributes that any
+    one object has; 0 for a text that names none.
     """
     concept = read(text)
     if concept is not None:
@@ -64,7 +64,7 @@ def _sentences() -> dict[str, Concept]:
 
 
 def _concepts() -> Iterator[Concept]:
-    """Yield every kind of concept that the grammar has words for, simple ones first."""
+    """Yield every concept for which the grammar has words, simple ones first."""
     attributes = [Attribute(kind, value) for kind, values in ATTRIBUTES.items() for value in values]
     shapes = [a for a in attributes if a.kind == "shape"]
     colours = [a for a in attributes if a.kind == "colour"]
@@ -86,7 +86,7 @@ def _concepts() -> Iterator[Concept]:
 
 @cache
 def _names() -> dict[str, Attribute]:
-    """Return which attribute each word or phrase of the grammar names."""
+    """Return the attribute that each word or phrase of the grammar names."""
     names: dict[str, Attribute] = {}
     for kind, values in ATTRIBUTES.items():
         for value in values:

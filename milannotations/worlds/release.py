@@ -1,7 +1,7 @@
 """A made-up release in the original layout, of any size, for tests and measurements.
 
-Masks are smooth blobs and images are varied crops of the demo's pictures, so that both compress
-as real ones do. Annotations are numbered sentences: nothing here says anything about a network.
+Masks are smooth blobs, and images are shifted copies of a few pictures, so that both compress like
+real ones. Annotations are numbered sentences: nothing here says anything about a network.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import numpy as np
 from numpy.lib import format as npy
 from PIL import Image
 
-SOURCE_IMAGES = 36_500  # no release counts fewer
+SOURCE_IMAGES = 36_500  # no real release has fewer
 
 
 def write_release(
@@ -32,13 +32,13 @@ def write_release(
     """Write a release.
 
     Args:
-        folder: Folder to write; its files are those of the original layout.
-        layers: Units of each layer.
+        folder: Folder to write, in the original layout.
+        layers: Number of units of each layer.
         k: Exemplars per unit.
-        size: Side of masks and images.
+        size: Side of masks and images in pixels.
         images: Write ``images.npy``.
-        annotations: Annotations per unit.
-        pictures: What images are made from; default random smooth fields.
+        annotations: Annotations per unit, at most 5.
+        pictures: Pictures from which images are made; default random smooth fields.
         seed: The same seed gives the same bytes.
     """
     rng = np.random.default_rng(seed)
@@ -73,7 +73,7 @@ def write_release(
 
 
 def picture(pool: np.ndarray, index: int) -> np.ndarray:
-    """Return source image number ``index``, of shape (3, size, size): its own for each index."""
+    """Return source image number ``index``, of shape (3, size, size), different for each index."""
     base = pool[index % len(pool)]
     turn = index // len(pool)
     return np.roll(base, (turn * 7, turn * 13), axis=(1, 2))

@@ -46,10 +46,10 @@ class Object:
         shape: One of ``SHAPES``.
         colour: One of ``COLOURS``.
         texture: One of ``TEXTURES``.
-        size: ``small`` or ``large``; it labels the object, ``radius`` is what is drawn.
+        size: ``small`` or ``large``: the object's label; ``radius`` is the size that is drawn.
         x: Column of the centre in pixels from the left.
         y: Row of the centre in pixels from the top.
-        radius: Half the side of the square the shape is drawn into, in pixels.
+        radius: Half the side of the square that contains the shape, in pixels.
     """
 
     shape: str
@@ -71,7 +71,7 @@ class Object:
 
 @dataclass(frozen=True)
 class Scene:
-    """A rendered scene and the truth about it.
+    """A rendered scene and its ground truth.
 
     Attributes:
         objects: All objects; later ones are in front.
@@ -92,9 +92,9 @@ class Scene:
 
 
 def arrange(seed: int, index: int) -> tuple[Object, ...]:
-    """Place four to seven objects at random; the same for the same seed and index.
+    """Place four to seven objects at random; the same seed and index give the same objects.
 
-    A small object is often put inside a large one, so that containment is not rare. Otherwise
+    A small object is often placed inside a large one, so that containment is not rare. Otherwise
     objects hardly overlap.
     """
     rng = np.random.default_rng((seed, index))
@@ -137,7 +137,7 @@ def render(
     Args:
         objects: At most 100 objects.
         background: One of ``BACKGROUNDS``.
-        rng: Chooses the background's colour and specks.
+        rng: Chooses the background's colour and specks; default a generator with seed 0.
 
     Raises:
         InputError: If the background is unknown or there are too many objects.
@@ -155,7 +155,7 @@ def render(
         owner.paste(index, mask=stencil)
         canvas.paste(_paint(item, fine), mask=stencil)
     image = canvas.resize((SIZE, SIZE), Image.Resampling.BOX)
-    # A pixel belongs to the object at its upper left quarter: a fixed point, so exact.
+    # A pixel belongs to the object in its upper left quarter: a fixed point, hence exact.
     owned = np.asarray(owner)[::_SUPERSAMPLING, ::_SUPERSAMPLING].astype(np.int8)
     return Scene(tuple(objects), image, owned, background)
 
@@ -167,7 +167,7 @@ def make_scene(seed: int, index: int) -> Scene:
 
 
 def _can_hold(host: Object, objects: Sequence[Object]) -> bool:
-    # A ring and a cross are not filled, and a star's inside is narrow.
+    # Rings and crosses are not filled, and the inside of a star is narrow.
     if host.size != "large" or host.shape not in ("circle", "square", "triangle"):
         return False
     return not any(o is not host and _near(host, o.x, o.y) for o in objects)
@@ -178,7 +178,7 @@ def _near(item: Object, x: float, y: float) -> bool:
 
 
 def _stencil(item: Object, fine: int) -> Image.Image:
-    """Return the shape's own pixels as a one-bit image."""
+    """Return the shape's pixels as a one-bit image."""
     stencil = Image.new("1", (fine, fine))
     draw = ImageDraw.Draw(stencil)
     x, y, r = (value * _SUPERSAMPLING for value in (item.x, item.y, item.radius))

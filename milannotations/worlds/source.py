@@ -12,8 +12,8 @@ from torch import Tensor
 from milannotations.errors import InputError
 from milannotations.worlds.scenes import Scene, make_scene
 
-# Seed and number of the scenes of each split of the demo. Each split has scenes of its own, so no
-# exemplar of test is one of training.
+# Seed and number of the scenes of each of the demo's splits. Each split has its own scenes, so that
+# test and training share no exemplars.
 DEMO_SCENES = {"train": (1, 256), "validation": (2, 192), "test": (3, 256), "network": (4, 144)}
 _SCENES_KEPT = 256  # about 200 KB each
 
@@ -21,11 +21,11 @@ _SCENES_KEPT = 256  # about 200 KB each
 class World:
     """A number of scenes, as a source for the exemplar builder.
 
-    What the network receives of a scene is its index: it reads the truth, not the pixels.
+    The network receives a scene's index: it reads the ground truth, not the pixels.
 
     Args:
         seed: Scenes of different seeds differ.
-        count: How many scenes there are.
+        count: Number of scenes.
 
     Raises:
         InputError: If count is below 1 or seed below 0.
@@ -47,7 +47,7 @@ class World:
         """Return a scene.
 
         Raises:
-            InputError: If there is no scene of that index.
+            InputError: If the index is out of range.
         """
         return self._scene(self._checked(index))
 
@@ -64,7 +64,7 @@ class World:
         return f"world-{self.seed}/scene-{self._checked(index):05d}"
 
     def checksum(self, index: int) -> int:
-        """Return 0: a scene depends on its seed and index alone."""
+        """Return 0: a scene depends only on its seed and index."""
         return 0
 
     def identity(self) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Concepts of space: parts of objects, and relations between them."""
+"""Spatial concepts: parts of objects, and relations between objects."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ _OUTLINE_PIXELS = 4
 class Relation(OfObjects):
     """Objects that stand in a relation to another object.
 
-    With centres (x, y) and radii r, in pixels: *a* is **above** *b* if its centre lies higher
-    than b's upper end (ya < yb - rb) and their columns overlap (|xa - xb| < ra + rb); **below**,
-    **left of** and **right of** are the same mirrored or turned by 90 degrees; *a* is **inside**
+    With centres (x, y) and radii r in pixels, *a* is **above** *b* if its centre is higher than
+    b's upper end (ya < yb - rb) and their columns overlap (|xa - xb| < ra + rb). **Below**,
+    **left of** and **right of** are the same, mirrored or turned by 90 degrees. *a* is **inside**
     *b* if the circle around a lies within the circle around b (distance + ra < rb).
     """
 
@@ -42,7 +42,7 @@ class Relation(OfObjects):
         return f"({self.first.key} {self.kind.upper()} {self.second.key})"
 
     def select(self, objects: tuple[Object, ...]) -> Mask:
-        """Return which objects are the first and stand in the relation to some second."""
+        """Return the first concept's objects that stand in the relation to one of the second's."""
         first, second = self.first.select(objects), self.second.select(objects)
         chosen = [
             bool(first[i])
@@ -65,11 +65,11 @@ class Relation(OfObjects):
 
 @dataclass(frozen=True)
 class Part:
-    """One part of each object a concept is true of.
+    """One part of each object of which a concept is true.
 
-    The lower edge is what lies below the centre by more than 0.4 of the radius, and so on for the
-    other sides; the outline is what lies within 4 pixels of the visible object's border; the
-    centre is what lies within 0.4 of the radius of it.
+    The lower edge is everything more than 0.4 radii below the object's centre, and likewise for the
+    other sides. The outline is everything within 4 pixels of the visible object's border. The part
+    ``centre`` is everything within 0.4 radii of the object's centre.
     """
 
     part: str
@@ -93,7 +93,7 @@ class Part:
 
     def _of(self, item: Object, visible: Mask) -> Mask:
         if self.part == "outline":
-            # Eroded with the image's border as outside, as an object cut off there has an edge.
+            # Erosion takes the image's border as outside: an object cut off there has an edge.
             return visible & ~ndimage.binary_erosion(visible, iterations=_OUTLINE_PIXELS)
         rows, columns = np.ogrid[0:SIZE, 0:SIZE]
         down, right, far = rows - item.y, columns - item.x, 0.4 * item.radius
