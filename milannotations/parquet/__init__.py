@@ -1,4 +1,4 @@
-"""Parquet files that may come from anyone, read without memory for what they only claim."""
+"""Reads untrusted Parquet files without taking memory for what they merely claim to hold."""
 
 from milannotations.parquet.reading import (
     OpenParquet,

@@ -1,8 +1,8 @@
 """Opening Parquet files by their footers, and reading them a bounded piece at a time.
 
-A column of Parquet names each text once and then counts who repeats it, so a file of a few
-kilobytes can hold gigabytes. Columns are therefore read as dictionaries, what they would take is
-summed, and only then are they unfolded.
+A Parquet column stores each text once and then counts its repetitions, so a file of a few kilobytes
+can hold gigabytes. Columns are therefore read as dictionaries, their unpacked size is summed, and
+only then are they unfolded.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ from milannotations.parquet.sizes import plain, row_sizes
 
 Source: TypeAlias = "Path | bytes"
 
-MAX_FOOTER_BYTES = 8 * 2**20  # 100,000 columns have 22 MB
+MAX_FOOTER_BYTES = 8 * 2**20  # the footer of 100,000 columns takes 22 MB
 MAX_COLUMNS = 1_000
 MAX_ROWS = 100_000_000
-MAX_GROUP_VALUES = 50_000_000  # of one column in one row group, which is read in one piece
-MAX_ROW_BYTES = 512 * 2**20  # of one record, as Python's objects
+MAX_GROUP_VALUES = 50_000_000  # of one column in a row group, which is read in one piece
+MAX_ROW_BYTES = 512 * 2**20  # of one record, as Python objects
 MAX_TABLE_BYTES = 2**30  # of a table that is read whole
 _BATCH_BYTES = 64 * 2**20
-_VALUE_BYTES = 32  # that a value takes as an object of Python, beside its content
-# What a row group, and all that is read of a file, may take: so much, and in proportion to its own
-# bytes, as records share their images.
+_VALUE_BYTES = 32  # that a Python object takes in addition to its content
+# Limits for a row group and for everything read from a file: a constant, plus a multiple of the
+# stored bytes, as records share images.
 _GROUP_BYTES, _GROUP_RATIO = 2**30, 16
 _FILE_BYTES, _FILE_RATIO = 2**31, 64
 _MAGIC, _ENCRYPTED, _END_BYTES = b"PAR1", b"PARE", 8
@@ -43,10 +43,10 @@ class OpenParquet:
     """A Parquet file whose footer has been checked; made by ``open_parquet``.
 
     Attributes:
-        name: Of the file, for messages.
-        metadata: What its footer says.
-        schema: Its columns, without dictionaries and without what writers say of themselves.
-        leaves: Parquet's own paths of its columns, such as ``images.list.element.bytes``.
+        name: Name of the file, for messages.
+        metadata: The content of its footer.
+        schema: Its columns, with dictionaries unfolded.
+        leaves: Parquet's paths of its columns, such as ``images.list.element.bytes``.
     """
 
     def __init__(self, file: pq.ParquetFile, name: str, file_bytes: int) -> None:
@@ -63,15 +63,15 @@ class OpenParquet:
     def batches(
         self, columns: Sequence[str] | None = None, rows: int = 256
     ) -> Iterator[pa.RecordBatch]:
-        """Yield rows a few at a time: fewer where they are large.
+        """Yield a few rows at a time, fewer if they are large.
 
         Args:
             columns: Names of columns, or paths of leaves; default all.
-            rows: How many at most.
+            rows: The greatest number of rows at a time.
 
         Raises:
-            InputError: If a row would take more than 512 MiB, all rows would take far more than
-                the file does, or it is damaged.
+            InputError: If a row would take more than 512 MiB, all rows together would take far
+                more than the file, or the file is damaged.
         """
         first = total = 0
         limit = _FILE_BYTES + _FILE_RATIO * self._file_bytes
@@ -95,7 +95,7 @@ class OpenParquet:
         most_rows: int = MAX_ROWS,
         most_bytes: int = MAX_TABLE_BYTES,
     ) -> pa.Table:
-        """Read columns whole.
+        """Read whole columns.
 
         Raises:
             InputError: If there are more rows than ``most_rows``, the columns would take more than
@@ -123,9 +123,9 @@ class OpenParquet:
             return pa.Table.from_batches(batches).replace_schema_metadata(metadata)
 
     def check_unfolded(self) -> None:
-        """Raise InputError if a row group would take far more than the file does.
+        """Raise InputError if a row group would take far more memory than its stored bytes.
 
-        This is for readers of others that take row groups whole.
+        This is for other libraries' readers, which read whole row groups.
         """
         for number in range(self.metadata.num_row_groups):
             group = self.metadata.row_group(number)
@@ -147,7 +147,7 @@ class OpenParquet:
     def _folded(
         self, columns: Sequence[str] | None, rows: int, groups: list[int] | None = None
     ) -> Iterator[pa.RecordBatch]:
-        """Yield batches with their dictionaries."""
+        """Yield batches with dictionaries, not yet unfolded."""
         with parquet_errors(self.name):
             for batch in self._file.iter_batches(rows, row_groups=groups, columns=columns):
                 batch.validate(full=True)
@@ -163,14 +163,14 @@ class OpenParquet:
 
 @contextmanager
 def open_parquet(source: Source, name: str | None = None) -> Iterator[OpenParquet]:
-    """Open a Parquet file in a ``with`` block, after checking what its footer says.
+    """Open a Parquet file in a ``with`` block, after checking its footer.
 
     Args:
         source: A file, or its content.
-        name: For messages; default the file's path.
+        name: Name for messages; default the file's path.
 
     Raises:
-        InputError: If it is missing, damaged, encrypted, or has too many columns, rows, or values
+        InputError: If it is missing, damaged or encrypted, or has too many columns, rows, or values
             in a row group; names the file.
     """
     shown = name or str(source)
@@ -186,7 +186,7 @@ def open_parquet(source: Source, name: str | None = None) -> Iterator[OpenParque
     try:
         with parquet_errors(shown):
             opened = OpenParquet(file, shown, size)
-        yield opened  # what is raised in the block is not the file's
+        yield opened  # errors raised in the block are not the file's
     finally:
         file.close()
 
@@ -198,7 +198,7 @@ def read_table(
     most_bytes: int = MAX_TABLE_BYTES,
     name: str | None = None,
 ) -> pa.Table:
-    """Read a table whole.
+    """Read a whole table.
 
     Raises:
         InputError: See ``open_parquet`` and ``OpenParquet.table``.
@@ -208,7 +208,7 @@ def read_table(
 
 
 def check_unpacked(paths: Sequence[Path]) -> None:
-    """Raise InputError if a file cannot be opened or takes far more memory than it has bytes."""
+    """Raise InputError if a file cannot be opened or would unpack to far more than its size."""
     for path in paths:
         with open_parquet(path) as file:
             file.check_unfolded()
@@ -219,7 +219,7 @@ def parquet_errors(name: str | Path) -> Iterator[None]:
     """Turn what Arrow raises for damaged files into an error that names the file.
 
     Raises:
-        InputError: In place of any of them.
+        InputError: In place of any of these errors.
     """
     try:
         yield
@@ -234,7 +234,7 @@ def parquet_errors(name: str | Path) -> Iterator[None]:
 
 
 def _opened(source: Source, leaves: Sequence[str] = ()) -> pq.ParquetFile:
-    # Buffering ahead would in the end hold all that was read of the file.
+    # Pre-buffering would eventually hold everything that has been read.
     return pq.ParquetFile(
         pa.BufferReader(source) if isinstance(source, bytes) else source,
         read_dictionary=list(leaves),
@@ -292,7 +292,7 @@ def _check_footer(metadata: pq.FileMetaData, name: str) -> None:
 
 
 def _most_bytes(chunk: Any) -> int:
-    """Return the most that a column of a row group can take, by what the footer says of it."""
+    """Return the most bytes that a column of a row group can take according to the footer."""
     if "DICTIONARY" not in "".join(chunk.encodings) and chunk.physical_type in _BYTES:
         return int(chunk.total_uncompressed_size + 8 * chunk.num_values)
     width = chunk.total_uncompressed_size if chunk.physical_type in _BYTES else 8
@@ -305,7 +305,7 @@ def _batch_sizes(batch: pa.RecordBatch, overhead: int = 0) -> np.ndarray:
 
 
 def _pieces(sizes: np.ndarray) -> Iterator[tuple[int, int]]:
-    """Cut rows into pieces of at most ``_BATCH_BYTES``, or of one row."""
+    """Split rows into pieces of at most ``_BATCH_BYTES``, or of one row."""
     start, total = 0, 0
     for row, size in enumerate(sizes.tolist()):
         if row > start and total + size > _BATCH_BYTES:

@@ -13,19 +13,19 @@ Sizes = NDArray[np.int64]
 
 
 def row_sizes(array: pa.Array, overhead: int = 0) -> Sizes:
-    """Return how many bytes each row of an array takes with every value in its place.
+    """Return how many bytes each row of an array takes once dictionaries are unfolded.
 
-    A dictionary holds a text once, however many rows name it; this counts it for each of them.
+    A dictionary holds a text once, however many rows refer to it; here it counts for each row.
 
     Args:
-        array: Of any type, also with dictionaries in lists and structures.
-        overhead: Bytes that each value takes beside its own, as Python's objects do.
+        array: An array of any type, including dictionaries within lists and structures.
+        overhead: Additional bytes per value, as for Python objects.
     """
     kind = array.type
     if isinstance(array, pa.ExtensionArray):
         return row_sizes(array.storage, overhead)
     if pa.types.is_dictionary(kind):
-        values = np.append(row_sizes(array.dictionary, overhead), overhead)  # the last is null's
+        values = np.append(row_sizes(array.dictionary, overhead), overhead)  # last entry: null
         indices = pc.fill_null(array.indices.cast(pa.int64()), len(values) - 1)
         return values[indices.to_numpy(zero_copy_only=False)]
     if pa.types.is_struct(kind):
@@ -33,7 +33,7 @@ def row_sizes(array: pa.Array, overhead: int = 0) -> Sizes:
         return np.sum([np.full(len(array), overhead, np.int64), *parts], axis=0)
     if _is_list(kind):
         return _list_sizes(array, overhead)
-    if kind.num_fields:  # maps, unions, runs …, which no table here has
+    if kind.num_fields:  # maps, unions, runs …, which do not occur in this project's tables
         return np.full(len(array), array.nbytes + overhead, np.int64)
     return _leaf_sizes(array) + overhead
 
@@ -69,7 +69,7 @@ def _is_list(kind: pa.DataType) -> bool:
 
 def _list_sizes(array: Any, overhead: int) -> Sizes:
     lengths = pc.fill_null(pc.list_value_length(array), 0).to_numpy(zero_copy_only=False)
-    # Of the values of these rows alone, without those of rows that are null.
+    # flatten() gives only the values of these rows, without those of null rows.
     values = row_sizes(array.flatten(), overhead)
     ends = np.cumsum(lengths, dtype=np.int64)
     totals = np.concatenate([np.zeros(1, np.int64), np.cumsum(values, dtype=np.int64)])
@@ -90,6 +90,6 @@ def _leaf_sizes(array: pa.Array) -> Sizes:
         return lengths.astype(np.int64)
     try:
         width = max(1, kind.bit_width // 8)
-    except ValueError:  # views, and whatever else has no width
+    except ValueError:  # views and other types without a fixed width
         width = max(1, array.nbytes)
     return np.full(len(array), width, np.int64)

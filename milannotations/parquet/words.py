@@ -1,4 +1,4 @@
-"""Tables of words in Parquet files: which columns hold texts, and which numbers."""
+"""Tables of words in Parquet files: which columns hold texts and which hold numbers."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ def read_words(
 
     Args:
         path: The file.
-        wanted: Columns that are looked for, and whose types are checked.
-        canonical: Gives the names of columns as they are looked for.
+        wanted: Columns to look for, whose types are checked.
+        canonical: Maps the file's column names to the names that are looked for.
 
     Returns:
-        All columns that hold texts or numbers, under these names; a missing cell is None or NaN.
+        All columns that hold texts or numbers, under these names; missing cells are None or NaN.
 
     Raises:
-        InputError: If the file cannot be read, is too large, or a wanted column holds neither
-            texts nor, where that makes sense, numbers; names the file and the column.
+        InputError: If the file cannot be read or is too large, or a wanted column has a wrong type
+            (only ``unit`` and ``score`` may hold numbers); names the file and the column.
     """
     with open_parquet(path) as file:
         names = [str(name) for name in file.schema.names]

@@ -1,9 +1,9 @@
-"""Reading pictures and folders of them: the one way in for every reader of the project.
+"""Reading pictures and folders of pictures; all code of the project reads them through here.
 
-- ``folders`` lists the pictures of a folder, in the order of torchvision's ``ImageFolder``.
-- ``decode`` opens and decodes one picture; whatever goes wrong names it.
+- ``folders`` lists the pictures in a folder, in the order of torchvision's ``ImageFolder``.
+- ``decode`` opens and decodes one picture; all its errors name the picture.
 - ``pixels`` converts any kind of pixel to 8-bit RGB.
-- ``names`` makes file names fit to be written and printed.
+- ``shown`` and ``utf8``, from ``milannotations.file_names``, make file names fit to print or write.
 """
 
 from __future__ import annotations

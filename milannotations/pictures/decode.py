@@ -1,4 +1,4 @@
-"""Opening and decoding one picture; whatever goes wrong is one error that names it."""
+"""Opening and decoding one picture; every failure is the same error, which names the picture."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from milannotations.pictures.pixels import PictureError, check_mode, to_rgb
 
 Encoded: TypeAlias = "Path | bytes"
 
-# Pillow's own limit with its default settings, which other code in the process may have changed.
+# Pillow's own limit by default, which other code in the process may have changed.
 MAX_PIXELS = 178_956_970
-# All common formats whose decoders are in Pillow. PostScript, which would start another program,
-# and rarely tested formats are not among them.
+# All common formats that Pillow itself decodes, without PostScript, which would start another
+# program, and without rarely tested formats.
 _FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "DIB", "PPM", "GIF", "JPEG2000", "AVIF", "ICO")
 _LONGEST = 200  # characters of a reason
 _NOT_THE_PICTURES = (errno.EMFILE, errno.ENFILE)  # too many open files
@@ -41,10 +41,11 @@ def naming(name: str | Path) -> Iterator[None]:
     versions add others, so no list is complete.
 
     Args:
-        name: Of the picture.
+        name: Name of the picture.
 
     Raises:
-        UnreadableImageError: In place of any ``Exception`` but an ``InputError``.
+        UnreadableImageError: In place of any ``Exception`` except an ``InputError`` or too many
+            open files.
     """
     try:
         yield
@@ -62,15 +63,15 @@ def naming(name: str | Path) -> Iterator[None]:
 def opened(
     file: Encoded, name: str | Path | None = None, formats: Sequence[str] | None = None
 ) -> Iterator[Image.Image]:
-    """Open a picture in a ``with`` block; its pixels are decoded when they are first asked for.
+    """Open a picture in a ``with`` block; its pixels are decoded when they are first needed.
 
     Args:
         file: A regular file, or its content.
-        name: For messages; default the file's path.
-        formats: Pillow's names of the formats that are allowed; default all that are read.
+        name: Name for messages; default the file's path.
+        formats: Pillow's names of the allowed formats; default all of ``known_formats``.
 
     Yields:
-        The picture as Pillow opens it, of at most ``MAX_PIXELS``.
+        The picture as Pillow opens it, with at most ``MAX_PIXELS`` pixels.
 
     Raises:
         UnreadableImageError: If it is missing, damaged or too large; also if the block raises.
@@ -83,13 +84,13 @@ def opened(
                     f"it declares {image.width} × {image.height} pixels; at most {MAX_PIXELS:,} "
                     "are decoded"
                 )
-            # It says nothing about RGB, and Pillow would warn of it in each conversion.
+            # Transparency does not affect RGB, and Pillow would warn of it at each conversion.
             image.info.pop("transparency", None)
             yield image
 
 
 def read_rgb(file: Encoded, name: str | Path | None = None) -> Image.Image:
-    """Return a picture, decoded and as 8-bit RGB by the rules of ``to_rgb``.
+    """Return a picture, decoded and converted to 8-bit RGB by the rules of ``to_rgb``.
 
     Raises:
         UnreadableImageError: As in ``opened`` and ``to_rgb``.
@@ -99,15 +100,15 @@ def read_rgb(file: Encoded, name: str | Path | None = None) -> Image.Image:
 
 
 def size_of(file: Encoded, name: str | Path | None = None) -> tuple[int, int]:
-    """Return width and height, of which only the header is read; errors are those of ``opened``."""
+    """Return width and height, reading only the header; errors are those of ``opened``."""
     with opened(file, name) as image:
         return image.width, image.height
 
 
 def problem_of(file: Encoded, name: str | Path | None = None) -> str | None:
-    """Return what a picture's header shows to be wrong with it, in words; None if nothing.
+    """Return, in words, what a picture's header shows to be wrong with it; None if nothing.
 
-    It takes about 0.1 ms. Floating-point pictures are decoded, as the header does not tell their
+    This takes about 0.1 ms. Floating-point pictures are decoded, as the header does not state their
     range.
     """
     try:
@@ -122,7 +123,7 @@ def problem_of(file: Encoded, name: str | Path | None = None) -> str | None:
 
 @lru_cache(maxsize=1)
 def known_formats() -> tuple[str, ...]:
-    """Return the formats that are read, of those that this Pillow can decode."""
+    """Return the accepted formats that the installed Pillow can decode."""
     Image.init()
     return tuple(name for name in _FORMATS if name in Image.OPEN)
 
@@ -141,7 +142,7 @@ def _stream(file: Encoded) -> AbstractContextManager[BinaryIO]:
     except FileNotFoundError:
         missing = "it is a link that leads nowhere" if file.is_symlink() else "it does not exist"
         raise PictureError(missing) from None
-    if not stat.S_ISREG(status.st_mode):  # a pipe would be waited for without end
+    if not stat.S_ISREG(status.st_mode):  # reading from a pipe could wait for ever
         raise PictureError("it is not a regular file")
     if not status.st_size:
         raise PictureError("it is empty")

@@ -1,4 +1,4 @@
-"""The pictures of a folder: in one order, links followed, rubbish of operating systems left out."""
+"""The pictures in a folder: in a fixed order, links followed, operating systems' files left out."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from milannotations.file_names import shown
 
 # Those of torchvision's ImageFolder.
 EXTENSIONS = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".ppm", ".pgm", ".tif", ".tiff"})
-# What operating systems and storage devices put among other people's files, in lower case. Names
-# that begin with a dot (.DS_Store, ._photo.jpg, .thumbnails) are left out besides.
+# Names, in lower case, that operating systems and storage devices add to folders. Names that begin
+# with a dot (.DS_Store, ._photo.jpg, .thumbnails) are also left out.
 _RUBBISH = frozenset(
     {
         "__macosx", "thumbs.db", "ehthumbs.db", "desktop.ini", "@eadir", "#recycle",
@@ -34,8 +34,8 @@ class Listing:
         paths: The files, in the order of torchvision's ``ImageFolder``: by the first part of the
             name below ``root``, then by folder, then by name, as texts.
         hidden: Files and folders left out by name.
-        dangling: Links that lead nowhere, without those that are named like a picture.
-        circles: Links back to a folder that they lie in.
+        dangling: Links that lead nowhere, except those named like a picture.
+        circles: Links back to a folder that contains them.
         linked: Links to other folders, which were followed.
     """
 
@@ -47,7 +47,7 @@ class Listing:
     linked: list[Path] = field(default_factory=list)
 
     def notice(self) -> str | None:
-        """Return one line on what was left out; None if that is nothing."""
+        """Return one line on what was left out; None if nothing was."""
         kinds = (
             (self.hidden, "hidden files and folders, or those of an operating system"),
             (self.dangling, "links that lead nowhere"),
@@ -57,7 +57,7 @@ class Listing:
         return f"{shown(self.root)}: left out {'; '.join(parts)}" if parts else None
 
     def tell(self) -> None:
-        """Log the notice as a warning, once in a process."""
+        """Log the notice as a warning, once per process."""
         notice = self.notice()
         if notice is not None and notice not in _told:
             _told.add(notice)
@@ -69,11 +69,11 @@ class Listing:
 
 
 def list_images(root: Path) -> Listing:
-    """List all pictures below a folder, and tell once what was left out.
+    """List all pictures below a folder, and log once what was left out.
 
-    Links to files and folders are followed, as torchvision does; a link back to a folder that it
-    lies in is not. A link that leads nowhere and is named like a picture is listed: to read it
-    fails, with its name.
+    Links to files and folders are followed, as in torchvision, except links back to a folder that
+    contains them. A link that leads nowhere but is named like a picture is listed; reading it fails
+    with an error that names it.
 
     Raises:
         InputError: If the folder is missing, or one below it cannot be listed.
@@ -86,11 +86,11 @@ def list_images(root: Path) -> Listing:
 
 
 def list_files(root: Path, hidden: bool = False) -> Listing:
-    """List all regular files below a folder, sorted by path, links followed as in ``list_images``.
+    """List all regular files below a folder, sorted by path; follows links as ``list_images`` does.
 
     Args:
         root: The folder.
-        hidden: List those too that ``list_images`` leaves out by name.
+        hidden: Also list files that ``list_images`` leaves out by name.
 
     Raises:
         InputError: As in ``list_images``.
@@ -103,7 +103,7 @@ def list_files(root: Path, hidden: bool = False) -> Listing:
 
 
 def class_folders(root: Path) -> list[Path]:
-    """Return the folders right below a folder, by name; hidden ones are left out.
+    """Return the folders directly below a folder, sorted by name, without hidden ones.
 
     Raises:
         InputError: As in ``list_images``.
@@ -114,7 +114,7 @@ def class_folders(root: Path) -> list[Path]:
 
 
 def check_folder(root: Path, kind: str = "image folder") -> Path:
-    """Return it; raise InputError if it is missing or no folder."""
+    """Return the path; raise InputError if it is missing or not a folder."""
     if not root.is_dir():
         what = "is a file, not a folder" if root.exists() else "does not exist"
         raise InputError(f"{kind} {shown(root)} {what}")
@@ -122,7 +122,7 @@ def check_folder(root: Path, kind: str = "image folder") -> Path:
 
 
 def is_rubbish(name: str) -> bool:
-    """Say whether a file or folder is left out by its name alone.
+    """Say whether a file or folder is left out because of its name.
 
     >>> [is_rubbish(name) for name in ("._0.png", "Thumbs.db", "@eaDir", "0.png")]
     [True, True, True, False]
@@ -168,7 +168,7 @@ def _entries(folder: Path) -> Iterator[os.DirEntry[str]]:
 def _is_folder(entry: os.DirEntry[str]) -> bool:
     try:
         return entry.is_dir()
-    except OSError:  # a link to itself, or through a folder that may not be entered
+    except OSError:  # a link to itself, or through a folder that cannot be entered
         return False
 
 

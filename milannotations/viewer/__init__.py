@@ -1,1 +1,1 @@
-"""Pages to look at: every unit of a dataset with its exemplars, activations and words."""
+"""Web pages that show every unit of a dataset with its exemplars, activations and words."""

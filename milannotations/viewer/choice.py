@@ -1,4 +1,4 @@
-"""Which neurons pages are made of, and in what order they stand there."""
+"""Which neurons the pages show, and in what order."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ class Layer:
     """One layer of one network.
 
     Attributes:
-        model: Architecture.
-        dataset: Data it was trained on.
-        name: The layer's own name.
-        label: What a link calls it: its name, with the network where several have such a layer.
-        folder: Name of the folder of its files: plain ASCII, and no other layer's.
+        model: The network's architecture.
+        dataset: The data that the network was trained on.
+        name: The layer's name.
+        label: Its unique label in links: its name, with the network if several have such a layer.
+        folder: Name of the folder of its files: plain ASCII, and unique.
         units: The units' numbers, ascending.
-        rows: Where each unit's record stands in the dataset.
+        rows: Row of each unit's record in the dataset.
     """
 
     model: str
@@ -45,15 +45,16 @@ class Layer:
 def choose(
     keys: Sequence[NeuronKey], layers: Sequence[str] | None = None, units: str | None = None
 ) -> list[Layer]:
-    """Sort neurons by layer, and keep those that are wanted.
+    """Group neurons by layer, and keep those that are wanted.
 
     Args:
-        keys: Of all neurons, in the dataset's order; layers keep the order they occur in.
+        keys: Keys of all neurons, in the dataset's order; layers keep the order of occurrence.
         layers: Names, or patterns such as ``layer*``; default all.
         units: Numbers and ranges, such as ``0-99,512``; default all.
 
     Raises:
-        InputError: If a layer matches nothing, no unit is left, or a neuron is there twice.
+        InputError: If a pattern does not match any layer, no unit is left, or a neuron occurs
+            twice.
     """
     wanted = _ranges(units) if units is not None else None
     units_of: dict[tuple[str, str, str], list[tuple[int, int]]] = {}
@@ -104,11 +105,11 @@ def _matches(name: str, pattern: str) -> bool:
 
 
 def _ranges(text: str) -> Callable[[int], bool]:
-    """Return a test for being one of the numbers of a text such as ``0-99,512`` or ``0:100``."""
+    """Return a test for the numbers that a text such as ``0-99,512`` or ``0:100`` names."""
     spans = []
     for piece in text.split(","):
         match = re.fullmatch(r"\s*([0-9]{1,9})(?:-([0-9]{1,9})|:([1-9][0-9]{0,8}))?\s*", piece)
-        # As in numpy, and in `build`, the end of 0:100 is not in it; that of 0-99 is.
+        # As in numpy and in `build`, 0:100 excludes its end; 0-99 includes it.
         last = int(match[2] or (int(match[3]) - 1 if match[3] else match[1])) if match else -1
         if not match or last < int(match[1]):
             raise InputError(
@@ -124,7 +125,7 @@ def _ambiguous(layers: Sequence[tuple[str, str, str]]) -> set[str]:
 
 
 def _unused(label: str, taken: set[str]) -> str:
-    """Return a label that no other layer has, and take it."""
+    """Return a label that is not taken yet, and mark it as taken."""
     label = clip(label, 200)
     name, number = label, 2
     while name in taken:
@@ -134,5 +135,5 @@ def _unused(label: str, taken: set[str]) -> str:
 
 
 def _safe(name: str) -> str:
-    """Return a part of a file name that every system and web server takes as it is."""
+    """Return part of a file name that every system and web server accepts unchanged."""
     return re.sub(r"[^A-Za-z0-9_-]+", "_", name)[:_MAX_NAME].strip("_") or "layer"

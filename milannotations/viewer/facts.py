@@ -1,4 +1,4 @@
-"""What is known of neurons beside their records: statistics, names of images, descriptions."""
+"""Facts about neurons that are not in their records: statistics, image names, descriptions."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from milannotations.rows import read_rows
 
 STATISTICS = "statistics.parquet"
 IMAGES = "images.csv"
-MAX_BINS = 1000  # of a histogram; a card has room for fewer
+MAX_BINS = 1000  # per histogram; a card has room for fewer
 _NUMBERS = ("minimum", "maximum", "low", "high")
 _SCHEMA = pa.schema(
     [
@@ -35,9 +35,9 @@ _SCHEMA = pa.schema(
 
 
 def folders_of(dataset: str) -> list[Path]:
-    """Return the folders on this machine that a dataset's ``data`` folders lie in.
+    """Return the folders on this machine that contain a dataset's ``data`` folders.
 
-    There are several for a group of configs, and none for the embedded demo or a repository.
+    A group of configs has several; the embedded demo and repositories have none.
     """
     if is_known(dataset):
         return [config_folder(config) for config in members(dataset)]
@@ -50,20 +50,20 @@ def folders_of(dataset: str) -> list[Path]:
 
 
 def tidy(number: Any) -> float | None:
-    """Return a number with six digits, all that a float32 has; None if it is not finite."""
+    """Return a number rounded to a float32's six digits; None if it is not finite."""
     if number is None or not math.isfinite(number):
         return None
     return float(f"{number:.6g}")
 
 
 class Statistics:
-    """The activations of each neuron over all images, where a build has left them.
+    """The activations of each neuron over all images, if a build has stored them.
 
     Args:
-        folders: Dataset folders; those without ``statistics.parquet`` are passed over.
+        folders: Dataset folders; those without ``statistics.parquet`` are skipped.
 
     Raises:
-        InputError: Names the file that cannot be used.
+        InputError: If a file cannot be used; names the file.
     """
 
     def __init__(self, folders: Iterable[Path]) -> None:
@@ -76,11 +76,11 @@ class Statistics:
     def of(self, key: NeuronKey) -> dict[str, Any] | None:
         """Return a neuron's statistics for its card, or None if they are not known.
 
-        ``images`` seen, ``minimum`` and ``maximum`` over all positions, and a histogram:
-        ``counts`` of bins of equal width from ``low`` to ``high``.
+        They are the number of ``images`` seen, the ``minimum`` and ``maximum`` over all positions,
+        and a histogram: ``counts`` of bins of equal width from ``low`` to ``high``.
 
         Raises:
-            InputError: If they make no sense.
+            InputError: If they are invalid.
         """
         if key not in self._rows:
             return None
@@ -114,15 +114,15 @@ class Statistics:
 
 
 def read_image_names(folders: Sequence[Path], wanted: Collection[int]) -> dict[int, str]:
-    """Return the names of some images, from the list that a build or an import has left.
+    """Return the names of some images, from the list that a build or an import has written.
 
     Args:
-        folders: Dataset folders. Where there are several, their ids may mean different images,
-            so that nothing is returned.
-        wanted: The ids to look up: only their names are kept.
+        folders: Dataset folders. If there are several, nothing is returned, as the same id may mean
+            different images.
+        wanted: The ids to look up; only their names are kept.
 
     Raises:
-        InputError: Names the file and the line that cannot be used.
+        InputError: If the list cannot be used; names the file and the line.
     """
     path = folders[0] / IMAGES if len(folders) == 1 else None
     if path is None or not is_there(path) or not wanted:
@@ -144,15 +144,15 @@ def read_image_names(folders: Sequence[Path], wanted: Collection[int]) -> dict[i
 
 
 class Descriptions:
-    """What methods said of the neurons of a dataset; a method is named after its file.
+    """Methods' descriptions of the neurons of a dataset; a method is named after its file.
 
     Attributes:
-        methods: Their names, in the order of the files.
-        notes: What a user should know, such as descriptions that are of other neurons.
+        methods: Names of the methods, in the order of the files.
+        notes: What the user should know, such as that some descriptions are of other neurons.
 
     Raises:
-        InputError: If a file cannot be read, describes none of the neurons or does not say which
-            of several it means, or if two files have one name.
+        InputError: If a file cannot be read, describes none of the neurons, or does not say which
+            of several neurons it means, or if two files have the same name.
     """
 
     def __init__(self, paths: Sequence[Path], keys: Iterable[NeuronKey]) -> None:
@@ -180,7 +180,7 @@ class Descriptions:
                 self.notes.append(f"{path}: {left_out} descriptions are of other neurons")
 
     def of(self, key: NeuronKey) -> Iterator[tuple[int, str]]:
-        """Yield the position of each method that describes a neuron, and what it says."""
+        """Yield the position of each method that describes a neuron, and its description."""
         for number, texts in enumerate(self._texts):
             if key in texts:
                 yield number, texts[key]
@@ -191,7 +191,7 @@ def _placed(
     texts: Mapping[NeuronKey, str],
     index: Mapping[tuple[str, int], Sequence[NeuronKey]],
 ) -> Iterator[tuple[NeuronKey, str]]:
-    """Yield texts by the neurons they are of; a file need not name model and dataset."""
+    """Yield pairs of a neuron and its text; a file need not name model and dataset."""
     for key, text in texts.items():
         fitting = fitting_keys(key, index)
         if len(fitting) > 1:

@@ -1,10 +1,11 @@
-"""The files of one layer: a list of its units, the facts of some units at a time, pictures.
+"""The files of one layer: a list of its units, the units' facts in several files, and pictures.
 
-A page from a disk cannot fetch data, but it can load scripts: each file of data is a script that
-does no more than put a value under its own name into one object, ``milannotations``.
+A page opened from a disk cannot fetch data, but it can load scripts. Each data file is therefore a
+script that only stores a value under the file's name in one object, ``milannotations``.
 
-``list.js`` holds what sorting needs, ``words.js`` what searching needs; both cover the layer and
-are loaded only when it is shown or searched. ``facts-<n>.js`` holds all else of 16 units.
+``list.js`` holds what sorting needs, and ``words.js`` what searching needs; both cover the whole
+layer and are loaded only when it is shown or searched. ``facts-<n>.js`` holds everything else about
+16 units.
 """
 
 from __future__ import annotations
@@ -32,12 +33,12 @@ from milannotations.viewer.sheets import draw_sheet
 UNITS_PER_FILE = 16
 TILE = 112  # pixels: half an exemplar's side, to which JPEG decoders scale for free
 MAX_TILES = 30
-_AHEAD = 2  # files of facts whose pictures are being drawn: this bounds the memory
+_AHEAD = 2  # files of facts whose pictures may be in progress; this bounds the memory
 _WORDS = [name for name in FEATURES if name not in ("images", "masks")]
 
 
 class Extras(NamedTuple):
-    """What is known of the neurons beside their records."""
+    """Facts about the neurons that are not in their records."""
 
     statistics: Statistics
     names: Mapping[int, str]
@@ -60,15 +61,15 @@ def write_layer(
     pool: ThreadPoolExecutor,
     advance: Callable[[int], object],
 ) -> None:
-    """Write a layer's files, passing over what an interrupted run has finished.
+    """Write a layer's files, skipping those that an interrupted run has finished.
 
     Args:
-        folder: The layer's own; it is made if need be.
-        layer: Which neurons.
+        folder: The layer's folder, which is made if needed.
+        layer: The layer to write.
         neurons: The whole dataset.
-        extras: What else is known.
-        pool: Threads that draw.
-        advance: Called with a number of finished units.
+        extras: Facts that are not in the records.
+        pool: Threads that draw the pictures.
+        advance: Called with the number of newly finished units.
 
     Raises:
         InputError: If an image cannot be read.
@@ -80,7 +81,7 @@ def write_layer(
     waiting: deque[_Waiting] = deque()
 
     def finish() -> None:
-        """Write facts after their pictures: where they are, nothing of theirs is missing."""
+        """Write facts after their pictures, so that a file of facts implies its pictures."""
         number, records, sheets = waiting.popleft()
         facts = [
             {**_facts(record, extras), **sheet.result()}
@@ -115,7 +116,7 @@ def _facts_name(number: int) -> str:
 
 
 def _facts(record: Mapping[str, Any], extras: Extras) -> dict[str, Any]:
-    """Return what a card shows beside pictures, with texts made safe to show."""
+    """Return what a card shows in addition to pictures, with texts made safe to show."""
     key = key_of(record)
     ids = record["image_ids"] or []
     names = [clean(extras.names.get(index, "")) for index in ids]
@@ -131,13 +132,13 @@ def _facts(record: Mapping[str, Any], extras: Extras) -> dict[str, Any]:
 
 
 def _words(record: Mapping[str, Any], extras: Extras) -> list[str]:
-    """Return the texts that a search looks through."""
+    """Return the texts that a search covers."""
     texts = (text for _, text in extras.descriptions.of(key_of(record)))
     return [clean(text) for text in (*(record["annotations"] or ()), *texts) if text]
 
 
 def _draw(record: Mapping[str, Any], folder: Path) -> dict[str, Any]:
-    """Write a unit's pictures; return how they are laid out, and which there are."""
+    """Write a unit's pictures; return their layout and which of them exist."""
     key = key_of(record)
     images, masks = (record[name] or [] for name in ("images", "masks"))
     if images and masks and len(images) != len(masks):
@@ -151,7 +152,7 @@ def _draw(record: Mapping[str, Any], folder: Path) -> dict[str, Any]:
         columns_for(count),
         TILE,
     )
-    # Not atomically: the facts, which are written later, say that these files are whole.
+    # Not atomically: the facts, which are written later, show that these files are complete.
     for picture, name in ((sheet.image, "jpg"), (sheet.overlay, "png")):
         if picture is not None:
             (folder / f"{key.unit}.{name}").write_bytes(picture)
@@ -167,7 +168,7 @@ def _draw(record: Mapping[str, Any], folder: Path) -> dict[str, Any]:
 
 
 def columns_for(count: int) -> int:
-    """Return how many tiles stand side by side, so that few places stay empty.
+    """Return how many tiles to put in a row, so that few places stay empty.
 
     >>> [columns_for(count) for count in (1, 6, 9, 12, 15, 16)]
     [1, 3, 3, 4, 5, 4]
@@ -178,7 +179,7 @@ def columns_for(count: int) -> int:
 
 
 def _opened(encoded: Mapping[str, Any], key: NeuronKey, what: str, at: int) -> PILImage.Image:
-    """Decode an exemplar or mask, at a reduced size where its format allows that."""
+    """Decode an exemplar or mask, at a reduced size if its format allows that."""
     if encoded is None or encoded.get("bytes") is None:
         raise InputError(f"{key}: {what} {at} is not in the dataset, only its name")
     try:
@@ -191,7 +192,7 @@ def _opened(encoded: Mapping[str, Any], key: NeuronKey, what: str, at: int) -> P
 
 
 def _write(folder: Path, name: str, value: Sequence[Any] | Mapping[str, Any]) -> None:
-    """Write a script that does nothing but put a value under its name."""
+    """Write a script that only stores a value under its name."""
     address = as_json(f"{folder.name}/{name}")
     with atomic_path(folder / f"{name}.js") as path:
         text = f"(globalThis.milannotations ??= {{}})[{address}] = {as_json(value)};\n"

@@ -1,7 +1,7 @@
-"""Writes the pages: a folder that works from a disk as from any web server.
+"""Writes the pages: a folder that works from a disk as well as from any web server.
 
-The first page holds the names of the layers and its own style and script. Everything else is
-loaded when it is shown; see ``layer_files``.
+The first page holds the names of the layers, the style and the script. Everything else is loaded
+when it is shown; see ``layer_files``.
 """
 
 from __future__ import annotations
@@ -48,9 +48,9 @@ class ViewReport:
 
     Attributes:
         page: The file to open.
-        layers: How many layers it shows.
-        units: How many units, of all layers.
-        notes: What the user should know, such as descriptions of other neurons.
+        layers: Number of layers that it shows.
+        units: Number of units in all layers.
+        notes: What the user should know, such as that some descriptions are of other neurons.
     """
 
     page: Path
@@ -60,7 +60,7 @@ class ViewReport:
 
 
 def write_pages(config: ViewConfig) -> ViewReport:
-    """Write pages that show the units of a dataset, finishing what an interrupted run has begun.
+    """Write pages that show the units of a dataset; resumes an interrupted run.
 
     Returns:
         What was written. The same input gives the same bytes.
@@ -97,8 +97,8 @@ def write_pages(config: ViewConfig) -> ViewReport:
     }
     with resumable_folder(config.out, identity, config.overwrite) as work:
         _write_layers(work, chosen, neurons, extras)
-        with atomic_path(work / "index.html") as path:  # last: without it there is no page
-            path.write_bytes(index.encode("utf-8"))  # bytes: the hashes hold for these line ends
+        with atomic_path(work / "index.html") as path:  # written last, as it is what users open
+            path.write_bytes(index.encode("utf-8"))  # bytes, as the hashes depend on line ends
     return ViewReport(
         config.out / "index.html", len(chosen), len(shown), tuple(extras.descriptions.notes)
     )

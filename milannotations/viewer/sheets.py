@@ -1,4 +1,4 @@
-"""Contact sheets: a neuron's exemplars as one picture, and its masks as another above it."""
+"""Contact sheets: a neuron's exemplars as one picture, and its masks as an overlay."""
 
 from __future__ import annotations
 
@@ -14,25 +14,25 @@ from PIL import ImageOps
 from milannotations.pictures import to_rgb
 from milannotations.record import image_grid
 
-OPACITY = 0.75  # how much of an exemplar its mask hides, as in `masked_image`
-JPEG_QUALITY = 72  # a sheet of photographs then takes about three kilobytes a tile
-SHADES = 4  # grey levels of a mask: two bits a pixel are enough for a smooth edge
+OPACITY = 0.75  # how much of an exemplar is hidden outside its mask, as in `masked_image`
+JPEG_QUALITY = 72  # at which a sheet of photographs takes about three kilobytes per tile
+SHADES = 4  # grey levels of a mask: two bits per pixel are enough for a smooth edge
 
 
 @dataclass(frozen=True)
 class DrawnSheet:
-    """A neuron's exemplars as one picture, and what darkens them outside the masks.
+    """A neuron's exemplars as one picture, and an overlay that darkens them outside the masks.
 
-    Laid over each other, the two are what ``masked_image`` makes of every exemplar. A second
-    JPEG of the masked exemplars would take twenty times the bytes of the overlay.
+    Together they show what ``masked_image`` makes of every exemplar. A second JPEG of the masked
+    exemplars would take twenty times the bytes of the overlay.
 
     Attributes:
-        image: A JPEG of ``rows`` × ``columns`` tiles; None if there were no images.
+        image: A JPEG of ``rows`` × ``columns`` tiles; None without images.
         overlay: A PNG of the same size: transparent where the neuron is active, black at an
-            opacity of 0.75 elsewhere; None if there were no masks.
+            opacity of 0.75 elsewhere; None without masks.
         columns: Tiles per row.
-        rows: Rows; in the last one tiles may lack: they are white, and not darkened.
-        count: Tiles that show an exemplar.
+        rows: Number of rows; unused tiles of the last row are white and not darkened.
+        count: Number of tiles that show an exemplar.
     """
 
     image: bytes | None
@@ -45,16 +45,16 @@ class DrawnSheet:
 def draw_sheet(
     images: Sequence[PILImage.Image], masks: Sequence[PILImage.Image], columns: int, tile: int
 ) -> DrawnSheet:
-    """Lay out exemplars and masks, in order, row by row.
+    """Draw exemplars and masks in order, row by row.
 
     Args:
-        images: k images of any size, or none; what is not square is cropped to its middle.
+        images: k images of any size, or none; images that are not square are cropped to the centre.
         masks: k masks, white where the neuron is active, or none.
         columns: Tiles per row, at least 1.
         tile: Side of a tile in pixels.
 
     Raises:
-        ValueError: If there are neither images nor masks, or not as many of both.
+        ValueError: If there are neither images nor masks, or their numbers differ.
     """
     count = max(len(images), len(masks))
     if not count or (images and masks and len(images) != len(masks)):
@@ -72,7 +72,7 @@ def draw_sheet(
 
 
 def data_uri(picture: bytes, media_type: str) -> str:
-    """Return a picture as the address of an image, for pages that must be one file."""
+    """Return a picture as a data URI, for pages that must be a single file."""
     return f"data:{media_type};base64,{base64.b64encode(picture).decode()}"
 
 
@@ -83,7 +83,7 @@ def _jpeg(image: PILImage.Image) -> bytes:
 
 
 def _overlay(mask: PILImage.Image) -> bytes:
-    """Turn a mask (white: active) into black of ``OPACITY`` that thins out to nothing."""
+    """Turn a mask (white: active) into a black overlay: transparent where the mask is white."""
     top = SHADES - 1
     indices = mask.point([round(value / 255 * top) for value in range(256)])
     overlay = PILImage.frombytes("P", indices.size, indices.tobytes())

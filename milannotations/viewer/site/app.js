@@ -1,4 +1,4 @@
-// What is shown: the layer, the page, the order, the search. Data are loaded when they are needed.
+// What the page shows: layer, page, order and search. Data are loaded when they are needed.
 (() => {
   "use strict";
   const { byId, data, make, decoded, wordsIn } = page;
@@ -10,7 +10,7 @@
   const pageField = byId("page");
 
   const now = { layer: 0, page: 0, chosen: null, order: [], list: null };
-  let turn = 0; // of drawing: what is late is dropped
+  let turn = 0; // number of the current drawing; results of earlier ones are dropped
 
   /** Load one of a layer's files. */
   const load = (layer, name) => {
@@ -22,7 +22,7 @@
   const linkTo = (layer, unit = null) =>
     `#${encodeURIComponent(layer.label)}${unit === null ? "" : `/${unit}`}`;
 
-  /** Return what a fragment names: a layer, and a unit if it ends with one. */
+  /** Return the layer that a fragment names, and the unit if it ends with one. */
   const parse = (fragment) => {
     const text = fragment.replace(/^#/, "");
     const find = (label) => data.layers.findIndex((layer) => layer.label === decoded(label));
@@ -116,7 +116,7 @@
     for (const pager of document.querySelectorAll(".pager")) pager.hidden = last === 1;
     for (const button of document.querySelectorAll("[data-step]")) {
       const target = now.page + Number(button.dataset.step);
-      // Not `disabled`, which would take the focus away from under the keyboard.
+      // Not `disabled`, which would take the keyboard focus away.
       button.setAttribute("aria-disabled", String(target < 0 || target >= last));
     }
   };
@@ -145,7 +145,7 @@
     say(shown.length ? "" : "No unit of this layer matches the search.");
   };
 
-  /** Show what `now` says; a unit that is to be found comes with its own page. */
+  /** Show the state in `now`; a unit to be found is shown with its page. */
   const show = async (find = null) => {
     const token = ++turn;
     const layer = data.layers[now.layer];
@@ -156,7 +156,7 @@
       let order = await filtered(sorted(list), list, layer);
       if (token !== turn) return;
       if (position >= 0 && !order.includes(position)) {
-        search.value = ""; // it hides what was asked for
+        search.value = ""; // the search hides the requested unit
         order = sorted(list);
       }
       now.list = list;

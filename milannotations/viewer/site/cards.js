@@ -1,4 +1,4 @@
-// Cards: what is known of a unit, as elements. Texts become text nodes, never markup.
+// Cards: the facts about a unit as elements. Texts become text nodes, never markup.
 const cards = (() => {
   "use strict";
   const { make } = page;
@@ -49,9 +49,9 @@ const cards = (() => {
 
   const WIDTH = 240;
   const HEIGHT = 44;
-  const FOOT = 10; // where the peaks' marks stand
+  const FOOT = 10; // height of the strip for the peaks' marks
 
-  /** Draw the histogram, the threshold and the peaks on one axis; null if there is none. */
+  /** Draw the histogram, the threshold and the peaks on one axis; null if none is known. */
   const chart = (facts) => {
     const known = facts.statistics;
     const peaks = facts.peaks.filter((peak) => peak !== null);
@@ -138,7 +138,7 @@ const cards = (() => {
     return details;
   };
 
-  /** Make the card of one unit; `chosen` ones are wide and show everything. */
+  /** Make the card of one unit; a `chosen` card is wide and shows everything. */
   const card = ({ unit, facts, place, link, back, chosen, methods, tile }) => {
     const title = `unit ${unit}`;
     const heading = make("h3", {},
