@@ -62,7 +62,7 @@ def read_header(stream: IO[bytes], name: str | Path) -> ArrayHeader:
         name: Name of the file, for messages.
 
     Raises:
-        InputError: If it is damaged, too long, or not possible for an array of plain values.
+        InputError: If it is damaged, too long, or impossible for an array of plain values.
     """
     with zip_errors(name):
         start = stream.read(_MAGIC_BYTES)

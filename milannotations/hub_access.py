@@ -146,6 +146,6 @@ def _offline() -> Iterator[None]:
 
 
 def _forget_sessions() -> None:
-    """Discard sessions: before version 1 of the hub's library, each is offline or not for good."""
+    """Discard sessions: before version 1 of the hub's library, each stays online or offline."""
     if reset := getattr(utils, "reset_sessions", None):
         reset()
