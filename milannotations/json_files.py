@@ -95,7 +95,7 @@ def read_model(
     Args:
         path: The file.
         kind: The model.
-        whole: What the file is, for messages.
+        whole: Noun for the whole file in messages.
         limit: The greatest size of the file, in bytes.
         remedy: What to do about a damaged file.
         strict: Whether strings and booleans are refused where numbers are expected.

@@ -22,7 +22,7 @@ _PLAIN = "write it in digits, with a point before decimals, as 12, 0.5 or 1e-3"
 
 
 class NumeralError(ValueError):
-    """What is wrong with a number."""
+    """A written number that cannot be accepted."""
 
 
 def count_of(text: str) -> int | None:

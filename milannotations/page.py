@@ -86,11 +86,11 @@ class PageKit:
         Args:
             template: Name of its template.
             scripts: Names of the scripts, which follow ``page.js`` in the page, in this order.
-            data: What the scripts read from the element ``page-data``.
+            data: Data that the scripts read from the element ``page-data``.
             loads_scripts: Whether the page's script loads further ones from the page's folder.
             root: Path from the page to the site's folder, such as ``../``.
             extra_style: Rules that follow the style sheet.
-            **values: What the template prints.
+            **values: Values that the template prints.
         """
         paths = [KIT / "page.js", *(self._folder / name for name in scripts)] if scripts else []
         script = "\n".join(map(_text, paths))

@@ -50,7 +50,7 @@ class NeuronSource(BaseModel):
 
 
 class TrainingData(BaseModel):
-    """What a describer has learnt from.
+    """The data from which a describer has learnt.
 
     Attributes:
         sources: The networks whose annotated neurons it was given.

@@ -91,11 +91,11 @@ class Scan:
 
     @property
     def header_line(self) -> int:
-        """The line on which the header stands."""
+        """The line number of the header."""
         return self._line
 
     def notices(self) -> list[str]:
-        """Return warnings of what is read differently from what the table's writer may expect."""
+        """Return warnings about columns that the table's author may expect to be read otherwise."""
         told = []
         unnamed = self.header.count("")
         if unnamed:
@@ -158,7 +158,7 @@ class Rows:
         return [line.cells[at] for line in self.lines]
 
     def where(self, index: int) -> str:
-        """Return where a row stands, such as ``line 7``."""
+        """Return the place of a row, such as ``line 7``."""
         return f"{self.counted} {self.lines[index].number}"
 
     def mappings(self) -> list[dict[str, str]]:

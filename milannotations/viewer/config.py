@@ -1,4 +1,4 @@
-"""What ``milannotations view`` shows."""
+"""The options of ``milannotations view``."""
 
 from __future__ import annotations
 

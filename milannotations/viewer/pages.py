@@ -44,7 +44,7 @@ _MAX_THREADS = 8
 
 @dataclass(frozen=True)
 class ViewReport:
-    """What was written.
+    """A summary of the written pages.
 
     Attributes:
         page: The file to open.
@@ -63,7 +63,7 @@ def write_pages(config: ViewConfig) -> ViewReport:
     """Write pages that show the units of a dataset; resumes an interrupted run.
 
     Returns:
-        What was written. The same input gives the same bytes.
+        A summary of the pages. The same input gives the same bytes.
 
     Raises:
         InputError: If the dataset, a layer, a unit or a file is missing or cannot be used, or the

@@ -48,7 +48,7 @@ class SyntheticNetwork(nn.Module):
         world: The scenes whose indices ``forward`` takes.
 
     Raises:
-        InputError: If there are no neurons.
+        InputError: If the list of neurons is empty.
     """
 
     def __init__(self, neurons: Sequence[SyntheticNeuron], world: World) -> None:
