@@ -1,11 +1,11 @@
-"""Many ablations of ResNet-18's last layers: from the ablated layer on, against whole passes.
+"""Many ablations of ResNet-18's last layers: from the ablated layer on, against full passes.
 
     python perf/ablation.py
 
-Each ablation is one unit alone, as when the effect of every unit is measured. The plain way is a
-hook and a whole forward pass for each; here the pass up to the layer is made once a batch. Both
-give the same scores, which is checked. They are timed in turn, and the median of the rounds'
-ratios is printed.
+Each ablation sets a single unit, as when the effect of every unit is measured. The simple method
+uses a hook and a full forward pass for each ablation; the method of this project runs the pass up
+to the layer once per batch. Both give the same scores, which is checked. They are timed in turn,
+and the median of the rounds' ratios is printed.
 """
 
 from __future__ import annotations

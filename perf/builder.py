@@ -1,9 +1,9 @@
 """Time and memory of the exemplar builder against bare forward passes, in one run.
 
 ResNet-18 with random weights, five layers at once (conv1's output after ReLU, layer1 to layer4,
-1,024 units in all). What is timed is the whole build: reading and decoding the images, the
-forward passes, the statistics, masks, encoding, and the Parquet files. The bare passes are timed
-with tensors that are already in memory, in turn with pieces of the build.
+1,024 units in all). The whole build is timed: reading and decoding the images, the forward passes,
+the statistics, masks, encoding, and the Parquet files. The bare passes use tensors that are already
+in memory, and alternate with pieces of the build.
 
 Run ``python perf/builder.py``, or only some parts: ``python perf/builder.py time memory``.
 """
@@ -44,7 +44,7 @@ PARTS = ("time", "options", "memory", "sketch", "ray")
 
 
 def make_images(folder: Path, count: int, side: int = 224) -> ImageFolder:
-    """Write JPEG images of that side, and return them as a network sees them."""
+    """Write square JPEG images, and return them as a source of network inputs."""
     folder.mkdir()
     rng = np.random.default_rng(0)
     for index in range(count):
@@ -55,7 +55,7 @@ def make_images(folder: Path, count: int, side: int = 224) -> ImageFolder:
 
 
 def timed(work: Callable[..., object], *arguments: object) -> float:
-    """Return the seconds that something takes."""
+    """Return the seconds that a call takes."""
     start = time.perf_counter()
     work(*arguments)
     return time.perf_counter() - start
@@ -69,7 +69,7 @@ def bare(module: torch.nn.Module, batches: list[torch.Tensor], passes: int) -> N
 
 
 def some_batches(source: ImageFolder) -> list[torch.Tensor]:
-    """Return a few batches in memory; more would not fit, and take the network no longer."""
+    """Return a few batches in memory; more would not fit, and would not change the speed."""
     spans = [range(first, first + BATCH) for first in range(0, min(len(source), 8 * BATCH), BATCH)]
     return [torch.stack([source.inputs(index) for index in span]) for span in spans]
 
@@ -77,8 +77,8 @@ def some_batches(source: ImageFolder) -> list[torch.Tensor]:
 def compare(images: int, rounds: int, variants: dict[str, BuildOptions]) -> None:
     """Print the ratio of builds to bare forward passes, round by round.
 
-    On a shared machine speed changes from minute to minute. So the pass is cut into pieces, each
-    timed beside a bare pass over as many images; writing is timed beside bare passes, too.
+    The speed of a shared machine changes from minute to minute. So the pass is divided into pieces,
+    each timed beside a bare pass over as many images; writing is timed beside bare passes, too.
     """
     module = load_model("resnet18", "random").module.eval()
     with tempfile.TemporaryDirectory() as work:
@@ -86,7 +86,7 @@ def compare(images: int, rounds: int, variants: dict[str, BuildOptions]) -> None
         batches = some_batches(source)
         pieces = [range(first, first + PIECE) for first in range(0, images, PIECE)]
         passes = PIECE // BATCH
-        bare(module, batches, 2)  # warms up
+        bare(module, batches, 2)  # warm-up
         ratios: dict[str, list[float]] = {name: [] for name in variants}
         for number in range(rounds):
             for name, options in variants.items():
@@ -149,7 +149,7 @@ def memory(images: int) -> None:
 
 
 def sketch(batches: int = 40) -> None:
-    """Print the updates per second of the quantile's statistics, numpy's sort and torch's topk."""
+    """Print activations per second of our quantile statistics, torch's topk, numpy's quantile."""
     images, units, side = BATCH, 64, 56
     maps = [torch.randn(images, units, side * side).relu() for _ in range(4)]
     total = batches * images * side * side
@@ -161,7 +161,7 @@ def sketch(batches: int = 40) -> None:
             made.update(values, values.amin((0, 2)), values.amax((0, 2)))
 
     def with_torch() -> None:
-        # The exact tail, by the library's own selection.
+        # The exact tail, selected by torch.
         kept = torch.empty(units, 0)
         for number in range(batches):
             flat = maps[number % 4].transpose(0, 1).flatten(1)
@@ -169,7 +169,7 @@ def sketch(batches: int = 40) -> None:
             kept = both.topk(min(both.shape[1], total // 100), dim=1).values
 
     def with_numpy() -> None:
-        # All values at once, as numpy has nothing that takes a stream.
+        # All values at once, because numpy cannot compute quantiles of a stream.
         every = np.concatenate([maps[n % 4].numpy() for n in range(batches)], axis=0)
         np.quantile(every.transpose(1, 0, 2).reshape(units, -1), 0.99, axis=1)
 
@@ -180,7 +180,7 @@ def sketch(batches: int = 40) -> None:
 
 
 def with_ray(images: int) -> None:
-    """Print how much faster two workers are than one, once Ray has been started."""
+    """Print how much faster two workers are than one, not counting the start of Ray."""
     import ray
 
     module = load_model("resnet18", "random").module
@@ -189,7 +189,7 @@ def with_ray(images: int) -> None:
         ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False)
         took = {}
         for workers in (1, 2):
-            # One thread each: what is compared is workers, not threads.
+            # One thread each, so that workers are compared, not threads.
             torch.set_num_threads(workers)
             out = Path(work) / f"out{len(took)}-{workers}-{time.monotonic_ns()}"
             started = time.perf_counter()
@@ -213,7 +213,7 @@ def with_ray(images: int) -> None:
 
 
 def main() -> None:
-    """Run the parts that are asked for."""
+    """Run the requested parts."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("parts", nargs="*", choices=[*PARTS, []], help="default: all")
     parser.add_argument("--images", type=int, default=2048)

@@ -1,13 +1,13 @@
-"""Time the search for formulas, beside the loop of the published code.
+"""Time the search for formulas against the loop of the published code.
 
     python perf/compexp.py --out compexp-perf
 
-makes labelled images of Broden's shape (1,200 concepts, 2,000 images, label maps of 112 × 112) and
-units that respond to some of them, searches formulas of three labels with a beam of five, and does
-the same with the published loop, written here again for the comparison: masks in run-length code
-with pycocotools (``pip install pycocotools``), merged once for each candidate. Both must find the
-same formulas with the same scores. The inverted masks that AND NOT needs are made beforehand, which
-the published code does anew each time: the comparison favours it.
+makes labelled images with Broden's dimensions (1,200 concepts, 2,000 images, label maps of
+112 × 112) and units that respond to some of them, and searches formulas of three labels with a beam
+of five. It does the same with the published loop, reimplemented here: run-length masks of
+pycocotools (``pip install pycocotools``), merged once for each candidate. Both must find the same
+formulas with the same scores. The inverted masks that AND NOT needs are precomputed here, while the
+published code makes them again each time, so the comparison favours the published loop.
 
 With ``--growth`` it also measures how the time grows with images, concepts and length.
 """
@@ -44,10 +44,10 @@ COLOURS, TEXTURES = 11, 47
 
 
 class BrodenShaped:
-    """Made-up labels of Broden's shape: about 17 labels an image, few of them frequent.
+    """Synthetic labels with Broden's dimensions: about 17 labels per image, few of them frequent.
 
     Every pixel has a colour; regions are objects, some of which have parts; a third of the images
-    have a scene, a tenth a texture, of the whole image.
+    have a scene and a tenth a texture, which cover the whole image.
     """
 
     def __init__(self, images: int, concepts: int, seed: int = 0) -> None:
@@ -77,7 +77,7 @@ class BrodenShaped:
         return Image.new("RGB", (SIDE, SIDE))
 
     def labels(self, index: int) -> Labels:
-        """Return made-up labels, the same each time."""
+        """Return synthetic labels, always the same for an image."""
         rng = np.random.default_rng((self._seed, index))
         regions = _regions(rng, int(rng.integers(5, 13)))
         objects = self._some("object", rng, int(regions.max()) + 1)[regions]
@@ -101,15 +101,15 @@ class BrodenShaped:
         return str(index)
 
     def identity(self) -> dict[str, Any]:
-        """Return the numbers that it is made from."""
+        """Return the numbers that define the labels."""
         return {"shaped": [self._images, len(self.concepts), self._seed]}
 
     def check(self) -> list[str]:
-        """Return nothing."""
+        """Return no problems."""
         return []
 
     def _some(self, kind: str, rng: np.random.Generator, count: int) -> NDArray[np.int64]:
-        """Draw labels, the first ones most often (Zipf's law)."""
+        """Draw labels by Zipf's law, the first ones most often."""
         weights = 1 / np.arange(1, self._counts[kind] + 1) ** 0.9
         drawn = rng.choice(self._counts[kind], count, p=weights / weights.sum())
         return self._first[kind] + drawn
@@ -166,7 +166,7 @@ class Peer:
         self.masks: dict[int, Any] = {}
         self.inverted: dict[int, Any] = {}
         self.labels = np.flatnonzero(concepts.partition.concept_areas > 0).tolist()
-        # A label's masks of all images, one below the other, as the published code has them.
+        # A label's masks of all images, stacked vertically as in the published code.
         columns = concepts.partition.holds.tocsc()
         for label in self.labels:
             has = np.zeros(len(concepts.partition.areas), dtype=bool)
@@ -179,7 +179,7 @@ class Peer:
         self.areas = {label: mask.area(self.masks[label]) for label in self.labels}
 
     def mask_of(self, formula: Formula) -> Any:
-        """Return a formula's mask, merged anew each time, as published."""
+        """Return a formula's mask, merged again each time as in the published code."""
         if not formula.rest:
             return self.masks[formula.labels[0]]
         operator, label = formula.rest[-1]
@@ -193,7 +193,7 @@ class Peer:
         return both / (int(area) + hits - both + 1e-10)
 
     def search(self, active: NDArray[np.bool_], options: BeamSearchConfig) -> tuple[Formula, float]:
-        """Search for one unit, whose masks of all images stand one below the other."""
+        """Search for one unit, whose masks of all images are stacked vertically."""
         unit = self._code.encode(np.asfortranarray(active, dtype=np.uint8))
         hits = int(active.sum())
         single = [
@@ -219,7 +219,7 @@ def _best(pairs: list[tuple[Formula, float]], count: int) -> list[tuple[Formula,
 
 
 def active_pixels(concepts: PackedConcepts, folder: Path, unit: int, threshold: float) -> Any:
-    """Return a unit's masks of all images, one below the other."""
+    """Return a unit's masks of all images, stacked vertically."""
     maps = np.load(folder / "units.npy", mmap_mode="r")[:, unit]
     ups = [
         np.asarray(Image.fromarray(np.array(m)).resize((SIDE, SIDE), Image.Resampling.BILINEAR))
@@ -236,7 +236,7 @@ def prepared(images: int, concepts: int, units: int, folder: Path) -> tuple[Pack
 
 
 def seconds_per_unit(concepts: PackedConcepts, tally: Tally, options: BeamSearchConfig) -> float:
-    """Return how long the search takes, with nothing remembered from before."""
+    """Return the search time per unit, with an empty cache."""
     space = Space(concepts.partition.holds, concepts.partition.areas)
     start = time.perf_counter()
     search(space, tally.counts, options)
@@ -244,7 +244,7 @@ def seconds_per_unit(concepts: PackedConcepts, tally: Tally, options: BeamSearch
 
 
 def compare(images: int, labels: int, units: int, peer_units: int, folder: Path) -> None:
-    """Print times, the ratio, and whether both find the same."""
+    """Print times, their ratio, and whether both find the same formulas."""
     start = time.perf_counter()
     concepts, tally = prepared(images, labels, units, folder)
     made = time.perf_counter() - start
@@ -290,7 +290,7 @@ def compare(images: int, labels: int, units: int, peer_units: int, folder: Path)
         expected = peer.search(active, BeamSearchConfig())
         theirs.append(time.perf_counter() - start)
         start = time.perf_counter()
-        # One unit, one thread, nothing remembered.
+        # One unit, one thread, an empty cache.
         alone = search(Space(partition.holds, partition.areas), tally.counts[[unit]], threads=1)[0]
         ours.append(time.perf_counter() - start)
         same = (alone.formula, alone.iou) == expected

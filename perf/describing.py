@@ -1,10 +1,10 @@
-"""Describing every unit of a network, end to end: seconds for 1,000 units, and where they go.
+"""Time the description of every unit of a network, end to end: seconds for 1,000 units, by step.
 
     python perf/describing.py
 
-ResNet-18 with random weights, the units of its four stages (960), exemplars from rendered scenes;
-described by retrieval and by MILAN that have learned from the demo's neurons. Beside each its
-ratio to what nothing can do without: one pass of the network over the images and one of the
+The units are those of the four stages of ResNet-18 with random weights (960), with exemplars from
+rendered scenes, described by retrieval and by MILAN, both trained on the demo's neurons. Total
+times are compared with that of bare passes: one of the network over the images and one of the
 describer's encoder over all exemplars, both from memory.
 """
 
@@ -26,7 +26,7 @@ LAYERS = ["layer1", "layer2", "layer3", "layer4"]
 
 
 def timed(what: Callable[[], object]) -> float:
-    """Return how many seconds something takes."""
+    """Return the seconds that a call takes."""
     start = time.perf_counter()
     what()
     return time.perf_counter() - start

@@ -11,7 +11,7 @@ form compares the CPU with itself, which only shows that the checks run.
 
 Rates on CUDA are those of the second of two runs, because the first one also loads kernels. The
 builder's rate is also given as a share of the rate of bare forward passes: those of the same
-network on the same device, over images that are already there.
+network on the same device, over images that are already on the device.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ OF_DESCRIBERS = ("encoder", "milan", "bertscore", "counting", "ablation")
 def checks_of(
     names: list[str], device: torch.device, sizes: Sizes, work: Path
 ) -> Iterator[tuple[str, Callable[[], Iterator[DeviceComparison]]]]:
-    """Yield the name of each check and what runs it."""
+    """Yield the name of each check and the function that runs it."""
     builder = None
     for name in names:
         if name in OF_BUILDER:
@@ -70,7 +70,7 @@ def run(name: str, check: Callable[[], Iterator[DeviceComparison]]) -> list[Devi
 
 
 def main() -> None:
-    """Run the checks that are asked for, and fail if one fails."""
+    """Run the requested checks, and fail if one fails."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     names = [*OF_BUILDER, *OF_DESCRIBERS]
     parser.add_argument("checks", nargs="*", choices=[*names, []], help="default: all")

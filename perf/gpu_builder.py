@@ -31,13 +31,13 @@ from milannotations.progress import progress_bar
 
 LAYERS = ["layer1", "layer2", "layer3", "layer4"]
 EXACT = 1e-3  # tolerance in float32, as a share of activations
-TF32, HALF = 0.03, 0.15  # shares of exemplars that may be others in lower precision
-OTHER_MASKS = 0.03  # share of masks that may be others: a pixel may lie at the threshold
+TF32, HALF = 0.03, 0.15  # shares of exemplars that may differ in lower precision
+OTHER_MASKS = 0.03  # share of masks that may differ, because a pixel may lie at the threshold
 ROOM = 3 * 2**30  # bytes, too few for a batch of a thousand images
 
 
 class DecodedImages(ImageFolder):
-    """The images of a folder, decoded beforehand, so that reading files takes no time."""
+    """The images of a folder, decoded in advance, so that reading files takes no time."""
 
     def decode(self) -> DecodedImages:
         """Decode all images."""
@@ -56,12 +56,12 @@ class DecodedImages(ImageFolder):
 
 
 class BuilderChecks:
-    """Exemplars of a network with random weights.
+    """Comparisons of the exemplars of a network with random weights.
 
     Args:
-        device: What is compared with the CPU.
-        sizes: How much is computed.
-        work: A folder for files.
+        device: Device that is compared with the CPU.
+        sizes: Amounts of work.
+        work: Folder for files.
     """
 
     def __init__(self, device: torch.device, sizes: Sizes, work: Path) -> None:
@@ -77,7 +77,7 @@ class BuilderChecks:
     def request(
         self, device: torch.device, options: BuildOptions, source: ImageFolder | None = None
     ) -> BuildRequest:
-        """Return what the builder is to do, with decoded images unless others are given."""
+        """Return a request to the builder, with decoded images unless others are given."""
         return BuildRequest(
             module=copy.deepcopy(self.network.module),
             source=source or self.decoded,
@@ -115,10 +115,10 @@ class BuilderChecks:
         """Compare statistics with those of the CPU in float32.
 
         Returns:
-            The largest difference of thresholds, of activations of the same rank, and of the CPU's
-            activations of the images that stand at the same rank. It is a share of the unit's
-            greatest activation, or of the layer's median of these where that is greater, as some
-            units hardly respond. And the share of exemplars that are not the CPU's.
+            The largest difference, and the share of exemplars that are not the CPU's. Compared are
+            thresholds, activations of the same rank, and the CPU's activations of the images at the
+            same rank. Differences are relative to the unit's largest activation or to the layer's
+            median of these, whichever is larger, because some units hardly respond.
         """
         largest, shared, total = 0.0, 0, 0
         for layer, cpu in self.expected[0].statistics.items():
@@ -127,7 +127,7 @@ class BuilderChecks:
             scale = peaks.clamp(min=float(peaks.median()))
             values, ids = ours.top.values.cpu(), ours.top.ids.cpu()
             match = ids[:, :, None] == cpu.top.ids[:, None, :]
-            # An image that is not among the CPU's exemplars must tie with the last of them.
+            # An image that is not among the CPU's exemplars must tie with their last one.
             of_image = (cpu.top.values[:, None, :] * match).sum(2)
             of_image = torch.where(match.any(2), of_image, cpu.top.values[:, -1:])
             thresholds = (ours.quantile.quantile().cpu() - cpu.quantile.quantile())[:, None]
@@ -137,7 +137,7 @@ class BuilderChecks:
         return largest, 1 - shared / total
 
     def bare(self, options: BuildOptions) -> float:
-        """Return images per second of forward passes on the device and nothing else."""
+        """Return images per second of bare forward passes on the device."""
         job, size = self.job(self.device, options), options.batch_size
         batch = as_batch((torch.stack(self.decoded.tensors[:size]),), self.device, options)
 
@@ -188,9 +188,10 @@ class BuilderChecks:
         bare: float,
         others: float | None = None,
     ) -> DeviceComparison:
-        """Return the row of some statistics and the rate at which they were computed.
+        """Return the table's row for some statistics and the rate at which they were computed.
 
-        With ``others``, that share of exemplars may differ from the CPU's; else results must agree.
+        Up to the share ``others`` of exemplars may differ from the CPU's; without it, activations
+        and thresholds must agree up to ``EXACT``.
         """
         largest, share = self.difference(partial)
         what = f"exemplars of {self.sizes.network}, {what}"
@@ -224,7 +225,7 @@ class BuilderChecks:
             yield self.row(f"{name}: images in memory", *in_memory, bare, others)
 
     def compiled(self) -> Iterator[DeviceComparison]:
-        """Compare exemplars of a compiled network, on CUDA alone: elsewhere it takes minutes."""
+        """Compare exemplars of a compiled network, only on CUDA: elsewhere it takes minutes."""
         if self.device.type == "cuda":
             bare = self.bare(self.half)
             job = self.job(self.device, replace(self.half, compile=True))
@@ -276,7 +277,7 @@ class BuilderChecks:
             torch.cuda.set_per_process_memory_fraction(1.0, self.device)
             torch.cuda.empty_cache()
         difference, share = self.difference(partial)
-        # Where nothing was halved, nothing was shown.
+        # Without a halved batch, the check would show nothing.
         yield DeviceComparison(
             f"float32: a batch of {size} images in {ROOM // 2**30} GB",
             difference if messages else math.nan, EXACT,

@@ -38,11 +38,11 @@ from milannotations.catalog.models import load_model
 from milannotations.hook_points.matching import find_hook_points
 from milannotations.loading import load_split
 
-SHARED = 0.95  # share of candidates that must be the CPU's: random weights make many nearly tie
+SHARED = 0.95  # share of candidates that must be the CPU's, as random weights make near ties
 
 
 def encoder(device: torch.device, sizes: Sizes, work: Path) -> Iterator[DeviceComparison]:
-    """Compare the features of exemplars that MILAN reads."""
+    """Compare the features of exemplars, which MILAN reads."""
     del work
     neurons = load_split("demo", "test").select(range(sizes.neurons))
     spec = ENCODERS[sizes.encoder].model_copy(update={"weights": "random"})
@@ -98,7 +98,7 @@ def _step(model: Milan, features: Tensor, words: Tensor) -> tuple[Tensor, Tensor
 def _training(
     on_device: Milan, on_cpu: Milan, features: Tensor, words: Tensor
 ) -> Iterator[DeviceComparison]:  # fmt: skip
-    """Compare the loss of an epoch; each device has a dropout of its own."""
+    """Compare the loss of an epoch; dropout differs between devices."""
     expected, cpu_rate = _epoch(on_cpu, features, words, TrainingConfig(epochs=1))
     for precision in ("float32", "bfloat16", "float16"):
         if precision == "float16" and on_device.device.type != "cuda":
@@ -135,7 +135,7 @@ def _epoch(
 def _candidates(
     on_device: Milan, on_cpu: Milan, features: Tensor, decoding: Decoding
 ) -> DeviceComparison:
-    """Compare candidates: nearly all must be the CPU's, the best ones too, with equal scores."""
+    """Compare candidates: nearly all and the best ones must be the CPU's, with equal scores."""
     (actual, seconds), (expected, longer) = (
         timed(lambda own=own: own.search(features, decoding), own.device)
         for own in (on_device, on_cpu)
@@ -175,7 +175,7 @@ def bertscore(device: torch.device, sizes: Sizes, work: Path) -> Iterator[Device
     scores, rates = [], []
     for own in (device, CPU):
         metric = BertScore(str(work / "encoder"), own)
-        metric.statistics(references.subset(range(4)), {"method": [texts[:4]]})  # warms up
+        metric.statistics(references.subset(range(4)), {"method": [texts[:4]]})  # warm-up
         start = time.perf_counter()
         sums = metric.statistics(references, {"method": [texts]})["method"]
         rates.append(sizes.sentences / (time.perf_counter() - start))
@@ -188,7 +188,7 @@ def bertscore(device: torch.device, sizes: Sizes, work: Path) -> Iterator[Device
 
 
 def counting(device: torch.device, sizes: Sizes, work: Path) -> Iterator[DeviceComparison]:
-    """Compare the pixels that masks and labels share, which must be equal."""
+    """Compare the counts of pixels that masks and labels share, which must be equal."""
     folder = work / "recorded"
     folder.mkdir()
     torch.manual_seed(0)
@@ -247,7 +247,7 @@ def ablation(device: torch.device, sizes: Sizes, work: Path) -> Iterator[DeviceC
 def _sweep(
     network: torch.nn.Module, layer: str, inputs: Tensor, device: torch.device, units: int
 ) -> Callable[[], Tensor]:
-    """Return a function that gives the scores under each ablation, on the CPU."""
+    """Return a function that computes the scores under each ablation and moves them to the CPU."""
     module, given = copy.deepcopy(network).to(device), inputs.to(device)
     runner = AblationRunner(module, find_hook_points(module, [layer], (given[:2],)), (given[:2],))
     ablations = [{layer: [unit]} for unit in range(units)]
@@ -262,7 +262,7 @@ def _sweep(
 
 
 def write_encoder(folder: Path, words: list[str], large: bool) -> None:
-    """Write a RoBERTa with random weights, and a tokenizer that knows these words."""
+    """Write a RoBERTa with random weights, and a tokenizer that knows ``words``."""
     texts = ["<s>", "<pad>", "</s>", "<unk>", *words, "a", "dog", "on", "the", "grass"]
     numbers = {text: number for number, text in enumerate(texts)}
     tokenizer = Tokenizer(models.WordLevel(numbers, unk_token="<unk>"))

@@ -1,4 +1,4 @@
-"""Rows of the table that ``perf/gpu.py`` prints, and how they are measured."""
+"""Rows of the table that ``perf/gpu.py`` prints, and their measurement."""
 
 from __future__ import annotations
 
@@ -18,23 +18,23 @@ CPU = torch.device("cpu")
 
 @dataclass(frozen=True)
 class Sizes:
-    """How much is computed.
+    """Amounts of work.
 
     Attributes:
         network: The builder's network, from torchvision.
-        images: Images of the builder.
-        side: Their height and width.
+        images: Number of images for the builder.
+        side: Height and width of the images.
         batch: Images per forward pass.
         readers: Processes that read image files.
         encoder: The network whose features MILAN reads; see ``ENCODERS``.
-        neurons: Neurons that are encoded and described.
-        pairs: Descriptions that MILAN learns from.
-        words: Words of MILAN's vocabulary.
+        neurons: Number of neurons that are encoded and described.
+        pairs: Number of descriptions that MILAN learns from.
+        words: Size of MILAN's vocabulary.
         features: Length of MILAN's features.
-        sentences: Sentences that BERTScore encodes.
-        scenes: Labelled scenes.
-        mapped: Units whose masks are counted.
-        ablated: Units of each layer that are ablated, one at a time.
+        sentences: Number of sentences that BERTScore encodes.
+        scenes: Number of labelled scenes.
+        mapped: Number of units whose masks are counted.
+        ablated: Number of units of each layer that are ablated, one at a time.
     """
 
     network: str = "resnet50"
@@ -122,7 +122,7 @@ def table(rows: list[DeviceComparison], device: torch.device) -> str:
 
 
 def timed(work: Callable[[], T], device: torch.device) -> tuple[T, float]:
-    """Return a result and its seconds; on CUDA those of the second of two runs."""
+    """Return a result and the seconds it took; on CUDA those of the second of two runs."""
     if device.type == "cuda":
         work()
         torch.cuda.synchronize(device)
@@ -145,6 +145,6 @@ def tf32(allowed: bool) -> Iterator[None]:
 
 
 def apart(actual: Tensor, expected: Tensor) -> float:
-    """Return the largest difference of two tensors, as a share of the largest magnitude."""
+    """Return the largest difference of two tensors, relative to the largest magnitude."""
     actual, expected = (t.detach().cpu().double() for t in (actual, expected))
     return float((actual - expected).abs().max() / expected.abs().max().clamp(min=1e-12))

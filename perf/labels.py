@@ -1,10 +1,10 @@
-"""Compare ways to keep labels: atoms, bit-packed masks, and lists of pixels.
+"""Compare ways to store labels: atoms, bit-packed masks, and lists of pixels.
 
     python perf/labels.py
 
-makes labels of Broden's shape (see ``perf/compexp.py``), and measures for each way the bytes on the
-disk and the time to count, for one unit and one label, the pixels that they share with every label:
-the step that a search repeats. Blocks of bits are kept only for labels that an image has.
+makes labels with Broden's dimensions (see ``perf/compexp.py``), and measures for each way the bytes
+on disk and the time to count the pixels that one unit and one label share with every label, which
+is the step that a search repeats. Blocks of bits are stored only for labels that an image has.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-from compexp import BrodenShaped  # perf/ is no package: scripts there run from their own folder
+from compexp import BrodenShaped  # perf/ is not a package: its scripts run from their own folder
 
 from baselines.compexp.beam import Space, counted
 from baselines.compexp.formula import Formula
@@ -24,7 +24,7 @@ from baselines.concepts.packing import PackedConcepts, packed
 
 
 def timed(work: Callable[[], np.ndarray], rounds: int) -> tuple[float, np.ndarray]:
-    """Return the shortest time of some rounds, and the result."""
+    """Return the shortest time of several rounds, and the result."""
     times, found = [], work()
     for _ in range(rounds):
         start = time.perf_counter()

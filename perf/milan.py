@@ -1,11 +1,11 @@
-"""How fast MILAN decodes, trains and encodes, at the paper's sizes.
+"""Measure how fast MILAN decodes, trains and encodes, at the paper's sizes.
 
 Run ``python perf/milan.py``; it takes about ten minutes on two cores. Nothing is downloaded: the
-weights are random, which changes no speed but that hypotheses rarely end early, so that all 15
+weights are random, which affects the speed only in that hypotheses rarely end early, so that all 15
 steps are taken. Within one run
 
 - the batched beam search (width 50) is compared, for batches of 1 to 64 neurons, with a plain loop
-  over hypotheses and with the floor: the LSTM's matrix products alone;
+  over hypotheses and with a lower bound: the LSTM's matrix products alone;
 - an epoch of training on cached features is timed per description;
 - encoding exemplars is compared with the bare forward pass of the same images.
 """
@@ -38,7 +38,7 @@ FEATURES, WORDS, K, BEAM, LENGTH = 3904, 5000, 15, 50, 15
 
 
 def timed(work: Callable[[], object], device: torch.device, repeats: int = 1) -> float:
-    """Return the seconds of the fastest of some runs, after one that is not counted."""
+    """Return the seconds of the fastest of several runs, after an untimed one."""
     found = []
     for _ in range(repeats + 1):
         start = time.perf_counter()
@@ -59,7 +59,7 @@ def paper_sized(device: torch.device) -> Milan:
 
 @torch.inference_mode()
 def plain_loop(model: Milan, features: Tensor) -> list[tuple[float, list[int]]]:
-    """Beam search of one neuron that takes hypotheses one after the other; the reference."""
+    """Beam search for one neuron that processes hypotheses one by one; the reference."""
     exemplars, first = model.decoder.look(features)
     stop = model.vocabulary.stop
     beam = [(0.0, [model.vocabulary.start], first)]
@@ -84,7 +84,7 @@ def plain_loop(model: Milan, features: Tensor) -> list[tuple[float, list[int]]]:
 
 
 def floor(model: Milan, neurons: int) -> Callable[[], None]:
-    """Return what does the LSTM's two matrix products of all steps, and nothing else."""
+    """Return a function that computes only the LSTM's two matrix products of all steps."""
     lstm, rows = model.decoder.lstm, neurons * BEAM
     inputs = torch.randn(rows, lstm.input_size, device=model.device)
     hidden = torch.randn(rows, lstm.hidden_size, device=model.device)

@@ -1,8 +1,7 @@
-"""How long it takes until a missing hub is told: ``python perf/missing_hub.py``.
+"""Measure the time until a missing hub is reported: ``python perf/missing_hub.py``.
 
-Each call asks for something that is in no cache, in a process of its own, with a hub whose name
-cannot be resolved and with one where nothing listens. Seconds are those of the call alone, after
-its imports.
+Each call needs something that is not cached. It runs in a separate process, with a hub whose name
+cannot be resolved and with one where nothing listens. Times are of the call alone, without imports.
 """
 
 from __future__ import annotations
@@ -57,7 +56,7 @@ print(f"{{time.monotonic() - start:.1f}} s|{{told[:200]}}", flush=True)
 
 
 def main() -> None:
-    """Measure all calls with all hubs, and print a line each."""
+    """Measure all calls with all hubs, and print a line for each."""
     for hub, endpoint in HUBS.items():
         for name, (imports, call) in CALLS.items():
             with tempfile.TemporaryDirectory() as home:

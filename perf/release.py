@@ -1,12 +1,12 @@
-"""A release of real size: import it, load one record, read all, against the original way.
+"""A release of real size: import it, load one record, read all, compared with the original loader.
 
-A made-up release with the shape of ResNet-152's (5 layers, 3,904 units, 15 exemplars of 224 × 224)
-is written, zipped, imported and loaded. The original loader reads all arrays and converts them to
-float32 tensors, which takes 47 GB for this release; here the same is done 16 units at a time and
-thrown away, so its time is a lower bound and its memory is computed.
+A synthetic release with the shape of ResNet-152's (5 layers, 3,904 units, 15 exemplars of
+224 × 224) is written, zipped, imported and loaded. The original loader reads all arrays and
+converts them to float32 tensors, which takes 47 GB for this release; here the same is done on 16
+units at a time and the results are discarded, so the time is a lower bound, and memory is computed.
 
 Run ``python perf/release.py --work FOLDER``; it needs 25 GB of disk, and 13 GB of memory for the
-page cache. Each step runs in a process of its own; the release is made and imported once.
+page cache. Each step runs in a separate process; the release is made and imported once.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from typing import Any
 CONFIG = "resnet152-places365"
 LAYERS = {"0": 64, "4": 256, "5": 512, "6": 1024, "7": 2048}
 K, SIZE = 15, 224
-AT_ONCE = 16  # units that the original way takes at a time
+AT_ONCE = 16  # units that are processed at a time in place of the original loader
 
 
 def peak_mb() -> float:
@@ -43,7 +43,7 @@ def size_mb(path: Path) -> float:
 
 
 def forget(places: Sequence[Path]) -> None:
-    """Take all files below some folders out of the operating system's page cache."""
+    """Remove all files below some folders from the operating system's page cache."""
     os.sync()
     for path in (p for place in places for p in place.rglob("*") if p.is_file()):
         with path.open("rb") as file:
@@ -101,11 +101,11 @@ def original(work: Path) -> dict[str, Any]:
 
 
 def first_record(work: Path) -> dict[str, Any]:
-    """Load the config and decode its first record, in a process that has its imports done."""
+    """Load the config and decode its first record, in a process that has finished its imports."""
     before = time.perf_counter()
     import milannotations
 
-    milannotations.load("demo", "test")[0]  # `datasets` imports much of what it needs only now
+    milannotations.load("demo", "test")[0]  # `datasets` imports many modules only when it loads
     start = time.perf_counter()
     record = milannotations.load(CONFIG)[0]
     end = time.perf_counter()
@@ -125,7 +125,7 @@ def sequential(work: Path) -> dict[str, Any]:
     neurons = load_split(CONFIG).with_format("arrow")
 
     def consumed(table: pa.Table | pa.RecordBatch) -> int:
-        """Read every byte of the images and masks, and return how many there are."""
+        """Read every byte of the images and masks, and return their number."""
         count = 0
         for name in ("images", "masks"):
             column = table[name]

@@ -1,15 +1,15 @@
-"""Scoring 12,000 neurons with three references each: against the plain libraries, in one run.
+"""Time the scoring of 12,000 neurons with three references each, against the plain libraries.
 
     python perf/scoring.py
 
-BLEU and BERTScore with MiniLM from the package index as the encoder of both sides, against
-``bert_score.score`` and ``sacrebleu``; the values must be the same. First one method against all
-references, which is one call; then as boards are scored, with each annotation held out in turn, a
-person and a method, which are six calls. Then the bootstrap of 10,000 resamples, against scipy's on
-a fiftieth of them, and the peak memory.
+BLEU and BERTScore with MiniLM from the package index as the encoder of both sides are compared with
+``bert_score.score`` and ``sacrebleu``; the values must be the same. First, one method is scored
+against all references, which is one call; then, as on boards, a person and a method are scored with
+each annotation held out in turn, which are six calls. Then the bootstrap of 10,000 resamples is
+compared with scipy's on a fiftieth of them, and the peak memory is printed.
 
-Annotations are drawn from templates so that about as many are alike as in MILANNOTATIONS: of the
-11,712 of ResNet-152 three in four are distinct.
+Annotations are drawn from templates so that they repeat about as often as in MILANNOTATIONS: of the
+11,712 of ResNet-152, three in four are distinct.
 """
 
 from __future__ import annotations
@@ -114,7 +114,7 @@ _T = TypeVar("_T")
 
 
 def sentences(count: int, seed: int) -> list[str]:
-    """Return sentences, the common nouns more often than the others."""
+    """Return sentences in which common nouns occur more often than others."""
     rng = np.random.default_rng(seed)
     weights = 1 / np.arange(1, len(NOUNS) + 1)
     weights /= weights.sum()
@@ -127,7 +127,7 @@ def sentences(count: int, seed: int) -> list[str]:
 
 
 def timed(what: str, work: Callable[[], _T]) -> tuple[_T, float]:
-    """Run something, say how long it took."""
+    """Run a function, and print how long it took."""
     start = time.perf_counter()
     found = work()
     seconds = time.perf_counter() - start
@@ -136,7 +136,7 @@ def timed(what: str, work: Callable[[], _T]) -> tuple[_T, float]:
 
 
 def main(neurons: int) -> None:
-    """Measure."""
+    """Run all measurements and print them."""
     silence_libraries()
     flat = sentences(3 * neurons, 0)
     references = [flat[3 * i : 3 * i + 3] for i in range(neurons)]
@@ -176,7 +176,7 @@ def main(neurons: int) -> None:
         "six calls of each",
         lambda: [plain(both[name][fold], held.folds[fold].references)[0] for name, fold in calls],
     )
-    # A call weighs words by its own fold's references, and the harness by all of the split.
+    # A call weights words by its own fold's references, and the harness by all of the split.
     for name, values in (("human", found[:3]), ("m", found[3:])):
         print(f"mean F1 of {name}: {f1[name].mean():.5f}, of the calls {np.mean(values):.5f}")
     print(f"ratio: {theirs / own:.1f}")

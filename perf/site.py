@@ -1,15 +1,16 @@
-"""Rendering a board of 100 methods × 30 columns × 12,000 neurons, and opening it in a browser.
+"""Render a board of 100 methods × 30 columns × 12,000 neurons, and open it in a browser.
 
 ``python perf/site.py [--methods M] [--neurons N] [--splits S] [--varied SHARE] [--keep FOLDER]``
-makes results of methods that do not exist, and neurons with exemplars of noise, renders them, and
-prints how long that takes, what the site weighs, and how long a page takes in headless Chromium
-from the start of navigation until it can be used: median and longest of several loads, each in a
-fresh profile, as the machine is and with its processor slowed four times.
+makes results of fictitious methods, and neurons with exemplars of noise, renders them, and prints
+the time for rendering, the size of the site, and the time of a page in headless Chromium from the
+start of navigation until it can be used: median and longest of several loads, each in a fresh
+profile, at full speed and with the processor slowed four times.
 
-Descriptions are drawn from 3,200 words by Zipf's law. A share of the methods says something new of
-almost every neuron, as people do (of 3,904 descriptions of ResNet-152's units by one person 2,510
-to 3,463 differ, and gzip needs 6 to 10 bytes for each; here 3,420, and 9 bytes). The others choose
-among 547 descriptions, as many as the authors' MILAN has for these units (2.3 bytes for each).
+Descriptions are drawn from 3,200 words by Zipf's law. A share of the methods has a new description
+for almost every neuron, as people do (of 3,904 descriptions of ResNet-152's units by one person,
+2,510 to 3,463 are distinct, and gzip needs 6 to 10 bytes for each; here, 3,420 and 9 bytes). The
+others choose among 547 descriptions, as many as the authors' MILAN gives for these units (2.3 bytes
+for each).
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ METRICS = {
     "bertscore": MetricInfo(title="BERTScore F1"),
     "bleu": MetricInfo(title="BLEU"),
 }
-# For each page, what is there when it can be used.
+# For each page, a condition that holds once the page can be used.
 PAGES = {
     "index.html": "performance.getEntriesByName('interactive').length > 0",
     "methods/method-0.html": "document.readyState === 'complete'",
@@ -54,7 +55,7 @@ LONGEST = 60_000  # milliseconds
 
 
 def main() -> None:
-    """Run and print."""
+    """Run all measurements and print them."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--methods", type=int, default=100)
     parser.add_argument("--neurons", type=int, default=12_000)
@@ -94,7 +95,7 @@ def main() -> None:
 
 
 def neurons(units: int, splits: int) -> dict[str, Dataset]:
-    """Make each split's neurons: nine exemplars of noise, three references."""
+    """Make each split's neurons, with nine exemplars of noise and three references."""
     rng = np.random.default_rng(0)
     words = Words(0)
     images, masks = [], []
@@ -189,7 +190,7 @@ def loads(path: Path, ready: str, slowed: int) -> Iterator[float]:
                 "Emulation.setCPUThrottlingRate", {"rate": slowed}
             )
             page.goto(path.as_uri(), wait_until="commit")
-            # Asked for from outside: the pages' policy forbids to poll within them.
+            # Polled from outside, because the pages' security policy forbids polling within them.
             while not page.evaluate(f"document.readyState !== 'loading' && ({ready})"):
                 time.sleep(0.001)
                 if page.evaluate("performance.now()") > LONGEST:

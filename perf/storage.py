@@ -1,4 +1,4 @@
-"""What it costs that files appear whole: locks, flushing to the disk, renaming.
+"""Measure the cost of writing files atomically: locks, flushing to disk, renaming.
 
 Usage: python perf/storage.py [FOLDER]    (a folder on the disk to measure; default that of TMPDIR)
 """

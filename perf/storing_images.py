@@ -1,21 +1,22 @@
-"""What storing exemplars' images costs: image formats, and how large Parquet's row groups are.
+"""Measure the cost of storing exemplars' images, by image format and size of row groups.
 
 An image is an exemplar of many units. Parquet stores it once per row group, as an entry of the
-column's dictionary, so larger row groups store fewer copies; but whoever takes a row group whole
-holds it with every image written out. This compares the bytes of the column of images for
+column's dictionary, so larger row groups store fewer copies; but a reader that takes a whole row
+group holds every image expanded. This script compares the bytes of the column of images for
 
 - plain: every image in every record (computed),
 - groups: row groups as ``milannotations.folder`` writes them (written and measured),
-- groups × 4, × 16: the same with limits on bytes and rows that many times as large (the same),
+- groups × 4, × 16: row groups with limits on bytes and rows that many times as large (written and
+  measured),
 - once: each distinct image once, the lower bound (computed).
 
-Which images are whose exemplars is drawn under two assumptions, because the published indices are
-not part of this repository: *uniform*, any 15 of the 50,000 source images, and *skewed*, where an
-image's weight in a layer is 1 / its rank, with other ranks in each layer of 256 units.
+The exemplars of units are drawn under two assumptions, because the published indices are not part
+of this repository: *uniform*, any 15 of the 50,000 source images, and *skewed*, where an image's
+weight in a layer is 1 / its rank, with different ranks in each layer of 256 units.
 
-Sizes and times of encoding are those of the photographs in the demo data, 224 × 224. For the
-files, an image is random bytes of the size of one of these photographs, another for each index:
-the column is not compressed, so no more than sizes and equality matter.
+Sizes and times of encoding are those of the photographs in the demo data, 224 × 224. In the files,
+an image is random bytes of the size of one of these photographs, different for each index: the
+column is not compressed, so only sizes and equality matter.
 
 Run ``python perf/storing_images.py``; it takes about two minutes and 1 GB of disk.
 """
@@ -81,20 +82,20 @@ def measure_formats(pictures: list[Image.Image]) -> dict[str, list[int]]:
 
 
 def uniform(units: int) -> np.ndarray:
-    """Draw exemplars, any image as likely as any other; shape (units, k)."""
+    """Draw exemplars, with all images equally likely; shape (units, k)."""
     rng = np.random.default_rng(0)
     return np.stack([rng.choice(SOURCE_IMAGES, DEFAULT_K, replace=False) for _ in range(units)])
 
 
 def skewed(units: int) -> np.ndarray:
-    """Draw exemplars of which few are popular in a layer; shape (units, k)."""
+    """Draw exemplars, with a few images popular in each layer; shape (units, k)."""
     rng = np.random.default_rng(0)
     weights = 1 / np.arange(1, SOURCE_IMAGES + 1)
     rows = []
     for unit in range(units):
         if unit % LAYER == 0:
             ranked = rng.permutation(SOURCE_IMAGES)
-        # The k least of exponential variables over their weights: k draws without replacement.
+        # The k smallest exponential variables divided by weights are k draws without replacement.
         times = rng.exponential(size=SOURCE_IMAGES) / weights
         rows.append(ranked[np.argpartition(times, DEFAULT_K)[:DEFAULT_K]])
     return np.stack(rows)
@@ -127,14 +128,14 @@ def records(ids: np.ndarray, sizes: list[int]) -> Iterator[dict[str, Any]]:
 def write(path: Path, ids: np.ndarray, sizes: list[int], factor: int) -> tuple[int, int, float]:
     """Write a file; return bytes of its images, those of its largest group, and seconds.
 
-    The largest group's are counted as its reader holds them: every image written out.
+    The bytes of the largest group are those that its reader holds, with every image expanded.
     """
     names = ("GROUP_BYTES", "PLAIN_BYTES", "ROWS_PER_GROUP", "_DICTIONARY_BYTES")
     before = {name: getattr(folder, name) for name in names}
     folder.GROUP_BYTES *= factor
     folder.PLAIN_BYTES *= factor
     folder.ROWS_PER_GROUP *= factor
-    # A dictionary that grows past its limit is given up in the middle of a group.
+    # Arrow abandons a dictionary that exceeds its limit in the middle of a group.
     folder._DICTIONARY_BYTES = max(folder._DICTIONARY_BYTES, 2 * folder.GROUP_BYTES)
     try:
         start = time.perf_counter()
@@ -160,20 +161,20 @@ def write(path: Path, ids: np.ndarray, sizes: list[int], factor: int) -> tuple[i
 
 
 def reader_peak(path: Path, whole: bool) -> float:
-    """Return by how many MiB a process grows that reads a file; it runs on its own."""
+    """Return by how many MiB a separate process grows when it reads a file."""
     command = [sys.executable, __file__, "--read", str(path), *(["--whole"] if whole else [])]
     return float(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
 
 
 def read(path: Path, whole: bool) -> None:
-    """Read a file by groups or 16 records at a time, and print the growth of peak memory in MiB."""
+    """Read a file by groups or by 16 records, and print the growth of peak memory in MiB."""
 
     def status(field: str) -> int:
         text = Path("/proc/self/status").read_text(encoding="ascii")
         return int(text.split(f"{field}:")[1].split()[0])
 
     base = status("VmRSS")
-    # Buffering ahead, pyarrow's default, keeps all that was read until the file is closed.
+    # pyarrow's default, pre-buffering, keeps everything it reads until the file is closed.
     file = pq.ParquetFile(path, pre_buffer=False)
     if whole:
         for number in range(file.num_row_groups):

@@ -1,8 +1,8 @@
-"""Checking and scoring a submission of 12,000 neurons, and ranking 100 methods on them.
+"""Time checking and scoring a submission of 12,000 neurons, and ranking 100 methods on them.
 
-``python perf/submissions.py [--neurons N] [--methods M]`` makes a board of neurons without
-pictures and three references each, and a submission to it, and prints how long each step takes. No
-encoder is run: the metrics are those that need none. What encoders take is in perf/scoring.py.
+``python perf/submissions.py [--neurons N] [--methods M]`` makes a board of neurons without pictures
+and with three references each, and a submission to it, and prints how long each step takes. Only
+metrics without an encoder are used; perf/scoring.py measures encoders.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _T = TypeVar("_T")
 
 
 def main() -> None:
-    """Run and print."""
+    """Run all steps and print their times."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--neurons", type=int, default=12_000)
     parser.add_argument("--methods", type=int, default=100)

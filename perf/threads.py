@@ -1,13 +1,13 @@
-"""What it costs that descriptions do not depend on the number of threads.
+"""Measure the cost of making descriptions independent of the number of threads.
 
-Run ``python perf/threads.py``. Everything is compared within one run on the CPU, the ways taking
-turns, and the fastest of the turns counts. Nothing is downloaded.
+Run ``python perf/threads.py``. Everything is compared within one run on the CPU: the methods take
+turns, and the fastest turn of each counts. Nothing is downloaded.
 
-- Features of exemplars: batches of 32 in all threads, against each image by itself in one thread,
-  several side by side.
-- Beam search at the paper's sizes: batches of 16 neurons in all threads, against each neuron by
-  itself in one thread, several side by side.
-- Training of the decoder at the paper's sizes and at the demo's: 1 thread, against more.
+- Features of exemplars: batches of 32 in all threads, against single images in one thread each,
+  several in parallel.
+- Beam search at the paper's sizes: batches of 16 neurons in all threads, against single neurons in
+  one thread each, several in parallel.
+- Training of the decoder at the paper's sizes and at the demo's: one thread, against more.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from milannotations.threads import fixed_threads
 
 
 def compared(title: str, ways: Mapping[str, Callable[[], object]], turns: int, count: int) -> None:
-    """Print how many things a second each way does: the fastest of its turns."""
+    """Print the rate of each way, in units per second, in its fastest turn."""
     seconds: dict[str, list[float]] = {name: [] for name in ways}
     for _ in range(turns):
         for name, work in ways.items():
@@ -102,7 +102,7 @@ def searching(neurons: int, turns: int) -> None:
 
 
 def training(hidden: int, words: int, width: int, steps: int, turns: int) -> None:
-    """Compare numbers of threads in steps of training, of 64 descriptions of 12 tokens."""
+    """Compare numbers of threads in training steps on 64 descriptions of 12 tokens."""
     torch.manual_seed(0)
     config = MilanConfig(
         encoder=ENCODERS["resnet101"], features=width, k=K, decoder=DecoderSpec(hidden=hidden)

@@ -1,10 +1,10 @@
-"""Time, memory and size of the viewer's pages, and how long a browser takes to show the first.
+"""Measure time, memory and size of the viewer's pages, and how fast a browser shows the first one.
 
-Makes a dataset of many units from the photographs of the embedded demo (15 exemplars of 224 × 224
-and their masks each; statistics and annotations too), writes its pages in a process of its own,
-and opens them from the disk in Chromium: the time is from the navigation until every picture in
-the window (1280 × 900) is decoded, the bytes are those of all files asked for. A small dataset of
-100 units is measured in the same way, for comparison.
+This script makes a dataset of many units from the photographs of the embedded demo (each with 15
+exemplars of 224 × 224 and their masks, statistics and annotations), writes its pages in a separate
+process, and opens them from disk in Chromium. The time is from the navigation until every picture
+in the window (1280 × 900) is decoded; the bytes are those of all requested files. A small dataset
+of 100 units is measured in the same way, for comparison.
 
 Run ``python perf/viewer.py``; ``--layers 1`` puts all units into one layer, the worst case.
 """
@@ -45,7 +45,7 @@ WAIT_FOR_PICTURES = """async () => {
 
 
 def make_dataset(folder: Path, units: int, layers: int) -> None:
-    """Write a dataset of so many units in all."""
+    """Write a dataset with ``units`` units in all."""
     from milannotations.folder import write_card, write_records
     from milannotations.loading import load_split
     from milannotations.record import encoded_records
@@ -84,7 +84,7 @@ def write(dataset: Path, out: Path) -> None:
     """Write pages in this process, and print time and peak memory as JSON."""
     from milannotations.viewer.pages import write_pages
 
-    # Memory that maps files is the system's to take back, so that both figures are given.
+    # The system can reclaim memory that maps files, so both figures are given.
     own: list[float] = []
     stop = threading.Event()
 
@@ -106,7 +106,7 @@ def write(dataset: Path, out: Path) -> None:
 
 
 def _memory(what: str) -> float:
-    """Return a figure of this process in MB; not getrusage, whose starts from its parent's."""
+    """Return a figure of this process in MB; getrusage's would start from the parent's."""
     status = Path("/proc/self/status").read_text(encoding="ascii")
     return int(status.split(f"{what}:")[1].split()[0]) / 1024
 
@@ -138,12 +138,12 @@ def open_page(page: Path, rounds: int) -> tuple[float, int, int, int]:
 
 
 def measure(units: int, layers: int, rounds: int) -> None:
-    """Print everything about a dataset of so many units."""
+    """Print everything about a dataset with ``units`` units."""
     with tempfile.TemporaryDirectory() as work:
         dataset, out = Path(work) / "dataset", Path(work) / "out"
         make_dataset(dataset, units, layers)
         environment = {**os.environ, "HF_DATASETS_CACHE": str(Path(work) / "cache")}
-        # The first use of a dataset copies it into the cache of `datasets`: that is not ours.
+        # The first use of a dataset copies it into the cache of `datasets`, which is not measured.
         load = f"from milannotations.loading import load; load({str(dataset)!r})"
         subprocess.run([sys.executable, "-c", load], check=True, env=environment)
         command = [sys.executable, __file__, "--write", str(dataset), str(out)]

@@ -1,8 +1,8 @@
-"""Make the embedded demo data, milannotations/data/demo, from nothing but this repository.
+"""Make the embedded demo data, milannotations/data/demo.
 
 Run ``make demo-data``. It needs the extra ``data`` (scikit-image, for photographs in the public
 domain) and takes about five minutes on two cores. The splits train, validation and test hold
-synthetic neurons, each split on scenes of its own; the split network holds units of
+synthetic neurons, each split with its own scenes; the split network holds units of
 EfficientNet-Lite0, dissected on further scenes and on crops of photographs.
 """
 
@@ -64,7 +64,7 @@ def synthetic(split: str, work: Path) -> Dataset:
         )
     )
     built = load_dataset(str(report.folder), split="train", cache_dir=str(work / "cache"))
-    # The builder counts the channels it saw; a neuron's unit counts over all splits.
+    # The builder numbers the channels of this split; neurons are numbered across all splits.
     by_layer = {name: [n for n in neurons if n.layer == name] for name in network.names}
 
     def name_unit(row: dict[str, Any]) -> dict[str, Any]:
@@ -117,7 +117,7 @@ def save(picture: Image.Image, path: Path) -> None:
 def write(neurons: Dataset, path: Path) -> None:
     """Write one split."""
     with atomic_path(path) as temporary, RecordWriter(temporary) as writer:
-        # One row group, so that an image many neurons share is stored once.
+        # One row group, so that an image that many neurons share is stored once.
         writer.write(
             [
                 {
@@ -132,7 +132,7 @@ def write(neurons: Dataset, path: Path) -> None:
 
 
 def register() -> None:
-    """Write the fingerprints of the demo's splits, which every installation knows."""
+    """Write the fingerprints of the demo's splits, which are part of every installation."""
     found = {f"demo/{path.stem}": fingerprint_of_files([path]) for path in sorted(OUT.glob("*"))}
     with atomic_path(OUT.parent / "fingerprints.json") as path:
         path.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")

@@ -1,23 +1,23 @@
-"""Is the audit's estimate of false matches right? On networks of which the truth is known.
+"""Test the audit's estimate of false matches on networks for which the truth is known.
 
     python scripts/calibrate_audit.py --out calibration --seeds 2
 
 renders a small task with class names on half of the training images, once per seed, and describes
-units of four kinds by retrieval from the lessons:
+four kinds of units by retrieval from the lessons:
 
-- of networks with random weights: nothing is learned, so every match is false;
-- of networks trained on the same images without text: no unit has learned text, so again every
-  match is false, but units have learned other things;
+- units of networks with random weights: they have learned nothing, so every match is false;
+- units of networks trained on the same images without text: none has learned text, so again every
+  match is false, but they have learned other things;
 - planted text units, whose activation is the box of the text, with noise: their matches are true;
 - decoys of the networks with random weights.
 
-A unit's description does not depend on the units beside it. So networks with a known number of
-text units are composed of these: in one of the first two kinds some units are replaced by planted
-ones of the same layer. Each composed network is estimated as ``experiment audit`` does, by decoys
-and by networks with random weights other than its own. It writes
+A unit's description does not depend on the other units. So networks with a known number of text
+units are composed from these: in a network of one of the first two kinds, some units are replaced
+by planted ones of the same layer. The false matches of each composed network are estimated as in
+``experiment audit``, by decoys and by other networks with random weights. The script writes
 
 - ``calibration.csv``: true and estimated share of false matches of each composed network;
-- ``table.md``: these, summarized over seeds, networks and draws;
+- ``table.md``: these shares, summarized over seeds, networks and draws;
 - ``masks.csv``: how much of the masks of units and decoys lies on text.
 """
 
@@ -86,11 +86,11 @@ class Units:
 
 
 class Planted(nn.Module):
-    """Text units: in each layer the share of text in each cell of the map, more or less noisy.
+    """Text units: each cell of a layer's map holds its share of text, plus noise of varying size.
 
     Args:
-        masks: Of each image, by the bytes of its input, where text is.
-        seed: Of the noise.
+        masks: The pixels with text in each image, by the bytes of its input.
+        seed: Seed of the noise.
     """
 
     def __init__(self, masks: Mapping[bytes, Flags], seed: int) -> None:
@@ -124,7 +124,7 @@ class Planted(nn.Module):
 
 
 def text_masks(folder: Path) -> dict[str, Flags]:
-    """Return where text is in each image of a folder, by file, bool (96, 96)."""
+    """Return the pixels with text in each image of a folder, by file; bool (96, 96)."""
     masks = {}
     for entry in json.loads((folder / TextCue.listing).read_text(encoding="utf-8"))["files"]:
         mask = np.zeros((small.SIZE, small.SIZE), dtype=bool)
@@ -136,7 +136,7 @@ def text_masks(folder: Path) -> dict[str, Flags]:
 
 
 def train(folder: Path, seed: int) -> small.SmallNet:
-    """Train a small network without augmentation; enough for its units to differ from random."""
+    """Train a small network without augmentation, long enough that its units are not random."""
     images = read_images(folder, small.PREPROCESSING)
     torch.manual_seed(seed)
     net = small.SmallNet(len(images.classes), WIDTHS)
@@ -173,7 +173,7 @@ def units_of(network: DescribedNetwork) -> Units:
 
 
 def on_text(neurons: Dataset, masks: Mapping[str, Flags], names: Sequence[str]) -> list[float]:
-    """Return for each unit the share of its masks' area that lies on text."""
+    """Return the share of each unit's mask area that lies on text."""
     shares = []
     for record in neurons:
         area = text = 0.0
@@ -193,8 +193,8 @@ def composed(
     """Replace some units of a network by planted ones of the same layer.
 
     Returns:
-        The matching units with their confidence, the number of units, and how many of the matches
-        are false.
+        The matching units with their confidence, the number of units, and the number of false
+        matches.
     """
     places = [(layer, unit) for layer in small.LAYERS for unit in range(len(base.matched[layer]))]
     chosen = rng.permutation(len(places))[: round(share * len(places))].tolist()

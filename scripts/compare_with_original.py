@@ -1,13 +1,14 @@
-"""Build exemplars with the MILAN paper's own code and with this project, and print what differs.
+"""Build exemplars with the MILAN paper's own code and with this project, and print differences.
 
     git clone https://github.com/evandez/neuron-descriptions CLONE
     python scripts/compare_with_original.py --original CLONE --model resnet18 --images 192 --k 5
 
-Nothing of the clone is changed or copied: its ``src/exemplars/compute.py`` is imported and run. Of
-its requirements only what users of PyTorch and SciPy have is needed. Both sides get the same
-network and the same images: crops of those of the demo, or ``--folder``, a folder of class folders.
-Weights are random, made sparse as those of trained networks are, or ``--weights FILE``. Times are
-processor seconds of this process, which other work on the machine hardly changes.
+The clone is neither changed nor copied: its ``src/exemplars/compute.py`` is imported and run. Of
+its requirements, only PyTorch and SciPy are needed. Both sides get the same network and the same
+images: crops of those of the demo, or those of ``--folder``, a folder of class folders. Weights are
+random, with biases that make activations as sparse as in trained networks, or from
+``--weights FILE``. Times are processor seconds of this process, which other work on the machine
+hardly affects.
 """
 
 from __future__ import annotations
@@ -50,7 +51,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
 
 @dataclass
 class Layer:
-    """What one side has found of one layer: arrays with a row for each unit."""
+    """One side's results for a layer: arrays with a row for each unit."""
 
     ids: np.ndarray
     peaks: np.ndarray
@@ -94,9 +95,9 @@ def write_crops(folder: Path, count: int) -> Path:
 
 
 def make_sparse(module: nn.Module, images: Tensor) -> None:
-    """Lower biases, so that random units are silent on most positions, as trained ones are.
+    """Lower biases, so that random units are silent at most positions, like trained ones.
 
-    Means and variances of batch normalization are then those of some images, without which most
+    Means and variances of batch normalization are then set to those of some images; otherwise most
     units of deep layers would be silent everywhere.
     """
     generator = torch.Generator().manual_seed(1)
@@ -109,7 +110,7 @@ def make_sparse(module: nn.Module, images: Tensor) -> None:
         for norm in norms:
             norm.bias.copy_(-torch.rand(len(norm.bias), generator=generator))
             norm.reset_running_stats()
-            norm.momentum = None  # the mean over all batches, here of one
+            norm.momentum = None  # the mean over all batches, here a single one
             norm.train()
         module(images)
     module.eval()
@@ -118,7 +119,7 @@ def make_sparse(module: nn.Module, images: Tensor) -> None:
 def run_original(
     compute: Any, loaded: LoadedModel, images: Path, work: Path, k: int, batch_size: int
 ) -> tuple[dict[str, Layer], float]:
-    """Run the original's code for all layers; return what it found, and the seconds it took."""
+    """Run the original's code for all layers; return its results and the seconds it took."""
     prepared = loaded.preprocessing
     transform = transforms.Compose(
         [
@@ -147,7 +148,7 @@ def run_original(
 def run_ours(
     loaded: LoadedModel, images: Path, out: Path, k: int, batch_size: int, changes: dict[str, Any]
 ) -> tuple[dict[str, Layer], float]:
-    """Build all layers in one pass, with the catalog's defaults but for ``changes``."""
+    """Build all layers in one pass, with the catalog's defaults except for ``changes``."""
     rules = {"in_place": loaded.in_place, "masks": loaded.masks, **changes}
     options = BuildOptions(k=k, batch_size=batch_size, **rules)
     start = time.process_time()
@@ -197,10 +198,10 @@ def bare_pass(loaded: LoadedModel, images: Path, batch_size: int) -> float:
 def rank_errors(
     loaded: LoadedModel, images: Path, layer: str, sides: list[np.ndarray]
 ) -> list[np.ndarray]:
-    """Return how far the share of activations above thresholds is from 1 %, for each unit.
+    """Return how far the share of activations above the threshold is from 1 %, for each unit.
 
-    Where several activations equal the threshold, any share between those above and those not
-    below it is right.
+    If several activations equal the threshold, any share between that of the activations above it
+    and that of the activations not below it counts as right.
     """
     source = ImageFolder(images, loaded.preprocessing)
     above = [torch.zeros(len(side)) for side in sides]

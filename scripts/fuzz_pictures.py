@@ -1,7 +1,7 @@
-"""Damage pictures of every format at random, and see that reading them ends as it is promised.
+"""Damage pictures of every format at random, and check how reading them ends.
 
-Every file either gives an RGB picture of a permitted size, or one ``UnreadableImageError`` with its
-name and one line of text; nothing else is raised, and nothing takes long.
+Every file must give either an RGB picture of a permitted size or one ``UnreadableImageError`` with
+its name and one line of text; nothing else may be raised, and nothing may take long.
 
     python scripts/fuzz_pictures.py --files 2000 --seed 0
 """
@@ -39,7 +39,7 @@ _VIEW = Preprocessing(size=16, resize=16)
 
 
 def sound_pictures() -> dict[str, bytes]:
-    """Return undamaged pictures of all formats and many of their kinds, by name."""
+    """Return undamaged pictures of all formats and many of their variants, by name."""
     rng = np.random.default_rng(0)
     noise = Image.fromarray(rng.integers(0, 256, (SIDE, SIDE, 3), dtype=np.uint8))
     deep = Image.fromarray(rng.integers(0, 65_536, (SIDE, SIDE)).astype(np.uint16))
@@ -96,12 +96,12 @@ def sound_pictures() -> dict[str, bytes]:
 
 
 def mutated(sound: dict[str, bytes], count: int, seed: int) -> Iterator[tuple[str, bytes]]:
-    """Yield names of kinds and damaged files, the same for a seed.
+    """Yield names of kinds and damaged files, the same for the same seed.
 
     Args:
-        sound: See ``sound_pictures``; each kind gets as many files, but for one.
-        count: How many files.
-        seed: Of the damage.
+        sound: See ``sound_pictures``; the kinds take turns.
+        count: Number of files.
+        seed: Seed of the damage.
     """
     rng = np.random.default_rng(seed)
     kinds = list(sound)
@@ -113,21 +113,21 @@ def mutated(sound: dict[str, bytes], count: int, seed: int) -> Iterator[tuple[st
         if rng.random() < 0.1:  # the head of one file, the rest of another
             other = sound[kinds[int(rng.integers(len(kinds)))]]
             data[len(data) // 2 :] = other[len(other) // 2 :]
-        if rng.random() < 0.8:  # else a third of the files would be of no known format
+        if rng.random() < 0.8:  # without this, a third of the files would have no known format
             data[:12] = sound[kind][:12]
-        # Else nearly all damage to a PNG would end at a checksum.
+        # Without right checksums, nearly all damaged PNGs would be refused for a wrong one.
         yield kind, _with_checksums(bytes(data)) if rng.random() < 0.7 else bytes(data)
 
 
 @dataclass
 class Tally:
-    """What became of damaged files.
+    """Outcomes of reading damaged files.
 
     Attributes:
         read: Files that gave a picture, by kind.
         refused: Files that were refused, by kind.
         reasons: How often each reason was given, without its numbers.
-        broken: What should not have happened.
+        broken: Outcomes that must not occur.
         slowest: Seconds, kind and size in bytes of the file that took longest.
     """
 
@@ -139,7 +139,7 @@ class Tally:
 
 
 def check(kind: str, data: bytes, tally: Tally) -> None:
-    """Read a file in every way, and note how it ended."""
+    """Read a file in every way, and count the outcome."""
     begin = time.perf_counter()
     try:
         problem_of(data, NAME)
@@ -205,7 +205,7 @@ def _insert(data: bytearray, rng: np.random.Generator) -> bytearray:
 
 
 def _extreme(data: bytearray, rng: np.random.Generator) -> bytearray:
-    """Write a number that often goes wrong over two or four bytes, most often near the start."""
+    """Overwrite two or four bytes with a number that often causes errors, mostly near the start."""
     value = _EXTREMES[int(rng.integers(len(_EXTREMES)))]
     form = [">H", "<H", ">I", "<I"][int(rng.integers(4))]
     written = struct.pack(form, value & (0xFFFF if "H" in form else 0xFFFFFFFF))
@@ -226,7 +226,7 @@ _DAMAGE = (_flip, _flip, _flip_head, _cut, _remove, _insert, _extreme, _extreme,
 
 
 def _with_checksums(data: bytes) -> bytes:
-    """Return a PNG with the right checksum in each chunk, as far as its chunks can be followed."""
+    """Return a PNG with the right checksum in each chunk, as far as its chunks can be parsed."""
     if not data.startswith(b"\x89PNG\r\n\x1a\n"):
         return data
     mended, at = bytearray(data), 8
@@ -241,7 +241,7 @@ def _with_checksums(data: bytes) -> bytes:
 
 
 def main() -> None:
-    """Run it and print what happened; exit with an error if anything broke."""
+    """Read all files and print the outcomes; exit with an error if anything broke."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--files", type=int, default=2_000)
     parser.add_argument("--seed", type=int, default=0)

@@ -1,8 +1,9 @@
-"""Kill each long command at every change that it makes to files, run it again, and compare.
+"""Kill each command at every change that it makes to files, run it again, and compare.
 
-``python scripts/kill_everywhere.py`` tries all commands on tiny inputs and prints the table of
-docs/reliability.md; ``--write`` puts it there. ``--commands score render --every 7`` tries some at
-every seventh change. It needs no root, and writes below ``--scratch`` alone.
+``python scripts/kill_everywhere.py`` tests all commands on tiny inputs and prints the table of
+docs/reliability.md; ``--write`` puts it there. ``--commands score render --every 7`` tests the
+named commands at every seventh change. It needs no root privileges and writes only below
+``--scratch``.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ PAGE = ROOT / "docs" / "reliability.md"
 
 
 def main() -> int:
-    """Run, print the table and all failures; return 1 if there are any."""
+    """Print the table and all failures; return 1 if there are failures."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--commands", nargs="+", help="beginnings of names; default all")
     parser.add_argument("--every", type=int, default=1, help="kill at every so manieth change")
@@ -45,7 +46,7 @@ def main() -> int:
 
 
 def run(scratch: Path, commands: list[str] | None, every: int, shown: int = 5) -> list[Row]:
-    """Try commands; say on standard error how it goes."""
+    """Test commands; report progress on standard error."""
     scratch.mkdir(parents=True, exist_ok=True)
     stage = Stage(scratch)
     rows = []

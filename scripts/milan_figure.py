@@ -1,4 +1,4 @@
-"""Draw identification by the weight of p(d), of several studies, as ``docs/img/pmi.png``.
+"""Draw identification by the weight of p(d) for several studies, as ``docs/img/pmi.png``.
 
     python scripts/milan_figure.py "exact references=study" "half say nothing=study-vague"
 
@@ -14,7 +14,7 @@ import pandas as pd
 from matplotlib import pyplot as plt
 
 OUT = Path(__file__).parents[1] / "docs" / "img" / "pmi.png"
-# Of the demo's test split; the same in every study.
+# Values on the demo's test split, the same in every study.
 ORACLE = 0.951
 
 

@@ -1,4 +1,4 @@
-"""Does mutual information help? MILAN on neurons whose concept is certain, over several seeds.
+"""Does mutual information help? MILAN on neurons with a known concept, over several seeds.
 
     python scripts/milan_study.py --out study --seeds 5
 
@@ -6,14 +6,14 @@ trains models on the demo's synthetic training neurons (with ``--more``, on thos
 too, without any concept combination of the validation and test splits) and describes the test split
 with every strategy, with and without PMI under the same search, with several weights, with the
 weight that training chose on the validation split ("chosen"), and with a model that ignores masks.
-Beside them stand retrieval, the controls and the oracle. With
-``--vague P`` each training reference is replaced, with probability P, by one that is true and says
-nothing ("objects", "things"), as people's often are; the references of the test split stay as they
-are. Models that are in the folder already are not trained again. It writes
+For comparison it also scores retrieval, the controls and the oracle. With ``--vague P``, each
+training reference is replaced, with probability P, by a true but uninformative one ("objects",
+"things"), as people often write; the references of the test split stay unchanged. Models that
+exist in the folder are not trained again. It writes
 
 - ``table.md``: the mean over seeds of every metric, its standard deviation, and the fraction of
-  the way from the shuffled oracle to the oracle; paired differences with and without PMI; and
-  what training chose λ by;
+  the distance from the shuffled oracle to the oracle; paired differences with and without PMI; and
+  the values by which training chose λ;
 - ``sweep.csv``: identification by the weight λ of p(d), for ``scripts/milan_figure.py``;
 - ``results/`` and ``index.html``: the first seed's results as on the leaderboard, with the words of
   all variants under each of thirty neurons.
@@ -80,10 +80,10 @@ WEIGHTS = (0.1, 0.3, 0.4, 0.5, 0.7, 1.0)
 SEARCHES: dict[str, Decoding] = {
     name: VARIANTS[name] for name in ("greedy", "mi-greedy", "mi-beam", "sample")
 }
-# These reorder the candidates of one beam; "chosen" has the λ that training chose.
+# These reorder the candidates of one beam; "chosen" uses the λ that training chose.
 RERANKED = {"beam": 0.0, "rerank": 0.2, **{f"rerank-{round(100 * w):03d}": w for w in WEIGHTS}}
 CHOSEN = "chosen"
-# Each with PMI and the same search without; then against other methods.
+# First each search with and without PMI; then PMI against other methods.
 PAIRS = (
     ("mi-greedy", "greedy"), ("mi-beam", "beam"), ("rerank", "beam"), ("rerank-050", "beam"),
     (CHOSEN, "beam"), (CHOSEN, "rerank"), ("rerank", "retrieval"), ("rerank-050", "retrieval"),
@@ -95,7 +95,7 @@ CONTROLS = ("oracle", "shuffled-oracle", "random-train", "constant-frequent")
 
 
 def further_neurons(count: int, work: Path) -> Iterator[Dataset]:
-    """Yield training neurons of other seeds, whose combinations are in no split but training."""
+    """Yield training neurons of other seeds, without combinations of validation and test."""
     held = {n.concept.key for n in synthetic_neurons() if n.split != "train"}
     for seed in range(1, count + 1):
         place = work / f"seed{seed}"
@@ -136,7 +136,7 @@ def together(parts: list[Examples]) -> Examples:
 
 
 def vaguer(neurons: Dataset, share: float) -> Dataset:
-    """Return neurons whose annotations say nothing with some probability, drawn by neuron."""
+    """Replace annotations by uninformative ones with some probability, drawn by neuron."""
     if not share:
         return neurons
     texts = []
@@ -158,7 +158,7 @@ def annotated(neurons: Dataset, texts: list[list[str]]) -> Dataset:
 
 
 def method(name: str, kind: str = "method") -> Method:
-    """Return who a variant is, for results."""
+    """Return the method entry of a variant, for results."""
     return Method(
         name=name, title=name, kind=kind, authors="milannotations", training_data=["demo/train"],
         annotations_seen="train", licence="MIT", seed=0,
@@ -241,7 +241,7 @@ def run(arguments: argparse.Namespace) -> None:
             name: described(models["area"], task, features["area"], how)
             for name, how in SEARCHES.items()
         }
-        # As training does; again, for models that are in the folder already.
+        # Repeats the choice of training, for models that existed in the folder.
         taught, held_out = (split.subset(range(len(split.texts))) for split in examples["area"])
         choice = choose_weight(models["area"], taught, held_out, Decoding())
         weights = {**RERANKED, CHOSEN: choice.chosen}
@@ -318,7 +318,7 @@ def table(scored: list[dict[str, Scored]], metrics: list[Metric]) -> str:
 
 
 def curves(choices: list[WeightChoice]) -> str:
-    """Return what λ each seed's training chose on the validation neurons, and why, as Markdown."""
+    """Return the λ that each seed's training chose on validation neurons, and why, as Markdown."""
     rows = [
         {
             "seed": seed, "chosen": choice.chosen, "neurons": choice.neurons,

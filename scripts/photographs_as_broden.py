@@ -1,17 +1,17 @@
 """Make labelled images in Broden's layout from cut-out photographs and their captions.
 
 The cut-outs are those of the drawing program Tux Paint (Debian's ``tuxpaint-stamps-default``, GPL):
-photographs of things whose transparency says exactly where the thing is, each with a caption. They
-are used in place and never stored in this repository. Each image shows a few of them before a plain
-ground or a piece of a photograph; labels are
+photographs of objects whose transparency marks the object exactly, each with a caption. They
+are used in place and never stored in this repository. Each image shows a few of them in front of a
+plain background or a piece of a photograph; labels are
 
-- ``object``: what the caption says, and in a second channel what kind of thing it is (a bird, a
-  fruit), by pixel;
-- ``color``: one of eleven colour names, by pixel, the nearest in CIELAB;
-- ``scene``: the kind of ground, of the whole image.
+- ``object``: the object that the caption names, and in a second channel its kind (a bird, a fruit),
+  for each pixel;
+- ``color``: the nearest of eleven colour names in CIELAB, for each pixel;
+- ``scene``: the kind of background, for the whole image.
 
-``kinds.csv`` says which kinds are animals, food and so on; it can be given as a hierarchy of
-concepts. Needs the extra ``data`` (scikit-image).
+``kinds.csv`` says which kinds are animals, food and so on; it can be used as a hierarchy of
+concepts. The script needs the extra ``data`` (scikit-image).
 
     python scripts/photographs_as_broden.py --stamps /usr/share/tuxpaint/stamps --out photographs
 """
@@ -32,7 +32,7 @@ from milannotations.storage import atomic_folder
 from milannotations.worlds.broden import BrodenWriter
 
 SIZE, LABELS = 224, 112
-# Folders whose stamps are photographs of things, and what a thing in them is.
+# Folders whose stamps are photographs of objects, and the kind of object in each.
 KINDS = {
     "animals/birds": "bird", "animals/mammals": "mammal", "animals/fish": "fish",
     "animals/insects": "insect", "animals/shellfish": "shellfish", "animals/marsupials": "mammal",
@@ -86,13 +86,13 @@ def stamps_below(root: Path) -> list[tuple[str, str, Image.Image]]:
 
 
 def _name(caption: str) -> str:
-    """Return what a caption names: "A red panda." gives "red panda"."""
+    """Return the object that a caption names: "A red panda." gives "red panda"."""
     text = re.split(r"[.,;:!?(—–]", caption.lower())[0].strip()
     return re.sub(r"^(an?|the|some)\s+", "", text)
 
 
 def grounds() -> list[NDArray[np.uint8]]:
-    """Return photographs without labelled things in them, all in the public domain or CC0."""
+    """Return photographs without labelled objects, all in the public domain or CC0."""
     names = ("brick", "grass", "gravel", "coffee", "rocket", "hubble_deep_field", "retina")
     pictures = [getattr(data, name)() for name in names]
     return [p if p.ndim == 3 else np.repeat(p[..., None], 3, axis=2) for p in pictures]
@@ -103,7 +103,7 @@ def compose(
     stamps: list[tuple[str, str, Image.Image]],
     backgrounds: list[NDArray[np.uint8]],
 ) -> tuple[Image.Image, NDArray[np.int64], str]:
-    """Return a picture, for each pixel the stamp it shows (-1 for none), and the kind of ground."""
+    """Return a picture, the stamp at each pixel (-1 for none), and the kind of background."""
     kind = GROUNDS[int(rng.integers(2))]
     if kind == "plain":
         canvas = Image.new("RGB", (SIZE, SIZE), tuple(int(v) for v in rng.integers(60, 250, 3)))
@@ -130,7 +130,7 @@ def compose(
 
 
 def colour_names(picture: Image.Image) -> NDArray[np.int64]:
-    """Return the position in ``COLORS`` of each pixel's nearest colour, at the labels' size."""
+    """Return the index in ``COLORS`` of each pixel's nearest colour, at the labels' size."""
     small = np.asarray(picture.resize((LABELS, LABELS)))
     wanted = color.rgb2lab(np.array([list(COLORS.values())]) / 255)[0]
     lab = color.rgb2lab(small / 255)

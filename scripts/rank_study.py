@@ -1,4 +1,4 @@
-"""What the rule of ranks promises, by simulation: false "better", stability, power.
+"""Simulate the properties of the ranking rule: false "better", stability, power.
 
 ``python scripts/rank_study.py`` prints the tables of docs/rules.md. It compares the rule of
 ``benchmark.significance.rank_intervals`` with the obvious alternative: a paired test of each pair
@@ -41,12 +41,12 @@ def main() -> None:
 
 
 def by_interval(values: Floats) -> NDArray[np.bool_]:
-    """Return who is clearly better than whom by the rule of the board."""
+    """Return which methods are clearly better than which by the rule of the board."""
     return rank(values, CHANCE).better
 
 
 def by_paired_test(values: Floats) -> NDArray[np.bool_]:
-    """Return who is significantly better than whom by a paired test of each pair alone."""
+    """Return which methods are significantly better than which by a paired test of each pair."""
     n = values.shape[1]
     mean = values.mean(axis=1)
     covariance = np.cov(values) / n
@@ -62,17 +62,17 @@ def by_paired_test(values: Floats) -> NDArray[np.bool_]:
 def draw(
     rng: np.random.Generator, means: Floats, n: int, correlation: float, scale: float | Floats = 1.0
 ) -> Floats:
-    """Draw values like those of identification: in 0 to 1, skewed, and alike between methods.
+    """Draw values like those of identification: from 0 to 1, skewed, correlated between methods.
 
-    Each method's values are a Beta distribution with its mean (uniform at .5, narrower by
-    ``scale``); methods share what is hard through a Gaussian copula.
+    Each method's values have a Beta distribution with the method's mean (uniform at .5, narrower by
+    ``scale``); a Gaussian copula makes the same neurons hard for all methods.
 
     Args:
-        rng: Source of chance.
-        means: One per method.
-        n: Neurons.
-        correlation: Of the copula, between any two methods.
-        scale: Divides the variance, one for all or one per method.
+        rng: Random number generator.
+        means: Mean of each method.
+        n: Number of neurons.
+        correlation: Correlation of the copula between any two methods.
+        scale: Divisor of the variance, one for all methods or one per method.
 
     Returns:
         Shape (methods, neurons).
@@ -120,7 +120,7 @@ def false_claims(rng: np.random.Generator, rounds: int) -> Iterator[str]:
 
 
 def boards_of_equals(rng: np.random.Generator, rounds: int) -> Iterator[str]:
-    """Boards of equal methods: how often is any told apart, and how many?"""
+    """Boards of equal methods: how often are any told apart, and how many?"""
     yield "Boards of equal methods (85 neurons, mean .8): boards with any false 'better', and"
     yield "share of rows with a rank below 1; interval rule / paired test"
     for methods in (10, 50):
@@ -150,14 +150,14 @@ def clones(rng: np.random.Generator, values: Floats, count: int) -> Floats:
 
 
 def worse_copies(rng: np.random.Generator, values: Floats, count: int) -> Floats:
-    """Return copies of the best row, each a hair worse at every neuron."""
+    """Return copies of the best row, each slightly worse at every neuron."""
     best = values[values.mean(axis=1).argmax()]
     copies: Floats = np.clip(best - rng.uniform(0.001, 0.002, (count, len(best))), 0, 1)
     return copies
 
 
 def stability(rng: np.random.Generator, rounds: int) -> Iterator[str]:
-    """Add rows: whose rank changes though no added row has a higher value?"""
+    """Add rows: which ranks change although no added row has a higher value?"""
     yield "40 rows added to boards of 10 (85 neurons, true values .5 to .9, correlation .3):"
     yield "changed ranks of rows that no added row exceeds / of rows that only rows which are not"
     yield "clearly better exceed / inverted pairs, a board; interval rule, then paired test"
@@ -193,7 +193,7 @@ def _ranked(values: Floats) -> NDArray[np.bool_]:
 
 
 def power(rng: np.random.Generator, rounds: int) -> Iterator[str]:
-    """Return the difference that is told apart in 80 % of the draws."""
+    """Find the difference that is detected in 80 % of the draws."""
     yield "Difference told apart with a power of 80 % (the better method's mean is .85)"
     yield "n      correlation  interval  paired"
     rules: tuple[Better, ...] = (by_interval, by_paired_test)

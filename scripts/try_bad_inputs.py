@@ -1,10 +1,10 @@
 """Run every bad input of tests/bad_inputs through every reader, and write the table of outcomes.
 
-    python scripts/try_bad_inputs.py            # prints the table, and what went wrong
+    python scripts/try_bad_inputs.py            # prints the table and all failures
     python scripts/try_bad_inputs.py --write    # writes docs/security.md and docs/inputs.md
 
-Each reader runs in a child process of limited memory, one for each input, which is ended if it
-does not answer. Status 1 if any input was silently taken, or ended in a traceback.
+For each input, a reader runs in a child process with limited memory, which is killed if it does not
+answer. The exit status is 1 if any input was silently accepted or ended in a traceback.
 """
 
 from __future__ import annotations
@@ -42,11 +42,11 @@ from tests.bad_inputs.cases import (  # noqa: E402
 PAGE = ROOT / "docs" / "security.md"
 INPUTS = ROOT / "docs" / "inputs.md"
 BEGIN, END = "<!-- bad inputs: begin -->\n", "\n<!-- bad inputs: end -->"
-MEMORY = 4 << 30  # bytes that a reader may take beyond what Python and its libraries hold
+MEMORY = 4 << 30  # bytes that a reader may use in addition to Python and its libraries
 
 
 def main() -> int:
-    """Run, print, and say whether all is well."""
+    """Run all pairs, print the table, and return the exit status."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--write", action="store_true", help="put the table into docs/security.md")
     parser.add_argument("--only", default="", help="only cases and readers with this in their name")
@@ -74,14 +74,14 @@ def main() -> int:
 
 
 def _put(page: Path, text: str) -> None:
-    """Write a text between the marks of a page."""
+    """Write a text between the markers of a page."""
     before, begin, rest = page.read_text(encoding="utf-8").partition(BEGIN)
     after = rest.partition(END)[2]
     page.write_text(f"{before}{begin}{text}{END}{after}", encoding="utf-8")
 
 
 def _guarded(case: Case, one: Reader) -> Seen:
-    """Run a pair in a child: a crash, a hang or too much memory ends the child alone."""
+    """Run a pair in a child, so that a crash, a hang or too much memory ends only the child."""
     with tempfile.TemporaryDirectory() as work:
         heard, told = os.pipe()
         child = os.fork()
@@ -105,7 +105,7 @@ def _guarded(case: Case, one: Reader) -> Seen:
 
 
 def _answer(case: Case, one: Reader, work: Path, pipe: int) -> None:
-    """Run a pair with limited memory, and write what was seen."""
+    """Run a pair with limited memory, and write the outcome."""
     try:
         held = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
         resource.setrlimit(resource.RLIMIT_AS, (held + MEMORY, held + MEMORY))

@@ -1,10 +1,10 @@
 """Run every command on a full disk, without write permission, as nobody, and in odd terminals.
 
-``python scripts/try_surroundings.py`` runs all commands on tiny inputs in every surrounding and
-prints the table of docs/reliability.md; ``--write`` puts it there. Expected is the usual result, or
-one line that says what is wrong, nothing half-written, and the usual result of the next run. It
-needs no root: a disk of memory is mounted in a namespace of its own, and where there are no
-namespaces, files may only grow to a size. What cannot be tried is said.
+``python scripts/try_surroundings.py`` runs all commands on tiny inputs in all surroundings and
+prints the table of docs/reliability.md; ``--write`` puts it there. A command must give its usual
+result, or one line that says what is wrong, nothing half-written, and the usual result in the next
+run. The script needs no root privileges: a memory disk is mounted in a separate namespace. Without
+namespaces, only a limit on the size of files is tested. Skipped surroundings are reported.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ def _elsewhere(name: str, env: dict[str, str | None]) -> Callable[..., list[Tall
     return run
 
 
-# Name: (what runs, what the whole is started with).
+# Name: (function of the trial, kind of process that it needs).
 TRIALS: dict[str, tuple[Callable[..., list[Tally]], str]] = {
     "full-disk": (try_full_disk, "disk"),
     "limited-files": (try_limited_files, ""),
@@ -67,7 +67,7 @@ TRIALS: dict[str, tuple[Callable[..., list[Tally]], str]] = {
 
 
 def main() -> int:
-    """Run, print the table and all failures; return 1 if there are any."""
+    """Print the table and all failures; return 1 if there are failures."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--only", nargs="+", choices=TRIALS, default=list(TRIALS))
     parser.add_argument("--commands", nargs="+", help="beginnings of names; default all")
@@ -102,7 +102,7 @@ def main() -> int:
 
 
 def run(name: str, options: argparse.Namespace) -> list[Tally]:
-    """Run one trial in a process of its own, started as it needs to be."""
+    """Run one trial in a separate process of the kind that it needs."""
     before = _starter(TRIALS[name][1])
     if before is None:
         return [Tally(name, skipped="neither namespaces nor another user can be had here")]

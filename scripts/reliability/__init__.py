@@ -1,1 +1,1 @@
-"""Runs of all commands that are killed or in odd surroundings, and what becomes of them."""
+"""Runs of all commands that are killed or in odd surroundings, and their outcomes."""

@@ -1,4 +1,4 @@
-"""The commands that are tried, on tiny inputs, and what each of them writes."""
+"""The tested commands, on tiny inputs, and what each of them writes."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from pyarrow import parquet
 
-# Products of commands that others need; made once, in this order, in the folder of the inputs.
+# Outputs that other commands need; made once, in this order, in the folder of the inputs.
 PRODUCTS = {
     "dataset": "build --model my.package:make --input-size 32 --images images --layers 0.0 --k 2 "
     "--size 32 --device cpu --out dataset",
@@ -31,14 +31,14 @@ PRODUCTS = {
 
 @dataclass(frozen=True)
 class Case:
-    """A command, and what it needs and writes.
+    """A command, with its inputs and outputs.
 
     Attributes:
-        name: Of the row of the table.
-        command: Without ``milannotations``.
-        whole: Folders and files that it writes which are one thing each: all new or all old.
-        old: The command that wrote what is replaced, run before; empty for none.
-        slow: Left out of the quick selection.
+        name: Name of the row in the table.
+        command: Command line without ``milannotations``.
+        whole: Folders and files that it writes, each of which must be all new or all old.
+        old: Command that is run before to write the result to be replaced; empty for none.
+        slow: Whether it is left out of the quick selection.
     """
 
     name: str
@@ -49,7 +49,7 @@ class Case:
 
     @property
     def variant(self) -> bool:
-        """Whether another case runs the same command with less to it."""
+        """Whether another case runs a simpler form of the same command."""
         return ("," in self.name and not self.name.startswith("describe")) or bool(self.old)
 
     @property
@@ -173,21 +173,21 @@ CASES = [
     Case("demo", "demo --out out --device cpu", (), slow=True),
 ]  # fmt: skip
 
-# Name of a file, what in it rightly differs between two runs, and what takes its place.
+# Name of a file, a part of it that may differ between two runs, and its replacement.
 _STAMPS = [
     (r"\.json$", rb'"wall_time_s": [0-9.e-]+', b'"wall_time_s": 0'),
     (r"out/cells/.*\.json$", rb'"seconds": [0-9.e-]+', b'"seconds": 0'),
     (r"home/downloads/checksums\.json$", rb'"date": ?"[^"]*"', b'"date": ""'),
     (r"submission\.yaml$", rb"wall_time_s: [0-9.e-]+\n", b""),
-    # The hash of a table, whose record has that time; `trees.bound_pairs` compares it.
+    # The table's record contains that time, so its hash differs; `trees.bound_pairs` checks it.
     (r"\.json$", rb'"table": "[0-9a-f]{64}"', b'"table": ""'),
-    # The hash of a submission.yaml, and so of that time.
+    # The hash of a submission.yaml, which contains that time.
     (r"out/results/.*\.json$", rb'"submission": "[0-9a-f]{64}"', b'"submission": ""'),
 ]
 
 
 def normalise(path: str, content: bytes) -> bytes:
-    """Take out of a file what rightly differs between two runs of a command."""
+    """Remove the parts of a file that may differ between two runs of a command."""
     if path.endswith(".per_neuron.parquet"):
         return _normalised_table(content)
     for name, pattern, replacement in _STAMPS:
@@ -197,7 +197,7 @@ def normalise(path: str, content: bytes) -> bytes:
 
 
 def _normalised_table(content: bytes) -> bytes:
-    """Return rows and record of a result's table without the time that it took."""
+    """Return rows and record of a result's table without times."""
     table = parquet.read_table(io.BytesIO(content))
     facts = b"".join(k + v for k, v in sorted((table.schema.metadata or {}).items()))
     facts = re.sub(rb'"(wall_time_s|submission)": ?("[0-9a-f]*"|[0-9.e-]+)', b"", facts)
@@ -205,7 +205,7 @@ def _normalised_table(content: bytes) -> bytes:
 
 
 def select(names: list[str] | None, slow: bool = True) -> list[Case]:
-    """Return the cases whose name begins with one of some names, or all."""
+    """Return the cases whose names begin with one of ``names``, or all cases."""
     chosen = [
         case
         for case in CASES

@@ -1,4 +1,4 @@
-"""Starting warm servers, and asking them to run commands."""
+"""Client of warm servers that run commands."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ class Outcome:
     """How a run of a command ended.
 
     Attributes:
-        status: Exit status; -9 when it was killed.
-        seconds: What it took.
-        out: Its standard output.
-        err: Its standard error.
-        changes: Its changes to files below the folder that was counted: kind and paths.
+        status: Exit status; -9 if it was killed.
+        seconds: Duration.
+        out: Standard output.
+        err: Standard error.
+        changes: Changes to files below the counted folder: kind and paths.
     """
 
     status: int
@@ -35,7 +35,7 @@ class Outcome:
 
     @property
     def traceback(self) -> bool:
-        """Whether a traceback was printed, or a message of the interpreter's own."""
+        """Whether a traceback or a message of the interpreter was printed."""
         both = self.out + self.err
         return "Traceback (most recent call last)" in both or "Exception ignored" in both
 
@@ -50,8 +50,8 @@ class Server:
     """A warm process that runs commands; a context manager.
 
     Args:
-        env: Added to the environment, or taken away where the value is None.
-        before: Command that starts it, such as ``setpriv --reuid 12345 …``.
+        env: Variables that are added to the environment, or removed if the value is None.
+        before: Command that starts the process, such as ``setpriv --reuid 12345 …``.
     """
 
     def __init__(self, env: Mapping[str, str | None], before: Sequence[str] = ()) -> None:
@@ -77,7 +77,7 @@ class Server:
         assert ready["threads"] == 1, f"the warm process has {ready['threads']} threads"
 
     def run(self, argv: Sequence[str], cwd: Path, **job: Any) -> Outcome:
-        """Run one command; ``job`` is what ``server._become`` reads."""
+        """Run one command; ``server._become`` reads ``job``."""
         return self.run_all([{"argv": list(argv), "cwd": str(cwd), **job}])[0]
 
     def run_all(self, jobs: Sequence[Mapping[str, Any]]) -> list[Outcome]:
@@ -85,7 +85,7 @@ class Server:
         return [Outcome(**one) for one in self._ask({"jobs": list(jobs)})]
 
     def shell(self, command: str) -> str:
-        """Run a line of shell where the server lives, such as its mount namespace."""
+        """Run a shell command in the server's environment, such as its mount namespace."""
         done = self._ask({"shell": command})
         if done["status"]:
             raise RuntimeError(f"{command}: {done['said']}")

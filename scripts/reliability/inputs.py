@@ -55,7 +55,7 @@ annotations_seen: none
 
 
 def write_inputs(folder: Path) -> None:
-    """Write everything that commands read, but what other commands write."""
+    """Write everything that commands read, except outputs of other commands."""
     write_class_images(folder / "images", classes=2, per_class=3, size=32)
     write_class_images(
         folder / "lessons", classes=2, per_class={"train": 4, "validation": 2, "test": 2}, size=32
@@ -93,7 +93,7 @@ def _write_table(path: Path, column: str, rows: Iterable[tuple[Sequence[object],
 
 
 def _write_releases(folder: Path) -> None:
-    """Write a release with images, and as a zip; and one without, whose images lie in a folder."""
+    """Write a release with images, also as a zip, and one whose images are in another folder."""
     write_release(folder / CONFIG, LAYERS, k=2, size=_SIDE)
     shutil.make_archive(str(folder / CONFIG), "zip", folder / CONFIG)
     without = folder / "alexnet-imagenet"
@@ -104,7 +104,7 @@ def _write_releases(folder: Path) -> None:
 
 
 def _write_records(path: Path, model: str, words: Sequence[str]) -> None:
-    """Write neurons of two layers, of two noisy exemplars and three annotations each."""
+    """Write neurons of two layers, with two noisy exemplars and three annotations each."""
     noise = np.random.default_rng(0)
     mask = np.zeros((32, 32), dtype=bool)
     mask[:, :16] = True
@@ -133,7 +133,7 @@ def _write_records(path: Path, model: str, words: Sequence[str]) -> None:
 
 
 def _write_board(folder: Path) -> None:
-    """Write a board of two splits of four neurons, and two submissions to it."""
+    """Write a board with two splits of four neurons, and two submissions to it."""
     (folder / "submissions").mkdir(parents=True)
     (folder / "board.yaml").write_text(_BOARD, encoding="utf-8")
     keys = []

@@ -1,4 +1,4 @@
-"""Killing a command at each of its changes to files, and running it again."""
+"""Kill a command at each of its changes to files, and run it again."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from scripts.reliability.stage import Stage
 from scripts.reliability.trees import Tree, differences, half_done
 
 _KILLED = -9
-_TOO_LARGE = -25  # SIGXFSZ: the end of a process whose file grew beyond its limit
+_TOO_LARGE = -25  # SIGXFSZ: a file of the process grew beyond the limit
 
 
 @dataclass
 class Row:
-    """What the kills of one command came to.
+    """Outcomes of the kills of one command.
 
     Attributes:
-        name: Of the command.
-        changes: To files, in a run that is not disturbed.
-        killed: Kills that were tried; those at the size of a file are among them.
-        same: After how many the next run gave the same result, byte for byte.
-        sound: After how many nothing could be seen but old or new results, each whole.
-        tidy: After how many the next run left nothing beside them.
-        failures: What went wrong, a line each.
+        name: Name of the command.
+        changes: Number of changes to files in an undisturbed run.
+        killed: Number of kills, including those at the size of a file.
+        same: Number of kills after which the next run gave the same result, byte for byte.
+        sound: Number of kills after which only old or new results were visible, each complete.
+        tidy: Number of kills after which the next run left nothing beside the results.
+        failures: A line about each failure.
     """
 
     name: str
@@ -44,11 +44,11 @@ class Row:
 
 
 def kill_everywhere(stage: Stage, server: Server, case: Case, every: int = 1) -> Row:
-    """Kill a command at every change, or every so manieth, and run it again each time.
+    """Kill a command at every change to files, and run it again each time.
 
-    Each kill is immediately before a change; also immediately after, where a file was opened, which
-    is when it is empty; and in the middle of the longest files. The state after any other
-    change is the state before the next.
+    Kills come immediately before each change; also immediately after a file is opened, when it is
+    empty, and after the last change; and in the middle of some files. The state after any other
+    change is the state before the next one. Only each ``every``-th of these kills is made.
     """
     row = Row(case.name)
     stage.prepare(server, case)
@@ -63,7 +63,7 @@ def kill_everywhere(stage: Stage, server: Server, case: Case, every: int = 1) ->
         stage.reset()
         killed = stage.run(server, case, **stage.counted, **job)
         if killed.status not in (_KILLED, _TOO_LARGE):
-            continue  # a change less than before: names of temporary files are random
+            continue  # one change fewer than before, as names of temporary files are random
         row.killed += 1
         _judge(row, stage, server, case, what, old, new)
     return row
@@ -78,7 +78,7 @@ def _kills(changes: list[list[str]]) -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 def _sizes(stage: Stage, every: int) -> list[tuple[str, dict[str, Any]]]:
-    """Return kills when a file grows beyond half the size of one of those that were written."""
+    """Return kills when a file grows beyond half the final size of one of the written files."""
     files = [path for path in (stage.root / "work").rglob("*") if path.is_file()]
     halves = sorted({path.stat().st_size // 2 for path in files} - {0})
     count = max(1, 6 // every)
@@ -98,7 +98,7 @@ def _judge(
         row.failures.append(f"{what}: half done: {', '.join(wrong[:3])}")
     again = stage.run(server, case)
     tree = stage.tree()
-    if again.status and tree != new:  # one that is finished may be refused, as it exists
+    if again.status and tree != new:  # refusing is right if the finished result exists
         row.failures.append(f"{what}: the next run fails: {again.last_line}")
         return
     different = differences(tree, new)

@@ -1,4 +1,4 @@
-"""Tables in pages, between comments that name them."""
+"""Tables in pages, between comments with their names."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 def put(page: Path, name: str, table: str) -> None:
-    """Replace what stands between ``<!-- name -->`` and ``<!-- end of name -->`` in a page."""
+    """Replace the text between ``<!-- name -->`` and ``<!-- end of name -->`` in a page."""
     text = page.read_text(encoding="utf-8")
     first, last = f"<!-- {name} -->", f"<!-- end of {name} -->"
     if first not in text or last not in text:

@@ -1,8 +1,8 @@
-"""A warm process that runs commands in forked children, so that no run costs seconds of imports.
+"""A warm process that runs commands in forked children, so that runs need no seconds of imports.
 
 ``python -m scripts.reliability.server`` reads requests as lines of JSON from standard input and
-answers each with one line. It has one thread, and runs nothing itself: each command runs in a child
-that is set up as its ``Job`` asks, and ends as the interpreter would end it.
+answers each with one line. It has one thread and runs no command itself: each command runs in a
+child that is set up according to its job, and ends as the interpreter would end it.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _HEAVY = (
     "milannotations.exemplars.build", "milannotations.viewer.pages",
 )  # fmt: skip
 _WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
-# Audit event: (which of its arguments are paths, which are folders that relative paths start from).
+# Audit event: (arguments that are paths, arguments that are the folders of relative paths).
 _CHANGES = {
     "os.mkdir": ((0,), (2,)),
     "os.rename": ((0, 1), (2, 3)),
@@ -47,11 +47,11 @@ _TIMEOUT_S = 300.0
 
 
 def main() -> None:
-    """Import what commands need, say so, and answer requests until there are no more."""
+    """Import what commands need, report readiness, and answer requests until the input ends."""
     for name in _HEAVY:
         importlib.import_module(name)
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
-    os.dup2(2, 1)  # what a command prints by mistake is no answer
+    os.dup2(2, 1)  # so that stray output is not taken for an answer
     _answer(answers, {"ready": os.getpid(), "threads": len([*Path("/proc/self/task").iterdir()])})
     for line in sys.stdin:
         request = json.loads(line)
@@ -68,7 +68,7 @@ def _answer(answers: Any, content: object) -> None:
 
 
 def _run_all(jobs: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Run jobs at the same time; return for each its status, what it printed and its changes."""
+    """Run jobs at the same time; return the status, output and changes of each."""
     children = [_start(job) for job in jobs]
     with selectors.DefaultSelector() as waiting:
         for child in children:
@@ -131,19 +131,19 @@ def _become(job: dict[str, Any], pipes: dict[str, int]) -> None:
                 os.environ.pop(name, None)
             else:
                 os.environ[name] = value
-        tempfile.tempdir = None  # found again, from this job's TMPDIR
+        tempfile.tempdir = None  # set again from this job's TMPDIR
         if "umask" in job:
             os.umask(job["umask"])
         _set_streams(job, pipes)
         sys.argv = ["milannotations", *job["argv"]]
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
         if size := job.get("size_limit"):
-            if job.get("size_kills"):  # Python ignores this signal otherwise, and gets EFBIG
+            if job.get("size_kills"):  # by default Python ignores this signal and gets EFBIG
                 signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
             resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
         if "counted" in job:
             _Changes(job, pipes["changes"])
-        if "await" in job:  # a tracer attaches meanwhile
+        if "await" in job:  # gives a tracer time to attach
             Path(job["await"]).read_text(encoding="utf-8")
         from milannotations.cli import main as command
 
@@ -155,7 +155,7 @@ def _become(job: dict[str, Any], pipes: dict[str, int]) -> None:
 
 
 def _status_of(command: Any) -> int:
-    """Run a function as the interpreter runs a program: to its exit status."""
+    """Run a function as the interpreter runs a program, and return its exit status."""
     status = 0
     try:
         command()
@@ -173,7 +173,7 @@ def _status_of(command: Any) -> int:
 
 
 def _flushed(stream: Any) -> bool:
-    """Flush a stream as the interpreter does at its end: what goes wrong is printed."""
+    """Flush a stream as the interpreter does at exit, where errors are printed."""
     try:
         if stream is not None and not stream.closed:
             stream.flush()
@@ -195,7 +195,7 @@ def _set_streams(job: dict[str, Any], pipes: dict[str, int]) -> None:
         os.dup2(write, 1)
     elif how == "full":
         os.dup2(os.open("/dev/full", os.O_WRONLY), 1)
-    # As the interpreter opens them: what cannot be encoded raises on stdout, not on stderr.
+    # As the interpreter does: text that cannot be encoded raises on stdout, but not on stderr.
     sys.stdin = os.fdopen(0, encoding=encoding, closefd=False)
     sys.stdout = os.fdopen(1, "w", encoding=encoding, closefd=False)
     sys.stderr = os.fdopen(
@@ -211,10 +211,10 @@ def _set_streams(job: dict[str, Any], pipes: dict[str, int]) -> None:
 
 
 class _Changes:
-    """Counts and tells the changes to the files below a folder; kills this process at one.
+    """Counts and reports the changes to files below a folder; kills this process at one of them.
 
-    Python's audit hook runs before each change. What libraries in C++ and Rust do to files does not
-    come by here: see ``--strace``, and the kills by size, which meet all that writes.
+    Python's audit hook runs before each change. It does not see changes made by libraries in C++
+    and Rust; kills by size cover these, too.
     """
 
     def __init__(self, job: dict[str, Any], pipe: int) -> None:
@@ -258,7 +258,7 @@ class _Changes:
 
 
 def _whole(path: Any, start: Any) -> str:
-    """Return an absolute path; ``start`` is the descriptor of the folder that it begins from."""
+    """Return an absolute path; ``start`` is the descriptor of the folder of a relative one."""
     if isinstance(path, int):
         return str(Path(f"/proc/self/fd/{path}").readlink())
     begin = Path.cwd()

@@ -1,4 +1,4 @@
-"""Where commands run: a folder that is made anew, with the same path and content, for every run."""
+"""Where commands run: a folder that is reset to the same path and content for every run."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from scripts.reliability.client import ROOT, Outcome, Server
 from scripts.reliability.trees import CACHES, Tree, bound_pairs, snapshot
 
 PARTS = ("work", "home", "tmp", "user")
-ALWAYS = ("my",)  # inputs that others need without naming them
+ALWAYS = ("my",)  # inputs that are needed without being named in a command
 
 
 class Stage:
     """A folder with a working folder, homes and a temporary folder, for one run at a time.
 
     Args:
-        scratch: Folder for all of it.
+        scratch: Folder that holds the stage.
     """
 
     def __init__(self, scratch: Path) -> None:
@@ -33,7 +33,7 @@ class Stage:
 
     @property
     def env(self) -> dict[str, str | None]:
-        """The environment in which a server is started, so that all it writes is in the stage."""
+        """The environment of a server, so that it writes only into the stage."""
         return {
             "MILANNOTATIONS_HOME": str(self.root / "home"),
             "HOME": str(self.root / "user"),
@@ -45,11 +45,11 @@ class Stage:
 
     @property
     def counted(self) -> dict[str, Any]:
-        """The part of a job that asks for its changes."""
+        """The part of a job that requests its changes."""
         return {"counted": str(self.root), "not_counted": CACHES}
 
     def write_inputs(self, server: Server) -> None:
-        """Write the inputs of all commands, unless they are there, as products of commands too."""
+        """Write all inputs unless they exist, including those that other commands write."""
         if (self._inputs / "done").exists():
             return
         shutil.rmtree(self._inputs, ignore_errors=True)
@@ -64,7 +64,7 @@ class Stage:
         (self._inputs / "done").touch()
 
     def prepare(self, server: Server, case: Case) -> None:
-        """Make what the command is started on, with the older result that it is to replace."""
+        """Make the state in which the command starts, with any older result that it replaces."""
         shutil.rmtree(self._start, ignore_errors=True)
         self._copy(self._inputs, f"{case.command} {case.old}")
         if case.old:
@@ -74,7 +74,7 @@ class Stage:
         shutil.copytree(self.root, self._start, symlinks=True, ignore=_caches)
 
     def reset(self) -> None:
-        """Put the stage back to where ``prepare`` left it."""
+        """Restore the state that ``prepare`` made."""
         self._copy(self._start)
 
     def run(self, server: Server, case: Case, **job: Any) -> Outcome:
@@ -82,12 +82,13 @@ class Stage:
         return server.run(case.argv, self.root / "work", **job)
 
     def tree(self) -> Tree:
-        """Return what is there now: the working folder's paths without its name."""
+        """Return the current tree, with the working folder's paths relative to it."""
         tree = snapshot(self.root, normalise) | bound_pairs(self.root)
         return {path.removeprefix("work/"): content for path, content in tree.items()}
 
     def _empty(self) -> None:
-        # The root may be a disk, and so stays; so do caches of other libraries, as at a user's.
+        # The root may be a mounted disk, so it is kept; other libraries' caches are kept, as they
+        # would be for a user.
         for name in CACHES:
             (self.root / name).mkdir(parents=True, exist_ok=True)
         for name in PARTS:
@@ -95,7 +96,7 @@ class Stage:
             (self.root / name).mkdir()
 
     def _copy(self, source: Path, command: str | None = None) -> None:
-        """Copy a state of the stage; of the inputs only those that a command names."""
+        """Copy a state of the stage, with only those inputs that a command names."""
 
         def unneeded(folder: str, names: list[str]) -> set[str]:
             if command is None or Path(folder) != source / "work":

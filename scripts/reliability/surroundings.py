@@ -1,4 +1,4 @@
-"""Running commands where something lacks: room, permission, a name, a terminal, or solitude."""
+"""Run commands without disk space, permissions, a user name or a terminal, or two at once."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ _SHARES = (0.0, 0.5, 0.95)
 
 @dataclass
 class Tally:
-    """What the runs in one surrounding came to.
+    """Outcomes of the runs in one kind of surroundings.
 
     Attributes:
-        name: Of the surrounding.
-        counts: Runs by outcome.
-        failures: What went wrong, a line each.
-        sentences: What was said where a command refused, by command.
+        name: Name of the surroundings.
+        counts: Number of runs by outcome.
+        failures: A line about each failure.
+        sentences: Message of each command that refused, by command.
         skipped: Why nothing was run; empty if something was.
     """
 
@@ -62,22 +62,22 @@ class Tally:
 
 @dataclass(frozen=True)
 class Plain:
-    """What a command gives where nothing lacks."""
+    """The result of a command in normal surroundings."""
 
     old: Tree
     new: Tree
 
     @property
     def grown(self) -> int:
-        """Whether anything is written at all."""
+        """Number of paths that the command changes."""
         return len(differences(self.old, self.new))
 
 
 def plainly(stage: Stage, server: Server, case: Case) -> Plain:
-    """Run a command where nothing lacks.
+    """Run a command in normal surroundings.
 
     Raises:
-        RuntimeError: If it fails even so.
+        RuntimeError: If it fails.
     """
     stage.prepare(server, case)
     old = stage.tree()
@@ -90,14 +90,14 @@ def plainly(stage: Stage, server: Server, case: Case) -> Plain:
 def judge(
     done: Outcome, now: Tree, plain: Plain, case: Case, any_status: bool = False
 ) -> tuple[str, str]:
-    """Return the outcome of a run, and what is to be told of it.
+    """Return the outcome of a run, and a line about it.
 
     Args:
         done: The run.
-        now: What is there after it.
-        plain: What is there where nothing lacks.
+        now: The tree after it.
+        plain: The result in normal surroundings.
         case: The command.
-        any_status: Where output is lost, the status may be that of a broken pipe.
+        any_status: Whether any exit status is right, as when output is lost to a broken pipe.
     """
     if done.traceback:
         lines = [line for line in (done.err + done.out).splitlines() if line.strip()]
@@ -114,7 +114,7 @@ def judge(
 
 
 def _seen(tree: Tree) -> Tree:
-    """Return the results in a tree: no locks, no temporary files, no caches of libraries."""
+    """Return the results in a tree, without locks, temporary files and caches of libraries."""
     return {
         path: content
         for path, content in tree.items()
@@ -154,7 +154,7 @@ def try_streams(stage: Stage, server: Server, cases: Sequence[Case]) -> list[Tal
 def try_elsewhere(
     stage: Stage, usual: Server, odd: Server, cases: Sequence[Case], name: str
 ) -> list[Tally]:
-    """Run commands with a server whose environment is odd; compare with a usual one's results."""
+    """Run commands in a server with an odd environment; compare with a normal one's results."""
     tally = Tally(name)
     for case in cases:
         plain = plainly(stage, usual, case)
@@ -165,7 +165,7 @@ def try_elsewhere(
 
 
 def try_two_at_once(stage: Stage, server: Server, cases: Sequence[Case]) -> list[Tally]:
-    """Run a command twice at the same time; also with temporary folders of their own."""
+    """Run a command twice at the same time, also with separate temporary folders."""
     shared, apart = Tally("two at once"), Tally("two at once, TMPDIR of their own")
     for case in cases:
         plain = plainly(stage, server, case)
@@ -200,7 +200,7 @@ def _judge_two(tally: Tally, case: Case, both: Sequence[Outcome], now: Tree, pla
 
 
 def try_read_only(stage: Stage, server: Server, cases: Sequence[Case]) -> list[Tally]:
-    """Run commands as a user that may not write: into the working folder, or the homes."""
+    """Run commands as a user without write permission for some of the folders."""
     places = {
         "target folder read-only": ("work",),
         "homes read-only": ("home", "user"),
@@ -231,9 +231,9 @@ def _read_only(server: Server, folders: Sequence[Path]) -> Iterator[None]:
 
 
 def try_full_disk(stage: Stage, server: Server, cases: Sequence[Case]) -> list[Tally]:
-    """Run commands on a small disk of their own, full early, in the middle and late.
+    """Run commands on a small disk that fills up early, in the middle or late.
 
-    The stage's root must be a disk of memory that may be made smaller: see ``small_disk``.
+    The stage's root must be a memory disk that can be shrunk: see ``small_disk``.
     """
     tally = Tally("full disk")
     for case in cases:
@@ -260,7 +260,7 @@ def try_full_disk(stage: Stage, server: Server, cases: Sequence[Case]) -> list[T
 
 
 def try_limited_files(stage: Stage, server: Server, cases: Sequence[Case]) -> list[Tally]:
-    """Run commands that may write files up to a size only, which fails as a full disk does."""
+    """Run commands with a limit on the size of files, which fails like a full disk."""
     tally = Tally("no room for a file")
     for case in cases:
         plain = plainly(stage, server, case)
@@ -279,7 +279,7 @@ def try_limited_files(stage: Stage, server: Server, cases: Sequence[Case]) -> li
 
 
 def _rerun(stage: Stage, server: Server, case: Case, plain: Plain, told: str) -> tuple[str, str]:
-    """Run the command again, with room: it must give its results, and leave nothing else."""
+    """Run the command again, with space: it must give its results, and leave nothing else."""
     again = stage.run(server, case)
     now = stage.tree()
     if again.status:
@@ -305,14 +305,14 @@ def _resize(stage: Stage, size: int | None) -> None:
 
 
 def small_disk(root: Path) -> None:
-    """Mount a disk of memory; only within a mount namespace of one's own."""
+    """Mount a memory disk; only within a separate mount namespace."""
     root.mkdir(parents=True, exist_ok=True)
     command = ["mount", "-t", "tmpfs", "-o", "size=512m", "tmpfs", str(root)]
     subprocess.run(command, check=True, capture_output=True)
 
 
 def namespaces() -> bool:
-    """Say whether this user may have a mount namespace, and disks of memory in it."""
+    """Return whether this user may create a mount namespace and mount memory disks in it."""
     if shutil.which("unshare") is None:
         return False
     done = subprocess.run(
@@ -322,10 +322,10 @@ def namespaces() -> bool:
 
 
 def as_stranger() -> list[str] | None:
-    """Return what starts a command under a user id without a name, or None if nothing can."""
+    """Return the prefix that runs a command under a user id without a name, or None."""
     identity = str(STRANGER)
     other = ["setpriv", "--reuid", identity, "--regid", identity, "--clear-groups"]
-    # Where Python lies in a folder of root's, it may be read all the same, and nothing written.
+    # If Python lies in a folder of root, this permits reading it, but no writing.
     reading = ["--inh-caps", "+dac_read_search", "--ambient-caps", "+dac_read_search"]
     mapped = ["unshare", "--user", f"--map-user={identity}", f"--map-group={identity}"]
     for way in (other, [*other, *reading], mapped):

@@ -1,4 +1,4 @@
-"""Snapshots of folders: what is there, what of it can be seen, and how two of them differ."""
+"""Snapshots of folders: their contents, the visible part, and differences."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ Tree: TypeAlias = "dict[str, str]"
 Normalise: TypeAlias = "Callable[[str, bytes], bytes]"
 _STAGED = re.compile(r"([^/]*)\.[0-9a-f]{16}\.per_neuron\.parquet$")
 _TABLE_HASH = re.compile(rb'"table": "([0-9a-f]{64})"')
-# With a file of this content Python tries whether its temporary folder can be written to.
+# Content of the file with which Python tests whether its temporary folder is writable.
 _PYTHONS_TRIAL = b"blat"
 CACHES = ("hf",)  # caches of other libraries, which clean them up themselves
 
 
 def snapshot(root: Path, normalise: Normalise, skip: tuple[str, ...] = CACHES) -> Tree:
-    """Return what lies below a folder.
+    """Return the contents of a folder.
 
     Args:
         root: The folder.
-        normalise: Takes what rightly differs between two runs, such as the time, out of a file.
-        skip: Folders right below ``root`` that are left out.
+        normalise: Removes the parts of a file that may differ between two runs, such as times.
+        skip: Folders directly below ``root`` that are left out.
     """
     tree: Tree = {}
     for place, folders, files in os.walk(root):
@@ -41,14 +41,14 @@ def snapshot(root: Path, normalise: Normalise, skip: tuple[str, ...] = CACHES) -
                 tree[relative] = "folder"
             elif (content := path.read_bytes()) != _PYTHONS_TRIAL:
                 content = normalise(relative, content)
-                # A table that waits for its result, and is not looked for by another name.
+                # A table keeps a name with its hash until its result is written.
                 relative = _STAGED.sub(r".\1", relative)
                 tree[relative] = hashlib.sha256(content).hexdigest()
     return tree
 
 
 def bound_pairs(root: Path) -> Tree:
-    """Say of every result whether a table with the hash that it names lies beside it."""
+    """Return for every result whether a table with the hash that it names lies beside it."""
     pairs: Tree = {}
     for path in root.rglob("*.json"):
         name = _TABLE_HASH.search(path.read_bytes())
@@ -61,12 +61,12 @@ def bound_pairs(root: Path) -> Tree:
 
 
 def hidden(path: str) -> bool:
-    """Say whether a path is of unfinished work or a lock: a part of it begins with a point."""
+    """Return whether a path is unfinished work or a lock: a part of it begins with a dot."""
     return any(name.startswith(".") for name in path.split("/"))
 
 
 def below(tree: Mapping[str, str], target: str) -> Tree:
-    """Return the part of a tree that is a target: a file, or a folder with all that is in it."""
+    """Return the part of a tree that belongs to a target: a file, or a folder with its contents."""
     return {
         path: content
         for path, content in tree.items()
@@ -75,13 +75,13 @@ def below(tree: Mapping[str, str], target: str) -> Tree:
 
 
 def half_done(now: Tree, old: Tree, new: Tree, whole: tuple[str, ...]) -> list[str]:
-    """Return what can be seen after a kill and is neither as before nor as when it is finished.
+    """Return the visible paths that after a kill are in neither their old nor their final state.
 
     Args:
-        now: After the kill.
-        old: Before the command.
-        new: After the command when nothing disturbs it.
-        whole: Targets that are one thing: all of it is old, or all of it is new.
+        now: The tree after the kill.
+        old: The tree before the command.
+        new: The tree after an undisturbed command.
+        whole: Targets each of which must be all old or all new.
     """
     wrong = []
     for target in whole:
