@@ -135,6 +135,7 @@ def list_options(name: str) -> list[str]:
     ...     print(line)
     random-train: A random training annotation for every neuron.
       seed=  whole number, default 0
+          Seed of the draws.
 
     Raises:
         InputError: If no describer has that name.
