@@ -25,8 +25,8 @@ from typing import Any
 _HEAVY = (
     "torch", "torchvision", "datasets", "pandas", "pyarrow.parquet", "rich.console", "scipy.stats",
     "matplotlib.pyplot", "sentence_transformers", "transformers", "safetensors.torch",
-    "sklearn.metrics", "nltk", "spacy", "rouge_score.rouge_scorer", "bert_score", "typer.main",
-    "pygments", "httpx", "benchmark.sanity.suite", "benchmark.quality.measure",
+    "sklearn.metrics", "benchmark", "nltk", "spacy", "rouge_score.rouge_scorer", "bert_score",
+    "typer.main", "pygments", "httpx", "benchmark.sanity.suite", "benchmark.quality.measure",
     "milannotations.loading", "benchmark.harness", "benchmark.metrics.registry",
     "baselines.milan.training", "baselines.concepts.dissector", "leaderboard.render",
     "milannotations.exemplars.build", "milannotations.viewer.pages",
