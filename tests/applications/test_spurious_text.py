@@ -142,7 +142,7 @@ def test_mistakes_are_named_and_leave_nothing(images: Path, tmp_path: Path) -> N
     fails("format 'gif'", image_format="gif")
     fails("at least 16", size=3)
     fails("each must be above 0", splits=(1.0, 0.0, 0.0))
-    fails("place 'left'", position="left")
+    fails("position 'left'", position="left")
     fails("does not exist", tmp_path / "nothing")
     fails("both called 'Cat'", names={"n01": "Cat"})
     fails("JSON", names=tmp_path / "no.json")
