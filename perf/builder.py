@@ -101,15 +101,17 @@ def compare(images: int, rounds: int, variants: dict[str, BuildOptions]) -> None
                     options=options,
                 )
                 job = prepare(request)
-                part = PartialStatistics.empty(job.plan)
+                statistics_of_part = PartialStatistics.empty(job.plan)
                 plain = whole = 0.0
                 for piece in pieces:
                     plain += timed(bare, module, batches, passes)
-                    whole += timed(collect, job, part, piece, "cpu")
+                    whole += timed(collect, job, statistics_of_part, piece, "cpu")
                 out.mkdir()
                 before = timed(bare, module, batches, passes)
                 with progress_bar() as progress:
-                    writing = timed(write_dataset, out, part, request, options, progress)
+                    writing = timed(
+                        write_dataset, out, statistics_of_part, request, options, progress
+                    )
                 after = timed(bare, module, batches, passes)
                 share = writing / ((before + after) / 2 * len(pieces))
                 ratios[name].append(whole / plain + share)

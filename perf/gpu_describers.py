@@ -201,9 +201,9 @@ def counting(device: torch.device, sizes: Sizes, work: Path) -> Iterator[DeviceC
         results, rates = [], []
         for number, own in enumerate((device, CPU)):
             start = time.perf_counter()
-            place = work / f"tallies-{name}-{number}"
+            target = work / f"tallies-{name}-{number}"
             results.append(
-                tallies(RecordedMaps(folder, own), concepts, masking, place, own)["units"]
+                tallies(RecordedMaps(folder, own), concepts, masking, target, own)["units"]
             )
             rates.append(sizes.scenes * sizes.mapped / (time.perf_counter() - start))
         actual, expected = results

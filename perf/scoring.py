@@ -129,10 +129,10 @@ def sentences(count: int, seed: int) -> list[str]:
 def timed(what: str, work: Callable[[], _T]) -> tuple[_T, float]:
     """Run a function, and print how long it took."""
     start = time.perf_counter()
-    found = work()
+    values = work()
     seconds = time.perf_counter() - start
     print(f"{what}: {seconds:.2f} s", flush=True)
-    return found, seconds
+    return values, seconds
 
 
 def main(neurons: int) -> None:
@@ -154,8 +154,8 @@ def main(neurons: int) -> None:
     def ours(
         references: References, predictions: dict[str, list[list[str]]]
     ) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
-        found = BertScore(PACKAGED).statistics(references, predictions)
-        means = {name: values[:, 0] / values[:, 1] for name, values in found.items()}
+        computed = BertScore(PACKAGED).statistics(references, predictions)
+        means = {name: values[:, 0] / values[:, 1] for name, values in computed.items()}
         return means, Bleu().statistics(references, predictions)
 
     whole = References([Fold([""] * neurons, references)], ["layer"] * neurons)
@@ -172,12 +172,12 @@ def main(neurons: int) -> None:
     both = {"human": people, "m": [said] * 3}
     (f1, _), own = timed("a person and a method, held out, here", lambda: ours(held, both))
     calls = [(name, fold) for name in both for fold in range(3)]
-    found, theirs = timed(
+    computed, theirs = timed(
         "six calls of each",
         lambda: [plain(both[name][fold], held.folds[fold].references)[0] for name, fold in calls],
     )
     # A call weights words by its own fold's references, and the harness by all of the split.
-    for name, values in (("human", found[:3]), ("m", found[3:])):
+    for name, values in (("human", computed[:3]), ("m", computed[3:])):
         print(f"mean F1 of {name}: {f1[name].mean():.5f}, of the calls {np.mean(values):.5f}")
     print(f"ratio: {theirs / own:.1f}")
 

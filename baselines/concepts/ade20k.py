@@ -6,7 +6,6 @@ import hashlib
 import json
 from collections import Counter, defaultdict
 from collections.abc import Sequence
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -62,8 +61,7 @@ class SceneParsing(MappedImages):
         self.categories = ("object", "scene") if any(scenes) else ("object",)
         self._split, self._scene_of = split, scene_of
 
-    @cached_property
-    def _identity(self) -> dict[str, Any]:
+    def _hashes(self) -> dict[str, Any]:
         files = [*self._images, *self._map_files]
         return {
             "sceneparsing": self._split,
@@ -104,8 +102,9 @@ class ADE20K(MappedImages):
             hint = "; this is the release of 2016, use that of January 2021" if old else ""
             raise InputError(f"{root} holds no image (*.jpg){hint}")
         files = [f for i in maps for f in (i, *maps[i], i.with_suffix(".json"))]
-        self._identity = {"ade20k": split, "files": hash_of(sizes(files, folder))}
-        classes = _vocabulary(folder, list(maps), json.dumps(self._identity, sort_keys=True))
+        self._hashes_of_files = {"ade20k": split, "files": hash_of(sizes(files, folder))}
+        key = json.dumps(self._hashes_of_files, sort_keys=True)
+        classes = _vocabulary(folder, list(maps), key)
         scenes = [image.parent.name for image in maps]
         super().__init__(folder, [*maps], [*maps.values()], classes, scenes)
 
@@ -113,6 +112,9 @@ class ADE20K(MappedImages):
         """Return the scene and the file name of an image."""
         path = self._images[index]
         return f"{path.parent.name}/{path.name}"
+
+    def _hashes(self) -> dict[str, Any]:
+        return self._hashes_of_files
 
     def _numbers(self, picture: Image.Image, path: Path, index: int) -> NDArray[np.int64]:
         if picture.mode not in ("RGB", "RGBA"):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -73,8 +72,7 @@ class CocoPanoptic(MappedImages):
             raise InputError(f"{annotations} annotates no image")
         super().__init__(images, pictures, map_files, concepts, maps_root=maps)
 
-    @cached_property
-    def _identity(self) -> dict[str, Any]:
+    def _hashes(self) -> dict[str, Any]:
         return {
             "coco-panoptic": self._json.name,
             "annotations": hash_of([self._json.read_text(encoding="utf-8")]),
@@ -125,8 +123,7 @@ class CocoStuff(MappedImages):
         map_files = [[maps / f"{path.stem}.png"] for path in pictures]
         super().__init__(images, pictures, map_files, concepts, maps_root=maps)
 
-    @cached_property
-    def _identity(self) -> dict[str, Any]:
+    def _hashes(self) -> dict[str, Any]:
         return {
             "coco-stuff": hash_of(f"{c.number} {c.name}" for c in self.concepts),
             "images": hash_of(sizes(self._images, self._root)),

@@ -93,7 +93,11 @@ class MappedImages(ABC):
 
     @cached_property
     def _identity(self) -> dict[str, Any]:
-        raise NotImplementedError
+        return self._hashes()
+
+    @abstractmethod
+    def _hashes(self) -> dict[str, Any]:
+        """Return hashes of the labels and of the names, sizes and last bytes of all files."""
 
     @property
     def _map_files(self) -> list[Path]:

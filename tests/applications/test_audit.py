@@ -88,18 +88,18 @@ def test_false_discoveries_by_hand():
     layers = ["a"] * 5 + ["b"] * 10  # each stands for two units
     hits = [True, False, False, False, False] + [False] * 10
     scores = [0.75] + [0.1] * 14
-    found = estimate_false_matches(units, matched, decoys_of(layers, hits, scores))
+    outcome = estimate_false_matches(units, matched, decoys_of(layers, hits, scores))
     # 2 of 30 would match if all were null; 27 of 28 do not: 27/28 of the units are null.
     null = 27 / 28
-    assert found.false == pytest.approx(2 * null + 2)
-    assert found.rate == pytest.approx((2 * null + 2) / 4)
-    assert math.isnan(found.low) and found.shares == ()
+    assert outcome.false == pytest.approx(2 * null + 2)
+    assert outcome.rate == pytest.approx((2 * null + 2) / 4)
+    assert math.isnan(outcome.low) and outcome.shares == ()
     # From the most confident on: (0+2)/1 -> 1, (0+2)/2 = 1, (2+2)/3 -> 1, (2+2)/4 = 1.
-    assert [found.q[u] for u in matched] == pytest.approx([0.982] * 4, abs=0.001)
+    assert [outcome.q[u] for u in matched] == pytest.approx([0.982] * 4, abs=0.001)
     many = {("b", i): 1.0 - i / 100 for i in range(20)}
     clean = estimate_false_matches(units, many, decoys_of(layers, [False] * 15, [0.0] * 15))
     assert clean.rate == pytest.approx(2 / 20)
-    assert clean.confident() == 20 and found.confident() == 0
+    assert clean.confident() == 20 and outcome.confident() == 0
     assert clean.q["b", 19] == pytest.approx(0.1)
     # No unit is less sure than one that is less confident.
     values = [clean.q["b", i] for i in range(20)]
@@ -119,14 +119,14 @@ def test_interval_over_networks_by_hand():
              + [False] * round(100 - 100 * share)]  # fmt: skip
     nulls = NullUnits(UNTRAINED, ("a",) * 300, tuple(flags), (None,) * 300,
                       tuple(n for n in range(3) for _ in range(100)))  # fmt: skip
-    found = estimate_false_matches(units, matched, nulls)
-    assert found.shares == pytest.approx(shares)
+    outcome = estimate_false_matches(units, matched, nulls)
+    assert outcome.shares == pytest.approx(shares)
     # With a share p of untrained units matching, (100 - 40 + 1) / (100 - 100 p) are null.
     rates = [min(1, 61 / (100 - 100 * p)) * 100 * p / 40 for p in shares]
-    assert found.rate == pytest.approx((61 / 70 * 30 + 1 / 3) / 40)
+    assert outcome.rate == pytest.approx((61 / 70 * 30 + 1 / 3) / 40)
     half = stats.t.ppf(0.975, 2) * np.std(rates, ddof=1) * math.sqrt(4 / 3)
-    assert found.low == pytest.approx(max(0, np.mean(rates) - half))
-    assert found.high == pytest.approx(min(1, np.mean(rates) + half))
+    assert outcome.low == pytest.approx(max(0, np.mean(rates) - half))
+    assert outcome.high == pytest.approx(min(1, np.mean(rates) + half))
 
 
 def test_estimate_by_confidence_by_hand():
@@ -136,13 +136,13 @@ def test_estimate_by_confidence_by_hand():
     levels = [0.05 + 0.1 * i for i in range(10)]
     nulls = NullUnits(UNTRAINED, ("a",) * 120, tuple([True] * 10 + [False] * 50) * 2,
                       tuple(levels + [0.5] * 50) * 2, (0,) * 60 + (1,) * 60)  # fmt: skip
-    found = estimate_false_matches(units, matched, nulls)
-    assert found.false == pytest.approx((3 + 1) / 0.5) and found.rate == pytest.approx(8 / 20)
+    outcome = estimate_false_matches(units, matched, nulls)
+    assert outcome.false == pytest.approx((3 + 1) / 0.5) and outcome.rate == pytest.approx(8 / 20)
     # Both networks give 6 of 20; what is left is the chance in 3 of 6 binomial matches.
     half = stats.t.ppf(0.975, 1) * math.sqrt(3 / 0.5 * 0.5 / 0.5) / 20
-    assert (found.low, found.high) == pytest.approx((max(0, 0.3 - half), min(1, 0.3 + half)))
+    assert (outcome.low, outcome.high) == pytest.approx((max(0, 0.3 - half), min(1, 0.3 + half)))
     # As many as 4 of 10 null matches are at least .65, each of which stands for 8 / 10 units.
-    assert found.q[units[5]] == pytest.approx((2 * 0.5 * 0.8 * 1 + 0.5) / 17)
+    assert outcome.q[units[5]] == pytest.approx((2 * 0.5 * 0.8 * 1 + 0.5) / 17)
 
 
 @pytest.mark.parametrize(("true", "other", "chance"),
@@ -159,10 +159,10 @@ def test_estimate_by_confidence_bears_units_that_learned_something_else(true, ot
         drawn = tuple((rng.random(600) < chance).tolist())
         nulls = NullUnits(UNTRAINED, ("a",) * 600, drawn, tuple(rng.random(600).tolist()),
                           tuple(n for n in range(3) for _ in range(200)))  # fmt: skip
-        found = estimate_false_matches(units, matched, nulls)
-        estimates.append(found.rate)
+        outcome = estimate_false_matches(units, matched, nulls)
+        estimates.append(outcome.rate)
         truths.append(by_chance.sum() / len(matched))
-        inside.append(found.low <= truths[-1] <= found.high)
+        inside.append(outcome.low <= truths[-1] <= outcome.high)
     assert np.mean(truths) - 0.06 < np.mean(estimates) < np.mean(truths) + 0.06
     assert np.mean(inside) > 0.93
 
@@ -254,21 +254,21 @@ def test_an_audit_from_beginning_to_end(neurons, tmp_path):
     networks = {"plain/0": described(neurons), "blurred/0": described(neurons.select(range(40)))}
     search = WordSearch.of(["face"])
     speaker = LazyDescriber(trained=(Parrot(), "parrot"))
-    found = audit_descriptions(networks, search, speaker, tmp_path)
+    outcome = audit_descriptions(networks, search, speaker, tmp_path)
     truth = {u for u in networks["plain/0"].units if u[1] % 3 == 0}
-    assert set(found.networks[0].matches) == truth
-    assert found.networks[0].false_matches.matched_nulls == 0
-    assert found.networks[0].false_matches.rate == pytest.approx(
+    assert set(outcome.networks[0].matches) == truth
+    assert outcome.networks[0].false_matches.matched_nulls == 0
+    assert outcome.networks[0].false_matches.rate == pytest.approx(
         1 / len(truth)
     )  # one more than seen
-    table = layer_table(found)
+    table = layer_table(outcome)
     whole = table[(table["network"] == "plain/0") & (table["layer"] == "all")].iloc[0]
     assert (whole["units"], whole["matching"]) == (len(neurons), len(truth))
-    units = unit_table(found)
-    assert len(units) == sum(len(one.matches) for one in found.networks)
-    write_tables(found, tmp_path)
+    units = unit_table(outcome)
+    assert len(units) == sum(len(one.matches) for one in outcome.networks)
+    write_tables(outcome, tmp_path)
     assert set(pd.read_csv(tmp_path / "comparison.csv")["pair"].astype(str)) == {"0", "mean"}
-    page = write_report(found, tmp_path, {"method": "parrot <x>"}).read_text()
+    page = write_report(outcome, tmp_path, {"method": "parrot <x>"}).read_text()
     assert "<mark>faces</mark> &lt;b&gt;" in page and "parrot &lt;x&gt;" in page
     assert "<b>" not in page
 
@@ -276,16 +276,16 @@ def test_an_audit_from_beginning_to_end(neurons, tmp_path):
 def test_finding_nothing_is_a_result(neurons, tmp_path):
     net = described(neurons)
     search = WordSearch.of(["zebra (.*)"])
-    found = audit_descriptions(
+    outcome = audit_descriptions(
         {"net": net}, search, LazyDescriber(trained=(Parrot(), "parrot")), tmp_path
     )
-    assert found.networks[0].matches == {}
-    assert found.networks[0].summary == "net: 0 of 85 units match"
-    write_tables(found, tmp_path)
+    assert outcome.networks[0].matches == {}
+    assert outcome.networks[0].summary == "net: 0 of 85 units match"
+    write_tables(outcome, tmp_path)
     card = pd.read_csv(tmp_path / "model-card.csv")
     assert card["matching"].sum() == 0 and card["false_discovery"].isna().all()
     assert len(pd.read_csv(tmp_path / "units.csv")) == 0
-    page = write_report(found, tmp_path, {}).read_text()
+    page = write_report(outcome, tmp_path, {}).read_text()
     assert "No unit of net is described with zebra" in page
     assert "None of 85 units is described with zebra" in page and "circles" in page
 
@@ -294,14 +294,14 @@ def test_a_network_with_random_weights_is_no_better_than_itself(neurons, tmp_pat
     """Units that match for no reason are all false by a control, and hardly any by decoys."""
     net, others = described(neurons), [described(neurons, f"random-{n}") for n in range(3)]
     search, speaker = WordSearch.of(["face"]), LazyDescriber(trained=(Parrot(), "parrot"))
-    found = audit_descriptions(
+    outcome = audit_descriptions(
         {"net": net}, search, speaker, tmp_path, controls={"net": others}
     ).networks[0]
-    assert found.decoys.rate < 0.05
-    assert found.control.rate == pytest.approx(1.0) and found.false_matches is found.control
-    assert found.control.low < 1.0 == found.control.high
-    assert found.control.confident() == 0
-    assert found.untrained_share() == len(found.matches) / len(net.units)
+    assert outcome.decoys.rate < 0.05
+    assert outcome.control.rate == pytest.approx(1.0) and outcome.false_matches is outcome.control
+    assert outcome.control.low < 1.0 == outcome.control.high
+    assert outcome.control.confident() == 0
+    assert outcome.untrained_share() == len(outcome.matches) / len(net.units)
     half = [replace(one, texts=["nothing" for _ in one.texts]) for one in others]
     whole = audit_descriptions({"net": net}, search, speaker, tmp_path, controls={"net": half})
     assert whole.networks[0].control.rate < 0.05

@@ -119,8 +119,8 @@ def test_finds_exactly_the_unit_that_reads_and_restores_accuracy(data, tmp_path)
     # And a draw does if, and only if, the unit is in it.
     for choice in choices:
         if choice.method in (RANDOM, SELECTED):
-            found = outcomes[choice.method, choice.trial, "test-adversarial"].after.value
-            assert (found == 1.0) == (TEXT in choice.order)
+            outcome = outcomes[choice.method, choice.trial, "test-adversarial"].after.value
+            assert (outcome == 1.0) == (TEXT in choice.order)
     p, draws = better_than_random([*outcomes.values()], "test-adversarial")
     random = [c for c in choices if c.method == RANDOM]
     assert draws == 5 and p == (1 + sum(TEXT in c.order for c in random)) / 6
@@ -189,14 +189,14 @@ def test_measures_what_a_plain_loop_does(data):
     bench = bench_of(data)
     images = opened(data, "validation-adversarial")
     ablations = [{"seen": [2]}, {}, {"seen": [0, 1]}, {"seen": [2]}]
-    found = bench.measure(images, ablations)
+    outcome = bench.measure(images, ablations)
     inputs = torch.stack([images.source.inputs(i) for i in range(len(images))])
     for row, ablation in enumerate(ablations):
         with torch.no_grad(), ablated(bench.model, bench.points, ablation):
             logp = bench.model(inputs).log_softmax(1)
-        assert np.array_equal(found.correct[row], (logp.argmax(1) == images.labels).numpy())
+        assert np.array_equal(outcome.correct[row], (logp.argmax(1) == images.labels).numpy())
         expected = logp[torch.arange(len(images)), images.labels].numpy()
-        assert np.allclose(found.logp[row], expected, atol=1e-5)
+        assert np.allclose(outcome.logp[row], expected, atol=1e-5)
 
 
 def test_random_draws_are_of_all_units_alike(data):
@@ -263,16 +263,16 @@ def test_last_layer_is_trained_from_what_is_left(data):
     train = opened(data, "train-adversarial")
     assert last_layer(bench.model, train.example()) == "fc"
     before = {k: v.clone() for k, v in bench.model.state_dict().items()}
-    found = finetune(bench, {"seen": [0]}, train, validation_of(data),
+    outcome = finetune(bench, {"seen": [0]}, train, validation_of(data),
                      epochs=60, learning_rate=0.1)  # fmt: skip
     assert all(torch.equal(v, before[k]) for k, v in bench.model.state_dict().items())
-    assert found.layer == "fc" and found.scores[found.epochs] == max(found.scores)
-    assert found.scores[found.epochs] > found.scores[0]
+    assert outcome.layer == "fc" and outcome.scores[outcome.epochs] == max(outcome.scores)
+    assert outcome.scores[outcome.epochs] > outcome.scores[0]
     with torch.no_grad():
         for name, images in validation_of(data).items():
             inputs = torch.stack([images.source.inputs(i) for i in range(len(images))])
-            with ablated(found.model, bench.points, {"seen": [0]}):
-                rate = float((found.model(inputs).argmax(1) == images.labels).float().mean())
+            with ablated(outcome.model, bench.points, {"seen": [0]}):
+                rate = float((outcome.model(inputs).argmax(1) == images.labels).float().mean())
             assert rate >= 0.5, name
     fc = find_hook_points(bench.model, ["seen", "fc"], (train.example(),))
     with pytest.raises(InputError, match="'fc'"):

@@ -52,10 +52,10 @@ def parser() -> Parser:
 def test_kinds_of_descriptions_judged_by_hand(
     parser: Parser, text: str, form: str, others: str, topics: str
 ) -> None:
-    found = forms_and_topics(properties([text], parser)[0])
-    assert found.form == form
-    assert found.forms == ({form} - {NO_FORM}) | set(others.split())
-    assert found.topics == set(topics.split())
+    parsed = forms_and_topics(properties([text], parser)[0])
+    assert parsed.form == form
+    assert parsed.forms == ({form} - {NO_FORM}) | set(others.split())
+    assert parsed.topics == set(topics.split())
 
 
 def test_topics_are_those_of_the_splits_and_parts() -> None:

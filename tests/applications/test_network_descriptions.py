@@ -79,9 +79,9 @@ def test_descriptions_of_a_file(network, tmp_path):
             "score": [0.5, None, 1],
         }
     ).to_csv(path, index=False)  # fmt: skip
-    found = described_by_file(loaded, points, path)
-    assert found.units == [("1", 1), ("1", 3)] and found.texts == ["b", "a"]
-    assert found.scores == [None, 0.5] and found.exemplars is None
+    described = described_by_file(loaded, points, path)
+    assert described.units == [("1", 1), ("1", 3)] and described.texts == ["b", "a"]
+    assert described.scores == [None, 0.5] and described.exemplars is None
     pd.DataFrame({"layer": ["9"], "unit": [3], "description": ["a"]}).to_csv(path, index=False)
     with pytest.raises(InputError, match=r"it has \(any\) 9"):
         described_by_file(loaded, points, path)

@@ -89,18 +89,18 @@ def test_units_that_are_labels(
         method, concepts=f"broden:{broden}", activations=str(recorded(tmp_path / "maps")),
         threshold=0.5, work=str(tmp_path / "work"), **options,
     )  # fmt: skip
-    found = describer.describe(neurons_of("mine", "data", "conv", [0, 1, 2]))
-    assert [one.text for one in found] == texts
-    assert [one.score for one in found] == pytest.approx([1, 1, 0], abs=1e-6)
+    descriptions = describer.describe(neurons_of("mine", "data", "conv", [0, 1, 2]))
+    assert [one.text for one in descriptions] == texts
+    assert [one.score for one in descriptions] == pytest.approx([1, 1, 0], abs=1e-6)
 
 
 def test_neurons_in_any_order_and_number(tmp_path: Path, broden: Path) -> None:
     describer = NetDissect(
         concepts=f"broden:{broden}", activations=str(recorded(tmp_path / "maps")), threshold=0.5
     )
-    found = describer.describe(neurons_of("mine", "data", "conv", [1, 0, 1]))
-    assert [one.text for one in found] == ["red", "circle", "red"]
-    assert found[0].alternatives
+    descriptions = describer.describe(neurons_of("mine", "data", "conv", [1, 0, 1]))
+    assert [one.text for one in descriptions] == ["red", "circle", "red"]
+    assert descriptions[0].alternatives
 
 
 def test_a_hierarchy_gives_broader_words(tmp_path: Path, broden: Path) -> None:
@@ -116,8 +116,8 @@ def test_a_hierarchy_gives_broader_words(tmp_path: Path, broden: Path) -> None:
         concepts=f"broden:{broden}", activations=str(folder), threshold=0.5, length=1,
         text="english", hierarchy=str(kinds), work=str(tmp_path / "work"),
     )  # fmt: skip
-    found = describer.describe(neurons_of("mine", "data", "conv", [0]))
-    assert found[0].text == "any round thing"
+    descriptions = describer.describe(neurons_of("mine", "data", "conv", [0]))
+    assert descriptions[0].text == "any round thing"
 
 
 def test_formulas_found_before_are_only_read(
@@ -156,9 +156,9 @@ def test_proofs_that_were_made_before_an_interruption_are_kept(
     monkeypatch.setattr("baselines.compexp.describer.prove", interrupted)
     with pytest.raises(KeyboardInterrupt):
         CompExp(concepts=f"broden:{broden}", **options).describe(neurons)
-    found = CompExp(concepts=f"broden:{broden}", **options).describe(neurons)
+    descriptions = CompExp(concepts=f"broden:{broden}", **options).describe(neurons)
     assert len(calls) == 3
-    assert [one.text for one in found] == ["circle", "red"]
+    assert [one.text for one in descriptions] == ["circle", "red"]
 
 
 def test_the_embedded_neurons_are_described() -> None:
@@ -167,10 +167,10 @@ def test_the_embedded_neurons_are_described() -> None:
     assert isinstance(neurons, Dataset)
     some = neurons.select([i for i, layer in enumerate(neurons["layer"]) if layer == "_blocks.3"])
     for method in ("netdissect", "compexp"):
-        found = create(method, concepts="worlds:4:20").describe(some.select(range(6)))
-        assert len(found) == 6
-        assert all(isinstance(one, Description) and one.text for one in found)
-        assert max(one.score or 0 for one in found) > 0
+        descriptions = create(method, concepts="worlds:4:20").describe(some.select(range(6)))
+        assert len(descriptions) == 6
+        assert all(isinstance(one, Description) and one.text for one in descriptions)
+        assert max(one.score or 0 for one in descriptions) > 0
 
 
 def test_synthetic_neurons_need_scenes(broden: Path) -> None:

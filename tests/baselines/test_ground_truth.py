@@ -79,8 +79,8 @@ def test_the_beam_recovers_every_concept(
     labels: PackedConcepts, tally: Tally, distinct: bool
 ) -> None:
     names = [c.name for c in labels.partition.concepts]
-    found = search(space_of(labels), tally.counts, BeamSearchConfig(distinct=distinct))
-    for concept, best in zip(CONCEPTS, found, strict=True):
+    results = search(space_of(labels), tally.counts, BeamSearchConfig(distinct=distinct))
+    for concept, best in zip(CONCEPTS, results, strict=True):
         assert best.iou >= 0.9, (concept.key, best.formula.text(names), best.iou)
 
 

@@ -186,11 +186,11 @@ def test_results_survive_a_round_trip(tmp_path: Path, identification: Identifica
     task = _task()
     predictions = {("m", "test"): fixed_predictions(task, _texts(20, 9))}
     method = Method(name="m", title="M")
-    made = score({"m": method}, [task], predictions, [identification, Bleu()])["m"]
-    path = made.save(tmp_path)
-    assert read_result(path) == made.result
+    scored = score({"m": method}, [task], predictions, [identification, Bleu()])["m"]
+    path = scored.save(tmp_path)
+    assert read_result(path) == scored.result
     table = read_result_files(path).per_neuron
-    found = made.result.splits["test"].scores["identification"]
+    found = scored.result.splits["test"].scores["identification"]
     assert table["identification"].mean() == pytest.approx(found.value)
     assert found.low < found.value < found.high
     assert found.n == 20

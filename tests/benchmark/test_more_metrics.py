@@ -51,21 +51,21 @@ def test_bleu_of_every_order_is_sacrebleus(order: int) -> None:
     said = [texts(60, 7 + turn) for turn in range(len(of.folds))]
     said[0][3], said[1][5] = "", "the U.S. flag, 3.5%"
     bleu = Bleu(order)
-    found = bleu.statistics(of, {"m": said})["m"]
+    overlap = bleu.statistics(of, {"m": said})["m"]
     flat = [text for fold in said for text in fold]
     references = [refs for fold in of.folds for refs in fold.references]
     most = max(map(len, references))
     padded = [[r[i] if i < len(r) else None for r in references] for i in range(most)]
     expected = BLEU(max_ngram_order=order).corpus_score(flat, padded).score
-    assert bleu.aggregate(found.sum(0)) == pytest.approx(expected, abs=1e-9)
+    assert bleu.aggregate(overlap.sum(0)) == pytest.approx(expected, abs=1e-9)
     assert expected > 0
-    one = bleu.statistics(of.subset(range(60), folds=1), {"m": said[:1]})["m"]
+    single_fold = bleu.statistics(of.subset(range(60), folds=1), {"m": said[:1]})["m"]
     sentence = BLEU(max_ngram_order=order, effective_order=True)
     own = [
         sentence.sentence_score(text, refs).score
         for text, refs in zip(said[0], of.folds[0].references, strict=True)
     ]
-    assert np.allclose(bleu.per_neuron(one), own, atol=1e-9)
+    assert np.allclose(bleu.per_neuron(single_fold), own, atol=1e-9)
     with pytest.raises(InputError, match="BLEU-5"):
         Bleu(5)
 
@@ -78,8 +78,8 @@ def test_rouge_and_meteor_are_their_libraries_own() -> None:
                  for fold in pairs(of, said)])
         for i in range(30)
     ]  # fmt: skip
-    found = RougeL().statistics(of, {"m": same(of, said)})["m"]
-    assert np.allclose(RougeL().per_neuron(found), rouge, atol=1e-12)
+    overlap = RougeL().statistics(of, {"m": same(of, said)})["m"]
+    assert np.allclose(RougeL().per_neuron(overlap), rouge, atol=1e-12)
 
     class Nothing:
         def synsets(self, _: str) -> list[object]:
@@ -91,8 +91,8 @@ def test_rouge_and_meteor_are_their_libraries_own() -> None:
         for i in range(30)
     ]  # fmt: skip
     meteor = Meteor(synonyms=False)
-    found = meteor.statistics(of, {"m": same(of, said)})["m"]
-    assert np.allclose(meteor.per_neuron(found), expected, atol=1e-12)
+    overlap = meteor.statistics(of, {"m": same(of, said)})["m"]
+    assert np.allclose(meteor.per_neuron(overlap), expected, atol=1e-12)
 
 
 def test_meteor_without_wordnet_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -109,7 +109,7 @@ def test_cider_by_the_paper() -> None:
     """Written again from the definition, without the shortcuts, on sentences split by spaces."""
     of, said = made_up_references(25, most=3), texts(25, 9)
     known = [{" ".join(w) for text in refs for w in grams(text)} for refs in of.corpus]
-    frequency = Counter(gram for one in known for gram in one)
+    frequency = Counter(gram for single_fold in known for gram in single_fold)
 
     def vector(text: str, n: int) -> dict[str, float]:
         counts = Counter(" ".join(w) for w in grams(text) if len(w) == n)
@@ -130,8 +130,8 @@ def test_cider_by_the_paper() -> None:
         for i in range(25)
     ]
     metric = Cider()
-    found = metric.statistics(of, {"m": same(of, said)})["m"]
-    assert np.allclose(metric.per_neuron(found), expected, atol=1e-9)
+    overlap = metric.statistics(of, {"m": same(of, said)})["m"]
+    assert np.allclose(metric.per_neuron(overlap), expected, atol=1e-9)
     assert max(expected) > 0.1
 
 
@@ -144,15 +144,15 @@ def grams(text: str) -> list[tuple[str, ...]]:
 def test_content_overlap_by_hand() -> None:
     fold = Fold([""] * 4, [["dogs running"], ["the of"], ["a cat"], ["red wheels, small"]])
     said = ["the dog runs", "of the", "objects", "small red things"]
-    found = ContentOverlap().statistics(References([fold], ["l"] * 4), {"m": [said]})["m"]
+    overlap = ContentOverlap().statistics(References([fold], ["l"] * 4), {"m": [said]})["m"]
     # dog and run; only function words, so they count; nothing; red and small of three and three.
-    assert ContentOverlap().per_neuron(found).tolist() == pytest.approx([1, 1, 0, 2 / 3])
+    assert ContentOverlap().per_neuron(overlap).tolist() == pytest.approx([1, 1, 0, 2 / 3])
 
 
 def test_similarity_is_the_mean_cosine() -> None:
     metric = SentenceSimilarity(PACKAGED)
     of, said = made_up_references(12), texts(12, 4)
-    found = metric.per_neuron(metric.statistics(of, {"m": same(of, said)})["m"])
+    overlap = metric.per_neuron(metric.statistics(of, {"m": same(of, said)})["m"])
 
     every = [*said, *(text for refs in of.corpus for text in refs)]
     encoded = dict(zip(every, metric._encoder._model.encode(every).astype(float), strict=True))
@@ -165,7 +165,7 @@ def test_similarity_is_the_mean_cosine() -> None:
         np.mean([np.mean([cosine(t, r) for t, r in fold[i]]) for fold in pairs(of, said)])
         for i in range(12)
     ]
-    assert np.allclose(found, expected, atol=1e-5)
+    assert np.allclose(overlap, expected, atol=1e-5)
 
 
 def test_bertscore_of_odd_sentences_is_bert_scores_own() -> None:
@@ -176,14 +176,14 @@ def test_bertscore_of_odd_sentences_is_bert_scores_own() -> None:
     references = [["a dog"], ["dog", "the dog"], ["long dogs"], ["a cat"] * 2, ["dog"], ["b a"]]
     metric = BertScore(PACKAGED)
     values = metric.statistics(References([Fold([""] * 6, references)], ["l"] * 6), {"m": [said]})
-    found = metric.per_neuron(values["m"])
-    assert found[0] == 0  # bert_score's own value, which it can no longer compute itself
+    overlap = metric.per_neuron(values["m"])
+    assert overlap[0] == 0  # bert_score's own value, which it can no longer compute itself
     scorer = bert_score.BERTScorer(
         model_type=resolve_encoder(PACKAGED).location, num_layers=5, idf=True, nthreads=0,
         idf_sents=[text for of_one in references for text in of_one],
     )  # fmt: skip
     _, _, expected = scorer.score(said[1:], references[1:])
-    assert np.allclose(found[1:], expected.numpy(), atol=1e-5)
+    assert np.allclose(overlap[1:], expected.numpy(), atol=1e-5)
 
 
 def test_identification_among_ten_equals_drawing_all_distractors() -> None:
@@ -192,11 +192,14 @@ def test_identification_among_ten_equals_drawing_all_distractors() -> None:
     said = texts(12, 8)
     said[3], said[5] = "dog", "dog"
     of.folds[0].references[7] = list(of.folds[0].references[3])  # a tie for neuron 3
-    one = of.subset(range(12), folds=1)
+    single_fold = of.subset(range(12), folds=1)
     accuracy, rank = IdentificationAccuracy(PACKAGED), IdentificationRank(PACKAGED)
-    found = {m.name: m.per_neuron(m.statistics(one, {"m": [said]})["m"]) for m in (accuracy, rank)}
+    overlap = {
+        m.name: m.per_neuron(m.statistics(single_fold, {"m": [said]})["m"])
+        for m in (accuracy, rank)
+    }
     vectors = accuracy._encoder
-    centres = np.stack([vectors.encode(refs).mean(0) for refs in one.folds[0].references])
+    centres = np.stack([vectors.encode(refs).mean(0) for refs in single_fold.folds[0].references])
     for i in range(12):
         fit = centres @ vectors.encode([said[i]])[0]
         others = [j for j in range(12) if j != i]
@@ -207,16 +210,16 @@ def test_identification_among_ten_equals_drawing_all_distractors() -> None:
             places = [better + before for before in range(equal + 1)]
             right.append(np.mean([place == 0 for place in places]))
             inverse.append(np.mean([1 / (1 + place) for place in places]))
-        assert found[accuracy.name][i] == pytest.approx(np.mean(right), abs=1e-9)
-        assert found[rank.name][i] == pytest.approx(np.mean(inverse), abs=1e-9)
+        assert overlap[accuracy.name][i] == pytest.approx(np.mean(right), abs=1e-9)
+        assert overlap[rank.name][i] == pytest.approx(np.mean(inverse), abs=1e-9)
 
 
 @pytest.mark.parametrize("constant", ["objects", "", "the red dog"])
 def test_every_constant_identifies_at_chance_among_ten(constant: str) -> None:
     of = made_up_references(41, layers=3)
     for metric in (IdentificationAccuracy(PACKAGED), IdentificationRank(PACKAGED)):
-        found = metric.statistics(of, {"c": same(of, [constant] * 41)})["c"]
-        assert metric.aggregate(found.sum(0)) == pytest.approx(metric.info.chance, abs=1e-12)
+        overlap = metric.statistics(of, {"c": same(of, [constant] * 41)})["c"]
+        assert metric.aggregate(overlap.sum(0)) == pytest.approx(metric.info.chance, abs=1e-12)
 
 
 def test_permutation_expectation_equals_brute_force() -> None:
@@ -228,21 +231,21 @@ def test_permutation_expectation_equals_brute_force() -> None:
     plain = RougeL()
 
     def scored(order: list[int], predictions: list[list[str]]) -> float:
-        found = plain.statistics(of.permuted(np.array(order)), {"m": predictions})["m"]
-        return float(plain.aggregate(found.sum(0)))
+        overlap = plain.statistics(of.permuted(np.array(order)), {"m": predictions})["m"]
+        return float(plain.aggregate(overlap.sum(0)))
 
     own = [0, 1, 2, 3, 4]
     person = [list(fold.held_out) for fold in of.folds]
     method = [list(said) for _ in of.folds]
     orders = [list(order) for order in itertools.permutations(own)]
     gains = [
-        scored(own, one) - np.mean([scored(order, one) for order in orders])
-        for one in (method, person)
+        scored(own, single_fold) - np.mean([scored(order, single_fold) for order in orders])
+        for single_fold in (method, person)
     ]
     metric = Corrected(plain, permutations=5)
-    found = metric.statistics(of, {"m": method})["m"]
-    assert metric.aggregate(found.sum(0)) == pytest.approx(gains[0] / gains[1], abs=1e-12)
-    assert metric.per_neuron(found).mean() == pytest.approx(gains[0] / gains[1], abs=1e-12)
+    overlap = metric.statistics(of, {"m": method})["m"]
+    assert metric.aggregate(overlap.sum(0)) == pytest.approx(gains[0] / gains[1], abs=1e-12)
+    assert metric.per_neuron(overlap).mean() == pytest.approx(gains[0] / gains[1], abs=1e-12)
 
 
 @pytest.mark.parametrize("name", ["bleu-1", "rouge-l", "content", "identification", "cider"])
@@ -254,16 +257,16 @@ def test_corrected_is_0_for_constants_and_1_for_people(name: str) -> None:
     for fold in of.folds:
         for i, refs in enumerate(fold.references):
             refs.append(fold.held_out[i])
-    found = metric.statistics(of, {"c": same(of, ["the red dog"] * 41), "h": person})
-    assert metric.aggregate(found["c"].sum(0)) == pytest.approx(0, abs=1e-12)
-    assert metric.aggregate(found["h"].sum(0)) == pytest.approx(1, abs=1e-12)
+    overlap = metric.statistics(of, {"c": same(of, ["the red dog"] * 41), "h": person})
+    assert metric.aggregate(overlap["c"].sum(0)) == pytest.approx(0, abs=1e-12)
+    assert metric.aggregate(overlap["h"].sum(0)) == pytest.approx(1, abs=1e-12)
 
 
 def test_corrected_has_no_value_where_people_gain_nothing() -> None:
     of = References(leave_one_out([["a dog", "a dog"]] * 4), ["l"] * 4)
     metric = Corrected(RougeL())
-    found = metric.statistics(of, {"m": same(of, ["a dog"] * 4)})["m"]
-    assert np.isnan(metric.aggregate(found.sum(0)))
+    overlap = metric.statistics(of, {"m": same(of, ["a dog"] * 4)})["m"]
+    assert np.isnan(metric.aggregate(overlap.sum(0)))
 
 
 def test_shifts_are_permutations_within_layers() -> None:
@@ -282,8 +285,8 @@ def test_metrics_by_name() -> None:
     assert "bleu-corrected" in names()
     with pytest.raises(InputError, match="did you mean 'bleu'"):
         check_names(["blue"])
-    made = make_metrics(["bleu-2", "bleu-2-corrected", "meteor-stem"], MetricSettings())
-    assert [metric.name for metric in made] == ["bleu-2", "bleu-2-corrected", "meteor-stem"]
+    metrics = make_metrics(["bleu-2", "bleu-2-corrected", "meteor-stem"], MetricSettings())
+    assert [metric.name for metric in metrics] == ["bleu-2", "bleu-2-corrected", "meteor-stem"]
 
 
 @pytest.mark.parametrize(
@@ -297,15 +300,15 @@ def test_metrics_by_name() -> None:
 def test_metrics_are_modules_of_evaluate(module: str, options: dict[str, object]) -> None:
     loaded = evaluate.load(f"benchmark/metrics/{module}.py")
     assert loaded.description
-    found = loaded.compute(
+    overlap = loaded.compute(
         predictions=["A dog in the grass.", "red wheels", "the sky"],
         references=[["a dog in the grass", "dogs"], ["wheels that are red"], ["a blue sky"]],
         **options,
     )
-    (value,) = (v for k, v in found.items() if k not in ("per_neuron", "signature"))
+    (value,) = (v for k, v in overlap.items() if k not in ("per_neuron", "signature"))
     assert value > 0
-    assert len(found["per_neuron"]) == 3
-    assert "|" in found["signature"]
+    assert len(overlap["per_neuron"]) == 3
+    assert "|" in overlap["signature"]
     with pytest.raises(InputError, match="neuron number 1 has no reference"):
         loaded.compute(predictions=["a", "b"], references=[["a"], ["."]], **options)
 

@@ -154,8 +154,8 @@ def test_values_of_another_signature_are_not_shown(
 ) -> None:
     save_result(tmp_path, "a", {"identification": make_score(0.7, "one")})
     save_result(tmp_path, "b", {"identification": make_score(0.9, "other")})
-    said = cards_of(tmp_path, {"test": neurons})[0].quotes
-    assert [(line.method, line.value) for line in said] == [("A", 0.7), ("B", None)]
+    quotes = cards_of(tmp_path, {"test": neurons})[0].quotes
+    assert [(line.method, line.value) for line in quotes] == [("A", 0.7), ("B", None)]
 
 
 def test_only_described_neurons_are_shown(results: Path, make_neurons: Any) -> None:

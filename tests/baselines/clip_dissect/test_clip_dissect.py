@@ -46,8 +46,8 @@ def test_soft_wpmi_by_definition(monkeypatch: pytest.MonkeyPatch, weight: float)
     cosines = rng.uniform(-0.2, 0.6, (12, 5))
     top = np.stack([rng.permutation(12)[:7] for _ in range(4)])
     expected = by_definition(cosines, top, weight)
-    found = soft_wpmi(torch.tensor(cosines), torch.tensor(top), weight)
-    assert np.allclose(found, expected, atol=1e-6)
+    descriptions = soft_wpmi(torch.tensor(cosines), torch.tensor(top), weight)
+    assert np.allclose(descriptions, expected, atol=1e-6)
     monkeypatch.setattr(scores_module, "_AT_ONCE", 1)  # one unit at a time
     assert np.allclose(soft_wpmi(torch.tensor(cosines), torch.tensor(top), weight), expected)
 
@@ -66,12 +66,12 @@ def texts(tmp_path: Path) -> str:
 
 def test_exemplars_as_the_images(clip: str, texts: str) -> None:
     records = neurons(4)
-    found = ClipDissect(clip=clip, texts=texts, device="cpu", batch_size=3).describe(records)
+    descriptions = ClipDissect(clip=clip, texts=texts, device="cpu", batch_size=3).describe(records)
     model = ContrastiveModel(clip)
     seen = torch.cat([model.images(list(record["images"])) for record in records])
     top = torch.arange(12).view(4, 3)
     expected = soft_wpmi(seen @ model.texts(TEXTS).T, top)
-    for description, row in zip(found, expected, strict=True):
+    for description, row in zip(descriptions, expected, strict=True):
         order = row.argsort(descending=True).tolist()
         assert [description.text, *description.alternatives] == [TEXTS[i] for i in order]
         assert description.score == pytest.approx(float(row.max()), abs=1e-5)
@@ -93,8 +93,8 @@ def test_training_annotations_as_the_texts(clip: str) -> None:
     with pytest.raises(InputError, match="no texts to choose from"):
         describer.describe(neurons(1))
     describer.fit(neurons(2, annotations=[["Red circles.", "a dog"], ["red circles", " "]]))
-    (found,) = describer.describe(neurons(1))
-    assert {found.text, *found.alternatives} == {"red circles", "a dog"}
+    (descriptions,) = describer.describe(neurons(1))
+    assert {descriptions.text, *descriptions.alternatives} == {"red circles", "a dog"}
     assert describer.describe(neurons(1).select([])) == []
 
 
@@ -118,7 +118,7 @@ def test_probe_images_as_the_authors_do_it(clip: str, texts: str, photographs: P
     describer = ClipDissect(
         clip=clip, texts=texts, images=str(photographs), top=4, batch_size=4, device="cpu"
     )
-    found = describer.describe(records)
+    descriptions = describer.describe(records)
     loaded = load_model("efficientnet_lite0")
     source = ImageFolder(photographs, loaded.preprocessing)
     maps = []
@@ -136,7 +136,7 @@ def test_probe_images_as_the_authors_do_it(clip: str, texts: str, photographs: P
     seen = model.images([source.image(index) for index in range(9)])
     top = activations[:, :3].T.topk(4, dim=1).indices
     expected = soft_wpmi(seen @ model.texts(TEXTS).T, top)
-    assert [d.text for d in found] == [TEXTS[i] for i in expected.argmax(1).tolist()]
+    assert [d.text for d in descriptions] == [TEXTS[i] for i in expected.argmax(1).tolist()]
     far = records.map(lambda row: {"unit": 4000}, features=records.features)
     with pytest.raises(InputError, match="there is a neuron 4000"):
         describer.describe(far)

@@ -60,27 +60,27 @@ def published(pixels: Pixels, unit: int, options: BeamSearchConfig) -> list[tupl
 def test_the_published_search_to_the_last_bit(seed: int, options: BeamSearchConfig) -> None:
     """The same formulas in the same order with the same floating-point scores."""
     pixels = Pixels(seed)
-    for unit, found in enumerate(search(pixels.space, pixels.counts, options)):
+    for unit, result in enumerate(search(pixels.space, pixels.counts, options)):
         expected = published(pixels, unit, options)
-        assert [(found.formula, found.iou), *found.alternatives] == expected
+        assert [(result.formula, result.iou), *result.alternatives] == expected
 
 
 @pytest.mark.parametrize("seed", SEEDS)
 def test_scores_are_ious_of_pixels(seed: int) -> None:
     pixels = Pixels(seed, concepts=7)
-    for unit, found in enumerate(
+    for unit, result in enumerate(
         search(pixels.space, pixels.counts, BeamSearchConfig(distinct=True))
     ):
-        for formula, iou in [(found.formula, found.iou), *found.alternatives]:
+        for formula, iou in [(result.formula, result.iou), *result.alternatives]:
             assert iou == pixels.iou(formula, unit)
-        assert found.single_iou == max(pixels.iou(Formula(c), unit) for c in range(7))
+        assert result.single_iou == max(pixels.iou(Formula(c), unit) for c in range(7))
 
 
 @pytest.mark.parametrize("seed", SEEDS)
 def test_a_distinct_beam_holds_no_set_of_pixels_twice(seed: int) -> None:
     pixels = Pixels(seed)
-    for found in search(pixels.space, pixels.counts, BeamSearchConfig(distinct=True))[1:]:
-        beam = [found.formula, *(formula for formula, _ in found.alternatives)]
+    for result in search(pixels.space, pixels.counts, BeamSearchConfig(distinct=True))[1:]:
+        beam = [result.formula, *(formula for formula, _ in result.alternatives)]
         masks = {pixels.mask(formula).tobytes() for formula in beam}
         assert len(masks) == len(beam)
 
@@ -92,8 +92,8 @@ def test_labels_of_the_same_pixels_count_once_in_a_distinct_beam(length: int) ->
     space = Space(twice, pixels.space.areas.astype(np.int64))
     for distinct in (True, False):
         options = BeamSearchConfig(length=length, distinct=distinct)
-        for found in search(space, pixels.counts, options)[1:]:
-            beam = [found.formula, *(formula for formula, _ in found.alternatives)]
+        for result in search(space, pixels.counts, options)[1:]:
+            beam = [result.formula, *(formula for formula, _ in result.alternatives)]
             sets = {formula.atoms(space.columns).tobytes() for formula in beam}
             assert (len(sets) == len(beam)) is distinct
 
@@ -116,11 +116,11 @@ def test_a_greater_length_never_lowers_the_score(seed: int, distinct: bool) -> N
     pixels = Pixels(seed)
     before = [0.0] * len(pixels.units)
     for length in range(1, 6):
-        found = search(
+        result = search(
             pixels.space, pixels.counts, BeamSearchConfig(length=length, distinct=distinct)
         )
-        assert all(f.iou >= b for f, b in zip(found, before, strict=True))
-        before = [f.iou for f in found]
+        assert all(f.iou >= b for f, b in zip(result, before, strict=True))
+        before = [f.iou for f in result]
     assert max(before) > 0
 
 
@@ -129,9 +129,9 @@ def test_a_dead_unit_and_one_where_nothing_is_labelled() -> None:
     unlabelled = int(np.flatnonzero(pixels.space.holds.sum(axis=1) == 0)[0])
     counts = np.zeros((2, pixels.counts.shape[1]), dtype=np.int64)
     counts[1, unlabelled] = 3
-    for found in search(pixels.space, csr_array(counts)):
-        assert (found.formula, found.iou, found.alternatives) == (Formula(None), 0.0, ())
-        assert found.best_single == Formula(None)
+    for result in search(pixels.space, csr_array(counts)):
+        assert (result.formula, result.iou, result.alternatives) == (Formula(None), 0.0, ())
+        assert result.best_single == Formula(None)
 
 
 def test_progress_and_threads_change_nothing() -> None:

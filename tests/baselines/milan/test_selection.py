@@ -178,8 +178,8 @@ def test_one_search_gives_what_each_weight_gives() -> None:
     assert len({tuple(texts) for texts in found}) > 1
     for weight, texts in zip(weights, found, strict=True):
         how = Decoding(strategy="rerank" if weight else "beam", pmi=weight, beam=8)
-        said = model.describe_features(keys, features, how)
-        assert texts == [normalize(description.text) for description in said]
+        greedy = model.describe_features(keys, features, how)
+        assert texts == [normalize(description.text) for description in greedy]
 
 
 def test_the_weight_is_chosen_on_held_out_neurons_and_told(tmp_path: Path) -> None:
@@ -227,16 +227,21 @@ def test_a_weight_that_is_given_is_not_chosen(tmp_path: Path) -> None:
 def test_descriptions_for_the_warning_are_the_greedy_ones() -> None:
     model, features = tiny_model(2), some_features(6)
     keys = [NeuronKey("m", "d", "l", unit) for unit in range(6)]
-    said = greedy_descriptions(model, Examples(features, [["red"]] * 6, keys).subset([4, 1]))
+    descriptions = greedy_descriptions(
+        model, Examples(features, [["red"]] * 6, keys).subset([4, 1])
+    )
     whole = model.describe_features(keys, features, VARIANTS["greedy"])
-    assert said == [normalize(whole[4].text), normalize(whole[1].text)]
+    assert descriptions == [normalize(whole[4].text), normalize(whole[1].text)]
 
 
 @pytest.mark.slow
 def test_two_word_annotations_of_the_demo(tmp_path: Path) -> None:
     """As a user trains: the first two words of each annotation, with early stopping by BLEU."""
     neurons = load_split("demo", "train")
-    texts = [[" ".join(text.split()[:2]) for text in said] for said in neurons["annotations"]]
+    texts = [
+        [" ".join(text.split()[:2]) for text in descriptions]
+        for descriptions in neurons["annotations"]
+    ]
     encoder = PyramidEncoder(encoder_spec("efficientnet_lite0"))
     learn = examples_of(encoder, neurons, work=tmp_path / "work")
     learn = Examples(learn.features, texts, learn.keys)

@@ -196,9 +196,9 @@ def test_a_board_is_not_ranked_by_a_metric_that_fails(tmp_path: Path) -> None:
     assert 'id="sanity"' in html and "best of" in html
     # The checks hold for the original's protocol too, whose columns have signatures of their own.
     whole = make_task(of.name, of.neurons, "original")
-    said = {("mine", "made-up"): fixed_predictions(whole, ["objects"] * 22)}
+    texts = {("mine", "made-up"): fixed_predictions(whole, ["objects"] * 22)}
     folder = tmp_path / "original"
-    for one in score({"mine": methods["mine"]}, [whole], said, [ContentOverlap()]).values():
+    for one in score({"mine": methods["mine"]}, [whole], texts, [ContentOverlap()]).values():
         one.save(folder)
     shutil.copytree(tmp_path / "sanity", folder / "sanity")
     with pytest.raises(InputError, match="Content F1 may not rank"):

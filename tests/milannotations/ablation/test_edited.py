@@ -55,8 +55,8 @@ def test_loads_in_plain_torch(tmp_path, ablation, means, weights_do):
     # No image of the user's goes with it.
     program = torch.export.load(tmp_path / "edited" / "model.pt2")
     assert not program.example_inputs[0][0].any()
-    found = torch.export.load(tmp_path / "edited" / "model.pt2").module()(x[:2])
-    assert torch.allclose(found, expected[:2], atol=1e-5)
+    computed = torch.export.load(tmp_path / "edited" / "model.pt2").module()(x[:2])
+    assert torch.allclose(computed, expected[:2], atol=1e-5)
     fresh = network()
     sys.path.insert(0, str(tmp_path / "edited"))
     try:
@@ -138,5 +138,5 @@ def test_mean_activations():
     model[0].weight.data.fill_(1.0)
     model[0].weight.data[1] *= 2
     points = find_hook_points(model, ["0"], (torch.randn(2, 3, 4, 4),))
-    found = mean_activations(model, points, Images(), batch_size=2)
-    assert torch.allclose(found["0"], torch.tensor([6.0, 12.0]))
+    means = mean_activations(model, points, Images(), batch_size=2)
+    assert torch.allclose(means["0"], torch.tensor([6.0, 12.0]))

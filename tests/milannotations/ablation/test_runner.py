@@ -35,18 +35,18 @@ def plain():
 
 @torch.no_grad()
 def slow(model, points, inputs, ablations, means=None):
-    found = []
+    outputs = []
     for ablation in ablations:
         with ablated(model, points, ablation, means):
             output = model(inputs)
-            found.append(getattr(output, "logits", output))
-    return torch.stack(found)
+            outputs.append(getattr(output, "logits", output))
+    return torch.stack(outputs)
 
 
 def fast(model, points, inputs, ablations, **how):
     runner = AblationRunner(model, points, (inputs,), **how)
-    found = dict(runner.outputs((inputs,), ablations))
-    return torch.stack([found[i] for i in range(len(ablations))])
+    outputs = dict(runner.outputs((inputs,), ablations))
+    return torch.stack([outputs[i] for i in range(len(ablations))])
 
 
 @pytest.mark.parametrize("rows", [1, 12, 100])
@@ -62,18 +62,18 @@ def test_equals_overwriting_channels_by_hand(rows):
     ablations = [
         {"3": [1, 5]}, {"1": [0]}, {}, {"2": range(6)}, {"3": [2], "0": []}, {"7": [3]}, {"0": [4]}
     ]  # fmt: skip
-    found = fast(model, points, x, ablations, rows=rows)
-    assert torch.allclose(found, torch.stack(expected), atol=1e-6)
+    outputs = fast(model, points, x, ablations, rows=rows)
+    assert torch.allclose(outputs, torch.stack(expected), atol=1e-6)
 
 
 def test_what_is_set_to_a_mean():
     model, x = plain(), torch.randn(3, 3, 12, 12)
     points = find_hook_points(model, ["3"], (x,))
     means = {"3": torch.arange(8).float()}
-    found = fast(model, points, x, [{"3": [2, 7]}], means=means)
+    outputs = fast(model, points, x, [{"3": [2, 7]}], means=means)
     with torch.no_grad():
         assert torch.allclose(
-            found[0], reference(model, 3, [2, 7], x, torch.tensor([[[2.0]], [[7.0]]]))
+            outputs[0], reference(model, 3, [2, 7], x, torch.tensor([[[2.0]], [[7.0]]]))
         )
 
 
@@ -158,8 +158,8 @@ def test_equals_whole_passes_of_torchvision(name, layers, size):
     ablations = [{layer: [unit, unit + 1]} for layer in layers for unit in (0, 5)]
     ablations += [{layer: range(8) for layer in layers}, {}]
     expected = slow(model, points, x, ablations)
-    found = fast(model, points, x, ablations, rows=6)
-    assert torch.allclose(found, expected, rtol=1e-4, atol=1e-4 * float(expected.abs().max()))
+    outputs = fast(model, points, x, ablations, rows=6)
+    assert torch.allclose(outputs, expected, rtol=1e-4, atol=1e-4 * float(expected.abs().max()))
     assert len({tuple(row.flatten()[:50].tolist()) for row in expected}) > len(layers)
 
 
@@ -196,11 +196,11 @@ def test_a_head_is_its_channels():
     points = find_hook_points(model, ["proj@in@heads=3"], (x,), {"proj": Layout("tokens", (2, 2))})
     assert points["proj@in@heads=3"].channels == 6
     with torch.no_grad(), ablated(model, points, {"proj@in@heads=3": [1]}):
-        found = model(x)
+        outputs = model(x)
     with torch.no_grad():
         inner = model.inner(x)
         inner[..., 2:4] = 0
-        assert torch.allclose(found, model.proj(inner).mean(1), atol=1e-6)
+        assert torch.allclose(outputs, model.proj(inner).mean(1), atol=1e-6)
 
 
 def test_mistakes_are_named():

@@ -208,9 +208,9 @@ def test_ctrl_c_leaves_a_part_that_is_gone_on_with(
 ) -> None:
     _interrupt(monkeypatch, after=40_000)
     assert _names() == {f"{CONFIG}.zip.partial", f"{CONFIG}.zip.partial.json"}
-    part = data_home.downloads() / f"{CONFIG}.zip.partial"
-    assert part.read_bytes() == host.body[:40_000]
-    assert json.loads(Path(f"{part}.json").read_text()) == {
+    partial_file = data_home.downloads() / f"{CONFIG}.zip.partial"
+    assert partial_file.read_bytes() == host.body[:40_000]
+    assert json.loads(Path(f"{partial_file}.json").read_text()) == {
         "url": f"{host.url}/data/{CONFIG}.zip",
         "etag": '"one"',
         "last_modified": None,
@@ -456,8 +456,8 @@ def test_a_login_page_is_not_kept_and_costs_no_part(
     host.body, host.content_type, host.etag = b"<!doctype html>Please log in", "text/html", None
     with pytest.raises(InputError, match=r"no zip but 'text/html' that begins with b'<!doctype"):
         fetch(CONFIG)
-    part = data_home.downloads() / f"{CONFIG}.zip.partial"
-    assert part.read_bytes() == body[:40_000]
+    partial_file = data_home.downloads() / f"{CONFIG}.zip.partial"
+    assert partial_file.read_bytes() == body[:40_000]
     assert not (data_home.downloads() / f"{CONFIG}.zip").exists()
     host.body, host.etag = body, '"one"'
     assert fetch(CONFIG).read_bytes() == body
@@ -487,8 +487,14 @@ def test_another_checksum_is_refused_until_forced(host: Host) -> None:
     host.body = _zip(1)
     with pytest.raises(InputError) as caught:
         fetch(CONFIG)
-    for part in (_sha256(old), _sha256(host.body), f"{path}.partial", "--force", "checksums.json"):
-        assert part in str(caught.value)
+    for partial_file in (
+        _sha256(old),
+        _sha256(host.body),
+        f"{path}.partial",
+        "--force",
+        "checksums.json",
+    ):
+        assert partial_file in str(caught.value)
     assert not path.exists()
     assert _checksums()[CONFIG]["sha256"] == _sha256(old)
     assert fetch(CONFIG, force=True).read_bytes() == host.body

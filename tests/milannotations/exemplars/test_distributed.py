@@ -161,9 +161,9 @@ def test_ray_goes_on_with_what_a_serial_build_began(
     from milannotations.exemplars.shards import PartialStatistics, shard_path
 
     job = prepare(PassRequest(module=_never(tmp_path), source=source, layers=LAYERS, **FACTS))
-    part = PartialStatistics.empty(job.plan)
-    collect(job, part, range(9, 17), "cpu")
-    part.save(shard_path(unfinished_folder(tmp_path / "out"), 1, 1))
+    partial_statistics = PartialStatistics.empty(job.plan)
+    collect(job, partial_statistics, range(9, 17), "cpu")
+    partial_statistics.save(shard_path(unfinished_folder(tmp_path / "out"), 1, 1))
     build(
         BuildRequest(
             module=_never(tmp_path), source=source, layers=LAYERS, out=tmp_path / "out", **FACTS

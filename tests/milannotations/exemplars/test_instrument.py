@@ -232,11 +232,11 @@ def test_a_red_patch_lights_its_own_position(prefix: int) -> None:
         images[index, 0, 8 * row : 8 * row + 8, 8 * column : 8 * column + 8] = 1
     model = Patches(prefix).eval()
     points = probe(model, ["tokens"], (images[:1],))
-    found: list[Tensor] = []
-    with activations(model, [*points.values()], lambda _, maps: found.append(maps)) as run:
+    computed: list[Tensor] = []
+    with activations(model, [*points.values()], lambda _, maps: computed.append(maps)) as run:
         run(images)
     expected = torch.eye(rows * columns).view(rows * columns, 1, rows, columns)
-    assert torch.allclose(found[0], expected, atol=1e-6)
+    assert torch.allclose(computed[0], expected, atol=1e-6)
 
 
 def _maps(model: nn.Module, layer: str, image: Tensor, **options: Any) -> Tensor:
@@ -279,8 +279,8 @@ def test_heads_inputs_and_latents_equal_direct_computation() -> None:
     encoder = SparseAutoencoder(weight, bias, shift=shift)
     latents = ((expected.transpose(1, 2) - shift) @ weight + bias).clamp(min=0).transpose(1, 2)
     for key in (layer, "blocks.1.attn.proj"):
-        found = _maps(model, f"{layer}@sae", images, autoencoders={key: encoder})
-        assert torch.allclose(found.flatten(2), latents, atol=1e-3)
+        maps = _maps(model, f"{layer}@sae", images, autoencoders={key: encoder})
+        assert torch.allclose(maps.flatten(2), latents, atol=1e-3)
 
 
 def test_latents_of_other_layouts() -> None:
@@ -293,8 +293,8 @@ def test_latents_of_other_layouts() -> None:
     expected = (torch.einsum("nchw,cl->nlhw", maps, weight) + bias[:, None, None]).clamp(min=0)
     assert torch.allclose(_maps(model, "0@sae", image, autoencoders=attached), expected, atol=1e-4)
     pooled = (maps.mean((2, 3)) @ weight + bias).clamp(min=0)
-    found = _maps(model, "2@sae", image, autoencoders=attached)
-    assert torch.allclose(found, pooled[:, :, None, None], atol=1e-4)
+    computed = _maps(model, "2@sae", image, autoencoders=attached)
+    assert torch.allclose(computed, pooled[:, :, None, None], atol=1e-4)
 
 
 def test_outputs_are_seen_before_they_are_changed_in_place() -> None:
@@ -307,10 +307,10 @@ def test_outputs_are_seen_before_they_are_changed_in_place() -> None:
 
 def test_layer_names_in_the_models_order_without_duplicates() -> None:
     model = _vit()
-    found = match_layers(
+    maps = match_layers(
         model, ["head", "blocks.*.attn.proj@in@heads=03", "blocks.0.attn.proj", "head", "he*d"]
     )
-    assert found == [
+    assert maps == [
         "blocks.0.attn.proj@in@heads=3", "blocks.0.attn.proj", "blocks.1.attn.proj@in@heads=3",
         "head",
     ]  # fmt: skip

@@ -42,12 +42,12 @@ def test_the_exact_quantile_is_exact_in_any_order() -> None:
     exact = values.transpose(0, 1).flatten(1).sort(dim=1).values[:, math.ceil(0.99 * 54000) - 1]
     ids = torch.arange(IMAGES)
     for parts in (ids.split(7), ids.flip(0).split(60)):
-        made = quantile.quantile_of(UNITS, 0.99, IMAGES * SIDE * SIDE)
-        assert isinstance(made, ExactTail)
+        counted = quantile.quantile_of(UNITS, 0.99, IMAGES * SIDE * SIDE)
+        assert isinstance(counted, ExactTail)
         for part in parts:
             some = values[part]
-            made.update(some, some.amin((0, 2)), some.amax((0, 2)))
-        assert torch.equal(made.quantile(), exact)
+            counted.update(some, some.amin((0, 2)), some.amax((0, 2)))
+        assert torch.equal(counted.quantile(), exact)
 
 
 def test_long_streams_are_counted_short_ones_kept() -> None:
@@ -56,10 +56,10 @@ def test_long_streams_are_counted_short_ones_kept() -> None:
 
 
 def _histogram(values: torch.Tensor, q: float, step: int, expected: int | None = None):
-    made = QuantileHistogram(values.shape[1], q, expected or values.shape[0] * values.shape[2])
+    counted = QuantileHistogram(values.shape[1], q, expected or values.shape[0] * values.shape[2])
     for part in values.split(step):
-        made.update(part, part.amin((0, 2)), part.amax((0, 2)))
-    return made
+        counted.update(part, part.amin((0, 2)), part.amax((0, 2)))
+    return counted
 
 
 @pytest.mark.parametrize("name", _distributions())
@@ -102,9 +102,9 @@ def test_few_values_are_counted_at_once_before_there_is_a_floor(
 
     monkeypatch.setattr(QuantileHistogram, "_tally", watched)
     monkeypatch.setattr(histogram, "_AT_ONCE", 700)
-    made = _histogram(values, 0.9, 40, expected=100_000)
+    created = _histogram(values, 0.9, 40, expected=100_000)
     assert max(counted) == 600  # two images
-    assert torch.equal(made.quantile(), expected.quantile())
+    assert torch.equal(created.quantile(), expected.quantile())
 
 
 def test_skipping_values_below_the_floor_is_exact_on_ascending_data() -> None:
@@ -226,9 +226,9 @@ def test_top_k_equals_brute_force_with_ties() -> None:
 def test_merged_statistics_equal_those_of_one_pass(longest: int) -> None:
     maps = torch.randn(IMAGES, UNITS, 6, 6, generator=torch.Generator().manual_seed(2))
     whole, left, right = (LayerStatistics(UNITS, 5, 6, 6, 0.99, IMAGES) for _ in range(3))
-    for made, ids in ((whole, range(60)), (left, range(30, 60)), (right, range(30))):
+    for counted, ids in ((whole, range(60)), (left, range(30, 60)), (right, range(30))):
         index = torch.tensor(list(ids))
-        assert not made.update(index, maps[index]).any()
+        assert not counted.update(index, maps[index]).any()
     left.merge(right)
     assert torch.equal(left.top.ids, whole.top.ids)
     assert torch.equal(left.top.maps(), whole.top.maps())
@@ -236,11 +236,11 @@ def test_merged_statistics_equal_those_of_one_pass(longest: int) -> None:
 
 
 def test_nan_is_reported_and_not_added(longest: int) -> None:
-    made = LayerStatistics(2, 1, 2, 2, 0.99, 10)
+    counted = LayerStatistics(2, 1, 2, 2, 0.99, 10)
     maps = torch.zeros(3, 2, 2, 2)
     maps[1, 1, 0, 0] = torch.nan
-    assert made.update(torch.arange(3), maps).nonzero().tolist() == [[1, 1]]
-    assert made.quantile.count == 0
+    assert counted.update(torch.arange(3), maps).nonzero().tolist() == [[1, 1]]
+    assert counted.quantile.count == 0
 
 
 def _tied(name: str) -> torch.Tensor:
